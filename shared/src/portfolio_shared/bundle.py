@@ -1,0 +1,205 @@
+"""The model folder: what training writes, the registry stores and a service reads.
+
+A bundle is a folder of parameter files plus `bundle.json`, which says where the model comes from and carries the
+SHA-256 of every other file. The hash of `bundle.json` therefore stands for the whole folder.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
+
+MANIFEST_NAME = "bundle.json"
+FORMAT_VERSION = 1
+# A manifest is read before anything about it is known, so its size is bounded.
+MAX_MANIFEST_BYTES = 16 * 1024 * 1024
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class BundleError(RuntimeError):
+    """A bundle that cannot be trusted or read; the message names the file, what was expected and what was found."""
+
+
+class _Record(BaseModel):
+    # NaN and infinity are not JSON: a metric that is one is a bug upstream and must not be stored.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataInfo(_Record):
+    """Which data a model was trained and tested on."""
+
+    source: Literal["sample", "full", "path"]
+    name: str
+    sha256: Sha256
+    rows: dict[str, int]
+    test_split_sha256: Sha256
+
+
+class MetricValue(_Record):
+    """A metric on the test split, with the bounds of its interval where one was computed."""
+
+    estimate: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Manifest(_Record):
+    """The contents of `bundle.json`; `files` is filled in by `write_bundle`."""
+
+    format_version: int = FORMAT_VERSION
+    project: str
+    created: AwareDatetime
+    git_commit: str
+    data: DataInfo
+    config: dict[str, JsonValue]
+    metrics: dict[str, MetricValue]
+    baselines: dict[str, dict[str, MetricValue]]
+    input_schema: dict[str, JsonValue]
+    labels: tuple[str, ...] = ()
+    input_statistics: dict[str, JsonValue]
+    files: dict[str, Sha256] = {}
+
+
+def write_bundle(directory: Path, manifest: Manifest) -> Manifest:
+    """Hash every file that is already in `directory` and write `bundle.json` last.
+
+    Parameters
+    ----------
+    directory : Path
+        Folder that holds the parameter files; an older `bundle.json` in it is replaced.
+    manifest : Manifest
+        Everything but the hashes; what its `files` holds is ignored.
+
+    Returns
+    -------
+    Manifest
+        The manifest as written, with `files` filled in.
+
+    Raises
+    ------
+    BundleError
+        If the folder is missing or empty, holds a link or a special file, or a value of the manifest is not JSON.
+    """
+    if not directory.is_dir():
+        raise BundleError(f"{directory} is no folder: save the model's files there before writing {MANIFEST_NAME}")
+    temporary = directory / f".{MANIFEST_NAME}.tmp"
+    temporary.unlink(missing_ok=True)  # left by a process that was killed here
+    files = {name: _sha256(directory / name) for name in _list_files(directory)}
+    if not files:
+        raise BundleError(f"{directory} holds no files: save the model's parameters before writing {MANIFEST_NAME}")
+    complete = manifest.model_copy(update={"files": files})
+    try:
+        text = json.dumps(complete.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise BundleError(f"the manifest of {manifest.project!r} holds a number that is not JSON: {error}") from error
+    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.replace(directory / MANIFEST_NAME)
+    return complete
+
+
+def read_manifest(directory: Path, *, project: str | None = None) -> Manifest:
+    """Read `bundle.json` and verify that the folder holds exactly the files it names, unchanged.
+
+    Parameters
+    ----------
+    directory : Path
+        The bundle's folder.
+    project : str, optional
+        The project the bundle must belong to; any, if not given.
+
+    Raises
+    ------
+    BundleError
+        If the manifest is missing or malformed, belongs to another project or format version, names a path outside
+        the folder, or if a file is missing, unexpected, a link, or has another hash.
+    """
+    manifest = _parse(directory)
+    if project is not None and manifest.project != project:
+        raise BundleError(f"{directory / MANIFEST_NAME}: expected a bundle of {project!r}, found {manifest.project!r}")
+    for name in manifest.files:
+        check_relative(name)
+    found = set(_list_files(directory))
+    if missing := sorted(set(manifest.files) - found):
+        raise BundleError(f"{directory / missing[0]}: named in {MANIFEST_NAME}, but missing ({len(missing)} in all)")
+    if extra := sorted(found - set(manifest.files)):
+        raise BundleError(f"{directory / extra[0]}: not named in {MANIFEST_NAME} ({len(extra)} in all)")
+    for name, expected in manifest.files.items():
+        if (actual := _sha256(directory / name)) != expected:
+            raise BundleError(f"{directory / name}: expected sha256 {expected}, found {actual}")
+    return manifest
+
+
+def bundle_digest(directory: Path) -> str:
+    """Return the SHA-256 of `bundle.json`, which stands for the whole folder; it verifies nothing."""
+    path = directory / MANIFEST_NAME
+    if path.is_symlink() or not path.is_file():
+        raise BundleError(f"{path}: expected a bundle's manifest, found no such file")
+    return _sha256(path)
+
+
+def check_relative(name: str) -> PurePosixPath:
+    """Return `name` as a path if it stays inside the folder it is joined to, else raise `BundleError`.
+
+    Examples
+    --------
+    >>> str(check_relative("trees/price.txt"))
+    'trees/price.txt'
+    >>> check_relative("../price.txt")
+    Traceback (most recent call last):
+    portfolio_shared.bundle.BundleError: '../price.txt': expected a plain relative path inside the bundle
+    """
+    path = PurePosixPath(name)
+    # Compared with its own normal form, so that "a//b", "./a", "a/" and "" are refused as well.
+    unsafe = path.is_absolute() or ".." in path.parts or not path.parts or str(path) != name
+    if unsafe or "\\" in name or ":" in name or not name.isprintable():
+        raise BundleError(f"{name!r}: expected a plain relative path inside the bundle")
+    return path
+
+
+def _parse(directory: Path) -> Manifest:
+    path = directory / MANIFEST_NAME
+    if path.is_symlink() or not path.is_file():
+        raise BundleError(f"{path}: expected a bundle's manifest, found no such file")
+    if (size := path.stat().st_size) > MAX_MANIFEST_BYTES:
+        raise BundleError(f"{path}: expected at most {MAX_MANIFEST_BYTES} bytes, found {size}")
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the document"
+        raise BundleError(
+            f"{path}: {where}: {first['msg']}, found {str(first['input'])[:80]!r} ({error.error_count()} problems)"
+        ) from error
+    if manifest.format_version != FORMAT_VERSION:
+        raise BundleError(
+            f"{path}: expected format_version {FORMAT_VERSION}, found {manifest.format_version}: train again"
+        )
+    return manifest
+
+
+def _list_files(directory: Path) -> list[str]:
+    """Relative posix paths of the files of a bundle, sorted, without the manifest; links are refused."""
+    return sorted(name for name in _walk(directory, directory) if name != MANIFEST_NAME)
+
+
+def _walk(folder: Path, root: Path) -> Iterator[str]:
+    for entry in os.scandir(folder):
+        path = Path(entry.path)
+        if entry.is_symlink():
+            raise BundleError(f"{path}: expected a plain file, found a symbolic link")
+        if entry.is_dir():
+            yield from _walk(path, root)
+        elif entry.is_file():
+            yield str(check_relative(path.relative_to(root).as_posix()))
+        else:
+            raise BundleError(f"{path}: expected a plain file, found a special file")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
