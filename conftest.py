@@ -3,25 +3,41 @@
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 ROOT = Path(__file__).parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require",
+        default="",
+        help="comma-separated: browser, real_data. What is named must be there: a test that would skip fails instead.",
+    )
+
+
+def missing(request: pytest.FixtureRequest, what: str, reason: str) -> NoReturn:
+    """Skip by name, or fail where `--require` says that `what` must be there."""
+    if what in request.config.getoption("--require").split(","):
+        pytest.fail(f"--require={what}: {reason}")
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
-def real_data_dir() -> Path:
-    """Folder of the public data sets, or a skip that says how to provide one."""
+def real_data_dir(request: pytest.FixtureRequest) -> Path:
+    """Folder of the public data sets."""
     folder = Path(os.environ.get("PORTFOLIO_DATA_DIR", ROOT / ".data"))
     if not (folder / "ames" / "AmesHousing.txt").is_file():
-        pytest.skip(f"no public data in {folder}: set PORTFOLIO_DATA_DIR, or let `make data` download it")
+        missing(request, "real_data", f"no public data in {folder}: set PORTFOLIO_DATA_DIR, or run `make data`")
     return folder.resolve()
 
 
 @pytest.fixture(scope="session")
-def chromium_path() -> str:
-    """Path of a Chromium or Chrome, or a skip that says how to install one."""
+def chromium_path(request: pytest.FixtureRequest) -> str:
+    """Path of a Chromium or Chrome."""
     for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
         if found := shutil.which(name):
             return found
-    pytest.skip("no Chromium on PATH: install one (Debian: apt-get install chromium) to run the browser tests")
+    missing(request, "browser", "no Chromium on PATH: install one (Debian: apt-get install chromium)")

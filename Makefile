@@ -1,0 +1,96 @@
+# Every command a person types. CI and the commit hooks call only these. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+DATASET ?= auto
+PYTEST_FLAGS ?=
+export MLFLOW_TRACKING_URI ?= http://127.0.0.1:5500
+
+BIN := $(VENV)/bin
+PACKAGES := shared projects/housing
+CODE := $(PACKAGES) scripts tests benchmarks conftest.py
+LOCKS := dev housing-service housing-trainer
+
+##@ Use it
+.PHONY: help up setup
+help: ## list the commands
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: setup ## set up, train what is missing, serve the models until Ctrl-C (DATASET=auto|sample|full|path)
+	@exec $(BIN)/python scripts/up.py --data "$(DATASET)"
+
+setup: $(VENV)/.installed ## install everything into .venv (needs Python 3.11 or newer with its venv module)
+
+$(VENV)/.installed: requirements/installer.lock requirements/dev.lock pyproject.toml $(PACKAGES:%=%/pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: set PYTHON=python3.x")'
+	@echo "Installing into $(VENV): the first time takes about a minute"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/installer.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements/dev.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(PACKAGES:%=-e %)
+	@touch $@
+
+##@ Check it
+.PHONY: test check format types tests coverage hooks
+test: check tests ## set up, lint, check types, run all tests
+
+check: setup types ## lint, formatting, types, workflow files
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/zizmor --offline --quiet .github
+
+types: setup
+	@$(BIN)/mypy $(CODE)
+
+tests: setup ## run the tests (PYTEST_FLAGS="-k name" for some)
+	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+coverage: setup ## run the tests and report which lines they reach
+	@$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_FLAGS)
+
+format: setup ## format the code and mend what the linter can mend
+	@$(BIN)/ruff check --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+hooks: setup ## install the commit hooks
+	@$(BIN)/pre-commit install
+
+##@ House prices
+.PHONY: data train-housing tune-housing serve-housing rollback-housing reports bench-housing
+data: setup ## download the public data into PORTFOLIO_DATA_DIR (.data) and report what is in it
+	@$(BIN)/housing data --data full
+
+train-housing: setup ## train, evaluate, register, and pass the gate (DATASET=auto|sample|full|path)
+	@$(BIN)/python scripts/with_mlflow.py $(BIN)/housing train --data "$(DATASET)"
+
+tune-housing: setup ## search hyper-parameters inside the training part; resumes where it stopped
+	@$(BIN)/housing tune --data "$(DATASET)"
+
+serve-housing: setup ## serve the champion on its own (127.0.0.1:8001)
+	@exec $(BIN)/housing serve
+
+rollback-housing: setup ## give the alias back to the champion before this one
+	@$(BIN)/python scripts/with_mlflow.py $(BIN)/housing rollback
+
+reports: setup ## train on the public data and rewrite the READMEs' tables and figures
+	@$(BIN)/housing report --data full
+
+bench-housing: setup ## the five-fold table against peers, and serving against a bare request
+	@$(BIN)/python benchmarks/housing.py
+	@$(BIN)/python benchmarks/housing_serving.py
+
+##@ Look after it
+.PHONY: mlflow lock clean
+mlflow: setup ## MLflow's own page, until Ctrl-C
+	@exec $(BIN)/python scripts/with_mlflow.py
+
+lock: setup ## compile requirements/*.lock anew from the pyproject files
+	@$(BIN)/python scripts/lock.py
+
+clean: ## remove the environment and everything that was made (not the data cache)
+	rm -rf $(VENV) .state .coverage htmlcov .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,40 @@
+"""Compile requirements/*.lock from the pyproject files: one lock per image, one for development.
+
+Every lock is universal (Linux, macOS, Windows; Python 3.11 and newer), pins hashes and names no index.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SHARED = "shared/pyproject.toml"
+HOUSING = "projects/housing/pyproject.toml"
+
+LOCKS: dict[str, list[str]] = {
+    "installer": ["requirements/installer.in"],
+    "dev": ["--group", "pyproject.toml:dev", "--all-extras", SHARED, HOUSING],
+    "housing-service": [HOUSING],
+    "housing-trainer": [HOUSING, "--extra", "train"],
+}
+
+OPTIONS = [
+    *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--quiet"),
+    *("--custom-compile-command", "make lock"),
+    *("--no-emit-package", "portfolio-shared", "--no-emit-package", "housing"),
+]
+
+
+def main() -> None:
+    """Write every lock; a second argument such as --upgrade is passed on."""
+    uv = Path(sys.executable).with_name("uv")
+    environment = {**os.environ, "UV_NO_PROGRESS": "1"}
+    for name, inputs in LOCKS.items():
+        output = f"requirements/{name}.lock"
+        command = [str(uv), "pip", "compile", *OPTIONS, *inputs, "-o", output, *sys.argv[1:]]
+        subprocess.run(command, check=True, env=environment)
+        print(f"{output}: {Path(output).read_text().count('==')} pins")
+
+
+if __name__ == "__main__":
+    main()
