@@ -20,6 +20,7 @@ from portfolio_shared.data.sources import Source, resolve_source
 from portfolio_shared.data.splits import hash_split
 
 from housing.columns import NONE, Record, column_name, columns
+from housing.rules import violations
 from housing.sample import generate_sales
 
 KEY = "pid"
@@ -113,7 +114,9 @@ def load_sales(setting: str) -> Sales:
         raw = read_file(source.path)
         digest = file_sha256(source.path, text=True)
     report = DataReport(name=f"Ames sales ({source.kind})", rows_read=len(raw))
-    frame = validate_frame(clean(raw, report), sales_schema(), source=str(source.path or "the generated sample"))
+    name = str(source.path or "the generated sample")
+    frame = validate_frame(clean(raw, report), sales_schema(), source=name)
+    refuse_impossible(frame, source=name)
     return Sales(frame, report, source, digest)
 
 
@@ -148,9 +151,9 @@ def clean(raw: pd.DataFrame, report: DataReport) -> pd.DataFrame:
     frame = pd.DataFrame({KEY: text[KEY]})
     for name, column in columns().items():
         frame[name] = (
-            _numbers(text[name], report) if column.is_numeric else _codes(text[name], report, none=NONE in column.choices)
+            _numbers(text[name]) if column.is_numeric else _codes(text[name], report, none=NONE in column.choices)
         )
-    frame[TARGET] = _numbers(text[TARGET], report)
+    frame[TARGET] = _numbers(text[TARGET])
     return _repair(frame.copy(), report)
 
 
@@ -181,7 +184,7 @@ def _set_aside(text: pd.DataFrame, report: DataReport) -> pd.DataFrame:
     return text[~unpriced].reset_index(drop=True)
 
 
-def _numbers(cells: pd.Series, report: DataReport) -> pd.Series:
+def _numbers(cells: pd.Series) -> pd.Series:
     unknown = cells.isin(["", "NA"])
     numbers = pd.to_numeric(cells.mask(unknown), errors="coerce")
     wrong = numbers.isna() & ~unknown
@@ -189,8 +192,6 @@ def _numbers(cells: pd.Series, report: DataReport) -> pd.Series:
         raise DataError(
             f"column {cells.name}: {int(wrong.sum())} rows are not numbers, for example {cells[wrong].head(3).tolist()}"
         )
-    if unknown.any():
-        report.note(f"{cells.name}: unknown", int(unknown.sum()))
     return numbers.astype(np.float64)
 
 
@@ -204,10 +205,7 @@ def _codes(cells: pd.Series, report: DataReport, *, none: bool) -> pd.Series:
         cells = cells.str.zfill(3)  # "20" and "020" are one code
     if none and name != "mas_vnr_type":  # the veneer's "has none" is spelled None; its NA is unknown
         cells = cells.replace("NA", NONE)
-    unknown = cells.isin(["", "NA"])
-    if unknown.any():
-        report.note(f"{name}: unknown", int(unknown.sum()))
-    return cells.astype(object).where(~unknown, None)
+    return cells.astype(object).where(~cells.isin(["", "NA"]), None)
 
 
 def _repair(frame: pd.DataFrame, report: DataReport) -> pd.DataFrame:
@@ -232,21 +230,18 @@ def _repair(frame: pd.DataFrame, report: DataReport) -> pd.DataFrame:
     report.repair("remodelled before it was built: remodelled when built", int(early.sum()))
 
     large = frame["gr_liv_area"] > 4000
-    report.note("living area over 4,000 sq ft, kept", int(large.sum()))
-    report.note("of these sold before completion", int((large & frame["sale_condition"].eq("Partial")).sum()))
+    unfinished = large & frame["sale_condition"].eq("Partial")
+    report.notes.append(
+        f"{large.sum()} houses over 4,000 sq ft are kept, {unfinished.sum()} of them sold before completion, cheaply."
+    )
+    unknown = frame[list(columns())].isna().sum()
+    cells = ", ".join(f"{name} {count:,}" for name, count in unknown[unknown > 0].items())
+    report.notes.append(f"Cells that stay unknown and are filled by the rules of completion.py: {cells}.")
     return frame
 
 
 def sales_schema() -> pa.DataFrameSchema:
-    """Return what a clean table of sales must satisfy: types, bounds, codes, and rules across columns."""
-    checks = [
-        pa.Check(_not_after_sale("year_built"), name="built at most a year after the sale"),
-        pa.Check(_not_after_sale("year_remod_add"), name="remodelled at most a year after the sale"),
-        pa.Check(
-            lambda frame: frame["bedroom_abv_gr"] + frame["kitchen_abv_gr"] <= frame["tot_rms_abv_grd"] + 1,
-            name="bedrooms and kitchens fit into the rooms",
-        ),
-    ]
+    """Return what each column of a clean table must satisfy: type, bounds, codes."""
     inputs = {
         name: pa.Column(
             float if column.is_numeric else object,
@@ -258,11 +253,18 @@ def sales_schema() -> pa.DataFrameSchema:
         for name, column in columns().items()
     }
     price = pa.Column(float, pa.Check.in_range(1_000, 10_000_000))
-    return pa.DataFrameSchema({KEY: pa.Column(unique=True), **inputs, TARGET: price}, checks=checks, strict=True)
+    return pa.DataFrameSchema({KEY: pa.Column(unique=True), **inputs, TARGET: price}, strict=True)
 
 
-def _not_after_sale(name: str):  # noqa: ANN202 - pandera calls it with the frame
-    return lambda frame: ~(frame[name] > frame["yr_sold"] + 1)
+def refuse_impossible(frame: pd.DataFrame, *, source: str) -> None:
+    """Raise DataError if rows break a rule across columns, naming column, rule, rows and examples."""
+    broken: dict[str, list[int]] = {}
+    for row, record in enumerate(to_records(frame)):
+        for violation in violations(record):
+            broken.setdefault(f"{violation.field}: {violation.rule}", []).append(row)
+    if broken:
+        failures = [f"{rule} fails in {len(rows)} rows, for example rows {rows[:3]}" for rule, rows in broken.items()]
+        raise DataError("\n  ".join([f"{source}: {len(broken)} rules across columns are broken", *failures]))
 
 
 def to_records(frame: pd.DataFrame) -> list[Record]:
