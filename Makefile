@@ -45,7 +45,7 @@ check: setup types ## lint, formatting, types, workflow files
 	@$(BIN)/zizmor --offline --quiet .github
 
 types: setup
-	@$(BIN)/mypy $(CODE)
+	@$(BIN)/mypy $(PACKAGES:%=%/src) scripts
 
 tests: setup ## run the tests (PYTEST_FLAGS="-k name" for some)
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)

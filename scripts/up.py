@@ -15,9 +15,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-from portfolio_shared.tracking.server import ServerError, running_server
 from rich.console import Console
 from rich.table import Table
+
+from portfolio_shared.tracking.server import ServerError, running_server
 
 PROJECTS = {"housing": "House prices"}
 PORTS = {"housing": int(os.environ.get("HOUSING_PORT", "8001"))}

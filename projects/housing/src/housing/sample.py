@@ -49,7 +49,8 @@ def _draw_houses(n: int, rng: Generator) -> dict[str, NDArray[np.object_] | Floa
     def pick(name: str, weights: Sequence[float]) -> NDArray[np.object_]:
         codes = list(table[name].choices)
         chances = np.pad(np.asarray(weights, dtype=float), (0, len(codes) - len(weights)))
-        return rng.choice(np.array(codes, dtype=object), size=n, p=chances / chances.sum())
+        drawn: NDArray[np.object_] = rng.choice(np.array(codes, dtype=object), size=n, p=chances / chances.sum())
+        return drawn
 
     def graded(name: str, score: Floats, *, spread: float = 0.6) -> NDArray[np.object_]:
         """Turn a standard-normal score into the levels of an ordinal, None (if it has that level) excluded."""
@@ -117,7 +118,9 @@ def _draw_houses(n: int, rng: Generator) -> dict[str, NDArray[np.object_] | Floa
         "bsmt_qual": only(has_basement, graded("bsmt_qual", finish * 0.7)),
         "bsmt_cond": only(has_basement, graded("bsmt_cond", np.zeros(n), spread=0.4)),
         "bsmt_exposure": only(has_basement, pick("bsmt_exposure", [0, 65, 9, 15, 11])),
-        "bsmtfin_type_1": only(has_basement, np.where(finished > 0, pick("bsmtfin_type_1", [0, 0, 7, 14, 13, 22, 44]), "Unf")),
+        "bsmtfin_type_1": only(
+            has_basement, np.where(finished > 0, pick("bsmtfin_type_1", [0, 0, 7, 14, 13, 22, 44]), "Unf")
+        ),
         "bsmtfin_sf_1": finished,
         "bsmtfin_type_2": only(has_basement, np.full(n, "Unf", dtype=object)),
         "bsmtfin_sf_2": np.zeros(n),
@@ -192,7 +195,8 @@ def _draw_prices(house: dict[str, NDArray[np.object_] | Floats], rng: Generator)
         + level
     )
     noise = rng.normal(0, 1, len(age)) * (0.06 + 0.0006 * age)  # old houses are harder to price
-    return np.exp(log_price + noise)
+    price: Floats = np.exp(log_price + noise)
+    return price
 
 
 def _as_text(values: NDArray[np.object_] | Floats) -> list[str]:

@@ -30,8 +30,12 @@ class Strict(BaseModel):
 
 def _field(column: Column) -> tuple[Any, Any]:
     """Return the (type, default) that pydantic's `create_model` takes for one column."""
-    kind: Any = Literal[tuple(column.choices)] if column.choices else int if column.kind == "integer" else float
-    about = ". ".join(part for part in (column.label, column.help.rstrip("."), column.unit and f"In {column.unit}") if part)
+    kind: Any = int if column.kind == "integer" else float
+    if column.choices:
+        kind = Literal.__getitem__(tuple(column.choices))
+    about = ". ".join(
+        part for part in (column.label, column.help.rstrip("."), column.unit and f"In {column.unit}") if part
+    )
     annotated = Annotated[
         kind if column.required else kind | None,
         Field(description=about, ge=column.minimum, le=column.maximum, allow_inf_nan=False if kind is float else None),
@@ -41,8 +45,9 @@ def _field(column: Column) -> tuple[Any, Any]:
 
 def _house_model() -> type[Strict]:
     fields: dict[str, Any] = {name: _field(column) for name, column in columns().items()}
-    model = create_model("House", __base__=Strict, __doc__="One house; what is left out is filled, and reported.", **fields)
-    model.model_config["json_schema_extra"] = {"example": EXAMPLE}
+    model = create_model(
+        "House", __base__=Strict, __doc__="One house; what is left out is filled, and reported.", **fields
+    )
     return cast("type[Strict]", model)
 
 
@@ -52,7 +57,7 @@ House = _house_model()
 class PredictionRequest(Strict):
     """One to a thousand houses to price."""
 
-    houses: list[House] = Field(min_length=1, max_length=MAX_HOUSES)  # type: ignore[valid-type]
+    houses: list[House] = Field(min_length=1, max_length=MAX_HOUSES, examples=[[EXAMPLE]])  # type: ignore[valid-type]
     explain: bool = Field(default=False, description="Also return contributions and comparable sales")
 
 
