@@ -118,11 +118,7 @@ def read_manifest(directory: Path, *, project: str | None = None) -> Manifest:
         If the manifest is missing or malformed, belongs to another project or format version, names a path outside
         the folder, or if a file is missing, unexpected, a link, or has another hash.
     """
-    manifest = _parse(directory)
-    if project is not None and manifest.project != project:
-        raise BundleError(f"{directory / MANIFEST_NAME}: expected a bundle of {project!r}, found {manifest.project!r}")
-    for name in manifest.files:
-        check_relative(name)
+    manifest = parse_manifest(directory, project=project)
     found = set(_list_files(directory))
     if missing := sorted(set(manifest.files) - found):
         raise BundleError(f"{directory / missing[0]}: named in {MANIFEST_NAME}, but missing ({len(missing)} in all)")
@@ -131,6 +127,32 @@ def read_manifest(directory: Path, *, project: str | None = None) -> Manifest:
     for name, expected in manifest.files.items():
         if (actual := _sha256(directory / name)) != expected:
             raise BundleError(f"{directory / name}: expected sha256 {expected}, found {actual}")
+    return manifest
+
+
+def parse_manifest(directory: Path, *, project: str | None = None) -> Manifest:
+    """Read `bundle.json` without looking at the other files; raises `BundleError` as `read_manifest` does."""
+    path = directory / MANIFEST_NAME
+    if path.is_symlink() or not path.is_file():
+        raise BundleError(f"{path}: expected a bundle's manifest, found no such file")
+    if (size := path.stat().st_size) > MAX_MANIFEST_BYTES:
+        raise BundleError(f"{path}: expected at most {MAX_MANIFEST_BYTES} bytes, found {size}")
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the document"
+        raise BundleError(
+            f"{path}: {where}: {first['msg']}, found {str(first['input'])[:80]!r} ({error.error_count()} problems)"
+        ) from error
+    if manifest.format_version != FORMAT_VERSION:
+        raise BundleError(
+            f"{path}: expected format_version {FORMAT_VERSION}, found {manifest.format_version}: train again"
+        )
+    if project is not None and manifest.project != project:
+        raise BundleError(f"{path}: expected a bundle of {project!r}, found {manifest.project!r}")
+    for name in manifest.files:
+        check_relative(name)
     return manifest
 
 
@@ -159,27 +181,6 @@ def check_relative(name: str) -> PurePosixPath:
     if unsafe or "\\" in name or ":" in name or not name.isprintable():
         raise BundleError(f"{name!r}: expected a plain relative path inside the bundle")
     return path
-
-
-def _parse(directory: Path) -> Manifest:
-    path = directory / MANIFEST_NAME
-    if path.is_symlink() or not path.is_file():
-        raise BundleError(f"{path}: expected a bundle's manifest, found no such file")
-    if (size := path.stat().st_size) > MAX_MANIFEST_BYTES:
-        raise BundleError(f"{path}: expected at most {MAX_MANIFEST_BYTES} bytes, found {size}")
-    try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the document"
-        raise BundleError(
-            f"{path}: {where}: {first['msg']}, found {str(first['input'])[:80]!r} ({error.error_count()} problems)"
-        ) from error
-    if manifest.format_version != FORMAT_VERSION:
-        raise BundleError(
-            f"{path}: expected format_version {FORMAT_VERSION}, found {manifest.format_version}: train again"
-        )
-    return manifest
 
 
 def _list_files(directory: Path) -> list[str]:

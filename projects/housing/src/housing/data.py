@@ -270,5 +270,5 @@ def refuse_impossible(frame: pd.DataFrame, *, source: str) -> None:
 def to_records(frame: pd.DataFrame) -> list[Record]:
     """Return the input columns of each row as a record, with None for unknown."""
     inputs = frame[list(columns())].astype(object)
-    names = list(inputs)
+    names = list(columns())
     return [dict(zip(names, row, strict=True)) for row in inputs.where(inputs.notna(), None).to_numpy().tolist()]

@@ -57,7 +57,8 @@ def _draw_houses(n: int, rng: Generator) -> dict[str, NDArray[np.object_] | Floa
         codes = np.array([code for code in table[name].choices if code != "None"], dtype=object)
         noisy = score + rng.normal(0, spread, n)
         middle = (len(codes) - 1) / 2
-        return codes[np.clip(np.rint(middle + 0.4 + noisy), 0, len(codes) - 1).astype(int)]
+        picked: NDArray[np.object_] = codes[np.clip(np.rint(middle + 0.4 + noisy), 0, len(codes) - 1).astype(int)]
+        return picked
 
     neighbourhoods = np.array(list(table["neighborhood"].choices), dtype=object)
     area = rng.choice(len(neighbourhoods), size=n, p=rng.dirichlet(np.full(len(neighbourhoods), 2.0)))

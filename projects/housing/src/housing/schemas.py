@@ -32,7 +32,7 @@ def _field(column: Column) -> tuple[Any, Any]:
     """Return the (type, default) that pydantic's `create_model` takes for one column."""
     kind: Any = int if column.kind == "integer" else float
     if column.choices:
-        kind = Literal.__getitem__(tuple(column.choices))
+        kind = cast("Any", Literal)[tuple(column.choices)]
     about = ". ".join(
         part for part in (column.label, column.help.rstrip("."), column.unit and f"In {column.unit}") if part
     )
