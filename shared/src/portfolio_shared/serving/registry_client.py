@@ -119,7 +119,11 @@ class RegistryClient:
             If the server does not answer, is too slow, or breaks off.
         BundleError
             If a file is missing, too large, or does not have its hash.
+        FileExistsError
+            If the folder is not empty.
         """
+        if into.exists() and any(into.iterdir()):
+            raise FileExistsError(f"{into} holds files already: a bundle is downloaded into a new or empty folder")
         deadline = time.monotonic() + MAX_DOWNLOAD_SECONDS
         root = self._artifact_root(version) / BUNDLE_PATH
         into.mkdir(parents=True, exist_ok=True)
