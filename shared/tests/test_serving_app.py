@@ -1,7 +1,6 @@
 """The app in process, and the demo project that test_serving_server.py runs for real."""
 
 import asyncio
-import contextvars
 import json
 import logging
 import subprocess
@@ -31,7 +30,6 @@ from portfolio_shared.serving.routes import StrictRoute
 from portfolio_shared.serving.settings import ServiceSettings
 
 PAGE = "<!doctype html><title>demo</title><p>hello</p>"
-tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="none")
 release = threading.Event()  # ends the work of /v1/held
 
 

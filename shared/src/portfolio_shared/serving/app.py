@@ -16,7 +16,7 @@ from portfolio_shared.serving.models import ModelHolder
 from portfolio_shared.serving.operations import operations_router
 from portfolio_shared.serving.pages import add_pages
 from portfolio_shared.serving.pool import WorkerPool
-from portfolio_shared.serving.problems import PROBLEM_RESPONSES, install_problem_handlers
+from portfolio_shared.serving.problem_handlers import PROBLEM_RESPONSES, install_problem_handlers
 from portfolio_shared.serving.routes import RouteTable, StrictRoute
 from portfolio_shared.serving.settings import ServiceSettings
 
