@@ -6,7 +6,6 @@ SHA-256 of every other file. The hash of `bundle.json` therefore stands for the 
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
@@ -83,7 +82,7 @@ def write_bundle(directory: Path, manifest: Manifest) -> Manifest:
     Raises
     ------
     BundleError
-        If the folder is missing or empty, holds a link or a special file, or a value of the manifest is not JSON.
+        If the folder is missing or empty, or holds a link or a special file.
     """
     if not directory.is_dir():
         raise BundleError(f"{directory} is no folder: save the model's files there before writing {MANIFEST_NAME}")
@@ -93,10 +92,7 @@ def write_bundle(directory: Path, manifest: Manifest) -> Manifest:
     if not files:
         raise BundleError(f"{directory} holds no files: save the model's parameters before writing {MANIFEST_NAME}")
     complete = manifest.model_copy(update={"files": files})
-    try:
-        text = json.dumps(complete.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
-    except ValueError as error:
-        raise BundleError(f"the manifest of {manifest.project!r} holds a number that is not JSON: {error}") from error
+    text = json.dumps(complete.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
     temporary.write_text(text + "\n", encoding="utf-8")
     temporary.replace(directory / MANIFEST_NAME)
     return complete
@@ -189,13 +185,12 @@ def _list_files(directory: Path) -> list[str]:
 
 
 def _walk(folder: Path, root: Path) -> Iterator[str]:
-    for entry in os.scandir(folder):
-        path = Path(entry.path)
-        if entry.is_symlink():
+    for path in folder.iterdir():
+        if path.is_symlink():
             raise BundleError(f"{path}: expected a plain file, found a symbolic link")
-        if entry.is_dir():
+        if path.is_dir():
             yield from _walk(path, root)
-        elif entry.is_file():
+        elif path.is_file():
             yield str(check_relative(path.relative_to(root).as_posix()))
         else:
             raise BundleError(f"{path}: expected a plain file, found a special file")
