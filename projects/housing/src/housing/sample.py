@@ -130,7 +130,7 @@ def _draw_houses(n: int, rng: Generator) -> dict[str, NDArray[np.object_] | Floa
         "heating": pick("heating", [0, 98, 2]),
         "heating_qc": graded("heating_qc", finish * 0.5 + 0.3),
         "central_air": np.where(rng.random(n) < np.where(built > 1950, 0.98, 0.75), "Y", "N").astype(object),
-        "electrical": np.where(built > 1960, "SBrkr", pick("electrical", [70, 20, 8, 2])),
+        "electrical": np.where(built > 1960, "SBrkr", pick("electrical", [1, 1, 8, 20, 70])),
         "first_flr_sf": living - second,
         "second_flr_sf": second,
         "low_qual_fin_sf": np.zeros(n),

@@ -1,6 +1,6 @@
 """What the API accepts and returns: bounds, units and examples, from the column table."""
 
-from typing import Annotated, Any, Literal, cast
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -32,15 +32,15 @@ def _field(column: Column) -> tuple[Any, Any]:
     """Return the (type, default) that pydantic's `create_model` takes for one column."""
     kind: Any = int if column.kind == "integer" else float
     if column.choices:
-        kind = cast("Any", Literal)[tuple(column.choices)]
+        literal: Any = Literal  # subscripted with the table's codes, which mypy cannot follow
+        kind = literal[tuple(column.choices)]
     about = ". ".join(
         part for part in (column.label, column.help.rstrip("."), column.unit and f"In {column.unit}") if part
     )
-    annotated = Annotated[
-        kind if column.required else kind | None,
-        Field(description=about, ge=column.minimum, le=column.maximum, allow_inf_nan=False if kind is float else None),
-    ]
-    return annotated, ... if column.required else None
+    bounds: dict[str, Any] = {"description": about, "ge": column.minimum, "le": column.maximum}
+    if kind is float:
+        bounds["allow_inf_nan"] = False
+    return (kind, Field(**bounds)) if column.required else (kind | None, Field(default=None, **bounds))
 
 
 def _house_model() -> type[Strict]:
