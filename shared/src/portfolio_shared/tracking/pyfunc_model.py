@@ -1,5 +1,7 @@
 """A bundle as an MLflow model "from code": a Python file, the bundle's files, and a signature. Nothing is pickled."""
 
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -27,14 +29,16 @@ def save_pyfunc(
     ValueError
         If the adapter cannot predict the example, so that the model would have no signature.
     """
-    with quiet_mlflow():
+    with quiet_mlflow(), tempfile.TemporaryDirectory() as scratch:
         import mlflow.pyfunc
         from mlflow.models import Model
 
+        # MLflow stores an artifact under the name of its folder, and services look for artifacts/bundle.
+        named = shutil.copytree(bundle_dir, Path(scratch) / "bundle")
         mlflow.pyfunc.save_model(
             str(folder),
             python_model=str(adapter),
-            artifacts={"bundle": str(bundle_dir)},
+            artifacts={"bundle": str(named)},
             input_example=example,
             pip_requirements=[f"{name}=={installed_version(name)}" for name in requirements],
             code_paths=[str(path) for path in code_paths] or None,
@@ -54,7 +58,7 @@ def example_frame(example: pd.DataFrame | Sequence[Mapping[str, object]]) -> pd.
 
     Examples
     --------
-    >>> example_frame([{"area": 120, "kind": "house"}, {"area": None, "kind": "flat"}]).dtypes.tolist()[0]
+    >>> example_frame([{"rooms": 4, "kind": "house"}, {"rooms": 3}]).dtypes["rooms"]
     dtype('float64')
     """
     frame = pd.DataFrame(example) if isinstance(example, pd.DataFrame) else pd.DataFrame.from_records(list(example))
