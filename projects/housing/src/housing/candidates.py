@@ -11,18 +11,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from lightgbm import LGBMRegressor
 from numpy.typing import NDArray
-from portfolio_shared.data.splits import group_folds
-from portfolio_shared.evaluation.regression import mean_absolute_error, root_mean_squared_log_error
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from housing.columns import Record
+from housing.columns import Record, columns
 from housing.completion import Typical, complete, fit_typical
 from housing.config import ModelSettings
 from housing.features import DERIVED, category_names, design
 from housing.fit import fit_members
+from portfolio_shared.evaluation.regression import mean_absolute_error, root_mean_squared_log_error
 
 Floats = NDArray[np.float64]
 Predict = Callable[[Sequence[Record]], Floats]
@@ -142,7 +141,7 @@ def served(settings: ModelSettings, *, seed: int, threads: int) -> dict[str, Fit
     return {BLEND: fit}
 
 
-def _median(records: Sequence[Record], prices: Floats, new: Sequence[Record]) -> dict[str, Floats]:
+def _median(_: Sequence[Record], prices: Floats, new: Sequence[Record]) -> dict[str, Floats]:
     return {"median": np.full(len(new), np.median(np.log(prices)))}
 
 
@@ -159,8 +158,6 @@ def plain_matrix(records: Sequence[Record], typical: Typical) -> Floats:
     """Return the file's own columns as numbers: quantities, ordinals as levels, one column a code; shape (n, p)."""
     houses = design([complete(record, typical)[0] for record in records])
     own = houses.numbers[:, : -len(DERIVED)]
-    one_hot = [
-        houses.codes[:, [i]] == np.arange(n_codes)
-        for i, n_codes in enumerate(_code_counts())
-    ]
+    sizes = [len(columns()[name].choices) for name in category_names()]
+    one_hot = [houses.codes[:, [i]] == np.arange(size) for i, size in enumerate(sizes)]
     return np.concatenate([own, *one_hot], axis=1, dtype=np.float64)

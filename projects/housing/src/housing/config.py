@@ -5,6 +5,7 @@ Flags come from the field names (`--if-missing`), environment variables from the
 """
 
 import json
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -84,6 +85,11 @@ def tuned_settings() -> ModelSettings:
     return ModelSettings.model_validate(json.loads(text)["settings"])
 
 
+def default_tracking_uri() -> str:
+    """Return the MLflow server that MLFLOW_TRACKING_URI names, or the one that `make up` starts."""
+    return os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5500")
+
+
 class TrainConfig(BaseSettings):
     """Train, evaluate, register and pass the gate."""
 
@@ -93,9 +99,7 @@ class TrainConfig(BaseSettings):
 
     data: str = Field("auto", description="auto, sample, full, or the path of a file in the published layout")
     tracking_uri: str = Field(
-        "http://127.0.0.1:5500",
-        validation_alias="MLFLOW_TRACKING_URI",
-        description="MLflow server; empty to train without one",
+        default_factory=default_tracking_uri, description="MLflow server; empty to train without one"
     )
     output: Path = Field(Path(".state/bundles/housing"), description="folder that the bundle is written to")
     if_missing: bool = Field(default=False, description="do nothing if the registry has a champion already")

@@ -82,6 +82,12 @@ def groups() -> tuple[str, ...]:
     return tuple(dict.fromkeys(column.group for column in columns().values()))
 
 
+@cache
+def fields_of(group: str) -> list[str]:
+    """Return the columns that a group of an explanation sums."""
+    return [name for name, column in columns().items() if column.group == group]
+
+
 def group_of(feature: str) -> int:
     """Return the position in `groups()` that a number's or a category's contribution counts for."""
     heading = DERIVED.get(feature) or columns()[feature].group

@@ -17,7 +17,7 @@ from housing.columns import Record, columns
 from housing.comparables import Comparables, Sale
 from housing.completion import Complete, Filled, Typical, complete
 from housing.encoding import Encoding
-from housing.features import Design, design, groups
+from housing.features import Design, design, fields_of, groups
 from housing.linear import LinearModel
 from housing.trees import SymmetricTrees
 
@@ -38,21 +38,45 @@ class Intervals:
 
 
 @dataclass(frozen=True)
+class PriceRange:
+    """The range, in dollars, that holds the price paid with probability `coverage`."""
+
+    low: float
+    high: float
+    coverage: float
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one group of fields adds to the average price, in dollars."""
+
+    group: str
+    dollars: float
+    fields: list[str]
+
+
+@dataclass(frozen=True)
 class Explanation:
-    """Why this price: `dollars` sum exactly to the price minus `average_price`."""
+    """Why this price: the contributions add up, to the cent, to the price minus `average_price`.
+
+    `average_price` is the geometric mean of what the model says of the houses it learned from, in dollars; the largest
+    contribution comes first.
+    """
 
     average_price: float
-    dollars: dict[str, float]  # group -> dollars, the largest effect first
+    contributions: list[Contribution]
     comparables: list[Sale]
 
 
 @dataclass(frozen=True)
 class PredictedHouse:
-    """A price, its interval, and what was assumed to get there; dollars."""
+    """The price of one house in dollars of its year of sale, and what was assumed to get there.
+
+    `filled` lists the fields that were left open, `warnings` where the house lies outside of what the model has seen.
+    """
 
     price: float
-    low: float
-    high: float
+    interval: PriceRange
     filled: list[Filled]
     warnings: list[str]
     explanation: Explanation | None
@@ -111,8 +135,7 @@ class Predictor:
         return [
             PredictedHouse(
                 price=round(float(np.exp(log_price[i])), 2),
-                low=round(float(low[i]), 2),
-                high=round(float(high[i]), 2),
+                interval=PriceRange(round(float(low[i]), 2), round(float(high[i]), 2), self.intervals.coverage),
                 filled=filled,
                 warnings=self.seen.warnings(record),
                 explanation=None if shares is None else self._explain(full, float(log_price[i]), shares[i]),
@@ -165,7 +188,7 @@ class Predictor:
         order = np.argsort(-np.abs(dollars))
         return Explanation(
             average_price=round(average, 2),
-            dollars={groups()[i]: float(dollars[i]) for i in order},
+            contributions=[Contribution(groups()[i], float(dollars[i]), fields_of(groups()[i])) for i in order],
             comparables=self.comparables.nearest(house, shares),
         )
 
