@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from portfolio_shared.bundle import DataInfo, Manifest, MetricValue, bundle_digest, write_bundle
-from portfolio_shared.tracking.server import MlflowServer, free_port, running_server
+from portfolio_shared.tracking.server import free_port
 
 TOY_ADAPTER = """
 from pathlib import Path
@@ -188,16 +188,3 @@ def toy_adapter(tmp_path: Path) -> Path:
     path = tmp_path / "toy_adapter.py"
     path.write_text(TOY_ADAPTER, encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="session")
-def running_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    """Run an MLflow server for the whole session; its files lie beside its log."""
-    with running_server(state=tmp_path_factory.mktemp("mlflow"), port=free_port()) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def mlflow_server(running_mlflow: MlflowServer) -> str:
-    """Address of a running MLflow server."""
-    return running_mlflow.uri

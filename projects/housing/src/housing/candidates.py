@@ -134,9 +134,8 @@ def served(settings: ModelSettings, *, seed: int, threads: int) -> dict[str, Fit
 
     def fit(records: Sequence[Record], prices: Floats, new: Sequence[Record]) -> dict[str, Floats]:
         members = fit_members(records, prices, settings, seed=seed, threads=threads)
-        linear, trees = members.log_prices(new)
-        weight = settings.linear_weight
-        return {LINEAR: linear, TREES: trees, BLEND: weight * linear + (1 - weight) * trees}
+        predicted = members.log_prices(new)
+        return {LINEAR: predicted.linear, TREES: predicted.trees, BLEND: predicted.blend(settings.linear_weight)}
 
     return {BLEND: fit}
 

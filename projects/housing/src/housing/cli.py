@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, SettingsConfigDict, SettingsError
 
-from housing.config import MODEL_NAME, ServeSettings, TrainConfig, default_tracking_uri
+from housing.config import MODEL_NAME, ServeSettings, TrainConfig, TuneConfig, default_tracking_uri
 
 FLAGS = SettingsConfigDict(
     env_prefix="HOUSING_TRAIN_", extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True
@@ -68,6 +68,14 @@ def train(arguments: list[str]) -> None:
     train(config)
 
 
+def tune(arguments: list[str]) -> None:
+    """Search hyper-parameters inside the training part."""
+    config = CliApp.run(TuneConfig, cli_args=arguments)
+    from housing.tune import tune
+
+    tune(config)
+
+
 def evaluate(arguments: list[str]) -> None:
     """Evaluate a bundle on the frozen test split."""
     options = CliApp.run(EvaluateOptions, cli_args=arguments)
@@ -120,6 +128,7 @@ def rollback(arguments: list[str]) -> None:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "data": show_data,
     "train": train,
+    "tune": tune,
     "evaluate": evaluate,
     "predict": predict,
     "serve": serve,

@@ -31,7 +31,8 @@ class LinearSettings(Frozen):
     ridge: float = Field(10.0, gt=0, description="penalty on the squared coefficients")
     exception_ridge: float = Field(0.3, gt=0, description="the same for the large, partly built houses")
     hinge_weight: float = Field(0.7, gt=0, description="scale of hinges against the other columns")
-    knots: int = Field(5, ge=1, description="hinges a number, at quantiles")
+    knots: int = Field(5, ge=0, description="hinges a number, at quantiles; 0 for none")
+    slopes: bool = Field(default=True, description="each neighbourhood has its own slopes in size and quality")
     clip_low: float = Field(0.001, ge=0, lt=0.5, description="quantile below which a number is clipped")
     clip_high: float = Field(0.99, gt=0.5, le=1, description="quantile above which a number is clipped")
     huber: float = Field(1.7, gt=0, description="robust standard deviations beyond which a residual counts linearly")
@@ -106,6 +107,18 @@ class TrainConfig(BaseSettings):
     folds: int = Field(5, ge=2, description="folds of the cross-validation that compares candidates")
     seed: int = Field(0, ge=0, description="seed of folds, fits and bootstrap")
     threads: int = Field(2, ge=1, description="threads of the tree libraries")
+
+
+class TuneConfig(BaseSettings):
+    """Search hyper-parameters inside the training part; goes on where it stopped."""
+
+    model_config = TrainConfig.model_config
+
+    data: str = Field("full", description="auto, sample, full, or the path of a file in the published layout")
+    trials: int = Field(40, ge=1, description="trials in all, those of earlier runs counted")
+    study: Path = Field(Path(".state/tuning/housing.db"), description="SQLite file of the study")
+    seed: int = Field(0, ge=0, description="seed of the sampler")
+    threads: int = Field(2, ge=1, description="threads of the tree library")
 
 
 class ServeSettings(ServiceSettings):

@@ -73,7 +73,7 @@ def evaluate(
     training_prices
         Dollars, in the same order.
     """
-    answers = Answers(sales, predictor.prices(sales.records), *predictor.interval(sales.records))
+    answers = Answers(sales, *predictor.price_and_interval(sales.records))
     return Evaluation(
         answers=answers,
         metrics=measure(answers, seed=seed),

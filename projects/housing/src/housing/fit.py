@@ -20,7 +20,7 @@ from housing.config import COVERAGE, ModelSettings, ScaleSettings, TreeSettings
 from housing.encoding import Encoding, fit_encoding
 from housing.features import Design, design, groups
 from housing.linear import LinearModel, fit_linear
-from housing.model import Intervals, Predictor, seen_in
+from housing.model import Intervals, MemberPrices, Predictor, seen_in
 from housing.trees import SymmetricTrees, from_catboost
 from portfolio_shared.evaluation.uncertainty import normalized_conformal
 
@@ -41,12 +41,12 @@ class Members:
     inputs: Floats  # of the trees, cross-fitted, shape (n, F)
     library_trees: CatBoostRegressor
 
-    def log_prices(self, records: Sequence[Record]) -> tuple[Floats, Floats]:
-        """Return the log prices of the linear and of the tree member, each of shape (n,)."""
+    def log_prices(self, records: Sequence[Record]) -> MemberPrices:
+        """Return the log prices that the members give new houses."""
         houses = design([complete(record, self.typical)[0] for record in records])
         exception = self.linear.exception_effect * houses.numbers[:, -1]
         trees: Floats = self.library_trees.predict(self.encoding.transform(houses)) + exception
-        return self.linear.predict(houses), trees
+        return MemberPrices(self.linear.predict(houses), trees)
 
 
 def fit_members(
@@ -75,7 +75,7 @@ def fit_predictor(
     records: Sequence[Record],
     prices: Floats,
     settings: ModelSettings,
-    out_of_fold: Floats,
+    out_of_fold: MemberPrices,
     *,
     seed: int = 0,
     threads: int = 2,
@@ -85,8 +85,7 @@ def fit_predictor(
     Parameters
     ----------
     out_of_fold
-        Log prices that the same settings gave these houses when they were held out, shape (n,): their errors
-        calibrate the intervals.
+        What the same settings said of these houses when they were held out: its errors calibrate the intervals.
     """
     members = fit_members(records, prices, settings, seed=seed, threads=threads)
     trees = _as_arrays(members.library_trees, members.encoding.groups())
@@ -100,34 +99,39 @@ def fit_predictor(
         encoding=members.encoding,
         trees=trees,
         linear_weight=weight,
-        intervals=fit_intervals(
-            members.inputs, np.log(prices), out_of_fold, settings.scale, seed=seed, threads=threads
-        ),
+        intervals=fit_intervals(members.inputs, np.log(prices), out_of_fold, settings, seed=seed, threads=threads),
         comparables=fit_comparables(members.completed, prices, shares),
         seen=seen_in(records),
     )
 
 
 def fit_intervals(
-    inputs: Floats, log_price: Floats, out_of_fold: Floats, settings: ScaleSettings, *, seed: int = 0, threads: int = 2
+    inputs: Floats,
+    log_price: Floats,
+    out_of_fold: MemberPrices,
+    settings: ModelSettings,
+    *,
+    seed: int = 0,
+    threads: int = 2,
 ) -> Intervals:
     """Fit how uncertain a price is, and calibrate the intervals on errors of houses that were held out.
 
     The scale is the exponential of a fit to log(|error| + floor). It is cross-fitted before the conformal quantile is
     taken: a scale that had seen a house's own error would make the intervals too narrow for new houses.
     """
-    error = log_price - out_of_fold
-    inputs = np.column_stack([inputs, out_of_fold])
-    target = np.log(np.abs(error) + settings.floor)
+    predicted = out_of_fold.blend(settings.linear_weight)
+    inputs = out_of_fold.scale_inputs(inputs, settings.linear_weight)
+    error = log_price - predicted
+    target = np.log(np.abs(error) + settings.scale.floor)
 
     def fit(rows: NDArray[np.bool_]) -> CatBoostRegressor:
-        return _regressor(settings, seed=seed, threads=threads).fit(inputs[rows], target[rows])
+        return _regressor(settings.scale, seed=seed, threads=threads).fit(inputs[rows], target[rows])
 
     fold = np.random.default_rng(seed).permutation(len(error)) % SCALE_FOLDS
     scale = np.empty(len(error))
     for k in range(SCALE_FOLDS):
         scale[fold == k] = np.exp(fit(fold != k).predict(inputs[fold == k]))
-    quantile = normalized_conformal(log_price, out_of_fold, scale, coverage=COVERAGE)
+    quantile = normalized_conformal(log_price, predicted, scale, coverage=COVERAGE)
     final = fit(np.ones(len(error), dtype=bool))
     trees = _as_arrays(final, np.zeros(inputs.shape[1], dtype=np.int32))
     return Intervals(trees, np.abs(error) / scale, quantile, COVERAGE)

@@ -149,7 +149,7 @@ def fit_linear(houses: Design, log_price: Floats, settings: LinearSettings) -> L
         scale=np.divide(weight, deviation, out=np.zeros_like(weight), where=deviation > 1e-9),
         indicator_column=indicator_column,
         indicator_code=indicator_code,
-        slope_code=indicator_code[indicator_column == _layout().place],
+        slope_code=indicator_code[(indicator_column == _layout().place) & settings.slopes],
         share=np.empty(0),
         average=np.empty(0),
         coefficient=np.empty(0),
@@ -218,7 +218,7 @@ def _knots(basic: Floats, settings: LinearSettings) -> tuple[NDArray[np.intp], F
     chances = np.linspace(0, 1, settings.knots + 2)[1:-1]
     sources: list[int] = []
     knots: list[float] = []
-    for name in HINGES:
+    for name in HINGES if settings.knots else ():
         source = _layout().basic.index(name)
         places = np.arange(2.0, 10.0) if name in GRADES else np.unique(np.quantile(basic[:, source], chances))
         sources += [source] * len(places)

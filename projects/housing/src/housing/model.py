@@ -25,13 +25,30 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class MemberPrices:
+    """Log prices of the two members, shape (n,) each."""
+
+    linear: Floats
+    trees: Floats
+
+    def blend(self, linear_weight: float) -> Floats:
+        """Return the log prices of the blend, shape (n,)."""
+        return linear_weight * self.linear + (1 - linear_weight) * self.trees
+
+    def scale_inputs(self, inputs: Floats, linear_weight: float) -> Floats:
+        """Return what the scale of the error is told by: the trees' inputs, the price, the members' disagreement."""
+        apart = self.linear - self.trees
+        return np.column_stack([inputs, self.blend(linear_weight), apart, np.abs(apart)])
+
+
+@dataclass(frozen=True)
 class Intervals:
     """Normalised conformal intervals: half width on the log scale = `quantile` x the scale the trees give a house.
 
     Lei et al. (2018), "Distribution-Free Predictive Inference for Regression", JASA 113, section 5.2.
     """
 
-    scale: SymmetricTrees  # log scale of a house's error, from the trees' inputs and the predicted log price
+    scale: SymmetricTrees  # log scale of a house's error, from `MemberPrices.scale_inputs`
     scores: Floats  # |error| / scale of the training houses when they were held out, shape (n_train,)
     quantile: float  # conformal quantile of `scores`
     coverage: float
@@ -129,8 +146,9 @@ class Predictor:
         completed = [complete(record, self.typical) for record in records]
         houses = design([full for full, _ in completed])
         inputs = self.encoding.transform(houses)
-        log_price = self._log_prices(houses, inputs)
-        low, high = self._interval(inputs, log_price)
+        members = self._members(houses, inputs)
+        log_price = members.blend(self.linear_weight)
+        low, high = self._interval(inputs, members)
         shares = self._contributions(houses, inputs) if explain else None
         return [
             PredictedHouse(
@@ -143,33 +161,25 @@ class Predictor:
             for i, (record, (full, filled)) in enumerate(zip(records, completed, strict=True))
         ]
 
-    def prices(self, records: Sequence[Record]) -> Floats:
-        """Return prices alone, dollars, shape (n,)."""
-        houses = self._design(records)
-        prices: Floats = np.exp(self._log_prices(houses, self.encoding.transform(houses)))
-        return prices
-
-    def interval(self, records: Sequence[Record]) -> tuple[Floats, Floats]:
-        """Return (low, high) of the prediction interval, dollars, each of shape (n,)."""
-        houses = self._design(records)
+    def price_and_interval(self, records: Sequence[Record]) -> tuple[Floats, Floats, Floats]:
+        """Return (price, low, high) alone, in dollars, each of shape (n,)."""
+        houses = design([complete(record, self.typical)[0] for record in records])
         inputs = self.encoding.transform(houses)
-        return self._interval(inputs, self._log_prices(houses, inputs))
+        members = self._members(houses, inputs)
+        return np.exp(members.blend(self.linear_weight)), *self._interval(inputs, members)
 
-    def _design(self, records: Sequence[Record]) -> Design:
-        return design([complete(record, self.typical)[0] for record in records])
-
-    def _log_prices(self, houses: Design, inputs: Floats) -> Floats:
-        trees = self.trees.predict(inputs) + self._exception(houses)
-        return self.linear_weight * self.linear.predict(houses) + (1 - self.linear_weight) * trees
+    def _members(self, houses: Design, inputs: Floats) -> MemberPrices:
+        return MemberPrices(self.linear.predict(houses), self.trees.predict(inputs) + self._exception(houses))
 
     def _exception(self, houses: Design) -> Floats:
         """Return what the linear member says of large, partly built houses, for the trees as well; shape (n,)."""
         effect: Floats = self.linear.exception_effect * houses.numbers[:, -1]
         return effect
 
-    def _interval(self, inputs: Floats, log_price: Floats) -> tuple[Floats, Floats]:
-        scale = np.exp(self.intervals.scale.predict(np.column_stack([inputs, log_price])))
-        half = self.intervals.quantile * scale
+    def _interval(self, inputs: Floats, members: MemberPrices) -> tuple[Floats, Floats]:
+        weight = self.linear_weight
+        half = self.intervals.quantile * np.exp(self.intervals.scale.predict(members.scale_inputs(inputs, weight)))
+        log_price = members.blend(weight)
         return np.exp(log_price - half), np.exp(log_price + half)
 
     def _contributions(self, houses: Design, inputs: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
@@ -15,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import portfolio_shared
-from housing.candidates import SERVABLE, Candidate, cross_validate, n_fits, peers
+from housing.candidates import LINEAR, SERVABLE, TREES, Candidate, cross_validate, n_fits, peers
 from housing.columns import columns
 from housing.completion import complete
 from housing.config import MODEL_NAME, ModelSettings, TrainConfig, tuned_settings
@@ -23,7 +24,7 @@ from housing.data import Sales, load_sales, split_sales
 from housing.draw import draw
 from housing.evaluate import Evaluation, baseline_metrics, evaluate
 from housing.fit import fit_predictor
-from housing.model import Predictor, load, save
+from housing.model import MemberPrices, Predictor, load, save
 from housing.schemas import EXAMPLE, House
 from portfolio_shared.bundle import DataInfo, Manifest, MetricValue, read_manifest, write_bundle
 from portfolio_shared.data.splits import group_folds, split_digest
@@ -38,6 +39,20 @@ Floats = NDArray[np.float64]
 
 BASELINES = ("median", "ridge", "LightGBM")
 """Measured on the test split beside the chosen model."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves: the model, what it was compared with, and what the test split says."""
+
+    training: Sales
+    test: Sales
+    candidates: dict[str, Candidate]
+    chosen: str
+    settings: ModelSettings
+    predictor: Predictor
+    evaluation: Evaluation
+    baselines: dict[str, dict[str, Interval]]
 
 
 def train(config: TrainConfig, console: Console | None = None) -> Path | None:
@@ -57,59 +72,56 @@ def train(config: TrainConfig, console: Console | None = None) -> Path | None:
             console.print(f"{MODEL_NAME}: version {current.version} is champion already ({current.data_source} data)")
             return None
 
+    trained = learn(config, console)
+
+    # The bundle: what serving reads.
+    write(config.output, trained.predictor, describe(config, trained))
+    console.print(f"Bundle: {config.output}")
+
+    # MLflow: one run with a child for each candidate, a registered version, and the gate.
+    if config.tracking_uri:
+        with console.status("logging to MLflow"):
+            track(config, trained, console)
+    else:
+        console.print("Not tracked and not registered: there is no tracking URI")
+    return config.output
+
+
+def learn(config: TrainConfig, console: Console) -> Trained:
+    """Go from data to an evaluated model; nothing is written."""
     # Data: read, clean, report, split. From here on nothing looks at the test split until the model is chosen.
     sales = load_sales(config.data)
     console.print(sales.source.reason)
     console.print(sales.report.as_table())
     training, test = split_sales(sales)
     console.print(f"{len(training.frame):,} sales to learn from, {len(test.frame):,} set aside for the test")
+    records, prices = training.records, training.prices
 
     # Candidates, the baselines among them, compared on the same folds of the training part.
     settings = tuned_settings()
     fold = group_folds(training.keys, n_folds=config.folds, seed=config.seed)
     with progress(console, "comparing candidates", total=n_fits(config.folds)) as advance:
         candidates = cross_validate(
-            training.records,
-            training.prices,
-            fold,
-            settings,
-            seed=config.seed,
-            threads=config.threads,
-            advance=advance,
+            records, prices, fold, settings, seed=config.seed, threads=config.threads, advance=advance
         )
     console.print(candidate_table(candidates))
 
     # The choice: the best of those that can be served.
     chosen = min(SERVABLE, key=lambda name: candidates[name].summary["rmsle_mean"])
     settings = with_weight_of(chosen, settings)
+    out_of_fold = MemberPrices(candidates[LINEAR].log_prices, candidates[TREES].log_prices)
     console.print(f"Chosen: {chosen}")
 
     # The final fit on the whole training part; out-of-fold errors calibrate the intervals.
-    out_of_fold = candidates[chosen].log_prices
     with console.status("fitting the chosen model on the whole training part"):
-        predictor = fit_predictor(
-            training.records, training.prices, settings, out_of_fold, seed=config.seed, threads=config.threads
-        )
+        predictor = fit_predictor(records, prices, settings, out_of_fold, seed=config.seed, threads=config.threads)
 
     # The one look at the test split.
     with console.status("evaluating on the test split"):
-        evaluation = evaluate(predictor, test, out_of_fold, training.prices, seed=config.seed)
+        evaluation = evaluate(predictor, test, candidates[chosen].log_prices, prices, seed=config.seed)
         baselines = measure_baselines(training, test, config)
     console.print(metric_table(evaluation, baselines))
-
-    # The bundle: what serving reads.
-    bundle = config.output
-    described = describe(config, settings, chosen=chosen, training=training, test=test)
-    write(bundle, predictor, with_metrics(described, evaluation, baselines))
-    console.print(f"Bundle: {bundle}")
-
-    # MLflow: one run with a child for each candidate, a registered version, and the gate.
-    if config.tracking_uri:
-        with console.status("logging to MLflow"):
-            track(config, bundle, list(candidates.values()), evaluation, console)
-    else:
-        console.print("Not tracked and not registered: no tracking URI")
-    return bundle
+    return Trained(training, test, candidates, chosen, settings, predictor, evaluation, baselines)
 
 
 def with_weight_of(chosen: str, settings: ModelSettings) -> ModelSettings:
@@ -125,8 +137,9 @@ def measure_baselines(training: Sales, test: Sales, config: TrainConfig) -> dict
     return baseline_metrics(predicted, test.prices, seed=config.seed)
 
 
-def describe(config: TrainConfig, settings: ModelSettings, *, chosen: str, training: Sales, test: Sales) -> Manifest:
-    """Describe the model: what it is and what it learned from; the metrics come after the evaluation."""
+def describe(config: TrainConfig, trained: Trained) -> Manifest:
+    """Describe the model: what it is, what it learned from, how good it is."""
+    training, test = trained.training, trained.test
     source = training.source.kind
     return Manifest(
         project=MODEL_NAME,
@@ -139,24 +152,22 @@ def describe(config: TrainConfig, settings: ModelSettings, *, chosen: str, train
             rows={"train": len(training.frame), "test": len(test.frame)},
             test_split_sha256=split_digest(test.keys),
         ),
-        config={"chosen": chosen, "folds": config.folds, "seed": config.seed, **settings.model_dump(mode="json")},
-        metrics={},
-        baselines={},
+        config={
+            "chosen": trained.chosen,
+            "folds": config.folds,
+            "seed": config.seed,
+            **trained.settings.model_dump(mode="json"),
+        },
+        metrics=metric_values(trained.evaluation.metrics),
+        baselines={name: metric_values(metrics) for name, metrics in trained.baselines.items()},
         input_schema=House.model_json_schema(),
         input_statistics=input_statistics(training),
     )
 
 
-def with_metrics(
-    described: Manifest, evaluation: Evaluation, baselines: Mapping[str, Mapping[str, Interval]]
-) -> Manifest:
-    """Return the manifest with the test metrics, the baselines beside them."""
-
-    def values(metrics: Mapping[str, Interval]) -> dict[str, MetricValue]:
-        return {name: MetricValue(**interval._asdict()) for name, interval in metrics.items()}
-
-    measured = {name: values(metrics) for name, metrics in baselines.items()}
-    return described.model_copy(update={"metrics": values(evaluation.metrics), "baselines": measured})
+def metric_values(metrics: Mapping[str, Interval]) -> dict[str, MetricValue]:
+    """Return the intervals in the manifest's form."""
+    return {name: MetricValue(**interval._asdict()) for name, interval in metrics.items()}
 
 
 def input_statistics(training: Sales) -> dict[str, JsonValue]:
@@ -188,34 +199,34 @@ def write(bundle: Path, predictor: Predictor, described: Manifest) -> None:
         )
 
 
-def track(
-    config: TrainConfig, bundle: Path, candidates: list[Candidate], evaluation: Evaluation, console: Console
-) -> None:
+def track(config: TrainConfig, trained: Trained, console: Console) -> None:
     """Log the run, its candidates, figures and bundle; register a version and pass the gate."""
+    bundle, evaluation = config.output, trained.evaluation
     described = read_manifest(bundle)
+    data = described.data
     with (
         TemporaryDirectory() as folder,
         tracked_run(
             tracking_uri=config.tracking_uri,
             experiment=MODEL_NAME,
-            run_name=f"{described.config['chosen']} on {described.data.source} data",
+            run_name=f"{trained.chosen} on {data.source} data",
             params=described.config,
-            tags={"git_commit": described.git_commit, "data_source": described.data.source},
+            tags={"git_commit": described.git_commit, "data_source": data.source},
         ) as run,
     ):
-        data = described.data
         run.log_dataset(data.name, data.sha256, data.rows, data.source)
-        for candidate in candidates:
+        for candidate in trained.candidates.values():
             run.child(candidate.name, {"candidate": candidate.name}, candidate.summary)
         run.log_metrics(evaluation.metrics)
         run.log_metrics({f"width_over_{name}": ratio for name, ratio in evaluation.width_ratio.items()})
-        draw(evaluation, candidates, Path(folder))
-        run.log_folder(Path(folder), "figures")
+        figures = Path(folder)
+        draw(evaluation, list(trained.candidates.values()), figures)
+        run.log_folder(figures, "figures")
         logged = run.log_bundle(
             bundle,
             adapter=Path(__file__).with_name("mlflow_adapter.py"),
             # The full record gives every column its type; the sparse one makes what may be left out optional.
-            input_example=[complete(EXAMPLE, load(bundle).typical)[0], EXAMPLE],
+            input_example=[complete(EXAMPLE, trained.predictor.typical)[0], EXAMPLE],
             requirements=("fastapi", "numpy", "pydantic", "pydantic-settings"),
             code_paths=[Path(__file__).parent, Path(portfolio_shared.__file__).parent],
         )
@@ -230,7 +241,7 @@ def comparison_with(evaluation: Evaluation) -> Callable[[Path], PairedComparison
     answers = evaluation.answers
 
     def compare(champion_bundle: Path) -> PairedComparison:
-        theirs = load(champion_bundle).prices(answers.sales.records)
+        theirs = load(champion_bundle).price_and_interval(answers.sales.records)[0]
         return paired_bootstrap(root_mean_squared_log_error, answers.paid, theirs, answers.predicted)
 
     return compare

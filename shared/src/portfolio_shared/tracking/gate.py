@@ -16,9 +16,7 @@ from portfolio_shared.tracking.registry import (
 )
 
 
-def pass_gate(
-    version: ModelVersion, compare: Callable[[Path], PairedComparison], *, tracking_uri: str
-) -> GateDecision:
+def pass_gate(version: ModelVersion, compare: Callable[[Path], PairedComparison], *, tracking_uri: str) -> GateDecision:
     """Compare a registered version with the champion and point an alias at it: `champion` or `challenger`.
 
     A model that learned from generated data never replaces one that learned from real data, whatever the numbers on
