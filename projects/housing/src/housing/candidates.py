@@ -15,6 +15,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from housing.columns import Record, columns
 from housing.completion import Typical, complete, fit_typical
@@ -70,6 +71,9 @@ class Candidate:
         }
 
 
+# OpenMP and BLAS threads wait for each other in a busy loop: on cores that something else uses too, two threads were
+# seen to take 40 times as long as one. CatBoost has its own threads, which do not.
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def cross_validate(
     records: Sequence[Record],
     prices: Floats,
@@ -95,7 +99,7 @@ def cross_validate(
         held_out = fold == k
         inside = [record for record, out in zip(records, held_out, strict=True) if not out]
         outside = [record for record, out in zip(records, held_out, strict=True) if out]
-        fits = {**peers(seed=seed, threads=threads), **served(settings, seed=seed, threads=threads)}
+        fits = {**peers(seed=seed), **served(settings, seed=seed, threads=threads)}
         for fit in fits.values():
             started = time.perf_counter()
             predictions = fit(inside, prices[~held_out], outside)
@@ -113,13 +117,13 @@ Fit = Callable[[Sequence[Record], Floats, Sequence[Record]], dict[str, Floats]]
 
 def n_fits(folds: int) -> int:
     """Return how often `cross_validate` calls `advance`."""
-    return folds * (len(peers(seed=0, threads=1)) + len(SERVABLE))
+    return folds * (len(peers(seed=0)) + len(SERVABLE))
 
 
-def peers(*, seed: int, threads: int) -> dict[str, Fit]:
+def peers(*, seed: int) -> dict[str, Fit]:
     """Return the baselines and the usual libraries at their defaults, on the file's own columns."""
     gradient = HistGradientBoostingRegressor(random_state=seed)
-    lightgbm = LGBMRegressor(random_state=seed, n_jobs=threads, verbose=-1, deterministic=True, force_row_wise=True)
+    lightgbm = LGBMRegressor(random_state=seed, n_jobs=1, verbose=-1, deterministic=True, force_row_wise=True)
     return {
         "median": _median,
         "linear regression": _plain("linear regression", LinearRegression()),

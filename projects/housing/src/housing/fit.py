@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from catboost import CatBoostRegressor
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from housing.columns import Record
 from housing.comparables import fit_comparables
@@ -49,6 +50,7 @@ class Members:
         return MemberPrices(self.linear.predict(houses), trees)
 
 
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def fit_members(
     records: Sequence[Record], prices: Floats, settings: ModelSettings, *, seed: int = 0, threads: int = 2
 ) -> Members:

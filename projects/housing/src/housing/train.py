@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from threadpoolctl import threadpool_limits
 
 import portfolio_shared
 from housing.candidates import LINEAR, SERVABLE, TREES, Candidate, cross_validate, n_fits, peers
@@ -130,9 +131,10 @@ def with_weight_of(chosen: str, settings: ModelSettings) -> ModelSettings:
     return settings if weight is None else settings.model_copy(update={"linear_weight": weight})
 
 
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def measure_baselines(training: Sales, test: Sales, config: TrainConfig) -> dict[str, dict[str, Interval]]:
     """Fit the baselines on the training part and measure them on the same test houses."""
-    fits = peers(seed=config.seed, threads=config.threads)
+    fits = peers(seed=config.seed)
     predicted = {name: fits[name](training.records, training.prices, test.records)[name] for name in BASELINES}
     return baseline_metrics(predicted, test.prices, seed=config.seed)
 
