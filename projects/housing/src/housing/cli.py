@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, SettingsConfigDict, SettingsError
 
-from housing.config import MODEL_NAME, ServeSettings, TrainConfig, TuneConfig, default_tracking_uri
+from housing.config import MODEL_NAME, ReportConfig, ServeSettings, TrainConfig, TuneConfig, default_tracking_uri
 
 FLAGS = SettingsConfigDict(
     env_prefix="HOUSING_TRAIN_", extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True
@@ -84,6 +84,14 @@ def evaluate(arguments: list[str]) -> None:
     evaluate_bundle(options.bundle, options.data)
 
 
+def report(arguments: list[str]) -> None:
+    """Train on the public data and rewrite the READMEs' tables and figures."""
+    config = CliApp.run(ReportConfig, cli_args=arguments)
+    from housing.report import report
+
+    report(config)
+
+
 def predict(arguments: list[str]) -> None:
     """Price the houses of a CSV file, in constant memory; exit with 1 if rows were refused."""
     options = CliApp.run(PredictOptions, cli_args=arguments)
@@ -133,6 +141,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "predict": predict,
     "serve": serve,
     "rollback": rollback,
+    "report": report,
 }
 
 

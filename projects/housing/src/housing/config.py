@@ -121,6 +121,18 @@ class TuneConfig(BaseSettings):
     threads: int = Field(2, ge=1, description="threads of the tree library")
 
 
+class ReportConfig(BaseSettings):
+    """Train on the public data and rewrite the READMEs' tables and figures."""
+
+    model_config = TrainConfig.model_config
+
+    data: str = Field("full", description="auto, sample, full, or the path of a file in the published layout")
+    project: Path = Field(Path("projects/housing"), description="folder of the project's README and docs")
+    root_readme: Path = Field(Path("README.md"), description="the README with the table of results")
+    seed: int = Field(0, ge=0, description="seed of folds, fits and bootstrap")
+    threads: int = Field(2, ge=1, description="threads of the tree library")
+
+
 class ServeSettings(ServiceSettings):
     """Serve the champion."""
 

@@ -48,7 +48,8 @@ class Evaluation:
         Name -> estimate with its 95 % bootstrap interval over houses; dollars where not relative.
     width_ratio
         Mean interval width over that of one constant half width for every house, of the same coverage, calibrated on
-        the same out-of-fold errors: in dollars, and constant in relative terms.
+        the same out-of-fold errors: in dollars, and constant in relative terms; and over the range of the training
+        prices that holds the same share of them, which knows nothing of the house.
     calibration
         Nominal coverage -> measured coverage.
     """
@@ -114,7 +115,12 @@ def _width_ratio(answers: Answers, predictor: Predictor, out_of_fold: Floats, pr
     relative = conformal_quantile(np.abs(np.log(prices) - out_of_fold), coverage=coverage)
     own = mean_interval_width(answers.low, answers.high)
     constant = answers.predicted * 2 * np.sinh(relative)
-    return {"constant_dollars": own / (2 * dollars), "constant_relative": own / float(np.mean(constant))}
+    low, high = np.quantile(prices, [(1 - coverage) / 2, (1 + coverage) / 2])
+    return {
+        "constant_dollars": own / (2 * dollars),
+        "constant_relative": own / float(np.mean(constant)),
+        "no_model": own / float(high - low),
+    }
 
 
 def _calibration(answers: Answers, predictor: Predictor) -> dict[float, float]:

@@ -69,7 +69,7 @@ def fit_members(
     # Three houses cannot teach the trees what "large and partly built" costs; the linear member says it for both.
     target = log_price - linear.exception_effect * houses.numbers[:, -1]
     encoding, inputs = fit_encoding(houses, target, settings.encoding, seed=seed)
-    trees = _regressor(settings.trees, seed=seed, threads=threads).fit(inputs, target)
+    trees = regressor(settings.trees, seed=seed, threads=threads).fit(inputs, target)
     return Members(typical, completed, houses, linear, encoding, inputs, trees)
 
 
@@ -127,7 +127,7 @@ def fit_intervals(
     target = np.log(np.abs(error) + settings.scale.floor)
 
     def fit(rows: NDArray[np.bool_]) -> CatBoostRegressor:
-        return _regressor(settings.scale, seed=seed, threads=threads).fit(inputs[rows], target[rows])
+        return regressor(settings.scale, seed=seed, threads=threads).fit(inputs[rows], target[rows])
 
     fold = np.random.default_rng(seed).permutation(len(error)) % SCALE_FOLDS
     scale = np.empty(len(error))
@@ -139,7 +139,7 @@ def fit_intervals(
     return Intervals(trees, np.abs(error) / scale, quantile, COVERAGE)
 
 
-def _regressor(settings: TreeSettings | ScaleSettings, *, seed: int, threads: int) -> CatBoostRegressor:
+def regressor(settings: TreeSettings | ScaleSettings, *, seed: int, threads: int) -> CatBoostRegressor:
     options = settings.model_dump(exclude={"floor"})
     return CatBoostRegressor(
         **options, random_seed=seed, thread_count=threads, verbose=False, allow_writing_files=False
