@@ -128,6 +128,7 @@ class ReportConfig(BaseSettings):
 
     data: str = Field("full", description="auto, sample, full, or the path of a file in the published layout")
     project: Path = Field(Path("projects/housing"), description="folder of the project's README and docs")
+    benchmarks: Path = Field(Path("benchmarks/results"), description="folder of what the benchmarks measured")
     root_readme: Path = Field(Path("README.md"), description="the README with the table of results")
     seed: int = Field(0, ge=0, description="seed of folds, fits and bootstrap")
     threads: int = Field(2, ge=1, description="threads of the tree library")

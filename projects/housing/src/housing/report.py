@@ -50,7 +50,7 @@ def report(config: ReportConfig, console: Console | None = None) -> None:
     figures.save_figure(draw_curve(curve), docs / "learning-curve.svg")
     recorded = record(trained, steps, curve, ten)
     (docs / "report.json").write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
-    fill_sections(config.project / "README.md", sections(trained, steps, ten))
+    fill_sections(config.project / "README.md", {**sections(trained, steps, ten), **measured(config.benchmarks)})
     fill_sections(config.root_readme, {"housing": summary_row(trained)})
     console.print(f"Written: {docs}, {config.project / 'README.md'} and {config.root_readme}")
 
@@ -139,6 +139,33 @@ def sections(trained: Trained, steps: list[Step], ten: Mapping[str, Interval]) -
         "groups": groups_table(evaluation.groups),
         "misses": misses_table(evaluation),
     }
+
+
+def measured(results: Path) -> dict[str, str]:
+    """Return the sections that state what `make bench-housing` measured last."""
+    peers = json.loads((results / "housing.json").read_text(encoding="utf-8"))["rows"]
+    serving = json.loads((results / "housing_serving.json").read_text(encoding="utf-8"))
+    rows = [
+        [
+            row["name"],
+            f"{row['rmsle_mean']:.4f}",
+            f"{row['rmsle_sd']:.4f}",
+            f"{row['rmsle_mean_up_to_4000_sf']:.4f}",
+            f"{row['mae_mean']:,.0f}",
+            f"{row['fit_seconds']:.1f}",
+            _difference(row),
+        ]
+        for row in peers
+    ]
+    headings = ["model", "RMSLE", "sd", "up to 4,000 sq ft", "MAE, dollars", "fit, s", "served - this (95 %)"]
+    return {"peers": markdown_table(headings, rows), "serving": serving_table(serving)}
+
+
+def _difference(row: Mapping[str, float]) -> str:
+    if "served_minus_this" not in row:
+        return ""
+    estimate, low, high = (row[f"served_minus_this{end}"] for end in ("", "_low", "_high"))
+    return f"{estimate:.4f} ({low:.4f} to {high:.4f})"
 
 
 def candidates_table(trained: Trained) -> str:
