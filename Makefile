@@ -81,7 +81,7 @@ reports: setup ## train on the public data and rewrite the READMEs' tables and f
 	@$(BIN)/housing report --data full
 
 bench-housing: setup ## the five-fold table against peers, and serving against a bare request
-	@$(BIN)/python benchmarks/housing.py
+	@$(BIN)/python benchmarks/housing_models.py
 	@$(BIN)/python benchmarks/housing_serving.py
 
 ##@ Look after it

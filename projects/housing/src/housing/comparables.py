@@ -38,6 +38,7 @@ class Comparables:
     """The training houses; arrays only, one row a sold house."""
 
     contributions: Floats  # (n, n_groups)
+    squared_norm: Floats  # of the contributions, (n,)
     price: Floats
     neighborhood: NDArray[np.intp]  # position of the code among the column's choices
     year_built: Floats
@@ -56,7 +57,9 @@ class Comparables:
         """
         codes = list(columns()["neighborhood"].choices)
         elsewhere = self.neighborhood != codes.index(str(house["neighborhood"]))
-        distance = np.sqrt(((self.contributions - contributions) ** 2).sum(axis=1)) + ELSEWHERE * elsewhere
+        # |a - b|^2 as |a|^2 - 2 ab + |b|^2: one product of a matrix and a vector, which rounding may leave below 0.
+        squared = self.squared_norm - 2 * (self.contributions @ contributions) + contributions @ contributions
+        distance = np.sqrt(np.maximum(squared, 0.0)) + ELSEWHERE * elsewhere
         nearest = np.argpartition(distance, k)[:k] if k < len(distance) else np.arange(len(distance))
         return [self._sale(int(i), float(distance[i]), codes) for i in nearest[np.argsort(distance[nearest])]]
 
@@ -82,6 +85,7 @@ def fit_comparables(houses: Sequence[Complete], prices: Floats, contributions: F
     codes = list(columns()["neighborhood"].choices)
     return Comparables(
         contributions=contributions,
+        squared_norm=(contributions**2).sum(axis=1),
         price=prices,
         neighborhood=np.array([codes.index(str(house["neighborhood"])) for house in houses], dtype=np.intp),
         **{name: numbers(name) for name in ("year_built", "gr_liv_area", "overall_qual", "lot_area", "yr_sold")},
