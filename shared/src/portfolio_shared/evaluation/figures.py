@@ -8,13 +8,15 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, Literal, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter, StrMethodFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from portfolio_shared.evaluation.uncertainty import Interval
@@ -24,6 +26,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 INK, MUTED, GRID = "#222222", "#5F6368", "#E3E5E8"
+MINUS = "\N{MINUS SIGN}"
 WIDTH = 7.2  # inches; at 120 dots per inch the text column of a page on a code host
 
 STYLE: dict[Any, Any] = {
@@ -82,24 +85,16 @@ def save_figure(figure: Figure, path: Path) -> Path:
 def scatter_predicted_actual(y_true: ArrayLike, y_pred: ArrayLike, *, unit: str, title: str | None = None) -> Figure:
     """Predicted against actual values, one point a row, with the line where both are equal."""
     true, pred = _vectors(y_true=y_true, y_pred=y_pred)
-    figure, axes = _canvas(height=5.6, title=title)
+    figure, axes = _canvas(width=6.3, height=5.6, title=title)
     low, high = min(true.min(), pred.min()), max(true.max(), pred.max())
     margin = 0.04 * (high - low) or 1.0
     limits = (low - margin, high + margin)
     axes.plot(limits, limits, color=INK, linewidth=1, zorder=3)
     _points(axes, true, pred)
     axes.set(xlim=limits, ylim=limits, xlabel=f"Actual ({unit})", ylabel=f"Predicted ({unit})", aspect="equal")
-    axes.annotate(
-        "predicted = actual",
-        (0.97, 0.97),
-        xytext=(0, -22),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        color=INK,
-    )
-    _plain_numbers(axes, x=True, y=True)
+    for x, y, side, text in ((0.04, 0.95, "left", "predicted too high"), (0.96, 0.05, "right", "predicted too low")):
+        axes.text(x, y, text, transform=axes.transAxes, ha=side, va="center", color=MUTED)
+    _plain_numbers(axes, "x", "y")
     return figure
 
 
@@ -120,9 +115,10 @@ def residual_plot(y_true: ArrayLike, y_pred: ArrayLike, *, unit: str, title: str
         low, middle, high = np.array([np.quantile(error[group], [0.1, 0.5, 0.9]) for group in groups]).T
         axes.fill_between(centre, low, high, color=COLOURS[1], alpha=0.3, linewidth=0)
         axes.plot(centre, middle, color=COLOURS[3])
-        _label_ends(axes, centre[-1], [(middle[-1], "median error", COLOURS[3])])
-    axes.set(xlabel=f"Predicted ({unit})", ylabel=f"Predicted - actual ({unit})")
-    _plain_numbers(axes, x=True, y=True)
+        ends = [(middle[-1], "median error", COLOURS[3]), (high[-1], "80 % of rows", COLOURS[1])]
+        _label_ends(axes, centre[-1], ends)
+    axes.set(xlabel=f"Predicted ({unit})", ylabel=f"Predicted {MINUS} actual ({unit})")
+    _plain_numbers(axes, "x", "y")
     return figure
 
 
@@ -143,13 +139,10 @@ def interval_bars(
     )
     figure, axes, rows = _rows(names, len(estimate), title=title)
     if reference is not None:
-        axes.axvline(reference, color=INK, linewidth=1)
-    axes.hlines(rows, low, high, color=COLOURS[0], linewidth=2.5)
-    axes.plot(estimate, rows, "o", color=COLOURS[0], markersize=7)
-    for row, value, right in zip(rows, estimate, high, strict=True):
-        _label_right(axes, max(right, value), row, f"{value:.4g}")
+        _reference_line(axes, reference, _number(reference))
+    _dots_with_bars(axes, rows, estimate, low, high, labels=[_number(value) for value in estimate])
     axes.set_xlabel(xlabel)
-    _plain_numbers(axes, x=True)
+    _plain_numbers(axes, "x")
     return figure
 
 
@@ -172,13 +165,11 @@ def coverage_bars(
         raise ValueError("coverage must lie between 0 and 1, and every group must have rows")
     figure, axes, rows = _rows(groups, len(share), title=title)
     low, high = _wilson(share, n)
-    axes.axvline(nominal, color=INK, linewidth=1)
-    axes.hlines(rows, low, high, color=COLOURS[0], linewidth=2.5)
-    axes.plot(share, rows, "o", color=COLOURS[0], markersize=7)
-    for row, value, right, count in zip(rows, share, high, n, strict=True):
-        _label_right(axes, right, row, f"{value:.0%} of {count:,.0f}")
-    axes.set_xlabel(f"Inside the interval; line: nominal {nominal:.0%}")
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _reference_line(axes, nominal, f"nominal {nominal * 100:g} %")
+    labels = [f"{value * 100:.0f} % of {count:,.0f}" for value, count in zip(share, n, strict=True)]
+    _dots_with_bars(axes, rows, share, low, high, labels=labels)
+    axes.set_xlabel("Share of rows inside their interval, with its 95 % interval")
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     return figure
 
 
@@ -198,11 +189,12 @@ def line_with_band(
     ends: list[tuple[float, str, str]] = []
     for i, (name, triple) in enumerate(series.items()):
         at, mean, low, high = _vectors(x=x, mean=triple[0], low=triple[1], high=triple[2])
-        axes.fill_between(at, low, high, color=COLOURS[i], alpha=0.18, linewidth=0)
+        axes.fill_between(at, low, high, color=COLOURS[i], alpha=0.15, linewidth=0)
         axes.plot(at, mean, color=COLOURS[i], linestyle=DASHES[i], marker=MARKERS[i], markersize=5)
         ends.append((float(mean[-1]), name, COLOURS[i]))
+    axes.margins(x=0.02)
     axes.set(xlabel=xlabel, ylabel=ylabel)
-    _plain_numbers(axes, x=True, y=True)
+    _plain_numbers(axes, "x", "y")
     _label_ends(axes, float(at[-1]), ends)
     return figure
 
@@ -210,31 +202,39 @@ def line_with_band(
 @_in_house_style
 def horizontal_bars(names: Sequence[str], values: ArrayLike, *, xlabel: str, title: str | None = None) -> Figure:
     """One bar a name, the first on top, with its value at its end; values below zero are drawn in another colour."""
-    (length,) = _vectors(values=values)
-    figure, axes, rows = _rows(names, len(length), title=title)
-    axes.barh(rows, length, height=0.62, color=[COLOURS[0] if value >= 0 else COLOURS[1] for value in length])
-    for row, value in zip(rows, length, strict=True):
-        _label_right(axes, value, row, f"{value:,.4g}", mirrored=value < 0)
-    if length.min() < 0:
+    (lengths,) = _vectors(values=values)
+    figure, axes, rows = _rows(names, len(lengths), title=title)
+    axes.barh(rows, lengths, height=0.62, color=[COLOURS[0] if value >= 0 else COLOURS[1] for value in lengths])
+    for row, value in zip(rows, lengths, strict=True):
+        offset, side = (6, "left") if value >= 0 else (-6, "right")
+        axes.annotate(_number(value), (value, row), (offset, 0), textcoords="offset points", ha=side, va="center")
+    low, high = min(0.0, lengths.min()), max(0.0, lengths.max())
+    room = 0.16 * (high - low) or 1.0  # for the numbers at the ends
+    axes.set_xlim(low - 1.2 * room if low < 0 else 0, high + room if high > 0 else 0)
+    if low < 0:
         axes.axvline(0, color=INK, linewidth=1)
-    axes.margins(x=0.12)
     axes.set_xlabel(xlabel)
-    _plain_numbers(axes, x=True)
+    axes.xaxis.set_major_locator(MaxNLocator(6))  # numbers with a sign and a comma need room
+    _plain_numbers(axes, "x")
     return figure
 
 
-def _canvas(*, height: float, title: str | None) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+def _canvas(*, height: float, title: str | None, width: float = WIDTH) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
     if title is not None:
+        letters = int(9.2 * width)
+        lines = -(-len(title) // letters)
+        # Lines of about one length: no single word is left over for the last one.
+        wrapped = textwrap.wrap(title, min(letters, len(title) // lines + 8))
         # On the figure, not on the axes: it starts at the left edge, however long the names of the rows are.
-        figure.suptitle(textwrap.fill(title, 70), x=0.01, ha="left", fontsize=12, fontweight="bold")
+        figure.suptitle("\n".join(wrapped), x=0.01, ha="left", fontsize=12, fontweight="bold")
     return figure, figure.add_subplot()
 
 
 def _rows(names: Sequence[str], n: int, *, title: str | None) -> tuple[Figure, Axes, NDArray[np.float64]]:
     if len(names) != n:
         raise ValueError(f"{len(names)} names for {n} values")
-    figure, axes = _canvas(height=1.1 + 0.36 * n, title=title)
+    figure, axes = _canvas(height=1.2 + 0.36 * n, title=title)
     rows = np.arange(n, dtype=np.float64)
     axes.set_yticks(rows, names)
     axes.set_ylim(n - 0.4, -0.6)  # downwards: the first name is on top
@@ -243,14 +243,30 @@ def _rows(names: Sequence[str], n: int, *, title: str | None) -> tuple[Figure, A
     return figure, axes, rows
 
 
+def _dots_with_bars(
+    axes: Axes,
+    rows: NDArray[np.float64],
+    estimate: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    *,
+    labels: Sequence[str],
+) -> None:
+    axes.hlines(rows, low, high, color=COLOURS[0], linewidth=2.5)
+    axes.plot(estimate, rows, "o", color=COLOURS[0], markersize=7)
+    for row, label in zip(rows, labels, strict=True):
+        # A column at the right edge, where no line can run through it.
+        axes.annotate(label, (1.02, row), xycoords=("axes fraction", "data"), va="center")
+
+
+def _reference_line(axes: Axes, x: float, label: str) -> None:
+    axes.axvline(x, color=INK, linewidth=1)
+    axes.annotate(label, (x, 1.01), xycoords=("data", "axes fraction"), ha="center", va="bottom", color=MUTED)
+
+
 def _points(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
     # Many points as vectors make a page slow; as pixels they weigh nothing.
     axes.scatter(x, y, s=14, color=COLOURS[0], alpha=0.45, linewidths=0, rasterized=len(x) > 3000)
-
-
-def _label_right(axes: Axes, x: float, y: float, text: str, *, mirrored: bool = False) -> None:
-    offset, side = (-6, "right") if mirrored else (6, "left")
-    axes.annotate(text, (x, y), xytext=(offset, 0), textcoords="offset points", ha=side, va="center", color=INK)
 
 
 def _label_ends(axes: Axes, x: float, ends: list[tuple[float, str, str]]) -> None:
@@ -260,23 +276,26 @@ def _label_ends(axes: Axes, x: float, ends: list[tuple[float, str, str]]) -> Non
     level = -np.inf
     for y, name, colour in sorted(ends):
         level = max(y, level + gap)
-        axes.annotate(
-            name,
-            (x, level),
-            xytext=(8, 0),
-            textcoords="offset points",
-            va="center",
-            color=colour,
-            fontweight="bold",
-            annotation_clip=False,
-        )
+        darker = tuple(0.7 * channel for channel in to_rgb(colour))  # letters need more contrast than areas
+        text = axes.annotate(name, (x, level), (8, 0), textcoords="offset points", va="center", color=darker)
+        text.set(fontweight="bold", path_effects=[withStroke(linewidth=3, foreground="white")])
 
 
-def _plain_numbers(axes: Axes, *, x: bool = False, y: bool = False) -> None:
-    """Write 150000 as 150,000, never as an offset or a power of ten."""
-    for axis, wanted in ((axes.xaxis, x), (axes.yaxis, y)):
-        if wanted:
-            axis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:,.10g}"))
+def _number(value: float) -> str:
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return text.replace("-", MINUS)
+
+
+def _plain_numbers(axes: Axes, *which: Literal["x", "y"]) -> None:
+    """Write 150000 as 150,000, never with an offset or as a power of ten."""
+    for name in which:
+        axis = axes.xaxis if name == "x" else axes.yaxis
+        if max(abs(limit) for limit in axis.get_view_interval()) >= 10_000:
+            axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        else:
+            plain = ScalarFormatter(useOffset=False)
+            plain.set_scientific(False)
+            axis.set_major_formatter(plain)
 
 
 def _wilson(share: NDArray[np.float64], n: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
