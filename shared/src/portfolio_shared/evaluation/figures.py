@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from portfolio_shared.evaluation.uncertainty import Interval
 
 # Okabe and Ito (2008), ordered so that neighbours also differ in lightness; markers and dashes repeat the message.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 INK, MUTED, GRID = "#222222", "#5F6368", "#E3E5E8"
@@ -114,8 +114,8 @@ def residual_plot(y_true: ArrayLike, y_pred: ArrayLike, *, unit: str, title: str
         centre = np.array([np.median(pred[group]) for group in groups])
         low, middle, high = np.array([np.quantile(error[group], [0.1, 0.5, 0.9]) for group in groups]).T
         axes.fill_between(centre, low, high, color=COLOURS[1], alpha=0.3, linewidth=0)
-        axes.plot(centre, middle, color=COLOURS[3])
-        ends = [(middle[-1], "median error", COLOURS[3]), (high[-1], "80 % of rows", COLOURS[1])]
+        axes.plot(centre, middle, color=COLOURS[4])
+        ends = [(middle[-1], "median error", COLOURS[4]), (high[-1], "80 % of rows", COLOURS[1])]
         _label_ends(axes, centre[-1], ends)
     axes.set(xlabel=f"Predicted ({unit})", ylabel=f"Predicted {MINUS} actual ({unit})")
     _plain_numbers(axes, "x", "y")
@@ -210,7 +210,7 @@ def horizontal_bars(names: Sequence[str], values: ArrayLike, *, xlabel: str, tit
         axes.annotate(_number(value), (value, row), (offset, 0), textcoords="offset points", ha=side, va="center")
     low, high = min(0.0, lengths.min()), max(0.0, lengths.max())
     room = 0.16 * (high - low) or 1.0  # for the numbers at the ends
-    axes.set_xlim(low - 1.2 * room if low < 0 else 0, high + room if high > 0 else 0)
+    axes.set_xlim(low - 1.2 * room if low < 0 else 0, 0 if low < 0 == high else high + room)
     if low < 0:
         axes.axvline(0, color=INK, linewidth=1)
     axes.set_xlabel(xlabel)
