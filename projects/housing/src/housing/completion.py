@@ -210,8 +210,7 @@ def _by_quality(name: str, records: Sequence[Record], qualities: Sequence[float]
 def _typical_value(name: str, values: Sequence[float | str]) -> float | str:
     if not columns()[name].is_numeric:
         return Counter(sorted(str(value) for value in values)).most_common(1)[0][0]
-    middle = median(float(value) for value in values)
-    return float(round(middle)) if columns()[name].kind == "integer" else middle
+    return float(round(median(float(value) for value in values)))
 
 
 def _number(record: Record, name: str) -> float:

@@ -68,6 +68,7 @@ class ScaleSettings(Frozen):
     rsm: float = Field(0.3, gt=0, le=1)
     l2_leaf_reg: float = Field(10.0, ge=0)
     floor: float = Field(0.02, gt=0, description="added to absolute log errors before their logarithm is fitted")
+    bands: int = Field(3, ge=1, description="bands of predicted price that are calibrated apart")
 
 
 class ModelSettings(Frozen):

@@ -35,7 +35,24 @@ METRICS = {
     "mean_error": mean_error,
     "r2_score": r2_score,
 }
+METRIC_LABELS = {
+    "root_mean_squared_log_error": "RMSLE",
+    "root_mean_squared_log_error_up_to_4000_sf": "RMSLE, houses up to 4,000 sq ft",
+    "mean_absolute_error": "MAE, dollars",
+    "median_absolute_error": "median absolute error, dollars",
+    "mean_absolute_percentage_error": "mean absolute percentage error",
+    "mean_error": "mean error, dollars (above 0: too dear)",
+    "r2_score": "R²",
+    "interval_coverage": "coverage of the 90 % intervals",
+    "mean_interval_width": "mean width of the intervals, dollars",
+}
 LARGE = 4000  # square feet: five houses, three of them partly built and cheap, move the score by 0.008
+
+
+def with_interval(interval: Interval) -> str:
+    """Return "0.105 (0.095 to 0.116)", in dollars without decimals."""
+    form = "{:,.0f}" if max(abs(interval.low), abs(interval.high)) > 20 else "{:.3f}"
+    return "{} ({} to {})".format(*(form.format(value) for value in interval))
 
 
 @dataclass(frozen=True)
@@ -126,7 +143,9 @@ def _width_ratio(answers: Answers, predictor: Predictor, out_of_fold: Floats, pr
 def _calibration(answers: Answers, predictor: Predictor) -> dict[float, float]:
     """Return nominal -> measured coverage of the intervals at other levels, from the same scores."""
     intervals = predictor.intervals
-    scale = np.log(answers.high / answers.low) / 2 / intervals.quantile
-    score = np.abs(np.log(answers.paid / answers.predicted)) / scale
+    log_price = np.log(answers.predicted)
+    band = intervals.band_of(log_price)
+    scale = np.log(answers.high / answers.low) / 2 / intervals.quantiles[band]
+    score = np.abs(np.log(answers.paid) - log_price) / scale
     levels = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-    return {level: float(np.mean(score <= conformal_quantile(intervals.scores, coverage=level))) for level in levels}
+    return {level: float(np.mean(score <= intervals.quantiles_at(level)[band])) for level in levels}

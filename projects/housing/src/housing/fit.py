@@ -23,7 +23,6 @@ from housing.features import Design, design, groups
 from housing.linear import LinearModel, fit_linear
 from housing.model import Intervals, MemberPrices, Predictor, seen_in
 from housing.trees import SymmetricTrees, from_catboost
-from portfolio_shared.evaluation.uncertainty import normalized_conformal
 
 Floats = NDArray[np.float64]
 
@@ -133,14 +132,14 @@ def fit_intervals(
     scale = np.empty(len(error))
     for k in range(SCALE_FOLDS):
         scale[fold == k] = np.exp(fit(fold != k).predict(inputs[fold == k]))
-    quantile = normalized_conformal(log_price, predicted, scale, coverage=COVERAGE)
-    final = fit(np.ones(len(error), dtype=bool))
-    trees = _as_arrays(final, np.zeros(inputs.shape[1], dtype=np.int32))
-    return Intervals(trees, np.abs(error) / scale, quantile, COVERAGE)
+    trees = _as_arrays(fit(np.ones(len(error), dtype=bool)), np.zeros(inputs.shape[1], dtype=np.int32))
+    edges = np.quantile(predicted, np.linspace(0, 1, settings.scale.bands + 1)[1:-1])
+    bands = np.searchsorted(edges, predicted)
+    return Intervals(trees, band_edges=edges, scores=np.abs(error) / scale, bands=bands, coverage=COVERAGE)
 
 
 def regressor(settings: TreeSettings | ScaleSettings, *, seed: int, threads: int) -> CatBoostRegressor:
-    options = settings.model_dump(exclude={"floor"})
+    options = settings.model_dump(exclude={"floor", "bands"})
     return CatBoostRegressor(
         **options, random_seed=seed, thread_count=threads, verbose=False, allow_writing_files=False
     )

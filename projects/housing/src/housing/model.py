@@ -7,6 +7,7 @@ MLflow's adapter all call it. It needs NumPy alone. Fitting is `fit.py`.
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from housing.encoding import Encoding
 from housing.features import Design, design, fields_of, groups
 from housing.linear import LinearModel
 from housing.trees import SymmetricTrees
+from portfolio_shared.evaluation.uncertainty import conformal_quantile
 
 Floats = NDArray[np.float64]
 
@@ -43,15 +45,38 @@ class MemberPrices:
 
 @dataclass(frozen=True)
 class Intervals:
-    """Normalised conformal intervals: half width on the log scale = `quantile` x the scale the trees give a house.
+    """Normalised conformal intervals: half width on the log scale = a quantile x the scale the trees give a house.
 
-    Lei et al. (2018), "Distribution-Free Predictive Inference for Regression", JASA 113, section 5.2.
+    Lei et al. (2018), "Distribution-Free Predictive Inference for Regression", JASA 113, section 5.2. The quantile is
+    taken in each of a few bands of predicted price (Mondrian conformal prediction; Vovk, Gammerman and Shafer 2005,
+    section 4.5), so that cheap and dear houses are covered alike.
     """
 
     scale: SymmetricTrees  # log scale of a house's error, from `MemberPrices.scale_inputs`
+    band_edges: Floats  # log prices between the bands
     scores: Floats  # |error| / scale of the training houses when they were held out, shape (n_train,)
-    quantile: float  # conformal quantile of `scores`
+    bands: NDArray[np.intp]  # of the training houses, shape (n_train,)
     coverage: float
+
+    @cached_property
+    def quantiles(self) -> Floats:
+        """Conformal quantile of each band's scores."""
+        return self.quantiles_at(self.coverage)
+
+    def quantiles_at(self, coverage: float) -> Floats:
+        """Return the quantiles of the bands for another coverage, shape (n_bands,)."""
+        bands = range(len(self.band_edges) + 1)
+        return np.array([conformal_quantile(self.scores[self.bands == band], coverage=coverage) for band in bands])
+
+    def half_width(self, scale_inputs: Floats, log_price: Floats) -> Floats:
+        """Return half the width of each house's interval on the log scale, shape (n,)."""
+        quantile = self.quantiles[self.band_of(log_price)]
+        half: Floats = quantile * np.exp(self.scale.predict(scale_inputs))
+        return half
+
+    def band_of(self, log_price: Floats) -> NDArray[np.intp]:
+        """Return the band of each predicted log price, shape (n,)."""
+        return np.searchsorted(self.band_edges, log_price)
 
 
 @dataclass(frozen=True)
@@ -178,8 +203,8 @@ class Predictor:
 
     def _interval(self, inputs: Floats, members: MemberPrices) -> tuple[Floats, Floats]:
         weight = self.linear_weight
-        half = self.intervals.quantile * np.exp(self.intervals.scale.predict(members.scale_inputs(inputs, weight)))
         log_price = members.blend(weight)
+        half = self.intervals.half_width(members.scale_inputs(inputs, weight), log_price)
         return np.exp(log_price - half), np.exp(log_price + half)
 
     def _contributions(self, houses: Design, inputs: Floats) -> Floats:
@@ -237,10 +262,15 @@ def save(predictor: Predictor, directory: Path) -> None:
     for name in ARRAYS:
         np.savez_compressed(directory / f"{name}.npz", **vars(getattr(predictor, name)))
     np.savez_compressed(directory / "scale.npz", **vars(predictor.intervals.scale))
-    np.savez_compressed(directory / "calibration.npz", scores=predictor.intervals.scores)
+    intervals = predictor.intervals
+    np.savez_compressed(
+        directory / "calibration.npz",
+        band_edges=intervals.band_edges,
+        scores=intervals.scores,
+        bands=intervals.bands,
+    )
     rest = {
         "linear_weight": predictor.linear_weight,
-        "quantile": predictor.intervals.quantile,
         "coverage": predictor.intervals.coverage,
         "typical": asdict(predictor.typical),
         "seen": asdict(predictor.seen),
@@ -253,11 +283,11 @@ def load(directory: Path) -> Predictor:
     rest = json.loads((directory / "model.json").read_text(encoding="utf-8"))
     scale = _load_arrays(directory / "scale.npz", SymmetricTrees)
     with np.load(directory / "calibration.npz", allow_pickle=False) as arrays:
-        scores = arrays["scores"]
+        calibration = {name: arrays[name] for name in ("band_edges", "scores", "bands")}
     return Predictor(
         typical=Typical(**rest["typical"]),
         linear_weight=rest["linear_weight"],
-        intervals=Intervals(scale, scores, rest["quantile"], rest["coverage"]),
+        intervals=Intervals(scale=scale, coverage=rest["coverage"], **calibration),
         seen=Seen({name: tuple(ends) for name, ends in rest["seen"]["ranges"].items()}, rest["seen"]["codes"]),
         **{name: _load_arrays(directory / f"{name}.npz", kind) for name, kind in ARRAYS.items()},
     )

@@ -16,7 +16,7 @@ from housing.config import MODEL_NAME, ModelSettings, ReportConfig, TrainConfig
 from housing.data import Sales, load_sales, split_sales
 from housing.draw import draw
 from housing.error_analysis import Answers, Group
-from housing.evaluate import Evaluation, measure
+from housing.evaluate import METRIC_LABELS, Evaluation, measure, with_interval
 from housing.fit import fit_members
 from housing.model import load
 from housing.train import Trained, learn, progress
@@ -190,19 +190,6 @@ def ablation_table(steps: list[Step]) -> str:
     return markdown_table(["step", "RMSLE held out", "MAE, dollars", "RMSLE on its own training rows"], rows)
 
 
-METRIC_LABELS = {
-    "root_mean_squared_log_error": "RMSLE",
-    "root_mean_squared_log_error_up_to_4000_sf": "RMSLE, houses up to 4,000 sq ft",
-    "mean_absolute_error": "MAE, dollars",
-    "median_absolute_error": "median absolute error, dollars",
-    "mean_absolute_percentage_error": "mean absolute percentage error",
-    "mean_error": "mean error, dollars (above 0: too dear)",
-    "r2_score": "R²",
-    "interval_coverage": "coverage of the 90 % intervals",
-    "mean_interval_width": "mean width of the intervals, dollars",
-}
-
-
 def test_table(trained: Trained, ten: Mapping[str, Interval]) -> str:
     """Return the test metrics with intervals, the baselines and the ten-field answers beside them."""
     names = list(trained.baselines)
@@ -212,12 +199,6 @@ def test_table(trained: Trained, ten: Mapping[str, Interval]) -> str:
         cells = [trained.evaluation.metrics[metric], ten[metric], *others]
         rows.append([label, *("" if interval is None else with_interval(interval) for interval in cells)])
     return markdown_table(["test split", "all fields", "ten fields", *names], rows)
-
-
-def with_interval(interval: Interval) -> str:
-    """Return "0.105 (0.095 to 0.116)", in dollars without decimals."""
-    form = "{:,.0f}" if max(abs(interval.low), abs(interval.high)) > 20 else "{:.3f}"
-    return "{} ({} to {})".format(*(form.format(value) for value in interval))
 
 
 def intervals_table(evaluation: Evaluation) -> str:

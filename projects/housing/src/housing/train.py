@@ -23,7 +23,7 @@ from housing.completion import complete
 from housing.config import MODEL_NAME, ModelSettings, TrainConfig, tuned_settings
 from housing.data import Sales, load_sales, split_sales
 from housing.draw import draw
-from housing.evaluate import Evaluation, baseline_metrics, evaluate
+from housing.evaluate import METRIC_LABELS, Evaluation, baseline_metrics, evaluate, with_interval
 from housing.fit import fit_predictor
 from housing.model import MemberPrices, Predictor, load, save
 from housing.schemas import EXAMPLE, House
@@ -282,18 +282,13 @@ def candidate_table(candidates: Mapping[str, Candidate]) -> Table:
 
 
 def metric_table(evaluation: Evaluation, baselines: Mapping[str, Mapping[str, Interval]]) -> Table:
-    """Return the test metrics with their 95 % intervals, the baselines beside them."""
+    """Return the test metrics with their 95 % intervals, the baselines' estimates beside them."""
     table = Table(title=f"Test split, {len(evaluation.answers.paid):,} houses, 95 % bootstrap intervals")
     table.add_column("metric")
     for name in ("chosen model", *baselines):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for metric, interval in evaluation.metrics.items():
-        others = [baselines[name].get(metric) for name in baselines]
-        table.add_row(metric, _cell(interval), *("" if other is None else _cell(other) for other in others))
+        measured = [metrics[metric] for metrics in baselines.values() if metric in metrics]
+        others = [with_interval(interval).split(" (")[0] for interval in measured]
+        table.add_row(METRIC_LABELS[metric], with_interval(interval), *others)
     return table
-
-
-def _cell(interval: Interval) -> str:
-    form = "{:,.0f}" if abs(interval.estimate) > 100 else "{:.4f}"
-    estimate, low, high = (form.format(value) for value in interval)
-    return f"{estimate} [{low}, {high}]"
