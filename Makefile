@@ -72,7 +72,7 @@ tune-housing: setup ## search hyper-parameters inside the training part; resumes
 	@$(BIN)/housing tune --data "$(DATASET)"
 
 serve-housing: setup ## serve the champion on its own (127.0.0.1:8001)
-	@exec $(BIN)/housing serve
+	@HOUSING_TRACKING_URI="$${HOUSING_TRACKING_URI:-$$MLFLOW_TRACKING_URI}" exec $(BIN)/housing serve
 
 rollback-housing: setup ## give the alias back to the champion before this one
 	@$(BIN)/python scripts/with_mlflow.py $(BIN)/housing rollback
