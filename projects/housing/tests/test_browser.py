@@ -1,0 +1,366 @@
+"""The page in a real browser: filled in by keyboard, read as a person reads it, on a desk and on a phone."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+
+from housing.columns import columns
+from housing.model import Predictor
+from portfolio_shared.bundle import bundle_digest
+from portfolio_shared.tracking.server import free_port
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
+REQUIRED = [name for name, column in columns().items() if column.required]
+STATUS = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
+
+
+@contextmanager
+def running_service(bundle: Path, folder: Path) -> Iterator[httpx.Client]:
+    """Run `housing serve` on a bundle, which may come later."""
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("housing")), "serve"]
+    settings = {"HOUSING_PORT": str(port), "HOUSING_BUNDLE": str(bundle), "HOUSING_MODEL_POLL_SECONDS": "0.1"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HOUSING_")} | settings
+    log = folder / "service.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            wait_for(client, "/healthz", process, log)
+            yield client
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def wait_for(client: httpx.Client, path: str, process: subprocess.Popen[bytes] | None = None, log: Path | None = None):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        assert process is None or process.poll() is None, log and log.read_text()
+        try:
+            if client.get(path).is_success:
+                return
+        except httpx.TransportError:
+            pass  # not listening yet
+        time.sleep(0.02)
+    raise AssertionError(f"{path} does not answer 200 within 30 s")
+
+
+@pytest.fixture(scope="module")
+def service(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    with running_service(bundle, tmp_path_factory.mktemp("service")) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path: str) -> Iterator[Browser]:
+    arguments = ["--headless", "--no-sandbox", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium_path, args=arguments)
+        yield launched
+        launched.close()
+
+
+@dataclass
+class Visit:
+    """A page, and what it did behind the reader's back."""
+
+    page: Page
+    origin: str
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, query: str = "") -> None:
+        self.page.goto(f"{self.origin}/{query}")
+
+    def value(self, test_id: str) -> float:
+        return float(self.page.get_by_test_id(test_id).get_attribute("value") or "nan")
+
+    def wait_for_answer(self) -> None:
+        expect(self.page.get_by_test_id("answer")).to_have_attribute("data-state", "fresh", timeout=15_000)
+
+    def house(self) -> dict[str, Any]:
+        """Return what the form says, as a record."""
+        values = self.page.evaluate(
+            "Object.fromEntries([...document.querySelectorAll('#house [name]')].map((c) => [c.name, c.value]))"
+        )
+        stated = {name: value for name, value in values.items() if value != ""}
+        return {name: float(value) if columns()[name].is_numeric else value for name, value in stated.items()}
+
+    def steps(self) -> list[list[float]]:
+        """Return the numbers in each row of the contributions."""
+        rows: list[list[float]] = self.page.evaluate(
+            """[...document.querySelectorAll("#contribution-rows tr")].map(
+                (row) => [...row.querySelectorAll("td.number data")].map((data) => Number(data.value)))"""
+        )
+        return rows
+
+    def statuses(self) -> set[str]:
+        """Return the statuses that the console complains about; anything else it says is an error of the page."""
+        found = [STATUS.match(text) for text in self.complaints]
+        assert all(found), self.complaints
+        return {match[1] for match in found if match}
+
+
+@contextmanager
+def visiting(browser: Browser, origin: str, **options: Any) -> Iterator[Visit]:
+    context = browser.new_context(**options)
+    visit = Visit(context.new_page(), origin.rstrip("/"))
+    visit.page.on("request", lambda request: visit.requests.append(request.url))
+    visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+    visit.page.on("console", lambda line: line.type in ("error", "warning") and visit.complaints.append(line.text))
+    yield visit
+    context.close()
+    elsewhere = [url for url in visit.requests if not url.startswith((f"{visit.origin}/", "data:", "blob:"))]
+    assert elsewhere == [], "the page asks other hosts"
+    assert len(visit.requests) > 5
+
+
+@pytest.fixture
+def visit(browser: Browser, service: httpx.Client) -> Iterator[Visit]:
+    with visiting(browser, str(service.base_url), viewport={"width": 1280, "height": 900}) as visit:
+        yield visit
+
+
+def test_the_page_opens_with_the_price_of_a_typical_house(visit: Visit, predictor: Predictor) -> None:
+    visit.open()
+    visit.wait_for_answer()
+
+    house = visit.house()
+    (expected,) = predictor.predict([house])
+    assert set(house) == set(REQUIRED)
+    assert visit.value("price") == pytest.approx(expected.price)
+    assert visit.page.get_by_test_id("price").inner_text() == f"${expected.price:,.0f}"
+    assert visit.value("interval-low") == pytest.approx(expected.interval.low)
+    assert visit.value("interval-high") == pytest.approx(expected.interval.high)
+    assert "90%" in visit.page.get_by_test_id("interval").inner_text()
+    assert visit.complaints == []
+
+
+def test_the_steps_sum_to_the_price_and_comparables_are_shown(visit: Visit) -> None:
+    visit.open()
+    visit.wait_for_answer()
+
+    (average, *effects, price) = visit.steps()
+    assert len(effects) > 5
+    assert average[0] + sum(effect for effect, _ in effects) == price[0] == round(visit.value("price"))
+    assert [running for _, running in effects][-1] == price[0]
+    rows = visit.page.get_by_test_id("comparables").locator("tbody tr")
+    assert rows.count() == 5
+    assert all(re.match(r"\$[\d,]+", text) for text in rows.locator("th").all_inner_texts())
+    assert visit.page.get_by_test_id("filled").locator("tbody tr").count() == len(columns()) - len(REQUIRED)
+
+
+def test_the_form_can_be_filled_in_by_keyboard_alone(visit: Visit, predictor: Predictor) -> None:
+    visit.open()
+    visit.wait_for_answer()
+    page = visit.page
+    keys = {"gr_liv_area": ["Control+A", "2", "3", "4", "5"], "overall_qual": ["End"], "neighborhood": list("Stone")}
+
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip-link"
+    reached: list[str] = []
+    while len(reached) < len(REQUIRED):
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement !== document.body"), f"Tab reaches {reached} only"
+        if name := page.evaluate("document.activeElement.name ?? ''"):
+            reached.append(name)
+            for key in keys.get(name, []):
+                page.keyboard.press(key)
+
+    house = visit.house()
+    assert sorted(reached) == sorted(REQUIRED)
+    assert (house["gr_liv_area"], house["overall_qual"], house["neighborhood"]) == (2345, 10, "StoneBr")
+    price = predictor.predict([house])[0].price
+    expect(page.get_by_test_id("price")).to_have_text(f"${price:,.0f}")
+    # What a screen reader says, and what a link to this answer holds.
+    expect(page.get_by_test_id("announcement")).to_contain_text(f"Estimated price ${price:,.0f}")
+    assert "gr_liv_area=2345" in page.url
+    assert visit.complaints == []
+
+
+def test_an_address_brings_its_house_back(visit: Visit, predictor: Predictor) -> None:
+    visit.open("?gr_liv_area=2345&kitchen_qual=Ex&nonsense=1")
+    visit.wait_for_answer()
+
+    house = visit.house()
+    assert (house["gr_liv_area"], house["kitchen_qual"]) == (2345, "Ex")
+    assert visit.value("price") == pytest.approx(predictor.predict([house])[0].price)
+    expect(visit.page.get_by_test_id("link-notice")).to_contain_text("nonsense")
+    # A detail that is stated is open to see, and counts among those that were given.
+    expect(visit.page.get_by_test_id("field-kitchen_qual")).to_be_visible()
+
+
+def test_an_error_appears_at_its_field_and_goes_when_it_is_corrected(visit: Visit) -> None:
+    visit.open()
+    visit.wait_for_answer()
+    area = visit.page.get_by_test_id("field-gr_liv_area")
+    error = visit.page.get_by_test_id("error-gr_liv_area")
+
+    area.fill("99")
+    expect(error).to_be_visible()
+
+    assert "100" in error.inner_text()
+    assert area.get_attribute("aria-invalid") == "true"
+    assert (error.get_attribute("id") or "?") in (area.get_attribute("aria-describedby") or "").split()
+    shown = visit.page.locator(".field-error:visible")
+    assert shown.count() == 1
+    expect(visit.page.get_by_test_id("stale")).to_be_visible()
+
+    area.fill("1500")
+    expect(error).to_be_hidden()
+    visit.wait_for_answer()
+    assert area.get_attribute("aria-invalid") is None
+    expect(visit.page.get_by_test_id("stale")).to_be_hidden()
+    assert visit.statuses() == {"422"}
+
+
+def test_an_error_across_fields_opens_the_details_it_is_in(visit: Visit) -> None:
+    visit.open("?yr_sold=2007&year_built=2010")
+
+    error = visit.page.get_by_test_id("error-year_built")
+    expect(error).to_be_visible()
+
+    assert "2008" in error.inner_text()
+    assert visit.page.get_by_test_id("answer").get_attribute("data-state") == "empty"
+    assert visit.statuses() == {"422"}
+
+
+def test_the_page_says_which_model_and_which_data_answered(visit: Visit, bundle: Path) -> None:
+    visit.open()
+    visit.wait_for_answer()
+
+    badge = visit.page.get_by_test_id("model-badge")
+    expect(badge).to_contain_text(f"housing version {bundle_digest(bundle)[:12]}")
+    expect(badge).to_contain_text("Generated sample data")
+    expect(visit.page.get_by_test_id("sample-notice")).to_be_visible()
+    expect(visit.page.get_by_test_id("sample-notice")).to_contain_text("prices mean nothing")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_everything_without_scrolling_sideways(
+    browser: Browser, service: httpx.Client, scheme: Any
+) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+    with visiting(browser, str(service.base_url), color_scheme=scheme, **phone) as visit:
+        visit.open("?kitchen_qual=Ex")
+        visit.wait_for_answer()
+        visit.page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+        outside = visit.page.evaluate(
+            """[...document.querySelectorAll("body *")].filter((node) => {
+                const box = node.getBoundingClientRect();
+                return box.width > 0 && box.right > 391 && !node.closest(".table-scroll, .visually-hidden");
+            }).map((node) => node.id || node.className)"""
+        )
+        assert outside == []
+        assert contrast(visit.page, "#price") >= 4.5
+        assert contrast(visit.page, "label[for=field-gr_liv_area]") >= 4.5
+        assert visit.complaints == []
+
+
+def test_dark_mode_is_dark(browser: Browser, service: httpx.Client) -> None:
+    brightness = {}
+    for scheme in ("light", "dark"):
+        with visiting(browser, str(service.base_url), color_scheme=scheme) as visit:
+            visit.open()
+            visit.wait_for_answer()
+            brightness[scheme] = luminance(colours(visit.page, "#price")[1])
+
+    assert brightness["dark"] < 0.1
+    assert brightness["light"] > 0.7
+
+
+def test_a_busy_service_leaves_the_old_answer_marked_as_old(visit: Visit) -> None:
+    visit.open()
+    visit.wait_for_answer()
+    before = visit.value("price")
+    problem = {
+        "type": "about:blank",
+        "title": "Service Unavailable",
+        "status": 503,
+        "detail": "Too slow.",
+        "instance": "x",
+    }
+    headers = {"Content-Type": "application/problem+json", "Retry-After": "60"}
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=503, headers=headers, body=json.dumps(problem))
+
+    visit.page.route("**/v1/predictions", refuse)
+    visit.page.get_by_test_id("field-gr_liv_area").fill("2000")
+    expect(visit.page.get_by_test_id("failure")).to_contain_text("Too slow.")
+    expect(visit.page.get_by_test_id("answer")).to_have_attribute("data-state", "stale")
+    expect(visit.page.get_by_test_id("stale")).to_be_visible()
+    assert visit.value("price") == before
+
+    visit.page.unroute("**/v1/predictions")
+    visit.page.get_by_test_id("retry").press("Enter")
+    visit.wait_for_answer()
+    expect(visit.page.get_by_test_id("failure")).to_be_hidden()
+    assert visit.value("price") != before
+    assert visit.statuses() == {"503"}
+
+
+def test_a_page_that_was_opened_too_early_answers_once_there_is_a_model(
+    browser: Browser, bundle: Path, tmp_path: Path
+) -> None:
+    later = tmp_path / "later"
+    with running_service(later, tmp_path) as client, visiting(browser, str(client.base_url)) as visit:
+        visit.open()
+        expect(visit.page.get_by_test_id("failure")).to_contain_text("not ready")
+        expect(visit.page.get_by_test_id("price")).to_have_text("\N{EN DASH}")
+
+        shutil.copytree(bundle, tmp_path / "copy")
+        (tmp_path / "copy").rename(later)
+        wait_for(client, "/readyz")
+        visit.page.get_by_test_id("retry").press("Enter")
+        visit.wait_for_answer()
+
+        expect(visit.page.get_by_test_id("failure")).to_be_hidden()
+        expect(visit.page.get_by_test_id("model-badge")).to_contain_text("housing version")
+        assert visit.value("price") > 0
+        assert visit.statuses() == {"503"}
+
+
+def colours(page: Page, selector: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the colours of an element's text and of what lies behind it."""
+    text, behind = page.evaluate(
+        """(selector) => {
+            const node = document.querySelector(selector);
+            let behind = node;
+            while (behind.parentElement && /, 0\\)|transparent/.test(getComputedStyle(behind).backgroundColor)) {
+                behind = behind.parentElement;
+            }
+            return [getComputedStyle(node).color, getComputedStyle(behind).backgroundColor];
+        }""",
+        selector,
+    )
+    return tuple(map(int, re.findall(r"\d+", text)[:3])), tuple(map(int, re.findall(r"\d+", behind)[:3]))
+
+
+def luminance(colour: tuple[int, ...]) -> float:
+    """Return the relative luminance, as WCAG 2.2 defines it."""
+    parts = [value / 255 for value in colour]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(page: Page, selector: str) -> float:
+    lighter, darker = sorted((luminance(colour) for colour in colours(page, selector)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
