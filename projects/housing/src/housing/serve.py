@@ -44,7 +44,8 @@ def create_app(settings: ServeSettings) -> FastAPI:
     async def fields() -> FieldsResponse:
         typical = models.current().predictor.typical
         described = [describe(column, typical) for column in columns().values()]
-        return FieldsResponse(fields=sorted(described, key=lambda field: not field.required))
+        order = [*EXAMPLE, *columns()]  # what a person knows best comes first
+        return FieldsResponse(fields=sorted(described, key=lambda field: order.index(field.name)))
 
     return create_service(
         title="House prices",
