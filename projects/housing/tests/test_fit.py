@@ -97,7 +97,7 @@ def noisy(n: int, seed: int):
 
 MEMORISING = ModelSettings(
     linear_weight=0.5,
-    scale=ScaleSettings(iterations=200, learning_rate=0.3, depth=6, rsm=1.0, l2_leaf_reg=0.1, floor=0.005),
+    scale=ScaleSettings(iterations=200, learning_rate=0.3, depth=6, rsm=1.0, l2_leaf_reg=0.1, floor=0.005, bands=1),
 )
 
 
@@ -115,16 +115,57 @@ def test_the_scale_is_cross_fitted_before_the_quantile_is_taken():
 
     own_scores = np.abs(log_price - prices.blend(0.5)) / scale(inputs, prices)
     new_scores = np.abs(new_log_price - new_prices.blend(0.5)) / scale(new_inputs, new_prices)
-    assert np.mean(new_scores <= intervals.quantile) > 0.86
+    assert np.mean(new_scores <= intervals.quantiles[0]) > 0.86
     assert np.mean(new_scores <= np.quantile(own_scores, 0.9)) < 0.6  # the trap
+
+
+def in_bands(bands: int) -> ModelSettings:
+    scale = QUICK.scale.model_copy(update={"bands": bands})
+    return QUICK.model_copy(update={"linear_weight": 0.5, "scale": scale})
 
 
 def test_the_quantile_is_the_conformal_one_of_the_stored_scores():
     inputs, prices, log_price = noisy(99, seed=2)
-    settings = QUICK.model_copy(update={"linear_weight": 0.5})
-    intervals = fit_intervals(inputs, log_price, prices, settings, threads=1)
-    assert intervals.quantile == np.sort(intervals.scores)[89]  # the ceil(100 x 0.9)-th smallest
+    intervals = fit_intervals(inputs, log_price, prices, in_bands(1), threads=1)
+    assert intervals.quantiles.tolist() == [np.sort(intervals.scores)[89]]  # the ceil(100 x 0.9)-th smallest
     assert intervals.scores.shape == (99,)
+
+
+def test_bands_of_price_share_out_the_houses_and_each_has_the_quantile_of_its_own_scores():
+    inputs, prices, log_price = noisy(297, seed=2)
+    intervals = fit_intervals(inputs, log_price, prices, in_bands(3), threads=1)
+    band = intervals.band_of(prices.blend(0.5))
+    np.testing.assert_array_equal(band, intervals.bands)
+    assert np.bincount(band).tolist() == [99, 99, 99]
+    assert max(prices.blend(0.5)[band == 0]) < min(prices.blend(0.5)[band == 1])
+    for one in range(3):
+        assert intervals.quantiles[one] == np.sort(intervals.scores[band == one])[89]
+    assert intervals.band_of(np.array([-1e9, 1e9])).tolist() == [0, 2]  # prices never seen have a band too
+
+
+def test_bands_cover_cheap_and_dear_houses_alike_where_one_quantile_does_not():
+    """Errors of cheap houses are three times as large, and the scale may not learn it."""
+
+    def houses(n: int, seed: int):
+        rng = np.random.default_rng(seed)
+        price = rng.uniform(11, 13, n)
+        error = rng.normal(0, np.where(price < 11.67, 0.3, 0.1))
+        return np.zeros((n, 2)), MemberPrices(price, price), price + error
+
+    def coverage(bands: int) -> tuple[float, float]:
+        settings = in_bands(bands)
+        blunt = settings.scale.model_copy(update={"iterations": 1, "learning_rate": 1e-6})
+        settings = settings.model_copy(update={"scale": blunt})
+        inputs, prices, log_price = houses(900, seed=0)
+        intervals = fit_intervals(inputs, log_price, prices, settings, threads=1)
+        inputs, prices, log_price = houses(3000, seed=1)
+        half = intervals.half_width(prices.scale_inputs(inputs, 0.5), prices.blend(0.5))
+        inside, cheap = np.abs(log_price - prices.blend(0.5)) <= half, prices.linear < 11.67
+        return float(inside[cheap].mean()), float(inside[~cheap].mean())
+
+    assert coverage(1)[0] < 0.85
+    assert coverage(1)[1] > 0.95
+    np.testing.assert_allclose(coverage(3), 0.9, atol=0.04)
 
 
 def test_intervals_are_wider_where_errors_were_larger():

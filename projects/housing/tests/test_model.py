@@ -109,7 +109,8 @@ def test_a_saved_model_gives_the_same_numbers(trained, tmp_path):
     for name in ARRAYS:
         for field, array in vars(getattr(trained.predictor, name)).items():
             np.testing.assert_array_equal(getattr(getattr(again, name), field), array)
-    np.testing.assert_array_equal(again.intervals.scores, trained.predictor.intervals.scores)
+    for field in ("scores", "bands", "band_edges", "quantiles"):
+        np.testing.assert_array_equal(getattr(again.intervals, field), getattr(trained.predictor.intervals, field))
     assert (again.typical, again.seen) == (trained.predictor.typical, trained.predictor.seen)
 
 
@@ -175,9 +176,9 @@ def test_the_intervals_are_of_the_stated_coverage(predictor):
 
 
 def test_a_half_width_is_the_quantile_times_the_scale(predictor):
-    """So a doubled quantile doubles the half width on the log scale."""
+    """So errors that were twice as large double the half width on the log scale."""
     (house,) = predictor.predict([EXAMPLE])
-    wide = replace(predictor, intervals=replace(predictor.intervals, quantile=2 * predictor.intervals.quantile))
+    wide = replace(predictor, intervals=replace(predictor.intervals, scores=2 * predictor.intervals.scores))
     (wider,) = wide.predict([EXAMPLE])
     assert wider.price == house.price
     assert np.log(wider.interval.high / house.price) == pytest.approx(2 * np.log(house.interval.high / house.price))
