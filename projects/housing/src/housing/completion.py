@@ -16,7 +16,7 @@ Complete = dict[str, float | str]
 """A record with a value in every column."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen: a response makes dozens of these, and freezing triples their cost
 class Filled:
     """One value that the caller did not give: which column, what was taken, and by which rule."""
 
@@ -83,6 +83,7 @@ def complete(record: Record, typical: Typical) -> tuple[Complete, list[Filled]]:
     open_columns = [name for name in columns() if name not in full]
 
     def fill(name: str, value: float | str, rule: str) -> None:
+        value = value if isinstance(value, str) else float(value)
         full[name] = value
         filled.append(Filled(name, value, rule))
 
@@ -94,9 +95,10 @@ def complete(record: Record, typical: Typical) -> tuple[Complete, list[Filled]]:
         for name, value, rule in _consequences(full, typical):
             if name not in full:
                 fill(name, value, rule)
-        for name in columns():
+        rule = f"typical of houses of overall quality {quality}"
+        for name in open_columns:
             if name not in full:
-                fill(name, typical.by_quality[name][quality - 1], f"typical of houses of overall quality {quality}")
+                fill(name, typical.by_quality[name][quality - 1], rule)
     return full, filled
 
 

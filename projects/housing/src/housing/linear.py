@@ -112,7 +112,7 @@ class LinearModel:
         slopes = at_home[:, :, None] * centered[:, None, _layout().slopes]  # (n, B, 2)
         exception = houses.numbers[:, [_layout().exception]]
         columns_of_basis = (
-            np.clip(smooth, -MAX_DEVIATIONS, MAX_DEVIATIONS),
+            np.minimum(np.maximum(smooth, -MAX_DEVIATIONS), MAX_DEVIATIONS),
             indicators,
             slopes.reshape(len(basic), -1),
             exception,
@@ -196,7 +196,7 @@ def _layout() -> _Layout:
 
 def _basic(numbers: Floats, clip_low: Floats, clip_high: Floats) -> Floats:
     """Return clipped numbers and their logarithms, shape (n, P + L)."""
-    clipped = np.clip(numbers, clip_low, clip_high)
+    clipped = np.minimum(np.maximum(numbers, clip_low), clip_high)  # np.clip, at a third of its cost for one row
     return np.concatenate([clipped, np.log1p(clipped[:, _layout().logarithms])], axis=1)
 
 

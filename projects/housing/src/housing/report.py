@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -159,6 +160,19 @@ def measured(results: Path) -> dict[str, str]:
     ]
     headings = ["model", "RMSLE", "sd", "up to 4,000 sq ft", "MAE, dollars", "fit, s", "served - this (95 %)"]
     return {"peers": markdown_table(headings, rows), "serving": serving_table(serving)}
+
+
+def serving_table(measured: Mapping[str, Any]) -> str:
+    """Return what requests cost beside a bare one, and what the process needs."""
+    rows = [
+        [timing["name"], f"{timing['median']:,.0f}", f"{timing['p95']:,.0f}", f"{timing['ratio']:.1f}"]
+        for timing in measured["timings"]
+    ]
+    needs = measured["measured"]
+    return (
+        markdown_table(["request", "median, microseconds", "95th percentile", "times the bare request"], rows)
+        + f"\n\nReady {needs['ready_seconds']:.1f} s after its start; {needs['resident_mb']:.0f} MB resident.\n"
+    )
 
 
 def _difference(row: Mapping[str, float]) -> str:
