@@ -198,14 +198,21 @@ def test_a_row_means_the_same_to_the_batch_as_to_training(tmp_path):
     assert compared > 0.9 * len(raw)
 
 
-@pytest.mark.parametrize("name", [name for name, column in columns().items() if not column.required])
-def test_na_means_the_same_to_the_batch_as_to_training(name):
-    raw = generate_sales(60, seed=3).drop_duplicates("PID").reset_index(drop=True)
-    source = columns()[name].source
-    raw[source] = "NA"
+def test_na_means_the_same_to_the_batch_as_to_training():
+    """Row i of the file has NA in the i-th column of codes, and a house all around it."""
+    names = [name for name, column in columns().items() if column.choices and not column.required]
+    raw = generate_sales(120, seed=3).drop_duplicates("PID")
+    raw = raw[raw["Total Bsmt SF"] != "0"].reset_index(drop=True)
+    for i, name in enumerate(names):
+        raw.loc[i, columns()[name].source] = "NA"
     frame = clean(raw, DataReport("test", rows_read=len(raw)))
-    trained = {value for value in frame[name].tolist() if isinstance(value, str)} or {None}
-    assert {batch._meaning(name, "NA")} == trained
+    training = {name: frame.loc[i, name] for i, name in enumerate(names)}
+    assert {name: batch._meaning(name, "NA") for name in names} == training
+
+
+@pytest.mark.parametrize("name", [name for name, column in columns().items() if column.is_numeric])
+def test_na_is_an_unknown_number(name):
+    assert batch._meaning(name, "NA") is None
 
 
 @pytest.mark.parametrize(("cell", "code"), [("20", "020"), ("060", "060"), ("190", "190")])
