@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from portfolio_shared.evaluation.regression import mean_absolute_error, r2_score
-from portfolio_shared.evaluation.uncertainty import (
-    Interval,
-    bootstrap_interval,
+from portfolio_shared.evaluation.conformal import (
     conformal_quantile,
     conformalized_quantile_correction,
     interval_coverage,
     mean_interval_width,
     normalized_conformal,
-    paired_bootstrap,
     split_conformal,
+)
+from portfolio_shared.evaluation.regression import mean_absolute_error, r2_score
+from portfolio_shared.evaluation.uncertainty import (
+    Interval,
+    bootstrap_interval,
+    paired_bootstrap,
 )
 
 

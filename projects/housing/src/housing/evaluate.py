@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from housing.data import Sales
 from housing.error_analysis import Answers, Group, Miss, by_group, worst
 from housing.model import Predictor
+from portfolio_shared.evaluation.conformal import conformal_quantile, interval_coverage, mean_interval_width
 from portfolio_shared.evaluation.regression import (
     mean_absolute_error,
     mean_absolute_percentage_error,
@@ -17,13 +18,7 @@ from portfolio_shared.evaluation.regression import (
     r2_score,
     root_mean_squared_log_error,
 )
-from portfolio_shared.evaluation.uncertainty import (
-    Interval,
-    bootstrap_interval,
-    conformal_quantile,
-    interval_coverage,
-    mean_interval_width,
-)
+from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
 
 Floats = NDArray[np.float64]
 

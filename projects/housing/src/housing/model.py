@@ -21,7 +21,7 @@ from housing.encoding import Encoding
 from housing.features import Design, design, fields_of, groups
 from housing.linear import LinearModel
 from housing.trees import SymmetricTrees
-from portfolio_shared.evaluation.uncertainty import conformal_quantile
+from portfolio_shared.evaluation.conformal import conformal_quantile
 
 Floats = NDArray[np.float64]
 

@@ -24,9 +24,10 @@ from housing.train import Trained, learn, progress
 from portfolio_shared.bundle import read_manifest
 from portfolio_shared.data.splits import group_folds, split_digest
 from portfolio_shared.evaluation import figures
+from portfolio_shared.evaluation.conformal import interval_coverage, mean_interval_width
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
 from portfolio_shared.evaluation.sections import fill_sections, markdown_table
-from portfolio_shared.evaluation.uncertainty import Interval, interval_coverage, mean_interval_width
+from portfolio_shared.evaluation.uncertainty import Interval
 
 Floats = NDArray[np.float64]
 
