@@ -1,0 +1,248 @@
+"""What the repository promises about itself: commands that exist, locks that are whole, nothing of one machine."""
+
+import configparser
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(f"projects/{p.name}/README.md" for p in sorted(ROOT.glob("projects/*")))]
+LOCKS = sorted(path.name for path in ROOT.glob("requirements/*.lock"))
+TRAINING_ONLY = {"pandas", "scikit-learn", "scipy", "mlflow", "catboost", "lightgbm", "torch", "matplotlib", "optuna"}
+
+# In two halves, or else this file would name them.
+REGISTRIES = ["pypi" + ".org", "python" + "hosted.org", "npmjs" + ".org", "conda" + ".anaconda.org"]
+
+
+def tracked() -> list[Path]:
+    """Return the files that git tracks and that are there."""
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"not a git checkout: {error}")
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+# The Makefile
+
+
+@pytest.fixture(scope="module")
+def makefile() -> str:
+    return text_of(ROOT / "Makefile")
+
+
+@pytest.fixture(scope="module")
+def targets(makefile: str) -> list[str]:
+    return re.findall(r"^([a-z][a-z0-9-]*):(?!=)", makefile, re.MULTILINE)
+
+
+def commands_in(document: str) -> list[str]:
+    """Return the targets after each `make` in the code of a Markdown document."""
+    code = re.findall(r"^```.*?\n(.*?)^```", document, re.DOTALL | re.MULTILINE)
+    prose = re.sub(r"^```.*?^```", "", document, flags=re.DOTALL | re.MULTILINE)
+    code += re.findall(r"`([^`]+)`", prose)
+    called = re.findall(r"(?:^|[\s;&(])make((?: +[a-z][a-z0-9-]*(?![\w=]))+)", "\n".join(code), re.MULTILINE)
+    return sorted({target for group in called for target in group.split()})
+
+
+def test_commands_are_found_in_the_code_of_a_document() -> None:
+    document = "Make it, `make one`.\n```\nX=1 make two three # make four\nmake five PYTEST_FLAGS=-k\n```\nmake six"
+
+    assert commands_in(document) == ["five", "four", "one", "three", "two"]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_command_that_a_document_names_exists(name: str, targets: list[str]) -> None:
+    if not (ROOT / name).is_file():
+        pytest.skip(f"there is no {name} yet")
+
+    commands = commands_in(text_of(ROOT / name))
+
+    assert commands
+    assert set(commands) - set(targets) == set()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_file_that_a_document_links_to_exists(name: str) -> None:
+    if not (ROOT / name).is_file():
+        pytest.skip(f"there is no {name} yet")
+
+    links = re.findall(r"\]\(([^)\s#]+)(?:#[^)]*)?\)", text_of(ROOT / name))
+
+    inside = [link for link in links if not urlsplit(link).scheme]
+    assert [link for link in inside if not ((ROOT / name).parent / link).exists()] == []
+
+
+def test_every_target_says_what_it_does(makefile: str, targets: list[str]) -> None:
+    described = re.findall(r"^([a-z][a-z0-9-]*):.*?## \S", makefile, re.MULTILINE)
+
+    assert len(targets) == len(set(targets))
+    assert sorted(set(targets) - set(described)) == []
+
+
+def test_help_lists_every_target(targets: list[str]) -> None:
+    printed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert re.findall(r"^  make ([a-z0-9-]+)", printed, re.MULTILINE) == targets
+
+
+def test_no_target_is_mistaken_for_a_file(makefile: str, targets: list[str]) -> None:
+    phony = {name for line in re.findall(r"^\.PHONY:(.*)$", makefile, re.MULTILINE) for name in line.split()}
+
+    assert phony == set(targets)
+
+
+# The locks
+
+
+def entries(lock: str) -> dict[str, list[tuple[str, int]]]:
+    """Return name -> (version, number of hashes) of its pins: several where Pythons or platforms differ."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for block in re.split(r"\n(?=\S)", text_of(ROOT / "requirements" / lock)):
+        if match := re.match(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", block):
+            found.setdefault(canonicalize_name(match[1]), []).append((match[2], block.count("--hash=sha256:")))
+    return found
+
+
+def versions(lock: str) -> dict[str, set[str]]:
+    return {name: {version for version, _ in pins} for name, pins in entries(lock).items()}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_names_no_host_and_pins_hashes(lock: str) -> None:
+    text = text_of(ROOT / "requirements" / lock)
+
+    assert "://" not in text
+    assert not re.search(r"^\s*(-i|-f|-e|--index-url|--extra-index-url|--find-links|--editable)\b", text, re.MULTILINE)
+    requirements = [line for line in text.splitlines() if re.match(r"[A-Za-z0-9]", line)]
+    pins = [pin for found in entries(lock).values() for pin in found]
+    assert len(requirements) == len(pins) > 0, "an entry is not pinned to one version"
+    assert all(hashes for _, hashes in pins)
+
+
+def distributions() -> dict[str, dict[str, list[Requirement]]]:
+    """Return own distribution -> extra ("" for none) -> its direct dependencies."""
+    table = {}
+    for path in [ROOT / "shared" / "pyproject.toml", *sorted(ROOT.glob("projects/*/pyproject.toml"))]:
+        project = tomllib.loads(text_of(path))["project"]
+        groups = {"": project.get("dependencies", []), **project.get("optional-dependencies", {})}
+        table[canonicalize_name(project["name"])] = {
+            extra: [Requirement(line) for line in lines] for extra, lines in groups.items()
+        }
+    return table
+
+
+def direct(name: str, *extras: str) -> list[Requirement]:
+    """Return what a distribution of ours needs directly, those of ours that it needs replaced by what they need."""
+    own = distributions()
+    needed = [requirement for extra in ("", *extras) for requirement in own[name][extra]]
+    found = []
+    for requirement in needed:
+        inner = canonicalize_name(requirement.name)
+        found += direct(inner, *requirement.extras) if inner in own else [requirement]
+    return found
+
+
+def everything() -> list[Requirement]:
+    """Return what development needs: the tools, and all extras of all distributions."""
+    dev = tomllib.loads(text_of(ROOT / "pyproject.toml"))["dependency-groups"]["dev"]
+    extras = {name: [extra for extra in groups if extra] for name, groups in distributions().items()}
+    return [Requirement(line) for line in dev] + [one for name in extras for one in direct(name, *extras[name])]
+
+
+def test_the_development_lock_has_every_direct_dependency() -> None:
+    assert broken_by("dev.lock", everything()) == []
+
+
+@pytest.mark.parametrize("project", sorted(p.name for p in ROOT.glob("projects/*") if (p / "pyproject.toml").is_file()))
+def test_the_locks_of_the_images_have_every_direct_dependency(project: str) -> None:
+    assert broken_by(f"{project}-service.lock", direct(project)) == []
+    assert broken_by(f"{project}-trainer.lock", direct(project, "train")) == []
+    assert set(entries(f"{project}-service.lock")) & TRAINING_ONLY == set()
+
+
+def test_all_locks_agree_on_versions() -> None:
+    """What is tested is what is shipped."""
+    development = versions("dev.lock")
+    for lock in set(LOCKS) - {"dev.lock", "installer.lock"}:
+        assert versions(lock) == {name: development[name] for name in versions(lock)}, lock
+
+
+def broken_by(lock: str, requirements: list[Requirement]) -> list[str]:
+    """Return the requirements that a lock does not have, or has in a version that they do not allow."""
+    pinned = versions(lock)
+    assert requirements
+    return [str(one) for one in requirements if not is_met(one, pinned.get(canonicalize_name(one.name), set()))]
+
+
+def is_met(requirement: Requirement, pinned: set[str]) -> bool:
+    return bool(pinned) and all(requirement.specifier.contains(version, prereleases=True) for version in pinned)
+
+
+# Nothing of one machine
+
+
+def configured_hosts() -> set[str]:
+    """Return the hosts that this machine installs packages from."""
+    urls = [value for name, value in os.environ.items() if re.search(r"INDEX|FIND_LINKS|REGISTRY", name)]
+    home = Path.home()
+    for path in (home / ".config/pip/pip.conf", home / ".pip/pip.conf", Path("/etc/pip.conf")):
+        if path.is_file():
+            settings = configparser.ConfigParser(interpolation=None)
+            settings.read(path)
+            urls += [value for section in settings for value in settings[section].values()]
+    for path in (home / ".config/uv/uv.toml", Path("/etc/uv/uv.toml")):
+        if path.is_file():
+            urls += re.findall(r'"(https?://[^"]+)"', text_of(path))
+    hosts = {urlsplit(url).hostname for url in urls if "://" in url}
+    return {host for host in hosts if host and host not in ("localhost", "127.0.0.1")}
+
+
+def test_no_file_names_a_package_registry() -> None:
+    hosts = configured_hosts() | set(REGISTRIES)
+
+    found = [
+        f"{path.relative_to(ROOT)}: {host}" for path in tracked() for host in hosts if host in text_of(path).lower()
+    ]
+
+    assert found == []
+
+
+def test_no_file_holds_a_path_of_one_machine() -> None:
+    own = {str(ROOT) + "/", str(ROOT.parent) + "/", str(Path.home()) + "/"} - {"//"}
+    others = re.compile(r"(?<![\w.~$}/-])/(?:root|home/(?!app\b)\w+|Users/\w+|mnt/\w+)/|[A-Z]:\\\\Users")
+
+    found = []
+    for path in tracked():
+        text = text_of(path)
+        found += [f"{path.relative_to(ROOT)}: {prefix}" for prefix in own if prefix in text]
+        if path != Path(__file__):
+            found += [f"{path.relative_to(ROOT)}: {match[0]}" for match in others.finditer(text)]
+
+    assert found == []
+
+
+def test_what_ci_runs_can_be_run() -> None:
+    path = ROOT / ".ci" / "run"
+
+    assert os.access(path, os.X_OK)
+    assert text_of(path).startswith("#!/usr/bin/env bash\n")
+    subprocess.run(["bash", "-n", str(path)], check=True)
+
+
+def test_nothing_that_is_made_is_tracked() -> None:
+    made = (".pkl", ".pickle", ".joblib", ".pyc", ".db", ".npz", ".onnx", ".zip", ".part")
+
+    assert [str(path.relative_to(ROOT)) for path in tracked() if path.suffix in made] == []
+    assert [str(path.relative_to(ROOT)) for path in tracked() if path.stat().st_size > 2_000_000] == []
