@@ -29,9 +29,9 @@ from housing.completion import fit_typical
 from housing.config import tuned_settings
 from housing.data import Sales, load_sales
 from housing.evaluate import LARGE
-from housing.train import progress
 from portfolio_shared.evaluation.regression import mean_absolute_error, root_mean_squared_log_error
 from portfolio_shared.evaluation.uncertainty import paired_bootstrap
+from portfolio_shared.terminal import progress
 
 Floats = NDArray[np.float64]
 

@@ -5,13 +5,14 @@ line. Heavy libraries are imported by the command that needs them.
 """
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, SettingsConfigDict, SettingsError
+from pydantic import Field
+from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, SettingsConfigDict
 
 from housing.config import MODEL_NAME, ReportConfig, ServeSettings, TrainConfig, TuneConfig, default_tracking_uri
+from portfolio_shared.environment import UnknownVariableError, refuse_unknown_variables
+from portfolio_shared.terminal import Command, run_command
 
 FLAGS = SettingsConfigDict(
     env_prefix="HOUSING_TRAIN_", extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True
@@ -63,6 +64,9 @@ def show_data(arguments: list[str]) -> None:
 def train(arguments: list[str]) -> None:
     """Train, evaluate, register and pass the gate."""
     config = CliApp.run(TrainConfig, cli_args=arguments)
+    if config.if_missing and (version := champion_version(config.tracking_uri)):
+        sys.stdout.write(f"{MODEL_NAME}: version {version} is champion already\n")
+        return
     from housing.train import train
 
     train(config)
@@ -74,6 +78,15 @@ def tune(arguments: list[str]) -> None:
     from housing.tune import tune
 
     tune(config)
+
+
+def champion_version(tracking_uri: str) -> str | None:
+    """Return the version that serves, or None; asked over REST, because importing MLflow takes seconds."""
+    from portfolio_shared.serving.registry_client import RegistryClient
+
+    with RegistryClient(tracking_uri) as registry:
+        version = registry.alias(MODEL_NAME, "champion")
+    return None if version is None else version.version
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -133,7 +146,7 @@ def rollback(arguments: list[str]) -> None:
     Console().print(f"{MODEL_NAME}: version {version.version} is champion again ({version.data_source} data)")
 
 
-COMMANDS: dict[str, Callable[[list[str]], None]] = {
+COMMANDS: dict[str, Command] = {
     "data": show_data,
     "train": train,
     "tune": tune,
@@ -147,14 +160,9 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
 
 def main() -> None:
     """Run the command that the first argument names."""
-    name, *arguments = sys.argv[1:] or ["--help"]
-    if name in ("-h", "--help"):
-        sys.stdout.write("usage: housing COMMAND [options]; housing COMMAND --help lists them\n\n")
-        sys.stdout.writelines(f"  {name:9} {command.__doc__}\n" for name, command in COMMANDS.items())
-        return
-    if name not in COMMANDS:
-        sys.exit(f"housing: no command {name!r}; there are {', '.join(COMMANDS)}")
     try:
-        COMMANDS[name](arguments)
-    except (ValidationError, SettingsError, ValueError, RuntimeError, OSError) as error:
-        sys.exit(f"housing {name}: {error}")
+        options = (TrainConfig, TuneConfig, ReportConfig, DataOptions, EvaluateOptions, PredictOptions, RollbackOptions)
+        refuse_unknown_variables("HOUSING_TRAIN_", {field for kind in options for field in kind.model_fields})
+    except UnknownVariableError as error:
+        sys.exit(f"housing: {error}")
+    run_command("housing", COMMANDS, sys.argv[1:])

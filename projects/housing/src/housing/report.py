@@ -20,7 +20,7 @@ from housing.error_analysis import Answers, Group
 from housing.evaluate import METRIC_LABELS, Evaluation, measure, with_interval
 from housing.fit import fit_members
 from housing.model import load
-from housing.train import Trained, learn, progress
+from housing.train import Trained, learn
 from portfolio_shared.bundle import read_manifest
 from portfolio_shared.data.splits import group_folds, split_digest
 from portfolio_shared.evaluation import figures
@@ -28,6 +28,7 @@ from portfolio_shared.evaluation.conformal import interval_coverage, mean_interv
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
 from portfolio_shared.evaluation.sections import fill_sections, markdown_table
 from portfolio_shared.evaluation.uncertainty import Interval
+from portfolio_shared.terminal import progress
 
 Floats = NDArray[np.float64]
 

@@ -1,7 +1,6 @@
 """From raw data to a registered model, read downwards."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
@@ -31,9 +29,11 @@ from portfolio_shared.bundle import DataInfo, Manifest, MetricValue, read_manife
 from portfolio_shared.data.splits import group_folds, split_digest
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
 from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison, paired_bootstrap
+from portfolio_shared.terminal import progress
+from portfolio_shared.tracking.client import check_server
 from portfolio_shared.tracking.gate import pass_gate
 from portfolio_shared.tracking.git import current_commit
-from portfolio_shared.tracking.registry import champion, register
+from portfolio_shared.tracking.registry import register
 from portfolio_shared.tracking.runs import tracked_run
 
 Floats = NDArray[np.float64]
@@ -56,23 +56,22 @@ class Trained:
     baselines: dict[str, dict[str, Interval]]
 
 
-def train(config: TrainConfig, console: Console | None = None) -> Path | None:
+def train(config: TrainConfig, console: Console | None = None) -> Path:
     """Train, evaluate, write the bundle, register it and pass the gate.
 
     Returns
     -------
-    pathlib.Path or None
-        The bundle's folder; None if there is a champion already and `config.if_missing` is set.
+    pathlib.Path
+        The bundle's folder.
+
+    Raises
+    ------
+    TrackingUnavailable
+        If the MLflow server does not answer: found out before the training, not after it.
     """
     console = console or Console()
-
-    # Is there anything to do?
-    if config.if_missing and config.tracking_uri:
-        current = champion(MODEL_NAME, tracking_uri=config.tracking_uri)
-        if current is not None:
-            console.print(f"{MODEL_NAME}: version {current.version} is champion already ({current.data_source} data)")
-            return None
-
+    if config.tracking_uri:
+        check_server(config.tracking_uri)
     trained = learn(config, console)
 
     # The bundle: what serving reads.
@@ -247,21 +246,6 @@ def comparison_with(evaluation: Evaluation) -> Callable[[Path], PairedComparison
         return paired_bootstrap(root_mean_squared_log_error, answers.paid, theirs, answers.predicted)
 
     return compare
-
-
-@contextmanager
-def progress(console: Console, what: str, *, total: int) -> Iterator[Callable[[str], None]]:
-    """Show a bar with the step's name and the time left; yield the function that advances it."""
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
-    )
-    with bar:
-        task = bar.add_task(what, total=total)
-
-        def advance(step: str) -> None:
-            bar.update(task, advance=1, description=step)
-
-        yield advance
 
 
 def candidate_table(candidates: Mapping[str, Candidate]) -> Table:

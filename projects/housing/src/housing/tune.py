@@ -17,9 +17,9 @@ from rich.console import Console
 from housing.config import TUNED, LinearSettings, ModelSettings, TreeSettings, TuneConfig, tuned_settings
 from housing.data import Sales, load_sales, split_sales
 from housing.fit import fit_members
-from housing.train import progress
 from portfolio_shared.data.splits import group_folds
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
+from portfolio_shared.terminal import progress
 
 Floats = NDArray[np.float64]
 

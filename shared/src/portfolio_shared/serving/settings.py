@@ -1,12 +1,12 @@
 """Settings of a service: defaults that work on a laptop, overridden by environment variables with a prefix."""
 
-import difflib
-import os
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from portfolio_shared.environment import UnknownVariableError, refuse_unknown_variables
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -62,12 +62,10 @@ class ServiceSettings(BaseSettings):
     def _refuse_unknown_variables(cls, values: Any) -> Any:
         prefix = str(cls.model_config.get("env_prefix", "")).upper()
         if prefix:
-            valid = {f"{prefix}{field}".upper() for field in cls.model_fields}
-            found = {name.upper() for name in os.environ}
-            for name in sorted(found - valid):
-                if name.startswith(prefix) and not name.startswith(f"{prefix}TRAIN_"):
-                    nearest = difflib.get_close_matches(name, valid, n=1, cutoff=0.0)[0]
-                    raise SettingsError(f"{name} is not a setting; the nearest one is {nearest}. Rename or unset it.")
+            try:
+                refuse_unknown_variables(prefix, cls.model_fields, except_prefix=f"{prefix}TRAIN_")
+            except UnknownVariableError as error:
+                raise SettingsError(str(error)) from None
         return values
 
 

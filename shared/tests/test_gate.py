@@ -1,0 +1,141 @@
+"""The gate: who replaces whom, and what happens to those who do not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison
+from portfolio_shared.tracking import gate
+from portfolio_shared.tracking.gate import pass_gate
+from portfolio_shared.tracking.registry import GateDecision, ModelVersion
+
+URI = "http://127.0.0.1:1"
+BETTER = PairedComparison(Interval(-0.02, -0.03, -0.01), probability_better=1.0, n=500)
+WORSE = PairedComparison(Interval(0.02, 0.01, 0.03), probability_better=0.0, n=500)
+UNSURE = PairedComparison(Interval(-0.01, -0.02, 0.0), probability_better=0.97, n=500)
+
+
+def version(number: str, data_source: str) -> ModelVersion:
+    return ModelVersion("toy", number, f"run-{number}", number * 64, data_source)
+
+
+@dataclass
+class FakeRegistry:
+    """What the gate asks of the registry; `calls` is what it told it."""
+
+    champion: ModelVersion | None = None
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    downloaded: list[Path] = field(default_factory=list)
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        def champion(name: str, *, tracking_uri: str) -> ModelVersion | None:
+            assert (name, tracking_uri) == ("toy", URI)
+            return self.champion
+
+        def told(what: str) -> Callable[..., None]:
+            def note(version: ModelVersion, decision: GateDecision, *, tracking_uri: str) -> None:
+                assert tracking_uri == URI
+                self.calls.append((what, version.version))
+
+            return note
+
+        def download(version: ModelVersion, into: Path, *, tracking_uri: str) -> Path:
+            assert (version, tracking_uri) == (self.champion, URI)
+            into.mkdir()
+            self.downloaded.append(into)
+            return into
+
+        patch.setattr(gate, "champion", champion)
+        patch.setattr(gate, "promote", told("promote"))
+        patch.setattr(gate, "mark_challenger", told("challenger"))
+        patch.setattr(gate, "download_bundle", download)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> FakeRegistry:
+    fake = FakeRegistry()
+    fake.install(monkeypatch)
+    return fake
+
+
+def never(_: Path) -> PairedComparison:
+    raise AssertionError("there is nothing to compare with")
+
+
+@pytest.mark.parametrize("data_source", ["sample", "full", "path"])
+def test_the_first_version_is_champion_without_a_comparison(registry: FakeRegistry, data_source: str) -> None:
+    decision = pass_gate(version("1", data_source), never, tracking_uri=URI)
+
+    assert decision.promote
+    assert registry.calls == [("promote", "1")]
+
+
+@pytest.mark.parametrize(
+    ("comparison", "call"),
+    [(BETTER, "promote"), (WORSE, "challenger"), (UNSURE, "challenger")],
+    ids=["better", "worse", "unsure"],
+)
+def test_only_a_proven_improvement_replaces_the_champion(
+    registry: FakeRegistry, comparison: PairedComparison, call: str
+) -> None:
+    registry.champion = version("1", "full")
+
+    decision = pass_gate(version("2", "full"), lambda _: comparison, tracking_uri=URI)
+
+    assert registry.calls == [(call, "2")]
+    assert decision.comparison is comparison
+    assert "on 500 rows" in decision.reason
+
+
+def test_the_comparison_gets_the_champions_folder_which_is_gone_afterwards(registry: FakeRegistry) -> None:
+    registry.champion = version("1", "full")
+    seen: list[tuple[Path, bool]] = []
+
+    def compare(folder: Path) -> PairedComparison:
+        seen.append((folder, folder.is_dir()))
+        return WORSE
+
+    pass_gate(version("2", "full"), compare, tracking_uri=URI)
+
+    ((folder, was_there),) = seen
+    assert was_there
+    assert registry.downloaded == [folder]
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("real", ["full", "path"])
+def test_generated_data_never_replace_real_data(registry: FakeRegistry, real: str) -> None:
+    registry.champion = version("1", real)
+
+    decision = pass_gate(version("2", "sample"), never, tracking_uri=URI)
+
+    assert not decision.promote
+    assert registry.calls == [("challenger", "2")]
+    assert registry.downloaded == []
+    assert "generated data" in decision.reason
+    assert "version 1" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("champion", "challenger"), [("sample", "sample"), ("sample", "full"), ("sample", "path"), ("full", "path")]
+)
+def test_every_other_pair_is_compared(registry: FakeRegistry, champion: str, challenger: str) -> None:
+    registry.champion = version("1", champion)
+
+    assert pass_gate(version("2", challenger), lambda _: BETTER, tracking_uri=URI).promote
+    assert not pass_gate(version("3", challenger), lambda _: WORSE, tracking_uri=URI).promote
+    assert registry.calls == [("promote", "2"), ("challenger", "3")]
+
+
+def test_a_comparison_that_fails_moves_no_alias(registry: FakeRegistry) -> None:
+    registry.champion = version("1", "full")
+
+    def fail(_: Path) -> PairedComparison:
+        raise ValueError("the champion cannot read these houses")
+
+    with pytest.raises(ValueError, match="cannot read"):
+        pass_gate(version("2", "full"), fail, tracking_uri=URI)
+
+    assert registry.calls == []
