@@ -92,14 +92,6 @@ def test_a_misspelt_variable_of_the_service_is_refused_with_the_nearest_name(mon
         ServeSettings()
 
 
-@pytest.mark.parametrize("command", [TrainConfig, TuneConfig, ReportConfig])
-def test_a_misspelt_variable_of_the_training_is_refused(monkeypatch, command):
-    """The README says so; a limit that is silently ignored is found too late."""
-    monkeypatch.setenv("HOUSING_TRAIN_SEDE", "3")
-    with pytest.raises(Exception, match="HOUSING_TRAIN_SEDE"):
-        command()
-
-
 @pytest.mark.parametrize(
     ("settings", "name", "value"),
     [
