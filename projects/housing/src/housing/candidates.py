@@ -21,7 +21,8 @@ from housing.columns import Record, columns
 from housing.completion import Typical, complete, fit_typical
 from housing.config import ModelSettings
 from housing.features import DERIVED, category_names, design
-from housing.fit import fit_members
+from housing.fit import Members, fit_members, sparsely
+from housing.model import MemberPrices
 from portfolio_shared.evaluation.regression import mean_absolute_error, root_mean_squared_log_error
 
 Floats = NDArray[np.float64]
@@ -113,6 +114,32 @@ def cross_validate(
 
 Fit = Callable[[Sequence[Record], Floats, Sequence[Record]], dict[str, Floats]]
 """(training records, prices, new records) -> log prices of the new records by candidate."""
+
+
+def sparse_out_of_fold(
+    records: Sequence[Record],
+    prices: Floats,
+    fold: NDArray[np.int64],
+    settings: ModelSettings,
+    *,
+    seed: int = 0,
+    threads: int = 2,
+    advance: Callable[[str], None] = lambda _: None,
+) -> MemberPrices:
+    """Return what the members say of held-out houses of which only the required fields are given.
+
+    They learn from complete records, as the served model does.
+    """
+    linear, trees = np.empty(len(prices)), np.empty(len(prices))
+    for k in range(int(fold.max()) + 1):
+        held_out = fold == k
+        inside = [record for record, out in zip(records, held_out, strict=True) if not out]
+        outside = [sparsely(record) for record, out in zip(records, held_out, strict=True) if out]
+        members: Members = fit_members(inside, prices[~held_out], settings, seed=seed, threads=threads)
+        predicted = members.log_prices(outside)
+        linear[held_out], trees[held_out] = predicted.linear, predicted.trees
+        advance(f"fold {k + 1}: required fields alone")
+    return MemberPrices(linear, trees)
 
 
 def n_fits(folds: int) -> int:

@@ -24,7 +24,7 @@ def draw(evaluation: Evaluation, candidates: Sequence[Candidate], folder: Path) 
         "candidates": figures.interval_bars(
             [candidate.name for candidate in by_score],
             bars,
-            xlabel="RMSLE, cross-validated in the training part (mean and its standard error; lower is better)",
+            xlabel="RMSLE over folds: mean and its standard error, lower is better",
             title="Candidates",
         ),
         "predicted-actual": figures.scatter_predicted_actual(
@@ -48,7 +48,7 @@ def draw(evaluation: Evaluation, candidates: Sequence[Candidate], folder: Path) 
             {"measured": (measured, measured - spread, measured + spread), "nominal": (nominal, nominal, nominal)},
             xlabel="Nominal coverage",
             ylabel="Measured coverage",
-            title="Intervals hold what they promise at other levels too",
+            title="Coverage of the intervals at other levels",
         ),
     }
     return [figures.save_figure(figure, folder / f"{name}.svg") for name, figure in drawn.items()]

@@ -14,7 +14,7 @@ from catboost import CatBoostRegressor
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from housing.columns import Record
+from housing.columns import Record, columns
 from housing.comparables import fit_comparables
 from housing.completion import Complete, Typical, complete, fit_typical
 from housing.config import COVERAGE, ModelSettings, ScaleSettings, TreeSettings
@@ -77,6 +77,7 @@ def fit_predictor(
     prices: Floats,
     settings: ModelSettings,
     out_of_fold: MemberPrices,
+    sparse_out_of_fold: MemberPrices,
     *,
     seed: int = 0,
     threads: int = 2,
@@ -87,6 +88,8 @@ def fit_predictor(
     ----------
     out_of_fold
         What the same settings said of these houses when they were held out: its errors calibrate the intervals.
+    sparse_out_of_fold
+        The same when only the required fields were given: filling the rest makes larger errors.
     """
     members = fit_members(records, prices, settings, seed=seed, threads=threads)
     trees = _as_arrays(members.library_trees, members.encoding.groups())
@@ -94,16 +97,28 @@ def fit_predictor(
     shares = weight * members.linear.contributions(members.houses) + (1 - weight) * trees.contributions(
         members.encoding.transform(members.houses), len(groups())
     )
+    sparse = design([complete(sparsely(record), members.typical)[0] for record in records])
+    inputs = {"full": members.inputs, "sparse": members.encoding.transform(sparse)}
+    intervals = {
+        kind: fit_intervals(inputs[kind], np.log(prices), held_out, settings, seed=seed, threads=threads)
+        for kind, held_out in (("full", out_of_fold), ("sparse", sparse_out_of_fold))
+    }
     return Predictor(
         typical=members.typical,
         linear=members.linear,
         encoding=members.encoding,
         trees=trees,
         linear_weight=weight,
-        intervals=fit_intervals(members.inputs, np.log(prices), out_of_fold, settings, seed=seed, threads=threads),
+        intervals=intervals["full"],
+        sparse_intervals=intervals["sparse"],
         comparables=fit_comparables(members.completed, prices, shares),
         seen=seen_in(records),
     )
+
+
+def sparsely(record: Record) -> Record:
+    """Return the required fields alone: what a person knows of a house."""
+    return {name: record[name] for name, column in columns().items() if column.required}
 
 
 def fit_intervals(

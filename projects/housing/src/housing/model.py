@@ -145,9 +145,13 @@ class Seen:
         return found
 
 
+SPARSE_FROM = 20
+"""From this many filled fields on, a record counts as sparse: its interval is calibrated on sparse records."""
+
+
 @dataclass(frozen=True)
 class Predictor:
-    """A fitted model."""
+    """A fitted model; `sparse_intervals` are for records of which little more than the required fields is known."""
 
     typical: Typical
     linear: LinearModel
@@ -155,6 +159,7 @@ class Predictor:
     trees: SymmetricTrees
     linear_weight: float
     intervals: Intervals
+    sparse_intervals: Intervals
     comparables: Comparables
     seen: Seen
 
@@ -173,7 +178,7 @@ class Predictor:
         inputs = self.encoding.transform(houses)
         members = self._members(houses, inputs)
         log_price = members.blend(self.linear_weight)
-        low, high = self._interval(inputs, members)
+        low, high = self._interval(inputs, members, [filled for _, filled in completed])
         shares = self._contributions(houses, inputs) if explain else None
         return [
             PredictedHouse(
@@ -188,10 +193,12 @@ class Predictor:
 
     def price_and_interval(self, records: Sequence[Record]) -> tuple[Floats, Floats, Floats]:
         """Return (price, low, high) alone, in dollars, each of shape (n,)."""
-        houses = design([complete(record, self.typical)[0] for record in records])
+        completed = [complete(record, self.typical) for record in records]
+        houses = design([full for full, _ in completed])
         inputs = self.encoding.transform(houses)
         members = self._members(houses, inputs)
-        return np.exp(members.blend(self.linear_weight)), *self._interval(inputs, members)
+        low, high = self._interval(inputs, members, [filled for _, filled in completed])
+        return np.exp(members.blend(self.linear_weight)), low, high
 
     def _members(self, houses: Design, inputs: Floats) -> MemberPrices:
         return MemberPrices(self.linear.predict(houses), self.trees.predict(inputs) + self._exception(houses))
@@ -201,10 +208,16 @@ class Predictor:
         effect: Floats = self.linear.exception_effect * houses.numbers[:, -1]
         return effect
 
-    def _interval(self, inputs: Floats, members: MemberPrices) -> tuple[Floats, Floats]:
-        weight = self.linear_weight
-        log_price = members.blend(weight)
-        half = self.intervals.half_width(members.scale_inputs(inputs, weight), log_price)
+    def _interval(
+        self, inputs: Floats, members: MemberPrices, filled: Sequence[Sequence[Filled]]
+    ) -> tuple[Floats, Floats]:
+        log_price = members.blend(self.linear_weight)
+        scale_inputs = members.scale_inputs(inputs, self.linear_weight)
+        sparse = np.array([len(fields) >= SPARSE_FROM for fields in filled])
+        half = np.empty(len(log_price))
+        for rows, intervals in ((~sparse, self.intervals), (sparse, self.sparse_intervals)):
+            if rows.any():
+                half[rows] = intervals.half_width(scale_inputs[rows], log_price[rows])
         return np.exp(log_price - half), np.exp(log_price + half)
 
     def _contributions(self, houses: Design, inputs: Floats) -> Floats:
@@ -256,19 +269,18 @@ ARRAYS: dict[str, type] = {
 }
 
 
+CALIBRATION = ("band_edges", "scores", "bands")
+
+
 def save(predictor: Predictor, directory: Path) -> None:
     """Write the parameters: arrays as npz, the rest as JSON."""
     directory.mkdir(parents=True, exist_ok=True)
     for name in ARRAYS:
         np.savez_compressed(directory / f"{name}.npz", **vars(getattr(predictor, name)))
-    np.savez_compressed(directory / "scale.npz", **vars(predictor.intervals.scale))
-    intervals = predictor.intervals
-    np.savez_compressed(
-        directory / "calibration.npz",
-        band_edges=intervals.band_edges,
-        scores=intervals.scores,
-        bands=intervals.bands,
-    )
+    for prefix, intervals in (("", predictor.intervals), ("sparse_", predictor.sparse_intervals)):
+        np.savez_compressed(directory / f"{prefix}scale.npz", **vars(intervals.scale))
+        calibration = {name: getattr(intervals, name) for name in CALIBRATION}
+        np.savez_compressed(directory / f"{prefix}calibration.npz", **calibration)
     rest = {
         "linear_weight": predictor.linear_weight,
         "coverage": predictor.intervals.coverage,
@@ -281,16 +293,20 @@ def save(predictor: Predictor, directory: Path) -> None:
 def load(directory: Path) -> Predictor:
     """Read the parameters that `save` wrote; the caller has verified the bundle's hashes."""
     rest = json.loads((directory / "model.json").read_text(encoding="utf-8"))
-    scale = _load_arrays(directory / "scale.npz", SymmetricTrees)
-    with np.load(directory / "calibration.npz", allow_pickle=False) as arrays:
-        calibration = {name: arrays[name] for name in ("band_edges", "scores", "bands")}
     return Predictor(
         typical=Typical(**rest["typical"]),
         linear_weight=rest["linear_weight"],
-        intervals=Intervals(scale=scale, coverage=rest["coverage"], **calibration),
+        intervals=_load_intervals(directory, "", rest["coverage"]),
+        sparse_intervals=_load_intervals(directory, "sparse_", rest["coverage"]),
         seen=Seen({name: tuple(ends) for name, ends in rest["seen"]["ranges"].items()}, rest["seen"]["codes"]),
         **{name: _load_arrays(directory / f"{name}.npz", kind) for name, kind in ARRAYS.items()},
     )
+
+
+def _load_intervals(directory: Path, prefix: str, coverage: float) -> Intervals:
+    scale = _load_arrays(directory / f"{prefix}scale.npz", SymmetricTrees)
+    with np.load(directory / f"{prefix}calibration.npz", allow_pickle=False) as arrays:
+        return Intervals(scale=scale, coverage=coverage, **{name: arrays[name] for name in CALIBRATION})
 
 
 T = TypeVar("T")

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from housing.ablation import N_STEPS, Step, ablate
-from housing.columns import columns
 from housing.config import MODEL_NAME, ModelSettings, ReportConfig, TrainConfig
 from housing.data import Sales, load_sales, split_sales
 from housing.draw import draw
 from housing.error_analysis import Answers, Group
 from housing.evaluate import METRIC_LABELS, Evaluation, measure, with_interval
-from housing.fit import fit_members
+from housing.fit import fit_members, sparsely
 from housing.model import load
 from housing.train import Trained, learn
 from portfolio_shared.bundle import read_manifest
@@ -92,14 +91,13 @@ def draw_curve(curve: Mapping[int, list[float]]) -> Figure:
         {"RMSLE": (mean, mean - spread, mean + spread)},
         xlabel="Houses to learn from",
         ylabel="RMSLE of held-out houses",
-        title="More sales would still help, slowly",
+        title="Error by the number of houses to learn from",
     )
 
 
 def ten_fields(trained: Trained) -> dict[str, Interval]:
     """Return the test metrics when only the ten required fields are given and the rest is filled."""
-    required = [name for name, column in columns().items() if column.required]
-    sparse = [{name: record[name] for name in required} for record in trained.test.records]
+    sparse = [sparsely(record) for record in trained.test.records]
     return measure(Answers(trained.test, *trained.predictor.price_and_interval(sparse)))
 
 

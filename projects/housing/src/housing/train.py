@@ -15,7 +15,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 import portfolio_shared
-from housing.candidates import LINEAR, SERVABLE, TREES, Candidate, cross_validate, n_fits, peers
+from housing.candidates import LINEAR, SERVABLE, TREES, Candidate, cross_validate, n_fits, peers, sparse_out_of_fold
 from housing.columns import columns
 from housing.completion import complete
 from housing.config import MODEL_NAME, ModelSettings, TrainConfig, tuned_settings
@@ -112,9 +112,15 @@ def learn(config: TrainConfig, console: Console) -> Trained:
     out_of_fold = MemberPrices(candidates[LINEAR].log_prices, candidates[TREES].log_prices)
     console.print(f"Chosen: {chosen}")
 
-    # The final fit on the whole training part; out-of-fold errors calibrate the intervals.
+    # The final fit on the whole training part; out-of-fold errors calibrate the intervals, those of sparse records too.
+    with progress(console, "held-out houses with the required fields alone", total=config.folds) as advance:
+        sparse = sparse_out_of_fold(
+            records, prices, fold, settings, seed=config.seed, threads=config.threads, advance=advance
+        )
     with console.status("fitting the chosen model on the whole training part"):
-        predictor = fit_predictor(records, prices, settings, out_of_fold, seed=config.seed, threads=config.threads)
+        predictor = fit_predictor(
+            records, prices, settings, out_of_fold, sparse, seed=config.seed, threads=config.threads
+        )
 
     # The one look at the test split.
     with console.status("evaluating on the test split"):
