@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from housing.candidates import Fit, peers
+from housing.candidates import Fit, parted, peers
 from housing.columns import Record
 from housing.config import ModelSettings
 from housing.fit import Members, fit_members, regressor
@@ -48,8 +48,7 @@ def ablate(
     scores: dict[str, list[tuple[float, float, float]]] = {name: [] for name in steps}
     for k in range(int(fold.max()) + 1):
         out = fold == k
-        inside = [record for record, held in zip(records, out, strict=True) if not held]
-        outside = [record for record, held in zip(records, out, strict=True) if held]
+        inside, outside = parted(records, out)
         for name, fit in steps.items():
             predicted, fitted = fit(inside, prices[~out], outside)
             scores[name].append(

@@ -98,8 +98,7 @@ def cross_validate(
     n_folds = int(fold.max()) + 1
     for k in range(n_folds):
         held_out = fold == k
-        inside = [record for record, out in zip(records, held_out, strict=True) if not out]
-        outside = [record for record, out in zip(records, held_out, strict=True) if out]
+        inside, outside = parted(records, held_out)
         fits = {**peers(seed=seed), **served(settings, seed=seed, threads=threads)}
         for fit in fits.values():
             started = time.perf_counter()
@@ -133,13 +132,18 @@ def sparse_out_of_fold(
     linear, trees = np.empty(len(prices)), np.empty(len(prices))
     for k in range(int(fold.max()) + 1):
         held_out = fold == k
-        inside = [record for record, out in zip(records, held_out, strict=True) if not out]
-        outside = [sparsely(record) for record, out in zip(records, held_out, strict=True) if out]
+        inside, outside = parted(records, held_out)
         members: Members = fit_members(inside, prices[~held_out], settings, seed=seed, threads=threads)
-        predicted = members.log_prices(outside)
+        predicted = members.log_prices([sparsely(record) for record in outside])
         linear[held_out], trees[held_out] = predicted.linear, predicted.trees
         advance(f"fold {k + 1}: required fields alone")
     return MemberPrices(linear, trees)
+
+
+def parted(records: Sequence[Record], held_out: NDArray[np.bool_]) -> tuple[list[Record], list[Record]]:
+    """Return (the records to fit to, the records that are held out)."""
+    inside = [record for record, out in zip(records, held_out, strict=True) if not out]
+    return inside, [record for record, out in zip(records, held_out, strict=True) if out]
 
 
 def n_fits(folds: int) -> int:

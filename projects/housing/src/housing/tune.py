@@ -14,6 +14,7 @@ import optuna
 from numpy.typing import NDArray
 from rich.console import Console
 
+from housing.candidates import parted
 from housing.config import TUNED, LinearSettings, ModelSettings, TreeSettings, TuneConfig, tuned_settings
 from housing.data import Sales, load_sales, split_sales
 from housing.fit import fit_members
@@ -72,8 +73,7 @@ class Objective:
         linear, trees = np.empty(len(prices)), np.empty(len(prices))
         for k in range(int(self.fold.max()) + 1):
             out = self.fold == k
-            inside = [record for record, held in zip(records, out, strict=True) if not held]
-            outside = [record for record, held in zip(records, out, strict=True) if held]
+            inside, outside = parted(records, out)
             members = fit_members(inside, prices[~out], settings, threads=self.threads)
             predicted = members.log_prices(outside)
             linear[out], trees[out] = predicted.linear, predicted.trees
