@@ -47,17 +47,22 @@ def running_service(bundle: Path, folder: Path) -> Iterator[httpx.Client]:
         process.wait(timeout=30)
 
 
-def wait_for(client: httpx.Client, path: str, process: subprocess.Popen[bytes] | None = None, log: Path | None = None):
+def wait_for(
+    client: httpx.Client, path: str, process: subprocess.Popen[bytes] | None = None, log: Path | None = None
+) -> None:
     deadline = time.monotonic() + 30
+    answer = "nothing"
     while time.monotonic() < deadline:
         assert process is None or process.poll() is None, log and log.read_text()
         try:
-            if client.get(path).is_success:
+            response = client.get(path)
+            if response.is_success:
                 return
+            answer = response.text
         except httpx.TransportError:
             pass  # not listening yet
         time.sleep(0.02)
-    raise AssertionError(f"{path} does not answer 200 within 30 s")
+    raise AssertionError(f"{path} does not answer 200 within 30 s, but {answer}")
 
 
 @pytest.fixture(scope="module")
