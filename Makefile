@@ -44,7 +44,7 @@ check: setup types ## lint, formatting, types, workflow files
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@$(BIN)/zizmor --offline --quiet .github
 
-types: setup
+types: setup ## check the types of what is not a test
 	@$(BIN)/mypy $(PACKAGES:%=%/src) scripts
 
 tests: setup ## run the tests (PYTEST_FLAGS="-k name" for some)

@@ -21,7 +21,7 @@ from rich.table import Table
 from portfolio_shared.tracking.server import ServerError, running_server
 
 PROJECTS = {"housing": "House prices"}
-PORTS = {"housing": int(os.environ.get("HOUSING_PORT", "8001"))}
+DEFAULT_PORTS = {"housing": 8001}
 TRACKING_URI = os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5500")
 STATE = Path(".state/mlflow")
 LOGS = Path(".state/logs")
@@ -43,20 +43,22 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    for project, port in PORTS.items():
+    mlflow_port = local_port(TRACKING_URI)
+    ports = {project: port_of(project) for project in PROJECTS}
+    for project, port in ports.items():
         refuse_taken_port(project, port)
     services: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        with running_server(state=STATE, port=urlsplit(TRACKING_URI).port or 5500) as server:
+        with running_server(state=STATE, port=mlflow_port) as server:
             console.print(f"MLflow runs at {server.uri}")
             for project in PROJECTS:
                 train(project, data, stop)
             for project in PROJECTS:
                 services[project] = start(project, "serve", log=LOGS / f"{project}.log")
             for project in PROJECTS:
-                wait_until_ready(project, services[project], stop)
+                wait_until_ready(project, services[project], ports[project], stop)
             if not stop.is_set():
-                console.print(addresses(server.uri))
+                console.print(addresses(server.uri, ports))
                 console.print(f"The services' logs: {LOGS}")
             wait(services, stop)
             stop_all(services)
@@ -64,6 +66,23 @@ def main() -> int:
         stop_all(services)
     console.print("Stopped.")
     return 0
+
+
+def port_of(project: str) -> int:
+    """Return the port that the project's own variable names, or its default."""
+    variable = f"{project.upper().replace('-', '_')}_PORT"
+    text = os.environ.get(variable) or str(DEFAULT_PORTS[project])
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise UpError(f"{variable}={text!r}: expected a port, 1 to 65535")
+    return int(text)
+
+
+def local_port(uri: str) -> int:
+    """Return the port of the MLflow server that is to be started; it can be started on this machine only."""
+    address = urlsplit(uri)
+    if address.scheme != "http" or address.hostname not in ("127.0.0.1", "localhost") or address.port is None:
+        raise UpError(f"MLFLOW_TRACKING_URI={uri}: `make up` starts MLflow itself, on http://127.0.0.1:PORT")
+    return address.port
 
 
 def refuse_taken_port(project: str, port: int) -> None:
@@ -111,14 +130,14 @@ def train(project: str, data: str, stop: threading.Event) -> None:
         raise UpError(f"training {project} failed with exit status {process.returncode}; its message is above")
 
 
-def wait_until_ready(project: str, process: subprocess.Popen[bytes], stop: threading.Event) -> None:
+def wait_until_ready(project: str, process: subprocess.Popen[bytes], port: int, stop: threading.Event) -> None:
     """Wait for /readyz; raise UpError if the service dies or stays unready."""
     deadline = time.monotonic() + READY_SECONDS
     while not stop.wait(0.1):
         if process.poll() is not None:
             raise ended(project, process)
         try:
-            answer = httpx.get(f"http://127.0.0.1:{PORTS[project]}/readyz", timeout=2.0)
+            answer = httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2.0, trust_env=False)
         except httpx.TransportError:
             answer = None
         if answer is not None and answer.is_success:
@@ -128,11 +147,11 @@ def wait_until_ready(project: str, process: subprocess.Popen[bytes], stop: threa
             raise UpError(f"the {project} service is not ready after {READY_SECONDS:g} s: {why}")
 
 
-def addresses(tracking_uri: str) -> Table:
+def addresses(tracking_uri: str, ports: dict[str, int]) -> Table:
     """Return the table of what runs where."""
     table = Table(title="Open in a browser (Ctrl-C stops everything)", show_header=False)
     for project, name in PROJECTS.items():
-        table.add_row(name, f"http://127.0.0.1:{PORTS[project]}", f"API: http://127.0.0.1:{PORTS[project]}/docs")
+        table.add_row(name, f"http://127.0.0.1:{ports[project]}", f"API: http://127.0.0.1:{ports[project]}/docs")
     table.add_row("MLflow", tracking_uri, "runs, figures, registered models")
     return table
 

@@ -39,7 +39,7 @@ def main(command: list[str]) -> int:
 def answers(uri: str) -> bool:
     """Return whether an MLflow server answers at this address."""
     try:
-        return httpx.get(f"{uri}/health", timeout=2.0).is_success
+        return httpx.get(f"{uri}/health", timeout=2.0, trust_env=False).is_success
     except httpx.TransportError:
         return False
 

@@ -23,8 +23,8 @@ from pydantic_settings import SettingsConfigDict
 from portfolio_shared.bundle import DataInfo, Manifest, MetricValue
 from portfolio_shared.serving.app import create_service
 from portfolio_shared.serving.models import LoadedModel, ModelHolder, ModelNotReady
-from portfolio_shared.serving.operations import ModelName
-from portfolio_shared.serving.pool import Pool, RequestId
+from portfolio_shared.serving.answers import ModelName
+from portfolio_shared.serving.pool import pool_of, request_id_of
 from portfolio_shared.serving.problems import FieldError, unprocessable
 from portfolio_shared.serving.routes import StrictRoute
 from portfolio_shared.serving.settings import ServiceSettings
@@ -119,7 +119,7 @@ def demo_router(models: FakeHolder) -> APIRouter:
     router = APIRouter(prefix="/v1", route_class=StrictRoute)
 
     @router.post("/prices")
-    async def prices(body: HousesRequest, pool: Pool, request_id: RequestId) -> PricesResponse:
+    async def prices(body: HousesRequest, request: Request) -> PricesResponse:
         loaded = models.current()
         if rule := [
             FieldError(field=f"houses.{i}.area", value=house.area, message="Too large", bound={"le": 9999})
@@ -127,17 +127,18 @@ def demo_router(models: FakeHolder) -> APIRouter:
             if house.area > 9999
         ]:
             raise unprocessable(rule)
-        values = await pool.run(loaded.predictor, [house.area for house in body.houses])
-        return PricesResponse(id=request_id, model=ModelName(name=loaded.name, version=loaded.version), prices=values)
+        values = await pool_of(request).run(loaded.predictor, [house.area for house in body.houses])
+        model = ModelName(name=loaded.name, version=loaded.version)
+        return PricesResponse(id=request_id_of(request), model=model, prices=values)
 
     @router.post("/slow")
-    async def slow(pool: Pool, seconds: float = 0.0) -> dict[str, str]:
-        await pool.run(time.sleep, seconds)
+    async def slow(request: Request, seconds: float = 0.0) -> dict[str, str]:
+        await pool_of(request).run(time.sleep, seconds)
         return {"slept": "well"}
 
     @router.post("/held")
-    async def held(pool: Pool) -> dict[str, bool]:
-        return {"released": await pool.run(release.wait, 20.0)}
+    async def held(request: Request) -> dict[str, bool]:
+        return {"released": await pool_of(request).run(release.wait, 20.0)}
 
     @router.post("/raw")
     async def raw(request: Request) -> dict[str, int]:

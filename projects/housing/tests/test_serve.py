@@ -267,7 +267,7 @@ def test_a_required_field_cannot_be_left_out(service: httpx.Client, name: str, h
     assert (error["field"], error["value"]) == (f"houses.0.{name}", None)
 
 
-@pytest.mark.parametrize("value", ["large", [], {}, 7.5])
+@pytest.mark.parametrize("value", ["large", [], {}, 7.5, True])
 def test_what_is_no_whole_number_is_refused(service: httpx.Client, value: object) -> None:
     (error,) = refused(service, [EXAMPLE | {"overall_qual": value}])
 

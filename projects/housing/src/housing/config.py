@@ -138,7 +138,10 @@ class ReportConfig(BaseSettings):
 class ServeSettings(ServiceSettings):
     """Serve the champion."""
 
-    model_config = SettingsConfigDict(env_prefix="HOUSING_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="HOUSING_", extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True
+    )
 
     port: int = Field(8001, ge=1, le=65535, description="port to listen on")
     model_name: str = Field(MODEL_NAME, description="registered model to serve")
+    max_body_bytes: int = Field(4_000_000, gt=0, description="largest request body: 1,000 full records are 1.7 MB")

@@ -1,12 +1,12 @@
 """What the API accepts and returns: bounds, units and examples, from the column table."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from housing.columns import Column, Record, columns
 from housing.model import PredictedHouse
-from portfolio_shared.serving.operations import ModelName
+from portfolio_shared.serving.answers import ModelName
 
 MAX_HOUSES = 1000
 
@@ -30,6 +30,13 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def refuse_truth(value: object) -> object:
+    """Refuse true and false where a number is asked for: pydantic would take them for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("Input should be a number, not true or false")  # noqa: TRY004 - pydantic wants a ValueError
+    return value
+
+
 def _field(column: Column) -> tuple[Any, Any]:
     """Return the (type, default) that pydantic's `create_model` takes for one column."""
     kind: Any = int if column.kind == "integer" else float
@@ -39,8 +46,10 @@ def _field(column: Column) -> tuple[Any, Any]:
     about = ". ".join(
         part for part in (column.label, column.help.rstrip("."), column.unit and f"In {column.unit}") if part
     )
+    if column.is_numeric:
+        kind = Annotated[kind, BeforeValidator(refuse_truth)]
     bounds: dict[str, Any] = {"description": about, "ge": column.minimum, "le": column.maximum}
-    if kind is float:
+    if column.kind == "number":
         bounds["allow_inf_nan"] = False
     return (kind, Field(**bounds)) if column.required else (kind | None, Field(default=None, **bounds))
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 
 from housing.columns import Column, Record, columns
 from housing.completion import Typical
@@ -17,10 +17,10 @@ from housing.schemas import (
     PredictionRequest,
     PredictionResponse,
 )
+from portfolio_shared.serving.answers import ModelName
 from portfolio_shared.serving.app import create_service
 from portfolio_shared.serving.models import ModelHolder
-from portfolio_shared.serving.operations import ModelName
-from portfolio_shared.serving.pool import Pool, RequestId
+from portfolio_shared.serving.pool import pool_of, request_id_of
 from portfolio_shared.serving.problems import FieldError, unprocessable
 from portfolio_shared.serving.routes import StrictRoute
 
@@ -33,12 +33,12 @@ def create_app(settings: ServeSettings) -> FastAPI:
     router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["houses"])
 
     @router.post("/predictions", summary="Price 1 to 1,000 houses")
-    async def predict(body: PredictionRequest, pool: Pool, request_id: RequestId) -> PredictionResponse:
+    async def predict(body: PredictionRequest, request: Request) -> PredictionResponse:
         records = possible([house.model_dump(exclude_none=True) for house in body.houses])
         loaded = models.current()
-        houses = await pool.run(lambda: loaded.predictor.predict(records, explain=body.explain))
+        houses = await pool_of(request).run(lambda: loaded.predictor.predict(records, explain=body.explain))
         model = ModelName(name=loaded.name, version=loaded.version)
-        return PredictionResponse(id=request_id, model=model, predictions=houses)
+        return PredictionResponse(id=request_id_of(request), model=model, predictions=houses)
 
     @router.get("/fields", summary="The fields of a house: meaning, bounds, choices, typical value")
     async def fields() -> FieldsResponse:

@@ -25,7 +25,7 @@ from housing.evaluate import METRIC_LABELS, Evaluation, baseline_metrics, evalua
 from housing.fit import fit_predictor
 from housing.model import MemberPrices, Predictor, load, save
 from housing.schemas import EXAMPLE, House
-from portfolio_shared.bundle import DataInfo, Manifest, MetricValue, read_manifest, write_bundle
+from portfolio_shared.bundle import MANIFEST_NAME, DataInfo, Manifest, MetricValue, read_manifest, write_bundle
 from portfolio_shared.data.splits import group_folds, split_digest
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
 from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison, paired_bootstrap
@@ -195,7 +195,10 @@ def input_statistics(training: Sales) -> dict[str, JsonValue]:
 
 def write(bundle: Path, predictor: Predictor, described: Manifest) -> None:
     """Replace the bundle's folder, check that it reads back, and that it predicts what was evaluated."""
-    rmtree(bundle, ignore_errors=True)
+    if bundle.exists():
+        if any(bundle.iterdir()) and not (bundle / MANIFEST_NAME).is_file():
+            raise ValueError(f"{bundle} holds something that is no bundle: choose an empty or a new folder")
+        rmtree(bundle)
     save(predictor, bundle)
     write_bundle(bundle, described)
     read_manifest(bundle, project=MODEL_NAME)
@@ -234,7 +237,7 @@ def track(config: TrainConfig, trained: Trained, console: Console) -> None:
             adapter=Path(__file__).with_name("mlflow_adapter.py"),
             # The full record gives every column its type; the sparse one makes what may be left out optional.
             input_example=[complete(EXAMPLE, trained.predictor.typical)[0], EXAMPLE],
-            requirements=("fastapi", "numpy", "pydantic", "pydantic-settings"),
+            requirements=("numpy", "pydantic", "pydantic-settings"),
             code_paths=[Path(__file__).parent, Path(portfolio_shared.__file__).parent],
         )
         version = register(run, logged, name=MODEL_NAME, manifest=described)

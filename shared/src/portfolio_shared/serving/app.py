@@ -82,8 +82,8 @@ def create_service(
             "auto_configure": False,
         },
     )
+    app.include_router(router, responses=PROBLEM_RESPONSES)  # first: routes are tried in order, and this is the hot one
     app.include_router(operations_router(models, metrics), responses=PROBLEM_RESPONSES)
-    app.include_router(router, responses=PROBLEM_RESPONSES)
     add_pages(app, web)
     install_problem_handlers(app, table)
     limits = Limits(

@@ -8,15 +8,9 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from portfolio_shared.bundle import DataInfo, MetricValue
+from portfolio_shared.serving.answers import ModelName
 from portfolio_shared.serving.metrics import CONTENT_TYPE, ServiceMetrics
 from portfolio_shared.serving.models import ModelHolder
-
-
-class ModelName(BaseModel):
-    """Which model answered: part of every prediction response."""
-
-    name: str
-    version: str
 
 
 class Readiness(BaseModel):

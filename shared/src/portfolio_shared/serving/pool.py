@@ -4,9 +4,9 @@ import asyncio
 import contextvars
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
-from fastapi import Depends, Request
+from starlette.requests import Request
 
 from portfolio_shared.serving.problems import ProblemError, phrase
 
@@ -103,18 +103,14 @@ def too_many_requests(limit: int) -> ProblemError:
     return ProblemError(429, phrase(429), detail, headers={"Retry-After": "1"})
 
 
-# These are `async` because FastAPI runs every other dependency in a thread, which costs more than a prediction.
-async def get_pool(request: Request) -> WorkerPool:
-    """Give the worker pool of the app that answers this request."""
+# Plain functions and not dependencies: FastAPI takes as long to resolve two of those as a prediction takes to compute.
+def pool_of(request: Request) -> WorkerPool:
+    """Return the worker pool of the app that answers this request."""
     pool: WorkerPool = request.app.state.pool
     return pool
 
 
-async def get_request_id(request: Request) -> str:
-    """Give the id of this request: the `id` of its response."""
+def request_id_of(request: Request) -> str:
+    """Return the id of this request: the `id` of its response."""
     request_id: str = request.state.request_id
     return request_id
-
-
-Pool = Annotated[WorkerPool, Depends(get_pool)]
-RequestId = Annotated[str, Depends(get_request_id)]

@@ -173,7 +173,7 @@ function readHouse() {
   const errors = [];
   for (const [name, { field, control }] of inputs) {
     if (control.validity.badInput) errors.push({ field: name, message: "Enter a number." });
-    else if (control.value !== "") house[name] = field.kind === "category" ? control.value : Number(control.value);
+    else if (control.value !== "") house[name] = field.choices.length ? control.value : Number(control.value);
   }
   if (errors.length) throw new ProblemError({ status: 422, title: "Not a number", errors });
   return house;
