@@ -21,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import SettingsConfigDict
 
 from portfolio_shared.bundle import DataInfo, Manifest, MetricValue
+from portfolio_shared.serving.answers import ModelName
 from portfolio_shared.serving.app import create_service
 from portfolio_shared.serving.models import LoadedModel, ModelHolder, ModelNotReady
-from portfolio_shared.serving.answers import ModelName
 from portfolio_shared.serving.pool import pool_of, request_id_of
 from portfolio_shared.serving.problems import FieldError, unprocessable
 from portfolio_shared.serving.routes import StrictRoute

@@ -12,11 +12,13 @@ from housing.candidates import (
     n_fits,
     peers,
     plain_matrix,
+    sparse_out_of_fold,
 )
 from housing.columns import columns
 from housing.completion import fit_typical
 from housing.config import ModelSettings, TreeSettings
 from housing.data import load_sales
+from housing.model import MemberPrices
 
 QUICK = ModelSettings(trees=TreeSettings(iterations=30, depth=4, learning_rate=0.1))
 N = 150
@@ -48,6 +50,34 @@ def test_a_fold_is_never_predicted_by_a_model_that_saw_it(sales, monkeypatch):
     assert (found["memory"].log_prices == 0).all()
     assert seen == [100, 100, 100]
     assert sorted(asked) == sorted(id(record) for record in records)  # each house exactly once
+
+
+def test_sparse_held_out_houses_are_known_by_their_required_fields_to_models_that_learned_from_full_ones(
+    sales, monkeypatch
+):
+    learned, asked = [], []
+
+    class Spy:
+        def __init__(self, records, prices, settings, *, seed, threads) -> None:
+            learned.extend(records)
+
+        def log_prices(self, records) -> MemberPrices:
+            asked.extend(records)
+            return MemberPrices(*np.full((2, len(records)), 12.0))
+
+    monkeypatch.setattr(candidates, "fit_members", Spy)
+    found = sparse_out_of_fold(sales.records, sales.prices, folds(N, 3), QUICK)
+    assert {tuple(record) for record in asked} == {tuple(record for record in columns() if columns()[record].required)}
+    assert {len(record) for record in learned} == {len(columns())}
+    assert (len(asked), len(learned)) == (N, 2 * N)
+    assert (found.linear == 12).all()
+
+
+def test_sparse_houses_are_predicted_out_of_fold(sales):
+    """Of prices drawn at random the required fields say nothing."""
+    prices = np.exp(np.random.default_rng(0).normal(12, 0.4, N))
+    found = sparse_out_of_fold(sales.records, prices, folds(N, 2), QUICK, threads=1).blend(0.5)
+    assert abs(np.corrcoef(found, np.log(prices))[0, 1]) < 0.25
 
 
 def test_no_candidate_finds_a_pattern_where_there_is_none(sales):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from housing.columns import columns
 from housing.completion import complete
 from housing.features import fields_of, groups
-from housing.model import ARRAYS, Predictor, load, save, to_dollars
+from housing.model import ARRAYS, SPARSE_FROM, Predictor, load, save, to_dollars
 from housing.rules import violations
 from housing.schemas import EXAMPLE
 
@@ -109,12 +109,14 @@ def test_a_saved_model_gives_the_same_numbers(trained, tmp_path):
     for name in ARRAYS:
         for field, array in vars(getattr(trained.predictor, name)).items():
             np.testing.assert_array_equal(getattr(getattr(again, name), field), array)
-    for field in ("scores", "bands", "band_edges", "quantiles"):
-        np.testing.assert_array_equal(getattr(again.intervals, field), getattr(trained.predictor.intervals, field))
+    for kind in ("intervals", "sparse_intervals"):
+        for field in ("scores", "bands", "band_edges", "quantiles"):
+            stored, fitted = (getattr(getattr(model, kind), field) for model in (again, trained.predictor))
+            np.testing.assert_array_equal(stored, fitted)
     assert (again.typical, again.seen) == (trained.predictor.typical, trained.predictor.seen)
 
 
-@pytest.mark.parametrize("name", [*ARRAYS, "scale", "calibration"])
+@pytest.mark.parametrize("name", [*ARRAYS, "scale", "calibration", "sparse_scale", "sparse_calibration"])
 def test_a_pickled_object_among_the_arrays_is_refused(predictor, tmp_path, name):
     """Loading must not run code that a file brings along."""
     save(predictor, tmp_path)
@@ -172,17 +174,47 @@ def test_predicting_changes_nothing_in_the_model_or_the_record(predictor):
 
 def test_the_intervals_are_of_the_stated_coverage(predictor):
     (house,) = predictor.predict([EXAMPLE])
-    assert house.interval.coverage == predictor.intervals.coverage == 0.9
+    assert house.interval.coverage == predictor.intervals.coverage == predictor.sparse_intervals.coverage == 0.9
 
 
-def test_a_half_width_is_the_quantile_times_the_scale(predictor):
-    """So errors that were twice as large double the half width on the log scale."""
-    (house,) = predictor.predict([EXAMPLE])
-    wide = replace(predictor, intervals=replace(predictor.intervals, scores=2 * predictor.intervals.scores))
-    (wider,) = wide.predict([EXAMPLE])
-    assert wider.price == house.price
-    assert np.log(wider.interval.high / house.price) == pytest.approx(2 * np.log(house.interval.high / house.price))
-    assert np.log(house.interval.high / house.price) == pytest.approx(np.log(house.price / house.interval.low))
+def doubled(predictor: Predictor, kind: str) -> Predictor:
+    """The model as if its held-out errors had been twice as large."""
+    intervals = getattr(predictor, kind)
+    return replace(predictor, **{kind: replace(intervals, scores=2 * intervals.scores)})
+
+
+def half_width(predictor: Predictor, house: dict) -> float:
+    (answer,) = predictor.predict([house])
+    assert np.log(answer.interval.high / answer.price) == pytest.approx(
+        np.log(answer.price / answer.interval.low), abs=1e-6
+    )
+    return float(np.log(answer.interval.high / answer.price))
+
+
+@pytest.mark.parametrize(("given", "kind"), [(10, "sparse_intervals"), (79, "intervals")])
+def test_a_half_width_is_a_quantile_of_errors_of_records_like_it_times_a_scale(predictor, given, kind):
+    """So errors that were twice as large double it, and errors of the other kind of records do not."""
+    full, _ = complete(EXAMPLE, predictor.typical)
+    house = dict(list({**EXAMPLE, **full}.items())[:given])
+    other = {"intervals": "sparse_intervals", "sparse_intervals": "intervals"}[kind]
+    assert half_width(doubled(predictor, kind), house) == pytest.approx(2 * half_width(predictor, house), rel=1e-5)
+    assert half_width(doubled(predictor, other), house) == half_width(predictor, house)
+
+
+def test_a_record_is_sparse_from_a_number_of_filled_fields_on(predictor):
+    full = list({**EXAMPLE, **complete(EXAMPLE, predictor.typical)[0]}.items())
+    sparse, known = dict(full[: 79 - SPARSE_FROM]), dict(full[: 79 - SPARSE_FROM + 1])
+    wide = doubled(predictor, "sparse_intervals")
+    assert half_width(wide, sparse) > 1.5 * half_width(predictor, sparse)
+    assert half_width(wide, known) == half_width(predictor, known)
+
+
+def test_sparse_and_full_records_may_stand_in_one_batch(predictor):
+    full, _ = complete(EXAMPLE, predictor.typical)
+    together = predictor.predict([EXAMPLE, full, EXAMPLE])
+    assert [house.interval for house in together] == [
+        predictor.predict([house])[0].interval for house in (EXAMPLE, full, EXAMPLE)
+    ]
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0])
