@@ -78,3 +78,11 @@ def test_the_requests_own_example_is_accepted():
     (example,) = PredictionRequest.model_json_schema()["properties"]["houses"]["examples"]
     request = PredictionRequest.model_validate({"houses": example})
     assert request.explain is False
+
+
+@pytest.mark.parametrize("name", ["full_bath", "lot_area", "half_bath", "lot_frontage"])
+@pytest.mark.parametrize("value", [True, False])
+def test_true_and_false_are_no_numbers(name, value):
+    with pytest.raises(ValidationError) as error:
+        House.model_validate({**EXAMPLE, name: value})
+    assert [item["loc"] for item in error.value.errors()] == [(name,)]
