@@ -9,6 +9,7 @@ import pytest
 
 from housing import batch
 from housing.batch import ADDED, BatchResult, FileError, predict_file
+from housing.cells import meaning
 from housing.columns import column_name, columns
 from housing.data import clean, to_records
 from housing.model import PredictedHouse, PriceRange
@@ -207,12 +208,12 @@ def test_na_means_the_same_to_the_batch_as_to_training():
         raw.loc[i, columns()[name].source] = "NA"
     frame = clean(raw, DataReport("test", rows_read=len(raw)))
     training = {name: frame.loc[i, name] for i, name in enumerate(names)}
-    assert {name: batch._meaning(name, "NA") for name in names} == training
+    assert {name: meaning(name, "NA") for name in names} == training
 
 
 @pytest.mark.parametrize("name", [name for name, column in columns().items() if column.is_numeric])
 def test_na_is_an_unknown_number(name):
-    assert batch._meaning(name, "NA") is None
+    assert meaning(name, "NA") is None
 
 
 @pytest.mark.parametrize(("cell", "code"), [("20", "020"), ("060", "060"), ("190", "190")])

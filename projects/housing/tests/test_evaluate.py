@@ -135,10 +135,10 @@ def test_fewer_houses_than_asked_for_are_all_returned(trained):
     ("changes", "expected"),
     [
         ({}, "nothing unusual"),
-        ({"sale_condition": "Abnorml"}, "sale condition "),
-        ({"sale_type": "COD"}, "sale type "),
+        ({"sale_condition": "Abnorml"}, "condition of sale "),
+        ({"sale_type": "COD"}, "type of sale "),
         ({"sale_type": "New"}, "nothing unusual"),
-        ({"ms_zoning": "C"}, "zoned commercial"),
+        ({"ms_zoning": "C"}, "zoning commercial"),
         ({"functional": "Sev"}, "functionality "),
         ({"functional": None}, "nothing unusual"),
         ({"overall_cond": 3.0}, "quality 6, condition 3"),

@@ -1,11 +1,12 @@
 """Price a file of houses of any length: rows are read, priced and written in chunks of constant size."""
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from housing.cells import meaning
 from housing.columns import Record, column_name, columns
 from housing.model import Predictor
 from housing.records import ImpossibleHouseError, InvalidHouseError, validated
@@ -51,12 +52,15 @@ def predict_file(
     partial = target.with_name(target.name + ".part")
     priced = refused = 0
     try:
-        with source.open(newline="", encoding="utf-8-sig") as reading, partial.open("w", newline="") as writing:
+        with (
+            source.open(newline="", encoding="utf-8-sig") as reading,
+            partial.open("w", newline="", encoding="utf-8") as writing,
+        ):
             reader = csv.DictReader(reading)
-            fields = _fields(source, reader.fieldnames)
+            fields = _fields(source, reader.fieldnames or ())
             writer = csv.DictWriter(writing, [*(reader.fieldnames or ()), *ADDED], extrasaction="ignore")
             writer.writeheader()
-            for chunk in _chunks(reader):
+            for chunk in _chunks(source, reader):
                 answers = list(_answers(chunk, fields, predictor))
                 writer.writerows([row | answer for row, answer in zip(chunk, answers, strict=True)])
                 refused += sum(1 for answer in answers if answer["error"])
@@ -68,21 +72,27 @@ def predict_file(
     return BatchResult(priced, refused)
 
 
-def _fields(source: Path, headings: object) -> Mapping[str, str]:
+def _fields(source: Path, headings: Sequence[str]) -> Mapping[str, str]:
     """Return heading -> field, for the headings that mean one."""
-    names = {str(heading): column_name(str(heading)) for heading in headings or ()}  # type: ignore[attr-defined]
-    fields = {heading: name for heading, name in names.items() if name is not None}
+    names = [(heading, column_name(heading)) for heading in headings]
+    fields = {heading: name for heading, name in names if name is not None}
     required = {name for name, column in columns().items() if column.required}
     if missing := sorted(required - set(fields.values())):
         raise FileError(f"{source}: expected a heading with the columns {', '.join(missing)}, which are missing")
-    if len(set(fields.values())) < len(fields):
-        raise FileError(f"{source}: two headings mean the same column: {sorted(fields)}")
+    if taken := sorted(set(ADDED) & set(headings)):
+        raise FileError(f"{source}: rename the columns {', '.join(taken)}, whose names are those of the added ones")
+    meant = [name or heading for heading, name in names]
+    if twice := [heading for heading, name in zip(headings, meant, strict=True) if meant.count(name) > 1]:
+        raise FileError(f"{source}: two headings mean the same column: {', '.join(twice)}")
     return fields
 
 
-def _chunks(reader: Iterator[Row]) -> Iterator[list[Row]]:
-    while chunk := list(islice(reader, ROWS_AT_ONCE)):
-        yield chunk
+def _chunks(source: Path, reader: Iterator[Row]) -> Iterator[list[Row]]:
+    try:
+        while chunk := list(islice(reader, ROWS_AT_ONCE)):
+            yield chunk
+    except csv.Error as error:
+        raise FileError(f"{source}: {error}; is a quotation mark never closed?") from error
 
 
 def _answers(chunk: list[Row], fields: Mapping[str, str], predictor: Predictor) -> Iterator[Row]:
@@ -107,16 +117,8 @@ def _record(row: Row, fields: Mapping[str, str]) -> Record | str:
     """Return the row as a record, or why it is none."""
     if None in row or None in row.values():  # what the csv module does with too many and too few cells
         return "the row has more or fewer cells than the heading"
-    cells = {name: row[heading].strip() for heading, name in fields.items()}
+    cells = {name: row[heading] for heading, name in fields.items()}
     try:
-        return validated({name: _meaning(name, cell) for name, cell in cells.items()})
+        return validated({name: meaning(name, cell) for name, cell in cells.items()})
     except (InvalidHouseError, ImpossibleHouseError) as error:
         return str(error)
-
-
-def _meaning(name: str, cell: str) -> str | None:
-    """Return the cell as the API would have it: empty is unknown, and "NA" is "has none" where that is a code."""
-    column = columns()[name]
-    if cell == "NA":
-        return "None" if "None" in column.choices else None
-    return cell or None

@@ -38,7 +38,7 @@ class EvaluateOptions(BaseSettings):
 class PredictOptions(BaseSettings):
     """Price the houses of a CSV file, in constant memory."""
 
-    model_config = SettingsConfigDict(**FLAGS, cli_shortcuts={"output": "o"})
+    model_config = SettingsConfigDict(**{**FLAGS, "env_prefix": "HOUSING_PREDICT_"}, cli_shortcuts={"output": "o"})
     houses: CliPositionalArg[Path] = Field(description="CSV file with a heading of API fields or of the data's own")
     output: Path = Field(Path("prices.csv"), description="file to write")
     bundle: Path = Field(BUNDLE, description="folder of the model")
@@ -64,7 +64,7 @@ def show_data(arguments: list[str]) -> None:
 def train(arguments: list[str]) -> None:
     """Train, evaluate, register and pass the gate."""
     config = CliApp.run(TrainConfig, cli_args=arguments)
-    if config.if_missing and (version := champion_version(config.tracking_uri)):
+    if config.if_missing and config.tracking_uri and (version := champion_version(config.tracking_uri)):
         sys.stdout.write(f"{MODEL_NAME}: version {version} is champion already\n")
         return
     from housing.train import train
@@ -161,7 +161,7 @@ COMMANDS: dict[str, Command] = {
 def main() -> None:
     """Run the command that the first argument names."""
     try:
-        options = (TrainConfig, TuneConfig, ReportConfig, DataOptions, EvaluateOptions, PredictOptions, RollbackOptions)
+        options = (TrainConfig, TuneConfig, ReportConfig, DataOptions, EvaluateOptions, RollbackOptions)
         refuse_unknown_variables("HOUSING_TRAIN_", {field for kind in options for field in kind.model_fields})
     except UnknownVariableError as error:
         sys.exit(f"housing: {error}")

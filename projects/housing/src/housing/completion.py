@@ -129,8 +129,10 @@ def _consequences(full: Complete, typical: Typical) -> Iterable[Guess]:
         yield "mas_vnr_type", NONE, "taken as no veneer"
         yield "mas_vnr_area", 0.0, "no veneer"
     yield from _fireplaces(full, typical)
+    yield "mas_vnr_type", "BrkFace", "a veneer has an area: taken as brick, the most common one"
     if full.get("pool_area", 0.0) == 0.0:
         yield "pool_qc", NONE, "no pool"
+    yield "pool_qc", "TA", "taken as typical"
 
 
 def _fireplaces(full: Complete, typical: Typical) -> Iterable[Guess]:
@@ -150,6 +152,8 @@ def _garage(full: Complete, typical: Typical) -> Iterable[Guess]:
             yield name, NONE, "no garage"
         yield "garage_area", 0.0, "no garage"
     else:
+        usual = typical.by_quality["garage_type"][_grade(full) - 1]
+        yield "garage_type", "Detchd" if usual == NONE else usual, "the usual type in houses of this quality"
         yield "garage_area", round(cars * typical.area_per_car), f"{typical.area_per_car:.0f} sq ft a car"
     yield "garage_yr_blt", full["year_built"], "the year the house was built"
 
@@ -167,7 +171,8 @@ def _basement(full: Complete, typical: Typical) -> Iterable[Guess]:
     if "bsmt_unf_sf" in full:
         first = max(0.0, area - finished - float(full["bsmt_unf_sf"]))
         yield "bsmtfin_sf_1", first, "the basement less its other parts"
-    yield "bsmtfin_sf_1", float(round(area * typical.finished_share)), "a typical share of the basement"
+    share = float(round(area * typical.finished_share))
+    yield "bsmtfin_sf_1", max(0.0, min(share, area - finished)), "a typical share of the basement"
     yield "bsmt_unf_sf", max(0.0, area - finished - float(full["bsmtfin_sf_1"])), "the basement less its finished parts"
 
 
@@ -190,6 +195,7 @@ def _floors(full: Complete) -> Iterable[Guess]:
     basement = float(full["total_bsmt_sf"])
     one_storey = full.get("house_style", "1Story") == "1Story" and (basement == 0 or basement > 0.85 * living)
     first = living - low if one_storey else min(living - low, max(basement, 0.5 * living))
+    first = max(0.0, min(first, float(full["lot_area"])))
     yield "first_flr_sf", first, "about the basement's area, at most the living area"
     yield "second_flr_sf", max(0.0, living - low - first), "the living area less the first floor"
     upper, old = float(full["second_flr_sf"]) > 0, float(full["year_built"]) < 1946

@@ -44,7 +44,7 @@ class EncodingSettings(Frozen):
     """The tables of `encoding.py`."""
 
     folds: int = Field(5, ge=2, description="folds of the cross-fitted statistics")
-    smoothing: float = Field(10.0, ge=0, description="houses' worth of the overall mean in a cell's mean")
+    smoothing: float = Field(10.0, gt=0, description="houses' worth of the overall mean in a cell's mean")
     rare: int = Field(8, ge=1, description="codes of fewer training houses get no column")
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 import pandera.pandas as pa
 from numpy.typing import NDArray
 
+from housing.cells import SPELLINGS, meaning
 from housing.columns import NONE, Record, column_name, columns
 from housing.rules import violations
 from housing.sample import generate_sales
@@ -43,14 +44,6 @@ AMES = RemoteFile(
     ),
     text=True,
 )
-
-SPELLINGS = {
-    "ms_zoning": {"A (agr)": "A", "C (all)": "C", "I (all)": "I"},
-    "neighborhood": {"Names": "NAmes"},
-    "bldg_type": {"2FmCon": "2fmCon", "Duplx": "Duplex", "TwnhsI": "Twnhs"},
-    "exterior_2nd": {"CmentBd": "CemntBd", "Wd Shng": "WdShing", "Brk Cmn": "BrkComm"},
-}
-"""Codes that the file spells differently from its own documentation or from its sister column."""
 
 BASEMENT = ("bsmt_qual", "bsmt_cond", "bsmt_exposure", "bsmtfin_type_1", "bsmtfin_type_2")
 BASEMENT_AREAS = ("bsmtfin_sf_1", "bsmtfin_sf_2", "bsmt_unf_sf", "total_bsmt_sf", "bsmt_full_bath", "bsmt_half_bath")
@@ -150,9 +143,7 @@ def clean(raw: pd.DataFrame, report: DataReport) -> pd.DataFrame:
     text = _set_aside(text, report)
     frame = pd.DataFrame({KEY: text[KEY]})
     for name, column in columns().items():
-        frame[name] = (
-            _numbers(text[name]) if column.is_numeric else _codes(text[name], report, none=NONE in column.choices)
-        )
+        frame[name] = _numbers(text[name]) if column.is_numeric else _codes(text[name], report)
     frame[TARGET] = _numbers(text[TARGET])
     return _repair(frame.copy(), report)
 
@@ -185,9 +176,9 @@ def _set_aside(text: pd.DataFrame, report: DataReport) -> pd.DataFrame:
 
 
 def _numbers(cells: pd.Series) -> pd.Series:
-    unknown = cells.isin(["", "NA"])
-    numbers = pd.to_numeric(cells.mask(unknown), errors="coerce")
-    wrong = numbers.isna() & ~unknown
+    text = cells.map(lambda cell: "" if cell == "NA" else cell)
+    numbers = pd.to_numeric(text.mask(text == ""), errors="coerce")
+    wrong = numbers.isna() & (text != "")
     if wrong.any():
         raise DataError(
             f"column {cells.name}: {int(wrong.sum())} rows are not numbers, for example {cells[wrong].head(3).tolist()}"
@@ -195,17 +186,11 @@ def _numbers(cells: pd.Series) -> pd.Series:
     return numbers.astype(np.float64)
 
 
-def _codes(cells: pd.Series, report: DataReport, *, none: bool) -> pd.Series:
+def _codes(cells: pd.Series, report: DataReport) -> pd.Series:
     name = str(cells.name)
-    spelled = cells.isin(list(SPELLINGS.get(name, {})))
-    if spelled.any():
-        report.repair(f"{name}: a code spelled in a second way", int(spelled.sum()))
-    cells = cells.replace(SPELLINGS.get(name, {}))
-    if name == "ms_subclass":
-        cells = cells.str.zfill(3)  # "20" and "020" are one code
-    if none and name != "mas_vnr_type":  # the veneer's "has none" is spelled None; its NA is unknown
-        cells = cells.replace("NA", NONE)
-    return cells.astype(object).where(~cells.isin(["", "NA"]), None)
+    if name in SPELLINGS and (spelled := int(cells.isin(list(SPELLINGS[name])).sum())):
+        report.repair(f"{name}: a code spelled in a second way", spelled)
+    return pd.Series([meaning(name, cell) for cell in cells], index=cells.index, dtype=object)
 
 
 def _repair(frame: pd.DataFrame, report: DataReport) -> pd.DataFrame:

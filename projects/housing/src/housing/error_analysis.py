@@ -99,15 +99,16 @@ def _why(record: Mapping[str, object], true: float, predicted: float, nearby: fl
     """Say from the record why the price may be unlike the model's; facts of the record, no guess about people."""
     direction = "dearer" if predicted > true else "cheaper"
     reasons = []
-    condition, sale = str(record["sale_condition"]), str(record["sale_type"])
-    if condition != "Normal":
-        reasons.append(f"sale condition {columns()['sale_condition'].choices[condition].lower()}")
-    if sale not in ("WD", "New"):
-        reasons.append(f"sale type {columns()['sale_type'].choices[sale].lower()}")
-    if record["ms_zoning"] in ("C", "A", "I"):
-        reasons.append(f"zoned {columns()['ms_zoning'].choices[str(record['ms_zoning'])].lower()}")
-    if record["functional"] not in ("Typ", None):
-        reasons.append(f"functionality {columns()['functional'].choices[str(record['functional'])].lower()}")
+    usual = {
+        "sale_condition": ("Normal",),
+        "sale_type": ("WD", "New"),
+        "ms_zoning": ("RL", "RM", "RH", "RP", "FV"),
+        "functional": ("Typ",),
+    }
+    for name, codes in usual.items():
+        code, column = record[name], columns()[name]
+        if code is not None and code not in codes:
+            reasons.append(f"{column.label.lower()} {column.choices[str(code)].lower()}")
     if float(str(record["overall_cond"])) <= 3 or float(str(record["overall_qual"])) <= 3:
         reasons.append(f"quality {record['overall_qual']:.0f}, condition {record['overall_cond']:.0f}")
     if not reasons:

@@ -137,6 +137,7 @@ def fit_linear(houses: Design, log_price: Floats, settings: LinearSettings) -> L
     deviation = smooth.std(axis=0)
     weight = np.ones(smooth.shape[1])
     weight[basic.shape[1] : basic.shape[1] + len(hinge_knot)] = settings.hinge_weight
+    weight[_layout().exception] = 0.0  # it has a column of its own, with a penalty of its own
     indicator_column, indicator_code = _common_codes(houses, settings)
     unfitted = LinearModel(
         clip_low=clip_low,
@@ -265,6 +266,6 @@ def _huber_ridge(basis: Floats, log_price: Floats, settings: LinearSettings) -> 
         coefficient = np.linalg.solve(weighted @ centered + np.diag(penalty), weighted @ (log_price - mean_price))
         intercept = float(mean_price - mean @ coefficient)
         residual = np.abs(log_price - intercept - basis @ coefficient)
-        deviation = 1.4826 * np.median(residual)  # of a normal distribution, from the median
+        deviation = max(1.4826 * float(np.median(residual)), 1e-9)  # of a normal distribution, from the median
         weight = np.minimum(1.0, settings.huber * deviation / np.maximum(residual, 1e-9))
     return coefficient.astype(np.float64), intercept

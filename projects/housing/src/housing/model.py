@@ -173,6 +173,8 @@ class Predictor:
         explain
             Also return contributions and comparable sales.
         """
+        if not records:
+            return []
         completed = [complete(record, self.typical) for record in records]
         houses = design([full for full, _ in completed])
         inputs = self.encoding.transform(houses)
@@ -193,6 +195,8 @@ class Predictor:
 
     def price_and_interval(self, records: Sequence[Record]) -> tuple[Floats, Floats, Floats]:
         """Return (price, low, high) alone, in dollars, each of shape (n,)."""
+        if not records:
+            return np.empty(0), np.empty(0), np.empty(0)
         completed = [complete(record, self.typical) for record in records]
         houses = design([full for full, _ in completed])
         inputs = self.encoding.transform(houses)
@@ -251,7 +255,7 @@ def to_dollars(shares: Floats, *, total: float, average: float) -> Floats:
     Examples
     --------
     >>> to_dollars(np.log([1.2, 1.25]), total=float(np.log(1.5)), average=100_000.0)
-    array([22483.02, 27516.98])
+    array([22483.01, 27516.99])
     """
     difference = round(average * float(np.exp(total)), 2) - round(average, 2)
     factor = average * np.expm1(total) / total if abs(total) > 1e-9 else average

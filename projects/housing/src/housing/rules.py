@@ -92,6 +92,9 @@ def _nothing_without(having: str, absent: Value) -> Callable[[Record], float | N
     return lambda record: 0.0 if record.get(having) == absent else None
 
 
+FLOORS = "at most the living area less the other floors"
+BASEMENT = "at most the basement less its other parts"
+
 RULES = (
     Rule("year_built", "at most a year after the sale", _years_after_sale(1)),
     Rule("year_remod_add", "at most two years after the sale", _years_after_sale(2)),
@@ -99,18 +102,12 @@ RULES = (
     Rule("year_built", "at most the year remodelled", lambda record: _quantity(record, "year_remod_add")),
     Rule("full_bath", "no more bathrooms than rooms", _rooms_for_baths),
     Rule("bedroom_abv_gr", "no more bedrooms than rooms", lambda record: _quantity(record, "tot_rms_abv_grd")),
-    Rule("first_flr_sf", "at most the living area less the other floors", _rest("gr_liv_area", "second_flr_sf")),
-    Rule("second_flr_sf", "at most the living area less the other floors", _rest("gr_liv_area", "first_flr_sf")),
-    Rule(
-        "bsmtfin_sf_1",
-        "at most the basement less its other parts",
-        _rest("total_bsmt_sf", "bsmtfin_sf_2", "bsmt_unf_sf"),
-    ),
-    Rule(
-        "bsmt_unf_sf",
-        "at most the basement less its other parts",
-        _rest("total_bsmt_sf", "bsmtfin_sf_1", "bsmtfin_sf_2"),
-    ),
+    Rule("first_flr_sf", FLOORS, _rest("gr_liv_area", "second_flr_sf", "low_qual_fin_sf")),
+    Rule("second_flr_sf", FLOORS, _rest("gr_liv_area", "first_flr_sf", "low_qual_fin_sf")),
+    Rule("low_qual_fin_sf", FLOORS, _rest("gr_liv_area", "first_flr_sf", "second_flr_sf")),
+    Rule("bsmtfin_sf_1", BASEMENT, _rest("total_bsmt_sf", "bsmtfin_sf_2", "bsmt_unf_sf")),
+    Rule("bsmtfin_sf_2", BASEMENT, _rest("total_bsmt_sf", "bsmtfin_sf_1", "bsmt_unf_sf")),
+    Rule("bsmt_unf_sf", BASEMENT, _rest("total_bsmt_sf", "bsmtfin_sf_1", "bsmtfin_sf_2")),
     Rule("first_flr_sf", "at most the lot area", lambda record: _quantity(record, "lot_area")),
     Rule("garage_area", "0 without garage spaces", _nothing_without("garage_cars", 0)),
     Rule("garage_cars", "0 with the garage type None", _nothing_without("garage_type", NONE)),

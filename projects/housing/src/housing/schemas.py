@@ -46,12 +46,14 @@ def _field(column: Column) -> tuple[Any, Any]:
     about = ". ".join(
         part for part in (column.label, column.help.rstrip("."), column.unit and f"In {column.unit}") if part
     )
-    if column.is_numeric:
-        kind = Annotated[kind, BeforeValidator(refuse_truth)]
     bounds: dict[str, Any] = {"description": about, "ge": column.minimum, "le": column.maximum}
     if column.kind == "number":
         bounds["allow_inf_nan"] = False
-    return (kind, Field(**bounds)) if column.required else (kind | None, Field(default=None, **bounds))
+    if not column.required:
+        kind, bounds["default"] = kind | None, None
+    if column.is_numeric:
+        kind = Annotated[kind, BeforeValidator(refuse_truth)]
+    return kind, Field(**bounds)
 
 
 if TYPE_CHECKING:

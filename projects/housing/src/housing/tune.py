@@ -40,9 +40,10 @@ def tune(config: TuneConfig, console: Console | None = None) -> ModelSettings:
         study_name=f"housing-{sales.sha256[:12]}",
         storage=f"sqlite:///{config.study}",
         load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=config.seed, multivariate=True),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=8, n_warmup_steps=1),
     )
+    # A sampler that started from the same seed again would draw the settings of the first trials again.
+    study.sampler = optuna.samplers.TPESampler(seed=config.seed + len(study.trials), multivariate=True)
     if not study.trials:
         study.enqueue_trial(flat(tuned_settings()))
     left = max(0, config.trials - len(study.trials_dataframe().query("state in ('COMPLETE', 'PRUNED')")))
