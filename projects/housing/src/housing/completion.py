@@ -224,7 +224,7 @@ def _typical_value(name: str, values: Sequence[float | str]) -> float | str:
 def _number(record: Record, name: str) -> float:
     value = record[name]
     if not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number in every training record, got {value!r}")
+        raise ValueError(f"{name} must be a number in every training record, got {value!r}")  # noqa: TRY004
     return float(value)
 
 
