@@ -65,7 +65,8 @@ def fit_members(
     completed = [complete(record, typical)[0] for record in records]
     houses = design(completed)
     linear = fit_linear(houses, log_price, settings.linear)
-    # Three houses cannot teach the trees what "large and partly built" costs; the linear member says it for both.
+    # Two or three houses cannot teach the trees what "large and partly built" costs: the exception's own column in the
+    # linear member says it for both, and the trees learn what is left.
     target = log_price - linear.exception_effect * houses.numbers[:, -1]
     encoding, inputs = fit_encoding(houses, target, settings.encoding, seed=seed)
     trees = regressor(settings.trees, seed=seed, threads=threads).fit(inputs, target)

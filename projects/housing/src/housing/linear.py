@@ -99,7 +99,11 @@ class LinearModel:
 
     @property
     def exception_effect(self) -> float:
-        """Effect on the log price of being large and sold before completion."""
+        """What the exception's own column adds to the log price, beside what the standardised numbers say of it.
+
+        The flag is among those too, under their stronger penalty. Leaving it out there was tried: the blend's
+        cross-validated error rose from 0.1093 to 0.1096.
+        """
         return float(self.coefficient[-1])
 
     def basis(self, houses: Design) -> Floats:
@@ -137,7 +141,6 @@ def fit_linear(houses: Design, log_price: Floats, settings: LinearSettings) -> L
     deviation = smooth.std(axis=0)
     weight = np.ones(smooth.shape[1])
     weight[basic.shape[1] : basic.shape[1] + len(hinge_knot)] = settings.hinge_weight
-    weight[_layout().exception] = 0.0  # it has a column of its own, with a penalty of its own
     indicator_column, indicator_code = _common_codes(houses, settings)
     unfitted = LinearModel(
         clip_low=clip_low,
