@@ -45,7 +45,7 @@ check: setup types ## lint, formatting, types, workflow files
 	@$(BIN)/zizmor --offline --quiet .github
 
 types: setup ## check the types of what is not a test
-	@$(BIN)/mypy $(PACKAGES:%=%/src) scripts
+	@$(BIN)/mypy $(PACKAGES:%=%/src) scripts benchmarks
 
 tests: setup ## run the tests (PYTEST_FLAGS="-k name" for some)
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
@@ -68,8 +68,8 @@ data: setup ## download the public data into PORTFOLIO_DATA_DIR (.data) and repo
 train-housing: setup ## train, evaluate, register, and pass the gate (DATASET=auto|sample|full|path)
 	@$(BIN)/python scripts/with_mlflow.py $(BIN)/housing train --data "$(DATASET)"
 
-tune-housing: setup ## search hyper-parameters inside the training part; resumes where it stopped
-	@$(BIN)/housing tune --data "$(DATASET)"
+tune-housing: setup ## search hyper-parameters on the public data's training part; resumes where it stopped
+	@$(BIN)/housing tune --data full
 
 serve-housing: setup ## serve the champion on its own (127.0.0.1:8001)
 	@HOUSING_TRACKING_URI="$${HOUSING_TRACKING_URI:-$$MLFLOW_TRACKING_URI}" exec $(BIN)/housing serve

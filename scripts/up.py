@@ -41,7 +41,7 @@ def main() -> int:
     parser.add_argument("--data", default="auto", help="auto, sample, full or a path (default: %(default)s)")
     data = parser.parse_args().data
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     mlflow_port = local_port(TRACKING_URI)
     ports = {project: port_of(project) for project in PROJECTS}
@@ -60,7 +60,7 @@ def main() -> int:
             if not stop.is_set():
                 console.print(addresses(server.uri, ports))
                 console.print(f"The services' logs: {LOGS}")
-            wait(services, stop)
+            wait(services, server.process, stop)
             stop_all(services)
     finally:
         stop_all(services)
@@ -156,9 +156,11 @@ def addresses(tracking_uri: str, ports: dict[str, int]) -> Table:
     return table
 
 
-def wait(services: dict[str, subprocess.Popen[bytes]], stop: threading.Event) -> None:
-    """Wait for a signal; raise UpError if a service dies."""
+def wait(services: dict[str, subprocess.Popen[bytes]], mlflow: subprocess.Popen[bytes], stop: threading.Event) -> None:
+    """Wait for a signal; raise UpError if a service or MLflow dies."""
     while not stop.wait(0.5):
+        if mlflow.poll() is not None:
+            raise UpError(f"MLflow ended; its log is {STATE / 'server.log'}")
         for project, process in services.items():
             if process.poll() is not None:
                 raise ended(project, process)

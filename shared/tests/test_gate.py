@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from portfolio_shared.bundle import BundleError
 from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison
 from portfolio_shared.tracking import gate
 from portfolio_shared.tracking.gate import pass_gate
 from portfolio_shared.tracking.registry import GateDecision, ModelVersion
 
 URI = "http://127.0.0.1:1"
+SPLIT = "5" * 64
 BETTER = PairedComparison(Interval(-0.02, -0.03, -0.01), probability_better=1.0, n=500)
 WORSE = PairedComparison(Interval(0.02, 0.01, 0.03), probability_better=0.0, n=500)
 UNSURE = PairedComparison(Interval(-0.01, -0.02, 0.0), probability_better=0.97, n=500)
@@ -28,6 +31,7 @@ class FakeRegistry:
     champion: ModelVersion | None = None
     calls: list[tuple[str, str]] = field(default_factory=list)
     downloaded: list[Path] = field(default_factory=list)
+    test_split_sha256: str = SPLIT
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         def champion(name: str, *, tracking_uri: str) -> ModelVersion | None:
@@ -47,6 +51,10 @@ class FakeRegistry:
             self.downloaded.append(into)
             return into
 
+        def manifest(_: Path) -> SimpleNamespace:
+            return SimpleNamespace(data=SimpleNamespace(test_split_sha256=self.test_split_sha256))
+
+        patch.setattr(gate, "read_manifest", manifest)
         patch.setattr(gate, "champion", champion)
         patch.setattr(gate, "promote", told("promote"))
         patch.setattr(gate, "mark_challenger", told("challenger"))
@@ -66,7 +74,7 @@ def never(_: Path) -> PairedComparison:
 
 @pytest.mark.parametrize("data_source", ["sample", "full", "path"])
 def test_the_first_version_is_champion_without_a_comparison(registry: FakeRegistry, data_source: str) -> None:
-    decision = pass_gate(version("1", data_source), never, tracking_uri=URI)
+    decision = pass_gate(version("1", data_source), never, test_split_sha256=SPLIT, tracking_uri=URI)
 
     assert decision.promote
     assert registry.calls == [("promote", "1")]
@@ -82,7 +90,7 @@ def test_only_a_proven_improvement_replaces_the_champion(
 ) -> None:
     registry.champion = version("1", "full")
 
-    decision = pass_gate(version("2", "full"), lambda _: comparison, tracking_uri=URI)
+    decision = pass_gate(version("2", "full"), lambda _: comparison, test_split_sha256=SPLIT, tracking_uri=URI)
 
     assert registry.calls == [(call, "2")]
     assert decision.comparison is comparison
@@ -97,7 +105,7 @@ def test_the_comparison_gets_the_champions_folder_which_is_gone_afterwards(regis
         seen.append((folder, folder.is_dir()))
         return WORSE
 
-    pass_gate(version("2", "full"), compare, tracking_uri=URI)
+    pass_gate(version("2", "full"), compare, test_split_sha256=SPLIT, tracking_uri=URI)
 
     ((folder, was_there),) = seen
     assert was_there
@@ -109,7 +117,7 @@ def test_the_comparison_gets_the_champions_folder_which_is_gone_afterwards(regis
 def test_generated_data_never_replace_real_data(registry: FakeRegistry, real: str) -> None:
     registry.champion = version("1", real)
 
-    decision = pass_gate(version("2", "sample"), never, tracking_uri=URI)
+    decision = pass_gate(version("2", "sample"), never, test_split_sha256=SPLIT, tracking_uri=URI)
 
     assert not decision.promote
     assert registry.calls == [("challenger", "2")]
@@ -124,8 +132,8 @@ def test_generated_data_never_replace_real_data(registry: FakeRegistry, real: st
 def test_every_other_pair_is_compared(registry: FakeRegistry, champion: str, challenger: str) -> None:
     registry.champion = version("1", champion)
 
-    assert pass_gate(version("2", challenger), lambda _: BETTER, tracking_uri=URI).promote
-    assert not pass_gate(version("3", challenger), lambda _: WORSE, tracking_uri=URI).promote
+    assert pass_gate(version("2", challenger), lambda _: BETTER, test_split_sha256=SPLIT, tracking_uri=URI).promote
+    assert not pass_gate(version("3", challenger), lambda _: WORSE, test_split_sha256=SPLIT, tracking_uri=URI).promote
     assert registry.calls == [("promote", "2"), ("challenger", "3")]
 
 
@@ -136,6 +144,35 @@ def test_a_comparison_that_fails_moves_no_alias(registry: FakeRegistry) -> None:
         raise ValueError("the champion cannot read these houses")
 
     with pytest.raises(ValueError, match="cannot read"):
-        pass_gate(version("2", "full"), fail, tracking_uri=URI)
+        pass_gate(version("2", "full"), fail, test_split_sha256=SPLIT, tracking_uri=URI)
 
     assert registry.calls == []
+
+
+@pytest.mark.parametrize(
+    "error", [BundleError("expected format_version 2, found 1"), FileNotFoundError("scale.npz"), KeyError("bands")]
+)
+def test_a_champion_that_no_code_of_today_can_read_does_not_bar_the_way(
+    registry: FakeRegistry, error: Exception
+) -> None:
+    registry.champion = version("1", "full")
+
+    def fail(_: Path) -> PairedComparison:
+        raise error
+
+    decision = pass_gate(version("2", "full"), fail, test_split_sha256=SPLIT, tracking_uri=URI)
+
+    assert registry.calls == [("promote", "2")]
+    assert "version 1" in decision.reason
+    assert "cannot be read" in decision.reason
+
+
+@pytest.mark.parametrize(("source", "noted"), [("full", True), ("sample", False)])
+def test_a_champion_that_was_tested_on_other_rows_is_noted(registry: FakeRegistry, source: str, noted: bool) -> None:
+    """It may have learned from rows of this test; a champion of generated data cannot have."""
+    registry.champion, registry.test_split_sha256 = version("1", source), "6" * 64
+
+    decision = pass_gate(version("2", "full"), lambda _: WORSE, test_split_sha256=SPLIT, tracking_uri=URI)
+
+    assert ("tested on other rows" in decision.reason) is noted
+    assert registry.calls == [("challenger", "2")]

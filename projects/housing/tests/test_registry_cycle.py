@@ -249,13 +249,13 @@ def damaged(rolled_back: Story, trained: Trained) -> Story:
     registry = rolled_back.registry
 
     def damage_and_pass(
-        version: ModelVersion, compare: Callable[[Path], PairedComparison], *, tracking_uri: str
+        version: ModelVersion, compare: Callable[[Path], PairedComparison], **options: str
     ) -> GateDecision:
         path = registry.stored_bundle(version) / "linear.npz"
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
-        return pass_gate(version, compare, tracking_uri=tracking_uri)
+        return pass_gate(version, compare, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(housing.train, "pass_gate", damage_and_pass)

@@ -6,13 +6,23 @@ line. Heavy libraries are imported by the command that needs them.
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    CliApp,
+    CliPositionalArg,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from housing.config import MODEL_NAME, ReportConfig, ServeSettings, TrainConfig, TuneConfig, default_tracking_uri
 from portfolio_shared.environment import UnknownVariableError, refuse_unknown_variables
 from portfolio_shared.terminal import Command, run_command
+
+if TYPE_CHECKING:
+    from portfolio_shared.serving.registry_client import RegisteredVersion
 
 FLAGS = SettingsConfigDict(
     env_prefix="HOUSING_TRAIN_", extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True
@@ -38,10 +48,23 @@ class EvaluateOptions(BaseSettings):
 class PredictOptions(BaseSettings):
     """Price the houses of a CSV file, in constant memory."""
 
-    model_config = SettingsConfigDict(**{**FLAGS, "env_prefix": "HOUSING_PREDICT_"}, cli_shortcuts={"output": "o"})
+    model_config = SettingsConfigDict(**FLAGS, cli_shortcuts={"output": "o"})
     houses: CliPositionalArg[Path] = Field(description="CSV file with a heading of API fields or of the data's own")
     output: Path = Field(Path("prices.csv"), description="file to write")
     bundle: Path = Field(BUNDLE, description="folder of the model")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the flags alone: where prices go is a matter of one call, not of the environment."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
 
 
 class RollbackOptions(BaseSettings):
@@ -64,9 +87,11 @@ def show_data(arguments: list[str]) -> None:
 def train(arguments: list[str]) -> None:
     """Train, evaluate, register and pass the gate."""
     config = CliApp.run(TrainConfig, cli_args=arguments)
-    if config.if_missing and config.tracking_uri and (version := champion_version(config.tracking_uri)):
-        sys.stdout.write(f"{MODEL_NAME}: version {version} is champion already\n")
-        return
+    if config.if_missing and config.tracking_uri and (champion := serving_version(config.tracking_uri)):
+        if champion.data_source != "sample" or config.data == "sample" or not real_data(config.data):
+            sys.stdout.write(f"{MODEL_NAME}: version {champion.version} is champion ({champion.data_source} data)\n")
+            return
+        sys.stdout.write(f"{MODEL_NAME}: the champion learned from generated data, and now there are real ones\n")
     from housing.train import train
 
     train(config)
@@ -80,13 +105,20 @@ def tune(arguments: list[str]) -> None:
     tune(config)
 
 
-def champion_version(tracking_uri: str) -> str | None:
+def serving_version(tracking_uri: str) -> "RegisteredVersion | None":
     """Return the version that serves, or None; asked over REST, because importing MLflow takes seconds."""
     from portfolio_shared.serving.registry_client import RegistryClient
 
     with RegistryClient(tracking_uri) as registry:
-        version = registry.alias(MODEL_NAME, "champion")
-    return None if version is None else version.version
+        return registry.alias(MODEL_NAME, "champion")
+
+
+def real_data(setting: str) -> bool:
+    """Return whether the data setting leads to other data than the generated sample."""
+    from housing.data import AMES
+    from portfolio_shared.data.sources import resolve_source
+
+    return resolve_source(setting, AMES).kind != "sample"
 
 
 def evaluate(arguments: list[str]) -> None:

@@ -72,7 +72,7 @@ class ScaleSettings(Frozen):
 
 
 class ModelSettings(Frozen):
-    """Hyper-parameters of the served model; `tuned.json` holds the ones in use."""
+    """Hyper-parameters of the served model; those of `linear`, `trees` and the weight are tuned (`tuned.json`)."""
 
     linear: LinearSettings = LinearSettings()
     encoding: EncodingSettings = EncodingSettings()
@@ -116,7 +116,8 @@ class TuneConfig(BaseSettings):
     model_config = TrainConfig.model_config
 
     data: str = Field("full", description="auto, sample, full, or the path of a file in the published layout")
-    trials: int = Field(40, ge=1, description="trials in all, those of earlier runs counted")
+    write: bool = Field(default=True, description="replace the committed settings by the best ones")
+    trials: int = Field(60, ge=1, description="trials in all, those of earlier runs counted")
     study: Path = Field(Path(".state/tuning/housing.db"), description="SQLite file of the study")
     seed: int = Field(0, ge=0, description="seed of the sampler")
     threads: int = Field(2, ge=1, description="threads of the tree library")
@@ -144,4 +145,7 @@ class ServeSettings(ServiceSettings):
 
     port: int = Field(8001, ge=1, le=65535, description="port to listen on")
     model_name: str = Field(MODEL_NAME, description="registered model to serve")
+    tracking_uri: str = Field(
+        default_factory=default_tracking_uri, pattern=r"^https?://", description="address of the MLflow server"
+    )
     max_body_bytes: int = Field(4_000_000, gt=0, description="largest request body: 1,000 full records are 1.7 MB")

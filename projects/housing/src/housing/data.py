@@ -169,7 +169,7 @@ def _set_aside(text: pd.DataFrame, report: DataReport) -> pd.DataFrame:
     conflicting = text[KEY].duplicated(keep=False)
     report.quarantine("one parcel number with different contents", int(conflicting.sum()))
     text = text[~conflicting]
-    price = pd.to_numeric(text[TARGET], errors="coerce")
+    price = _numbers(text[TARGET])
     unpriced = ~(price > 0)
     report.quarantine("no price, or a price of zero or less", int(unpriced.sum()))
     return text[~unpriced].reset_index(drop=True)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI, Request
 from housing.columns import Column, Record, columns
 from housing.completion import Typical
 from housing.config import MODEL_NAME, ServeSettings
-from housing.model import Predictor, load
+from housing.model import PredictedHouse, Predictor, load
 from housing.rules import violations
 from housing.schemas import (
     EXAMPLE,
@@ -34,9 +34,8 @@ def create_app(settings: ServeSettings) -> FastAPI:
 
     @router.post("/predictions", summary="Price 1 to 1,000 houses")
     async def predict(body: PredictionRequest, request: Request) -> PredictionResponse:
-        records = possible([house.model_dump(exclude_none=True) for house in body.houses])
         loaded = models.current()
-        houses = await pool_of(request).run(lambda: loaded.predictor.predict(records, explain=body.explain))
+        houses = await pool_of(request).run(answer, loaded.predictor, body)
         model = ModelName(name=loaded.name, version=loaded.version)
         return PredictionResponse(id=request_id_of(request), model=model, predictions=houses)
 
@@ -55,6 +54,12 @@ def create_app(settings: ServeSettings) -> FastAPI:
         web=WEB,
         router=router,
     )
+
+
+def answer(predictor: Predictor, body: PredictionRequest) -> list[PredictedHouse]:
+    """Price the request's houses; runs in a worker thread."""
+    records = possible([house.model_dump(exclude_none=True) for house in body.houses])
+    return predictor.predict(records, explain=body.explain)
 
 
 def smoke_test(predictor: Predictor) -> None:

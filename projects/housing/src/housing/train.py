@@ -1,5 +1,6 @@
 """From raw data to a registered model, read downwards."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -122,7 +123,7 @@ def learn(config: TrainConfig, console: Console) -> Trained:
             records, prices, settings, out_of_fold, sparse, seed=config.seed, threads=config.threads
         )
 
-    # The one look at the test split.
+    # The test split decides nothing.
     with console.status("evaluating on the test split"):
         evaluation = evaluate(predictor, test, candidates[chosen].log_prices, prices, seed=config.seed)
         baselines = measure_baselines(training, test, config)
@@ -229,9 +230,14 @@ def track(config: TrainConfig, trained: Trained, console: Console) -> None:
             run.child(candidate.name, {"candidate": candidate.name}, candidate.summary)
         run.log_metrics(evaluation.metrics)
         run.log_metrics({f"width_over_{name}": ratio for name, ratio in evaluation.width_ratio.items()})
-        figures = Path(folder)
+        figures = Path(folder) / "figures"
         draw(evaluation, list(trained.candidates.values()), figures)
         run.log_folder(figures, "figures")
+        reports = Path(folder) / "data"
+        reports.mkdir()
+        report = json.dumps(trained.training.report.as_dict(), indent=2)
+        (reports / "report.json").write_text(report, encoding="utf-8")
+        run.log_folder(reports, "data")
         logged = run.log_bundle(
             bundle,
             adapter=Path(__file__).with_name("mlflow_adapter.py"),
@@ -241,7 +247,12 @@ def track(config: TrainConfig, trained: Trained, console: Console) -> None:
             code_paths=[Path(__file__).parent, Path(portfolio_shared.__file__).parent],
         )
         version = register(run, logged, name=MODEL_NAME, manifest=described)
-    decision = pass_gate(version, comparison_with(evaluation), tracking_uri=config.tracking_uri)
+    decision = pass_gate(
+        version,
+        comparison_with(evaluation),
+        test_split_sha256=data.test_split_sha256,
+        tracking_uri=config.tracking_uri,
+    )
     alias = "champion" if decision.promote else "challenger"
     console.print(f"Registered {MODEL_NAME} version {version.version} as {alias}: {decision.reason}")
 

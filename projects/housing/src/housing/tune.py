@@ -33,6 +33,8 @@ def tune(config: TuneConfig, console: Console | None = None) -> ModelSettings:
     console = console or Console()
     sales = load_sales(config.data)
     console.print(sales.source.reason)
+    if sales.source.kind == "sample" and config.write:
+        raise ValueError("settings found on invented houses would replace those found on real ones: use --no-write")
     training, _ = split_sales(sales)
     config.study.parent.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -55,8 +57,10 @@ def tune(config: TuneConfig, console: Console | None = None) -> ModelSettings:
             callbacks=[lambda study, _: advance(f"best RMSLE so far {study.best_value:.5f}")],
         )
     best = settings_of(study.best_trial)
-    write(best, study, sales)
-    console.print(f"Best of {len(study.trials)} trials: RMSLE {study.best_value:.5f}, written to {TUNED}")
+    console.print(f"Best of {len(study.trials)} trials: RMSLE {study.best_value:.5f}")
+    if config.write:
+        write(best, study, sales)
+        console.print(f"Written to {TUNED}")
     return best
 
 

@@ -1,4 +1,4 @@
-"""How sure are we: bootstrap intervals for metrics, conformal intervals for predictions."""
+"""How sure a metric is: bootstrap intervals, and the paired comparison of two models."""
 
 import math
 from collections.abc import Callable

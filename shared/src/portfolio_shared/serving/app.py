@@ -23,6 +23,9 @@ from portfolio_shared.serving.settings import ServiceSettings
 _log = logging.getLogger(__name__)
 
 
+FIRST_LOOK_SECONDS = 2.0  # how long the start waits for a first model
+
+
 def create_service(
     *,
     title: str,
@@ -106,8 +109,17 @@ def _lifespan(
             max_waiting=settings.max_concurrent_requests,
             timeout_seconds=settings.request_timeout_seconds,
         )
-        await asyncio.to_thread(models.refresh)  # without a model the service starts all the same, and is not ready
-        watch = asyncio.create_task(models.watch())
+        # Without a model the service starts all the same, and is not ready: a slow registry must not silence /healthz.
+        first = asyncio.create_task(asyncio.to_thread(models.refresh))
+        await asyncio.wait({first}, timeout=FIRST_LOOK_SECONDS)
+        if first.done():
+            first.result()  # a bug ends the start
+
+        async def follow() -> None:
+            await first
+            await models.watch()
+
+        watch = asyncio.create_task(follow())
         watch.add_done_callback(_report_end)
         try:
             yield

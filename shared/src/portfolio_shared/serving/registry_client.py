@@ -48,6 +48,7 @@ class RegisteredVersion:
     version: str
     run_id: str
     bundle_sha256: str
+    data_source: str = ""  # sample, full or path; empty if the version has no such tag
 
 
 def verify_bundle(directory: Path, version: RegisteredVersion, *, project: str | None = None) -> Manifest:
@@ -148,7 +149,7 @@ class RegistryClient:
         tags = {tag.get("key"): tag.get("value") for tag in fields.get("tags", []) if isinstance(tag, dict)}
         if not isinstance(digest := tags.get(DIGEST_TAG), str):
             raise BundleError(f"{name} version {number} has no tag {DIGEST_TAG}: it was not registered by a training")
-        return RegisteredVersion(name, number, str(fields.get("run_id", "")), digest)
+        return RegisteredVersion(name, number, str(fields.get("run_id", "")), digest, str(tags.get("data_source", "")))
 
     def _artifact_root(self, version: RegisteredVersion) -> PurePosixPath:
         query = {"name": version.name, "version": version.version}

@@ -2,8 +2,10 @@
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from portfolio_shared.bundle import BundleError, read_manifest
 from portfolio_shared.evaluation.uncertainty import PairedComparison
 from portfolio_shared.tracking.registry import (
     GateDecision,
@@ -16,7 +18,13 @@ from portfolio_shared.tracking.registry import (
 )
 
 
-def pass_gate(version: ModelVersion, compare: Callable[[Path], PairedComparison], *, tracking_uri: str) -> GateDecision:
+def pass_gate(
+    version: ModelVersion,
+    compare: Callable[[Path], PairedComparison],
+    *,
+    test_split_sha256: str,
+    tracking_uri: str,
+) -> GateDecision:
     """Compare a registered version with the champion and point an alias at it: `champion` or `challenger`.
 
     A model that learned from generated data never replaces one that learned from real data, whatever the numbers on
@@ -27,9 +35,11 @@ def pass_gate(version: ModelVersion, compare: Callable[[Path], PairedComparison]
     compare
         Folder of the champion's verified bundle -> comparison on the new version's frozen test split
         (new minus champion of an error: negative is better).
+    test_split_sha256
+        Of the new version's test split: where the champion's differs, the stored reason says so.
     """
     current = champion(version.name, tracking_uri=tracking_uri)
-    decision = _decide(version, current, compare, tracking_uri)
+    decision = _decide(version, current, compare, test_split_sha256, tracking_uri)
     if decision.promote:
         promote(version, decision, tracking_uri=tracking_uri)
     else:
@@ -38,7 +48,11 @@ def pass_gate(version: ModelVersion, compare: Callable[[Path], PairedComparison]
 
 
 def _decide(
-    version: ModelVersion, current: ModelVersion | None, compare: Callable[[Path], PairedComparison], tracking_uri: str
+    version: ModelVersion,
+    current: ModelVersion | None,
+    compare: Callable[[Path], PairedComparison],
+    test_split_sha256: str,
+    tracking_uri: str,
 ) -> GateDecision:
     if current is None:
         return decide(None)
@@ -46,5 +60,16 @@ def _decide(
         reason = f"trained on generated data, and the champion (version {current.version}) on real data"
         return GateDecision(promote=False, reason=reason, comparison=None)
     with tempfile.TemporaryDirectory() as folder:
-        bundle = download_bundle(current, Path(folder) / "bundle", tracking_uri=tracking_uri)
-        return decide(compare(bundle))
+        try:
+            bundle = download_bundle(current, Path(folder) / "bundle", tracking_uri=tracking_uri)
+            comparison = compare(bundle)
+        except (BundleError, OSError, KeyError, TypeError) as error:
+            # Written by other code, or damaged: no service of today can load it either, so it must not bar the way.
+            reason = f"the champion (version {current.version}) cannot be read by this code: {error!r}"
+            return GateDecision(promote=True, reason=reason, comparison=None)
+        decision = decide(comparison)
+        same_rows = read_manifest(bundle).data.test_split_sha256 == test_split_sha256
+    if same_rows or current.data_source == "sample":
+        return decision
+    note = f"{decision.reason}; the champion was tested on other rows, so it may have learned from some of these"
+    return replace(decision, reason=note)
