@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from catboost import CatBoostRegressor, Pool
 
-from housing.trees import SymmetricTrees, from_catboost
+from housing.trees import SymmetricTrees, from_catboost, mean_of
 
 N_FEATURES = 12
 
@@ -103,3 +103,20 @@ def test_arrays_survive_a_round_trip(data, exported, tmp_path):
     with np.load(tmp_path / "trees.npz", allow_pickle=False) as arrays:
         again = SymmetricTrees(**{name: array if array.ndim else float(array) for name, array in arrays.items()})
     np.testing.assert_array_equal(again.predict(x), trees.predict(x))
+
+
+def test_the_mean_of_ensembles_is_the_mean_of_their_predictions_and_shapley_values(data, tmp_path):
+    x, y = data
+    ensembles = []
+    for seed in (1, 2):
+        model = CatBoostRegressor(
+            iterations=20, depth=3, verbose=0, thread_count=1, allow_writing_files=False, random_seed=seed
+        )
+        model.fit(x, y).save_model(str(tmp_path / "model.json"), format="json")
+        exported = json.loads((tmp_path / "model.json").read_text())
+        ensembles.append(from_catboost(exported, np.arange(N_FEATURES, dtype=np.int32)))
+    mean = mean_of(ensembles)
+    np.testing.assert_allclose(mean.predict(x), (ensembles[0].predict(x) + ensembles[1].predict(x)) / 2, atol=1e-12)
+    shares = [trees.contributions(x, N_FEATURES) for trees in ensembles]
+    np.testing.assert_allclose(mean.contributions(x, N_FEATURES), (shares[0] + shares[1]) / 2, atol=1e-6)
+    assert mean.expected == pytest.approx((ensembles[0].expected + ensembles[1].expected) / 2)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from housing.candidates import Fit, parted, peers
 from housing.columns import Record
 from housing.config import ModelSettings
-from housing.fit import Members, fit_members, regressor
+from housing.fit import Members, fit_members, fit_trees
 from housing.model import MemberPrices
 from portfolio_shared.evaluation.regression import mean_absolute_error, root_mean_squared_log_error
 
@@ -118,7 +118,7 @@ def _leaking(settings: ModelSettings, threads: int) -> Both:
         members: Members = fit_members(records, prices, settings, threads=threads)
         naive = members.encoding.transform(members.houses)
         exception = members.linear.exception_effect * members.houses.numbers[:, -1]
-        trees = regressor(settings.trees, seed=0, threads=threads).fit(naive, np.log(prices) - exception)
+        trees = fit_trees(naive, np.log(prices) - exception, settings.trees, seed=0, threads=threads)
         leaking = Members(**{**vars(members), "library_trees": trees})
         return leaking.log_prices(new).trees, leaking.log_prices(records).trees
 

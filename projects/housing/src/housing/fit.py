@@ -22,7 +22,7 @@ from housing.encoding import Encoding, fit_encoding
 from housing.features import Design, design, groups
 from housing.linear import LinearModel, fit_linear
 from housing.model import Intervals, MemberPrices, Predictor, seen_in
-from housing.trees import SymmetricTrees, from_catboost
+from housing.trees import SymmetricTrees, from_catboost, mean_of
 
 Floats = NDArray[np.float64]
 
@@ -39,13 +39,14 @@ class Members:
     linear: LinearModel
     encoding: Encoding
     inputs: Floats  # of the trees, cross-fitted, shape (n, F)
-    library_trees: CatBoostRegressor
+    library_trees: list[CatBoostRegressor]
 
     def log_prices(self, records: Sequence[Record]) -> MemberPrices:
         """Return the log prices that the members give new houses."""
         houses = design([complete(record, self.typical)[0] for record in records])
         exception = self.linear.exception_effect * houses.numbers[:, -1]
-        trees: Floats = self.library_trees.predict(self.encoding.transform(houses)) + exception
+        inputs = self.encoding.transform(houses)
+        trees: Floats = np.mean([trees.predict(inputs) for trees in self.library_trees], axis=0) + exception
         return MemberPrices(self.linear.predict(houses), trees)
 
 
@@ -69,7 +70,7 @@ def fit_members(
     # linear member says it for both, and the trees learn what is left.
     target = log_price - linear.exception_effect * houses.numbers[:, -1]
     encoding, inputs = fit_encoding(houses, target, settings.encoding, seed=seed)
-    trees = regressor(settings.trees, seed=seed, threads=threads).fit(inputs, target)
+    trees = fit_trees(inputs, target, settings.trees, seed=seed, threads=threads)
     return Members(typical, completed, houses, linear, encoding, inputs, trees)
 
 
@@ -93,7 +94,8 @@ def fit_predictor(
         The same when only the required fields were given: filling the rest makes larger errors.
     """
     members = fit_members(records, prices, settings, seed=seed, threads=threads)
-    trees = _as_arrays(members.library_trees, members.encoding.groups())
+    players = members.encoding.groups()
+    trees = mean_of([_as_arrays(trees, players) for trees in members.library_trees])
     weight = settings.linear_weight
     shares = weight * members.linear.contributions(members.houses) + (1 - weight) * trees.contributions(
         members.encoding.transform(members.houses), len(groups())
@@ -156,8 +158,16 @@ def fit_intervals(
     return Intervals(trees, band_edges=edges, scores=np.abs(error) / scale, bands=bands, coverage=COVERAGE)
 
 
+def fit_trees(
+    inputs: Floats, target: Floats, settings: TreeSettings, *, seed: int, threads: int
+) -> list[CatBoostRegressor]:
+    """Fit one ensemble a seed; the member is their mean."""
+    seeds = range(seed, seed + settings.seeds)
+    return [regressor(settings, seed=one, threads=threads).fit(inputs, target) for one in seeds]
+
+
 def regressor(settings: TreeSettings | ScaleSettings, *, seed: int, threads: int) -> CatBoostRegressor:
-    options = settings.model_dump(exclude={"floor", "bands"})
+    options = settings.model_dump(exclude={"floor", "bands", "seeds"})
     return CatBoostRegressor(
         **options, random_seed=seed, thread_count=threads, verbose=False, allow_writing_files=False
     )

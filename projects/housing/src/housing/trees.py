@@ -8,6 +8,7 @@ So the Shapley values are computed once for every cell when the model is saved, 
 up: no tree library is needed, and one row costs tens of microseconds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import factorial
@@ -113,6 +114,25 @@ def from_catboost(model: dict[str, Any], player_of_feature: NDArray[np.int32]) -
     shapley, expected = _shapley_tables(leaf, cover, np.where(np.isinf(border), -1, player))
     return SymmetricTrees(
         feature, border, leaf, float(biases[0]), shapley.astype(np.float32), player, float(expected.sum() + biases[0])
+    )
+
+
+def mean_of(ensembles: Sequence[SymmetricTrees]) -> SymmetricTrees:
+    """Return the mean of ensembles of one depth as one ensemble: its Shapley values are the means of theirs."""
+    n = len(ensembles)
+
+    def joined(name: str, *, share: bool = False) -> NDArray[Any]:
+        together = np.concatenate([getattr(trees, name) for trees in ensembles])
+        return (together / n).astype(together.dtype) if share else together
+
+    return SymmetricTrees(
+        feature=joined("feature"),
+        border=joined("border"),
+        leaf=joined("leaf", share=True),
+        bias=float(np.mean([trees.bias for trees in ensembles])),
+        shapley=joined("shapley", share=True),
+        player=joined("player"),
+        expected=float(np.mean([trees.expected for trees in ensembles])),
     )
 
 

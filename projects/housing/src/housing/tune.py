@@ -121,7 +121,7 @@ def suggest(trial: optuna.Trial) -> ModelSettings:
 def flat(settings: ModelSettings) -> dict[str, float]:
     """Return the searched values of these settings, as a trial names them."""
     linear = settings.linear.model_dump(include={"ridge", "hinge_weight", "knots", "clip_high", "huber"})
-    return {**linear, **settings.trees.model_dump()}
+    return {**linear, **settings.trees.model_dump(exclude={"seeds"})}
 
 
 def settings_of(trial: optuna.trial.FrozenTrial) -> ModelSettings:
