@@ -57,9 +57,7 @@ class TreeSettings(Frozen):
     rsm: float = Field(0.1, gt=0, le=1, description="share of features that a split may choose from")
     l2_leaf_reg: float = Field(1.0, ge=0)
     border_count: int = Field(48, ge=1)
-    seeds: int = Field(
-        2, ge=1, description="ensembles whose mean is the member: less chance in it"
-    )
+    seeds: int = Field(2, ge=1, description="ensembles whose mean is the member: less chance in it")
 
 
 class ScaleSettings(Frozen):
