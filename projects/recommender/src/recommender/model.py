@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.catalogue import Catalogue, Film, Filters, load_catalogue, save_catalogue
-from recommender.diversity import diversify
+from recommender.choose import best, diversify
 from recommender.factors import ItemFactors
 from recommender.history import HistoryWeights
-from recommender.ranked import best
 
 CATALOGUE_FILE, FACTORS_FILE, WEIGHTS_FILE = "films.json", "factors.npz", "weights.json"
 NO_FILTERS = Filters()
@@ -96,7 +95,7 @@ class Predictor:
         filters
             Which films are admitted.
         diversity
-            From 0 to 1, see `recommender.diversity`.
+            From 0 to 1, see `recommender.choose.diversify`.
         n_reasons
             At most so many films of the history per recommendation, those that add most; never one that takes
             something away.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
@@ -51,6 +52,11 @@ class Ratings:
     def offsets(self) -> Ints:
         """Where the ratings of each user start, shape (n_users + 1,): user u has rows offsets[u] to offsets[u + 1]."""
         return np.concatenate([[0], np.cumsum(self.user_counts())]).astype(np.int64)
+
+    def matrix(self) -> sp.csr_array:
+        """Return X, float32 of shape (n_users, n_items): 1 where a user rated a film, whatever the stars."""
+        ones = np.ones(len(self), dtype=np.float32)
+        return sp.csr_array((ones, (self.users, self.items)), shape=(self.n_users, self.n_items))
 
 
 def order_ratings(

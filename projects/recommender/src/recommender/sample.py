@@ -65,9 +65,8 @@ def write_sample(
         The folder.
     """
     if n_users < 10 or n_films < 50 or mean_ratings < 1:
-        raise ValueError(
-            f"a sample needs 10 users, 50 films and 1 rating each, not {n_users}, {n_films}, {mean_ratings}"
-        )
+        found = f"{n_users}, {n_films} and {mean_ratings}"
+        raise ValueError(f"a sample needs at least 10 users, 50 films and 1 rating a user, not {found}")
     rng = np.random.default_rng(seed)
     taste_of_film = rng.integers(len(TASTES), size=n_films)
     ids = np.sort(rng.choice(np.arange(1, 20 * n_films), size=n_films, replace=False))
@@ -93,14 +92,15 @@ def _choices(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Return who chose what, and when in the user's time from 0 to 1; in order of user and time."""
     n_films, n_tastes = len(taste_of_film), len(TASTES)
-    appeal = (1.0 + rng.permutation(n_films)) ** -0.8  # Zipf's long tail
+    appeal = (1.0 + rng.permutation(n_films)) ** -0.9  # Zipf's long tail
     lengths = rng.lognormal(np.log(mean_ratings) - 0.8**2 / 2, 0.8, n_users).astype(np.int64)
     lengths = np.maximum(lengths, min(MIN_DRAWS, mean_ratings))
     users = np.repeat(np.arange(n_users), lengths)
     elapsed = rng.random(len(users))
     first, second = rng.integers(n_tastes, size=(2, n_users))
-    taste = np.where(rng.random(len(users)) < elapsed, second[users], first[users])
-    anything = rng.random(len(users)) < 0.15  # everybody sees what everybody sees
+    # The first quarter of a history is all first taste, the last quarter all second.
+    taste = np.where(rng.random(len(users)) < 2 * elapsed - 0.5, second[users], first[users])
+    anything = rng.random(len(users)) < 0.1  # everybody sees what everybody sees
     drawn = np.empty(len(users), dtype=np.int64)
     for number in range(n_tastes + 1):
         rows = anything if number == n_tastes else (taste == number) & ~anything

@@ -1,11 +1,12 @@
-"""From scores to lists: the best unseen films of one user, and the lists of all users that are evaluated."""
+"""Lists for all users whose later ratings were hidden, and how well they meet them."""
 
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from portfolio_shared.evaluation.ranking import EMPTY
+from portfolio_shared.evaluation.ranking import EMPTY, Judged, judge
+from recommender.choose import best
 from recommender.history import HistoryWeights
 from recommender.ratings import Ratings
 
@@ -16,28 +17,6 @@ class Scorer(Protocol):
     def scores(self, items: NDArray[np.integer], weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return one score per film, higher is better."""
         ...
-
-
-def best(scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
-    """Return the k highest scores' positions, best first; equal scores in order of position.
-
-    Positions that score ``-inf`` are never returned, so there may be fewer than k.
-
-    Examples
-    --------
-    >>> best(np.array([1.0, 3.0, -np.inf, 3.0]), k=3)
-    array([1, 3, 0])
-    >>> best(np.array([-np.inf, 2.0]), k=2)
-    array([1])
-    """
-    if k < len(scores):
-        # Everything not below the k-th best: a few more than k where scores are equal.
-        threshold = np.partition(scores, len(scores) - k)[len(scores) - k]
-        candidates = np.flatnonzero(scores >= threshold)
-    else:
-        candidates = np.arange(len(scores))
-    candidates = candidates[scores[candidates] > -np.inf]
-    return candidates[np.argsort(-scores[candidates], kind="stable")][:k]
 
 
 def lists_for(
@@ -73,3 +52,21 @@ def lists_for(
         found = best(scores, k)
         lists[row, : len(found)] = found
     return lists
+
+
+def judge_lists(lists: NDArray[np.int64], users: NDArray[np.int64], hidden: Ratings) -> Judged:
+    """Compare lists with what was hidden; any rating makes a film relevant, whatever its stars.
+
+    Parameters
+    ----------
+    lists
+        Shape (n, k), from `lists_for`.
+    users
+        Shape (n,): the user of each list, each with at least one hidden rating.
+    hidden
+        Ratings that the model did not see; those of other users are not looked at.
+    """
+    row = np.full(hidden.n_users, -1)
+    row[users] = np.arange(len(users))
+    of_users = row[hidden.users] >= 0
+    return judge(lists, row[hidden.users[of_users]], hidden.items[of_users])

@@ -1,11 +1,31 @@
-"""Lists that are less of the same: maximal marginal relevance."""
+"""From scores to a list: the best films, or good films that are unlike each other."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.ranked import best
+CANDIDATES = 100  # films with the highest scores, among which a diverse list is chosen
 
-CANDIDATES = 100  # films with the highest scores, among which the list is chosen
+
+def best(scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
+    """Return the k highest scores' positions, best first; equal scores in order of position.
+
+    Positions that score ``-inf`` are never returned, so there may be fewer than k.
+
+    Examples
+    --------
+    >>> best(np.array([1.0, 3.0, -np.inf, 3.0]), k=3)
+    array([1, 3, 0])
+    >>> best(np.array([-np.inf, 2.0]), k=2)
+    array([1])
+    """
+    if k < len(scores):
+        # Everything not below the k-th best: a few more than k where scores are equal.
+        threshold = np.partition(scores, len(scores) - k)[len(scores) - k]
+        candidates = np.flatnonzero(scores >= threshold)
+    else:
+        candidates = np.arange(len(scores))
+    candidates = candidates[scores[candidates] > -np.inf]
+    return candidates[np.argsort(-scores[candidates], kind="stable")][:k]
 
 
 def diversify(
