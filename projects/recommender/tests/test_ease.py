@@ -78,12 +78,14 @@ def test_features_are_rows_below_the_users(sample: MovieLens) -> None:
     X = sample.ratings.matrix()
     features = film_features(sample.catalogue, genre_weight=2.0, year_weight=1.5)
     model = fit_ease(X, penalty=50.0, features=features)
-    stacked = np.vstack([X.toarray(), features.toarray()]).astype(np.float64)
-    history = np.flatnonzero(X.toarray()[3])
-    expected = textbook(stacked, 50.0)[history].sum(axis=0)
     known = model.recommendable
-    scores = model.scores(history, np.ones(len(history), dtype=np.float32))
-    np.testing.assert_allclose(scores[known], expected[known], atol=1e-5)
+    np.testing.assert_array_equal(known, sample.ratings.item_counts() > 0)
+    stacked = np.vstack([X.toarray(), features.toarray()]).astype(np.float64)[:, known]
+    history = X.toarray()[3]
+    expected = history[known] @ textbook(stacked, 50.0)
+    seen = np.flatnonzero(history)
+    scores = model.scores(seen, np.ones(len(seen), dtype=np.float32))
+    np.testing.assert_allclose(scores[known], expected, atol=1e-5)
 
 
 def test_films_that_few_rated_are_known_by_their_features_alone() -> None:
@@ -102,6 +104,28 @@ def test_films_that_few_rated_are_known_by_their_features_alone() -> None:
     np.testing.assert_array_equal(model.factors, again.factors)
     bare = fit_ease(X, penalty=5.0, min_raters=6)
     np.testing.assert_array_equal(bare.factors[few], 0)
+
+
+@pytest.mark.parametrize("side", ["users", "items"])
+def test_films_that_few_rated_change_nothing_for_the_others_and_resemble_films_like_them(side: ease.Side) -> None:
+    X, features = random_matrix(40, 50, seed=3), sp.csr_array(np.random.default_rng(0).random((5, 50)))
+    alone = fit_ease(X, penalty=5.0, features=features, side=side)
+    wider = sp.csr_array(sp.hstack([X, sp.csr_array((40, 1))]))
+    twin = sp.csr_array(sp.hstack([features, features[:, [7]]]))
+    model = fit_ease(wider, penalty=5.0, features=twin, side=side)  # the last film has the features of film 7
+    np.testing.assert_array_equal(model.recommendable, np.arange(51) < 50)
+    history, weights = np.array([3, 9]), np.ones(2, dtype=np.float32)
+    np.testing.assert_allclose(model.scores(history, weights)[:50], alone.scores(history, weights), atol=1e-6)
+    assert int(np.argmax(model.similarities(50)[:50])) == 7
+
+
+def test_long_histories_count_less_with_an_exponent() -> None:
+    X = random_matrix(30, 40, seed=4)
+    n = X.toarray().sum(axis=1)
+    weighted = X.toarray().astype(np.float64) * ((n / n.mean()) ** -0.5)[:, None]
+    model = fit_ease(X, penalty=8.0, length_exponent=0.5)
+    dense = X.toarray().astype(np.float64)
+    np.testing.assert_allclose(all_scores(model, dense), dense @ textbook(weighted, 8.0), atol=2e-6)
 
 
 def test_side_and_limits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,13 +39,17 @@ def test_an_empty_history_scores_zero() -> None:
     np.testing.assert_array_equal(ItemFactors(FACTORS, ALL).scores(ITEMS[:0], WEIGHTS[:0]), np.zeros(12))
 
 
-def test_films_that_are_not_recommendable_count_but_are_not_scored() -> None:
+def test_films_that_few_rated_are_not_scored_and_heard_only_alone() -> None:
     some = ALL.copy()
     some[[0, 3]] = False
-    scores = ItemFactors(FACTORS, some).scores(ITEMS, WEIGHTS)
+    model, everything = ItemFactors(FACTORS, some), ItemFactors(FACTORS, ALL)
+    scores = model.scores(ITEMS, WEIGHTS)
     assert np.isneginf(scores[[0, 3]]).all()
-    expected = ItemFactors(FACTORS, ALL).scores(ITEMS, WEIGHTS)
-    np.testing.assert_allclose(scores[some], expected[some], atol=1e-6)  # film 3 of the history still speaks
+    without = everything.scores(ITEMS[1:], WEIGHTS[1:])  # film 3 is silent beside the others
+    np.testing.assert_allclose(scores[some], without[some], atol=1e-6)
+    np.testing.assert_allclose(model.contributions(ITEMS, WEIGHTS, np.array([7]))[0, 0], 0)
+    alone = model.scores(ITEMS[:1], WEIGHTS[:1])
+    np.testing.assert_allclose(alone[some], everything.scores(ITEMS[:1], WEIGHTS[:1])[some], atol=1e-6)
 
 
 def test_similarities_are_cosines() -> None:

@@ -24,10 +24,11 @@ class ItemFactors:
     Attributes
     ----------
     factors
-        Float32, shape (n_items, rank): A above. Every row is shorter than 1.
+        Float32, shape (n_items, rank): A above. Rows of recommendable films are shorter than 1.
     recommendable
-        Bool, shape (n_items,): films that enough users rated. The others may stand in a history, through what is
-        known of them besides ratings, but are never recommended.
+        Bool, shape (n_items,): films that enough users rated. The others are known by their features alone. They
+        are never recommended, and in a history they are heard only if it has no other film: beside films with
+        ratings they made recommendations worse.
     """
 
     factors: Floats
@@ -39,8 +40,8 @@ class ItemFactors:
             raise ValueError(f"factors must be float32 of shape (n_items, rank), not {shape}")
         if self.recommendable.shape != self.factors.shape[:1] or self.recommendable.dtype != np.bool_:
             raise ValueError(f"recommendable must be bool, one per row of factors, not {self.recommendable.shape}")
-        if not (self.own < 1).all():  # false for nan too
-            raise ValueError("every row of factors must be shorter than 1")
+        if not (np.isfinite(self.factors).all() and (self.own[self.recommendable] < 1).all()):
+            raise ValueError("factors must be finite, and every row of a recommendable film shorter than 1")
 
     @cached_property
     def own(self) -> Floats:
@@ -49,8 +50,8 @@ class ItemFactors:
 
     @cached_property
     def scale(self) -> Floats:
-        """Divisor of the formula above as a multiplier, shape (n_items,)."""
-        return np.asarray(1.0 / (1.0 - self.own))
+        """Divisor of the formula above as a multiplier, shape (n_items,); 0 for films that are not recommendable."""
+        return np.asarray(np.divide(1.0, 1.0 - self.own, out=np.zeros_like(self.own), where=self.recommendable))
 
     def scores(self, items: NDArray[np.integer], weights: Floats) -> Floats:
         """Score every film for a history: ``weights @ B[items]``.
@@ -68,6 +69,7 @@ class ItemFactors:
             Higher is better; ``-inf`` for films that are not recommendable. Films of the history have a score too:
             leaving them out is the caller's part.
         """
+        weights = self._heard(items, weights)
         taste = weights @ self.factors[items]  # (rank,)
         everywhere = np.zeros(len(self.factors), dtype=np.float32)
         everywhere[items] = weights
@@ -86,7 +88,7 @@ class ItemFactors:
         -------
         ndarray of float32, shape (len(to), len(items))
         """
-        shares = (self.factors[to] @ self.factors[items].T) * weights
+        shares = (self.factors[to] @ self.factors[items].T) * self._heard(items, weights)
         shares[to[:, None] == items] = 0.0
         return np.asarray(shares * self.scale[to][:, None])
 
@@ -95,6 +97,11 @@ class ItemFactors:
         lengths = np.sqrt(self.own * self.own[item])
         products = self.factors @ self.factors[item]
         return np.asarray(np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0))
+
+    def _heard(self, items: NDArray[np.integer], weights: Floats) -> Floats:
+        """Return the weights, with 0 for films that few rated unless there are only such films."""
+        rated = self.recommendable[items]
+        return np.where(rated, weights, np.float32(0)) if rated.any() else weights
 
     @cached_property
     def _live(self) -> tuple[NDArray[np.intp], Floats]:

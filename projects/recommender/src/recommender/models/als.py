@@ -74,7 +74,7 @@ def fit_als(
         iterations=iterations,
         random_state=seed,
         num_threads=threads,
-        use_cg=False,
+        use_cg=True,  # ten times faster than solving exactly, and as good; folding in is exact either way
     )
     with threadpool_limits(limits=1, user_api="blas"):  # the library runs its own threads
         model.fit(sp.csr_matrix(X, dtype=np.float32), show_progress=False)

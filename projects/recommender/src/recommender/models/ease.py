@@ -18,9 +18,10 @@ The first two are exact at full rank, and a test proves them equal to each other
 third (Halko, Martinsson and Tropp 2011, algorithm 4.4) finds the strongest directions only; it takes over where the
 smaller side exceeds `LARGEST_EIGENPROBLEM`.
 
-Two additions make it better, both of which are rows below X: what is known of the films themselves (Jeunen, Van
-Balen and Goethals 2020, "Closed-Form Models for Collaborative Filtering with Side-Information"), and fewer
-directions than X has, which costs little and is what keeps single histories out of the factors.
+What is known of the films themselves makes it better: further rows below X (Jeunen, Van Balen and Goethals 2020,
+"Closed-Form Models for Collaborative Filtering with Side-Information"). So does counting long histories a little
+less. Fewer directions than X has, and films that enough users rated, cost next to nothing and keep single histories
+out of the factors: in exact EASE, the partners of a film that one user rated *are* that user's history.
 """
 
 from typing import Literal
@@ -33,6 +34,7 @@ from recommender.factors import ItemFactors
 
 LARGEST_EIGENPROBLEM = 5_000  # rows of the smaller side: about a minute on one core, and 200 MB
 EXTRA_DIRECTIONS, POWER_STEPS = 32, 4  # of the randomised method
+NEGLIGIBLE = 1e-12  # of the largest eigenvalue: directions below it are rounding errors
 Side = Literal["auto", "users", "items", "random"]
 
 
@@ -41,6 +43,7 @@ def fit_ease(
     *,
     penalty: float,
     features: sp.csr_array | None = None,
+    length_exponent: float = 0.0,
     min_raters: int = 1,
     rank: int | None = None,
     side: Side = "auto",
@@ -56,9 +59,12 @@ def fit_ease(
         Greater than zero; more of it trusts rare coincidences less.
     features
         Shape (n_features, n_items): rows to put below X, already multiplied by how much they shall count.
+    length_exponent
+        A user with n ratings counts ``(n / mean of n) ** -length_exponent`` in the fit: with 0 all users alike,
+        with more those who rated everything less.
     min_raters
-        Films that fewer users rated are known by their features alone: their ratings do not
-        enter the model, and they are not recommended.
+        Films that fewer users rated are known by their features alone: their ratings do not enter the model,
+        they change nothing for other films, and they are not recommended.
     rank
         Number of directions to keep, the strongest; None keeps all, which is exact EASE.
     side
@@ -73,18 +79,23 @@ def fit_ease(
     """
     if penalty <= 0 or min_raters < 1 or (rank is not None and rank < 1):
         raise ValueError(f"penalty, min_raters and rank must be positive, not {penalty}, {min_raters}, {rank}")
-    enough = np.asarray(X.astype(bool).sum(axis=0)) >= min_raters
-    rows = sp.csr_array(X.astype(np.float64) @ sp.diags_array(enough.astype(np.float64)))
+    rated = X.astype(bool).astype(np.float64)
+    enough = np.asarray(rated.sum(axis=0)) >= min_raters
+    lengths = np.maximum(rated.sum(axis=1), 1.0)
+    emphasis = sp.diags_array((lengths / lengths.mean()) ** -length_exponent)
+    rows = sp.csr_array(emphasis @ rated @ sp.diags_array(enough.astype(np.float64)))
     if features is not None:
         rows = sp.csr_array(sp.vstack([rows, features]))
-    chosen = _choose_side(rows.shape, rank) if side == "auto" else side
+    # Films that few rated do not shape the directions, but they get their place among them: see `_from_users`.
+    shaping = sp.csr_array(rows[:, np.flatnonzero(enough)])
+    chosen = _choose_side(shaping.shape, rank) if side == "auto" else side
     if chosen == "users":
-        factors = _from_users(rows, penalty, rank)
+        projection = _from_users(shaping, penalty, rank)
     elif chosen == "items":
-        factors = _from_items(rows, penalty, rank)
+        projection = _from_items(shaping, penalty, rank)
     else:
-        factors = _from_random(rows, penalty, rank, seed)
-    return ItemFactors(np.ascontiguousarray(factors, dtype=np.float32), enough)
+        projection = _from_random(shaping, penalty, rank, seed)
+    return ItemFactors(np.ascontiguousarray(rows.T @ projection, dtype=np.float32), enough)
 
 
 def _choose_side(shape: tuple[int, int], rank: int | None) -> Side:
@@ -99,14 +110,18 @@ def _choose_side(shape: tuple[int, int], rank: int | None) -> Side:
 
 
 def _from_users(rows: sp.csr_array, penalty: float, rank: int | None) -> NDArray[np.float64]:
+    """Return the matrix that takes the column of a film to its factors, shape (n_rows, rank).
+
+    With ``rows = U diag(s) Vt`` it is ``U / sqrt(s^2 + penalty)``: applied to all columns at once it gives
+    ``V s / sqrt(s^2 + penalty)``, the factors. A column that was not there is taken to its factors alike.
+    """
     values, vectors = _strongest((rows @ rows.T).toarray(), rank)
-    # V = rows.T @ U / s, and A = V s / sqrt(s^2 + penalty): s cancels, so small ones do no harm.
-    return np.asarray(rows.T @ (vectors / np.sqrt(values + penalty)))
+    return np.asarray(vectors / np.sqrt(values + penalty))
 
 
 def _from_items(rows: sp.csr_array, penalty: float, rank: int | None) -> NDArray[np.float64]:
     values, vectors = _strongest((rows.T @ rows).toarray(), rank)
-    return np.asarray(vectors * np.sqrt(values / (values + penalty)))
+    return _to_columns(rows, values, vectors, penalty)
 
 
 def _from_random(rows: sp.csr_array, penalty: float, rank: int | None, seed: int) -> NDArray[np.float64]:
@@ -119,7 +134,15 @@ def _from_random(rows: sp.csr_array, penalty: float, rank: int | None, seed: int
     basis = np.linalg.qr(basis)[0]  # (n_items, width)
     seen = rows @ basis
     values, vectors = _strongest(seen.T @ seen, rank)
-    return np.asarray((basis @ vectors) * np.sqrt(values / (values + penalty)))
+    return _to_columns(rows, values, basis @ vectors, penalty)
+
+
+def _to_columns(
+    rows: sp.csr_array, values: NDArray[np.float64], V: NDArray[np.float64], penalty: float
+) -> NDArray[np.float64]:
+    """Return what `_from_users` returns, from the directions V of the films: ``U = rows V / s``."""
+    found = values > values.max() * NEGLIGIBLE
+    return np.asarray((rows @ V[:, found]) / np.sqrt(values[found] * (values[found] + penalty)))
 
 
 def _strongest(gram: NDArray[np.float64], rank: int | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

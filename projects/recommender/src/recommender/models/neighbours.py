@@ -74,19 +74,19 @@ def fit_item_neighbours(X: sp.csr_array, *, n_neighbours: int) -> ItemNeighbours
     unit = sp.csc_array(weighted @ sp.diags_array(1.0 / np.where(lengths > 0, lengths, 1.0)))
     blocks = []
     for start in range(0, unit.shape[1], ITEMS_AT_ONCE):
-        block = sp.csr_array(unit[:, start : start + ITEMS_AT_ONCE].T @ unit)
-        blocks.append(_nearest(block, start, n_neighbours))
+        block = unit[:, start : start + ITEMS_AT_ONCE].T @ unit
+        blocks.append(_nearest(block.toarray(), start, n_neighbours))
     return ItemNeighbours(sp.csr_array(sp.vstack(blocks)))
 
 
-def _nearest(block: sp.csr_array, first_item: int, n_neighbours: int) -> sp.csr_array:
+def _nearest(block: NDArray[np.float64], first_item: int, n_neighbours: int) -> sp.csr_array:
     """Keep the largest entries of each row, that of the film itself excepted."""
-    rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
-    other = block.indices != rows + first_item
-    rows, columns, values = rows[other], block.indices[other], block.data[other]
-    order = np.lexsort((columns, -values, rows))
-    rows, columns, values = rows[order], columns[order], values[order]
-    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
-    kept = rank < n_neighbours
-    entries = (values[kept].astype(np.float32), (rows[kept], columns[kept]))
+    n_rows, n_items = block.shape
+    rows = np.arange(n_rows)
+    block[rows, rows + first_item] = 0.0
+    n = min(n_neighbours, n_items)
+    columns = np.argpartition(-block, n - 1, axis=1)[:, :n]
+    values = np.take_along_axis(block, columns, axis=1).astype(np.float32)
+    kept = values > 0
+    entries = (values[kept], (np.repeat(rows, n).reshape(n_rows, n)[kept], columns[kept]))
     return sp.csr_array(entries, shape=block.shape)
