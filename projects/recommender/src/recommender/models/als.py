@@ -67,15 +67,15 @@ def fit_als(
 
     One thread makes equal seeds give equal factors; more are faster on large data.
     """
-    model = AlternatingLeastSquares(
-        factors=n_factors,
-        regularization=regularization,
-        alpha=alpha,
-        iterations=iterations,
-        random_state=seed,
-        num_threads=threads,
-        use_cg=True,  # ten times faster than solving exactly, and as good; folding in is exact either way
-    )
-    with threadpool_limits(limits=1, user_api="blas"):  # the library runs its own threads
+    with threadpool_limits(limits=1, user_api="blas"):  # the library runs its own threads, and warns of others
+        model = AlternatingLeastSquares(
+            factors=n_factors,
+            regularization=regularization,
+            alpha=alpha,
+            iterations=iterations,
+            random_state=seed,
+            num_threads=threads,
+            use_cg=True,  # ten times faster than solving exactly, and as good; folding in is exact either way
+        )
         model.fit(sp.csr_matrix(X, dtype=np.float32), show_progress=False)
     return Als(np.asarray(model.item_factors, dtype=np.float32), regularization, alpha)
