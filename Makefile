@@ -11,9 +11,8 @@ PYTEST_FLAGS ?=
 export MLFLOW_TRACKING_URI ?= http://127.0.0.1:5500
 
 BIN := $(VENV)/bin
-PACKAGES := shared projects/housing
+PACKAGES := shared projects/housing projects/recommender
 CODE := $(PACKAGES) scripts tests benchmarks conftest.py
-LOCKS := dev housing-service housing-trainer
 
 ##@ Use it
 .PHONY: help up setup
@@ -45,7 +44,7 @@ check: setup types ## lint, formatting, types, workflow files
 	@$(BIN)/zizmor --offline --quiet .github
 
 types: setup
-	@$(BIN)/mypy $(CODE)
+	@$(BIN)/mypy $(PACKAGES:%=%/src) scripts
 
 tests: setup ## run the tests (PYTEST_FLAGS="-k name" for some)
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
@@ -61,10 +60,7 @@ hooks: setup ## install the commit hooks
 	@$(BIN)/pre-commit install
 
 ##@ House prices
-.PHONY: data train-housing tune-housing serve-housing rollback-housing reports bench-housing
-data: setup ## download the public data into PORTFOLIO_DATA_DIR (.data) and report what is in it
-	@$(BIN)/housing data --data full
-
+.PHONY: train-housing tune-housing serve-housing rollback-housing bench-housing
 train-housing: setup ## train, evaluate, register, and pass the gate (DATASET=auto|sample|full|path)
 	@$(BIN)/python scripts/with_mlflow.py $(BIN)/housing train --data "$(DATASET)"
 
@@ -72,17 +68,42 @@ tune-housing: setup ## search hyper-parameters inside the training part; resumes
 	@$(BIN)/housing tune --data "$(DATASET)"
 
 serve-housing: setup ## serve the champion on its own (127.0.0.1:8001)
-	@exec $(BIN)/housing serve
+	@HOUSING_TRACKING_URI="$${HOUSING_TRACKING_URI:-$$MLFLOW_TRACKING_URI}" exec $(BIN)/housing serve
 
 rollback-housing: setup ## give the alias back to the champion before this one
 	@$(BIN)/python scripts/with_mlflow.py $(BIN)/housing rollback
 
+bench-housing: setup ## the five-fold table against peers, and serving against a bare request
+	@$(BIN)/python benchmarks/housing_models.py
+	@$(BIN)/python benchmarks/housing_serving.py
+
+##@ Films
+.PHONY: train-recommender tune-recommender serve-recommender rollback-recommender bench-recommender
+train-recommender: setup ## train, evaluate, register, and pass the gate (DATASET=auto|sample|full|path)
+	@$(BIN)/python scripts/with_mlflow.py $(BIN)/recommender train --data "$(DATASET)"
+
+tune-recommender: setup ## search the grid on validation; write tuned.json
+	@$(BIN)/recommender tune --data "$(DATASET)"
+
+serve-recommender: setup ## serve the champion on its own (127.0.0.1:8002)
+	@RECOMMENDER_TRACKING_URI="$${RECOMMENDER_TRACKING_URI:-$$MLFLOW_TRACKING_URI}" exec $(BIN)/recommender serve
+
+rollback-recommender: setup ## give the alias back to the champion before this one
+	@$(BIN)/python scripts/with_mlflow.py $(BIN)/recommender rollback
+
+bench-recommender: setup ## the table against peers, and serving against a bare request
+	@$(BIN)/python benchmarks/recommender_models.py
+	@$(BIN)/python benchmarks/recommender_serving.py
+
+##@ All projects
+.PHONY: data reports
+data: setup ## download the public data into PORTFOLIO_DATA_DIR (.data) and report what is in them
+	@$(BIN)/housing data --data full
+	@$(BIN)/recommender data --data full
+
 reports: setup ## train on the public data and rewrite the READMEs' tables and figures
 	@$(BIN)/housing report --data full
-
-bench-housing: setup ## the five-fold table against peers, and serving against a bare request
-	@$(BIN)/python benchmarks/housing.py
-	@$(BIN)/python benchmarks/housing_serving.py
+	@$(BIN)/recommender report --data full
 
 ##@ Look after it
 .PHONY: mlflow lock clean

@@ -2,10 +2,13 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+from portfolio_shared.tracking.server import MlflowServer, free_port, running_server
 
 ROOT = Path(__file__).parent
 
@@ -41,3 +44,16 @@ def chromium_path(request: pytest.FixtureRequest) -> str:
         if found := shutil.which(name):
             return found
     missing(request, "browser", "no Chromium on PATH: install one (Debian: apt-get install chromium)")
+
+
+@pytest.fixture(scope="session")
+def running_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """Run an MLflow server for the whole session; its files lie beside its log."""
+    with running_server(state=tmp_path_factory.mktemp("mlflow"), port=free_port()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(running_mlflow: MlflowServer) -> str:
+    """Address of a running MLflow server."""
+    return running_mlflow.uri

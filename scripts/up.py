@@ -15,14 +15,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-from portfolio_shared.tracking.server import ServerError, running_server
 from rich.console import Console
 from rich.table import Table
 
-PROJECTS = {"housing": "House prices"}
-PORTS = {"housing": int(os.environ.get("HOUSING_PORT", "8001"))}
+from portfolio_shared.tracking.server import ServerError, running_server
+
+PROJECTS = {"housing": "House prices", "recommender": "Films"}
+PORTS = {
+    "housing": int(os.environ.get("HOUSING_PORT", "8001")),
+    "recommender": int(os.environ.get("RECOMMENDER_PORT", "8002")),
+}
 TRACKING_URI = os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5500")
 STATE = Path(".state/mlflow")
+LOGS = Path(".state/logs")
 BIN = Path(sys.executable).parent
 READY_SECONDS = 60.0
 
@@ -50,11 +55,12 @@ def main() -> int:
             for project in PROJECTS:
                 train(project, data, stop)
             for project in PROJECTS:
-                services[project] = start([str(BIN / project), "serve"])
+                services[project] = start(project, "serve", log=LOGS / f"{project}.log")
             for project in PROJECTS:
                 wait_until_ready(project, services[project], stop)
             if not stop.is_set():
                 console.print(addresses(server.uri))
+                console.print(f"The services' logs: {LOGS}")
             wait(services, stop)
             stop_all(services)
     finally:
@@ -74,17 +80,32 @@ def refuse_taken_port(project: str, port: int) -> None:
             raise UpError(f"port {port} is taken ({error.strerror}): stop what runs there or set {variable}") from error
 
 
-def start(command: list[str]) -> subprocess.Popen[bytes]:
-    """Start a process that Ctrl-C in this terminal does not reach: this program stops it, in order."""
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": TRACKING_URI}
-    return subprocess.Popen(command, start_new_session=True, env=environment)
+def start(project: str, *arguments: str, log: Path | None = None) -> subprocess.Popen[bytes]:
+    """Start a project's command; Ctrl-C in this terminal does not reach it: this program stops it, in order."""
+    prefix = project.upper().replace("-", "_")
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": TRACKING_URI, f"{prefix}_TRACKING_URI": TRACKING_URI}
+    command = [str(BIN / project), *arguments]
+    if log is None:
+        return subprocess.Popen(command, start_new_session=True, env=environment)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command, start_new_session=True, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+
+
+def ended(project: str, process: subprocess.Popen[bytes]) -> UpError:
+    """Return the error of a service that is not to have ended, with the end of its log."""
+    log = LOGS / f"{project}.log"
+    tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:])
+    return UpError(f"the {project} service ended with exit status {process.returncode}. The end of {log}:\n{tail}")
 
 
 def train(project: str, data: str, stop: threading.Event) -> None:
     """Train the project where it has no champion; raise UpError if that fails."""
     if stop.is_set():
         return
-    process = start([str(BIN / project), "train", "--if-missing", "--data", data])
+    process = start(project, "train", "--if-missing", "--data", data)
     while process.poll() is None:
         if stop.wait(0.1):
             stop_all({project: process})
@@ -98,7 +119,7 @@ def wait_until_ready(project: str, process: subprocess.Popen[bytes], stop: threa
     deadline = time.monotonic() + READY_SECONDS
     while not stop.wait(0.1):
         if process.poll() is not None:
-            raise UpError(f"the {project} service ended with exit status {process.returncode}; its message is above")
+            raise ended(project, process)
         try:
             answer = httpx.get(f"http://127.0.0.1:{PORTS[project]}/readyz", timeout=2.0)
         except httpx.TransportError:
@@ -124,7 +145,7 @@ def wait(services: dict[str, subprocess.Popen[bytes]], stop: threading.Event) ->
     while not stop.wait(0.5):
         for project, process in services.items():
             if process.poll() is not None:
-                raise UpError(f"the {project} service ended with exit status {process.returncode}")
+                raise ended(project, process)
 
 
 def stop_all(processes: dict[str, subprocess.Popen[bytes]]) -> None:
@@ -145,5 +166,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except (UpError, ServerError) as error:
-        console.print(f"[red]Not started:[/red] {error}", markup=True)
+        console.print(f"Not started: {error}", style="red", markup=False)
         sys.exit(1)

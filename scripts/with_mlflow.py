@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+
 from portfolio_shared.tracking.server import ServerError, running_server
 
 STATE = Path(".state/mlflow")

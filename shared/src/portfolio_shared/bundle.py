@@ -6,7 +6,6 @@ SHA-256 of every other file. The hash of `bundle.json` therefore stands for the 
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
@@ -83,7 +82,7 @@ def write_bundle(directory: Path, manifest: Manifest) -> Manifest:
     Raises
     ------
     BundleError
-        If the folder is missing or empty, holds a link or a special file, or a value of the manifest is not JSON.
+        If the folder is missing or empty, or holds a link or a special file.
     """
     if not directory.is_dir():
         raise BundleError(f"{directory} is no folder: save the model's files there before writing {MANIFEST_NAME}")
@@ -93,10 +92,7 @@ def write_bundle(directory: Path, manifest: Manifest) -> Manifest:
     if not files:
         raise BundleError(f"{directory} holds no files: save the model's parameters before writing {MANIFEST_NAME}")
     complete = manifest.model_copy(update={"files": files})
-    try:
-        text = json.dumps(complete.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
-    except ValueError as error:
-        raise BundleError(f"the manifest of {manifest.project!r} holds a number that is not JSON: {error}") from error
+    text = json.dumps(complete.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
     temporary.write_text(text + "\n", encoding="utf-8")
     temporary.replace(directory / MANIFEST_NAME)
     return complete
@@ -118,11 +114,7 @@ def read_manifest(directory: Path, *, project: str | None = None) -> Manifest:
         If the manifest is missing or malformed, belongs to another project or format version, names a path outside
         the folder, or if a file is missing, unexpected, a link, or has another hash.
     """
-    manifest = _parse(directory)
-    if project is not None and manifest.project != project:
-        raise BundleError(f"{directory / MANIFEST_NAME}: expected a bundle of {project!r}, found {manifest.project!r}")
-    for name in manifest.files:
-        check_relative(name)
+    manifest = parse_manifest(directory, project=project)
     found = set(_list_files(directory))
     if missing := sorted(set(manifest.files) - found):
         raise BundleError(f"{directory / missing[0]}: named in {MANIFEST_NAME}, but missing ({len(missing)} in all)")
@@ -131,6 +123,32 @@ def read_manifest(directory: Path, *, project: str | None = None) -> Manifest:
     for name, expected in manifest.files.items():
         if (actual := _sha256(directory / name)) != expected:
             raise BundleError(f"{directory / name}: expected sha256 {expected}, found {actual}")
+    return manifest
+
+
+def parse_manifest(directory: Path, *, project: str | None = None) -> Manifest:
+    """Read `bundle.json` without looking at the other files; raises `BundleError` as `read_manifest` does."""
+    path = directory / MANIFEST_NAME
+    if path.is_symlink() or not path.is_file():
+        raise BundleError(f"{path}: expected a bundle's manifest, found no such file")
+    if (size := path.stat().st_size) > MAX_MANIFEST_BYTES:
+        raise BundleError(f"{path}: expected at most {MAX_MANIFEST_BYTES} bytes, found {size}")
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the document"
+        raise BundleError(
+            f"{path}: {where}: {first['msg']}, found {str(first['input'])[:80]!r} ({error.error_count()} problems)"
+        ) from error
+    if manifest.format_version != FORMAT_VERSION:
+        raise BundleError(
+            f"{path}: expected format_version {FORMAT_VERSION}, found {manifest.format_version}: train again"
+        )
+    if project is not None and manifest.project != project:
+        raise BundleError(f"{path}: expected a bundle of {project!r}, found {manifest.project!r}")
+    for name in manifest.files:
+        check_relative(name)
     return manifest
 
 
@@ -161,40 +179,18 @@ def check_relative(name: str) -> PurePosixPath:
     return path
 
 
-def _parse(directory: Path) -> Manifest:
-    path = directory / MANIFEST_NAME
-    if path.is_symlink() or not path.is_file():
-        raise BundleError(f"{path}: expected a bundle's manifest, found no such file")
-    if (size := path.stat().st_size) > MAX_MANIFEST_BYTES:
-        raise BundleError(f"{path}: expected at most {MAX_MANIFEST_BYTES} bytes, found {size}")
-    try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the document"
-        raise BundleError(
-            f"{path}: {where}: {first['msg']}, found {str(first['input'])[:80]!r} ({error.error_count()} problems)"
-        ) from error
-    if manifest.format_version != FORMAT_VERSION:
-        raise BundleError(
-            f"{path}: expected format_version {FORMAT_VERSION}, found {manifest.format_version}: train again"
-        )
-    return manifest
-
-
 def _list_files(directory: Path) -> list[str]:
     """Relative posix paths of the files of a bundle, sorted, without the manifest; links are refused."""
     return sorted(name for name in _walk(directory, directory) if name != MANIFEST_NAME)
 
 
 def _walk(folder: Path, root: Path) -> Iterator[str]:
-    for entry in os.scandir(folder):
-        path = Path(entry.path)
-        if entry.is_symlink():
+    for path in folder.iterdir():
+        if path.is_symlink():
             raise BundleError(f"{path}: expected a plain file, found a symbolic link")
-        if entry.is_dir():
+        if path.is_dir():
             yield from _walk(path, root)
-        elif entry.is_file():
+        elif path.is_file():
             yield str(check_relative(path.relative_to(root).as_posix()))
         else:
             raise BundleError(f"{path}: expected a plain file, found a special file")

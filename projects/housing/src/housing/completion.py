@@ -87,7 +87,7 @@ def complete(record: Record, typical: Typical) -> tuple[Complete, list[Filled]]:
         filled.append(Filled(name, value, rule))
 
     if open_columns:
-        quality = min(10, max(1, round(float(full.get("overall_qual", 5)))))
+        quality = _grade(full)
         for name in ("overall_qual", "gr_liv_area", "lot_area", "total_bsmt_sf", "garage_cars", "year_built"):
             if name not in full:
                 fill(name, typical.by_quality[name][quality - 1], "typical of the training houses")
@@ -98,6 +98,10 @@ def complete(record: Record, typical: Typical) -> tuple[Complete, list[Filled]]:
             if name not in full:
                 fill(name, typical.by_quality[name][quality - 1], f"typical of houses of overall quality {quality}")
     return full, filled
+
+
+def _grade(full: Complete) -> int:
+    return min(10, max(1, round(float(full.get("overall_qual", 5)))))
 
 
 Guess = tuple[str, float | str, str]
@@ -122,10 +126,19 @@ def _consequences(full: Complete, typical: Typical) -> Iterable[Guess]:
     if full.get("mas_vnr_type", NONE) == NONE and full.get("mas_vnr_area", 0.0) == 0.0:
         yield "mas_vnr_type", NONE, "taken as no veneer"
         yield "mas_vnr_area", 0.0, "no veneer"
-    if full.get("fireplaces") == 0.0:
-        yield "fireplace_qu", NONE, "no fireplace"
+    yield from _fireplaces(full, typical)
     if full.get("pool_area", 0.0) == 0.0:
         yield "pool_qc", NONE, "no pool"
+
+
+def _fireplaces(full: Complete, typical: Typical) -> Iterable[Guess]:
+    if full.get("fireplace_qu") == NONE:
+        yield "fireplaces", 0.0, "no fireplace"
+    quality = _grade(full)
+    yield "fireplaces", typical.by_quality["fireplaces"][quality - 1], f"typical of houses of overall quality {quality}"
+    if full["fireplaces"] == 0:
+        yield "fireplace_qu", NONE, "no fireplace"
+    yield "fireplace_qu", "TA", "taken as typical"
 
 
 def _garage(full: Complete, typical: Typical) -> Iterable[Guess]:
@@ -161,9 +174,17 @@ def _floors(full: Complete) -> Iterable[Guess]:
     living, low = float(full["gr_liv_area"]), float(full.get("low_qual_fin_sf", 0.0))
     yield "low_qual_fin_sf", 0.0, "taken as none"
     if "first_flr_sf" in full:
-        yield "second_flr_sf", max(0.0, living - low - float(full["first_flr_sf"])), "the living area less the first floor"
+        yield (
+            "second_flr_sf",
+            max(0.0, living - low - float(full["first_flr_sf"])),
+            "the living area less the first floor",
+        )
     if "second_flr_sf" in full:
-        yield "first_flr_sf", max(0.0, living - low - float(full["second_flr_sf"])), "the living area less the second floor"
+        yield (
+            "first_flr_sf",
+            max(0.0, living - low - float(full["second_flr_sf"])),
+            "the living area less the second floor",
+        )
     basement = float(full["total_bsmt_sf"])
     one_storey = full.get("house_style", "1Story") == "1Story" and (basement == 0 or basement > 0.85 * living)
     first = living - low if one_storey else min(living - low, max(basement, 0.5 * living))
@@ -189,8 +210,7 @@ def _by_quality(name: str, records: Sequence[Record], qualities: Sequence[float]
 def _typical_value(name: str, values: Sequence[float | str]) -> float | str:
     if not columns()[name].is_numeric:
         return Counter(sorted(str(value) for value in values)).most_common(1)[0][0]
-    middle = median(float(value) for value in values)
-    return float(round(middle)) if columns()[name].kind == "integer" else middle
+    return float(round(median(float(value) for value in values)))
 
 
 def _number(record: Record, name: str) -> float:

@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from numpy.typing import NDArray
-from portfolio_shared.data.checks import DataError, DataReport, validate_frame
-from portfolio_shared.data.download import RemoteFile, file_sha256
-from portfolio_shared.data.sources import Source, resolve_source
-from portfolio_shared.data.splits import hash_split
 
 from housing.columns import NONE, Record, column_name, columns
 from housing.rules import violations
 from housing.sample import generate_sales
+from portfolio_shared.data.checks import DataError, DataReport, validate_frame
+from portfolio_shared.data.download import RemoteFile, file_sha256
+from portfolio_shared.data.sources import Source, resolve_source
+from portfolio_shared.data.splits import hash_split
 
 KEY = "pid"
 TARGET = "sale_price"
@@ -270,4 +270,5 @@ def refuse_impossible(frame: pd.DataFrame, *, source: str) -> None:
 def to_records(frame: pd.DataFrame) -> list[Record]:
     """Return the input columns of each row as a record, with None for unknown."""
     inputs = frame[list(columns())].astype(object)
-    return inputs.where(inputs.notna(), None).to_dict(orient="records")
+    names = list(columns())
+    return [dict(zip(names, row, strict=True)) for row in inputs.where(inputs.notna(), None).to_numpy().tolist()]

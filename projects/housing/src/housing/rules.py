@@ -62,7 +62,7 @@ def _total(record: Record, *names: str) -> float | None:
 
 
 def _years_after_sale(years: int) -> Callable[[Record], float | None]:
-    """New houses are sold before they are finished."""
+    """Return record -> the last possible year: new houses are sold before they are finished."""
 
     def limit(record: Record) -> float | None:
         sold = _quantity(record, "yr_sold")
@@ -101,8 +101,16 @@ RULES = (
     Rule("bedroom_abv_gr", "no more bedrooms than rooms", lambda record: _quantity(record, "tot_rms_abv_grd")),
     Rule("first_flr_sf", "at most the living area less the other floors", _rest("gr_liv_area", "second_flr_sf")),
     Rule("second_flr_sf", "at most the living area less the other floors", _rest("gr_liv_area", "first_flr_sf")),
-    Rule("bsmtfin_sf_1", "at most the basement less its other parts", _rest("total_bsmt_sf", "bsmtfin_sf_2", "bsmt_unf_sf")),
-    Rule("bsmt_unf_sf", "at most the basement less its other parts", _rest("total_bsmt_sf", "bsmtfin_sf_1", "bsmtfin_sf_2")),
+    Rule(
+        "bsmtfin_sf_1",
+        "at most the basement less its other parts",
+        _rest("total_bsmt_sf", "bsmtfin_sf_2", "bsmt_unf_sf"),
+    ),
+    Rule(
+        "bsmt_unf_sf",
+        "at most the basement less its other parts",
+        _rest("total_bsmt_sf", "bsmtfin_sf_1", "bsmtfin_sf_2"),
+    ),
     Rule("first_flr_sf", "at most the lot area", lambda record: _quantity(record, "lot_area")),
     Rule("garage_area", "0 without garage spaces", _nothing_without("garage_cars", 0)),
     Rule("garage_cars", "0 with the garage type None", _nothing_without("garage_type", NONE)),

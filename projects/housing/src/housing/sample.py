@@ -49,14 +49,16 @@ def _draw_houses(n: int, rng: Generator) -> dict[str, NDArray[np.object_] | Floa
     def pick(name: str, weights: Sequence[float]) -> NDArray[np.object_]:
         codes = list(table[name].choices)
         chances = np.pad(np.asarray(weights, dtype=float), (0, len(codes) - len(weights)))
-        return rng.choice(np.array(codes, dtype=object), size=n, p=chances / chances.sum())
+        drawn: NDArray[np.object_] = rng.choice(np.array(codes, dtype=object), size=n, p=chances / chances.sum())
+        return drawn
 
     def graded(name: str, score: Floats, *, spread: float = 0.6) -> NDArray[np.object_]:
         """Turn a standard-normal score into the levels of an ordinal, None (if it has that level) excluded."""
         codes = np.array([code for code in table[name].choices if code != "None"], dtype=object)
         noisy = score + rng.normal(0, spread, n)
         middle = (len(codes) - 1) / 2
-        return codes[np.clip(np.rint(middle + 0.4 + noisy), 0, len(codes) - 1).astype(int)]
+        picked: NDArray[np.object_] = codes[np.clip(np.rint(middle + 0.4 + noisy), 0, len(codes) - 1).astype(int)]
+        return picked
 
     neighbourhoods = np.array(list(table["neighborhood"].choices), dtype=object)
     area = rng.choice(len(neighbourhoods), size=n, p=rng.dirichlet(np.full(len(neighbourhoods), 2.0)))
@@ -117,7 +119,9 @@ def _draw_houses(n: int, rng: Generator) -> dict[str, NDArray[np.object_] | Floa
         "bsmt_qual": only(has_basement, graded("bsmt_qual", finish * 0.7)),
         "bsmt_cond": only(has_basement, graded("bsmt_cond", np.zeros(n), spread=0.4)),
         "bsmt_exposure": only(has_basement, pick("bsmt_exposure", [0, 65, 9, 15, 11])),
-        "bsmtfin_type_1": only(has_basement, np.where(finished > 0, pick("bsmtfin_type_1", [0, 0, 7, 14, 13, 22, 44]), "Unf")),
+        "bsmtfin_type_1": only(
+            has_basement, np.where(finished > 0, pick("bsmtfin_type_1", [0, 0, 7, 14, 13, 22, 44]), "Unf")
+        ),
         "bsmtfin_sf_1": finished,
         "bsmtfin_type_2": only(has_basement, np.full(n, "Unf", dtype=object)),
         "bsmtfin_sf_2": np.zeros(n),
@@ -126,7 +130,7 @@ def _draw_houses(n: int, rng: Generator) -> dict[str, NDArray[np.object_] | Floa
         "heating": pick("heating", [0, 98, 2]),
         "heating_qc": graded("heating_qc", finish * 0.5 + 0.3),
         "central_air": np.where(rng.random(n) < np.where(built > 1950, 0.98, 0.75), "Y", "N").astype(object),
-        "electrical": np.where(built > 1960, "SBrkr", pick("electrical", [70, 20, 8, 2])),
+        "electrical": np.where(built > 1960, "SBrkr", pick("electrical", [1, 1, 8, 20, 70])),
         "first_flr_sf": living - second,
         "second_flr_sf": second,
         "low_qual_fin_sf": np.zeros(n),
@@ -192,7 +196,8 @@ def _draw_prices(house: dict[str, NDArray[np.object_] | Floats], rng: Generator)
         + level
     )
     noise = rng.normal(0, 1, len(age)) * (0.06 + 0.0006 * age)  # old houses are harder to price
-    return np.exp(log_price + noise)
+    price: Floats = np.exp(log_price + noise)
+    return price
 
 
 def _as_text(values: NDArray[np.object_] | Floats) -> list[str]:

@@ -182,7 +182,9 @@ def _supervise(command: list[str], *, until_stdin_closes: bool) -> int:
 
 
 def _set_at_end_of_input(stop: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    # Not through sys.stdin: Python waits for the lock of its buffer when it exits.
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
     stop.set()
 
 

@@ -1,0 +1,160 @@
+"""The command line: data, train, tune, evaluate, predict, serve, rollback, report.
+
+Each command's flags are the fields of its settings class, so a default, its environment variable and its help are one
+line. Heavy libraries are imported by the command that needs them.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, SettingsConfigDict, SettingsError
+
+from housing.config import MODEL_NAME, ReportConfig, ServeSettings, TrainConfig, TuneConfig, default_tracking_uri
+
+FLAGS = SettingsConfigDict(
+    env_prefix="HOUSING_TRAIN_", extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True
+)
+BUNDLE = Path(".state/bundles/housing")
+
+
+class DataOptions(BaseSettings):
+    """Find or download the data, and report what is in them."""
+
+    model_config = FLAGS
+    data: str = Field("auto", description="auto, sample, full, or the path of a file in the published layout")
+
+
+class EvaluateOptions(BaseSettings):
+    """Evaluate a bundle on the frozen test split."""
+
+    model_config = FLAGS
+    data: str = Field("auto", description="auto, sample, full, or the path of a file in the published layout")
+    bundle: Path = Field(BUNDLE, description="folder of the model")
+
+
+class PredictOptions(BaseSettings):
+    """Price the houses of a CSV file, in constant memory."""
+
+    model_config = SettingsConfigDict(**FLAGS, cli_shortcuts={"output": "o"})
+    houses: CliPositionalArg[Path] = Field(description="CSV file with a heading of API fields or of the data's own")
+    output: Path = Field(Path("prices.csv"), description="file to write")
+    bundle: Path = Field(BUNDLE, description="folder of the model")
+
+
+class RollbackOptions(BaseSettings):
+    """Give the alias back to the champion before this one."""
+
+    model_config = FLAGS
+    tracking_uri: str = Field(default_factory=default_tracking_uri, description="MLflow server")
+
+
+def show_data(arguments: list[str]) -> None:
+    """Find or download the data, and report what is in them."""
+    from rich.console import Console
+
+    from housing.data import load_sales
+
+    sales = load_sales(CliApp.run(DataOptions, cli_args=arguments).data)
+    Console().print(sales.source.reason, sales.report.as_table(), sep="\n")
+
+
+def train(arguments: list[str]) -> None:
+    """Train, evaluate, register and pass the gate."""
+    config = CliApp.run(TrainConfig, cli_args=arguments)
+    from housing.train import train
+
+    train(config)
+
+
+def tune(arguments: list[str]) -> None:
+    """Search hyper-parameters inside the training part."""
+    config = CliApp.run(TuneConfig, cli_args=arguments)
+    from housing.tune import tune
+
+    tune(config)
+
+
+def evaluate(arguments: list[str]) -> None:
+    """Evaluate a bundle on the frozen test split."""
+    options = CliApp.run(EvaluateOptions, cli_args=arguments)
+    from housing.report import evaluate_bundle
+
+    evaluate_bundle(options.bundle, options.data)
+
+
+def report(arguments: list[str]) -> None:
+    """Train on the public data and rewrite the READMEs' tables and figures."""
+    config = CliApp.run(ReportConfig, cli_args=arguments)
+    from housing.report import report
+
+    report(config)
+
+
+def predict(arguments: list[str]) -> None:
+    """Price the houses of a CSV file, in constant memory; exit with 1 if rows were refused."""
+    options = CliApp.run(PredictOptions, cli_args=arguments)
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from housing.batch import predict_file
+    from housing.model import load
+    from portfolio_shared.bundle import read_manifest
+
+    read_manifest(options.bundle, project=MODEL_NAME)
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} houses"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("pricing", total=None)
+        result = predict_file(
+            options.houses, options.output, load(options.bundle), advance=lambda n: progress.advance(task, n)
+        )
+    console.print(f"{options.output}: {result.priced:,} houses priced, {result.refused:,} refused (column error)")
+    if result.refused:
+        sys.exit(1)
+
+
+def serve(arguments: list[str]) -> None:
+    """Serve the champion over HTTP."""
+    from portfolio_shared.serving.server import serve
+
+    serve("housing.serve:create_app", ServeSettings, **CliApp.run(ServeSettings, cli_args=arguments).model_dump())
+
+
+def rollback(arguments: list[str]) -> None:
+    """Give the alias back to the champion before this one."""
+    options = CliApp.run(RollbackOptions, cli_args=arguments)
+    from rich.console import Console
+
+    from portfolio_shared.tracking.registry import rollback
+
+    version = rollback(MODEL_NAME, tracking_uri=options.tracking_uri)
+    Console().print(f"{MODEL_NAME}: version {version.version} is champion again ({version.data_source} data)")
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "data": show_data,
+    "train": train,
+    "tune": tune,
+    "evaluate": evaluate,
+    "predict": predict,
+    "serve": serve,
+    "rollback": rollback,
+    "report": report,
+}
+
+
+def main() -> None:
+    """Run the command that the first argument names."""
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help"):
+        sys.stdout.write("usage: housing COMMAND [options]; housing COMMAND --help lists them\n\n")
+        sys.stdout.writelines(f"  {name:9} {command.__doc__}\n" for name, command in COMMANDS.items())
+        return
+    if name not in COMMANDS:
+        sys.exit(f"housing: no command {name!r}; there are {', '.join(COMMANDS)}")
+    try:
+        COMMANDS[name](arguments)
+    except (ValidationError, SettingsError, ValueError, RuntimeError, OSError) as error:
+        sys.exit(f"housing {name}: {error}")

@@ -1,0 +1,144 @@
+"""Every setting: its default, its flag, its help and the parameter that is logged are one line here.
+
+Flags come from the field names (`--if-missing`), environment variables from the prefix
+(`HOUSING_TRAIN_SEED`, `HOUSING_PORT`).
+"""
+
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from portfolio_shared.serving.settings import ServiceSettings
+
+MODEL_NAME = "housing"
+COVERAGE = 0.9
+TUNED = "tuned.json"
+
+
+class Frozen(BaseModel):
+    """Hyper-parameters do not change, and a misspelt one is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LinearSettings(Frozen):
+    """The Huber ridge of `linear.py`."""
+
+    ridge: float = Field(10.0, gt=0, description="penalty on the squared coefficients")
+    exception_ridge: float = Field(0.3, gt=0, description="the same for the large, partly built houses")
+    hinge_weight: float = Field(0.7, gt=0, description="scale of hinges against the other columns")
+    knots: int = Field(5, ge=0, description="hinges a number, at quantiles; 0 for none")
+    slopes: bool = Field(default=True, description="each neighbourhood has its own slopes in size and quality")
+    clip_low: float = Field(0.001, ge=0, lt=0.5, description="quantile below which a number is clipped")
+    clip_high: float = Field(0.99, gt=0.5, le=1, description="quantile above which a number is clipped")
+    huber: float = Field(1.7, gt=0, description="robust standard deviations beyond which a residual counts linearly")
+    iterations: int = Field(5, ge=1, description="reweighted fits")
+    rare: int = Field(4, ge=1, description="codes of fewer training houses get no column")
+
+
+class EncodingSettings(Frozen):
+    """The tables of `encoding.py`."""
+
+    folds: int = Field(5, ge=2, description="folds of the cross-fitted statistics")
+    smoothing: float = Field(10.0, ge=0, description="houses' worth of the overall mean in a cell's mean")
+    rare: int = Field(8, ge=1, description="codes of fewer training houses get no column")
+
+
+class TreeSettings(Frozen):
+    """CatBoost's symmetric trees; names are the library's."""
+
+    iterations: int = Field(1500, ge=1)
+    learning_rate: float = Field(0.035, gt=0)
+    depth: int = Field(5, ge=1, le=8)
+    rsm: float = Field(0.1, gt=0, le=1, description="share of features that a split may choose from")
+    l2_leaf_reg: float = Field(1.0, ge=0)
+    border_count: int = Field(48, ge=1)
+
+
+class ScaleSettings(Frozen):
+    """The trees that say how uncertain a price is."""
+
+    iterations: int = Field(150, ge=1)
+    learning_rate: float = Field(0.05, gt=0)
+    depth: int = Field(4, ge=1, le=8)
+    rsm: float = Field(0.3, gt=0, le=1)
+    l2_leaf_reg: float = Field(10.0, ge=0)
+    floor: float = Field(0.02, gt=0, description="added to absolute log errors before their logarithm is fitted")
+    bands: int = Field(3, ge=1, description="bands of predicted price that are calibrated apart")
+
+
+class ModelSettings(Frozen):
+    """Hyper-parameters of the served model; `tuned.json` holds the ones in use."""
+
+    linear: LinearSettings = LinearSettings()
+    encoding: EncodingSettings = EncodingSettings()
+    trees: TreeSettings = TreeSettings()
+    scale: ScaleSettings = ScaleSettings()
+    linear_weight: float = Field(0.55, ge=0, le=1, description="share of the linear member in the log price")
+
+
+def tuned_settings() -> ModelSettings:
+    """Return the committed hyper-parameters that `make tune-housing` found."""
+    text = files("housing").joinpath(TUNED).read_text(encoding="utf-8")
+    return ModelSettings.model_validate(json.loads(text)["settings"])
+
+
+def default_tracking_uri() -> str:
+    """Return the MLflow server that MLFLOW_TRACKING_URI names, or the one that `make up` starts."""
+    return os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5500")
+
+
+class TrainConfig(BaseSettings):
+    """Train, evaluate, register and pass the gate."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HOUSING_TRAIN_", extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True
+    )
+
+    data: str = Field("auto", description="auto, sample, full, or the path of a file in the published layout")
+    tracking_uri: str = Field(
+        default_factory=default_tracking_uri, description="MLflow server; empty to train without one"
+    )
+    output: Path = Field(Path(".state/bundles/housing"), description="folder that the bundle is written to")
+    if_missing: bool = Field(default=False, description="do nothing if the registry has a champion already")
+    folds: int = Field(5, ge=2, description="folds of the cross-validation that compares candidates")
+    seed: int = Field(0, ge=0, description="seed of folds, fits and bootstrap")
+    threads: int = Field(2, ge=1, description="threads of the tree libraries")
+
+
+class TuneConfig(BaseSettings):
+    """Search hyper-parameters inside the training part; goes on where it stopped."""
+
+    model_config = TrainConfig.model_config
+
+    data: str = Field("full", description="auto, sample, full, or the path of a file in the published layout")
+    trials: int = Field(40, ge=1, description="trials in all, those of earlier runs counted")
+    study: Path = Field(Path(".state/tuning/housing.db"), description="SQLite file of the study")
+    seed: int = Field(0, ge=0, description="seed of the sampler")
+    threads: int = Field(2, ge=1, description="threads of the tree library")
+
+
+class ReportConfig(BaseSettings):
+    """Train on the public data and rewrite the READMEs' tables and figures."""
+
+    model_config = TrainConfig.model_config
+
+    data: str = Field("full", description="auto, sample, full, or the path of a file in the published layout")
+    project: Path = Field(Path("projects/housing"), description="folder of the project's README and docs")
+    benchmarks: Path = Field(Path("benchmarks/results"), description="folder of what the benchmarks measured")
+    root_readme: Path = Field(Path("README.md"), description="the README with the table of results")
+    seed: int = Field(0, ge=0, description="seed of folds, fits and bootstrap")
+    threads: int = Field(2, ge=1, description="threads of the tree library")
+
+
+class ServeSettings(ServiceSettings):
+    """Serve the champion."""
+
+    model_config = SettingsConfigDict(env_prefix="HOUSING_", extra="forbid", frozen=True)
+
+    port: int = Field(8001, ge=1, le=65535, description="port to listen on")
+    model_name: str = Field(MODEL_NAME, description="registered model to serve")

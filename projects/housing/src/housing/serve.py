@@ -1,0 +1,97 @@
+"""The HTTP service: what is special to house prices. Health, metrics, limits and model loading are shared."""
+
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+
+from housing.columns import Column, Record, columns
+from housing.completion import Typical
+from housing.config import MODEL_NAME, ServeSettings
+from housing.model import Predictor, load
+from housing.rules import violations
+from housing.schemas import (
+    EXAMPLE,
+    FieldChoice,
+    FieldDescription,
+    FieldsResponse,
+    PredictionRequest,
+    PredictionResponse,
+)
+from portfolio_shared.serving.app import create_service
+from portfolio_shared.serving.models import ModelHolder
+from portfolio_shared.serving.operations import ModelName
+from portfolio_shared.serving.pool import Pool, RequestId
+from portfolio_shared.serving.problems import FieldError, unprocessable
+from portfolio_shared.serving.routes import StrictRoute
+
+WEB = Path(__file__).parent / "web"
+
+
+def create_app(settings: ServeSettings) -> FastAPI:
+    """Build the service; its model is loaded when it starts."""
+    models = ModelHolder(settings=settings, project=MODEL_NAME, load=load, smoke_test=smoke_test)
+    router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["houses"])
+
+    @router.post("/predictions", summary="Price 1 to 1,000 houses")
+    async def predict(body: PredictionRequest, pool: Pool, request_id: RequestId) -> PredictionResponse:
+        records = possible([house.model_dump(exclude_none=True) for house in body.houses])
+        loaded = models.current()
+        houses = await pool.run(lambda: loaded.predictor.predict(records, explain=body.explain))
+        model = ModelName(name=loaded.name, version=loaded.version)
+        return PredictionResponse(id=request_id, model=model, predictions=houses)
+
+    @router.get("/fields", summary="The fields of a house: meaning, bounds, choices, typical value")
+    async def fields() -> FieldsResponse:
+        typical = models.current().predictor.typical
+        described = [describe(column, typical) for column in columns().values()]
+        return FieldsResponse(fields=sorted(described, key=lambda field: not field.required))
+
+    return create_service(
+        title="House prices",
+        description="A price, a 90 % interval and a reason for a house in Ames, Iowa, as of 2006 to 2010.",
+        settings=settings,
+        models=models,
+        web=WEB,
+        router=router,
+    )
+
+
+def smoke_test(predictor: Predictor) -> None:
+    """Refuse a model that cannot price the example."""
+    (house,) = predictor.predict([EXAMPLE], explain=True)
+    if not 0 < house.interval.low <= house.price <= house.interval.high:
+        raise ValueError(f"the example's price {house.price} is not within its interval {house.interval}")
+
+
+def possible(records: list[Record]) -> list[Record]:
+    """Return the records if no rule across columns is broken; otherwise answer 422 in the shape of a wrong field."""
+    errors = [
+        FieldError(
+            field=f"houses.{i}.{violation.field}",
+            message=f"Expected {violation.rule}, here at most {violation.limit:g}",
+            value=violation.value,
+            bound={"le": violation.limit},
+        )
+        for i, record in enumerate(records)
+        for violation in violations(record)
+    ]
+    if errors:
+        raise unprocessable(errors)
+    return records
+
+
+def describe(column: Column, typical: Typical) -> FieldDescription:
+    """Return what a form needs to know of one field; `typical` is of a house of overall quality 6."""
+    return FieldDescription(
+        name=column.name,
+        label=column.label,
+        help=column.help,
+        unit=column.unit,
+        kind=column.kind,
+        required=column.required,
+        minimum=column.minimum,
+        maximum=column.maximum,
+        choices=[FieldChoice(code=code, label=label) for code, label in column.choices.items()],
+        typical=typical.by_quality[column.name][5],
+        group=column.group,
+    )

@@ -1,0 +1,146 @@
+"""Search hyper-parameters inside the training part: run once, its result is committed as `tuned.json`.
+
+The study lives in SQLite and resumes where it stopped. Its folds are not those on which `train.py` compares the
+candidates, and the test split is never touched.
+"""
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from rich.console import Console
+
+from housing.config import TUNED, LinearSettings, ModelSettings, TreeSettings, TuneConfig, tuned_settings
+from housing.data import Sales, load_sales, split_sales
+from housing.fit import fit_members
+from housing.train import progress
+from portfolio_shared.data.splits import group_folds
+from portfolio_shared.evaluation.regression import root_mean_squared_log_error
+
+Floats = NDArray[np.float64]
+
+FOLD_SEED = 1000
+WEIGHTS = np.linspace(0, 1, 21)
+
+
+def tune(config: TuneConfig, console: Console | None = None) -> ModelSettings:
+    """Run (or go on with) the study and write the best settings; return them."""
+    console = console or Console()
+    sales = load_sales(config.data)
+    console.print(sales.source.reason)
+    training, _ = split_sales(sales)
+    config.study.parent.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        study_name=f"housing-{sales.sha256[:12]}",
+        storage=f"sqlite:///{config.study}",
+        load_if_exists=True,
+        sampler=optuna.samplers.TPESampler(seed=config.seed, multivariate=True),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=8, n_warmup_steps=1),
+    )
+    if not study.trials:
+        study.enqueue_trial(flat(tuned_settings()))
+    left = max(0, config.trials - len(study.trials_dataframe().query("state in ('COMPLETE', 'PRUNED')")))
+    objective = Objective(training, group_folds(training.keys, n_folds=5, seed=FOLD_SEED), config.threads)
+    with progress(console, f"{left} trials", total=left) as advance:
+        study.optimize(
+            objective,
+            n_trials=left,
+            callbacks=[lambda study, _: advance(f"best RMSLE so far {study.best_value:.5f}")],
+        )
+    best = settings_of(study.best_trial)
+    write(best, study, sales)
+    console.print(f"Best of {len(study.trials)} trials: RMSLE {study.best_value:.5f}, written to {TUNED}")
+    return best
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Cross-validated RMSLE of the blend, at the weight that is best for these settings."""
+
+    training: Sales
+    fold: NDArray[np.int64]
+    threads: int
+
+    def __call__(self, trial: optuna.Trial) -> float:
+        settings = suggest(trial)
+        records, prices = self.training.records, self.training.prices
+        linear, trees = np.empty(len(prices)), np.empty(len(prices))
+        for k in range(int(self.fold.max()) + 1):
+            out = self.fold == k
+            inside = [record for record, held in zip(records, out, strict=True) if not held]
+            outside = [record for record, held in zip(records, out, strict=True) if held]
+            members = fit_members(inside, prices[~out], settings, threads=self.threads)
+            predicted = members.log_prices(outside)
+            linear[out], trees[out] = predicted.linear, predicted.trees
+            done = self.fold <= k
+            trial.report(best_weight(linear[done], trees[done], prices[done])[1], step=k)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        weight, error = best_weight(linear, trees, prices)
+        trial.set_user_attr("linear_weight", weight)
+        return error
+
+
+def best_weight(linear: Floats, trees: Floats, prices: Floats) -> tuple[float, float]:
+    """Return (weight of the linear member, RMSLE) of the best blend on a grid of 0.05."""
+    errors = [root_mean_squared_log_error(prices, np.exp(w * linear + (1 - w) * trees)) for w in WEIGHTS]
+    best = int(np.argmin(errors))
+    return round(float(WEIGHTS[best]), 2), errors[best]
+
+
+def suggest(trial: optuna.Trial) -> ModelSettings:
+    """Draw the settings of a trial; what is not searched stays at its default."""
+    linear = LinearSettings(
+        ridge=trial.suggest_float("ridge", 2.0, 40.0, log=True),
+        hinge_weight=trial.suggest_float("hinge_weight", 0.3, 1.0),
+        knots=trial.suggest_int("knots", 3, 8),
+        clip_high=trial.suggest_float("clip_high", 0.98, 1.0),
+        huber=trial.suggest_float("huber", 1.0, 3.0),
+    )
+    trees = TreeSettings(
+        iterations=trial.suggest_int("iterations", 600, 1500, step=100),
+        learning_rate=trial.suggest_float("learning_rate", 0.02, 0.08, log=True),
+        depth=trial.suggest_int("depth", 4, 6),
+        rsm=trial.suggest_float("rsm", 0.05, 0.3, log=True),
+        l2_leaf_reg=trial.suggest_float("l2_leaf_reg", 0.3, 10.0, log=True),
+        border_count=trial.suggest_int("border_count", 32, 128, log=True),
+    )
+    return ModelSettings(linear=linear, trees=trees)
+
+
+def flat(settings: ModelSettings) -> dict[str, float]:
+    """Return the searched values of these settings, as a trial names them."""
+    linear = settings.linear.model_dump(include={"ridge", "hinge_weight", "knots", "clip_high", "huber"})
+    return {**linear, **settings.trees.model_dump()}
+
+
+def settings_of(trial: optuna.trial.FrozenTrial) -> ModelSettings:
+    """Return the settings of a finished trial, with the weight that was best for them."""
+    drawn = suggest(optuna.trial.FixedTrial(trial.params))  # type: ignore[arg-type]
+    return drawn.model_copy(update={"linear_weight": trial.user_attrs["linear_weight"]})
+
+
+def write(settings: ModelSettings, study: optuna.Study, sales: Sales) -> None:
+    """Write the settings and the study's summary to the package's `tuned.json`."""
+    complete = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
+    summary = {
+        "data_sha256": sales.sha256,
+        "objective": "RMSLE of the blend, 5 folds inside the training part",
+        "trials": len(study.trials),
+        "complete": len(complete),
+        "pruned": sum(trial.state == optuna.trial.TrialState.PRUNED for trial in study.trials),
+        "best_trial": study.best_trial.number,
+        "best_rmsle": round(study.best_value, 5),
+        "first_rmsle": round(complete[0].value or 0.0, 5),
+        "median_rmsle": round(float(np.median([trial.value for trial in complete])), 5),
+        "importance": {name: round(value, 3) for name, value in optuna.importance.get_param_importances(study).items()}
+        if len(complete) > 3
+        else {},
+    }
+    text = json.dumps({"study": summary, "settings": settings.model_dump(mode="json")}, indent=2)
+    Path(str(files("housing").joinpath(TUNED))).write_text(text + "\n", encoding="utf-8")

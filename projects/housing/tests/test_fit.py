@@ -1,0 +1,153 @@
+from dataclasses import fields, is_dataclass
+
+import numpy as np
+import pytest
+
+from housing.config import ModelSettings, ScaleSettings, TreeSettings
+from housing.fit import fit_intervals, fit_members, fit_predictor
+from housing.model import MemberPrices
+from housing.schemas import EXAMPLE
+
+QUICK = ModelSettings(trees=TreeSettings(iterations=40, depth=4, learning_rate=0.1), scale=ScaleSettings(iterations=20))
+
+
+def out_of_fold_of(trained) -> MemberPrices:
+    names = ("Huber ridge (linear member)", "CatBoost (tree member)")
+    return MemberPrices(*(trained.candidates[name].log_prices for name in names))
+
+
+def assert_identical(first: object, second: object) -> None:
+    assert type(first) is type(second)
+    if is_dataclass(first):
+        for field in fields(first):
+            assert_identical(getattr(first, field.name), getattr(second, field.name))
+    elif isinstance(first, np.ndarray):
+        np.testing.assert_array_equal(first, second)
+    else:
+        assert first == second
+
+
+def test_two_fits_give_identical_numbers(trained):
+    training = trained.training
+    first, second = (
+        fit_predictor(training.records, training.prices, QUICK, out_of_fold_of(trained), seed=3, threads=1)
+        for _ in range(2)
+    )
+    assert_identical(first, second)
+    other = fit_predictor(training.records, training.prices, QUICK, out_of_fold_of(trained), seed=4, threads=1)
+    assert other.predict([EXAMPLE]) != first.predict([EXAMPLE])  # the seed is used
+
+
+def test_the_served_arrays_give_the_prices_of_the_fitted_libraries(trained):
+    """What is compared in cross-validation (the libraries) is what is served (arrays)."""
+    training, test = trained.training, trained.test
+    members = fit_members(training.records, training.prices, QUICK, seed=0, threads=1)
+    served = fit_predictor(training.records, training.prices, QUICK, out_of_fold_of(trained), seed=0, threads=1)
+    ours = np.log(served.price_and_interval(test.records)[0])
+    np.testing.assert_allclose(members.log_prices(test.records).blend(QUICK.linear_weight), ours, atol=1e-9)
+
+
+def test_the_trees_are_fitted_to_cross_fitted_inputs(trained):
+    training = trained.training
+    members = fit_members(training.records, training.prices, QUICK, threads=1)
+    assert (members.inputs != members.encoding.transform(members.houses)).any()
+
+
+def test_a_houses_own_price_does_not_reach_its_own_inputs(trained):
+    training = trained.training
+    dearer = training.prices.copy()
+    dearer[11] *= 3
+    before, after = (fit_members(training.records, prices, QUICK, threads=1) for prices in (training.prices, dearer))
+    np.testing.assert_array_equal(before.inputs[11], after.inputs[11])
+
+
+def test_large_partly_built_houses_teach_the_trees_nothing(trained):
+    """Their effect is the linear member's; the trees see their prices with it taken out."""
+    records = [dict(record) for record in trained.training.records]
+    prices = trained.training.prices.copy()
+    odd = [0, 200, 400]
+    for i in odd:
+        records[i] |= {"gr_liv_area": 4500.0, "first_flr_sf": 4500.0, "second_flr_sf": 0.0, "sale_condition": "Partial"}
+        prices[i] *= 0.5
+    members = fit_members(records, prices, QUICK, threads=1)
+    effect = members.linear.exception_effect
+    assert effect < -0.1
+    normal = [{**records[i], "sale_condition": "Normal"} for i in odd]
+    partial = members.library_trees.predict(members.encoding.transform(members.houses))[odd]
+    said = members.log_prices([records[i] for i in odd]).trees
+    np.testing.assert_allclose(said - partial, effect, atol=1e-9)
+    assert members.log_prices(normal).trees.shape == (3,)
+
+
+def test_nine_tenths_of_the_samples_held_out_prices_lie_in_their_intervals(trained):
+    """Within what 163 houses can say: 0.9 and three and a half standard errors."""
+    answers = trained.evaluation.answers
+    inside = np.mean((answers.low <= answers.paid) & (answers.paid <= answers.high))
+    error = np.sqrt(0.9 * 0.1 / len(answers.paid))
+    assert abs(inside - 0.9) < 3.5 * error
+
+
+def noisy(n: int, seed: int):
+    """Inputs that say nothing, and errors of one size: whatever a scale learns from them is chance."""
+    rng = np.random.default_rng(seed)
+    linear, trees = rng.normal(12, 0.3, (2, n))
+    prices = MemberPrices(linear, trees)
+    return rng.normal(size=(n, 10)), prices, prices.blend(0.5) + rng.normal(0, 0.1, n)
+
+
+MEMORISING = ModelSettings(
+    linear_weight=0.5,
+    scale=ScaleSettings(iterations=200, learning_rate=0.3, depth=6, rsm=1.0, l2_leaf_reg=0.1, floor=0.005),
+)
+
+
+def test_the_scale_is_cross_fitted_before_the_quantile_is_taken():
+    """A scale that memorises its errors gives intervals that still cover new houses.
+
+    Taken from the scale's own rows, the same quantile covers far fewer.
+    """
+    inputs, prices, log_price = noisy(300, seed=0)
+    intervals = fit_intervals(inputs, log_price, prices, MEMORISING, threads=1)
+    new_inputs, new_prices, new_log_price = noisy(1500, seed=1)
+
+    def scale(inputs, prices):
+        return np.exp(intervals.scale.predict(prices.scale_inputs(inputs, 0.5)))
+
+    own_scores = np.abs(log_price - prices.blend(0.5)) / scale(inputs, prices)
+    new_scores = np.abs(new_log_price - new_prices.blend(0.5)) / scale(new_inputs, new_prices)
+    assert np.mean(new_scores <= intervals.quantile) > 0.86
+    assert np.mean(new_scores <= np.quantile(own_scores, 0.9)) < 0.6  # the trap
+
+
+def test_the_quantile_is_the_conformal_one_of_the_stored_scores():
+    inputs, prices, log_price = noisy(99, seed=2)
+    settings = QUICK.model_copy(update={"linear_weight": 0.5})
+    intervals = fit_intervals(inputs, log_price, prices, settings, threads=1)
+    assert intervals.quantile == np.sort(intervals.scores)[89]  # the ceil(100 x 0.9)-th smallest
+    assert intervals.scores.shape == (99,)
+
+
+def test_intervals_are_wider_where_errors_were_larger():
+    """Errors grow with the first input; so does the half width of new houses."""
+    rng = np.random.default_rng(0)
+    inputs = rng.uniform(0, 1, (600, 5))
+    prices = MemberPrices(np.full(600, 12.0), np.full(600, 12.0))
+    log_price = 12 + rng.normal(0, 0.02 + 0.3 * inputs[:, 0])
+    intervals = fit_intervals(inputs, log_price, prices, QUICK, threads=1)
+    low, high = np.full((200, 5), 0.5), np.full((200, 5), 0.5)
+    low[:, 0], high[:, 0] = 0.05, 0.95
+    same = MemberPrices(np.full(200, 12.0), np.full(200, 12.0))
+    narrow, wide = (np.exp(intervals.scale.predict(same.scale_inputs(x, 0.5))).mean() for x in (low, high))
+    assert wide > 1.5 * narrow
+
+
+def test_members_that_disagree_are_told_to_the_scale():
+    members = MemberPrices(np.array([12.0, 12.0]), np.array([11.0, 12.5]))
+    inputs = members.scale_inputs(np.array([[1.0], [2.0]]), 0.25)
+    np.testing.assert_allclose(inputs, [[1, 11.25, 1, 1], [2, 12.375, -0.5, 0.5]])
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(0.0, 11.0), (1.0, 12.0), (0.25, 11.25)])
+def test_the_blend_is_the_weighted_mean_of_log_prices(weight, expected):
+    members = MemberPrices(np.array([12.0]), np.array([11.0]))
+    assert members.blend(weight) == pytest.approx(expected)

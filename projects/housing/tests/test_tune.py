@@ -1,0 +1,123 @@
+import json
+
+import numpy as np
+import optuna
+import pytest
+from rich.console import Console
+
+from housing import tune as tune_module
+from housing.config import ModelSettings, TreeSettings, TuneConfig, tuned_settings
+from housing.data import load_sales, split_sales
+from housing.fit import fit_members
+from housing.tune import best_weight, flat, settings_of, suggest, tune
+from portfolio_shared.evaluation.regression import root_mean_squared_log_error
+
+N = 120
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path) -> TuneConfig:
+    """A study on 120 generated houses with few trees, which writes its result into a temporary folder."""
+
+    def quick_fit(records, prices, settings, *, threads):
+        few = TreeSettings(iterations=5, depth=2, learning_rate=settings.trees.learning_rate)
+        return fit_members(records, prices, settings.model_copy(update={"trees": few}), threads=threads)
+
+    monkeypatch.setattr(tune_module, "load_sales", lambda setting: load_sales("sample").take(np.arange(800) < N))
+    monkeypatch.setattr(tune_module, "fit_members", quick_fit)
+    monkeypatch.setattr(tune_module, "files", lambda package: tmp_path)
+    return TuneConfig(data="sample", trials=3, study=tmp_path / "folder" / "study.db", threads=1)
+
+
+def study_of(config: TuneConfig) -> optuna.Study:
+    (name,) = optuna.get_all_study_names(f"sqlite:///{config.study}")
+    return optuna.load_study(study_name=name, storage=f"sqlite:///{config.study}")
+
+
+def test_a_study_goes_on_where_it_stopped(small, tmp_path):
+    tune(small, Console(quiet=True))
+    first = study_of(small)
+    params, value = [trial.params for trial in first.trials], first.best_value
+    assert len(params) == 3
+    best = tune(small.model_copy(update={"trials": 5}), Console(quiet=True))
+    both = study_of(small)
+    assert len(both.trials) == 5
+    assert [trial.params for trial in both.trials[:3]] == params
+    assert both.best_value <= value
+    assert best == settings_of(both.best_trial)
+    tune(small.model_copy(update={"trials": 5}), Console(quiet=True))  # nothing is left to do
+    assert len(study_of(small).trials) == 5
+
+
+def test_going_on_tries_new_settings(small):
+    """A sampler that starts from its seed again would repeat what the first run drew."""
+    tune(small, Console(quiet=True))
+    tune(small.model_copy(update={"trials": 5}), Console(quiet=True))
+    drawn = [tuple(sorted(trial.params.items())) for trial in study_of(small).trials]
+    assert len(set(drawn)) == len(drawn) == 5
+
+
+def test_the_settings_in_use_are_the_first_trial(small):
+    tune(small.model_copy(update={"trials": 1}), Console(quiet=True))
+    (trial,) = study_of(small).trials
+    assert trial.params == pytest.approx(flat(tuned_settings()))
+
+
+def test_what_is_written_is_what_training_reads(small, tmp_path, monkeypatch):
+    best = tune(small, Console(quiet=True))
+    written = json.loads((tmp_path / "tuned.json").read_text(encoding="utf-8"))
+    assert ModelSettings.model_validate(written["settings"]) == best
+    study = study_of(small)
+    assert written["study"]["trials"] == len(study.trials) == 3
+    assert written["study"]["complete"] + written["study"]["pruned"] == 3
+    assert written["study"]["best_rmsle"] == round(study.best_value, 5)
+    assert written["study"]["data_sha256"] == load_sales("sample").sha256
+    monkeypatch.setattr("housing.config.files", lambda package: tmp_path)
+    assert tuned_settings() == best
+
+
+def test_the_committed_settings_are_the_best_of_their_study_and_within_its_bounds():
+    settings = tuned_settings()
+    again = suggest(optuna.trial.FixedTrial(flat(settings)))
+    assert again.linear.model_dump(include={"ridge", "knots", "huber"}) == settings.linear.model_dump(
+        include={"ridge", "knots", "huber"}
+    )
+    assert again.trees == settings.trees
+
+
+def test_the_objective_never_sees_the_test_split(small, monkeypatch):
+    sales = load_sales("sample").take(np.arange(800) < N)
+    training, test = split_sales(sales)
+    asked = []
+
+    def spying(records, prices, settings, *, threads):
+        asked.extend(prices.tolist())
+        return fit_members(
+            records, prices, settings.model_copy(update={"trees": TreeSettings(iterations=2)}), threads=threads
+        )
+
+    monkeypatch.setattr(tune_module, "fit_members", spying)
+    tune(small.model_copy(update={"trials": 1}), Console(quiet=True))
+    assert sorted(asked) == sorted(training.prices.tolist() * 4)  # each house in four of five fits
+    assert len(test.frame) > 0
+
+
+def test_the_best_weight_is_found_on_the_grid():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(12, 0.3, 400)
+    linear, trees = truth + rng.normal(0, 0.1, 400), truth + rng.normal(0, 0.2, 400)
+    weight, error = best_weight(linear, trees, np.exp(truth))
+    assert 0.7 <= weight <= 0.9  # four fifths: weights go with the inverse variances
+    assert error == pytest.approx(
+        root_mean_squared_log_error(np.exp(truth), np.exp(weight * linear + (1 - weight) * trees))
+    )
+    assert best_weight(truth, trees, np.exp(truth)) == (1.0, pytest.approx(0, abs=1e-12))
+    assert best_weight(linear, truth, np.exp(truth)) == (0.0, pytest.approx(0, abs=1e-12))
+
+
+def test_what_is_searched_stays_within_what_is_allowed():
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(50):
+        settings = suggest(study.ask())
+        assert ModelSettings.model_validate(settings.model_dump()) == settings
+        assert set(flat(settings)) == set(study.trials[-1].params)

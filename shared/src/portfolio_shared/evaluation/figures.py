@@ -1,0 +1,316 @@
+"""Figures in one house style: few lines, direct labels, readable in greyscale and by colour-blind readers.
+
+Every function returns a `Figure` that belongs to no window and no global state, so it works without a display and
+leaks nothing. `save_figure` writes it; the same figure gives the same bytes each time.
+"""
+
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, Literal, ParamSpec
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter, StrMethodFormatter
+from numpy.typing import ArrayLike, NDArray
+
+from portfolio_shared.evaluation.uncertainty import Interval
+
+# Okabe and Ito (2008), ordered so that neighbours also differ in lightness; markers and dashes repeat the message.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
+INK, MUTED, GRID = "#222222", "#5F6368", "#E3E5E8"
+MINUS = "\N{MINUS SIGN}"
+WIDTH = 7.2  # inches; at 120 dots per inch the text column of a page on a code host
+
+STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "lines.linewidth": 2,
+    "figure.facecolor": "white",
+    "figure.dpi": 120,
+    "savefig.dpi": 120,
+    "svg.hashsalt": "portfolio",  # ids of shapes are hashes; without a salt they would be random
+    "svg.fonttype": "path",
+}
+P = ParamSpec("P")
+
+
+def _in_house_style(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    @wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with mpl.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write the figure as SVG or PNG, by the suffix of `path`, and free its memory; returns `path`.
+
+    The bytes depend on the figure and the version of matplotlib only: no date, no random ids.
+    """
+    metadata = {".svg": {"Date": None, "Creator": None}, ".png": {"Software": None}}
+    if path.suffix not in metadata:
+        raise ValueError(f"a figure is saved as .svg or .png, not {path.name!r}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context(STYLE):
+        figure.savefig(path, format=path.suffix[1:], metadata=metadata[path.suffix])
+    figure.clear()
+    return path
+
+
+@_in_house_style
+def scatter_predicted_actual(y_true: ArrayLike, y_pred: ArrayLike, *, unit: str, title: str | None = None) -> Figure:
+    """Predicted against actual values, one point a row, with the line where both are equal."""
+    true, pred = _vectors(y_true=y_true, y_pred=y_pred)
+    figure, axes = _canvas(width=6.3, height=5.6, title=title)
+    low, high = min(true.min(), pred.min()), max(true.max(), pred.max())
+    margin = 0.04 * (high - low) or 1.0
+    limits = (low - margin, high + margin)
+    axes.plot(limits, limits, color=INK, linewidth=1, zorder=3)
+    _points(axes, true, pred)
+    axes.set(xlim=limits, ylim=limits, xlabel=f"Actual ({unit})", ylabel=f"Predicted ({unit})", aspect="equal")
+    for x, y, side, text in ((0.04, 0.95, "left", "predicted too high"), (0.96, 0.05, "right", "predicted too low")):
+        axes.text(x, y, text, transform=axes.transAxes, ha=side, va="center", color=MUTED)
+    _plain_numbers(axes, "x", "y")
+    return figure
+
+
+@_in_house_style
+def residual_plot(y_true: ArrayLike, y_pred: ArrayLike, *, unit: str, title: str | None = None) -> Figure:
+    """Error (predicted less actual, so above zero is too high) against the predicted value.
+
+    From 50 rows on, a line shows the median error and a band the middle 80 % of ten equally large groups.
+    """
+    true, pred = _vectors(y_true=y_true, y_pred=y_pred)
+    error = pred - true
+    figure, axes = _canvas(height=4.2, title=title)
+    _points(axes, pred, error)
+    axes.axhline(0, color=INK, linewidth=1)
+    if len(true) >= 50:
+        groups = np.array_split(np.argsort(pred, kind="stable"), 10)
+        centre = np.array([np.median(pred[group]) for group in groups])
+        low, middle, high = np.array([np.quantile(error[group], [0.1, 0.5, 0.9]) for group in groups]).T
+        axes.fill_between(centre, low, high, color=COLOURS[1], alpha=0.3, linewidth=0)
+        axes.plot(centre, middle, color=COLOURS[4])
+        ends = [(middle[-1], "median error", COLOURS[4]), (high[-1], "80 % of rows", COLOURS[1])]
+        _label_ends(axes, centre[-1], ends)
+    axes.set(xlabel=f"Predicted ({unit})", ylabel=f"Predicted {MINUS} actual ({unit})")
+    _plain_numbers(axes, "x", "y")
+    return figure
+
+
+@_in_house_style
+def interval_bars(
+    names: Sequence[str],
+    intervals: Sequence[Interval],
+    *,
+    xlabel: str,
+    reference: float | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Estimates with their intervals, the first name on top; `reference` is drawn as a vertical line."""
+    estimate, low, high = _vectors(
+        estimate=[interval.estimate for interval in intervals],
+        low=[interval.low for interval in intervals],
+        high=[interval.high for interval in intervals],
+    )
+    figure, axes, rows = _rows(names, len(estimate), title=title)
+    if reference is not None:
+        _reference_line(axes, reference, _number(reference))
+    _dots_with_bars(axes, rows, estimate, low, high, labels=[_number(value) for value in estimate])
+    axes.set_xlabel(xlabel)
+    _plain_numbers(axes, "x")
+    return figure
+
+
+@_in_house_style
+def coverage_bars(
+    groups: Sequence[str],
+    coverage: ArrayLike,
+    *,
+    nominal: float,
+    counts: Sequence[int],
+    title: str | None = None,
+) -> Figure:
+    """Share of rows inside their prediction interval, by group, against the nominal share.
+
+    The bar around each point is the 95 % Wilson interval (1927) of the share, given the rows of the group: a group
+    is off the nominal line only if its whole bar is.
+    """
+    share, n = _vectors(coverage=coverage, counts=counts)
+    if share.min() < 0 or share.max() > 1 or n.min() < 1:
+        raise ValueError("coverage must lie between 0 and 1, and every group must have rows")
+    figure, axes, rows = _rows(groups, len(share), title=title)
+    low, high = _wilson(share, n)
+    _reference_line(axes, nominal, f"nominal {nominal * 100:g} %")
+    labels = [f"{value * 100:.0f} % of {count:,.0f}" for value, count in zip(share, n, strict=True)]
+    _dots_with_bars(axes, rows, share, low, high, labels=labels)
+    axes.set_xlabel("Share of rows inside their interval, with its 95 % interval")
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    return figure
+
+
+@_in_house_style
+def line_with_band(
+    x: ArrayLike,
+    series: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    title: str | None = None,
+) -> Figure:
+    """One line with a band (mean, low, high) for each of up to six series, named at the right end of its line."""
+    if not 1 <= len(series) <= len(COLOURS):
+        raise ValueError(f"expected 1 to {len(COLOURS)} series, not {len(series)}: more cannot be told apart")
+    figure, axes = _canvas(height=4.2, title=title)
+    ends: list[tuple[float, str, str]] = []
+    for i, (name, triple) in enumerate(series.items()):
+        at, mean, low, high = _vectors(x=x, mean=triple[0], low=triple[1], high=triple[2])
+        axes.fill_between(at, low, high, color=COLOURS[i], alpha=0.15, linewidth=0)
+        axes.plot(at, mean, color=COLOURS[i], linestyle=DASHES[i], marker=MARKERS[i], markersize=5)
+        ends.append((float(mean[-1]), name, COLOURS[i]))
+    axes.margins(x=0.02)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    _plain_numbers(axes, "x", "y")
+    _label_ends(axes, float(at[-1]), ends)
+    return figure
+
+
+@_in_house_style
+def horizontal_bars(names: Sequence[str], values: ArrayLike, *, xlabel: str, title: str | None = None) -> Figure:
+    """One bar a name, the first on top, with its value at its end; values below zero are drawn in another colour."""
+    (lengths,) = _vectors(values=values)
+    figure, axes, rows = _rows(names, len(lengths), title=title)
+    axes.barh(rows, lengths, height=0.62, color=[COLOURS[0] if value >= 0 else COLOURS[1] for value in lengths])
+    for row, value in zip(rows, lengths, strict=True):
+        offset, side = (6, "left") if value >= 0 else (-6, "right")
+        axes.annotate(_number(value), (value, row), (offset, 0), textcoords="offset points", ha=side, va="center")
+    low, high = min(0.0, lengths.min()), max(0.0, lengths.max())
+    room = 0.16 * (high - low) or 1.0  # for the numbers at the ends
+    axes.set_xlim(low - 1.2 * room if low < 0 else 0, 0 if low < 0 == high else high + room)
+    if low < 0:
+        axes.axvline(0, color=INK, linewidth=1)
+    axes.set_xlabel(xlabel)
+    axes.xaxis.set_major_locator(MaxNLocator(6))  # numbers with a sign and a comma need room
+    _plain_numbers(axes, "x")
+    return figure
+
+
+def _canvas(*, height: float, title: str | None, width: float = WIDTH) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    if title is not None:
+        letters = int(9.2 * width)
+        lines = -(-len(title) // letters)
+        # Lines of about one length: no single word is left over for the last one.
+        wrapped = textwrap.wrap(title, min(letters, len(title) // lines + 8))
+        # On the figure, not on the axes: it starts at the left edge, however long the names of the rows are.
+        figure.suptitle("\n".join(wrapped), x=0.01, ha="left", fontsize=12, fontweight="bold")
+    return figure, figure.add_subplot()
+
+
+def _rows(names: Sequence[str], n: int, *, title: str | None) -> tuple[Figure, Axes, NDArray[np.float64]]:
+    if len(names) != n:
+        raise ValueError(f"{len(names)} names for {n} values")
+    figure, axes = _canvas(height=1.2 + 0.36 * n, title=title)
+    rows = np.arange(n, dtype=np.float64)
+    axes.set_yticks(rows, names)
+    axes.set_ylim(n - 0.4, -0.6)  # downwards: the first name is on top
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    return figure, axes, rows
+
+
+def _dots_with_bars(
+    axes: Axes,
+    rows: NDArray[np.float64],
+    estimate: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    *,
+    labels: Sequence[str],
+) -> None:
+    axes.hlines(rows, low, high, color=COLOURS[0], linewidth=2.5)
+    axes.plot(estimate, rows, "o", color=COLOURS[0], markersize=7)
+    for row, label in zip(rows, labels, strict=True):
+        # A column at the right edge, where no line can run through it.
+        axes.annotate(label, (1.02, row), xycoords=("axes fraction", "data"), va="center")
+
+
+def _reference_line(axes: Axes, x: float, label: str) -> None:
+    axes.axvline(x, color=INK, linewidth=1)
+    axes.annotate(label, (x, 1.01), xycoords=("data", "axes fraction"), ha="center", va="bottom", color=MUTED)
+
+
+def _points(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+    # Many points as vectors make a page slow; as pixels they weigh nothing.
+    axes.scatter(x, y, s=14, color=COLOURS[0], alpha=0.45, linewidths=0, rasterized=len(x) > 3000)
+
+
+def _label_ends(axes: Axes, x: float, ends: list[tuple[float, str, str]]) -> None:
+    """Name lines at their right ends, in order of height, moved apart where they would overlap."""
+    bottom, top = axes.get_ylim()
+    gap = 0.065 * (top - bottom)
+    level = -np.inf
+    for y, name, colour in sorted(ends):
+        level = max(y, level + gap)
+        darker = tuple(0.7 * channel for channel in to_rgb(colour))  # letters need more contrast than areas
+        text = axes.annotate(name, (x, level), (8, 0), textcoords="offset points", va="center", color=darker)
+        text.set(fontweight="bold", path_effects=[withStroke(linewidth=3, foreground="white")])
+
+
+def _number(value: float) -> str:
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return text.replace("-", MINUS)
+
+
+def _plain_numbers(axes: Axes, *which: Literal["x", "y"]) -> None:
+    """Write 150000 as 150,000, never with an offset or as a power of ten."""
+    for name in which:
+        axis = axes.xaxis if name == "x" else axes.yaxis
+        if max(abs(limit) for limit in axis.get_view_interval()) >= 10_000:
+            axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        else:
+            plain = ScalarFormatter(useOffset=False)
+            plain.set_scientific(False)
+            axis.set_major_formatter(plain)
+
+
+def _wilson(share: NDArray[np.float64], n: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    z = 1.959964  # 95 %
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return centre - half, centre + half
+
+
+def _vectors(**named: ArrayLike) -> tuple[NDArray[np.float64], ...]:
+    vectors = {name: np.asarray(values, dtype=np.float64) for name, values in named.items()}
+    shapes = {name: vector.shape for name, vector in vectors.items()}
+    if any(vector.ndim != 1 for vector in vectors.values()) or len(set(shapes.values())) > 1:
+        raise ValueError(f"expected 1-D arrays of one length, not shapes {shapes}")
+    for name, vector in vectors.items():
+        if len(vector) == 0 or not np.isfinite(vector).all():
+            raise ValueError(f"{name} is empty or has values that are not finite")
+    return tuple(vectors.values())

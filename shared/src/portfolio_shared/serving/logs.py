@@ -1,0 +1,71 @@
+"""Logs as JSON, one object a line: what a container platform can read without a pattern for every library."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import TextIO
+
+_access = logging.getLogger("portfolio_shared.access")
+
+
+class JsonFormatter(logging.Formatter):
+    """One log record as one line of JSON.
+
+    Fields of its own go under ``extra={"fields": {...}}``; a traceback becomes the field `traceback`. Line breaks and
+    control characters are escaped, so no text in a message can forge another line.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render the record; times are UTC."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line.update(getattr(record, "fields", {}))
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def configure_logging(level: str, *, stream: TextIO | None = None) -> None:
+    """Send every log record of this process to one JSON handler, in place of what was configured before.
+
+    Parameters
+    ----------
+    level
+        Least severe level that is written: debug, info, warning or error.
+    stream
+        Where to; standard output by default.
+    """
+    handler = logging.StreamHandler(stream or sys.stdout)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # httpx writes a line for each look at the registry: that is every few seconds, for ever.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def log_request(*, request_id: str, method: str, route: str, status: int, seconds: float) -> None:
+    """Write the line of one request. It has no path, no query and no payload: those may be about a person.
+
+    Parameters
+    ----------
+    route
+        Template of the path, such as ``/v1/users/{user_id}``.
+    seconds
+        From the headers of the request to the end of the response; logged as milliseconds.
+    """
+    _access.info(
+        "request",
+        extra={
+            "fields": {
+                "request_id": request_id,
+                "method": method,
+                "route": route,
+                "status": status,
+                "duration_ms": round(seconds * 1000, 3),
+            }
+        },
+    )

@@ -1,0 +1,71 @@
+"""What Prometheus reads: requests, latencies, and which model answers them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+
+from portfolio_shared.serving.models import ModelHolder, ModelNotReady
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
+
+
+class ServiceMetrics:
+    """The metrics of one app, in a registry of its own: two apps in one process (as in tests) do not mix.
+
+    Labels have few values: `route` is a template and never a path, and a method that HTTP does not know is "OTHER".
+    Otherwise a client could fill the memory of the service with invented paths.
+    """
+
+    def __init__(self, models: ModelHolder[Any]) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._registry.register(_ModelCollector(models))
+        self._requests = Counter(
+            "http_requests", "Requests answered", ["route", "method", "status"], registry=self._registry
+        )
+        self._latency = Histogram(
+            "http_request_duration_seconds",
+            "From the first byte of the headers to the last of the response",
+            ["route"],
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self.in_flight = Gauge("http_requests_in_flight", "Requests that are being answered", registry=self._registry)
+
+    def observe(self, *, route: str, method: str, status: int, seconds: float) -> None:
+        """Count one answered request."""
+        known_method = method if method in _METHODS else "OTHER"
+        self._requests.labels(route, known_method, str(status)).inc()
+        self._latency.labels(route).observe(seconds)
+
+    def render(self) -> bytes:
+        """Write all metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _ModelCollector(Collector):
+    """Asks the holder at the time of the scrape, so that serving a request costs nothing and nothing is kept twice."""
+
+    def __init__(self, models: ModelHolder[Any]) -> None:
+        self._models = models
+
+    def collect(self) -> Iterator[Metric]:
+        info = GaugeMetricFamily("model_info", "The model that answers, always 1", labels=["name", "version", "origin"])
+        try:
+            loaded = self._models.current()
+        except ModelNotReady:
+            pass  # no sample: the metric is absent until a model is loaded, and /readyz says why
+        else:
+            info.add_metric([loaded.name, str(loaded.version), loaded.origin], 1)
+        yield info
+        yield CounterMetricFamily("model_swaps", "Models put into service since the start", value=self._models.swaps)
+        yield CounterMetricFamily(
+            "model_refused_bundles", "Bundles refused since the start", value=self._models.refused_bundles
+        )

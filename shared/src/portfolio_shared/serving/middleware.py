@@ -1,0 +1,195 @@
+"""What every request passes through: an id, limits, security headers, one log line, metrics, and the last resort."""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from portfolio_shared.serving.logs import log_request
+from portfolio_shared.serving.metrics import ServiceMetrics
+from portfolio_shared.serving.pool import too_many_requests
+from portfolio_shared.serving.problems import ProblemError, phrase, problem_response
+from portfolio_shared.serving.routes import RouteTable
+
+_log = logging.getLogger(__name__)
+
+CLIENT_CLOSED_REQUEST = 499  # nginx's code, for logs and metrics only: nobody is left to read a response
+
+_SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+# Pages load nothing from elsewhere and run no inline script; data: and blob: images are the ones a page draws itself.
+_CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+_SECURITY_HEADERS = [
+    (b"content-security-policy", _CONTENT_SECURITY_POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one request, and all of them together, may take."""
+
+    body_bytes: int
+    body_seconds: float
+    concurrent: int
+
+
+class ServiceMiddleware:
+    """One pure ASGI middleware instead of one for each concern: a request is wrapped once.
+
+    Starlette's BaseHTTPMiddleware is not used, because it runs each request in a task and a stream of its own, which
+    costs more than everything here together.
+    """
+
+    def __init__(self, app: ASGIApp, *, limits: Limits, metrics: ServiceMetrics, table: RouteTable) -> None:
+        self._app = app
+        self._limits = limits
+        self._metrics = metrics
+        self._table = table
+        self._active = 0  # predictions in progress; changed on the event loop only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, and account for it whatever happens."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = Exchange(scope, receive, send, self._limits)
+        scope.setdefault("state", {})["request_id"] = exchange.request_id
+        self._metrics.in_flight.inc()
+        try:
+            await self._answer(exchange)
+        finally:
+            self._metrics.in_flight.dec()
+            self._account(exchange)
+
+    async def _answer(self, exchange: "Exchange") -> None:
+        scope = exchange.scope
+        counted = scope["method"] == "POST" and scope["path"].startswith("/v1/")
+        try:
+            exchange.refuse_large_body()
+            if counted:
+                self._refuse_when_full()
+            self._active += counted
+            try:
+                await self._app(scope, exchange.receive, exchange.send)
+            finally:
+                self._active -= counted
+        except ProblemError as problem:
+            await exchange.respond(problem)
+        except Exception:
+            if exchange.cut_off:
+                return  # a route that reads its body itself was told that the client has gone
+            _log.exception("unexpected error", extra={"fields": {"request_id": exchange.request_id}})
+            if exchange.status is not None:
+                raise  # half a response is out: only closing the connection tells the client
+            detail = f"The service failed. Its log has the reason under the request id {exchange.request_id}."
+            await exchange.respond(ProblemError(500, phrase(500), detail))
+
+    def _refuse_when_full(self) -> None:
+        if self._active >= self._limits.concurrent:
+            raise too_many_requests(self._limits.concurrent)
+
+    def _account(self, exchange: "Exchange") -> None:
+        route = self._table.template(exchange.scope)
+        method = exchange.scope["method"]
+        seconds = time.perf_counter() - exchange.started
+        status = CLIENT_CLOSED_REQUEST if exchange.cut_off else exchange.status or 500
+        self._metrics.observe(route=route, method=method, status=status, seconds=seconds)
+        log_request(request_id=exchange.request_id, method=method, route=route, status=status, seconds=seconds)
+
+
+class Exchange:
+    """One request and its response: the `receive` and `send` that the app gets in place of the server's.
+
+    Attributes
+    ----------
+    request_id
+        The client's X-Request-ID if it is harmless, else a new one.
+    status
+        Status of the response, None until it starts.
+    cut_off
+        Whether the client went away before its body was complete.
+    """
+
+    __slots__ = (
+        "_body_complete",
+        "_content_length",
+        "_limits",
+        "_receive",
+        "_received",
+        "_send",
+        "cut_off",
+        "request_id",
+        "scope",
+        "started",
+        "status",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limits: Limits) -> None:
+        self.scope = scope
+        self.started = time.perf_counter()
+        self.status: int | None = None
+        self.cut_off = False
+        self.request_id = ""
+        self._receive = receive
+        self._send = send
+        self._limits = limits
+        self._received = 0
+        self._body_complete = False
+        self._content_length = 0
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit():
+                self._content_length = int(value)
+            elif name == b"x-request-id" and _SANE_ID.fullmatch(value):
+                self.request_id = value.decode()
+        self.request_id = self.request_id or uuid.uuid4().hex
+
+    def refuse_large_body(self) -> None:
+        """Raise 413 if the client announces a body above the limit: before a byte of it is read."""
+        if self._content_length > self._limits.body_bytes:
+            raise self._too_large()
+
+    async def receive(self) -> Message:
+        """Receive a part of the body, counted: a chunked body has no announced length."""
+        if self._body_complete:
+            return await self._receive()  # waits until the client goes away
+        deadline = self._limits.body_seconds - (time.perf_counter() - self.started)
+        try:
+            async with asyncio.timeout(deadline):
+                message = await self._receive()
+        except TimeoutError:
+            detail = f"The body did not arrive within {self._limits.body_seconds:g} s."
+            raise ProblemError(408, phrase(408), detail, headers={"Connection": "close"}) from None
+        if message["type"] == "http.disconnect":
+            self.cut_off = True
+            return message
+        self._received += len(message.get("body", b""))
+        if self._received > self._limits.body_bytes:
+            raise self._too_large()
+        self._body_complete = not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the response, with the headers that every response has."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            own = (b"x-request-id", self.request_id.encode())
+            message = {**message, "headers": [*message.get("headers", ()), own, *_SECURITY_HEADERS]}
+        await self._send(message)
+
+    async def respond(self, problem: ProblemError) -> None:
+        """Answer with a problem, unless a response has already started."""
+        if self.status is None:
+            await problem_response(problem, self.request_id)(self.scope, self._receive, self.send)
+
+    def _too_large(self) -> ProblemError:
+        detail = f"The body is larger than {self._limits.body_bytes} bytes, the limit. Split it into smaller requests."
+        return ProblemError(413, phrase(413), detail)

@@ -1,0 +1,225 @@
+"""The model that serves: follows the registry's alias, swaps without a pause, and refuses what it cannot trust."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
+
+from portfolio_shared.bundle import BundleError, Manifest, bundle_digest, parse_manifest, read_manifest
+from portfolio_shared.serving.model_cache import ModelCache
+from portfolio_shared.serving.registry_client import RegisteredVersion, RegistryClient, RegistryUnavailable
+from portfolio_shared.serving.settings import ServiceSettings
+
+P = TypeVar("P")
+Origin = Literal["registry", "cache", "path"]
+
+logger = logging.getLogger(__name__)
+
+
+class ModelNotReady(RuntimeError):  # noqa: N818 (a state of the service, not a mistake)
+    """No model is loaded yet; the message says why."""
+
+
+@dataclass(frozen=True)
+class LoadedModel(Generic[P]):
+    """A predictor and where it came from; a request takes it once and uses it to its end."""
+
+    predictor: P
+    manifest: Manifest
+    name: str
+    version: str
+    run_id: str | None
+    origin: Origin
+    loaded_at: datetime
+
+
+@dataclass(frozen=True)
+class HolderStatus:
+    """What an operator may ask about a holder: `error` is None after a look at the alias that went well."""
+
+    ready: bool
+    version: str | None
+    error: str | None
+    last_poll: datetime | None
+    swaps: int
+    refused_bundles: int
+    refused_version: str | None
+
+
+class ModelHolder(Generic[P]):
+    """Holds the model that serves and keeps it up to date.
+
+    Parameters
+    ----------
+    settings : ServiceSettings
+        Where the registry and the cache are, and which alias to follow; with `bundle` set, that folder is served and
+        the registry ignored.
+    project : str
+        The project a bundle must belong to.
+    load : Callable[[Path], P]
+        Builds a predictor from a bundle's folder.
+    smoke_test : Callable[[P], None]
+        Makes a prediction and raises if anything about it is wrong.
+
+    Notes
+    -----
+    The rules, in the order of precedence:
+
+    1. A model that serves is replaced only by one that was verified, loaded and smoke-tested.
+    2. The alias is the truth about which one that is. A bundle that fails is refused and not tried again until the
+       alias has pointed elsewhere.
+    3. Without a model to keep, and with the registry away or its champion refused, the last good bundle of the cache
+       serves, until the registry has something better. An alias that does not exist is no reason for that.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: ServiceSettings,
+        project: str,
+        load: Callable[[Path], P],
+        smoke_test: Callable[[P], None],
+    ) -> None:
+        self._settings = settings
+        self._project = project
+        self._load = load
+        self._smoke_test = smoke_test
+        self._client = RegistryClient(settings.tracking_uri)
+        self._cache = ModelCache(settings.model_cache, settings.model_name)
+        self._current: LoadedModel[P] | None = None
+        self._identity: RegisteredVersion | None = None
+        self._refused: tuple[RegisteredVersion, str] | None = None
+        self._error: str | None = "the first look at the registry is still to come"
+        self._last_poll: datetime | None = None
+        self._refreshing = threading.Lock()
+        self.swaps = 0
+        self.refused_bundles = 0
+
+    def current(self) -> LoadedModel[P]:
+        """Return the model that serves; raises `ModelNotReady` with the reason if there is none."""
+        current = self._current
+        if current is None:
+            raise ModelNotReady(f"no model of {self._settings.model_name!r} is loaded: {self._error}")
+        return current
+
+    def status(self) -> HolderStatus:
+        """Return the state for an operator, without touching disk or network."""
+        current, refused = self._current, self._refused
+        return HolderStatus(
+            ready=current is not None,
+            version=current.version if current else None,
+            error=self._error,
+            last_poll=self._last_poll,
+            swaps=self.swaps,
+            refused_bundles=self.refused_bundles,
+            refused_version=refused[0].version if refused else None,
+        )
+
+    def refresh(self) -> bool:
+        """Look once at the alias and follow it; return whether another model serves now.
+
+        Blocks for as long as a download and a load take: call it in a thread. A failure is logged and kept for
+        `status`, and the model that serves stays.
+        """
+        with self._refreshing:
+            before = self.swaps
+            try:
+                if self._settings.bundle is not None:
+                    self._serve_path(self._settings.bundle)
+                else:
+                    self._follow_alias()
+            except (RegistryUnavailable, BundleError, OSError) as error:
+                # Of a bundle that does not start, the project's traceback is what its author needs.
+                self._note(str(error), trace=error if isinstance(error, BundleError) else None)
+            self._last_poll = datetime.now(UTC)
+            return self.swaps > before
+
+    async def watch(self) -> None:
+        """Refresh every `model_poll_seconds` until cancelled, each time in a thread."""
+        while True:
+            await asyncio.sleep(self._settings.model_poll_seconds)
+            try:
+                await asyncio.to_thread(self.refresh)
+            except Exception:
+                # A bug must not end the watch unnoticed: the service would never see a new version again.
+                logger.exception("refreshing the model failed")
+
+    def _serve_path(self, folder: Path) -> None:
+        if self._current is None:
+            manifest = read_manifest(folder, project=self._project)
+            self._activate(folder, manifest, version=bundle_digest(folder)[:12], run_id=None, origin="path")
+            self._note(None)
+
+    def _follow_alias(self) -> None:
+        name, alias = self._settings.model_name, self._settings.model_alias
+        try:
+            version = self._client.alias(name, alias)
+            if version is not None:
+                self._serve_version(version)
+            else:
+                self._refused = None
+                self._note(f"{name!r} has no version with the alias {alias!r}: train and promote one")
+        except (RegistryUnavailable, BundleError, OSError) as error:
+            if self._current is None:
+                self._serve_last_good(error)
+            raise
+
+    def _serve_version(self, version: RegisteredVersion) -> None:
+        if self._refused is not None and self._refused[0] == version:
+            self._note(self._refused[1])
+            return
+        self._refused = None
+        if self._current is not None and self._identity == version:
+            if self._current.origin == "cache":  # started while the registry was away, which now confirms it
+                self._current = replace(self._current, origin="registry")
+        else:
+            self._swap_to(version)
+        self._note(None)
+
+    def _swap_to(self, version: RegisteredVersion) -> None:
+        try:
+            with self._cache.locked():
+                folder = self._cache.obtain(version, self._client.download_bundle)
+                self._activate_version(version, folder, "registry")
+                self._cache.record_good(version)
+        except BundleError as error:
+            self.refused_bundles += 1
+            reason = f"version {version.version} is refused until the alias has pointed elsewhere: {error}"
+            self._refused = (version, reason)
+            raise BundleError(reason) from error
+
+    def _serve_last_good(self, reason: Exception) -> None:
+        try:
+            with self._cache.locked():
+                if (found := self._cache.last_good()) is not None:
+                    self._activate_version(*found, "cache")
+        except (BundleError, OSError) as error:
+            raise BundleError(f"{reason}; and of the last good bundle: {error}") from error
+
+    def _activate_version(self, version: RegisteredVersion, folder: Path, origin: Origin) -> None:
+        manifest = parse_manifest(folder, project=self._project)  # its hashes were verified under the same lock
+        self._activate(folder, manifest, version=version.version, run_id=version.run_id, origin=origin)
+        self._identity = version
+
+    def _activate(self, folder: Path, manifest: Manifest, *, version: str, run_id: str | None, origin: Origin) -> None:
+        name = self._settings.model_name
+        try:
+            predictor = self._load(folder)
+            self._smoke_test(predictor)
+        except Exception as error:
+            # A project's code may raise anything; whatever it is, the bundle cannot serve.
+            raise BundleError(f"{folder} does not start: {type(error).__name__}: {error}") from error
+        loaded_at = datetime.now(UTC)
+        self._current = LoadedModel(predictor, manifest, name, version, run_id, origin, loaded_at)  # the swap
+        self.swaps += 1
+        logger.info("serving %s version %s from %s", name, version, origin)
+
+    def _note(self, error: str | None, *, trace: Exception | None = None) -> None:
+        # Once per change, not once per poll: a registry that is away for a night is one line.
+        if error is not None and error != self._error:
+            logger.warning("model %s: %s", self._settings.model_name, error, exc_info=trace)
+        self._error = error

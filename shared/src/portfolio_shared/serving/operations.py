@@ -1,0 +1,100 @@
+"""The routes that every service has for those who operate it: health, readiness, metrics, the model."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import Response
+
+from portfolio_shared.bundle import DataInfo, MetricValue
+from portfolio_shared.serving.metrics import CONTENT_TYPE, ServiceMetrics
+from portfolio_shared.serving.models import ModelHolder
+
+
+class ModelName(BaseModel):
+    """Which model answered: part of every prediction response."""
+
+    name: str
+    version: str
+
+
+class Readiness(BaseModel):
+    """The body of /readyz when the service can predict."""
+
+    status: Literal["ready"] = "ready"
+    model: ModelName
+
+
+class DataSummary(BaseModel):
+    """What the model was trained on."""
+
+    source: str
+    name: str
+    sha256: str
+    rows: dict[str, int]
+
+
+class ModelInfo(BaseModel):
+    """The body of /v1/model: where the model comes from and what it can do."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    name: str
+    version: str
+    run_id: str | None
+    origin: Literal["registry", "cache", "path"]
+    created: datetime
+    loaded_at: datetime
+    project: str
+    data: DataSummary
+    metrics: dict[str, MetricValue]
+    baselines: dict[str, dict[str, MetricValue]]
+    git_commit: str
+
+
+def operations_router(models: ModelHolder[Any], metrics: ServiceMetrics) -> APIRouter:
+    """Build the routes for operators.
+
+    /healthz says that the process is alive, and nothing about the model: a restart does not bring a missing model, so
+    only /readyz depends on it.
+    """
+    router = APIRouter(tags=["operations"])
+
+    async def healthz(_: Request) -> Response:
+        return Response(b'{"status":"ok"}', media_type="application/json")
+
+    async def show_metrics(_: Request) -> Response:
+        return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def readyz() -> Readiness:
+        loaded = models.current()
+        return Readiness(model=ModelName(name=loaded.name, version=str(loaded.version)))
+
+    async def model() -> ModelInfo:
+        loaded = models.current()
+        manifest = loaded.manifest
+        return ModelInfo(
+            name=loaded.name,
+            version=str(loaded.version),
+            run_id=loaded.run_id,
+            origin=loaded.origin,
+            created=manifest.created,
+            loaded_at=loaded.loaded_at,
+            project=manifest.project,
+            data=_summary(manifest.data),
+            metrics=manifest.metrics,
+            baselines=manifest.baselines,
+            git_commit=manifest.git_commit,
+        )
+
+    # The first two are asked every few seconds and need no parameters: plain routes take half the time.
+    router.add_route("/healthz", healthz)
+    router.add_route("/metrics", show_metrics)
+    router.add_api_route("/readyz", readyz, summary="Whether a model is loaded")
+    router.add_api_route("/v1/model", model, summary="The model that answers")
+    return router
+
+
+def _summary(data: DataInfo) -> DataSummary:
+    return DataSummary(source=data.source, name=data.name, sha256=data.sha256, rows=dict(data.rows))

@@ -1,0 +1,98 @@
+"""Pages for people: the project's page at /, its files, the shared style, and /docs. Nothing comes from elsewhere."""
+
+import html
+import importlib.util
+import json
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+_STATIC = Path(__file__).parent / "static"
+_REVALIDATE = "no-cache"  # keep it, but ask each time whether it is still the same: a 304 is a few bytes
+_ONE_DAY = "public, max-age=86400"
+
+_DOCS_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}: API</title>
+<link rel="stylesheet" href="/docs/assets/swagger-ui.css">
+<link rel="icon" href="data:,">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="/docs/assets/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+"""
+# A file of its own, because the content security policy allows no inline script.
+_DOCS_SCRIPT = f"SwaggerUIBundle({json.dumps({'url': '/openapi.json', 'dom_id': '#swagger-ui', 'deepLinking': True})});"
+
+
+class CachedFiles(StaticFiles):
+    """Static files with an ETag (Starlette's) and a Cache-Control header, which 304 responses carry too."""
+
+    def __init__(self, directory: Path, *, cache_control: str) -> None:
+        super().__init__(directory=directory)
+        self._cache_control = cache_control
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Find the file and add the header."""
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = self._cache_control
+        return response
+
+
+def add_pages(app: FastAPI, web: Path) -> None:
+    """Serve the page of a project.
+
+    Parameters
+    ----------
+    web
+        Folder of the page: its `index.html` is served at /, everything in it under /web/.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder has no index.html.
+    RuntimeError
+        If the package with the files of Swagger UI is not installed.
+    """
+    if not (web / "index.html").is_file():
+        raise FileNotFoundError(f"{web / 'index.html'} does not exist: a service needs a page at /")
+    project_files = CachedFiles(web, cache_control=_REVALIDATE)
+
+    async def index(request: Request) -> Response:
+        return await project_files.get_response("index.html", request.scope)
+
+    app.add_route("/", index, include_in_schema=False)
+    app.mount("/web", project_files)
+    app.mount("/static", CachedFiles(_STATIC, cache_control=_REVALIDATE))
+    _add_docs(app)
+
+
+def _add_docs(app: FastAPI) -> None:
+    page = _DOCS_PAGE.format(title=html.escape(app.title))
+
+    async def docs(_: Request) -> Response:
+        return HTMLResponse(page, headers={"Cache-Control": _REVALIDATE})
+
+    async def start(_: Request) -> Response:
+        return Response(_DOCS_SCRIPT, media_type="text/javascript", headers={"Cache-Control": _REVALIDATE})
+
+    app.add_route("/docs", docs, include_in_schema=False)
+    app.add_route("/docs/start.js", start, include_in_schema=False)
+    app.mount("/docs/assets", CachedFiles(_swagger_files(), cache_control=_ONE_DAY))
+
+
+def _swagger_files() -> Path:
+    # Only the files of this package are used. Finding it does not import it.
+    spec = importlib.util.find_spec("fastapi_offline")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("fastapi-offline is not installed: install portfolio-shared[serving], which brings it")
+    return Path(spec.origin).parent / "static"

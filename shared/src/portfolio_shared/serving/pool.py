@@ -1,0 +1,120 @@
+"""Worker threads for predictions: CPU-bound work never runs on the event loop, and never queues without bound."""
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, TypeVar, TypeVarTuple
+
+from fastapi import Depends, Request
+
+from portfolio_shared.serving.problems import ProblemError, phrase
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class WorkerPool:
+    """A fixed number of threads that compute predictions for the event loop.
+
+    A thread cannot be stopped from outside. So a computation that takes too long is answered with 503 at once, but
+    keeps its thread until it ends; work that still waits by then is never started. That is why slots are counted here
+    and not by a library's limiter, which would give the slot of an abandoned thread to a new one.
+
+    Parameters
+    ----------
+    threads
+        Computations at a time.
+    max_waiting
+        Computations that may wait for a thread; above it 429.
+    timeout_seconds
+        Longest time from the call of `run` to its result, waiting included; above it 503.
+    """
+
+    def __init__(self, *, threads: int, max_waiting: int, timeout_seconds: float) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="predict")
+        self._slots = asyncio.Semaphore(threads)
+        self._max_waiting = max_waiting
+        self._waiting = 0
+        self._timeout = timeout_seconds
+
+    async def run(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Compute ``fn(*args)`` in a thread, with the context variables of the caller.
+
+        Raises
+        ------
+        ProblemError
+            429 when too many computations wait, 503 when this one takes too long.
+        Exception
+            What `fn` raises.
+        """
+        if self._waiting >= self._max_waiting:
+            raise too_many_requests(self._max_waiting)
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._acquire_slot()
+                result, error = await self._submit(fn, *args)
+        except TimeoutError:
+            raise ProblemError(
+                503,
+                phrase(503),
+                f"The answer took longer than {self._timeout:g} s. Send less in one request, or try again later.",
+                headers={"Retry-After": "1"},
+            ) from None
+        if error is not None:
+            raise error
+        return result  # type: ignore[return-value]  # a result of None is a T when there was no error
+
+    async def close(self) -> None:
+        """Wait for the threads to end what they compute. Call this when no request is left."""
+        await asyncio.to_thread(self._executor.shutdown)
+
+    async def _acquire_slot(self) -> None:
+        self._waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self._waiting -= 1
+
+    def _submit(self, fn: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[tuple[T | None, BaseException | None]]:
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[tuple[T | None, BaseException | None]] = loop.create_future()
+        context = contextvars.copy_context()
+
+        def finish(result: T | None, error: BaseException | None) -> None:  # on the event loop
+            self._slots.release()
+            if not outcome.done():  # it is when the caller has given up
+                outcome.set_result((result, error))
+
+        def work() -> None:  # in the thread
+            try:
+                result, error = context.run(fn, *args), None
+            except BaseException as raised:  # noqa: BLE001  # whatever it is belongs to the caller
+                result, error = None, raised
+            loop.call_soon_threadsafe(finish, result, error)
+
+        self._executor.submit(work)
+        return outcome
+
+
+def too_many_requests(limit: int) -> ProblemError:
+    """Build the 429 of a service that is full."""
+    detail = f"The service already answers {limit} requests, its limit. Try again after the time in Retry-After."
+    return ProblemError(429, phrase(429), detail, headers={"Retry-After": "1"})
+
+
+# These are `async` because FastAPI runs every other dependency in a thread, which costs more than a prediction.
+async def get_pool(request: Request) -> WorkerPool:
+    """Give the worker pool of the app that answers this request."""
+    pool: WorkerPool = request.app.state.pool
+    return pool
+
+
+async def get_request_id(request: Request) -> str:
+    """Give the id of this request: the `id` of its response."""
+    request_id: str = request.state.request_id
+    return request_id
+
+
+Pool = Annotated[WorkerPool, Depends(get_pool)]
+RequestId = Annotated[str, Depends(get_request_id)]

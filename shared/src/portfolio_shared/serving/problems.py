@@ -1,0 +1,137 @@
+"""Errors as RFC 9457 problem details: one JSON shape for every refusal, from a missing field to a full service."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import JsonValue
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+MAX_ECHO = 100  # characters of a refused value that are sent back
+_LARGEST_EXACT = 2**53  # above it JavaScript rounds whole numbers, so they are sent back as text
+MAX_ERRORS = 50  # errors that are listed; the detail says how many there are
+
+# RFC 9110 renamed these two; Python 3.11 and 3.12 still have the older phrases.
+_PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FieldError:
+    """One value of a request that is refused.
+
+    Attributes
+    ----------
+    field
+        Where it is, as a dotted path into the body: ``houses.0.year_built``.
+    message
+        What was expected, for a person.
+    value
+        The refused value; long ones are cut (see `echo`).
+    bound
+        What was expected, for a program: ``{"ge": 1872}``.
+    """
+
+    field: str
+    message: str
+    value: Any = None
+    bound: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class ProblemError(HTTPException):
+    """Raise this anywhere in a request to answer with a problem.
+
+    It is an HTTPException because FastAPI turns every other exception that is raised while it reads a body into 400.
+
+    Parameters
+    ----------
+    status
+        HTTP status code, 400 or above.
+    title
+        Short and the same for every problem of this status; `phrase` gives the standard one.
+    detail
+        What happened this time and what the client can do about it.
+    errors
+        The values that are refused, if the problem is about values.
+    headers
+        Sent with the response, such as Retry-After.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        errors: Sequence[FieldError] = (),
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status_code=status, detail=detail, headers=headers)
+        self.title = title
+        self.errors = tuple(errors)
+
+
+def phrase(status: int) -> str:
+    """Give the standard title of a status code.
+
+    >>> phrase(422), phrase(503)
+    ('Unprocessable Content', 'Service Unavailable')
+    """
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
+
+
+def unprocessable(errors: Sequence[FieldError]) -> ProblemError:
+    """Build the 422 that bad values get, for business rules that a schema cannot express.
+
+    >>> rule = FieldError(field="houses.0.year_remod_add", value=1950, message="Before the house was built in 1960")
+    >>> unprocessable([rule]).detail
+    '1 value is refused. houses.0.year_remod_add: Before the house was built in 1960'
+    """
+    if not errors:
+        raise ValueError("errors is empty: a 422 must name at least one value")
+    count = "1 value is refused" if len(errors) == 1 else f"{len(errors)} values are refused"
+    if len(errors) > MAX_ERRORS:
+        count += f" (the first {MAX_ERRORS} are listed)"
+    detail = f"{count}. {errors[0].field}: {errors[0].message}"
+    return ProblemError(422, phrase(422), detail, errors[:MAX_ERRORS])
+
+
+def echo(value: object) -> JsonValue:
+    """Make a refused value safe to send back: valid JSON of at most `MAX_ECHO` characters.
+
+    >>> echo(1871), echo(float("nan")), len(echo("x" * 10_000))
+    (1871, 'nan', 100)
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float) and abs(value) < _LARGEST_EXACT:
+        return value
+    text = value if isinstance(value, str) else str(value)
+    return text if len(text) <= MAX_ECHO else text[: MAX_ECHO - 3] + "..."
+
+
+def problem_response(error: ProblemError, request_id: str) -> Response:
+    """Render a problem. `instance` is the request id, which is also in the log line of the request."""
+    problem = {
+        "type": "about:blank",  # RFC 9457, 4.2.1: the status says it all
+        "title": error.title,
+        "status": error.status_code,
+        "detail": error.detail,
+        "instance": request_id,
+    }
+    if error.errors:
+        problem["errors"] = [
+            {
+                "field": item.field,
+                "message": item.message,
+                "value": echo(item.value),
+                "bound": {name: echo(bound) for name, bound in item.bound.items()},
+            }
+            for item in error.errors
+        ]
+    # ASCII only: a lone surrogate in an echoed string has no UTF-8 form, and must not turn a 422 into a 500.
+    content = json.dumps(problem, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return Response(content, error.status_code, headers=error.headers, media_type=MEDIA_TYPE)

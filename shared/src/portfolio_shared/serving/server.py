@@ -1,0 +1,96 @@
+"""Run a service: settings, one BLAS thread, then the app under uvicorn until a signal asks it to end."""
+
+import importlib
+import math
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from portfolio_shared.serving.logs import configure_logging
+from portfolio_shared.serving.settings import S, ServiceSettings, SettingsError, read_settings
+
+STARTUP_FAILURE = 3  # uvicorn's exit code
+_DRAIN_SECONDS = 5  # on top of the longest request, for its response to leave
+
+# Each library reads its own variable once, while it is loaded.
+_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def serve(app_factory: str, settings_class: type[S], **overrides: Any) -> None:
+    """Run a service from the command line: returns after SIGTERM or Ctrl-C, exits with 2 if a setting is refused.
+
+    Parameters
+    ----------
+    app_factory
+        ``"housing.serve:create_app"``: the function that makes the app from its settings. It is named, not passed,
+        because its module may load NumPy, which must not happen before `limit_blas_threads`.
+    settings_class
+        The project's subclass of `ServiceSettings`.
+    **overrides
+        Command line flags, None where not given.
+    """
+    try:
+        settings = read_settings(settings_class, **overrides)
+    except SettingsError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    limit_blas_threads()
+    module, _, function = app_factory.partition(":")
+    create_app: Callable[[S], FastAPI] = getattr(importlib.import_module(module), function)
+    run(create_app(settings), settings)
+
+
+def run(app: FastAPI, settings: ServiceSettings) -> None:
+    """Run an app until SIGTERM or Ctrl-C, then finish the requests in progress and return.
+
+    Raises
+    ------
+    SystemExit
+        With 0 after SIGTERM, with `STARTUP_FAILURE` if the app or the port does not come up.
+    """
+    configure_logging(settings.log_level)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        lifespan="on",
+        timeout_graceful_shutdown=math.ceil(settings.request_timeout_seconds) + _DRAIN_SECONDS,
+    )
+    server = uvicorn.Server(config)
+    # After a graceful end uvicorn raises the signal again, which would make the exit code that of a killed process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        return
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+
+
+def limit_blas_threads() -> None:
+    """Give linear algebra one thread, by the environment: call this before anything loads NumPy.
+
+    A product of small matrices takes microseconds; the handshake between BLAS threads, on cores that other requests
+    use, takes milliseconds and varies. Requests are the unit of parallelism here. Variables that are set already stay.
+
+    Raises
+    ------
+    RuntimeError
+        If NumPy is loaded and OPENBLAS_NUM_THREADS was not set: too late to have an effect.
+    """
+    if "numpy" in sys.modules and "OPENBLAS_NUM_THREADS" not in os.environ:
+        raise RuntimeError(
+            "NumPy is loaded before the number of its threads is set. Import modules that need it inside the function "
+            "that makes the app, or set OPENBLAS_NUM_THREADS=1 in the environment."
+        )
+    for name in _THREAD_VARIABLES:
+        os.environ.setdefault(name, "1")

@@ -1,0 +1,108 @@
+"""Settings of a service: defaults that work on a laptop, overridden by environment variables with a prefix."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class SettingsError(RuntimeError):
+    """A setting is unknown or out of bounds. The text is for a person: print it without a traceback."""
+
+
+class ServiceSettings(BaseSettings):
+    """Everything about a running service that may differ between two places.
+
+    A project subclasses this once, to give its prefix, its port and the name of its model::
+
+        class HousingSettings(ServiceSettings):
+            model_config = SettingsConfigDict(env_prefix="HOUSING_")
+            port: int = 8001
+            model_name: str = "housing"
+
+    Then ``HOUSING_PORT=9000`` in the environment overrides the default. A variable with the prefix that is no
+    field is refused with the nearest valid name, because a misspelt limit that is silently ignored is found too late.
+    Variables that start with ``<prefix>TRAIN_`` belong to the training configuration and are ignored here. An empty
+    variable counts as unset: compose files pass those.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True, allow_inf_nan=False)
+
+    host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 inside a container")
+    port: int = Field(description="TCP port to listen on; 0 picks a free one")
+    tracking_uri: str = Field(
+        default="http://127.0.0.1:5500", pattern=r"^https?://", description="address of the MLflow server"
+    )
+    model_name: str = Field(min_length=1, description="name of the model in the registry")
+    model_alias: str = Field(default="champion", min_length=1, description="alias whose version is served")
+    model_poll_seconds: float = Field(default=10.0, gt=0, description="seconds between two looks at the alias")
+    model_cache: Path = Field(default=Path(".state/models"), description="folder of downloaded models")
+    bundle: Path | None = Field(default=None, description="serve this model folder and ignore the registry")
+    max_body_bytes: int = Field(default=1_000_000, gt=0, description="largest request body; above it 413")
+    max_concurrent_requests: int = Field(default=64, gt=0, description="predictions at a time; above it 429")
+    worker_threads: int = Field(default=2, gt=0, description="threads that compute predictions")
+    request_timeout_seconds: float = Field(default=10.0, gt=0, description="longest computation; above it 503")
+    log_level: LogLevel = Field(default="info", description="least severe log level that is written")
+
+    # A validator and not Field(ge=..., le=...): a project declares the field again, and would lose those.
+    @field_validator("port")
+    @classmethod
+    def _check_port(cls, port: int) -> int:
+        if not 0 <= port <= 65535:
+            raise ValueError("Input should be a TCP port, 0 to 65535")
+        return port
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_variables(cls, values: Any) -> Any:
+        prefix = str(cls.model_config.get("env_prefix", "")).upper()
+        if prefix:
+            valid = {f"{prefix}{field}".upper() for field in cls.model_fields}
+            found = {name.upper() for name in os.environ}
+            for name in sorted(found - valid):
+                if name.startswith(prefix) and not name.startswith(f"{prefix}TRAIN_"):
+                    nearest = difflib.get_close_matches(name, valid, n=1, cutoff=0.0)[0]
+                    raise SettingsError(f"{name} is not a setting; the nearest one is {nearest}. Rename or unset it.")
+        return values
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def read_settings(settings_class: type[S], **overrides: Any) -> S:
+    """Read the settings of a service from the environment.
+
+    Parameters
+    ----------
+    settings_class
+        The project's subclass of `ServiceSettings`.
+    **overrides
+        Values that win over the environment, such as command line flags; None means not given.
+
+    Returns
+    -------
+    The settings, validated and frozen.
+
+    Raises
+    ------
+    SettingsError
+        One line for each value that is refused: the variable, the value and what was expected.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return settings_class(**given)
+    except ValidationError as error:
+        prefix = str(settings_class.model_config.get("env_prefix", ""))
+        raise SettingsError("\n".join(_explain(prefix, item) for item in error.errors())) from None
+
+
+def _explain(prefix: str, item: Any) -> str:
+    name = f"{prefix}{'.'.join(str(part) for part in item['loc'])}".upper()
+    if item["type"] == "missing":
+        return f"{name} is not set and has no default."
+    return f"{name}={item['input']!s}: {item['msg'].removeprefix('Value error, ')}."

@@ -1,0 +1,297 @@
+/**
+ * What every demonstration page needs and none should write twice: requests
+ * whose errors are problem+json, number formats, elements built without markup
+ * strings, the state of a form in the address, and the badge that says which
+ * model and which data answered.
+ *
+ * The Content-Security-Policy allows neither inline scripts nor style
+ * attributes, so positions are set through `element.style.setProperty`.
+ */
+
+const LOCALE = "en-US";
+const TIMEOUT_MILLISECONDS = 15_000;
+const DEFAULT_RETRY_SECONDS = 5;
+const MINUS = "\u2212";
+
+// ---- Requests ----
+
+/**
+ * The service answered, and the answer is an error (RFC 9457).
+ *
+ * `errors` has one entry for each refused value: {field, value, message, bound}.
+ */
+export class ProblemError extends Error {
+  constructor({ status, title, detail, instance, errors }, retryAfter = null) {
+    super(detail || title || `The service answered with status ${status}.`);
+    this.name = "ProblemError";
+    this.status = status;
+    this.title = title ?? "";
+    this.detail = detail ?? "";
+    this.requestId = instance ?? "";
+    this.errors = errors ?? [];
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** No answer came: the network is gone, or the service, or it took too long. */
+export class ConnectionError extends Error {
+  constructor(message, options) {
+    super(message, options);
+    this.name = "ConnectionError";
+  }
+}
+
+/**
+ * Sends a request and returns the parsed answer.
+ *
+ * @param {string} path relative to the page, so that it also works behind a proxy's prefix
+ * @param {{body?: unknown, signal?: AbortSignal, timeout?: number}} [options]
+ *   a `body` makes it a POST: FormData is sent as it is, anything else as JSON
+ * @throws {ProblemError} the service refused or failed
+ * @throws {ConnectionError} no answer within `timeout` milliseconds, or none at all
+ * @throws {DOMException} `signal` was aborted
+ */
+export async function requestJson(path, { body, signal, timeout = TIMEOUT_MILLISECONDS } = {}) {
+  const limit = AbortSignal.timeout(timeout);
+  const options = { ...describeBody(body), signal: signal ? AbortSignal.any([signal, limit]) : limit };
+  try {
+    const response = await fetch(path, options);
+    if (response.ok) return await response.json();
+    throw await readProblem(response);
+  } catch (error) {
+    if (error instanceof ProblemError || signal?.aborted) throw error;
+    const reason = limit.aborted
+      ? `The service did not answer within ${timeout / 1000} seconds.`
+      : "The service cannot be reached.";
+    throw new ConnectionError(reason, { cause: error });
+  }
+}
+
+function describeBody(body) {
+  if (body === undefined) return { headers: { Accept: "application/json" } };
+  if (body instanceof FormData) return { method: "POST", body, headers: { Accept: "application/json" } };
+  return {
+    method: "POST",
+    body: JSON.stringify(body),
+    headers: { Accept: "application/json", "Content-Type": "application/json" },
+  };
+}
+
+async function readProblem(response) {
+  const isJson = /json/.test(response.headers.get("Content-Type") ?? "");
+  const problem = isJson ? await response.json() : { title: response.statusText };
+  const seconds = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
+  return new ProblemError({ ...problem, status: response.status }, Number.isNaN(seconds) ? null : seconds);
+}
+
+/**
+ * Wraps a task so that only its latest call counts: a new call aborts the one
+ * under way, and a call that was overtaken resolves to `undefined`.
+ *
+ * @template T
+ * @param {(signal: AbortSignal, ...args: any[]) => Promise<T>} task
+ * @returns {(...args: any[]) => Promise<T | undefined>}
+ */
+export function latestOnly(task) {
+  let current = null;
+  return async (...args) => {
+    current?.abort();
+    const controller = new AbortController();
+    current = controller;
+    try {
+      const answer = await task(controller.signal, ...args);
+      return controller.signal.aborted ? undefined : answer;
+    } catch (error) {
+      if (controller.signal.aborted) return undefined;
+      throw error;
+    }
+  };
+}
+
+/**
+ * Says a failure in words for people and whether trying again can help.
+ *
+ * @param {ProblemError | ConnectionError} error
+ * @returns {{title: string, text: string, retrySeconds: number | null}}
+ */
+export function describeFailure(error) {
+  if (error instanceof ConnectionError) {
+    return { title: "No connection.", text: error.message, retrySeconds: DEFAULT_RETRY_SECONDS };
+  }
+  const retrySeconds = error.retryAfter ?? DEFAULT_RETRY_SECONDS;
+  if (error.status === 503) {
+    return { title: "The model is not ready yet.", text: error.detail, retrySeconds };
+  }
+  if (error.status === 429) {
+    return { title: "The service is busy.", text: error.detail, retrySeconds };
+  }
+  const reference = error.requestId ? ` Request ${error.requestId}.` : "";
+  return { title: `${error.title || "The request failed"}.`, text: `${error.detail}${reference}`, retrySeconds: null };
+}
+
+// ---- Time ----
+
+/**
+ * Calls `action` once after the calls have stopped for `delay` milliseconds.
+ *
+ * @param {(...args: any[]) => void} action
+ * @param {number | (() => number)} delay a function is asked at every call
+ */
+export function debounce(action, delay) {
+  let timer = 0;
+  return (...args) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => action(...args), typeof delay === "function" ? delay() : delay);
+  };
+}
+
+/**
+ * Returns a function that speaks through a live region, at most once a pause,
+ * so that typing does not make a screen reader read every step.
+ *
+ * @param {HTMLElement} region has role="status"
+ */
+export function createAnnouncer(region, pause = 1000) {
+  return debounce((text) => {
+    region.textContent = text;
+  }, pause);
+}
+
+// ---- Numbers ----
+
+const currency = { style: "currency", currency: "USD", maximumFractionDigits: 0 };
+const integerFormat = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
+const decimalFormat = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 2 });
+const metricFormat = new Intl.NumberFormat(LOCALE, { maximumSignificantDigits: 3 });
+const percentFormat = new Intl.NumberFormat(LOCALE, { style: "percent", maximumFractionDigits: 0 });
+const dollarFormat = new Intl.NumberFormat(LOCALE, currency);
+const shortDollarFormat = new Intl.NumberFormat(LOCALE, { ...currency, notation: "compact" });
+const signedDollarFormat = new Intl.NumberFormat(LOCALE, { ...currency, signDisplay: "exceptZero" });
+const dateFormat = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "long", year: "numeric" });
+
+/** Number and date formats; a negative number has a true minus sign. */
+export const format = {
+  integer: (value) => integerFormat.format(value).replace("-", MINUS),
+  decimal: (value) => decimalFormat.format(value).replace("-", MINUS),
+  metric: (value) => metricFormat.format(value).replace("-", MINUS),
+  percent: (value) => percentFormat.format(value).replace("-", MINUS),
+  dollars: (value) => dollarFormat.format(value).replace("-", MINUS),
+  dollarsShort: (value) => shortDollarFormat.format(value).replace("-", MINUS),
+  dollarsSigned: (value) => signedDollarFormat.format(value).replace("-", MINUS),
+  date: (isoDate) => dateFormat.format(new Date(isoDate)),
+};
+
+/**
+ * Rounds numbers to integers whose sum is exactly the rounded `total`: what is
+ * left over goes to those that rounding moved the most (largest remainders).
+ *
+ * @param {number[]} values
+ * @param {number} total the whole number that the result must sum to
+ * @returns {number[]}
+ */
+export function roundToSum(values, total) {
+  const rounded = values.map(Math.floor);
+  const missing = total - rounded.reduce((sum, value) => sum + value, 0);
+  const order = values.map((_, index) => index);
+  order.sort((a, b) => values[b] - rounded[b] - (values[a] - rounded[a]));
+  order.slice(0, Math.max(0, missing)).forEach((index) => {
+    rounded[index] += 1;
+  });
+  return rounded;
+}
+
+// ---- Elements ----
+
+/**
+ * Builds an element. Text is always text: nothing is parsed as markup.
+ *
+ * @param {string} tag
+ * @param {Record<string, string | number | boolean | null | undefined>} [attributes]
+ *   `true` sets an empty attribute; `false`, `null` and `undefined` leave it out
+ * @param {...(Node | string | null | undefined)} children
+ * @returns {HTMLElement}
+ */
+export function element(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === false || value === null || value === undefined) continue;
+    node.setAttribute(name, value === true ? "" : String(value));
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+/** A `<data>` element: the number as it came for machines, as text for people. */
+export function dataElement(value, text, attributes = {}) {
+  return element("data", { value, ...attributes }, text);
+}
+
+/** Sets CSS custom properties, for example `{"--from": "12%"}`; returns the element. */
+export function setProperties(node, properties) {
+  for (const [name, value] of Object.entries(properties)) node.style.setProperty(name, String(value));
+  return node;
+}
+
+// ---- State in the address ----
+
+/** The name-value pairs in the query of the page's address. */
+export function readAddress() {
+  return new Map(new URLSearchParams(location.search));
+}
+
+/** Replaces the query of the page's address; the history gains no entry. */
+export function writeAddress(values) {
+  const query = new URLSearchParams([...values]).toString();
+  const address = query ? `?${query}` : location.pathname;
+  history.replaceState(null, "", `${address}${location.hash}`);
+}
+
+// ---- Which model answered ----
+
+/**
+ * Draws the badge of GET /v1/model as a description list.
+ *
+ * @param {HTMLElement} list a `<dl class="model-badge">`
+ * @param {object} model the answer of GET /v1/model
+ * @param {{label: string, value: string, note: string}[]} [extra] figures of this page, such as its error
+ */
+export function renderModelBadge(list, model, extra = []) {
+  const { data } = model;
+  const rows = Object.entries(data.rows).map(([name, count]) => `${format.integer(count)} ${name}`);
+  const entries = [
+    {
+      label: "Model",
+      value: `${model.name} version ${model.version}`,
+      note: `trained ${format.date(model.created)}, loaded from ${withArticle(model.origin)}`,
+    },
+    {
+      label: "Data",
+      value: data.source === "sample" ? "Generated sample data" : data.name,
+      note: `rows: ${rows.join(", ")}; sha256 ${data.sha256.slice(0, 12)}`,
+    },
+    ...extra,
+    { label: "Code", value: `commit ${model.git_commit.slice(0, 10)}`, note: model.run_id ? `run ${model.run_id}` : "" },
+  ];
+  list.replaceChildren(...entries.map(badgeEntry));
+  list.dataset.version = model.version;
+  list.dataset.source = data.source;
+}
+
+function withArticle(origin) {
+  return origin === "path" ? "a folder" : `the ${origin}`;
+}
+
+function badgeEntry({ label, value, note }) {
+  return element(
+    "div",
+    {},
+    element("dt", {}, label),
+    element("dd", { class: "value" }, value),
+    element("dd", {}, note),
+  );
+}
+
+/** Shows or hides the plain note that a model learned from generated data. */
+export function renderSampleNotice(notice, model) {
+  notice.hidden = model.data.source !== "sample";
+}

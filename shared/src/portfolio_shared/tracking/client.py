@@ -1,0 +1,100 @@
+"""A quiet MLflow client that says within seconds when its server is away, and leaves no global state behind."""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import httpx
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# MLflow reads its options from the environment at the time of each call. What the user has set wins.
+_ENVIRONMENT = {
+    # With the defaults a server that is away is reported after minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    # A training prints what it found, not where MLflow put it.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_PRINT_MODEL_URLS_ON_CREATION": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_AGENT_HINT": "true",
+    # No usage data to third parties.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # A parameter that is too long is an error, not a shorter parameter.
+    "MLFLOW_TRUNCATE_LONG_VALUES": "false",
+    # The requirements of a model are given, not those of whatever project the command was started in.
+    "MLFLOW_UV_AUTO_DETECT": "false",
+}
+
+
+class TrackingUnavailable(RuntimeError):  # noqa: N818 (a state of the world, not a mistake)
+    """No MLflow server answers at the tracking URI; the message says what to do."""
+
+
+@contextmanager
+def tracking_client(tracking_uri: str) -> Iterator["MlflowClient"]:
+    """Give a client of the server at `tracking_uri` for the length of a ``with`` block.
+
+    Parameters
+    ----------
+    tracking_uri : str
+        Address of an MLflow server, such as ``http://127.0.0.1:5500``. Folders and databases are refused: services
+        follow the registry over HTTP.
+
+    Raises
+    ------
+    TrackingUnavailable
+        If no MLflow server answers there within seconds.
+    """
+    check_server(tracking_uri)
+    with quiet_mlflow():
+        from mlflow import MlflowClient
+
+        yield MlflowClient(tracking_uri=tracking_uri)
+
+
+@contextmanager
+def quiet_mlflow() -> Iterator[None]:
+    """Keep MLflow from printing, warning about itself and waiting for minutes, for the length of a ``with`` block."""
+    added = {name: value for name, value in _ENVIRONMENT.items() if name not in os.environ}
+    mlflow_logger = logging.getLogger("mlflow")
+    level = mlflow_logger.level
+    os.environ.update(added)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"mlflow\.")
+            import mlflow  # noqa: F401 (sets the level of its logger when it is imported first)
+
+            mlflow_logger.setLevel(logging.WARNING)
+            yield
+    finally:
+        mlflow_logger.setLevel(level)
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def check_server(tracking_uri: str) -> None:
+    """Raise `TrackingUnavailable` unless an MLflow server answers at `tracking_uri`."""
+    advice = "start one with `make mlflow`, or set MLFLOW_TRACKING_URI to one that runs"
+    if not tracking_uri.startswith(("http://", "https://")):
+        raise TrackingUnavailable(f"tracking URI {tracking_uri!r}: expected http://host:port of a server; {advice}")
+    try:
+        response = httpx.get(
+            f"{tracking_uri.rstrip('/')}/api/2.0/mlflow/experiments/search",
+            params={"max_results": 1},
+            timeout=httpx.Timeout(10.0, connect=3.0),
+        )
+    except httpx.HTTPError as error:
+        raise TrackingUnavailable(
+            f"no MLflow server at {tracking_uri} ({type(error).__name__}: {error}); {advice}"
+        ) from error
+    if not response.is_success:
+        raise TrackingUnavailable(
+            f"{tracking_uri} answered {response.status_code} {response.text[:200]!r}, which is no MLflow server that "
+            f"lets us in (403: its --allowed-hosts); {advice}"
+        )

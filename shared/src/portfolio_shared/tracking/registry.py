@@ -1,0 +1,230 @@
+"""Which version serves: register, compare, promote, roll back. The alias `champion` in MLflow's registry decides.
+
+Services follow the alias; nothing else has to be told about a promotion.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from portfolio_shared.bundle import Manifest
+from portfolio_shared.evaluation.uncertainty import PairedComparison
+from portfolio_shared.serving.registry_client import DIGEST_TAG, RegisteredVersion, RegistryClient
+from portfolio_shared.tracking.client import tracking_client
+from portfolio_shared.tracking.runs import LoggedModel, Run
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+_PREVIOUS = "previous_champion"
+_ROLLED_BACK = "rolled_back"
+
+
+class RegistryError(RuntimeError):
+    """The registry's state does not allow what was asked for; the message says what does."""
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A version of a registered model; `data_source` is sample, full or path."""
+
+    name: str
+    version: str
+    run_id: str
+    bundle_sha256: str
+    data_source: str
+
+
+@dataclass(frozen=True)
+class GateDecision:
+    """Whether a version may become champion, and why, in words that are stored with the version."""
+
+    promote: bool
+    reason: str
+    comparison: PairedComparison | None
+
+
+def decide(comparison: PairedComparison | None) -> GateDecision:
+    """Decide from a comparison on the frozen test split; None means that there is no champion to compare with.
+
+    A challenger is promoted only if the whole interval of the difference lies on the better side, below zero: a
+    difference that chance explains is no reason to change what users see.
+
+    Examples
+    --------
+    >>> from portfolio_shared.evaluation.uncertainty import Interval
+    >>> decide(PairedComparison(Interval(-0.02, -0.03, -0.01), probability_better=1.0, n=500)).promote
+    True
+    >>> decide(PairedComparison(Interval(-0.02, -0.05, 0.01), probability_better=0.9, n=500)).reason
+    'not proven better: difference -0.02, interval -0.05 to 0.01, on 500 rows'
+    """
+    if comparison is None:
+        return GateDecision(promote=True, reason="first champion: nothing to compare with", comparison=None)
+    difference = comparison.difference
+    numbers = (
+        f"difference {difference.estimate:.4g}, interval {difference.low:.4g} to {difference.high:.4g}, "
+        f"on {comparison.n} rows"
+    )
+    if difference.high < 0:
+        return GateDecision(promote=True, reason=f"better: {numbers}", comparison=comparison)
+    verdict = "worse" if difference.low > 0 else "not proven better"
+    return GateDecision(promote=False, reason=f"{verdict}: {numbers}", comparison=comparison)
+
+
+def register(run: Run, logged: LoggedModel, *, name: str, manifest: Manifest) -> ModelVersion:
+    """Make the next version of the model `name` from a logged bundle; no alias points to it yet."""
+    tags = {
+        DIGEST_TAG: logged.bundle_sha256,
+        "data_source": manifest.data.source,
+        "test_split_sha256": manifest.data.test_split_sha256,
+        "git_commit": manifest.git_commit,
+    }
+    with tracking_client(run.tracking_uri) as client:
+        _ensure_model(client, name)
+        made = client.create_model_version(
+            name, logged.uri, run_id=logged.run_id, tags=tags, model_id=logged.model_id, await_creation_for=0
+        )
+        return _to_version(client.get_model_version(name, made.version))
+
+
+def champion(name: str, *, tracking_uri: str) -> ModelVersion | None:
+    """Return the version that serves, or None if the model or its alias does not exist."""
+    with tracking_client(tracking_uri) as client:
+        return _with_alias(client, name, CHAMPION)
+
+
+def promote(version: ModelVersion, decision: GateDecision, *, tracking_uri: str) -> None:
+    """Point the alias `champion` at a version and note on it which version it replaces.
+
+    Raises
+    ------
+    RegistryError
+        If the decision was not to promote.
+    """
+    if not decision.promote:
+        raise RegistryError(f"{version.name} version {version.version} may not be promoted: {decision.reason}")
+    with tracking_client(tracking_uri) as client:
+        current = _with_alias(client, version.name, CHAMPION)
+        client.set_model_version_tag(version.name, version.version, "gate", decision.reason)
+        if current is not None and current.version == version.version:
+            return
+        # The notes first: a crash in between must not leave a champion that cannot be rolled back.
+        _replace_tag(client, version, _PREVIOUS, current.version if current else None)
+        _replace_tag(client, version, _ROLLED_BACK, None)
+        client.set_registered_model_alias(version.name, CHAMPION, version.version)
+        challenger = _with_alias(client, version.name, CHALLENGER)
+        if challenger is not None and challenger.version == version.version:
+            client.delete_registered_model_alias(version.name, CHALLENGER)
+
+
+def mark_challenger(version: ModelVersion, decision: GateDecision, *, tracking_uri: str) -> None:
+    """Point the alias `challenger` at a version that was not promoted, with the reason in its tag `gate`."""
+    with tracking_client(tracking_uri) as client:
+        client.set_model_version_tag(version.name, version.version, "gate", decision.reason)
+        client.set_registered_model_alias(version.name, CHALLENGER, version.version)
+
+
+def rollback(name: str, *, tracking_uri: str) -> ModelVersion:
+    """Point the alias `champion` back at the version that the present champion replaced, and return that version.
+
+    Rolling back again goes one promotion further back, and never forward: only `promote` notes a predecessor, the
+    version that is left is tagged `rolled_back`, and a version with that tag is no target until it is promoted anew.
+
+    Raises
+    ------
+    RegistryError
+        If there is no champion, or no earlier version to go back to.
+    """
+    with tracking_client(tracking_uri) as client:
+        current = _with_alias(client, name, CHAMPION)
+        if current is None:
+            raise RegistryError(f"{name!r} has no champion: there is nothing to roll back")
+        label = f"{name} version {current.version}"
+        previous = client.get_model_version(name, current.version).tags.get(_PREVIOUS)
+        if previous is None:
+            raise RegistryError(f"{label} replaced no other champion: promote a version instead")
+        target = _find_version(client, name, previous)
+        if target is None:
+            raise RegistryError(f"{label} replaced version {previous}, which was deleted: promote a version instead")
+        if _ROLLED_BACK in target.tags:
+            raise RegistryError(
+                f"version {previous}, before {label}, was rolled back itself: promote a version instead"
+            )
+        _replace_tag(client, current, _ROLLED_BACK, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC to version {previous}")
+        client.set_registered_model_alias(name, CHAMPION, previous)
+        return _to_version(target)
+
+
+def download_bundle(version: ModelVersion, into: Path, *, tracking_uri: str) -> Path:
+    """Download the bundle of a version into a new or empty folder, verify it, and return the folder.
+
+    Raises
+    ------
+    BundleError
+        If what was downloaded is not what was registered.
+    FileExistsError
+        If the folder is not empty.
+    RegistryUnavailable
+        If the server does not answer.
+    """
+    wanted = RegisteredVersion(version.name, version.version, version.run_id, version.bundle_sha256)
+    with RegistryClient(tracking_uri) as client:
+        client.download_bundle(wanted, into)
+    return into
+
+
+def _ensure_model(client: "MlflowClient", name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _with_alias(client: "MlflowClient", name: str, alias: str) -> ModelVersion | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        aliases = client.get_registered_model(name).aliases
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+    return _to_version(client.get_model_version(name, aliases[alias])) if alias in aliases else None
+
+
+def _find_version(client: "MlflowClient", name: str, version: str) -> Any | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version(name, version)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def _replace_tag(client: "MlflowClient", version: ModelVersion, key: str, value: str | None) -> None:
+    if value is not None:
+        client.set_model_version_tag(version.name, version.version, key, value)
+    elif key in client.get_model_version(version.name, version.version).tags:
+        client.delete_model_version_tag(version.name, version.version, key)
+
+
+def _to_version(entity: Any) -> ModelVersion:
+    tags = entity.tags
+    missing = [tag for tag in (DIGEST_TAG, "data_source") if tag not in tags]
+    if missing:
+        raise RegistryError(f"{entity.name} version {entity.version} has no tag {missing[0]}: train and register anew")
+    return ModelVersion(
+        name=entity.name,
+        version=str(entity.version),
+        run_id=entity.run_id,
+        bundle_sha256=tags[DIGEST_TAG],
+        data_source=tags["data_source"],
+    )

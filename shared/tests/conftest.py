@@ -1,0 +1,190 @@
+"""A toy project with bundles, a registry that a test controls, and a real MLflow server."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import numpy as np
+import pytest
+
+from portfolio_shared.bundle import DataInfo, Manifest, MetricValue, bundle_digest, write_bundle
+from portfolio_shared.tracking.server import free_port
+
+TOY_ADAPTER = """
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+
+
+class Toy(mlflow.pyfunc.PythonModel):
+    def load_context(self, context):
+        with np.load(Path(context.artifacts["bundle"]) / "params.npz") as arrays:
+            self.weight = float(arrays["weight"])
+
+    def predict(self, context, model_input: pd.DataFrame, params: dict[str, Any] | None = None):
+        area = model_input["area"].fillna(1.0)
+        bonus = model_input["kind"].eq("villa").astype(float) if "kind" in model_input else 0.0
+        return pd.DataFrame({"price": self.weight * area + bonus})
+
+
+mlflow.models.set_model(Toy())
+"""
+
+
+@dataclass(frozen=True)
+class ToyPredictor:
+    """Price = weight * area, and one more for a villa."""
+
+    weight: float
+
+    def predict(self, area: float | None, kind: str | None = None) -> float:
+        return self.weight * (1.0 if area is None else area) + float(kind == "villa")
+
+
+def _load_toy(folder: Path) -> ToyPredictor:
+    with np.load(folder / "params.npz") as arrays:
+        return ToyPredictor(weight=float(arrays["weight"]))
+
+
+def _manifest(**changes: Any) -> Manifest:
+    fields: dict[str, Any] = {
+        "project": "toy",
+        "created": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        "git_commit": "0123456",
+        "data": DataInfo(source="sample", name="toy", sha256="a" * 64, rows={"train": 3}, test_split_sha256="b" * 64),
+        "config": {"seed": 0},
+        "metrics": {"error": MetricValue(estimate=0.5, low=0.25, high=0.75)},
+        "baselines": {"mean": {"error": MetricValue(estimate=1.0)}},
+        "input_schema": {"area": {"type": "number"}},
+        "input_statistics": {"area": {"mean": 2.0}},
+    }
+    return Manifest(**(fields | changes))
+
+
+@pytest.fixture
+def toy_manifest() -> Callable[..., Manifest]:
+    """Make the manifest of the toy project; keywords replace fields."""
+    return _manifest
+
+
+@pytest.fixture
+def make_bundle(tmp_path: Path) -> Callable[..., Path]:
+    """Write a toy bundle of a given weight, with a nested file, into a new folder; keywords replace fields."""
+    numbers = iter(range(1000))
+
+    def make(weight: float = 2.0, **changes: Any) -> Path:
+        folder = tmp_path / "bundles" / str(next(numbers))
+        (folder / "notes").mkdir(parents=True)
+        np.savez(folder / "params.npz", weight=np.float64(weight))
+        (folder / "notes" / "weight.txt").write_text(f"{weight}\n", encoding="utf-8")
+        write_bundle(folder, _manifest(**changes))
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def load_toy() -> Callable[[Path], ToyPredictor]:
+    """Load the toy's predictor from the folder of a bundle."""
+    return _load_toy
+
+
+@dataclass
+class FakeRegistry:
+    """Speaks the four requests of MLflow's REST interface that a service makes; the test decides what it answers."""
+
+    uri: str
+    versions: dict[str, Path] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    champion: str | None = None
+    downloads: list[str] = field(default_factory=list)
+    # Path of a request -> status and body that replace the usual answer.
+    overrides: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+
+    def publish(self, version: str, bundle: Path) -> None:
+        """Make `bundle` the champion as `version`."""
+        self.versions[version] = bundle
+        self.digests[version] = bundle_digest(bundle)
+        self.champion = version
+
+    def answer(self, url: str) -> tuple[int, bytes]:
+        parts = urlsplit(url)
+        path, query = unquote(parts.path), {key: values[0] for key, values in parse_qs(parts.query).items()}
+        if path in self.overrides:
+            return self.overrides[path]
+        if path == "/api/2.0/mlflow/registered-models/alias":
+            return self._alias(query)
+        if path == "/api/2.0/mlflow/model-versions/get-download-uri":
+            return _json(200, artifact_uri=f"mlflow-artifacts:/1/models/m-{query['version']}/artifacts")
+        _, _, rest = path.partition("/1/models/m-")
+        version, _, name = rest.partition("/artifacts/artifacts/bundle/")
+        self.downloads.append(f"{version}/{name}")
+        file = self.versions[version] / name
+        return (200, file.read_bytes()) if file.is_file() else _json(404, error_code="RESOURCE_DOES_NOT_EXIST")
+
+    def _alias(self, query: dict[str, str]) -> tuple[int, bytes]:
+        if query["name"] != "toy":
+            return _json(404, error_code="RESOURCE_DOES_NOT_EXIST", message="Registered Model not found")
+        if self.champion is None or query["alias"] != "champion":
+            message = f"Registered model alias {query['alias']} not found."
+            return _json(400, error_code="INVALID_PARAMETER_VALUE", message=message)
+        tags = [{"key": "bundle_sha256", "value": self.digests[self.champion]}]
+        version = {"name": "toy", "version": self.champion, "run_id": f"run-{self.champion}", "tags": tags}
+        return _json(200, model_version=version)
+
+
+def _json(status: int, **body: object) -> tuple[int, bytes]:
+    return status, json.dumps(body).encode()
+
+
+@pytest.fixture
+def fake_registry() -> Iterator[FakeRegistry]:
+    registry = FakeRegistry(uri="")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = registry.answer(self.path)
+            self.send_response(status)
+            if 300 <= status < 400:
+                self.send_header("Location", body.decode())
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        registry.uri = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield registry
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def unused_uri() -> str:
+    """Address that nothing listens on."""
+    return f"http://127.0.0.1:{free_port()}"
+
+
+@pytest.fixture
+def bundle(make_bundle: Callable[..., Path]) -> Path:
+    return make_bundle()
+
+
+@pytest.fixture
+def toy_adapter(tmp_path: Path) -> Path:
+    path = tmp_path / "toy_adapter.py"
+    path.write_text(TOY_ADAPTER, encoding="utf-8")
+    return path

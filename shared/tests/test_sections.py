@@ -1,0 +1,44 @@
+import pytest
+
+from portfolio_shared.evaluation.sections import SectionError, fill_sections, markdown_table, read_section
+
+PAGE = "# Title\n<!-- report:a -->\nold\n<!-- /report:a -->\nmine\n<!-- report:b --><!-- /report:b -->\n"
+
+
+@pytest.fixture
+def page(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(PAGE, encoding="utf-8")
+    return path
+
+
+def test_only_what_is_between_the_markers_changes(page):
+    fill_sections(page, {"a": "new", "b": "| x |\n| \\1 |"})
+    assert page.read_text(encoding="utf-8") == (
+        "# Title\n<!-- report:a -->\nnew\n<!-- /report:a -->\nmine\n"
+        "<!-- report:b -->\n| x |\n| \\1 |\n<!-- /report:b -->\n"
+    )
+    assert read_section(page, "a") == "new"
+
+
+def test_filling_twice_changes_nothing(page):
+    fill_sections(page, {"a": "new", "b": "more"})
+    once = page.read_text(encoding="utf-8")
+    fill_sections(page, {"a": "new", "b": "more"})
+    assert page.read_text(encoding="utf-8") == once
+
+
+def test_a_missing_section_is_an_error_and_nothing_is_written(page):
+    with pytest.raises(SectionError, match="report:c"):
+        fill_sections(page, {"a": "new", "c": "x"})
+    assert page.read_text(encoding="utf-8") == PAGE
+
+
+def test_two_pairs_are_an_error(page):
+    page.write_text(PAGE + PAGE, encoding="utf-8")
+    with pytest.raises(SectionError, match="found 2"):
+        read_section(page, "a")
+
+
+def test_cells_with_a_bar_stay_one_cell():
+    assert markdown_table(["a"], [["x|y"]]).splitlines()[-1] == r"| x\|y |"

@@ -1,0 +1,145 @@
+import asyncio
+import contextvars
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from portfolio_shared.serving.pool import WorkerPool
+from portfolio_shared.serving.problems import ProblemError
+
+name: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="nobody")
+
+
+def with_pool(
+    use: Callable[[WorkerPool], Coroutine[Any, Any, None]],
+    *,
+    threads: int = 2,
+    max_waiting: int = 10,
+    timeout_seconds: float = 10.0,
+) -> None:
+    async def main() -> None:
+        pool = WorkerPool(threads=threads, max_waiting=max_waiting, timeout_seconds=timeout_seconds)
+        try:
+            await use(pool)
+        finally:
+            await pool.close()
+
+    asyncio.run(main())
+
+
+def test_result_error_and_context_come_back() -> None:
+    async def use(pool: WorkerPool) -> None:
+        assert await pool.run(divmod, 7, 2) == (3, 1)
+        assert await pool.run({"a": 1}.get, "b") is None
+        name.set("anna")
+        assert await pool.run(name.get) == "anna"
+        assert await pool.run(threading.get_ident) != threading.get_ident()
+        with pytest.raises(KeyError, match="gone"):
+            await pool.run({"here": 1}.__getitem__, "gone")
+
+    with_pool(use)
+
+
+def test_errors_that_asyncio_treats_specially_reach_the_caller() -> None:
+    async def use(pool: WorkerPool) -> None:
+        def impatient() -> None:
+            raise TimeoutError("from the model")
+
+        # A TimeoutError of the model is not the timeout of the pool, and StopIteration does not hang the caller.
+        with pytest.raises(TimeoutError, match="from the model"):
+            await pool.run(impatient)
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await pool.run(next, iter(()))
+
+    with_pool(use)
+
+
+def test_never_more_threads_than_asked_for() -> None:
+    running, most, lock = 0, 0, threading.Lock()
+
+    def work() -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.01)
+        with lock:
+            running -= 1
+
+    async def use(pool: WorkerPool) -> None:
+        await asyncio.gather(*(pool.run(work) for _ in range(10)))
+
+    with_pool(use, threads=2)
+    assert most == 2
+
+
+def test_full_queue_is_429_and_empties_again() -> None:
+    release = threading.Event()
+
+    async def use(pool: WorkerPool) -> None:
+        tasks = [asyncio.create_task(pool.run(release.wait, 20.0)) for _ in range(3)]  # one runs, two wait
+        await asyncio.sleep(0)
+        with pytest.raises(ProblemError) as caught:
+            await pool.run(int)
+        assert caught.value.status_code == 429
+        assert caught.value.headers == {"Retry-After": "1"}
+        release.set()
+        assert await asyncio.gather(*tasks) == [True, True, True]
+        assert await pool.run(int) == 0
+
+    with_pool(use, threads=1, max_waiting=2)
+
+
+def test_timeout_is_503_and_keeps_the_slot_until_the_thread_is_free() -> None:
+    release = threading.Event()
+    started: list[str] = []
+
+    async def use(pool: WorkerPool) -> None:
+        with pytest.raises(ProblemError) as caught:
+            await pool.run(release.wait, 20.0)
+        assert caught.value.status_code == 503
+        assert "0.05 s" in str(caught.value.detail)
+        # The thread still works: what waits for it times out, and is never started.
+        with pytest.raises(ProblemError, match=r"0\.05 s"):
+            await pool.run(started.append, "too late")
+        release.set()
+        assert await pool.run(int) == 0
+        assert started == []
+
+    with_pool(use, threads=1, timeout_seconds=0.05)
+
+
+def test_caller_that_is_cancelled_gives_its_place_back() -> None:
+    release = threading.Event()
+
+    async def use(pool: WorkerPool) -> None:
+        first = asyncio.create_task(pool.run(release.wait, 20.0))
+        second = asyncio.create_task(pool.run(int))
+        await asyncio.sleep(0.01)
+        for task in (first, second):
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        release.set()
+        assert await pool.run(int) == 0
+
+    with_pool(use, threads=1, max_waiting=1)
+
+
+def test_close_waits_for_what_runs() -> None:
+    done: list[bool] = []
+
+    def work() -> None:
+        time.sleep(0.05)
+        done.append(True)
+
+    async def use(pool: WorkerPool) -> None:
+        task = asyncio.create_task(pool.run(work))
+        await asyncio.sleep(0.01)
+        task.cancel()
+
+    with_pool(use)
+    assert done == [True]

@@ -1,0 +1,300 @@
+"""Intervals: hand-computed ranks, coverage by simulation, and input that has no answer."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from portfolio_shared.evaluation.regression import mean_absolute_error, r2_score
+from portfolio_shared.evaluation.uncertainty import (
+    Interval,
+    bootstrap_interval,
+    conformal_quantile,
+    conformalized_quantile_correction,
+    interval_coverage,
+    mean_interval_width,
+    normalized_conformal,
+    paired_bootstrap,
+    split_conformal,
+)
+
+
+def mean(values: np.ndarray) -> float:
+    return float(values.mean())
+
+
+def test_the_interval_of_a_mean_is_close_to_that_of_student() -> None:
+    sample = np.random.default_rng(1).normal(10, 2, 400)
+    interval = bootstrap_interval(mean, sample, n_resamples=4000)
+    low, high = stats.t.interval(0.95, 399, loc=sample.mean(), scale=stats.sem(sample))
+    assert interval.estimate == sample.mean()
+    assert interval.low == pytest.approx(low, abs=0.03)
+    assert interval.high == pytest.approx(high, abs=0.03)
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_the_interval_contains_the_truth_as_often_as_it_says(level: float) -> None:
+    rng = np.random.default_rng(2)
+    hits = 0
+    for seed in range(200):
+        interval = bootstrap_interval(mean, rng.exponential(1.0, 100), level=level, n_resamples=200, seed=seed)
+        hits += interval.low <= 1.0 <= interval.high
+    # Percentile intervals of a skewed sample fall a little short; 200 trials spread by two to three points.
+    assert level - 0.08 <= hits / 200 <= level + 0.06
+
+
+def test_a_higher_level_is_wider() -> None:
+    sample = np.arange(50.0)
+    narrow, wide = (bootstrap_interval(mean, sample, level=level) for level in (0.5, 0.99))
+    assert wide.low < narrow.low < narrow.estimate < narrow.high < wide.high
+
+
+def test_the_seed_decides_and_nothing_else() -> None:
+    sample = np.random.default_rng(3).normal(size=30)
+    np.random.seed(0)  # noqa: NPY002 - the global generator must not matter
+    first = bootstrap_interval(mean, sample, seed=5)
+    np.random.seed(1)  # noqa: NPY002
+    assert bootstrap_interval(mean, sample, seed=5) == first
+    assert bootstrap_interval(mean, sample, seed=6) != first
+
+
+def test_rows_of_all_arrays_stay_together() -> None:
+    x = np.arange(40.0)
+
+    def broken_rows(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> float:
+        return float((b != 2 * a).sum() + (c[:, 1] != a).sum())
+
+    assert bootstrap_interval(broken_rows, x, 2 * x, np.stack([x, x], axis=1)) == Interval(0.0, 0.0, 0.0)
+
+
+def test_ties_and_labels_are_fine() -> None:
+    assert bootstrap_interval(mean, np.ones(10)) == Interval(1.0, 1.0, 1.0)
+    labels = np.array(["cat", "dog"] * 10)
+    interval = bootstrap_interval(lambda y: float((y == "cat").mean()), labels)
+    assert interval.low < interval.estimate == 0.5 < interval.high
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options", "message"),
+    [
+        ([], {}, "at least one array"),
+        ([3.0], {}, "at least one array with rows"),
+        ([[1.0]], {}, "at least 2 rows, not 1"),
+        ([[]], {}, "at least 2 rows, not 0"),
+        ([[1.0, 2.0], [1.0, 2.0, 3.0]], {}, r"different numbers of rows: \[2, 3\]"),
+        ([[1.0, math.nan]], {}, r"array 0 \(float64\) has values that are missing"),
+        ([np.array([1.0, None])], {}, r"array 0 \(object\)"),
+        ([[1.0, 2.0]], {"level": 95}, "level must lie between 0 and 1, not 95"),
+        ([[1.0, 2.0]], {"level": 0.0}, "level must lie"),
+        ([[1.0, 2.0]], {"n_resamples": 0}, "n_resamples must be at least 1, not 0"),
+    ],
+)
+def test_a_bootstrap_without_an_answer_is_refused(arrays: list[Any], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        bootstrap_interval(lambda *a: float(np.mean(a[0])), *arrays, **options)
+
+
+def test_a_metric_that_is_not_finite_is_refused_by_name() -> None:
+    def ratio(values: np.ndarray) -> float:
+        return math.inf if values.min() == values.max() else 1.0
+
+    with pytest.raises(ValueError, match="ratio is inf on 3 rows"):
+        bootstrap_interval(ratio, [1.0, 2.0, 3.0])
+
+
+def test_errors_of_the_metric_come_through() -> None:
+    with pytest.raises(ValueError, match="no variance to explain"):
+        bootstrap_interval(r2_score, [1.0, 1.0, 2.0], [1.0, 2.0, 3.0])
+
+
+def predictions(n: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(4)
+    y_true = rng.normal(100, 20, n)
+    hard = rng.normal(0, 10, n)  # rows that both models find hard
+    return y_true, y_true + hard + rng.normal(0, 1, n), y_true + 0.9 * hard + rng.normal(0, 1, n)
+
+
+def test_a_pair_shows_what_two_separate_intervals_hide() -> None:
+    y_true, champion, challenger = predictions()
+    comparison = paired_bootstrap(mean_absolute_error, y_true, champion, challenger)
+    separate = [bootstrap_interval(mean_absolute_error, y_true, pred) for pred in (champion, challenger)]
+    assert comparison.difference.high < 0
+    assert comparison.probability_better == 1.0
+    assert comparison.n == 400
+    assert separate[1].high > separate[0].low
+    expected = mean_absolute_error(y_true, challenger) - mean_absolute_error(y_true, champion)
+    assert comparison.difference.estimate == pytest.approx(expected)
+
+
+def test_swapping_the_models_mirrors_the_comparison() -> None:
+    y_true, champion, challenger = predictions(60)
+    there = paired_bootstrap(mean_absolute_error, y_true, champion, challenger)
+    back = paired_bootstrap(mean_absolute_error, y_true, challenger, champion)
+    assert back.difference == pytest.approx((-there.difference.estimate, -there.difference.high, -there.difference.low))
+    assert back.probability_better == pytest.approx(1 - there.probability_better)
+
+
+def test_a_score_is_read_like_an_error_negative_is_better() -> None:
+    y_true, champion, challenger = predictions()
+    comparison = paired_bootstrap(r2_score, y_true, champion, challenger, lower_is_better=False)
+    assert comparison.difference.estimate == pytest.approx(r2_score(y_true, champion) - r2_score(y_true, challenger))
+    assert comparison.difference.high < 0
+    assert comparison.probability_better == 1.0
+
+
+def test_equal_models_are_a_tie() -> None:
+    y_true, champion, _ = predictions(30)
+    comparison = paired_bootstrap(mean_absolute_error, y_true, champion, champion)
+    assert comparison.difference == Interval(0.0, 0.0, 0.0)
+    assert comparison.probability_better == 0.5
+
+
+def test_models_of_one_quality_are_rarely_told_apart() -> None:
+    rng = np.random.default_rng(5)
+    false_alarms = 0
+    for seed in range(200):
+        noise = rng.normal(size=(2, 80))
+        comparison = paired_bootstrap(mean_absolute_error, np.zeros(80), *noise, n_resamples=200, seed=seed)
+        false_alarms += comparison.difference.high < 0
+    # 2.5 % on this side in theory; at most three standard errors more.
+    assert false_alarms / 200 < 0.06
+
+
+@pytest.mark.parametrize(
+    ("n", "coverage", "rank"),
+    [
+        (9, 0.9, 9),  # (9 + 1) * 0.9 is exactly 9
+        (10, 0.9, 10),
+        (19, 0.95, 19),
+        (100, 0.9, 91),
+        (99, 0.07, 7),  # 100 * 0.07 is 7.000000000000001 in floats
+        (99, 0.29, 29),  # 100 * 0.29 is 28.999999999999996
+        (3, 0.5, 2),
+        (1, 0.5, 1),
+    ],
+)
+def test_the_conformal_quantile_is_an_order_statistic(n: int, coverage: float, rank: int) -> None:
+    scores = np.random.default_rng(6).permutation(np.arange(1.0, n + 1))
+    assert conformal_quantile(scores, coverage=coverage) == rank
+
+
+@pytest.mark.parametrize(
+    ("n", "coverage", "needed"), [(8, 0.9, 9), (18, 0.95, 19), (98, 0.99, 99), (1, 0.51, 2), (1, 0.6, 2)]
+)
+def test_too_few_scores_are_refused_with_the_number_it_takes(n: int, coverage: float, needed: int) -> None:
+    with pytest.raises(ValueError, match=f"{n} scores are too few for a coverage of {coverage}: at least {needed}"):
+        conformal_quantile(np.zeros(n), coverage=coverage)
+    assert conformal_quantile(np.zeros(needed), coverage=coverage) == 0.0
+
+
+def test_the_quantile_may_be_negative_and_tied() -> None:
+    assert conformal_quantile([-3.0, -3.0, -3.0, -1.0], coverage=0.5) == -3.0
+
+
+def noisy(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noise that grows with x, centred on zero."""
+    x = rng.uniform(0.1, 2, n)
+    return x, rng.normal(0, 1, n) * x
+
+
+def simulate(width: Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]) -> tuple[float, float]:
+    """Return coverage and mean width of the intervals ``0 +- half(x)`` over many calibrations on 99 rows."""
+    rng = np.random.default_rng(7)
+    covered, widths = [], []
+    for _ in range(400):
+        half = width(*noisy(rng, 99))
+        x, y = noisy(rng, 100)
+        covered.append(interval_coverage(y, -half(x), half(x)))
+        widths.append(mean_interval_width(-half(x), half(x)))
+    return float(np.mean(covered)), float(np.mean(widths))
+
+
+def constant(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    half = split_conformal(y, np.zeros_like(y), coverage=0.9)
+    return lambda new: np.full_like(new, half)
+
+
+def scaled(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    multiplier = normalized_conformal(y, np.zeros_like(y), 3 * x, coverage=0.9)
+    return lambda new: multiplier * 3 * new
+
+
+def quantiles(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    guess = 1.2  # too narrow on purpose: the quantile of the normal distribution is 1.645
+    amount = conformalized_quantile_correction(y, -guess * x, guess * x, coverage=0.9)
+    return lambda new: np.maximum(guess * new + amount, 0)
+
+
+def test_intervals_cover_what_they_promise() -> None:
+    # The standard error over 400 calibrations is about 0.002.
+    for method in (constant, scaled, quantiles):
+        coverage, _ = simulate(method)
+        assert coverage == pytest.approx(0.9, abs=0.01), method.__name__
+
+
+def test_intervals_that_know_where_noise_is_are_narrower() -> None:
+    constant_width, scaled_width, quantile_width = (simulate(method)[1] for method in (constant, scaled, quantiles))
+    assert scaled_width < 0.97 * constant_width
+    assert quantile_width < 0.97 * constant_width
+
+
+def test_constant_width_covers_quiet_rows_too_often_and_loud_rows_too_rarely() -> None:
+    rng = np.random.default_rng(8)
+    half = constant(*noisy(rng, 2000))
+    loud_scale = scaled(*noisy(rng, 2000))
+    x, y = noisy(rng, 20_000)
+    loud = x > 1.5
+    assert interval_coverage(y[loud], -half(x[loud]), half(x[loud])) < 0.83
+    assert interval_coverage(y[~loud], -half(x[~loud]), half(x[~loud])) > 0.92
+    assert interval_coverage(y[loud], -loud_scale(x[loud]), loud_scale(x[loud])) == pytest.approx(0.9, abs=0.02)
+
+
+def test_quantiles_that_were_too_wide_are_drawn_in() -> None:
+    y = np.linspace(-1, 1, 21)
+    amount = conformalized_quantile_correction(y, np.full(21, -5.0), np.full(21, 5.0), coverage=0.9)
+    assert amount == pytest.approx(-4.0)
+
+
+def test_quantiles_may_cross_while_they_are_calibrated() -> None:
+    assert conformalized_quantile_correction([0.0], [1.0], [-1.0], coverage=0.5) == 1.0
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0])
+def test_a_scale_must_be_positive(scale: float) -> None:
+    with pytest.raises(ValueError, match=rf"greater than zero in every row; the smallest is {scale}"):
+        normalized_conformal([1.0, 2.0], [1.0, 2.0], [1.0, scale], coverage=0.5)
+
+
+def test_the_ends_belong_to_an_interval() -> None:
+    assert interval_coverage([1.0, 2.0, 3.0], [1.0, 2.0, 3.1], [1.5, 2.0, 4.0]) == pytest.approx(2 / 3)
+
+
+def test_upside_down_intervals_are_refused() -> None:
+    with pytest.raises(ValueError, match="low is above high in 1 of 2 intervals"):
+        interval_coverage([1.0, 1.0], [0.0, 2.0], [2.0, 0.0])
+    with pytest.raises(ValueError, match="low is above high"):
+        mean_interval_width([1.0], [0.0])
+
+
+@pytest.mark.parametrize("coverage", [0.0, 1.0, 90, -0.1, math.nan])
+def test_a_coverage_is_a_share(coverage: float) -> None:
+    with pytest.raises(ValueError, match="coverage must lie between 0 and 1, not"):
+        split_conformal(np.zeros(99), np.zeros(99), coverage=coverage)
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "message"),
+    [
+        ([], [], "y_true is empty"),
+        ([1.0, math.nan], [1.0, 2.0], "y_true has 1 values that are not finite"),
+        ([1.0, 2.0], [1.0, math.inf], "y_pred has 1 values"),
+        ([1.0, 2.0], [1.0], "1-D arrays of one length"),
+        ([[1.0], [2.0]], [[1.0], [2.0]], "1-D arrays of one length"),
+    ],
+)
+def test_vectors_without_an_answer_are_refused(y_true: Any, y_pred: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        split_conformal(y_true, y_pred, coverage=0.5)
