@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from recommender.catalogue import Catalogue, Film, Filters, load_catalogue, save_catalogue
 from recommender.choose import best, diversify
 from recommender.factors import ItemFactors
+from recommender.fold_in import FoldIn
 from recommender.history import HistoryWeights
 
 CATALOGUE_FILE, FACTORS_FILE, WEIGHTS_FILE = "films.json", "factors.npz", "weights.json"
@@ -68,7 +69,7 @@ class Predictor:
     """Everything that is needed to recommend; it holds films, and no row of any user."""
 
     catalogue: Catalogue
-    model: ItemFactors
+    model: ItemFactors | FoldIn
     weigh: HistoryWeights
 
     def __post_init__(self) -> None:
@@ -140,14 +141,20 @@ class Predictor:
         """Write the three files of the model into a folder: films, factors and how a history is weighed."""
         folder.mkdir(parents=True, exist_ok=True)
         save_catalogue(self.catalogue, folder / CATALOGUE_FILE)
-        np.savez(folder / FACTORS_FILE, factors=self.model.factors, recommendable=self.model.recommendable)
+        arrays = {field.name: np.asarray(getattr(self.model, field.name)) for field in fields(self.model)}
+        np.savez(folder / FACTORS_FILE, allow_pickle=False, **arrays)
         (folder / WEIGHTS_FILE).write_text(json.dumps(asdict(self.weigh), indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
         """Read what `save` wrote; nothing in it can run code."""
         with np.load(folder / FACTORS_FILE, allow_pickle=False) as arrays:
-            model = ItemFactors(arrays["factors"], arrays["recommendable"])
+            factors, recommendable = arrays["factors"], arrays["recommendable"]
+            model: ItemFactors | FoldIn
+            if "alpha" in arrays:
+                model = FoldIn(factors, recommendable, float(arrays["regularization"]), float(arrays["alpha"]))
+            else:
+                model = ItemFactors(factors, recommendable)
         weigh = HistoryWeights(**json.loads((folder / WEIGHTS_FILE).read_text(encoding="utf-8")))
         return cls(load_catalogue(folder / CATALOGUE_FILE), model, weigh)
 
