@@ -13,6 +13,7 @@ from portfolio_shared.evaluation.ranking import (
     catalogue_coverage,
     intra_list_diversity,
     judge,
+    ndcg_at_k,
     novelty,
     popularity_lift,
     ranking_metrics,
@@ -245,6 +246,11 @@ def recommend_all(predictor: Predictor, task: Task, *, k: int = LONGEST, diversi
         ]
         lists[row, : len(found)] = found
     return lists
+
+
+def ndcg(lists: Ints, task: Task, *, k: int) -> Floats:
+    """Return the nDCG of the first k places for each user of the task, shape (n_users,)."""
+    return ndcg_at_k(judge_lists(lists, task.users, task.hidden), k)
 
 
 def compare_ndcg(challenger: Floats, champion: Floats, *, seed: int = 0) -> PairedComparison:

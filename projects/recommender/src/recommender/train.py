@@ -32,6 +32,7 @@ from recommender.evaluate import (
     compare_ndcg,
     evaluate,
     make_task,
+    ndcg,
     recommend_all,
     with_interval,
 )
@@ -252,8 +253,7 @@ def comparison_with(trained: Trained) -> Callable[[Path], PairedComparison]:
 
     def compare_with(champion_bundle: Path) -> PairedComparison:
         lists = recommend_all(Predictor.load(champion_bundle), trained.task)
-        theirs = evaluate(lists, trained.task, k=evaluation.k).per_user["ndcg"]
-        return compare_ndcg(evaluation.per_user["ndcg"], theirs)
+        return compare_ndcg(evaluation.per_user["ndcg"], ndcg(lists, trained.task, k=evaluation.k))
 
     return compare_with
 

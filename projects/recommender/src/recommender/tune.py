@@ -1,8 +1,9 @@
 """Search hyper-parameters on the validation part: run once for each split, the result is committed as `tuned.json`.
 
-One setting after the other is tried at all values of its grid, the others as found so far, and changed only where
-that helps by more than `LEAST_GAIN`; then all of it again. The test is never touched: it is not even a part of what
-the random split's three validation parts are drawn from.
+One setting after the other is tried at all values of its grid, the others as found so far, and then all of it again. It
+starts from the settings in use and changes one only where that is better by more than chance, which is the gate's rule
+too: of many settings that are about equally good, the highest on one validation part is seldom the best. The test is
+never touched: it is not even a part of what the random split's three validation parts are drawn from.
 
 Not searched are `min_raters` and `rank` of the served model. More films and more directions would not make it better
 by more than chance, but they would let single histories be read from it (README, "Privacy").
@@ -18,15 +19,14 @@ import numpy as np
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from portfolio_shared.evaluation.ranking import ndcg_at_k
 from recommender.candidates import ALS, EASE, FULL, ITEMS, USERS, Recipe, recipes
 from recommender.config import TUNED, ModelSettings, SplitName, TuneConfig, tuned_settings
-from recommender.evaluate import Task, judge_lists, lists_for, make_task
+from recommender.evaluate import Floats, Task, lists_for, make_task, ndcg
 from recommender.loading import Loaded, load_movielens
 from recommender.splits import split_at_random, split_by_user_time
 from recommender.train import progress
 
-LEAST_GAIN = 0.001  # of nDCG: less is chance on 610 users, whose mean has a standard error of 0.008
+STANDARD_ERRORS = 1.96  # of the paired difference over users, by which a setting must be better to be taken
 SPLITS_OF_RANDOM, SHARE_OF_RANDOM = 3, 0.15
 Value = float | int
 
@@ -118,29 +118,44 @@ def search(
 ) -> ModelSettings:
     """Return the settings with those of one candidate at their best."""
     best = score(candidate, settings, tasks, config)
-    study.tried[candidate] = [best]
+    study.tried[candidate] = [float(best.mean())]
     for _ in range(config.rounds):
         for name, values in grid.items():
             for trial in _with_each(settings, name, values):
                 found = score(candidate, trial, tasks, config)
-                study.tried[candidate].append(found)
-                if found > best + LEAST_GAIN:
+                study.tried[candidate].append(float(found.mean()))
+                if is_better(found, best):
                     best, settings = found, trial
-                advance(f"{candidate}: {best:.4f}")
-    study.best[candidate] = best
+                advance(f"{candidate}: {best.mean():.4f}")
+    study.best[candidate] = float(best.mean())
     return settings
 
 
+def is_better(challenger: Floats, champion: Floats) -> bool:
+    """Return whether the mean of the first is higher by more than chance; scores of the same users, (n_users,) each.
+
+    Examples
+    --------
+    >>> is_better(np.array([0.2, 0.3, 0.5]), np.array([0.1, 0.2, 0.3]))
+    True
+    >>> is_better(np.array([0.2, 0.3, 0.9]), np.array([0.2, 0.3, 0.5]))  # one user alone
+    False
+    """
+    difference = challenger - champion
+    error = float(np.std(difference, ddof=1)) / np.sqrt(len(difference))
+    return bool(difference.mean() > STANDARD_ERRORS * error)
+
+
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
-def score(candidate: str, settings: ModelSettings, tasks: list[Task], config: TuneConfig) -> float:
-    """Return the mean nDCG over the tasks' users, of a candidate with these settings."""
-    found = []
-    for task in tasks:
+def score(candidate: str, settings: ModelSettings, tasks: list[Task], config: TuneConfig) -> Floats:
+    """Return the nDCG of each user, the mean over the tasks that they are in, of a candidate with these settings."""
+    found = np.full((len(tasks), tasks[0].before.n_users), np.nan)
+    for row, task in zip(found, tasks, strict=True):
         recipe: Recipe = recipes(settings, task.before, task.catalogue, seed=config.seed)[candidate]
         model = recipe.fit(task.before.matrix())
         lists = lists_for(model, task.before, task.users, k=config.k, weigh=recipe.weigh)
-        found.append(float(ndcg_at_k(judge_lists(lists, task.users, task.hidden), config.k).mean()))
-    return float(np.mean(found))
+        row[task.users] = ndcg(lists, task, k=config.k)
+    return np.asarray(np.nanmean(found[:, np.isfinite(found).any(axis=0)], axis=0))
 
 
 def _with_each(settings: ModelSettings, name: str, values: Sequence[Value]) -> Iterator[ModelSettings]:
@@ -160,7 +175,7 @@ def write(settings: ModelSettings, study: Study, data: Loaded, config: TuneConfi
         "data_sha256": data.sha256,
         "objective": f"mean nDCG@{config.k} over users on {where}",
         "rounds": config.rounds,
-        "least_gain": LEAST_GAIN,
+        "standard_errors": STANDARD_ERRORS,
         "fits": {candidate: len(values) for candidate, values in study.tried.items()},
         "first": {candidate: round(values[0], 4) for candidate, values in study.tried.items()},
         "best": {candidate: round(value, 4) for candidate, value in study.best.items()},
