@@ -88,7 +88,8 @@ class Catalogue:
     @cached_property
     def genres(self) -> NDArray[np.bool_]:
         """Bool, shape (n_films, n_genres)."""
-        return np.array([[genre in film.genres for genre in self.genre_names] for film in self.films], dtype=np.bool_)
+        of_film = [[genre in film.genres for genre in self.genre_names] for film in self.films]
+        return np.asfortranarray(of_film, dtype=np.bool_)  # filters read it by genre
 
     @cached_property
     def years(self) -> NDArray[np.int64]:
@@ -113,20 +114,22 @@ class Catalogue:
             raise ValueError(f"genre {both[0]!r} is wanted and excluded at once")
         passed = np.ones(len(self), dtype=np.bool_)
         if filters.genres:
-            passed &= self.genres[:, self._columns(filters.genres)].any(axis=1)
+            passed &= self._have_one_of(filters.genres)
         if filters.without_genres:
-            passed &= ~self.genres[:, self._columns(filters.without_genres)].any(axis=1)
+            passed &= ~self._have_one_of(filters.without_genres)
         if filters.year_from is not None:
             passed &= self.years >= filters.year_from
         if filters.year_to is not None:
             passed &= (self.years <= filters.year_to) & (self.years > 0)
         return passed
 
-    def _columns(self, genres: Sequence[str]) -> list[int]:
+    def _have_one_of(self, genres: Sequence[str]) -> NDArray[np.bool_]:
+        have = np.zeros(len(self), dtype=np.bool_)
         for genre in genres:
             if genre not in self.genre_names:
                 raise ValueError(f"no film has the genre {genre!r}; there are {', '.join(self.genre_names)}")
-        return [self.genre_names.index(genre) for genre in genres]
+            have |= self.genres[:, self.genre_names.index(genre)]
+        return have
 
 
 def save_catalogue(catalogue: Catalogue, path: Path) -> None:

@@ -18,14 +18,13 @@ def best(scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
     >>> best(np.array([-np.inf, 2.0]), k=2)
     array([1])
     """
-    if k < len(scores):
+    candidates = np.flatnonzero(scores > -np.inf)
+    values = scores[candidates]
+    if k < len(values):
         # Everything not below the k-th best: a few more than k where scores are equal.
-        threshold = np.partition(scores, len(scores) - k)[len(scores) - k]
-        candidates = np.flatnonzero(scores >= threshold)
-    else:
-        candidates = np.arange(len(scores))
-    candidates = candidates[scores[candidates] > -np.inf]
-    return candidates[np.argsort(-scores[candidates], kind="stable")][:k]
+        kept = values >= np.partition(values, len(values) - k)[len(values) - k]
+        candidates, values = candidates[kept], values[kept]
+    return candidates[np.argsort(-values, kind="stable")][:k]
 
 
 def diversify(

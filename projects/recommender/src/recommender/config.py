@@ -8,13 +8,15 @@ import json
 import os
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from portfolio_shared.serving.settings import ServiceSettings
-from recommender.history import HistoryWeights
+
+if TYPE_CHECKING:  # it needs NumPy, which must not be loaded before `serve` has set the number of its threads
+    from recommender.history import HistoryWeights
 
 MODEL_NAME = "recommender"
 TUNED = "tuned.json"
@@ -51,8 +53,10 @@ class HistorySettings(Frozen):
     half_life_films: float = Field(3.0, gt=0, description="least half-life, in films")
     rating_slope: float = Field(0.3, ge=0, le=0.33, description="what a star above the middle adds to a film's weight")
 
-    def weights(self) -> HistoryWeights:
+    def weights(self) -> "HistoryWeights":
         """Return the function from stars to weights."""
+        from recommender.history import HistoryWeights
+
         return HistoryWeights(**self.model_dump())
 
 

@@ -73,10 +73,10 @@ class ItemFactors:
         taste = weights @ self.factors[items]  # (rank,)
         everywhere = np.zeros(len(self.factors), dtype=np.float32)
         everywhere[items] = weights
-        live, factors = self._live
+        live, factors, own, scale = self._live
         scores = np.full(len(self.factors), -np.inf, dtype=np.float32)
         # The second term takes back what each film of the history would have added to itself.
-        scores[live] = (factors @ taste - everywhere[live] * self.own[live]) * self.scale[live]
+        scores[live] = (factors @ taste - everywhere[live] * own) * scale
         return scores
 
     def contributions(self, items: NDArray[np.integer], weights: Floats, to: NDArray[np.integer]) -> Floats:
@@ -104,7 +104,10 @@ class ItemFactors:
         return np.where(rated, weights, np.float32(0)) if rated.any() else weights
 
     @cached_property
-    def _live(self) -> tuple[NDArray[np.intp], Floats]:
-        """The recommendable films and their factors, apart: on real data two films of three are not."""
+    def _live(self) -> tuple[NDArray[np.intp], Floats, Floats, Floats]:
+        """The recommendable films with their factors, `own` and `scale`: on real data two films of three are not.
+
+        The factors lie column by column: out of a cold cache, their product with a taste takes half the time.
+        """
         live = np.flatnonzero(self.recommendable)
-        return live, np.ascontiguousarray(self.factors[live])
+        return live, np.asfortranarray(self.factors[live]), self.own[live], self.scale[live]

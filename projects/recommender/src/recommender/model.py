@@ -114,10 +114,10 @@ class Predictor:
         weights = self.weigh(stars)
         informative = bool(weights @ self.model.own[items] > 0)
         scores = self.model.scores(items, weights) if informative else self.catalogue.n_ratings.astype(np.float32)
-        scores[~admitted] = -np.inf
+        np.copyto(scores, -np.inf, where=~admitted)
         chosen = diversify(scores, self.model.factors, k=k, diversity=diversity)
         reasons = self._reasons(chosen, items, weights, n_reasons if informative else 0)
-        films = [self.catalogue.films[item] for item in chosen]
+        films = [self.catalogue.films[item] for item in chosen.tolist()]
         return Answer(
             tuple(map(Recommendation, films, scores[chosen].tolist(), reasons)),
             "history" if informative else "popularity",
@@ -166,10 +166,9 @@ class Predictor:
                 raise ValueError(f"film {seen.film_id} has {seen.stars} stars; expected 0.5 to 5, or none")
             last.pop(seen.film_id, None)  # a second mention also moves the film to its later place
             last[seen.film_id] = np.nan if seen.stars is None else seen.stars
-        known = {
-            self.catalogue.position[film]: stars for film, stars in last.items() if film in self.catalogue.position
-        }
-        unknown = tuple(film for film in last if film not in self.catalogue.position)
+        position = self.catalogue.position
+        known = {position[film]: stars for film, stars in last.items() if film in position}
+        unknown = tuple(film for film in last if film not in position)
         return np.array(list(known), dtype=np.int64), np.array(list(known.values()), dtype=np.float64), unknown
 
     def _reasons(
@@ -177,10 +176,11 @@ class Predictor:
     ) -> list[tuple[Reason, ...]]:
         if n_reasons == 0 or len(chosen) == 0:
             return [()] * len(chosen)
-        films = self.catalogue.films
+        films = [self.catalogue.films[item] for item in items]
         rows = self.model.contributions(items, weights, chosen)
         strongest = np.argsort(-rows, axis=1, kind="stable")[:, :n_reasons]
+        added = np.take_along_axis(rows, strongest, axis=1)
         return [
-            tuple(Reason(films[items[column]], float(row[column])) for column in columns if row[column] > 0)
-            for row, columns in zip(rows, strongest, strict=True)
+            tuple(Reason(films[i], share) for i, share in zip(columns, row, strict=True) if share > 0)
+            for columns, row in zip(strongest.tolist(), added.tolist(), strict=True)
         ]
