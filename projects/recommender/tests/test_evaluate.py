@@ -7,12 +7,12 @@ from portfolio_shared.evaluation.uncertainty import Interval
 from recommender.catalogue import Catalogue, Film
 from recommender.evaluate import (
     Task,
+    accuracy,
     compare_ndcg,
     evaluate,
     judge_lists,
     lists_for,
     make_task,
-    ndcg,
     recommend_all,
     with_interval,
 )
@@ -127,7 +127,7 @@ def test_films_beyond_the_task_are_misses(small: Task) -> None:
     lists = recommend_all(predictor, small, k=2)
     assert (lists[:, 0] >= 4).all()
     assert judge_lists(lists, small.users, small.hidden).hits[:, 0].tolist() == [False, False]
-    assert ndcg(lists, small, k=1).tolist() == [0, 0]
+    assert accuracy(lists, small, k=1)["ndcg"].tolist() == [0, 0]
 
 
 def test_a_comparison_is_below_zero_where_the_challenger_is_better() -> None:

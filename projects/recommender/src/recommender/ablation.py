@@ -19,7 +19,7 @@ from recommender.models.popularity import fit_popularity
 
 DIVERSITIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 HISTORY_LENGTHS = (1, 2, 3, 5, 10, 20, 35, 50)
-RANKS = (32, 64, 128, 256, 512, None)
+RANKS = (32, 64, 128, 256, 512)
 FOLDS = 5
 
 
@@ -74,9 +74,7 @@ def steps_of(settings: ModelSettings) -> dict[str, ModelSettings]:
         "whole, without genres and years": (_without(ease, genre_weight=0.0, year_weight=0.0), history),
         "whole, with films that one person rated": (_without(ease, min_raters=1), history),
         "whole, all histories alike": (_without(ease, length_exponent=0.0), history),
-        **{
-            f"whole, rank {rank or 'full'}": (_without(ease, rank=rank), history) for rank in RANKS if rank != ease.rank
-        },
+        **{f"whole, rank {rank}": (_without(ease, rank=rank), history) for rank in RANKS if rank != ease.rank},
     }
     return {
         name: settings.model_copy(update={"ease": changed, "history": weighed})
@@ -126,6 +124,10 @@ def start_from_nothing(
     it. Every length is measured on the same users: those with at least as many films as the longest.
     """
     users = task.users[task.before.user_counts()[task.users] >= HISTORY_LENGTHS[-1]]
+    if len(users) < FOLDS:
+        raise ValueError(
+            f"{len(users)} users have {HISTORY_LENGTHS[-1]} films before the test; expected {FOLDS} or more"
+        )
     fold = group_folds([str(user) for user in users], n_folds=FOLDS, seed=seed)
     lengths = (0, *HISTORY_LENGTHS)
     lists = np.full((len(lengths), len(users), k), EMPTY, dtype=np.int64)

@@ -13,7 +13,6 @@ from portfolio_shared.evaluation.ranking import (
     catalogue_coverage,
     intra_list_diversity,
     judge,
-    ndcg_at_k,
     novelty,
     popularity_lift,
     ranking_metrics,
@@ -205,9 +204,8 @@ def evaluate(lists: Ints, task: Task, *, k: int, seed: int = 0, n_resamples: int
     row = np.full(n_users, -1)
     row[task.users] = np.arange(len(task.users))
     profile = row[task.before.users] >= 0
-    accuracy = ranking_metrics(judge_lists(lists, task.users, task.hidden), k)
     per_user = {
-        **{name: accuracy[name] for name in METRIC_LABELS if name in accuracy},
+        **accuracy(lists, task, k=k),
         "novelty": novelty(first, counts, n_users),
         "diversity": intra_list_diversity(first, task.catalogue.genres.astype(np.float64)),
         "popularity_lift": popularity_lift(
@@ -248,15 +246,16 @@ def recommend_all(predictor: Predictor, task: Task, *, k: int = LONGEST, diversi
     return lists
 
 
-def ndcg(lists: Ints, task: Task, *, k: int) -> Floats:
-    """Return the nDCG of the first k places for each user of the task, shape (n_users,)."""
-    return ndcg_at_k(judge_lists(lists, task.users, task.hidden), k)
+def accuracy(lists: Ints, task: Task, *, k: int) -> dict[str, Floats]:
+    """Return each metric of what was found in the first k places, one value a user; films may be beyond the task's."""
+    found = ranking_metrics(judge_lists(lists, task.users, task.hidden), k)
+    return {name: found[name] for name in METRIC_LABELS if name in found}
 
 
 def compare_ndcg(challenger: Floats, champion: Floats, *, seed: int = 0) -> PairedComparison:
     """Compare two models by the nDCG of the same users, shape (n_users,) each; below 0 the challenger is better."""
-    return paired_bootstrap(_mean_of_second, champion, champion, challenger, lower_is_better=False, seed=seed)
+    return paired_bootstrap(_mean_shortfall, np.ones(len(champion)), champion, challenger, seed=seed)
 
 
-def _mean_of_second(_: Floats, scores: Floats) -> float:
-    return float(np.mean(scores))
+def _mean_shortfall(ideal: Floats, found: Floats) -> float:
+    return float(np.mean(ideal - found))

@@ -13,7 +13,7 @@ from rich.console import Console
 from portfolio_shared.bundle import read_manifest
 from portfolio_shared.evaluation import figures
 from portfolio_shared.evaluation.sections import fill_sections, markdown_table
-from portfolio_shared.evaluation.uncertainty import Interval
+from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
 from recommender.ablation import (
     DIVERSITIES,
     FOLDS,
@@ -31,7 +31,7 @@ from recommender.ablation import (
 from recommender.candidates import by_score, recipes
 from recommender.config import MODEL_NAME, ReportConfig, TrainConfig
 from recommender.draw import draw
-from recommender.evaluate import METRIC_LABELS, Evaluation, evaluate, make_task, recommend_all, with_interval
+from recommender.evaluate import METRIC_LABELS, Evaluation, accuracy, make_task, recommend_all, with_interval
 from recommender.loading import load_movielens
 from recommender.model import Predictor
 from recommender.splits import split_by_user_time
@@ -230,7 +230,9 @@ def serving_table(serving: Mapping[str, Any]) -> str:
 
 def summary_row(told: Mapping[str, Any]) -> str:
     """Return the root README's table of this project: the model beside its baselines."""
-    rows = [[name, _cell(metrics["ndcg"])] for name, metrics in told["test"].items()]
+    served, *others = told["test"]
+    others.sort(key=lambda name: -told["test"][name]["ndcg"]["estimate"])
+    rows = [[name, _cell(told["test"][name]["ndcg"])] for name in (served, *others)]
     users = told["left_out"]["users evaluated"]
     return markdown_table(
         [f"films, {users} users of {told['data']['name']}", f"nDCG@{told['k']} (95 % interval)"], rows
@@ -238,15 +240,15 @@ def summary_row(told: Mapping[str, Any]) -> str:
 
 
 def draw_knob(turns: Sequence[Turn], k: int) -> Figure:
-    """Draw quality against the share of films that is recommended, as the knob turns."""
-    ordered = sorted(turns, key=lambda turn: turn.coverage)
-    estimate, low, high = np.array([turn.ndcg for turn in ordered]).T
+    """Draw quality, and the share of films that is recommended, as the knob turns."""
+    estimate, low, high = np.array([turn.ndcg for turn in turns]).T
+    coverage = [turn.coverage for turn in turns]
     return figures.line_with_band(
-        [turn.coverage for turn in ordered],
-        {"knob from 0 to 1": (estimate, low, high)},
-        xlabel="Share of all films that stand in at least one list",
-        ylabel=f"nDCG@{k}",
-        title="Turning the diversity knob: more of the catalogue, at first for nothing",
+        [turn.diversity for turn in turns],
+        {f"nDCG@{k}": (estimate, low, high), "share of films recommended": (coverage, coverage, coverage)},
+        xlabel="Diversity knob",
+        ylabel="nDCG, and share of all films",
+        title="Accuracy and coverage as the diversity knob turns",
     )
 
 
@@ -279,7 +281,6 @@ def evaluate_bundle(bundle: Path, data: str, console: Console | None = None, *, 
     task = make_task(split.before_test, split.test, loaded.movielens.catalogue, max_users=max_users, seed=seed)
     if task.digest != described.data.test_split_sha256:
         console.print("These are not the ratings that the bundle was tested on: it may have learned from some of them.")
-    evaluation = evaluate(recommend_all(Predictor.load(bundle), task), task, k=k, seed=seed)
-    for name, interval in evaluation.metrics.items():
+    for name, values in accuracy(recommend_all(Predictor.load(bundle), task), task, k=k).items():
+        interval = bootstrap_interval(np.mean, values, seed=seed)
         console.print(f"{METRIC_LABELS[name].format(k=k)}: {with_interval(interval)}")
-    console.print(f"{METRIC_LABELS['coverage']}: {evaluation.coverage:.3f}")

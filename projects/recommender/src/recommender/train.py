@@ -29,10 +29,10 @@ from recommender.evaluate import (
     METRIC_LABELS,
     Evaluation,
     Task,
+    accuracy,
     compare_ndcg,
     evaluate,
     make_task,
-    ndcg,
     recommend_all,
     with_interval,
 )
@@ -253,7 +253,8 @@ def comparison_with(trained: Trained) -> Callable[[Path], PairedComparison]:
 
     def compare_with(champion_bundle: Path) -> PairedComparison:
         lists = recommend_all(Predictor.load(champion_bundle), trained.task)
-        return compare_ndcg(evaluation.per_user["ndcg"], ndcg(lists, trained.task, k=evaluation.k))
+        theirs = accuracy(lists, trained.task, k=evaluation.k)["ndcg"]
+        return compare_ndcg(evaluation.per_user["ndcg"], theirs)
 
     return compare_with
 

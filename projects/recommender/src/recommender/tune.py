@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from recommender.candidates import ALS, EASE, FULL, ITEMS, USERS, Recipe, recipes
 from recommender.config import TUNED, ModelSettings, SplitName, TuneConfig, tuned_settings
-from recommender.evaluate import Floats, Task, lists_for, make_task, ndcg
+from recommender.evaluate import Floats, Task, accuracy, lists_for, make_task
 from recommender.loading import Loaded, load_movielens
 from recommender.splits import split_at_random, split_by_user_time
 from recommender.train import progress
@@ -154,7 +154,7 @@ def score(candidate: str, settings: ModelSettings, tasks: list[Task], config: Tu
         recipe: Recipe = recipes(settings, task.before, task.catalogue, seed=config.seed)[candidate]
         model = recipe.fit(task.before.matrix())
         lists = lists_for(model, task.before, task.users, k=config.k, weigh=recipe.weigh)
-        row[task.users] = ndcg(lists, task, k=config.k)
+        row[task.users] = accuracy(lists, task, k=config.k)["ndcg"]
     return np.asarray(np.nanmean(found[:, np.isfinite(found).any(axis=0)], axis=0))
 
 
