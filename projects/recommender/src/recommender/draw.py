@@ -15,7 +15,7 @@ from recommender.evaluate import Band, Evaluation, Task, judge_lists
 Floats = NDArray[np.float64]
 
 LENGTHS = (1, 2, 3, 5, 10, 20, 35, 50)
-TAIL = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+TAIL = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1)
 """Shares of the films, the most popular first."""
 DRAWN = (FULL, EASE, ALS, ITEMS, USERS, POPULARITY)
 """No more than can be told apart."""
@@ -57,9 +57,9 @@ def draw(
         "long-tail": figures.line_with_band(
             TAIL,
             {"what people rate": _exact(rated_tail(task)), **{n: _exact(tail(e, task)) for n, e in _few(shown)}},
-            xlabel="Share of the films, the most popular first",
+            xlabel="Share of the films that is left out, the most popular first",
             ylabel="Share of ratings or recommendations",
-            title="How much of what is recommended comes from the most popular films",
+            title="How much lies beyond the most popular films",
         ),
     }
     return [figures.save_figure(figure, folder / f"{name}.svg") for name, figure in drawn.items()]
@@ -74,26 +74,26 @@ def ndcg_by_length(evaluation: Evaluation, task: Task) -> Band:
 
 
 def tail(evaluation: Evaluation, task: Task) -> Floats:
-    """Return the share of recommendations that goes to each share of `TAIL`, shape (n_shares,)."""
+    """Return the share of recommendations beyond each share of the films in `TAIL`, shape (n_shares,)."""
     first = evaluation.lists[:, : evaluation.k]
-    return _cumulative(np.bincount(first[first != EMPTY], minlength=len(task.catalogue)), task)
+    return _beyond(np.bincount(first[first != EMPTY], minlength=len(task.catalogue)), task)
 
 
 def rated_tail(task: Task) -> Floats:
-    """Return the share of ratings that goes to each share of `TAIL`, shape (n_shares,)."""
-    return _cumulative(task.before.item_counts(), task)
+    """Return the share of ratings beyond each share of the films in `TAIL`, shape (n_shares,)."""
+    return _beyond(task.before.item_counts(), task)
 
 
-def _cumulative(counts: NDArray[np.int64], task: Task) -> Floats:
+def _beyond(counts: NDArray[np.int64], task: Task) -> Floats:
     by_popularity = np.argsort(-task.before.item_counts(), kind="stable")
     total = np.concatenate([[0.0], np.cumsum(counts[by_popularity]) / counts.sum()])
-    return np.asarray(np.interp(np.array(TAIL) * len(counts), np.arange(len(counts) + 1), total))
+    return np.asarray(1.0 - np.interp(np.array(TAIL) * len(counts), np.arange(len(counts) + 1), total))
 
 
 def _few(shown: Mapping[str, Evaluation]) -> list[tuple[str, Evaluation]]:
     """Return the models whose curves lie apart: the served one, its plain form, and popularity."""
     served = next(iter(shown))
-    return [(name, shown[name]) for name in dict.fromkeys((served, EASE, ALS, POPULARITY)) if name in shown]
+    return [(name, shown[name]) for name in dict.fromkeys((served, EASE, POPULARITY)) if name in shown]
 
 
 def _exact(values: Floats) -> Band:
