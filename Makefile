@@ -11,9 +11,8 @@ PYTEST_FLAGS ?=
 export MLFLOW_TRACKING_URI ?= http://127.0.0.1:5500
 
 BIN := $(VENV)/bin
-PACKAGES := shared projects/housing
+PACKAGES := shared projects/housing projects/recommender
 CODE := $(PACKAGES) scripts tests benchmarks conftest.py
-LOCKS := dev housing-service housing-trainer
 
 ##@ Use it
 .PHONY: help up setup
@@ -61,10 +60,7 @@ hooks: setup ## install the commit hooks
 	@$(BIN)/pre-commit install
 
 ##@ House prices
-.PHONY: data train-housing tune-housing serve-housing rollback-housing reports bench-housing
-data: setup ## download the public data into PORTFOLIO_DATA_DIR (.data) and report what is in it
-	@$(BIN)/housing data --data full
-
+.PHONY: train-housing tune-housing serve-housing rollback-housing bench-housing
 train-housing: setup ## train, evaluate, register, and pass the gate (DATASET=auto|sample|full|path)
 	@$(BIN)/python scripts/with_mlflow.py $(BIN)/housing train --data "$(DATASET)"
 
@@ -77,12 +73,37 @@ serve-housing: setup ## serve the champion on its own (127.0.0.1:8001)
 rollback-housing: setup ## give the alias back to the champion before this one
 	@$(BIN)/python scripts/with_mlflow.py $(BIN)/housing rollback
 
-reports: setup ## train on the public data and rewrite the READMEs' tables and figures
-	@$(BIN)/housing report --data full
-
 bench-housing: setup ## the five-fold table against peers, and serving against a bare request
 	@$(BIN)/python benchmarks/housing_models.py
 	@$(BIN)/python benchmarks/housing_serving.py
+
+##@ Films
+.PHONY: train-recommender tune-recommender serve-recommender rollback-recommender bench-recommender
+train-recommender: setup ## train, evaluate, register, and pass the gate (DATASET=auto|sample|full|path)
+	@$(BIN)/python scripts/with_mlflow.py $(BIN)/recommender train --data "$(DATASET)"
+
+tune-recommender: setup ## search the grid on validation; write tuned.json
+	@$(BIN)/recommender tune --data "$(DATASET)"
+
+serve-recommender: setup ## serve the champion on its own (127.0.0.1:8002)
+	@RECOMMENDER_TRACKING_URI="$${RECOMMENDER_TRACKING_URI:-$$MLFLOW_TRACKING_URI}" exec $(BIN)/recommender serve
+
+rollback-recommender: setup ## give the alias back to the champion before this one
+	@$(BIN)/python scripts/with_mlflow.py $(BIN)/recommender rollback
+
+bench-recommender: setup ## the table against peers, and serving against a bare request
+	@$(BIN)/python benchmarks/recommender_models.py
+	@$(BIN)/python benchmarks/recommender_serving.py
+
+##@ All projects
+.PHONY: data reports
+data: setup ## download the public data into PORTFOLIO_DATA_DIR (.data) and report what is in them
+	@$(BIN)/housing data --data full
+	@$(BIN)/recommender data --data full
+
+reports: setup ## train on the public data and rewrite the READMEs' tables and figures
+	@$(BIN)/housing report --data full
+	@$(BIN)/recommender report --data full
 
 ##@ Look after it
 .PHONY: mlflow lock clean

@@ -10,18 +10,21 @@ from pathlib import Path
 
 SHARED = "shared/pyproject.toml"
 HOUSING = "projects/housing/pyproject.toml"
+RECOMMENDER = "projects/recommender/pyproject.toml"
 
 LOCKS: dict[str, list[str]] = {
     "installer": ["requirements/installer.in"],
-    "dev": ["--group", "pyproject.toml:dev", "--all-extras", SHARED, HOUSING],
+    "dev": ["--group", "pyproject.toml:dev", "--all-extras", SHARED, HOUSING, RECOMMENDER],
     "housing-service": [HOUSING],
     "housing-trainer": [HOUSING, "--extra", "train"],
+    "recommender-service": [RECOMMENDER],
+    "recommender-trainer": [RECOMMENDER, "--extra", "train"],
 }
 
 OPTIONS = [
     *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--quiet"),
     *("--custom-compile-command", "make lock"),
-    *("--no-emit-package", "portfolio-shared", "--no-emit-package", "housing"),
+    *("--no-emit-package", "portfolio-shared", "--no-emit-package", "housing", "--no-emit-package", "recommender"),
 ]
 
 

@@ -20,8 +20,8 @@ from rich.table import Table
 
 from portfolio_shared.tracking.server import ServerError, running_server
 
-PROJECTS = {"housing": "House prices"}
-DEFAULT_PORTS = {"housing": 8001}
+PROJECTS = {"housing": "House prices", "recommender": "Films"}
+DEFAULT_PORTS = {"housing": 8001, "recommender": 8002}
 TRACKING_URI = os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5500")
 STATE = Path(".state/mlflow")
 LOGS = Path(".state/logs")

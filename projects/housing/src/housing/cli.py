@@ -6,7 +6,6 @@ line. Heavy libraries are imported by the command that needs them.
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 from pydantic_settings import (
@@ -19,10 +18,8 @@ from pydantic_settings import (
 
 from housing.config import MODEL_NAME, ReportConfig, ServeSettings, TrainConfig, TuneConfig, default_tracking_uri
 from portfolio_shared.environment import UnknownVariableError, refuse_unknown_variables
+from portfolio_shared.serving.registry_client import champion_of
 from portfolio_shared.terminal import Command, run_command
-
-if TYPE_CHECKING:
-    from portfolio_shared.serving.registry_client import RegisteredVersion
 
 FLAGS = SettingsConfigDict(
     env_prefix="HOUSING_TRAIN_", extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True
@@ -87,7 +84,7 @@ def show_data(arguments: list[str]) -> None:
 def train(arguments: list[str]) -> None:
     """Train, evaluate, register and pass the gate."""
     config = CliApp.run(TrainConfig, cli_args=arguments)
-    if config.if_missing and config.tracking_uri and (champion := serving_version(config.tracking_uri)):
+    if config.if_missing and config.tracking_uri and (champion := champion_of(MODEL_NAME, config.tracking_uri)):
         if champion.data_source != "sample" or config.data == "sample" or not real_data(config.data):
             sys.stdout.write(f"{MODEL_NAME}: version {champion.version} is champion ({champion.data_source} data)\n")
             return
@@ -103,14 +100,6 @@ def tune(arguments: list[str]) -> None:
     from housing.tune import tune
 
     tune(config)
-
-
-def serving_version(tracking_uri: str) -> "RegisteredVersion | None":
-    """Return the version that serves, or None; asked over REST, because importing MLflow takes seconds."""
-    from portfolio_shared.serving.registry_client import RegistryClient
-
-    with RegistryClient(tracking_uri) as registry:
-        return registry.alias(MODEL_NAME, "champion")
 
 
 def real_data(setting: str) -> bool:

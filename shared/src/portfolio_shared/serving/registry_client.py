@@ -51,6 +51,18 @@ class RegisteredVersion:
     data_source: str = ""  # sample, full or path; empty if the version has no such tag
 
 
+def champion_of(name: str, tracking_uri: str) -> RegisteredVersion | None:
+    """Return the version that serves, or None; asked over REST, because importing MLflow takes seconds.
+
+    Raises
+    ------
+    RegistryUnavailable
+        If the server does not answer, or not as expected.
+    """
+    with RegistryClient(tracking_uri) as registry:
+        return registry.alias(name, "champion")
+
+
 def verify_bundle(directory: Path, version: RegisteredVersion, *, project: str | None = None) -> Manifest:
     """Check that `directory` holds exactly the bundle that was registered as `version`, or raise `BundleError`."""
     _check_digest(directory, version)

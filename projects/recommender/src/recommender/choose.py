@@ -1,0 +1,76 @@
+"""From scores to a list: the best films, or good films that are unlike each other."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+CANDIDATES = 100  # films with the highest scores, among which a diverse list is chosen
+
+
+def best(scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
+    """Return the k highest scores' positions, best first; equal scores in order of position.
+
+    Positions that score ``-inf`` are never returned, so there may be fewer than k.
+
+    Examples
+    --------
+    >>> best(np.array([1.0, 3.0, -np.inf, 3.0]), k=3)
+    array([1, 3, 0])
+    >>> best(np.array([-np.inf, 2.0]), k=2)
+    array([1])
+    """
+    candidates = np.flatnonzero(scores > -np.inf)
+    values = scores[candidates]
+    if k < len(values):
+        # Everything not below the k-th best: a few more than k where scores are equal.
+        kept = values >= np.partition(values, len(values) - k)[len(values) - k]
+        candidates, values = candidates[kept], values[kept]
+    return candidates[np.argsort(-values, kind="stable")][:k]
+
+
+def diversify(
+    scores: NDArray[np.floating], vectors: NDArray[np.floating], *, k: int, diversity: float
+) -> NDArray[np.int64]:
+    """Choose k films one after the other, each good and unlike those chosen before.
+
+    Every step takes the film with the highest ``(1 - diversity) * relevance - diversity * similarity``, where
+    relevance is the score, scaled from 0 to 1 over the candidates, and similarity the largest cosine with a film
+    that is already in the list (Carbonell and Goldstein 1998).
+
+    Parameters
+    ----------
+    scores
+        Shape (n_items,): higher is better; ``-inf`` is never chosen.
+    vectors
+        Shape (n_items, n): one vector per film, of any length; a zero vector is like nothing else.
+    k
+        How many films.
+    diversity
+        From 0, the films with the highest scores in their order, to 1, the best one and then whatever is most
+        unlike it.
+
+    Returns
+    -------
+    ndarray of int64, shape (at most k,)
+        Positions in the order of choice.
+    """
+    if not 0 <= diversity <= 1:
+        raise ValueError(f"diversity must lie from 0 to 1, not {diversity}")
+    candidates = best(scores, k if diversity == 0 else max(k, CANDIDATES))
+    if diversity == 0 or len(candidates) == 0:
+        return candidates
+    relevance = scores[candidates].astype(np.float64)
+    spread = relevance[0] - relevance[-1]
+    relevance = (relevance - relevance[-1]) / spread if spread > 0 else np.ones(len(candidates))
+    unit = vectors[candidates].astype(np.float64)
+    lengths = np.linalg.norm(unit, axis=1, keepdims=True)
+    unit = np.divide(unit, lengths, out=np.zeros_like(unit), where=lengths > 0)
+    nearest = np.zeros(len(candidates))
+    free = np.ones(len(candidates), dtype=np.bool_)
+    chosen: list[int] = []
+    while len(chosen) < min(k, len(candidates)):
+        value = np.where(free, (1 - diversity) * relevance - diversity * nearest, -np.inf)
+        pick = int(np.argmax(value))
+        chosen.append(pick)
+        free[pick] = False
+        nearest = np.maximum(nearest, unit @ unit[pick])
+    return candidates[chosen]

@@ -1,0 +1,156 @@
+"""Every setting: its default, its flag, its help and the parameter that is logged are one line here.
+
+Flags come from the field names (`--if-missing`), environment variables from the prefix
+(`RECOMMENDER_TRAIN_SEED`, `RECOMMENDER_PORT`).
+"""
+
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from portfolio_shared.serving.settings import ServiceSettings
+
+if TYPE_CHECKING:  # it needs NumPy, which must not be loaded before `serve` has set the number of its threads
+    from recommender.history import HistoryWeights
+
+MODEL_NAME = "recommender"
+TUNED = "tuned.json"
+
+SplitName = Literal["time", "random"]
+"""Which split the hyper-parameters are for: each user's last ratings, or random ones."""
+
+DATA = "auto, sample, full, or the path of a MovieLens folder or archive"
+DATASET = "which public data auto and full mean: latest-small, 100k, 1m, 25m or 32m"
+Dataset = Literal["latest-small", "100k", "1m", "25m", "32m"]
+
+
+class Frozen(BaseModel):
+    """Hyper-parameters do not change, and a misspelt one is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EaseSettings(Frozen):
+    """EASE with what is known of the films, in factor form (`models/ease.py`)."""
+
+    penalty: float = Field(300.0, gt=0, description="more of it trusts rare coincidences less")
+    genre_weight: float = Field(2.0, ge=0, description="how much a common genre counts; 0 for none")
+    year_weight: float = Field(2.0, ge=0, description="how much a common period counts; 0 for none")
+    length_exponent: float = Field(0.15, ge=0, le=1, description="how much less a long history counts in the fit")
+    min_raters: int = Field(5, ge=1, description="films that fewer users rated do not enter the fit")
+    rank: int | None = Field(256, ge=1, description="directions that are kept; null for all")
+
+
+class HistorySettings(Frozen):
+    """How a history is weighed when films are scored (`history.py`)."""
+
+    half_life_share: float = Field(0.15, ge=0, description="half-life as a share of the history; 0 never fades")
+    half_life_films: float = Field(3.0, gt=0, description="least half-life, in films")
+    rating_slope: float = Field(0.3, ge=0, le=0.33, description="what a star above the middle adds to a film's weight")
+
+    def weights(self) -> "HistoryWeights":
+        """Return the function from stars to weights."""
+        from recommender.history import HistoryWeights
+
+        return HistoryWeights(**self.model_dump())
+
+
+class AlsSettings(Frozen):
+    """Implicit matrix factorisation; names are those of the paper and of `implicit`."""
+
+    n_factors: int = Field(128, ge=1)
+    regularization: float = Field(10.0, gt=0)
+    alpha: float = Field(1.0, gt=0, description="confidence in a rated film, against 1 for any other")
+    iterations: int = Field(15, ge=1)
+
+
+class PeerSettings(Frozen):
+    """The peers' own settings."""
+
+    user_neighbours: int = Field(40, ge=1)
+    item_neighbours: int = Field(50, ge=1)
+    ease_penalty: float = Field(200.0, gt=0, description="of EASE as published, without anything added")
+
+
+class ModelSettings(Frozen):
+    """Hyper-parameters of the models; `tuned.json` holds the ones in use."""
+
+    ease: EaseSettings = EaseSettings()
+    history: HistorySettings = HistorySettings()
+    als: AlsSettings = AlsSettings()
+    peers: PeerSettings = PeerSettings()
+    most_ratings: int = Field(10_000_000, ge=1, description="above so many ratings EASE is not fitted and ALS serves")
+
+
+def tuned_settings(split: SplitName = "time") -> ModelSettings:
+    """Return the committed hyper-parameters that `make tune-recommender` found for one of the splits."""
+    text = files("recommender").joinpath(TUNED).read_text(encoding="utf-8")
+    return ModelSettings.model_validate(json.loads(text)[split]["settings"])
+
+
+def default_tracking_uri() -> str:
+    """Return the MLflow server that MLFLOW_TRACKING_URI names, or the one that `make up` starts."""
+    return os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5500")
+
+
+class TrainConfig(BaseSettings):
+    """Train, evaluate, register and pass the gate."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RECOMMENDER_TRAIN_", extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True
+    )
+
+    data: str = Field("auto", description=DATA)
+    dataset: Dataset = Field("latest-small", description=DATASET)
+    tracking_uri: str = Field(
+        default_factory=default_tracking_uri, description="MLflow server; empty to train without one"
+    )
+    output: Path = Field(Path(".state/bundles/recommender"), description="folder that the bundle is written to")
+    if_missing: bool = Field(default=False, description="do nothing if the registry has a champion already")
+    k: int = Field(10, ge=2, le=50, description="length of the lists that are measured")
+    max_users: int = Field(10_000, ge=2, description="users that are evaluated; of more, so many are drawn")
+    seed: int = Field(0, ge=0, description="seed of fits, draws and bootstrap")
+    threads: int = Field(1, ge=1, description="threads of ALS; with more than one a fit does not repeat exactly")
+
+
+class TuneConfig(BaseSettings):
+    """Search hyper-parameters on the validation part."""
+
+    model_config = TrainConfig.model_config
+
+    data: str = Field("full", description=DATA)
+    dataset: Dataset = Field("latest-small", description=DATASET)
+    split: SplitName = Field("time", description="time: each user's last ratings are hidden; random: random ones")
+    rounds: int = Field(2, ge=1, description="how often each setting is tried again with the others as found")
+    k: int = Field(10, ge=2, le=50, description="length of the lists that are measured")
+    seed: int = Field(0, ge=0, description="seed of fits and random splits")
+
+
+class ReportConfig(BaseSettings):
+    """Train on the public data and rewrite the READMEs' tables and figures."""
+
+    model_config = TrainConfig.model_config
+
+    data: str = Field("full", description=DATA)
+    dataset: Dataset = Field("latest-small", description=DATASET)
+    project: Path = Field(Path("projects/recommender"), description="folder of the project's README and docs")
+    benchmarks: Path = Field(Path("benchmarks/results"), description="folder of what the benchmarks measured")
+    root_readme: Path = Field(Path("README.md"), description="the README with the table of results")
+    seed: int = Field(0, ge=0, description="seed of fits, draws and bootstrap")
+
+
+class ServeSettings(ServiceSettings):
+    """Serve the champion."""
+
+    model_config = SettingsConfigDict(env_prefix="RECOMMENDER_", extra="forbid", frozen=True)
+
+    port: int = Field(8002, ge=1, le=65535, description="port to listen on")
+    model_name: str = Field(MODEL_NAME, description="registered model to serve")
+    max_history: int = Field(500, ge=1, description="films in a history; above it 422")
+    max_k: int = Field(100, ge=1, description="recommendations in an answer; above it 422")
+    max_query: int = Field(100, ge=1, description="characters of a search; above it 422")

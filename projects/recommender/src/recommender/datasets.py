@@ -1,0 +1,102 @@
+"""The public MovieLens data sets: where they are, how to recognise them, and how an archive becomes a folder.
+
+Harper and Konstan (2015), "The MovieLens Datasets: History and Context", ACM TiiS 5 (4), article 19,
+https://doi.org/10.1145/2827872. Their terms allow research, not redistribution: nothing of them is in this
+repository, and a copy is downloaded from GroupLens when somebody asks for it.
+"""
+
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from portfolio_shared.data.checks import DataError
+from portfolio_shared.data.download import RemoteFile, data_directory
+from portfolio_shared.data.sources import Source, resolve_source
+
+HOST = "https://files.grouplens.org/datasets/movielens"
+
+
+def _archive(name: str, sha256: str, size: int) -> RemoteFile:
+    return RemoteFile(path=f"{name}.zip", urls=(f"{HOST}/{name}.zip",), sha256=(sha256,), size=size)
+
+
+# SHA-256 of latest-small, 1M and 25M: as TensorFlow Datasets publishes them. GroupLens itself publishes only MD5,
+# and none for latest-small. Those of 100K (MD5 0e33842e24a9c977be4e0107933c0723) and 32M (MD5
+# d472be332d4daa821edc399621853b57) are what several independent public projects found in archives of exactly this
+# size; latest-small may change at its source, which then shows as a mismatch.
+DATASETS = {
+    "latest-small": _archive(
+        "ml-latest-small", "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436", 978_202
+    ),
+    "100k": _archive("ml-100k", "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229", 4_924_029),
+    "1m": _archive("ml-1m", "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20", 5_917_549),
+    "25m": _archive("ml-25m", "8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa", 261_978_986),
+    "32m": _archive("ml-32m", "e4a68655d7386b8f95f2f2424b2ff975dfdd15ffd59e0d864a14dca43e99d6ee", 238_950_008),
+}
+
+
+def resolve_dataset(setting: str, *, dataset: str = "latest-small", directory: Path | None = None) -> Source:
+    """Turn the data setting into a source; its path is a folder that `read_movielens` can read.
+
+    Parameters
+    ----------
+    setting
+        ``auto``, ``sample``, ``full`` or a path, as in `portfolio_shared.data.sources.resolve_source`. The path is
+        an unpacked folder of any of the data sets, or an archive.
+    dataset
+        Which public data set ``auto`` and ``full`` mean: a key of `DATASETS`.
+    directory
+        Cache folder; `data_directory()` if None. An unpacked folder there is used as it is.
+
+    Raises
+    ------
+    ValueError
+        If the setting or the data set is unknown.
+    DownloadError
+        If ``full`` was asked for and cannot be had.
+    DataError
+        If an archive does not hold a data set.
+    """
+    if dataset not in DATASETS:
+        raise ValueError(f"no data set is called {dataset!r}; there are {', '.join(DATASETS)}")
+    remote, cache = DATASETS[dataset], data_directory() if directory is None else directory
+    unpacked = cache / remote.path.removesuffix(".zip")
+    if setting in ("auto", "full") and unpacked.is_dir():
+        return Source("full", unpacked, f"Data: full, MovieLens {dataset} from the cache {unpacked}")
+    source = resolve_source(setting, remote, directory=cache)
+    if source.path is None or source.path.suffix != ".zip":
+        return source
+    if source.kind == "full":
+        return Source("full", unpack(source.path, unpacked), source.reason)
+    target = cache / "unpacked" / source.path.stem
+    return Source(source.kind, unpack(source.path, target), source.reason)
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack the files of a MovieLens archive into `folder`, which appears complete or not at all.
+
+    Raises
+    ------
+    DataError
+        If it is not a readable zip file, or holds no files.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        new = Path(scratch) / "new"
+        new.mkdir()
+        try:
+            with zipfile.ZipFile(archive) as packed:
+                members = [member for member in packed.infolist() if not member.is_dir()]
+                for member in members:
+                    # The archives have one folder: names below it are enough, and cannot lead elsewhere.
+                    with packed.open(member) as read, (new / PurePosixPath(member.filename).name).open("wb") as write:
+                        shutil.copyfileobj(read, write)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise DataError(f"{archive} cannot be unpacked: {error}; delete it to download it again") from error
+        if not members:
+            raise DataError(f"{archive} holds no files; expected a MovieLens archive such as ml-latest-small.zip")
+        if folder.exists():
+            shutil.rmtree(folder)
+        new.rename(folder)
+    return folder

@@ -1,0 +1,113 @@
+"""A linear item-to-item model, stored as factors: scores, exact contributions and similar films with NumPy alone.
+
+The model is a matrix B of the weights from every film of a history to every film, with an empty diagonal: a film
+does not recommend itself. B comes from a low-rank matrix A of shape (n_items, rank)::
+
+    B[i, j] = (A[i] @ A[j]) / (1 - A[j] @ A[j])  for i != j,  B[i, i] = 0
+
+`recommender.models.ease` says where A comes from. B itself is never built: on 10,000 films it would take 400 MB.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ItemFactors:
+    """The model.
+
+    Attributes
+    ----------
+    factors
+        Float32, shape (n_items, rank): A above. Rows of recommendable films are shorter than 1.
+    recommendable
+        Bool, shape (n_items,): films that enough users rated. The others are known by their features alone. They
+        are never recommended, and in a history they are heard only if it has no other film: beside films with
+        ratings they made recommendations worse.
+    """
+
+    factors: Floats
+    recommendable: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        if self.factors.ndim != 2 or self.factors.dtype != np.float32:
+            shape = f"{self.factors.dtype} of shape {self.factors.shape}"
+            raise ValueError(f"factors must be float32 of shape (n_items, rank), not {shape}")
+        if self.recommendable.shape != self.factors.shape[:1] or self.recommendable.dtype != np.bool_:
+            raise ValueError(f"recommendable must be bool, one per row of factors, not {self.recommendable.shape}")
+        if not (np.isfinite(self.factors).all() and (self.own[self.recommendable] < 1).all()):
+            raise ValueError("factors must be finite, and every row of a recommendable film shorter than 1")
+
+    @cached_property
+    def own(self) -> Floats:
+        """Squared length of each row, shape (n_items,): what a film would contribute to itself."""
+        return np.asarray(np.einsum("ir,ir->i", self.factors, self.factors))
+
+    @cached_property
+    def scale(self) -> Floats:
+        """Divisor of the formula above as a multiplier, shape (n_items,); 0 for films that are not recommendable."""
+        return np.asarray(np.divide(1.0, 1.0 - self.own, out=np.zeros_like(self.own), where=self.recommendable))
+
+    def scores(self, items: NDArray[np.integer], weights: Floats) -> Floats:
+        """Score every film for a history: ``weights @ B[items]``.
+
+        Parameters
+        ----------
+        items
+            Shape (n,): films of the history, each once.
+        weights
+            Shape (n,): how much each of them counts.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_items,)
+            Higher is better; ``-inf`` for films that are not recommendable. Films of the history have a score too:
+            leaving them out is the caller's part.
+        """
+        weights = self._heard(items, weights)
+        taste = weights @ self.factors[items]  # (rank,)
+        everywhere = np.zeros(len(self.factors), dtype=np.float32)
+        everywhere[items] = weights
+        live, factors, own, scale = self._live
+        scores = np.full(len(self.factors), -np.inf, dtype=np.float32)
+        # The second term takes back what each film of the history would have added to itself.
+        scores[live] = (factors @ taste - everywhere[live] * own) * scale
+        return scores
+
+    def contributions(self, items: NDArray[np.integer], weights: Floats, to: NDArray[np.integer]) -> Floats:
+        """Split scores into what each film of the history adds: rows sum to ``scores(items, weights)[to]``.
+
+        `to` holds recommendable films.
+
+        Returns
+        -------
+        ndarray of float32, shape (len(to), len(items))
+        """
+        shares = (self.factors[to] @ self.factors[items].T) * self._heard(items, weights)
+        shares[to[:, None] == items] = 0.0
+        return np.asarray(shares * self.scale[to][:, None])
+
+    def similarities(self, item: int) -> Floats:
+        """Cosine of a film's factors with those of every film, shape (n_items,), from -1 to 1; 0 without factors."""
+        lengths = np.sqrt(self.own * self.own[item])
+        products = self.factors @ self.factors[item]
+        return np.asarray(np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0))
+
+    def _heard(self, items: NDArray[np.integer], weights: Floats) -> Floats:
+        """Return the weights, with 0 for films that few rated unless there are only such films."""
+        rated = self.recommendable[items]
+        return np.where(rated, weights, np.float32(0)) if rated.any() else weights
+
+    @cached_property
+    def _live(self) -> tuple[NDArray[np.intp], Floats, Floats, Floats]:
+        """The recommendable films with their factors, `own` and `scale`: on real data two films of three are not.
+
+        The factors lie column by column: out of a cold cache, their product with a taste takes half the time.
+        """
+        live = np.flatnonzero(self.recommendable)
+        return live, np.asfortranarray(self.factors[live]), self.own[live], self.scale[live]

@@ -1,0 +1,152 @@
+"""EASE: the best linear model that predicts each film of a history from all the others, in closed form.
+
+With X the users x items matrix of what was rated, EASE (Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse
+Data", equations 6 to 8) is ``B = I - P / diag(P)`` with ``P = (Xt X + penalty I)^-1``, an items x items matrix.
+Nothing of that size is needed. With the singular values s of X and its right singular vectors V,
+``penalty P = I - V diag(s^2 / (s^2 + penalty)) Vt``, so B follows from the factors ``A = V sqrt(s^2 / (s^2 +
+penalty))`` as `recommender.factors` has it. V comes from the smaller side:
+
+========  ==========================================  ====================================================
+side      eigenvectors of                             time and memory
+========  ==========================================  ====================================================
+users     ``X Xt``, users x users                     users^3 + ratings x users; users^2 + items x rank
+items     ``Xt X``, items x items                     items^3; items^2
+random    neither: products of X with thin matrices   ratings x rank + items x rank^2; (users + items) x rank
+========  ==========================================  ====================================================
+
+The first two are exact at full rank, and a test proves them equal to each other and to the textbook's inverse. The
+third (Halko, Martinsson and Tropp 2011, algorithm 4.4) finds the strongest directions only; it takes over where the
+smaller side exceeds `LARGEST_EIGENPROBLEM`.
+
+What is known of the films themselves makes it better: further rows below X (Jeunen, Van Balen and Goethals 2020,
+"Closed-Form Models for Collaborative Filtering with Side-Information"). So does counting long histories a little
+less. Fewer directions than X has, and films that enough users rated, cost next to nothing and keep single histories
+out of the factors: in exact EASE, the partners of a film that one user rated *are* that user's history.
+"""
+
+from typing import Literal
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from recommender.factors import ItemFactors
+
+LARGEST_EIGENPROBLEM = 5_000  # rows of the smaller side: about a minute on one core, and 200 MB
+EXTRA_DIRECTIONS, POWER_STEPS = 32, 4  # of the randomised method
+NEGLIGIBLE = 1e-12  # of the largest eigenvalue: directions below it are rounding errors
+Side = Literal["auto", "users", "items", "random"]
+
+
+def fit_ease(
+    X: sp.csr_array,
+    *,
+    penalty: float,
+    features: sp.csr_array | None = None,
+    length_exponent: float = 0.0,
+    min_raters: int = 1,
+    rank: int | None = None,
+    side: Side = "auto",
+    seed: int = 0,
+) -> ItemFactors:
+    """Fit the model.
+
+    Parameters
+    ----------
+    X
+        Shape (n_users, n_items): 1 where a user rated a film.
+    penalty
+        Greater than zero; more of it trusts rare coincidences less.
+    features
+        Shape (n_features, n_items): rows to put below X, already multiplied by how much they shall count.
+    length_exponent
+        A user with n ratings counts ``(n / mean of n) ** -length_exponent`` in the fit: with 0 all users alike,
+        with more those who rated everything less.
+    min_raters
+        Films that fewer users rated are known by their features alone: their ratings do not enter the model,
+        they change nothing for other films, and they are not recommended.
+    rank
+        Number of directions to keep, the strongest; None keeps all, which is exact EASE.
+    side
+        How to compute it; ``auto`` takes the smaller exact side up to `LARGEST_EIGENPROBLEM`.
+    seed
+        Of the randomised method.
+
+    Raises
+    ------
+    ValueError
+        If the penalty or the rank is not positive, or all directions are asked of a matrix that is too large.
+    """
+    if penalty <= 0 or min_raters < 1 or (rank is not None and rank < 1):
+        raise ValueError(f"penalty, min_raters and rank must be positive, not {penalty}, {min_raters}, {rank}")
+    rated = X.astype(bool).astype(np.float64)
+    enough = np.asarray(rated.sum(axis=0)) >= min_raters
+    lengths = np.maximum(rated.sum(axis=1), 1.0)
+    emphasis = sp.diags_array((lengths / lengths.mean()) ** -length_exponent)
+    rows = sp.csr_array(emphasis @ rated @ sp.diags_array(enough.astype(np.float64)))
+    if features is not None:
+        rows = sp.csr_array(sp.vstack([rows, features]))
+    # Films that few rated do not shape the directions, but they get their place among them: see `_from_users`.
+    shaping = sp.csr_array(rows[:, np.flatnonzero(enough)])
+    chosen = _choose_side(shaping.shape, rank) if side == "auto" else side
+    if chosen == "users":
+        projection = _from_users(shaping, penalty, rank)
+    elif chosen == "items":
+        projection = _from_items(shaping, penalty, rank)
+    else:
+        projection = _from_random(shaping, penalty, rank, seed)
+    return ItemFactors(np.ascontiguousarray(rows.T @ projection, dtype=np.float32), enough)
+
+
+def _choose_side(shape: tuple[int, int], rank: int | None) -> Side:
+    if min(shape) <= LARGEST_EIGENPROBLEM:
+        return "users" if shape[0] <= shape[1] else "items"
+    if rank is None:
+        raise ValueError(
+            f"all directions of a matrix of {shape[0]} x {shape[1]} take too long: choose a rank (256, for example), "
+            f"or another model above {LARGEST_EIGENPROBLEM} rows on the smaller side"
+        )
+    return "random"
+
+
+def _from_users(rows: sp.csr_array, penalty: float, rank: int | None) -> NDArray[np.float64]:
+    """Return the matrix that takes the column of a film to its factors, shape (n_rows, rank).
+
+    With ``rows = U diag(s) Vt`` it is ``U / sqrt(s^2 + penalty)``: applied to all columns at once it gives
+    ``V s / sqrt(s^2 + penalty)``, the factors. A column that was not there is taken to its factors alike.
+    """
+    values, vectors = _strongest((rows @ rows.T).toarray(), rank)
+    return np.asarray(vectors / np.sqrt(values + penalty))
+
+
+def _from_items(rows: sp.csr_array, penalty: float, rank: int | None) -> NDArray[np.float64]:
+    values, vectors = _strongest((rows.T @ rows).toarray(), rank)
+    return _to_columns(rows, values, vectors, penalty)
+
+
+def _from_random(rows: sp.csr_array, penalty: float, rank: int | None, seed: int) -> NDArray[np.float64]:
+    if rank is None:
+        raise ValueError("the randomised method needs a rank")
+    width = min(rank + EXTRA_DIRECTIONS, *rows.shape)
+    basis = rows.T @ np.random.default_rng(seed).standard_normal((rows.shape[0], width))
+    for _ in range(POWER_STEPS):
+        basis = rows.T @ (rows @ np.linalg.qr(basis)[0])
+    basis = np.linalg.qr(basis)[0]  # (n_items, width)
+    seen = rows @ basis
+    values, vectors = _strongest(seen.T @ seen, rank)
+    return _to_columns(rows, values, basis @ vectors, penalty)
+
+
+def _to_columns(
+    rows: sp.csr_array, values: NDArray[np.float64], V: NDArray[np.float64], penalty: float
+) -> NDArray[np.float64]:
+    """Return what `_from_users` returns, from the directions V of the films: ``U = rows V / s``."""
+    found = values > values.max() * NEGLIGIBLE
+    return np.asarray((rows @ V[:, found]) / np.sqrt(values[found] * (values[found] + penalty)))
+
+
+def _strongest(gram: NDArray[np.float64], rank: int | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the largest eigenvalues of a symmetric matrix, at most `rank`, and their vectors as columns."""
+    values, vectors = np.linalg.eigh(gram)
+    kept = slice(None, None, -1) if rank is None else slice(-1, -min(rank, len(values)) - 1, -1)
+    return np.maximum(values[kept], 0.0), vectors[:, kept]

@@ -1,0 +1,216 @@
+"""The HTTP service: what is special to films. Health, metrics, limits and model loading are shared."""
+
+from collections.abc import Iterable, Sequence, Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, FastAPI, Query, Request
+
+from portfolio_shared.serving.answers import ModelName
+from portfolio_shared.serving.app import create_service
+from portfolio_shared.serving.models import ModelHolder
+from portfolio_shared.serving.pool import pool_of, request_id_of
+from portfolio_shared.serving.problems import FieldError, ProblemError, phrase, unprocessable
+from portfolio_shared.serving.routes import StrictRoute
+from recommender.catalogue import Catalogue, Filters
+from recommender.config import MODEL_NAME, ServeSettings
+from recommender.model import Predictor, Seen
+from recommender.schemas import (
+    BatchRequest,
+    BatchResponse,
+    CatalogueResponse,
+    FilmId,
+    FilmsQuery,
+    FilmsResponse,
+    Options,
+    RecommendationRequest,
+    RecommendationResponse,
+    Result,
+    SimilarFilm,
+    SimilarQuery,
+    SimilarResponse,
+    film_of,
+    result_of,
+)
+from recommender.search import FilmSearch
+
+WEB = Path(__file__).parent / "web"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model and the index over the titles of its films."""
+
+    predictor: Predictor
+    search: FilmSearch
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The films of the model."""
+        return self.predictor.catalogue
+
+
+def create_app(settings: ServeSettings) -> FastAPI:
+    """Build the service; its model is loaded when it starts."""
+    models = ModelHolder(settings=settings, project=MODEL_NAME, load=load, smoke_test=smoke_test)
+    router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["films"])
+
+    @router.post("/recommendations", summary="Recommend films for one history")
+    async def recommend(body: RecommendationRequest, request: Request) -> RecommendationResponse:
+        loaded = models.current()
+        check(too_many("history", body.history, settings.max_history), wrong_options(body, loaded.predictor, settings))
+        result = await pool_of(request).run(lambda: recommend_for(body.history, body, loaded.predictor.predictor))
+        model = ModelName(name=loaded.name, version=loaded.version)
+        return RecommendationResponse(
+            id=request_id_of(request),
+            model=model,
+            popular=result.popular,
+            unknown=result.unknown,
+            recommendations=result.recommendations,
+        )
+
+    @router.post("/recommendations/batch", summary="Recommend films for 1 to 1,000 histories")
+    async def recommend_batch(body: BatchRequest, request: Request) -> BatchResponse:
+        loaded = models.current()
+        lengths = [
+            error
+            for i, history in enumerate(body.histories)
+            for error in too_many(f"histories.{i}", history, settings.max_history)
+        ]
+        check(lengths, wrong_options(body, loaded.predictor, settings))
+        predictor = loaded.predictor.predictor
+        results = await pool_of(request).run(
+            lambda: [recommend_for(history, body, predictor) for history in body.histories]
+        )
+        model = ModelName(name=loaded.name, version=loaded.version)
+        return BatchResponse(id=request_id_of(request), model=model, results=results)
+
+    @router.get("/films", summary="Find films by words, or by their ids")
+    async def films(asked: Annotated[FilmsQuery, Query()], request: Request) -> FilmsResponse:
+        served = models.current().predictor
+        if asked.query is None:
+            check(too_many("ids", asked.film_ids, settings.max_history))
+            return films_of(asked.film_ids, served.catalogue)
+        query = asked.query
+        check(too_many("query", query, settings.max_query))
+        found = await pool_of(request).run(lambda: served.search.find(query, limit=asked.limit))
+        return FilmsResponse(films=list(map(film_of, found)), unknown=[])
+
+    @router.get("/films/{film_id}/similar", summary="The films that are most like one film")
+    async def similar(film_id: FilmId, asked: Annotated[SimilarQuery, Query()], request: Request) -> SimilarResponse:
+        served = models.current().predictor
+        check(too_large("k", asked.k, settings.max_k))
+        if film_id not in served.catalogue.position:
+            detail = f"No film has the id {film_id}. GET /v1/films?query= finds the ids of titles."
+            raise ProblemError(404, phrase(404), detail)
+        film = served.catalogue.films[served.catalogue.position[film_id]]
+        nearest = await pool_of(request).run(lambda: served.predictor.similar(film_id, k=asked.k))
+        similar = [SimilarFilm(film_of(other), similarity) for other, similarity in nearest]
+        return SimilarResponse(film=film_of(film), similar=similar)
+
+    @router.get("/catalogue", summary="How many films there are, their genres and years")
+    async def catalogue() -> CatalogueResponse:
+        return describe(models.current().predictor.catalogue)
+
+    return create_service(
+        title="Film recommendations",
+        description="From a viewing history to films worth watching, each with the films that are the reason.",
+        settings=settings,
+        models=models,
+        web=WEB,
+        router=router,
+    )
+
+
+def load(directory: Path) -> Served:
+    """Read a model and index its titles."""
+    predictor = Predictor.load(directory)
+    return Served(predictor, FilmSearch(predictor.catalogue))
+
+
+def smoke_test(served: Served) -> None:
+    """Refuse a model that cannot recommend, filter, search or compare; what they need once is made here as well."""
+    film = served.predictor.recommend([], k=1).recommendations[0].film
+    answer = served.predictor.recommend([Seen(film.id, 4.0)], filters=Filters(genres=film.genres), k=5)
+    scores = [recommendation.score for recommendation in answer.recommendations]
+    if answer.basis != "history" or scores != sorted(scores, reverse=True):
+        raise ValueError(f"recommendations for {film.name!r} rest on {answer.basis} and score {scores}")
+    if film not in served.search.find(film.name):
+        raise ValueError(f"a search for {film.name!r} does not find it")
+    if film in [other for other, _ in served.predictor.similar(film.id)]:
+        raise ValueError(f"{film.name!r} is among the films that are like it")
+
+
+def recommend_for(history: Sequence[Seen], options: Options, predictor: Predictor) -> Result:
+    """Return the answer to one history; the options have been checked."""
+    answer = predictor.recommend(
+        history,
+        k=options.k,
+        filters=filters_of(options),
+        diversity=options.diversity,
+    )
+    return result_of(answer)
+
+
+def filters_of(options: Options) -> Filters:
+    """Return the filters in the model's terms."""
+    return Filters(tuple(options.genres), tuple(options.exclude_genres), options.year_from, options.year_to)
+
+
+def wrong_options(options: Options, served: Served, settings: ServeSettings) -> Iterable[FieldError]:
+    """Yield what no schema can know: limits that are settings, genres of this model, fields that contradict."""
+    yield from too_large("k", options.k, settings.max_k)
+    known = served.catalogue.genre_names
+    for name in ("genres", "exclude_genres"):
+        for i, genre in enumerate(getattr(options, name)):
+            if genre not in known:
+                message = f"Expected one of {', '.join(known)}"
+                yield FieldError(field=f"{name}.{i}", message=message, value=genre, bound={"expected": list(known)})
+    for i, genre in enumerate(options.exclude_genres):
+        if genre in options.genres:
+            yield FieldError(field=f"exclude_genres.{i}", message="Expected a genre that is not wanted", value=genre)
+    year, last = options.year_from, options.year_to
+    if year is not None and last is not None and year > last:
+        message = f"Expected no year after year_to, here at most {last}"
+        yield FieldError(field="year_from", message=message, value=year, bound={"le": last})
+
+
+def too_large(field: str, value: int, limit: int) -> Iterable[FieldError]:
+    """Yield the error of a number above a limit that is a setting."""
+    if value > limit:
+        message = f"Input should be less than or equal to {limit}"
+        yield FieldError(field=field, message=message, value=value, bound={"le": limit})
+
+
+def too_many(field: str, value: Sized, limit: int) -> Iterable[FieldError]:
+    """Yield the error of a text or list that is longer than a limit that is a setting."""
+    if len(value) > limit:
+        bound = {"max_length": limit, "actual_length": len(value)}
+        yield FieldError(field=field, message=f"Expected at most {limit}, not {len(value)}", value=None, bound=bound)
+
+
+def check(*groups: Iterable[FieldError]) -> None:
+    """Answer 422 in the shape of a wrong field if any group holds an error."""
+    if errors := [error for group in groups for error in group]:
+        raise unprocessable(errors)
+
+
+def films_of(ids: Sequence[int], catalogue: Catalogue) -> FilmsResponse:
+    """Return the films of the ids in their order, and the ids that no film has."""
+    known = [film_id for film_id in ids if film_id in catalogue.position]
+    return FilmsResponse(
+        films=[film_of(catalogue.films[catalogue.position[film_id]]) for film_id in known],
+        unknown=[film_id for film_id in ids if film_id not in catalogue.position],
+    )
+
+
+def describe(catalogue: Catalogue) -> CatalogueResponse:
+    """Return what a page needs to know of the catalogue."""
+    years = catalogue.years[catalogue.years > 0]
+    return CatalogueResponse(
+        films=len(catalogue),
+        genres=list(catalogue.genre_names),
+        year_min=int(years.min()),
+        year_max=int(years.max()),
+    )

@@ -1,0 +1,337 @@
+/**
+ * The films page: a history of films, what to watch next, and why. The history stands in the address, so a link
+ * shares it.
+ */
+
+import {
+  ConnectionError,
+  ProblemError,
+  createAnnouncer,
+  debounce,
+  describeFailure,
+  element,
+  format,
+  latestOnly,
+  readAddress,
+  renderModelBadge,
+  renderSampleNotice,
+  requestJson,
+  setProperties,
+  writeAddress,
+} from "../static/page.js";
+
+const PAUSE = 200;
+const MAX_PICKS = 500;
+const STARS = [5, 4.5, 4, 3.5, 3, 2.5, 2, 1.5, 1, 0.5];
+const NEXT_STATE = { "": "wanted", wanted: "excluded", excluded: "" };
+
+const byId = (id) => document.getElementById(id);
+const region = byId("region");
+const search = byId("search");
+const options = byId("options");
+const announce = createAnnouncer(byId("announcement"));
+
+/** @type {{film: object, rating: number | null}[]} the oldest first */
+let picks = [];
+let found = [];
+let active = -1;
+
+// ---- Search: a combobox after the ARIA authoring practices ----
+
+const findFilms = latestOnly((signal, query) =>
+  requestJson(`v1/films?limit=8&query=${encodeURIComponent(query)}`, { signal }),
+);
+
+const lookUp = debounce(async () => {
+  const query = search.value.trim();
+  if (!query) return closeOptions();
+  try {
+    const answer = await findFilms(query);
+    if (answer && search.value.trim() === query) showOptions(answer.films);
+  } catch (error) {
+    showFailure(error);
+  }
+}, PAUSE);
+
+function showOptions(films) {
+  found = films;
+  active = films.length ? 0 : -1;
+  const rows = films.map((film, index) => {
+    const row = element("li", { id: `option-${index}`, role: "option", "data-testid": "option" }, ...titleOf(film));
+    row.addEventListener("pointerdown", (event) => {
+      event.preventDefault(); // the search keeps the focus
+      pick(film);
+    });
+    return row;
+  });
+  options.replaceChildren(...(rows.length ? rows : [element("li", { class: "soft", "aria-disabled": "true" }, "No film found")]));
+  options.hidden = false;
+  search.setAttribute("aria-expanded", "true");
+  markActive();
+}
+
+function closeOptions() {
+  found = [];
+  active = -1;
+  options.hidden = true;
+  search.setAttribute("aria-expanded", "false");
+  search.removeAttribute("aria-activedescendant");
+}
+
+function markActive() {
+  options.querySelectorAll('[role="option"]').forEach((row, index) => {
+    row.setAttribute("aria-selected", String(index === active));
+    if (index === active) row.scrollIntoView({ block: "nearest" });
+  });
+  if (active >= 0) search.setAttribute("aria-activedescendant", `option-${active}`);
+  else search.removeAttribute("aria-activedescendant");
+}
+
+function onSearchKey(event) {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (step && found.length) {
+    active = (active + step + found.length) % found.length;
+    markActive();
+  } else if (event.key === "Enter" && found[active]) {
+    pick(found[active]);
+  } else if (event.key === "Escape") {
+    closeOptions();
+  } else {
+    return;
+  }
+  event.preventDefault();
+}
+
+// ---- The history ----
+
+function pick(film) {
+  search.value = "";
+  closeOptions();
+  if (picks.some((one) => one.film.film_id === film.film_id) || picks.length >= MAX_PICKS) return;
+  picks.push({ film, rating: null });
+  changed();
+}
+
+function changed() {
+  byId("picks").replaceChildren(...picks.map(pickRow));
+  byId("no-picks").hidden = picks.length > 0;
+  writeAddress(stateOf());
+  recommend();
+}
+
+function pickRow(one) {
+  const { film } = one;
+  const rating = element("select", { class: "input", "aria-label": `Your stars for ${film.title}`, "data-testid": "rating" });
+  rating.append(element("option", { value: "" }, "No stars"), ...STARS.map((stars) => element("option", { value: stars }, `${stars} stars`)));
+  rating.value = one.rating ?? "";
+  rating.addEventListener("change", () => {
+    one.rating = rating.value ? Number(rating.value) : null;
+    changed();
+  });
+  const remove = element("button", { type: "button", class: "button-plain", "aria-label": `Remove ${film.title}` }, "Remove");
+  remove.addEventListener("click", () => {
+    picks = picks.filter((other) => other !== one);
+    changed();
+    search.focus();
+  });
+  return element("li", { "data-testid": "pick" }, element("span", {}, ...titleOf(film)), rating, remove);
+}
+
+// ---- Options and the address ----
+
+function genresIn(state) {
+  return [...byId("genres").querySelectorAll(`[data-state="${state}"]`)].map((button) => button.value);
+}
+
+function number(id) {
+  const text = byId(id).value;
+  return text === "" ? null : Number(text);
+}
+
+/** What the address holds: everything that differs from an untouched page. */
+function stateOf() {
+  const values = new Map();
+  const films = picks.map(({ film, rating }) => (rating === null ? `${film.film_id}` : `${film.film_id}*${rating}`));
+  const entries = {
+    films: films.join("-"),
+    genres: genresIn("wanted").join("~"),
+    without: genresIn("excluded").join("~"),
+    from: byId("year-from").value,
+    to: byId("year-to").value,
+    k: byId("k").value === "10" ? "" : byId("k").value,
+    variety: byId("diversity").value === "0" ? "" : byId("diversity").value,
+  };
+  for (const [name, value] of Object.entries(entries)) if (value) values.set(name, value);
+  return values;
+}
+
+async function restore() {
+  const values = readAddress();
+  byId("k").value = values.get("k") ?? "10";
+  byId("diversity").value = values.get("variety") ?? "0";
+  byId("year-from").value = values.get("from") ?? "";
+  byId("year-to").value = values.get("to") ?? "";
+  for (const [name, state] of [["genres", "wanted"], ["without", "excluded"]]) {
+    const chosen = new Set((values.get(name) ?? "").split("~"));
+    byId("genres").querySelectorAll("button").forEach((button) => chosen.has(button.value) && setGenre(button, state));
+  }
+  const stated = (values.get("films") ?? "").split("-").map((part) => part.split("*")).filter(([id]) => /^[1-9]\d{0,9}$/.test(id));
+  if (!stated.length) return;
+  const { films } = await requestJson(`v1/films?ids=${stated.map(([id]) => id).join(",")}`);
+  const known = new Map(films.map((film) => [film.film_id, film]));
+  picks = stated
+    .filter(([id]) => known.has(Number(id)))
+    .map(([id, rating]) => ({ film: known.get(Number(id)), rating: STARS.includes(Number(rating)) ? Number(rating) : null }));
+  const missing = stated.length - picks.length;
+  byId("unknown-notice").textContent = `${missing} of the link's films are unknown to this model and were left out.`;
+  byId("unknown-notice").hidden = missing === 0;
+}
+
+function setGenre(button, state) {
+  button.dataset.state = state;
+  const words = { wanted: "wanted", excluded: "left out", "": "any" };
+  button.setAttribute("aria-label", `${button.value}: ${words[state]}`);
+}
+
+function buildOptions(catalogue) {
+  const buttons = catalogue.genres.map((genre) => {
+    const button = element("button", { type: "button", class: "genre", value: genre }, genre);
+    setGenre(button, "");
+    button.addEventListener("click", () => {
+      setGenre(button, NEXT_STATE[button.dataset.state]);
+      changed();
+    });
+    return button;
+  });
+  byId("genres").replaceChildren(...buttons);
+  for (const id of ["year-from", "year-to"]) {
+    byId(id).min = catalogue.year_min;
+    byId(id).max = catalogue.year_max;
+  }
+  byId("year-from").placeholder = catalogue.year_min;
+  byId("year-to").placeholder = catalogue.year_max;
+}
+
+// ---- Recommendations ----
+
+const ask = latestOnly((signal, body) => requestJson("v1/recommendations", { body, signal }));
+
+const recommend = debounce(async () => {
+  region.dataset.state = "loading";
+  byId("diversity-value").textContent = byId("diversity").value;
+  try {
+    const answer = await ask({
+      history: picks.map(({ film, rating }) => ({ film_id: film.film_id, rating })),
+      k: number("k") ?? 10,
+      diversity: number("diversity"),
+      genres: genresIn("wanted"),
+      exclude_genres: genresIn("excluded"),
+      year_from: number("year-from"),
+      year_to: number("year-to"),
+    });
+    if (answer) showAnswer(answer);
+  } catch (error) {
+    showFailure(error);
+  }
+}, PAUSE);
+
+function showAnswer(answer) {
+  byId("failure").hidden = true;
+  byId("results-title").textContent = answer.popular ? "Popular films" : "Films for you";
+  const rows = answer.recommendations.map(filmRow);
+  const none = element("li", { class: "soft" }, "No film fits: widen the genres or the years.");
+  byId("films").replaceChildren(...(rows.length ? rows : [none]));
+  region.dataset.state = "ready";
+  announce(`${answer.recommendations.length} films. First: ${answer.recommendations[0]?.film.title ?? "none"}`);
+}
+
+function filmRow({ film, reasons }, index) {
+  const add = element("button", { type: "button", class: "button-plain", "aria-label": `I have seen ${film.title}` }, "Seen it");
+  add.addEventListener("click", () => pick(film));
+  return element(
+    "li",
+    { "data-testid": "recommendation", "data-film": film.film_id },
+    element("span", { class: "rank", "aria-hidden": "true" }, String(index + 1)),
+    element("h3", {}, ...titleOf(film)),
+    add,
+    element("p", { class: "about" }, film.genres.join(", ")),
+    reasons.length ? element("dl", { class: "reasons", "data-testid": "reasons" }, ...reasons.flatMap(reasonCells)) : null,
+    similarTo(film),
+  );
+}
+
+function reasonCells({ film, share }) {
+  const bar = setProperties(element("div", { class: "share", "aria-hidden": "true" }), { "--share": format.percent(share) });
+  return [
+    element("dt", {}, `because of ${film.title}`),
+    element("dd", {}, bar),
+    element("dd", { class: "percent" }, format.percent(share)),
+  ];
+}
+
+function similarTo(film) {
+  const list = element("p", { class: "similar", hidden: true });
+  const more = element("button", { type: "button", class: "button-plain", "aria-expanded": "false" }, "More like this");
+  more.addEventListener("click", async () => {
+    try {
+      const { similar } = await requestJson(`v1/films/${film.film_id}/similar?k=5`);
+      list.textContent = similar.map((one) => one.film.title).join(" · ") || "Nothing is known to be like it.";
+      list.hidden = false;
+      more.setAttribute("aria-expanded", "true");
+    } catch (error) {
+      showFailure(error);
+    }
+  });
+  return element("div", { class: "similar" }, more, list);
+}
+
+function titleOf(film) {
+  return [film.title, film.year === null ? null : element("span", { class: "year" }, ` ${film.year}`)];
+}
+
+function showFailure(error) {
+  if (!(error instanceof ProblemError || error instanceof ConnectionError)) throw error;
+  const { title, text } = describeFailure(error);
+  byId("failure-title").textContent = title;
+  byId("failure-text").textContent = [text, ...(error.errors ?? []).map((one) => `${one.field}: ${one.message}`)].join(" ");
+  byId("failure").hidden = false;
+  region.dataset.state = byId("films").children.length ? "old" : "failed";
+}
+
+// ---- Start ----
+
+async function start() {
+  try {
+    const [catalogue, model] = await Promise.all([requestJson("v1/catalogue"), requestJson("v1/model")]);
+    buildOptions(catalogue);
+    await restore();
+    renderSampleNotice(byId("sample-notice"), model);
+    const score = model.metrics.ndcg_at_10;
+    const note = score ? `95 % interval ${format.metric(score.low)} to ${format.metric(score.high)}` : "";
+    const extra = score ? [{ label: "nDCG at 10, viewers' later films", value: format.metric(score.estimate), note }] : [];
+    renderModelBadge(byId("model-badge"), model, extra);
+    changed();
+  } catch (error) {
+    showFailure(error);
+  }
+}
+
+search.addEventListener("input", lookUp);
+search.addEventListener("keydown", onSearchKey);
+search.addEventListener("blur", closeOptions);
+byId("viewer").addEventListener("submit", (event) => event.preventDefault());
+byId("viewer").addEventListener("change", (event) => event.target.name && changed());
+byId("diversity").addEventListener("input", () => {
+  byId("diversity-value").textContent = byId("diversity").value;
+});
+byId("clear").addEventListener("click", () => {
+  picks = [];
+  byId("unknown-notice").hidden = true;
+  changed();
+});
+byId("retry").addEventListener("click", () => (byId("genres").children.length ? recommend() : start()));
+byId("copy-link").addEventListener("click", async () => {
+  await navigator.clipboard.writeText(location.href);
+  announce("Link copied");
+});
+start();

@@ -1,0 +1,61 @@
+"""Neighbourhood models against their definition, spelled out."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from recommender.models import neighbours
+from recommender.models.neighbours import fit_item_neighbours, fit_user_neighbours
+from recommender.models.popularity import fit_popularity
+
+X = np.array([[1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 1, 1], [1, 0, 0, 0, 1]], dtype=np.float32)
+ITEMS, WEIGHTS = np.array([0, 2]), np.array([1.0, 0.5], dtype=np.float32)
+
+
+def test_user_neighbours_vote_with_their_similarity() -> None:
+    query = np.array([1, 0, 0.5, 0, 0])
+    similarity = X @ query / np.linalg.norm(X, axis=1)
+    nearest = np.argsort(-similarity)[:2]
+    expected = similarity[nearest] @ X[nearest]
+    model = fit_user_neighbours(sp.csr_array(X), n_neighbours=2)
+    np.testing.assert_allclose(model.scores(ITEMS, WEIGHTS), expected, rtol=1e-6)
+
+
+def test_more_neighbours_than_users_are_all_users() -> None:
+    model = fit_user_neighbours(sp.csr_array(X), n_neighbours=99)
+    query = np.array([1, 0, 0.5, 0, 0])
+    expected = (X @ query / np.linalg.norm(X, axis=1)) @ X
+    np.testing.assert_allclose(model.scores(ITEMS, WEIGHTS), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("at_once", [2, 1000])
+def test_item_neighbours_are_pruned_cosines(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "ITEMS_AT_ONCE", at_once)
+    weighted = X * np.log(5 / (1 + X.sum(axis=1)))[:, None]
+    unit = weighted / np.linalg.norm(weighted, axis=0)
+    cosine = unit.T @ unit
+    np.fill_diagonal(cosine, 0)
+    for row in cosine:
+        row[np.argsort(-row, kind="stable")[2:]] = 0
+    model = fit_item_neighbours(sp.csr_array(X), n_neighbours=2)
+    np.testing.assert_allclose(model.similarity.toarray(), cosine, atol=1e-6)
+    np.testing.assert_allclose(model.scores(ITEMS, WEIGHTS), WEIGHTS @ cosine[ITEMS], atol=1e-6)
+
+
+def test_a_film_that_nobody_rated_has_no_neighbours() -> None:
+    wider = sp.csr_array(np.hstack([X, np.zeros((5, 1), dtype=np.float32)]))
+    similarity = fit_item_neighbours(wider, n_neighbours=3).similarity.toarray()
+    assert similarity[5].sum() == similarity[:, 5].sum() == 0
+
+
+def test_popularity_ignores_the_history() -> None:
+    model = fit_popularity(sp.csr_array(X * 4))
+    np.testing.assert_array_equal(model.scores(ITEMS, WEIGHTS), [3, 2, 2, 2, 2])
+    model.scores(ITEMS, WEIGHTS)[0] = -1
+    assert model.counts[0] == 3  # a caller may write into the scores
+
+
+def test_no_neighbours_are_refused() -> None:
+    for fit in (fit_user_neighbours, fit_item_neighbours):
+        with pytest.raises(ValueError, match="at least 1"):
+            fit(sp.csr_array(X), n_neighbours=0)

@@ -1,0 +1,211 @@
+"""Ranking metrics against answers worked out by hand, and against trec_eval on random lists."""
+
+import numpy as np
+import pytest
+import pytrec_eval
+from numpy.typing import NDArray
+
+from portfolio_shared.evaluation import ranking
+from portfolio_shared.evaluation.ranking import (
+    Judged,
+    average_precision_at_k,
+    catalogue_coverage,
+    hit_rate_at_k,
+    intra_list_diversity,
+    judge,
+    ndcg_at_k,
+    novelty,
+    popularity_lift,
+    precision_at_k,
+    ranking_metrics,
+    recall_at_k,
+    reciprocal_rank_at_k,
+)
+
+# Three users, lists of four. Relevant: 1 and 3 of the first user, 9 of the second, 0 to 4 of the third.
+LISTS = np.array([[1, 2, 3, 4], [1, 2, 3, 4], [4, 3, 2, 1]])
+USERS = np.array([0, 0, 1, 2, 2, 2, 2, 2])
+ITEMS = np.array([3, 1, 9, 0, 1, 2, 3, 4])
+
+
+@pytest.fixture
+def judged() -> Judged:
+    return judge(LISTS, USERS, ITEMS)
+
+
+def test_judge_marks_positions_and_counts_relevant_items_that_were_not_recommended(judged: Judged) -> None:
+    np.testing.assert_array_equal(judged.hits, [[True, False, True, False], [False] * 4, [True] * 4])
+    np.testing.assert_array_equal(judged.n_relevant, [2, 1, 5])
+
+
+def test_precision_divides_by_k_and_recall_by_all_relevant_items(judged: Judged) -> None:
+    np.testing.assert_allclose(precision_at_k(judged, 4), [2 / 4, 0, 4 / 4])
+    np.testing.assert_allclose(precision_at_k(judged, 1), [1, 0, 1])
+    np.testing.assert_allclose(recall_at_k(judged, 4), [1, 0, 4 / 5])
+    np.testing.assert_allclose(recall_at_k(judged, 1), [1 / 2, 0, 1 / 5])
+
+
+def test_ndcg_by_hand(judged: Judged) -> None:
+    first = (1 + 1 / 2) / (1 + 1 / np.log2(3))  # hits at 1 and 3; ideal hits at 1 and 2
+    np.testing.assert_allclose(ndcg_at_k(judged, 4), [first, 0, 1])
+    np.testing.assert_allclose(ndcg_at_k(judged, 2), [1 / (1 + 1 / np.log2(3)), 0, 1])
+
+
+def test_average_precision_by_hand(judged: Judged) -> None:
+    np.testing.assert_allclose(average_precision_at_k(judged, 4), [(1 + 2 / 3) / 2, 0, 1])
+    np.testing.assert_allclose(average_precision_at_k(judged, 1), [1, 0, 1])
+
+
+def test_reciprocal_rank_and_hit_rate_by_hand() -> None:
+    judged = judge([[5, 6, 7], [5, 6, 7], [5, 6, 7]], [0, 1, 2], [7, 5, 8])
+    np.testing.assert_allclose(reciprocal_rank_at_k(judged, 3), [1 / 3, 1, 0])
+    np.testing.assert_allclose(reciprocal_rank_at_k(judged, 2), [0, 1, 0])
+    np.testing.assert_allclose(hit_rate_at_k(judged, 2), [0, 1, 0])
+
+
+def test_a_short_list_counts_its_free_positions_as_misses() -> None:
+    judged = judge([[3, -1, -1]], [0], [3])
+    assert precision_at_k(judged, 3) == pytest.approx(1 / 3)
+    assert ndcg_at_k(judged, 3) == pytest.approx(1)
+
+
+def test_the_order_of_the_relevant_pairs_does_not_matter(judged: Judged) -> None:
+    shuffled = np.random.default_rng(0).permutation(len(USERS))
+    other = judge(LISTS, USERS[shuffled], ITEMS[shuffled])
+    np.testing.assert_array_equal(judged.hits, other.hits)
+    np.testing.assert_array_equal(judged.n_relevant, other.n_relevant)
+
+
+@pytest.mark.parametrize(
+    ("lists", "users", "items", "message"),
+    [
+        ([[1], [2]], [0], [1], "1 of 2 users have no relevant item"),
+        ([[1, 1]], [0], [1], "twice in a list"),
+        ([[1, 2]], [0, 0], [1, 1], "given twice"),
+        ([[-1, 2]], [0], [1], "end of a list"),
+        ([[-2, 2]], [0], [1], "start at 0"),
+        ([[1.0]], [0], [1], "whole numbers"),
+        ([1], [0], [1], "shape"),
+        ([[1]], [1], [1], "from 0 to 0"),
+        ([[1]], [0], [-1], "from 0 to"),
+        ([[1]], [0, 0], [1], "differ in length"),
+        ([[1]], [], [], "relevant_users"),
+    ],
+)
+def test_impossible_input_is_refused_with_its_reason(
+    lists: list[list[int]], users: list[int], items: list[int], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        judge(lists, users, items)
+
+
+@pytest.mark.parametrize("k", [0, -1, 5])
+def test_k_outside_the_lists_is_refused(judged: Judged, k: int) -> None:
+    with pytest.raises(ValueError, match="k must lie from 1 to the length of the lists \\(4\\)"):
+        ranking_metrics(judged, k)
+
+
+def random_case(seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    rng = np.random.default_rng(seed)
+    n_users, n_items, length = 60, 80, 20
+    lists = np.argsort(rng.random((n_users, n_items)), axis=1)[:, :length]
+    relevant = rng.random((n_users, n_items)) < rng.uniform(0.01, 0.6, (n_users, 1))
+    relevant[:, 0] |= ~relevant.any(axis=1)
+    users, items = np.nonzero(relevant)
+    return lists, users, items
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("k", [1, 5, 10, 20])
+def test_agrees_with_trec_eval(seed: int, k: int) -> None:
+    lists, users, items = random_case(seed)
+    wanted: dict[str, dict[str, int]] = {}
+    for user, item in zip(users, items, strict=True):
+        wanted.setdefault(str(user), {})[str(item)] = 1
+    run = {str(u): {str(item): -float(position) for position, item in enumerate(row)} for u, row in enumerate(lists)}
+    cut = {user: dict(list(scores.items())[:k]) for user, scores in run.items()}
+    names = {f"P.{k}", f"recall.{k}", f"ndcg_cut.{k}", f"map_cut.{k}", f"success.{k}"}
+    theirs = pytrec_eval.RelevanceEvaluator(wanted, names).evaluate(run)
+    ranks = pytrec_eval.RelevanceEvaluator(wanted, {"recip_rank"}).evaluate(cut)
+
+    judged = judge(lists, users, items)
+    ours = ranking_metrics(judged, k)
+    # trec_eval divides average precision by all relevant items, here it is min(k, n): see its docstring.
+    ours["map"] = ours["map"] * np.minimum(judged.n_relevant, k) / judged.n_relevant
+    for name, key in {
+        "precision": f"P_{k}",
+        "recall": f"recall_{k}",
+        "ndcg": f"ndcg_cut_{k}",
+        "map": f"map_cut_{k}",
+        "hit_rate": f"success_{k}",
+    }.items():
+        expected = [theirs[str(user)][key] for user in range(len(lists))]
+        np.testing.assert_allclose(ours[name], expected, atol=1e-12, err_msg=name)
+    np.testing.assert_allclose(ours["mrr"], [ranks[str(user)]["recip_rank"] for user in range(len(lists))])
+
+
+def test_every_metric_is_between_zero_and_one_and_reaches_one_on_ideal_lists() -> None:
+    judged = judge([[4, 2, 6], [1, 0, 3]], [0, 0, 0, 1, 1, 1], [6, 2, 4, 0, 1, 3])
+    for name, values in ranking_metrics(judged, 3).items():
+        np.testing.assert_allclose(values, 1.0, err_msg=name)
+
+
+def test_coverage_counts_distinct_items_once() -> None:
+    assert catalogue_coverage([[0, 1], [1, 2], [2, -1]], n_items=12) == 3 / 12
+    with pytest.raises(ValueError, match="holds item 2, but there are 2 items"):
+        catalogue_coverage([[0, 1], [1, 2]], n_items=2)
+
+
+def test_novelty_is_information_in_bits() -> None:
+    counts = [16, 4, 1, 0]
+    values = novelty([[0, 1, 2], [3, -1, -1]], counts, n_users=16)
+    np.testing.assert_allclose(values, [(0 + 2 + 4) / 3, 4])  # nobody chose item 3: it counts as chosen once
+
+
+def test_novelty_refuses_what_has_no_meaning() -> None:
+    with pytest.raises(ValueError, match="1 of 2 lists are empty"):
+        novelty([[0], [-1]], [1], n_users=2)
+    with pytest.raises(ValueError, match="from 0 to n_users"):
+        novelty([[0]], [3], n_users=2)
+    with pytest.raises(ValueError, match="holds item 1"):
+        novelty([[1]], [3], n_users=3)
+
+
+def pairwise_diversity(lists: NDArray[np.int64], features: NDArray[np.float64]) -> list[float]:
+    """The definition, pair by pair."""
+    result = []
+    for row in lists:
+        items = [item for item in row if item >= 0]
+        distances = []
+        for position, one in enumerate(items):
+            for other in items[position + 1 :]:
+                length = float(np.linalg.norm(features[one]) * np.linalg.norm(features[other]))
+                distances.append(1 - (float(features[one] @ features[other]) / length if length else 0.0))
+        result.append(float(np.mean(distances)))
+    return result
+
+
+def test_diversity_is_the_mean_over_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "USERS_AT_ONCE", 7)  # several blocks
+    rng = np.random.default_rng(3)
+    features = (rng.random((40, 6)) < 0.3).astype(float)
+    features[5] = 0
+    lists = np.argsort(rng.random((30, 40)), axis=1)[:, :5]
+    lists[3, 3:] = -1
+    lists[4] = [5, 1, 2, 3, 4]
+    np.testing.assert_allclose(intra_list_diversity(lists, features), pairwise_diversity(lists, features), atol=1e-12)
+
+
+def test_diversity_needs_a_pair() -> None:
+    with pytest.raises(ValueError, match="1 of 1 lists have fewer than two items"):
+        intra_list_diversity([[0, -1]], np.ones((1, 2)))
+    with pytest.raises(ValueError, match="features"):
+        intra_list_diversity([[0, 1]], [[np.nan], [1.0]])
+
+
+def test_popularity_lift_by_hand() -> None:
+    counts = [10, 5, 1]
+    values = popularity_lift([[0, 1], [2, -1]], counts, 10, profile_users=[0, 1, 1], profile_items=[1, 1, 0])
+    np.testing.assert_allclose(values, [0.75 / 0.5 - 1, 0.1 / 0.75 - 1])
+    with pytest.raises(ValueError, match="1 of 2 users have no profile"):
+        popularity_lift([[0], [1]], counts, 10, profile_users=[0], profile_items=[1])
