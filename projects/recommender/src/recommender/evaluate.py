@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.ranking import (
@@ -224,6 +225,8 @@ def evaluate(lists: Ints, task: Task, *, k: int, seed: int = 0, n_resamples: int
     )
 
 
+# Two BLAS threads that wait for each other were seen to take 100 ms for what one does in 1, on busy cores.
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def recommend_all(predictor: Predictor, task: Task, *, k: int = LONGEST, diversity: float = 0.0) -> Ints:
     """Ask the served model for a list for each user of the task, as the API would; shape (n_users, k).
 
