@@ -15,10 +15,11 @@ from portfolio_shared.bundle import read_manifest
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.tracking.client import tracking_client
 from portfolio_shared.tracking.registry import champion
+from recommender import cli
 from recommender.config import TrainConfig
 from recommender.model import Predictor
 from recommender.records import parse_history
-from recommender.train import Trained, track, train
+from recommender.train import Trained, track
 
 pytestmark = pytest.mark.slow
 
@@ -148,5 +149,6 @@ def test_the_same_model_again_is_a_challenger_and_if_missing_does_nothing(
         patch.setattr(recommender.train, "MODEL_NAME", NAME)
         track(config, trained, Console(width=200))
         assert "as challenger: not proven better: difference 0" in capsys.readouterr().out
-        assert train(config.model_copy(update={"if_missing": True}), Console(width=200)) is None
-    assert "version 1 is champion already (sample data)" in capsys.readouterr().out
+        patch.setattr(cli, "MODEL_NAME", NAME)
+        cli.train(["--if-missing", "--data", "sample", "--tracking-uri", config.tracking_uri])
+    assert "version 1 is champion (sample data)" in capsys.readouterr().out
