@@ -73,9 +73,9 @@ serve-housing: setup ## serve the champion on its own (127.0.0.1:8001)
 rollback-housing: setup ## give the alias back to the champion before this one
 	@$(BIN)/python scripts/with_mlflow.py $(BIN)/housing rollback
 
-bench-housing: setup ## the five-fold table against peers, and serving against a bare request
-	@$(BIN)/python benchmarks/housing_models.py
+bench-housing: setup ## serving against a bare request, and the five-fold table against peers
 	@$(BIN)/python benchmarks/housing_serving.py
+	@$(BIN)/python benchmarks/housing_models.py
 
 ##@ Films
 .PHONY: train-recommender tune-recommender serve-recommender rollback-recommender bench-recommender
@@ -92,8 +92,8 @@ rollback-recommender: setup ## give the alias back to the champion before this o
 	@$(BIN)/python scripts/with_mlflow.py $(BIN)/recommender rollback
 
 bench-recommender: setup ## the table against peers, and serving against a bare request
-	@$(BIN)/python benchmarks/recommender_models.py
 	@$(BIN)/python benchmarks/recommender_serving.py
+	@$(BIN)/python benchmarks/recommender_models.py
 
 ##@ All projects
 .PHONY: data reports

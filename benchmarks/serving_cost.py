@@ -111,6 +111,8 @@ def run(
     The exit status: 1 if a limit is broken.
     """
     options = parse_options(project, about)
+    if not options.bundle.is_dir():
+        sys.exit(f"{options.bundle} does not exist: `DATASET=full make train-{project}` makes it")
     manifest = read_manifest(options.bundle, project=project)
     starts = [seconds_to_ready(project, options.bundle) for _ in range(3)]
     with service(project, options.bundle) as (process, port):
