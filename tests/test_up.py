@@ -41,6 +41,7 @@ class Place:
 
     folder: Path
     port: int
+    films_port: int
     mlflow_port: int
     mark: str
 
@@ -53,9 +54,14 @@ class Place:
         return f"http://127.0.0.1:{self.mlflow_port}"
 
     def environment(self, **more: str) -> dict[str, str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("HOUSING_", "MLFLOW_"))}
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("HOUSING_", "RECOMMENDER_", "MLFLOW_"))
+        }
         settings = {
             "HOUSING_PORT": str(self.port),
+            "RECOMMENDER_PORT": str(self.films_port),
             "MLFLOW_TRACKING_URI": self.mlflow,
             "HOUSING_TRAIN_FOLDS": "2",
             "HOUSING_TRAIN_THREADS": "1",
@@ -188,6 +194,7 @@ def look_at(place: Place) -> dict[str, object]:
         "origin": model["origin"],
         "source": model["data"]["source"],
         "page": httpx.get(f"{place.service}/", trust_env=False).status_code,
+        "films": httpx.get(f"http://127.0.0.1:{place.films_port}/readyz", trust_env=False).status_code,
         "mlflow": httpx.get(f"{place.mlflow}/health", trust_env=False).status_code,
         "versions": versions,
         "processes": len(place.leftovers()),
@@ -205,7 +212,7 @@ def test_ctrl_c_while_training_stops_everything(interrupted: Outcome) -> None:
 def test_it_trains_serves_and_prints_the_addresses(first: Outcome) -> None:
     assert first.seen["price"] > 10_000
     assert (first.seen["version"], first.seen["origin"], first.seen["source"]) == ("1", "registry", "sample")
-    assert (first.seen["page"], first.seen["mlflow"]) == (200, 200)
+    assert (first.seen["page"], first.seen["films"], first.seen["mlflow"]) == (200, 200, 200)
     for address in (first.place.service, f"{first.place.service}/docs", first.place.mlflow):
         assert address in first.output.replace("\n", "")
     assert "version 1 as champion" in first.output
@@ -225,7 +232,8 @@ def test_a_signal_ends_it_and_leaves_nothing_behind(start: str, request: pytest.
 
 
 def test_the_second_start_does_not_train_again(first: Outcome, second: Outcome) -> None:
-    assert "is champion already" in second.output
+    assert "housing: version 1 is champion (sample data)" in second.output
+    assert "recommender: version 1 is champion (sample data)" in second.output
     assert "sales to learn from" not in second.output
     assert second.seen["versions"] == first.seen["versions"] == ["1"]
     assert second.seen["price"] == first.seen["price"]

@@ -68,13 +68,21 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> FakeRegistry:
     return fake
 
 
+def folder_itself(folder: Path) -> Path:
+    return folder
+
+
+def passed(new: ModelVersion, compare: Callable[[Path], PairedComparison]) -> GateDecision:
+    return pass_gate(new, folder_itself, compare, test_split_sha256=SPLIT, tracking_uri=URI)
+
+
 def never(_: Path) -> PairedComparison:
     raise AssertionError("there is nothing to compare with")
 
 
 @pytest.mark.parametrize("data_source", ["sample", "full", "path"])
 def test_the_first_version_is_champion_without_a_comparison(registry: FakeRegistry, data_source: str) -> None:
-    decision = pass_gate(version("1", data_source), never, test_split_sha256=SPLIT, tracking_uri=URI)
+    decision = passed(version("1", data_source), never)
 
     assert decision.promote
     assert registry.calls == [("promote", "1")]
@@ -90,7 +98,9 @@ def test_only_a_proven_improvement_replaces_the_champion(
 ) -> None:
     registry.champion = version("1", "full")
 
-    decision = pass_gate(version("2", "full"), lambda _: comparison, test_split_sha256=SPLIT, tracking_uri=URI)
+    decision = pass_gate(
+        version("2", "full"), folder_itself, lambda _: comparison, test_split_sha256=SPLIT, tracking_uri=URI
+    )
 
     assert registry.calls == [(call, "2")]
     assert decision.comparison is comparison
@@ -105,7 +115,7 @@ def test_the_comparison_gets_the_champions_folder_which_is_gone_afterwards(regis
         seen.append((folder, folder.is_dir()))
         return WORSE
 
-    pass_gate(version("2", "full"), compare, test_split_sha256=SPLIT, tracking_uri=URI)
+    passed(version("2", "full"), compare)
 
     ((folder, was_there),) = seen
     assert was_there
@@ -117,7 +127,7 @@ def test_the_comparison_gets_the_champions_folder_which_is_gone_afterwards(regis
 def test_generated_data_never_replace_real_data(registry: FakeRegistry, real: str) -> None:
     registry.champion = version("1", real)
 
-    decision = pass_gate(version("2", "sample"), never, test_split_sha256=SPLIT, tracking_uri=URI)
+    decision = passed(version("2", "sample"), never)
 
     assert not decision.promote
     assert registry.calls == [("challenger", "2")]
@@ -132,8 +142,12 @@ def test_generated_data_never_replace_real_data(registry: FakeRegistry, real: st
 def test_every_other_pair_is_compared(registry: FakeRegistry, champion: str, challenger: str) -> None:
     registry.champion = version("1", champion)
 
-    assert pass_gate(version("2", challenger), lambda _: BETTER, test_split_sha256=SPLIT, tracking_uri=URI).promote
-    assert not pass_gate(version("3", challenger), lambda _: WORSE, test_split_sha256=SPLIT, tracking_uri=URI).promote
+    assert pass_gate(
+        version("2", challenger), folder_itself, lambda _: BETTER, test_split_sha256=SPLIT, tracking_uri=URI
+    ).promote
+    assert not pass_gate(
+        version("3", challenger), folder_itself, lambda _: WORSE, test_split_sha256=SPLIT, tracking_uri=URI
+    ).promote
     assert registry.calls == [("promote", "2"), ("challenger", "3")]
 
 
@@ -144,23 +158,29 @@ def test_a_comparison_that_fails_moves_no_alias(registry: FakeRegistry) -> None:
         raise ValueError("the champion cannot read these houses")
 
     with pytest.raises(ValueError, match="cannot read"):
-        pass_gate(version("2", "full"), fail, test_split_sha256=SPLIT, tracking_uri=URI)
+        passed(version("2", "full"), fail)
 
     assert registry.calls == []
 
 
 @pytest.mark.parametrize(
-    "error", [BundleError("expected format_version 2, found 1"), FileNotFoundError("scale.npz"), KeyError("bands")]
+    "error",
+    [
+        BundleError("expected format_version 2, found 1"),
+        FileNotFoundError("scale.npz"),
+        KeyError("bands"),
+        ValueError("shape"),
+    ],
 )
 def test_a_champion_that_no_code_of_today_can_read_does_not_bar_the_way(
     registry: FakeRegistry, error: Exception
 ) -> None:
     registry.champion = version("1", "full")
 
-    def fail(_: Path) -> PairedComparison:
+    def fail(_: Path) -> Path:
         raise error
 
-    decision = pass_gate(version("2", "full"), fail, test_split_sha256=SPLIT, tracking_uri=URI)
+    decision = pass_gate(version("2", "full"), fail, never, test_split_sha256=SPLIT, tracking_uri=URI)
 
     assert registry.calls == [("promote", "2")]
     assert "version 1" in decision.reason
@@ -172,7 +192,9 @@ def test_a_champion_that_was_tested_on_other_rows_is_noted(registry: FakeRegistr
     """It may have learned from rows of this test; a champion of generated data cannot have."""
     registry.champion, registry.test_split_sha256 = version("1", source), "6" * 64
 
-    decision = pass_gate(version("2", "full"), lambda _: WORSE, test_split_sha256=SPLIT, tracking_uri=URI)
+    decision = pass_gate(
+        version("2", "full"), folder_itself, lambda _: WORSE, test_split_sha256=SPLIT, tracking_uri=URI
+    )
 
     assert ("tested on other rows" in decision.reason) is noted
     assert registry.calls == [("challenger", "2")]

@@ -29,7 +29,6 @@ from housing.model import MemberPrices, Predictor
 from housing.schemas import EXAMPLE
 from housing.train import Trained, describe, track, write
 from portfolio_shared.bundle import bundle_digest
-from portfolio_shared.evaluation.uncertainty import PairedComparison
 from portfolio_shared.tracking.client import tracking_client
 from portfolio_shared.tracking.gate import pass_gate
 from portfolio_shared.tracking.registry import GateDecision, ModelVersion, rollback
@@ -170,7 +169,9 @@ def poor(trained: Trained, train_config: TrainConfig) -> Trained:
     settings = ModelSettings(linear=LinearSettings(ridge=1e5), trees=TreeSettings(iterations=3))
     training, test, candidates = trained.training, trained.test, trained.candidates
     out_of_fold = MemberPrices(candidates[LINEAR].log_prices, candidates[TREES].log_prices)
-    predictor = fit_predictor(training.records, training.prices, settings, out_of_fold, threads=train_config.threads)
+    predictor = fit_predictor(
+        training.records, training.prices, settings, out_of_fold, out_of_fold, threads=train_config.threads
+    )
     evaluation = evaluate(predictor, test, candidates[LINEAR].log_prices, training.prices)
     return replace(trained, settings=settings, predictor=predictor, evaluation=evaluation)
 
@@ -248,14 +249,12 @@ def damaged(rolled_back: Story, trained: Trained) -> Story:
     """Step 5: the better model is promoted again, but one byte of it changes in the artifact store before that."""
     registry = rolled_back.registry
 
-    def damage_and_pass(
-        version: ModelVersion, compare: Callable[[Path], PairedComparison], **options: str
-    ) -> GateDecision:
+    def damage_and_pass(version: ModelVersion, *steps: Callable[..., object], **options: str) -> GateDecision:
         path = registry.stored_bundle(version) / "linear.npz"
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
-        return pass_gate(version, compare, **options)
+        return pass_gate(version, *steps, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(housing.train, "pass_gate", damage_and_pass)

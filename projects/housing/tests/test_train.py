@@ -166,12 +166,12 @@ def test_a_folder_that_is_no_bundle_is_not_deleted(trained, train_config, tmp_pa
 def test_a_challenger_is_compared_with_the_champion_on_its_own_test_houses(trained, bundle):
     """With itself there is no difference; with a model that is a tenth dearer there is."""
     compare = comparison_with(trained.evaluation)
-    same = compare(bundle)
+    same = compare(load(bundle))
     assert tuple(same.difference) == pytest.approx((0, 0, 0), abs=1e-12)
     assert same.n == len(trained.test.frame)
     answers = trained.evaluation.answers
     worse = replace(trained.evaluation, answers=replace(answers, predicted=answers.predicted * 1.5))
-    assert comparison_with(worse)(bundle).difference.low > 0.1  # above 0: the champion is better
+    assert comparison_with(worse)(load(bundle)).difference.low > 0.1  # above 0: the champion is better
 
 
 def test_the_tables_name_every_candidate_and_metric(trained):

@@ -180,11 +180,11 @@ def test_a_folder_that_is_no_bundle_is_not_deleted(trained, train_config, tmp_pa
 
 def test_a_challenger_is_compared_with_the_champion_on_its_own_users(trained, bundle):
     """With itself there is no difference; with one whose hits were taken away there is."""
-    same = comparison_with(trained)(bundle)
+    same = comparison_with(trained)(Predictor.load(bundle))
     assert tuple(same.difference) == (0, 0, 0)
     assert same.n == len(trained.task.users)
     worse = evaluate(np.tile(np.arange(60), (len(trained.task.users), 1)), trained.task, k=10)
-    compared = comparison_with(replace(trained, evaluation=worse))(bundle)
+    compared = comparison_with(replace(trained, evaluation=worse))(Predictor.load(bundle))
     assert compared.difference.low > 0  # above 0: the champion is better
     assert compared.difference.estimate == pytest.approx(
         trained.evaluation.metrics["ndcg"].estimate - worse.metrics["ndcg"].estimate
@@ -201,7 +201,7 @@ def test_films_that_a_champion_does_not_know_count_as_not_recommended(trained, t
     )
     smaller = replace(predictor, catalogue=replace(predictor.catalogue, films=films), model=model)
     write(tmp_path / "half", smaller, describe(train_config, trained))
-    assert comparison_with(trained)(tmp_path / "half").difference.high < 0
+    assert comparison_with(trained)(Predictor.load(tmp_path / "half")).difference.high < 0
 
 
 def test_films_that_only_the_champion_knows_are_misses(trained, train_config, tmp_path):
@@ -217,7 +217,7 @@ def test_films_that_only_the_champion_knows_are_misses(trained, train_config, tm
         model=replace(model, **doubled),
     )
     write(tmp_path / "larger", larger, describe(train_config, trained))
-    assert comparison_with(trained)(tmp_path / "larger").difference.high < 0
+    assert comparison_with(trained)(Predictor.load(tmp_path / "larger")).difference.high < 0
 
 
 def test_who_is_left_out_is_counted(trained):
@@ -237,6 +237,8 @@ def test_of_many_users_some_are_drawn_and_the_others_counted(quick):
 def test_a_large_data_set_is_served_by_als(quick, monkeypatch, capsys):
     """The rule by size: above `most_ratings` EASE is not fitted, and it is said."""
     monkeypatch.setattr(training_module, "tuned_settings", lambda: QUICK.model_copy(update={"most_ratings": 100}))
+    # With this test's few factors ALS loses to popularity, which is refused elsewhere.
+    monkeypatch.setattr(training_module, "choose", lambda tried: max(set(SERVABLE) & set(tried)))
     trained = learn(quick, Console(width=200))
     assert trained.chosen == "ALS, history fades"
     assert FULL not in trained.candidates

@@ -249,6 +249,7 @@ def track(config: TrainConfig, trained: Trained, console: Console) -> None:
         version = register(run, logged, name=MODEL_NAME, manifest=described)
     decision = pass_gate(
         version,
+        load,
         comparison_with(evaluation),
         test_split_sha256=data.test_split_sha256,
         tracking_uri=config.tracking_uri,
@@ -257,12 +258,12 @@ def track(config: TrainConfig, trained: Trained, console: Console) -> None:
     console.print(f"Registered {MODEL_NAME} version {version.version} as {alias}: {decision.reason}")
 
 
-def comparison_with(evaluation: Evaluation) -> Callable[[Path], PairedComparison]:
-    """Return a function: champion's folder -> this model minus the champion, RMSLE on this model's test houses."""
+def comparison_with(evaluation: Evaluation) -> Callable[[Predictor], PairedComparison]:
+    """Return a function: champion -> this model minus the champion, RMSLE on this model's test houses."""
     answers = evaluation.answers
 
-    def compare(champion_bundle: Path) -> PairedComparison:
-        theirs = load(champion_bundle).price_and_interval(answers.sales.records)[0]
+    def compare(champion: Predictor) -> PairedComparison:
+        theirs = champion.price_and_interval(answers.sales.records)[0]
         return paired_bootstrap(root_mean_squared_log_error, answers.paid, theirs, answers.predicted)
 
     return compare

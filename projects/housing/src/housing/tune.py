@@ -33,8 +33,8 @@ def tune(config: TuneConfig, console: Console | None = None) -> ModelSettings:
     console = console or Console()
     sales = load_sales(config.data)
     console.print(sales.source.reason)
-    if sales.source.kind == "sample" and config.write:
-        raise ValueError("settings found on invented houses would replace those found on real ones: use --no-write")
+    if sales.source.kind == "sample" and config.data != "sample" and config.write:
+        raise ValueError("the public data cannot be had, and settings found on invented houses are no replacement")
     training, _ = split_sales(sales)
     config.study.parent.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)

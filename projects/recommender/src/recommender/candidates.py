@@ -185,12 +185,22 @@ def choose(candidates: dict[str, Candidate]) -> str:
     Raises
     ------
     ValueError
-        If none of them can be.
+        If none of them can be, or if the best of them is no better than popular films for everybody.
     """
     served = [name for name in SERVABLE if name in candidates]
     if not served:
         raise ValueError(f"none of {', '.join(candidates)} can be served; expected one of {', '.join(SERVABLE)}")
-    return max(served, key=lambda name: candidates[name].evaluation.metrics["ndcg"].estimate)
+
+    def ndcg(name: str) -> float:
+        return candidates[name].evaluation.metrics["ndcg"].estimate
+
+    best = max(served, key=ndcg)
+    if POPULARITY in candidates and ndcg(best) <= ndcg(POPULARITY):
+        raise ValueError(
+            f"{best} reaches an nDCG of {ndcg(best):.4f} and popular films {ndcg(POPULARITY):.4f}: nothing is worth "
+            "serving with these settings on these data; see the README on large data"
+        )
+    return best
 
 
 def to_predictor(candidate: Candidate, catalogue: Catalogue, settings: ModelSettings) -> Predictor:

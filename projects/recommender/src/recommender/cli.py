@@ -67,7 +67,7 @@ class PredictOptions(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the flags alone: where prices go is a matter of one call, not of the environment."""
+        """Read the flags alone: where lists go is a matter of one call, not of the environment."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 

@@ -234,6 +234,7 @@ def track(config: TrainConfig, trained: Trained, console: Console) -> None:
         version = register(run, logged, name=MODEL_NAME, manifest=described)
     decision = pass_gate(
         version,
+        Predictor.load,
         comparison_with(trained),
         test_split_sha256=described.data.test_split_sha256,
         tracking_uri=config.tracking_uri,
@@ -247,16 +248,16 @@ def evaluations(trained: Trained) -> dict[str, Evaluation]:
     return {name: candidate.evaluation for name, candidate in trained.baselines.items()}
 
 
-def comparison_with(trained: Trained) -> Callable[[Path], PairedComparison]:
-    """Return a function: champion's folder -> this model minus the champion, nDCG of the same users as an error.
+def comparison_with(trained: Trained) -> Callable[[Predictor], PairedComparison]:
+    """Return a function: champion -> this model minus the champion, nDCG of the same users as an error.
 
     The champion gets the same histories. Films that it does not know are missing from its histories and from its
     lists, where they count as not recommended.
     """
     evaluation = trained.evaluation
 
-    def compare_with(champion_bundle: Path) -> PairedComparison:
-        lists = recommend_all(Predictor.load(champion_bundle), trained.task)
+    def compare_with(champion: Predictor) -> PairedComparison:
+        lists = recommend_all(champion, trained.task)
         theirs = accuracy(lists, trained.task, k=evaluation.k)["ndcg"]
         return compare_ndcg(evaluation.per_user["ndcg"], theirs)
 

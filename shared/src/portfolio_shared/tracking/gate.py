@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from portfolio_shared.bundle import BundleError, read_manifest
 from portfolio_shared.evaluation.uncertainty import PairedComparison
@@ -17,10 +18,13 @@ from portfolio_shared.tracking.registry import (
     promote,
 )
 
+P = TypeVar("P")
+
 
 def pass_gate(
     version: ModelVersion,
-    compare: Callable[[Path], PairedComparison],
+    load: Callable[[Path], P],
+    compare: Callable[[P], PairedComparison],
     *,
     test_split_sha256: str,
     tracking_uri: str,
@@ -32,14 +36,16 @@ def pass_gate(
 
     Parameters
     ----------
+    load
+        Folder of the champion's verified bundle -> the champion.
     compare
-        Folder of the champion's verified bundle -> comparison on the new version's frozen test split
-        (new minus champion of an error: negative is better).
+        Champion -> comparison on the new version's frozen test split (new minus champion of an error: negative is
+        better). What it raises is an error of today's code, and reaches the caller.
     test_split_sha256
         Of the new version's test split: where the champion's differs, the stored reason says so.
     """
     current = champion(version.name, tracking_uri=tracking_uri)
-    decision = _decide(version, current, compare, test_split_sha256, tracking_uri)
+    decision = _decide(version, current, load, compare, test_split_sha256=test_split_sha256, tracking_uri=tracking_uri)
     if decision.promote:
         promote(version, decision, tracking_uri=tracking_uri)
     else:
@@ -50,7 +56,9 @@ def pass_gate(
 def _decide(
     version: ModelVersion,
     current: ModelVersion | None,
-    compare: Callable[[Path], PairedComparison],
+    load: Callable[[Path], P],
+    compare: Callable[[P], PairedComparison],
+    *,
     test_split_sha256: str,
     tracking_uri: str,
 ) -> GateDecision:
@@ -62,14 +70,14 @@ def _decide(
     with tempfile.TemporaryDirectory() as folder:
         try:
             bundle = download_bundle(current, Path(folder) / "bundle", tracking_uri=tracking_uri)
-            comparison = compare(bundle)
-        except (BundleError, OSError, KeyError, TypeError) as error:
+            serving = load(bundle)
+            tested_on = read_manifest(bundle).data.test_split_sha256
+        except (BundleError, OSError, KeyError, TypeError, ValueError) as error:
             # Written by other code, or damaged: no service of today can load it either, so it must not bar the way.
             reason = f"the champion (version {current.version}) cannot be read by this code: {error!r}"
             return GateDecision(promote=True, reason=reason, comparison=None)
-        decision = decide(comparison)
-        same_rows = read_manifest(bundle).data.test_split_sha256 == test_split_sha256
-    if same_rows or current.data_source == "sample":
+        decision = decide(compare(serving))
+    if tested_on == test_split_sha256 or current.data_source == "sample":
         return decision
     note = f"{decision.reason}; the champion was tested on other rows, so it may have learned from some of these"
     return replace(decision, reason=note)

@@ -35,6 +35,7 @@ const announce = createAnnouncer(byId("announcement"));
 let picks = [];
 let found = [];
 let active = -1;
+let started = false;
 
 // ---- Search: a combobox after the ARIA authoring practices ----
 
@@ -126,7 +127,8 @@ function pickRow(one) {
   rating.value = one.rating ?? "";
   rating.addEventListener("change", () => {
     one.rating = rating.value ? Number(rating.value) : null;
-    changed();
+    writeAddress(stateOf()); // the rows stay as they are, and so does the focus
+    recommend();
   });
   const remove = element("button", { type: "button", class: "button-plain", "aria-label": `Remove ${film.title}` }, "Remove");
   remove.addEventListener("click", () => {
@@ -175,7 +177,8 @@ async function restore() {
     const chosen = new Set((values.get(name) ?? "").split("~"));
     byId("genres").querySelectorAll("button").forEach((button) => chosen.has(button.value) && setGenre(button, state));
   }
-  const stated = (values.get("films") ?? "").split("-").map((part) => part.split("*")).filter(([id]) => /^[1-9]\d{0,9}$/.test(id));
+  const parts = (values.get("films") ?? "").split("-").map((part) => part.split("*"));
+  const stated = [...new Map(parts.filter(([id]) => /^[1-9]\d{0,9}$/.test(id)))]; // a film stands once
   if (!stated.length) return;
   const { films } = await requestJson(`v1/films?ids=${stated.map(([id]) => id).join(",")}`);
   const known = new Map(films.map((film) => [film.film_id, film]));
@@ -310,6 +313,7 @@ async function start() {
     const note = score ? `95 % interval ${format.metric(score.low)} to ${format.metric(score.high)}` : "";
     const extra = score ? [{ label: "nDCG at 10, viewers' later films", value: format.metric(score.estimate), note }] : [];
     renderModelBadge(byId("model-badge"), model, extra);
+    started = true;
     changed();
   } catch (error) {
     showFailure(error);
@@ -329,7 +333,7 @@ byId("clear").addEventListener("click", () => {
   byId("unknown-notice").hidden = true;
   changed();
 });
-byId("retry").addEventListener("click", () => (byId("genres").children.length ? recommend() : start()));
+byId("retry").addEventListener("click", () => (started ? recommend() : start()));
 byId("copy-link").addEventListener("click", async () => {
   await navigator.clipboard.writeText(location.href);
   announce("Link copied");
