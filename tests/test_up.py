@@ -82,7 +82,9 @@ class Place:
 
     def is_quiet(self) -> bool:
         """Return whether nothing of it is left: no process, and nobody who listens."""
-        return not self.leftovers() and not any(listens(port) for port in (self.port, self.mlflow_port))
+        return not self.leftovers() and not any(
+            listens(port) for port in (self.port, self.films_port, self.mlflow_port)
+        )
 
 
 def listens(port: int) -> bool:
@@ -135,7 +137,7 @@ def up(place: Place, *arguments: str) -> Iterator[Up]:
 
 
 def place_at(folder: Path) -> Place:
-    return Place(folder, free_port(), free_port(), uuid.uuid4().hex)
+    return Place(folder, free_port(), free_port(), free_port(), uuid.uuid4().hex)
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def test_the_full_model_is_ease_with_what_the_settings_say(task):
 def test_the_best_that_can_be_served_is_chosen(compared):
     scores = {name: compared[name].evaluation.metrics["ndcg"].estimate for name in SERVABLE}
     assert choose(compared) == max(scores, key=scores.get)
-    with pytest.raises(ValueError, match="popular films .* nothing is worth serving"):
+    with pytest.raises(ValueError, match=r"popular films .* nothing is worth serving"):
         choose({name: one for name, one in compared.items() if name != FULL})  # so few factors lose to popularity
     assert choose({name: one for name, one in compared.items() if name not in (FULL, POPULARITY)}) == ALS_FADING
     with pytest.raises(ValueError, match="popularity can be served"):
