@@ -11,7 +11,7 @@ PYTEST_FLAGS ?=
 export MLFLOW_TRACKING_URI ?= http://127.0.0.1:5500
 
 BIN := $(VENV)/bin
-PACKAGES := shared projects/housing projects/recommender
+PACKAGES := shared projects/housing projects/recommender projects/image-classifier
 CODE := $(PACKAGES) scripts tests benchmarks conftest.py
 
 ##@ Use it

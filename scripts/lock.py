@@ -11,20 +11,27 @@ from pathlib import Path
 SHARED = "shared/pyproject.toml"
 HOUSING = "projects/housing/pyproject.toml"
 RECOMMENDER = "projects/recommender/pyproject.toml"
+IMAGES = "projects/image-classifier/pyproject.toml"
 
 LOCKS: dict[str, list[str]] = {
     "installer": ["requirements/installer.in"],
-    "dev": ["--group", "pyproject.toml:dev", "--all-extras", SHARED, HOUSING, RECOMMENDER],
+    "dev": ["--group", "pyproject.toml:dev", "--all-extras", SHARED, HOUSING, RECOMMENDER, IMAGES],
     "housing-service": [HOUSING],
     "housing-trainer": [HOUSING, "--extra", "train"],
     "recommender-service": [RECOMMENDER],
     "recommender-trainer": [RECOMMENDER, "--extra", "train"],
+    "image-classifier-service": [IMAGES],
+    "image-classifier-trainer": [IMAGES, "--extra", "train"],
 }
 
 OPTIONS = [
     *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--quiet"),
     *("--custom-compile-command", "make lock"),
-    *("--no-emit-package", "portfolio-shared", "--no-emit-package", "housing", "--no-emit-package", "recommender"),
+    *(
+        option
+        for name in ("portfolio-shared", "housing", "recommender", "image-classifier")
+        for option in ("--no-emit-package", name)
+    ),
 ]
 
 
