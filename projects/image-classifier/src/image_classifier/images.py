@@ -1,0 +1,283 @@
+"""From the bytes of a file to the model's input: the same code in training, in evaluation and in the service.
+
+Pixels equal those of torchvision's ``v2.Resize(resize, antialias=True)`` and ``v2.CenterCrop(crop)`` on a PIL image;
+torchvision itself is not needed. Colour profiles are ignored, as torchvision does.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from image_classifier import headers
+from image_classifier.headers import FORMATS, GIF, JPEG, PNG, WEBP
+
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+Code = Literal[
+    "empty",
+    "too_many_bytes",
+    "not_an_image",
+    "unsupported_format",
+    "too_small",
+    "too_many_pixels",
+    "too_many_frames",
+    "truncated",
+    "damaged",
+]
+
+STRIP = 100
+"""Of a picture more than so many times as long as wide, only the part that the crop needs is resized: the rest could
+fill the memory. Its pixels may differ from torchvision's where rounding does."""
+
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+# Named and not found by Image.open, which loads every plugin and warns by the limits of its own.
+_READERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
+    JPEG: JpegImageFile,
+    PNG: PngImageFile,
+    WEBP: WebPImageFile,
+    GIF: GifImageFile,
+}
+_NAMES = "JPEG, PNG, WebP or GIF"
+_ORIENTATION = 0x0112
+_UPRIGHT = {  # value of the EXIF tag: what makes the picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes the model's input.
+
+    Attributes
+    ----------
+    resize
+        Length of the shorter side after resizing, in pixels.
+    crop
+        Side of the square that is cut out of the middle; where the picture is smaller, black is added.
+    interpolation
+        Pillow's filter, antialiased when it makes a picture smaller.
+    """
+
+    resize: int
+    crop: int
+    interpolation: Interpolation = "bilinear"
+
+    def __post_init__(self) -> None:
+        if self.resize < 1 or self.crop < 1:
+            raise ValueError(f"resize={self.resize}, crop={self.crop}: expected at least 1 pixel")
+        if self.interpolation not in get_args(Interpolation):
+            raise ValueError(f"interpolation={self.interpolation!r}: expected {', '.join(get_args(Interpolation))}")
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """What a file may hold; all but the size of a JPEG's scan is known before a pixel is decoded."""
+
+    max_bytes: int = 10_000_000
+    max_pixels: int = 50_000_000
+    max_frames: int = 500
+    min_side: int = 8
+
+
+class CropBox(NamedTuple):
+    """The part of an upright picture that the model sees, as fractions of its width and height.
+
+    `left` and `top` are negative and `width` and `height` above 1 where black was added.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+class ImageError(ValueError):
+    """A file that is not read; the text says why and what to do, to the person who sent it.
+
+    Attributes
+    ----------
+    code
+        The reason, for a program.
+    """
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code: Code = code
+
+
+def prepare(data: bytes, preprocessing: Preprocessing, *, limits: ImageLimits) -> NDArray[np.uint8]:
+    """Turn the bytes of a file into the model's input, uint8 [crop, crop, 3].
+
+    Raises
+    ------
+    ImageError
+        As `read_image`.
+    """
+    return to_pixels(read_image(data, limits=limits, at_least=preprocessing.resize), preprocessing)
+
+
+def read_image(data: bytes, *, limits: ImageLimits, at_least: int | None = None) -> Image.Image:
+    """Decode a file into an upright picture of mode RGB: the first frame, what is transparent on white.
+
+    Parameters
+    ----------
+    data
+        The file.
+    limits
+        Checked by the header, before anything is decoded.
+    at_least
+        Decode a JPEG at a half, a quarter or an eighth if its shorter side stays at least twice this long: a phone's
+        photograph takes a fifth of the time. None decodes every pixel.
+
+    Raises
+    ------
+    ImageError
+        If the file is above a limit, of a format that is not read, damaged or incomplete.
+    """
+    kind = _check_kind(data, limits)
+    try:
+        _check_header(data, kind, limits)
+        image = _READERS[kind](io.BytesIO(data))
+        _check_size(*image.size, limits)
+        _check_frames(getattr(image, "n_frames", 1), limits)
+        if at_least is not None:
+            image.draft("RGB", (2 * at_least, 2 * at_least))
+        image.load()
+        return _upright(_to_rgb(image), _orientation(image))
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # a decoder meets a damaged file with any of a dozen kinds
+        raise _damaged(kind, error) from error
+
+
+def to_pixels(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Resize and crop a picture of mode RGB, as `read_image` returns it; uint8 [crop, crop, 3]."""
+    (width, height), left, top = _geometry(image.size, preprocessing)
+    crop, resample = preprocessing.crop, _FILTERS[preprocessing.interpolation]
+    if max(width, height) > STRIP * min(width, height):
+        x, y = max(left, 0), max(top, 0)
+        seen_width, seen_height = min(crop, width), min(crop, height)
+        across, down = image.width / width, image.height / height
+        box = (x * across, y * down, (x + seen_width) * across, (y + seen_height) * down)
+        image = image.resize((seen_width, seen_height), resample, box=box)
+        left, top = min(left, 0), min(top, 0)
+    elif image.size != (width, height):
+        image = image.resize((width, height), resample)
+    return np.array(image.crop((left, top, left + crop, top + crop)), dtype=np.uint8)
+
+
+def crop_box(size: tuple[int, int], preprocessing: Preprocessing) -> CropBox:
+    """Tell which part of an upright picture of this width and height `to_pixels` cuts out.
+
+    >>> crop_box((512, 256), Preprocessing(resize=256, crop=128))
+    CropBox(left=0.375, top=0.25, width=0.25, height=0.5)
+    """
+    (width, height), left, top = _geometry(size, preprocessing)
+    crop = preprocessing.crop
+    return CropBox(left / width, top / height, crop / width, crop / height)
+
+
+def _geometry(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[tuple[int, int], int, int]:
+    """Return the size after resizing, and where in it the crop begins; rounded as torchvision does."""
+    width, height = size
+    side = preprocessing.resize
+    longer = int(side * max(size) / min(size))
+    resized = (side, longer) if width <= height else (longer, side)
+    left, top = (_anchor(length, preprocessing.crop) for length in resized)
+    return resized, left, top
+
+
+def _anchor(length: int, crop: int) -> int:
+    return -((crop - length) // 2) if crop > length else round((length - crop) / 2)
+
+
+def _check_kind(data: bytes, limits: ImageLimits) -> str:
+    if not data:
+        raise ImageError("empty", "The file is empty. Choose the picture again, or save it anew.")
+    if len(data) > limits.max_bytes:
+        most = f"{limits.max_bytes / 1e6:g} MB"
+        raise ImageError("too_many_bytes", f"The file has {len(data) / 1e6:.1f} MB, and {most} is the most. Shrink it.")
+    kind = headers.sniff(data)
+    if kind is None:
+        said = f"The file holds no picture that can be read, whatever its name says. Send {_NAMES}."
+        raise ImageError("not_an_image", said)
+    if kind not in FORMATS:
+        raise ImageError("unsupported_format", f"{kind} is not read. Save the picture as {_NAMES}.")
+    return kind
+
+
+def _check_header(data: bytes, kind: str, limits: ImageLimits) -> None:
+    """Check what can be told before the decoder is asked; of a JPEG, Pillow reads the header only."""
+    if kind == PNG:
+        _check_size(*headers.png_size(data), limits)
+    elif kind == WEBP:
+        _check_size(*headers.webp_size(data), limits)
+    elif kind == GIF:
+        width, height, frames = headers.gif_size_and_frames(data, most=limits.max_frames)
+        _check_size(width, height, limits)
+        _check_frames(frames, limits)
+
+
+def _check_size(width: int, height: int, limits: ImageLimits) -> None:
+    if width * height > limits.max_pixels:
+        said = f"The picture is {width} x {height} pixels, and {limits.max_pixels:,} are the most. Shrink it."
+        raise ImageError("too_many_pixels", said)
+    if min(width, height) < limits.min_side:
+        said = f"The picture is {width} x {height} pixels, and each side needs at least {limits.min_side}."
+        raise ImageError("too_small", f"{said} Send a larger one.")
+
+
+def _check_frames(frames: int, limits: ImageLimits) -> None:
+    if frames > limits.max_frames:
+        said = f"The file has more than {limits.max_frames} frames. Send a single picture."
+        raise ImageError("too_many_frames", said)
+
+
+def _damaged(kind: str, error: Exception) -> ImageError:
+    if "truncated" in str(error).lower():
+        said = f"The {kind} file breaks off before its end. Send it again, or save it anew."
+        return ImageError("truncated", said)
+    return ImageError("damaged", f"The file begins as {kind}, but cannot be decoded: it is damaged. Save it anew.")
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip and not scale
+        grey = np.asarray(image)
+        seen = np.where(grey == image.info.get("transparency", -1), 255, grey >> 8)
+        return Image.fromarray(seen.astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        colour = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(colour, mask=colour)
+        return white
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _orientation(image: ImageFile.ImageFile) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001  # damaged notes about a picture do not make the picture unreadable
+        return 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _UPRIGHT.get(orientation)
+    return image if turn is None else image.transpose(turn)
