@@ -16,10 +16,13 @@ from portfolio_shared.bundle import (
     MetricValue,
     bundle_digest,
     check_relative,
+    metric_values,
     parse_manifest,
     read_manifest,
+    replace_bundle,
     write_bundle,
 )
+from portfolio_shared.evaluation.uncertainty import Interval
 
 MakeBundle = Callable[..., Path]
 MakeManifest = Callable[..., Manifest]
@@ -158,3 +161,53 @@ def test_numbers_that_json_lacks_are_refused(make_bundle: MakeBundle) -> None:
 def test_a_manifest_cannot_be_changed(bundle: Path) -> None:
     with pytest.raises(ValidationError, match="frozen"):
         setattr(read_manifest(bundle), "project", "other")  # noqa: B010 (mypy knows that it is read-only)
+
+
+def test_metrics_have_the_bounds_of_their_intervals_where_they_have_one() -> None:
+    assert metric_values({"error": Interval(0.5, 0.25, 0.75), "share": 0.4}) == {
+        "error": MetricValue(estimate=0.5, low=0.25, high=0.75),
+        "share": MetricValue(estimate=0.4),
+    }
+
+
+def save_weight(weight: float, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "weight.txt").write_text(str(weight), encoding="utf-8")
+
+
+def load_weight(folder: Path) -> float:
+    return float((folder / "weight.txt").read_text(encoding="utf-8"))
+
+
+def replace(folder: Path, manifest: Manifest, weight: float, *, load: Callable[[Path], float] = load_weight) -> None:
+    replace_bundle(folder, manifest, weight, save=save_weight, load=load, answer=lambda weight: weight * 3)
+
+
+def test_an_older_bundle_is_replaced_whole(tmp_path: Path, toy_manifest: MakeManifest) -> None:
+    folder = tmp_path / "models" / "bundle"
+    replace(folder, toy_manifest(), 2.0)
+    (folder / "left-over.npz").write_bytes(b"of another model")
+    replace(folder, toy_manifest(), 4.0)
+    assert list(read_manifest(folder).files) == ["weight.txt"]
+    assert load_weight(folder) == 4.0
+
+
+def test_an_empty_folder_becomes_a_bundle(tmp_path: Path, toy_manifest: MakeManifest) -> None:
+    replace(tmp_path, toy_manifest(), 2.0)
+    assert load_weight(tmp_path) == 2.0
+
+
+@pytest.mark.parametrize("place", ["folder", "file"])
+def test_what_is_no_bundle_is_not_deleted(tmp_path: Path, toy_manifest: MakeManifest, place: str) -> None:
+    """A mistyped path must not cost a person their files."""
+    thesis = tmp_path / "documents" / "thesis.txt"
+    thesis.parent.mkdir()
+    thesis.write_text("three years", encoding="utf-8")
+    with pytest.raises((ValueError, OSError), match="documents"):
+        replace({"folder": thesis.parent, "file": thesis}[place], toy_manifest(), 2.0)
+    assert thesis.read_text(encoding="utf-8") == "three years"
+
+
+def test_what_reads_back_as_something_else_is_not_left_in_silence(tmp_path: Path, toy_manifest: MakeManifest) -> None:
+    with pytest.raises(RuntimeError, match=r"the saved model answers 15\.0, the fitted one 6\.0: do not use it"):
+        replace(tmp_path / "bundle", toy_manifest(), 2.0, load=lambda folder: 5.0)

@@ -1,6 +1,14 @@
 import pytest
 
-from portfolio_shared.evaluation.sections import SectionError, fill_sections, markdown_table, read_section
+from portfolio_shared.evaluation.sections import (
+    SectionError,
+    fill_sections,
+    markdown_table,
+    read_section,
+    serving_table,
+    with_interval,
+)
+from portfolio_shared.evaluation.uncertainty import Interval
 
 PAGE = "# Title\n<!-- report:a -->\nold\n<!-- /report:a -->\nmine\n<!-- report:b --><!-- /report:b -->\n"
 
@@ -42,3 +50,28 @@ def test_two_pairs_are_an_error(page):
 
 def test_cells_with_a_bar_stay_one_cell():
     assert markdown_table(["a"], [["x|y"]]).splitlines()[-1] == r"| x\|y |"
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        (Interval(0.1054, 0.0949, 0.1161), "0.105 (0.095 to 0.116)"),
+        (Interval(12345.6, 11000.4, 13999.5), "12,346 (11,000 to 14,000)"),
+        (Interval(-3.0, -250.0, 244.0), "-3 (-250 to 244)"),
+    ],
+)
+def test_numbers_are_written_with_the_digits_they_have(interval, expected):
+    assert with_interval(interval) == expected
+
+
+def test_serving_costs_are_read_from_the_record():
+    measured = {
+        "timings": [{"name": "one house", "median": 1234.4, "p95": 2000.6, "ratio": 2.345}],
+        "measured": {"ready_seconds": 1.26, "resident_mb": 123.4},
+    }
+    assert serving_table(measured) == (
+        "| request | median, microseconds | 95th percentile | times the bare request |\n"
+        "| --- | ---: | ---: | ---: |\n"
+        "| one house | 1,234 | 2,001 | 2.3 |\n\n"
+        "Ready 1.3 s after its start; 123 MB resident.\n"
+    )

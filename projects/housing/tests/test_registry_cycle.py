@@ -20,7 +20,6 @@ import httpx
 import pytest
 from rich.console import Console
 
-import housing.train
 from housing.candidates import LINEAR, TREES
 from housing.config import LinearSettings, ModelSettings, TrainConfig, TreeSettings
 from housing.evaluate import evaluate
@@ -257,7 +256,7 @@ def damaged(rolled_back: Story, trained: Trained) -> Story:
         return pass_gate(version, *steps, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(housing.train, "pass_gate", damage_and_pass)
+        patch.setattr("portfolio_shared.tracking.training.pass_gate", damage_and_pass)
         registry.train(trained)
     eventually(lambda: rolled_back.service.metric("model_refused_bundles_total") > 0, "the bundle is refused")
     time.sleep(5 * POLL_SECONDS)

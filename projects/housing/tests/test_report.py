@@ -12,7 +12,6 @@ from housing.ablation import N_STEPS, Step
 from housing.config import ModelSettings, ReportConfig, ScaleSettings, TreeSettings
 from housing.data import load_sales
 from housing.error_analysis import Group, Miss
-from housing.evaluate import with_interval
 from housing.model import MemberPrices
 from housing.report import (
     ablation_table,
@@ -29,7 +28,7 @@ from housing.report import (
 from housing.report import test_table as table_of_test  # under its own name pytest would collect it
 from housing.sample import generate_sales
 from housing.schemas import EXAMPLE
-from portfolio_shared.evaluation.sections import SectionError, read_section
+from portfolio_shared.evaluation.sections import SectionError, read_section, with_interval
 from portfolio_shared.evaluation.uncertainty import Interval
 
 PROJECT = Path(__file__).parents[1]
@@ -116,18 +115,6 @@ def test_a_readme_without_a_section_is_an_error_and_is_not_touched(written, tmp_
     with pytest.raises(SectionError, match="report:data"):
         report_module.fill_sections(readme, {"data": "text"})
     assert readme.read_text(encoding="utf-8") == "nothing is marked here\n"
-
-
-@pytest.mark.parametrize(
-    ("interval", "expected"),
-    [
-        (Interval(0.1054, 0.0949, 0.1161), "0.105 (0.095 to 0.116)"),
-        (Interval(12345.6, 11000.4, 13999.5), "12,346 (11,000 to 14,000)"),
-        (Interval(-3.0, -250.0, 244.0), "-3 (-250 to 244)"),
-    ],
-)
-def test_numbers_are_written_with_the_digits_they_have(interval, expected):
-    assert with_interval(interval) == expected
 
 
 def test_candidates_stand_from_best_to_worst_and_the_chosen_one_is_marked(trained):

@@ -6,11 +6,15 @@ SHA-256 of every other file. The hash of `bundle.json` therefore stands for the 
 
 import hashlib
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
+
+if TYPE_CHECKING:  # it needs NumPy, which a service loads after it has set the number of its threads
+    from portfolio_shared.evaluation.uncertainty import Interval
 
 MANIFEST_NAME = "bundle.json"
 FORMAT_VERSION = 1
@@ -18,6 +22,7 @@ FORMAT_VERSION = 1
 MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+P = TypeVar("P")
 
 
 class BundleError(RuntimeError):
@@ -62,6 +67,57 @@ class Manifest(_Record):
     labels: tuple[str, ...] = ()
     input_statistics: dict[str, JsonValue]
     files: dict[str, Sha256] = {}
+
+
+def metric_values(metrics: "Mapping[str, Interval | float]") -> dict[str, MetricValue]:
+    """Return metrics in the manifest's form: with the bounds of their intervals, where they have one."""
+    return {
+        name: MetricValue(estimate=value) if isinstance(value, float) else MetricValue(**value._asdict())
+        for name, value in metrics.items()
+    }
+
+
+def replace_bundle(
+    directory: Path,
+    manifest: Manifest,
+    fitted: P,
+    *,
+    save: Callable[[P, Path], None],
+    load: Callable[[Path], P],
+    answer: Callable[[P], object],
+) -> None:
+    """Replace a bundle's folder, check that it reads back, and that it answers what was evaluated.
+
+    Parameters
+    ----------
+    directory : Path
+        A bundle that is replaced whole, an empty folder, or none.
+    manifest : Manifest
+        Everything but the hashes.
+    fitted
+        What was evaluated.
+    save, load
+        Write it into the folder, and read it from there.
+    answer
+        Some of its predictions, to compare before and after.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds something that is no bundle: a mistyped path must not cost a person their files.
+    RuntimeError
+        If what was saved does not answer as what was fitted.
+    """
+    if directory.exists():
+        if any(directory.iterdir()) and not (directory / MANIFEST_NAME).is_file():
+            raise ValueError(f"{directory} holds something that is no bundle: choose an empty or a new folder")
+        shutil.rmtree(directory)
+    save(fitted, directory)
+    write_bundle(directory, manifest)
+    read_manifest(directory, project=manifest.project)
+    before, after = answer(fitted), answer(load(directory))
+    if before != after:
+        raise RuntimeError(f"the saved model answers {after}, the fitted one {before}: do not use it")
 
 
 def write_bundle(directory: Path, manifest: Manifest) -> Manifest:

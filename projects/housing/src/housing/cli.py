@@ -4,64 +4,42 @@ Each command's flags are the fields of its settings class, so a default, its env
 line. Heavy libraries are imported by the command that needs them.
 """
 
-import sys
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import (
-    BaseSettings,
-    CliApp,
-    CliPositionalArg,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, SettingsConfigDict
 
-from housing.config import MODEL_NAME, ReportConfig, ServeSettings, TrainConfig, TuneConfig, default_tracking_uri
-from portfolio_shared.environment import UnknownVariableError, refuse_unknown_variables
-from portfolio_shared.serving.registry_client import champion_of
-from portfolio_shared.terminal import Command, run_command
+from housing.config import BUNDLE, DATA, MODEL_NAME, ReportConfig, ServeSettings, TrainConfig, TuneConfig
+from portfolio_shared.cli import champion_stays, counting, end_batch, flags_alone, roll_back, run_project
+from portfolio_shared.config import default_tracking_uri
+from portfolio_shared.terminal import Command
 
-FLAGS = SettingsConfigDict(
-    env_prefix="HOUSING_TRAIN_", extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True
-)
-BUNDLE = Path(".state/bundles/housing")
+FLAGS = TrainConfig.model_config
 
 
 class DataOptions(BaseSettings):
     """Find or download the data, and report what is in them."""
 
     model_config = FLAGS
-    data: str = Field("auto", description="auto, sample, full, or the path of a file in the published layout")
+    data: str = Field("auto", description=DATA)
 
 
 class EvaluateOptions(BaseSettings):
     """Evaluate a bundle on the frozen test split."""
 
     model_config = FLAGS
-    data: str = Field("auto", description="auto, sample, full, or the path of a file in the published layout")
+    data: str = Field("auto", description=DATA)
     bundle: Path = Field(BUNDLE, description="folder of the model")
 
 
+@flags_alone
 class PredictOptions(BaseSettings):
     """Price the houses of a CSV file, in constant memory."""
 
-    model_config = SettingsConfigDict(**FLAGS, cli_shortcuts={"output": "o"})
+    model_config = FLAGS | SettingsConfigDict(cli_shortcuts={"output": "o"})
     houses: CliPositionalArg[Path] = Field(description="CSV file with a heading of API fields or of the data's own")
     output: Path = Field(Path("prices.csv"), description="file to write")
     bundle: Path = Field(BUNDLE, description="folder of the model")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the flags alone: where prices go is a matter of one call, not of the environment."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
 
 
 class RollbackOptions(BaseSettings):
@@ -84,14 +62,19 @@ def show_data(arguments: list[str]) -> None:
 def train(arguments: list[str]) -> None:
     """Train, evaluate, register and pass the gate."""
     config = CliApp.run(TrainConfig, cli_args=arguments)
-    if config.if_missing and config.tracking_uri and (champion := champion_of(MODEL_NAME, config.tracking_uri)):
-        if champion.data_source != "sample" or config.data == "sample" or not real_data(config.data):
-            sys.stdout.write(f"{MODEL_NAME}: version {champion.version} is champion ({champion.data_source} data)\n")
-            return
-        sys.stdout.write(f"{MODEL_NAME}: the champion learned from generated data, and now there are real ones\n")
+    if config.if_missing and champion_stays(MODEL_NAME, config.tracking_uri, real_data=lambda: real_data(config)):
+        return
     from housing.train import train
 
     train(config)
+
+
+def real_data(config: TrainConfig) -> bool:
+    """Return whether the data setting leads to other data than the generated sample."""
+    from housing.data import AMES
+    from portfolio_shared.data.sources import resolve_source
+
+    return resolve_source(config.data, AMES).kind != "sample"
 
 
 def tune(arguments: list[str]) -> None:
@@ -100,14 +83,6 @@ def tune(arguments: list[str]) -> None:
     from housing.tune import tune
 
     tune(config)
-
-
-def real_data(setting: str) -> bool:
-    """Return whether the data setting leads to other data than the generated sample."""
-    from housing.data import AMES
-    from portfolio_shared.data.sources import resolve_source
-
-    return resolve_source(setting, AMES).kind != "sample"
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -129,24 +104,14 @@ def report(arguments: list[str]) -> None:
 def predict(arguments: list[str]) -> None:
     """Price the houses of a CSV file, in constant memory; exit with 1 if rows were refused."""
     options = CliApp.run(PredictOptions, cli_args=arguments)
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
     from housing.batch import predict_file
     from housing.model import load
     from portfolio_shared.bundle import read_manifest
 
     read_manifest(options.bundle, project=MODEL_NAME)
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} houses"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("pricing", total=None)
-        result = predict_file(
-            options.houses, options.output, load(options.bundle), advance=lambda n: progress.advance(task, n)
-        )
-    console.print(f"{options.output}: {result.priced:,} houses priced, {result.refused:,} refused (column error)")
-    if result.refused:
-        sys.exit(1)
+    with counting("pricing", "houses") as advance:
+        result = predict_file(options.houses, options.output, load(options.bundle), advance=advance)
+    end_batch(options.output, done=result.priced, refused=result.refused, what="houses priced")
 
 
 def serve(arguments: list[str]) -> None:
@@ -158,13 +123,7 @@ def serve(arguments: list[str]) -> None:
 
 def rollback(arguments: list[str]) -> None:
     """Give the alias back to the champion before this one."""
-    options = CliApp.run(RollbackOptions, cli_args=arguments)
-    from rich.console import Console
-
-    from portfolio_shared.tracking.registry import rollback
-
-    version = rollback(MODEL_NAME, tracking_uri=options.tracking_uri)
-    Console().print(f"{MODEL_NAME}: version {version.version} is champion again ({version.data_source} data)")
+    roll_back(MODEL_NAME, CliApp.run(RollbackOptions, cli_args=arguments).tracking_uri)
 
 
 COMMANDS: dict[str, Command] = {
@@ -181,9 +140,5 @@ COMMANDS: dict[str, Command] = {
 
 def main() -> None:
     """Run the command that the first argument names."""
-    try:
-        options = (TrainConfig, TuneConfig, ReportConfig, DataOptions, EvaluateOptions, RollbackOptions)
-        refuse_unknown_variables("HOUSING_TRAIN_", {field for kind in options for field in kind.model_fields})
-    except UnknownVariableError as error:
-        sys.exit(f"housing: {error}")
-    run_command("housing", COMMANDS, sys.argv[1:])
+    settings = (TrainConfig, TuneConfig, ReportConfig, DataOptions, EvaluateOptions, RollbackOptions)
+    run_project("housing", COMMANDS, settings)

@@ -5,24 +5,20 @@ Flags come from the field names (`--if-missing`), environment variables from the
 """
 
 import json
-import os
 from importlib.resources import files
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from portfolio_shared.config import Frozen, command_settings, default_tracking_uri
 from portfolio_shared.serving.settings import ServiceSettings
 
 MODEL_NAME = "housing"
 COVERAGE = 0.9
 TUNED = "tuned.json"
-
-
-class Frozen(BaseModel):
-    """Hyper-parameters do not change, and a misspelt one is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+DATA = "auto, sample, full, or the path of a file in the published layout"
+BUNDLE = Path(".state/bundles/housing")
 
 
 class LinearSettings(Frozen):
@@ -88,23 +84,16 @@ def tuned_settings() -> ModelSettings:
     return ModelSettings.model_validate(json.loads(text)["settings"])
 
 
-def default_tracking_uri() -> str:
-    """Return the MLflow server that MLFLOW_TRACKING_URI names, or the one that `make up` starts."""
-    return os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5500")
-
-
 class TrainConfig(BaseSettings):
     """Train, evaluate, register and pass the gate."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="HOUSING_TRAIN_", extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True
-    )
+    model_config = command_settings("HOUSING_TRAIN_")
 
-    data: str = Field("auto", description="auto, sample, full, or the path of a file in the published layout")
+    data: str = Field("auto", description=DATA)
     tracking_uri: str = Field(
         default_factory=default_tracking_uri, description="MLflow server; empty to train without one"
     )
-    output: Path = Field(Path(".state/bundles/housing"), description="folder that the bundle is written to")
+    output: Path = Field(BUNDLE, description="folder that the bundle is written to")
     if_missing: bool = Field(default=False, description="do nothing if the registry has a champion already")
     folds: int = Field(5, ge=2, description="folds of the cross-validation that compares candidates")
     seed: int = Field(0, ge=0, description="seed of folds, fits and bootstrap")
@@ -116,7 +105,7 @@ class TuneConfig(BaseSettings):
 
     model_config = TrainConfig.model_config
 
-    data: str = Field("full", description="auto, sample, full, or the path of a file in the published layout")
+    data: str = Field("full", description=DATA)
     write: bool = Field(default=True, description="replace the committed settings by the best ones")
     trials: int = Field(60, ge=1, description="trials in all, those of earlier runs counted")
     study: Path = Field(Path(".state/tuning/housing.db"), description="SQLite file of the study")
@@ -129,7 +118,7 @@ class ReportConfig(BaseSettings):
 
     model_config = TrainConfig.model_config
 
-    data: str = Field("full", description="auto, sample, full, or the path of a file in the published layout")
+    data: str = Field("full", description=DATA)
     project: Path = Field(Path("projects/housing"), description="folder of the project's README and docs")
     benchmarks: Path = Field(Path("benchmarks/results"), description="folder of what the benchmarks measured")
     root_readme: Path = Field(Path("README.md"), description="the README with the table of results")
@@ -140,13 +129,8 @@ class ReportConfig(BaseSettings):
 class ServeSettings(ServiceSettings):
     """Serve the champion."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="HOUSING_", extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True
-    )
+    model_config = SettingsConfigDict(env_prefix="HOUSING_")
 
     port: int = Field(8001, ge=1, le=65535, description="port to listen on")
     model_name: str = Field(MODEL_NAME, description="registered model to serve")
-    tracking_uri: str = Field(
-        default_factory=default_tracking_uri, pattern=r"^https?://", description="address of the MLflow server"
-    )
     max_body_bytes: int = Field(4_000_000, gt=0, description="largest request body: 1,000 full records are 1.7 MB")

@@ -44,12 +44,6 @@ METRIC_LABELS = {
 LARGE = 4000  # square feet: five houses, three of them partly built and cheap, move the score by 0.008
 
 
-def with_interval(interval: Interval) -> str:
-    """Return "0.105 (0.095 to 0.116)", in dollars without decimals."""
-    form = "{:,.0f}" if max(abs(interval.low), abs(interval.high)) > 20 else "{:.3f}"
-    return "{} ({} to {})".format(*(form.format(value) for value in interval))
-
-
 @dataclass(frozen=True)
 class Evaluation:
     """What the test split says.

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,7 +15,7 @@ from housing.config import MODEL_NAME, ModelSettings, ReportConfig, TrainConfig
 from housing.data import Sales, load_sales, split_sales
 from housing.draw import draw
 from housing.error_analysis import Answers, Group
-from housing.evaluate import METRIC_LABELS, Evaluation, measure, with_interval
+from housing.evaluate import METRIC_LABELS, Evaluation, measure
 from housing.fit import fit_members, sparsely
 from housing.model import load
 from housing.train import Trained, learn
@@ -25,7 +24,7 @@ from portfolio_shared.data.splits import group_folds, split_digest
 from portfolio_shared.evaluation import figures
 from portfolio_shared.evaluation.conformal import interval_coverage, mean_interval_width
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
-from portfolio_shared.evaluation.sections import fill_sections, markdown_table
+from portfolio_shared.evaluation.sections import fill_sections, markdown_table, serving_table, with_interval
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.terminal import progress
 
@@ -160,19 +159,6 @@ def measured(results: Path) -> dict[str, str]:
     ]
     headings = ["model", "RMSLE", "sd", "up to 4,000 sq ft", "MAE, dollars", "fit, s", "served - this (95 %)"]
     return {"peers": markdown_table(headings, rows), "serving": serving_table(serving)}
-
-
-def serving_table(measured: Mapping[str, Any]) -> str:
-    """Return what requests cost beside a bare one, and what the process needs."""
-    rows = [
-        [timing["name"], f"{timing['median']:,.0f}", f"{timing['p95']:,.0f}", f"{timing['ratio']:.1f}"]
-        for timing in measured["timings"]
-    ]
-    needs = measured["measured"]
-    return (
-        markdown_table(["request", "median, microseconds", "95th percentile", "times the bare request"], rows)
-        + f"\n\nReady {needs['ready_seconds']:.1f} s after its start; {needs['resident_mb']:.0f} MB resident.\n"
-    )
 
 
 def _difference(row: Mapping[str, float]) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -22,20 +21,19 @@ from housing.completion import complete
 from housing.config import MODEL_NAME, ModelSettings, TrainConfig, tuned_settings
 from housing.data import Sales, load_sales, split_sales
 from housing.draw import draw
-from housing.evaluate import METRIC_LABELS, Evaluation, baseline_metrics, evaluate, with_interval
+from housing.evaluate import METRIC_LABELS, Evaluation, baseline_metrics, evaluate
 from housing.fit import fit_predictor
 from housing.model import MemberPrices, Predictor, load, save
 from housing.schemas import EXAMPLE, House
-from portfolio_shared.bundle import MANIFEST_NAME, DataInfo, Manifest, MetricValue, read_manifest, write_bundle
+from portfolio_shared.bundle import DataInfo, Manifest, metric_values, read_manifest, replace_bundle
 from portfolio_shared.data.splits import group_folds, split_digest
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
+from portfolio_shared.evaluation.sections import with_interval
 from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison, paired_bootstrap
 from portfolio_shared.terminal import progress
 from portfolio_shared.tracking.client import check_server
-from portfolio_shared.tracking.gate import pass_gate
 from portfolio_shared.tracking.git import current_commit
-from portfolio_shared.tracking.registry import register
-from portfolio_shared.tracking.runs import tracked_run
+from portfolio_shared.tracking.training import register_and_gate, training_run
 
 Floats = NDArray[np.float64]
 
@@ -173,11 +171,6 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
     )
 
 
-def metric_values(metrics: Mapping[str, Interval]) -> dict[str, MetricValue]:
-    """Return the intervals in the manifest's form."""
-    return {name: MetricValue(**interval._asdict()) for name, interval in metrics.items()}
-
-
 def input_statistics(training: Sales) -> dict[str, JsonValue]:
     """Return, per column of the training houses, quantiles of numbers and shares of codes, to compare traffic with."""
     statistics: dict[str, JsonValue] = {}
@@ -196,36 +189,16 @@ def input_statistics(training: Sales) -> dict[str, JsonValue]:
 
 def write(bundle: Path, predictor: Predictor, described: Manifest) -> None:
     """Replace the bundle's folder, check that it reads back, and that it predicts what was evaluated."""
-    if bundle.exists():
-        if any(bundle.iterdir()) and not (bundle / MANIFEST_NAME).is_file():
-            raise ValueError(f"{bundle} holds something that is no bundle: choose an empty or a new folder")
-        rmtree(bundle)
-    save(predictor, bundle)
-    write_bundle(bundle, described)
-    read_manifest(bundle, project=MODEL_NAME)
-    before, after = predictor.predict([EXAMPLE]), load(bundle).predict([EXAMPLE])
-    if before != after:
-        raise RuntimeError(
-            f"the saved model predicts {after[0].price}, the fitted one {before[0].price}: do not use it"
-        )
+    replace_bundle(
+        bundle, described, predictor, save=save, load=load, answer=lambda predictor: predictor.predict([EXAMPLE])
+    )
 
 
 def track(config: TrainConfig, trained: Trained, console: Console) -> None:
     """Log the run, its candidates, figures and bundle; register a version and pass the gate."""
     bundle, evaluation = config.output, trained.evaluation
     described = read_manifest(bundle)
-    data = described.data
-    with (
-        TemporaryDirectory() as folder,
-        tracked_run(
-            tracking_uri=config.tracking_uri,
-            experiment=MODEL_NAME,
-            run_name=f"{trained.chosen} on {data.source} data",
-            params=described.config,
-            tags={"git_commit": described.git_commit, "data_source": data.source},
-        ) as run,
-    ):
-        run.log_dataset(data.name, data.sha256, data.rows, data.source)
+    with TemporaryDirectory() as folder, training_run(described, tracking_uri=config.tracking_uri) as run:
         for candidate in trained.candidates.values():
             run.child(candidate.name, {"candidate": candidate.name}, candidate.summary)
         run.log_metrics(evaluation.metrics)
@@ -246,16 +219,7 @@ def track(config: TrainConfig, trained: Trained, console: Console) -> None:
             requirements=("numpy", "pydantic", "pydantic-settings"),
             code_paths=[Path(__file__).parent, Path(portfolio_shared.__file__).parent],
         )
-        version = register(run, logged, name=MODEL_NAME, manifest=described)
-    decision = pass_gate(
-        version,
-        load,
-        comparison_with(evaluation),
-        test_split_sha256=data.test_split_sha256,
-        tracking_uri=config.tracking_uri,
-    )
-    alias = "champion" if decision.promote else "challenger"
-    console.print(f"Registered {MODEL_NAME} version {version.version} as {alias}: {decision.reason}")
+    console.print(register_and_gate(run, logged, described, load=load, compare=comparison_with(evaluation)))
 
 
 def comparison_with(evaluation: Evaluation) -> Callable[[Predictor], PairedComparison]:

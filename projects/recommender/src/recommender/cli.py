@@ -4,16 +4,16 @@ Each command's flags are the fields of its settings class, so a default, its env
 line. Heavy libraries are imported by the command that needs them.
 """
 
-import sys
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, SettingsConfigDict
 
-from portfolio_shared.environment import UnknownVariableError, refuse_unknown_variables
-from portfolio_shared.serving.registry_client import champion_of
-from portfolio_shared.terminal import Command, run_command
+from portfolio_shared.cli import champion_stays, counting, end_batch, flags_alone, roll_back, run_project
+from portfolio_shared.config import default_tracking_uri
+from portfolio_shared.terminal import Command
 from recommender.config import (
+    BUNDLE,
     DATA,
     DATASET,
     MODEL_NAME,
@@ -22,13 +22,9 @@ from recommender.config import (
     ServeSettings,
     TrainConfig,
     TuneConfig,
-    default_tracking_uri,
 )
 
-FLAGS = SettingsConfigDict(
-    env_prefix="RECOMMENDER_TRAIN_", extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True
-)
-BUNDLE = Path(".state/bundles/recommender")
+FLAGS = TrainConfig.model_config
 
 
 class DataOptions(BaseSettings):
@@ -48,28 +44,16 @@ class EvaluateOptions(BaseSettings):
     bundle: Path = Field(BUNDLE, description="folder of the model")
 
 
+@flags_alone
 class PredictOptions(BaseSettings):
     """Recommend for the histories of a CSV file, in constant memory."""
 
-    model_config = SettingsConfigDict(**FLAGS, cli_shortcuts={"output": "o"})
+    model_config = FLAGS | SettingsConfigDict(cli_shortcuts={"output": "o"})
     histories: CliPositionalArg[Path] = Field(description='CSV file with a column history, such as "318 296:4.5"')
     output: Path = Field(Path("recommendations.csv"), description="file to write")
     bundle: Path = Field(BUNDLE, description="folder of the model")
     k: int = Field(10, ge=1, description="films for each history")
     max_history: int = Field(500, ge=1, description="films in a history; rows with more are refused")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the flags alone: where lists go is a matter of one call, not of the environment."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
 
 
 class RollbackOptions(BaseSettings):
@@ -93,21 +77,18 @@ def show_data(arguments: list[str]) -> None:
 def train(arguments: list[str]) -> None:
     """Train, evaluate, register and pass the gate."""
     config = CliApp.run(TrainConfig, cli_args=arguments)
-    if config.if_missing and config.tracking_uri and (champion := champion_of(MODEL_NAME, config.tracking_uri)):
-        if champion.data_source != "sample" or config.data == "sample" or not real_data(config.data, config.dataset):
-            sys.stdout.write(f"{MODEL_NAME}: version {champion.version} is champion ({champion.data_source} data)\n")
-            return
-        sys.stdout.write(f"{MODEL_NAME}: the champion learned from generated data, and now there are real ones\n")
+    if config.if_missing and champion_stays(MODEL_NAME, config.tracking_uri, real_data=lambda: real_data(config)):
+        return
     from recommender.train import train
 
     train(config)
 
 
-def real_data(setting: str, dataset: Dataset) -> bool:
+def real_data(config: TrainConfig) -> bool:
     """Return whether the data setting leads to other data than the generated sample."""
     from recommender.datasets import resolve_dataset
 
-    return resolve_dataset(setting, dataset=dataset).kind != "sample"
+    return resolve_dataset(config.data, dataset=config.dataset).kind != "sample"
 
 
 def tune(arguments: list[str]) -> None:
@@ -137,31 +118,21 @@ def report(arguments: list[str]) -> None:
 def predict(arguments: list[str]) -> None:
     """Recommend for the histories of a CSV file, in constant memory; exit with 1 if rows were refused."""
     options = CliApp.run(PredictOptions, cli_args=arguments)
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
     from portfolio_shared.bundle import read_manifest
     from recommender.batch import predict_file
     from recommender.model import Predictor
 
     read_manifest(options.bundle, project=MODEL_NAME)
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} histories"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("recommending", total=None)
+    with counting("recommending", "histories") as advance:
         result = predict_file(
             options.histories,
             options.output,
             Predictor.load(options.bundle),
             k=options.k,
             max_history=options.max_history,
-            advance=lambda n: progress.advance(task, n),
+            advance=advance,
         )
-    console.print(
-        f"{options.output}: {result.answered:,} histories answered, {result.refused:,} refused (column error)"
-    )
-    if result.refused:
-        sys.exit(1)
+    end_batch(options.output, done=result.answered, refused=result.refused, what="histories answered")
 
 
 def serve(arguments: list[str]) -> None:
@@ -173,13 +144,7 @@ def serve(arguments: list[str]) -> None:
 
 def rollback(arguments: list[str]) -> None:
     """Give the alias back to the champion before this one."""
-    options = CliApp.run(RollbackOptions, cli_args=arguments)
-    from rich.console import Console
-
-    from portfolio_shared.tracking.registry import rollback
-
-    version = rollback(MODEL_NAME, tracking_uri=options.tracking_uri)
-    Console().print(f"{MODEL_NAME}: version {version.version} is champion again ({version.data_source} data)")
+    roll_back(MODEL_NAME, CliApp.run(RollbackOptions, cli_args=arguments).tracking_uri)
 
 
 COMMANDS: dict[str, Command] = {
@@ -196,9 +161,5 @@ COMMANDS: dict[str, Command] = {
 
 def main() -> None:
     """Run the command that the first argument names."""
-    try:
-        options = (TrainConfig, TuneConfig, ReportConfig, DataOptions, EvaluateOptions, RollbackOptions)
-        refuse_unknown_variables("RECOMMENDER_TRAIN_", {field for kind in options for field in kind.model_fields})
-    except UnknownVariableError as error:
-        sys.exit(f"recommender: {error}")
-    run_command("recommender", COMMANDS, sys.argv[1:])
+    settings = (TrainConfig, TuneConfig, ReportConfig, DataOptions, EvaluateOptions, RollbackOptions)
+    run_project("recommender", COMMANDS, settings)

@@ -5,14 +5,14 @@ Flags come from the field names (`--if-missing`), environment variables from the
 """
 
 import json
-import os
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from portfolio_shared.config import Frozen, command_settings, default_tracking_uri
 from portfolio_shared.serving.settings import ServiceSettings
 
 if TYPE_CHECKING:  # it needs NumPy, which must not be loaded before `serve` has set the number of its threads
@@ -20,19 +20,14 @@ if TYPE_CHECKING:  # it needs NumPy, which must not be loaded before `serve` has
 
 MODEL_NAME = "recommender"
 TUNED = "tuned.json"
+DATA = "auto, sample, full, or the path of a MovieLens folder or archive"
+BUNDLE = Path(".state/bundles/recommender")
 
 SplitName = Literal["time", "random"]
 """Which split the hyper-parameters are for: each user's last ratings, or random ones."""
 
-DATA = "auto, sample, full, or the path of a MovieLens folder or archive"
 DATASET = "which public data auto and full mean: latest-small, 100k, 1m, 25m or 32m"
 Dataset = Literal["latest-small", "100k", "1m", "25m", "32m"]
-
-
-class Frozen(BaseModel):
-    """Hyper-parameters do not change, and a misspelt one is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class EaseSettings(Frozen):
@@ -93,24 +88,17 @@ def tuned_settings(split: SplitName = "time") -> ModelSettings:
     return ModelSettings.model_validate(json.loads(text)[split]["settings"])
 
 
-def default_tracking_uri() -> str:
-    """Return the MLflow server that MLFLOW_TRACKING_URI names, or the one that `make up` starts."""
-    return os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5500")
-
-
 class TrainConfig(BaseSettings):
     """Train, evaluate, register and pass the gate."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="RECOMMENDER_TRAIN_", extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True
-    )
+    model_config = command_settings("RECOMMENDER_TRAIN_")
 
     data: str = Field("auto", description=DATA)
     dataset: Dataset = Field("latest-small", description=DATASET)
     tracking_uri: str = Field(
         default_factory=default_tracking_uri, description="MLflow server; empty to train without one"
     )
-    output: Path = Field(Path(".state/bundles/recommender"), description="folder that the bundle is written to")
+    output: Path = Field(BUNDLE, description="folder that the bundle is written to")
     if_missing: bool = Field(default=False, description="do nothing if the registry has a champion already")
     k: int = Field(10, ge=2, le=50, description="length of the lists that are measured")
     max_users: int = Field(10_000, ge=2, description="users that are evaluated; of more, so many are drawn")
@@ -147,7 +135,7 @@ class ReportConfig(BaseSettings):
 class ServeSettings(ServiceSettings):
     """Serve the champion."""
 
-    model_config = SettingsConfigDict(env_prefix="RECOMMENDER_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="RECOMMENDER_")
 
     port: int = Field(8002, ge=1, le=65535, description="port to listen on")
     model_name: str = Field(MODEL_NAME, description="registered model to serve")

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -14,14 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 import portfolio_shared
-from portfolio_shared.bundle import MANIFEST_NAME, DataInfo, Manifest, MetricValue, read_manifest, write_bundle
+from portfolio_shared.bundle import DataInfo, Manifest, MetricValue, metric_values, read_manifest, replace_bundle
+from portfolio_shared.evaluation.sections import with_interval
 from portfolio_shared.evaluation.uncertainty import PairedComparison
 from portfolio_shared.terminal import progress
 from portfolio_shared.tracking.client import check_server
-from portfolio_shared.tracking.gate import pass_gate
 from portfolio_shared.tracking.git import current_commit
-from portfolio_shared.tracking.registry import register
-from portfolio_shared.tracking.runs import tracked_run
+from portfolio_shared.tracking.training import register_and_gate, training_run
 from recommender.candidates import Candidate, by_score, choose, compare, left_out, recipes, to_predictor
 from recommender.config import MODEL_NAME, ModelSettings, TrainConfig, tuned_settings
 from recommender.draw import draw
@@ -34,7 +32,6 @@ from recommender.evaluate import (
     evaluate,
     make_task,
     recommend_all,
-    with_interval,
 )
 from recommender.loading import Loaded, load_movielens
 from recommender.model import Predictor, Seen
@@ -155,17 +152,16 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
             "seed": config.seed,
             **trained.settings.model_dump(mode="json"),
         },
-        metrics=metric_values(trained.evaluation),
-        baselines={name: metric_values(candidate.evaluation) for name, candidate in trained.baselines.items()},
+        metrics=described_metrics(trained.evaluation),
+        baselines={name: described_metrics(candidate.evaluation) for name, candidate in trained.baselines.items()},
         input_schema=TypeAdapter(list[Seen]).json_schema(),
         input_statistics=input_statistics(task),
     )
 
 
-def metric_values(evaluation: Evaluation) -> dict[str, MetricValue]:
+def described_metrics(evaluation: Evaluation) -> dict[str, MetricValue]:
     """Return the metrics in the manifest's form; those at k say so in their name."""
-    values = {name: MetricValue(**interval._asdict()) for name, interval in evaluation.at_k.items()}
-    return values | {"coverage": MetricValue(estimate=evaluation.coverage)}
+    return metric_values({**evaluation.at_k, "coverage": evaluation.coverage})
 
 
 def input_statistics(task: Task) -> dict[str, JsonValue]:
@@ -186,35 +182,23 @@ def _quantiles(values: NDArray[np.int64]) -> dict[str, JsonValue]:
 
 def write(bundle: Path, predictor: Predictor, described: Manifest) -> None:
     """Replace the bundle's folder, check that it reads back, and that it recommends what was evaluated."""
-    if bundle.is_dir() and any(bundle.iterdir()) and not (bundle / MANIFEST_NAME).is_file():
-        raise ValueError(f"{bundle} holds files and is no bundle: it is not replaced; choose another folder")
-    rmtree(bundle, ignore_errors=True)
-    predictor.save(bundle)
-    write_bundle(bundle, described)
-    read_manifest(bundle, project=MODEL_NAME)
     popular = np.argsort(-predictor.catalogue.n_ratings, kind="stable")[:5]
     history = [Seen(predictor.catalogue.films[item].id) for item in popular]
-    before, after = predictor.recommend(history), Predictor.load(bundle).recommend(history)
-    if before != after:
-        raise RuntimeError(f"the saved model recommends {after}, the fitted one {before}: do not use it")
+    replace_bundle(
+        bundle,
+        described,
+        predictor,
+        save=Predictor.save,
+        load=Predictor.load,
+        answer=lambda predictor: predictor.recommend(history),
+    )
 
 
 def track(config: TrainConfig, trained: Trained, console: Console) -> None:
     """Log the run, its candidates, figures and bundle; register a version and pass the gate."""
     bundle, evaluation = config.output, trained.evaluation
     described = read_manifest(bundle)
-    data = described.data
-    with (
-        TemporaryDirectory() as folder,
-        tracked_run(
-            tracking_uri=config.tracking_uri,
-            experiment=MODEL_NAME,
-            run_name=f"{trained.chosen} on {data.source} data",
-            params=described.config,
-            tags={"git_commit": described.git_commit, "data_source": data.source},
-        ) as run,
-    ):
-        run.log_dataset(data.name, data.sha256, data.rows, data.source)
+    with TemporaryDirectory() as folder, training_run(described, tracking_uri=config.tracking_uri) as run:
         for candidate in trained.candidates.values():
             run.child(candidate.name, {"candidate": candidate.name}, candidate.summary)
         run.log_metrics(evaluation.at_k)
@@ -231,16 +215,8 @@ def track(config: TrainConfig, trained: Trained, console: Console) -> None:
             requirements=("numpy", "pydantic"),
             code_paths=[Path(__file__).parent, Path(portfolio_shared.__file__).parent],
         )
-        version = register(run, logged, name=MODEL_NAME, manifest=described)
-    decision = pass_gate(
-        version,
-        Predictor.load,
-        comparison_with(trained),
-        test_split_sha256=described.data.test_split_sha256,
-        tracking_uri=config.tracking_uri,
-    )
-    alias = "champion" if decision.promote else "challenger"
-    console.print(f"Registered {MODEL_NAME} version {version.version} as {alias}: {decision.reason}")
+    compare = comparison_with(trained)
+    console.print(register_and_gate(run, logged, described, load=Predictor.load, compare=compare))
 
 
 def evaluations(trained: Trained) -> dict[str, Evaluation]:

@@ -3,6 +3,9 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from portfolio_shared.evaluation.uncertainty import Interval
 
 
 class SectionError(ValueError):
@@ -46,6 +49,39 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> st
     """
     lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
+
+
+def with_interval(interval: Interval) -> str:
+    """Return an estimate and its interval; numbers above 20 are dollars or counts and have no decimals.
+
+    Examples
+    --------
+    >>> with_interval(Interval(0.1052, 0.0951, 0.1158))
+    '0.105 (0.095 to 0.116)'
+    >>> with_interval(Interval(15234.5, 14100.2, 16409.9))
+    '15,234 (14,100 to 16,410)'
+    """
+    form = "{:,.0f}" if max(abs(interval.low), abs(interval.high)) > 20 else "{:.3f}"
+    return "{} ({} to {})".format(*(form.format(value) for value in interval))
+
+
+def serving_table(measured: Mapping[str, Any]) -> str:
+    """Return what requests cost beside a bare one, and what the process needs.
+
+    Parameters
+    ----------
+    measured
+        What `benchmarks/serving_cost.py` writes: `timings` in microseconds, and `measured` of the process.
+    """
+    rows = [
+        [timing["name"], f"{timing['median']:,.0f}", f"{timing['p95']:,.0f}", f"{timing['ratio']:.1f}"]
+        for timing in measured["timings"]
+    ]
+    needs = measured["measured"]
+    return (
+        markdown_table(["request", "median, microseconds", "95th percentile", "times the bare request"], rows)
+        + f"\n\nReady {needs['ready_seconds']:.1f} s after its start; {needs['resident_mb']:.0f} MB resident.\n"
+    )
 
 
 def _replace(text: str, name: str, body: str, path: Path) -> str:

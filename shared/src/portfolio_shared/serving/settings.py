@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from portfolio_shared.config import default_tracking_uri
 from portfolio_shared.environment import UnknownVariableError, refuse_unknown_variables
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -31,12 +32,19 @@ class ServiceSettings(BaseSettings):
     variable counts as unset: compose files pass those.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True, allow_inf_nan=False)
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_ignore_empty=True,
+        allow_inf_nan=False,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+    )
 
     host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 inside a container")
     port: int = Field(description="TCP port to listen on; 0 picks a free one")
     tracking_uri: str = Field(
-        default="http://127.0.0.1:5500", pattern=r"^https?://", description="address of the MLflow server"
+        default_factory=default_tracking_uri, pattern=r"^https?://", description="address of the MLflow server"
     )
     model_name: str = Field(min_length=1, description="name of the model in the registry")
     model_alias: str = Field(default="champion", min_length=1, description="alias whose version is served")
