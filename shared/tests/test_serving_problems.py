@@ -55,6 +55,12 @@ def test_response_is_problem_json_with_headers() -> None:
     }
 
 
+def test_an_error_has_a_code_only_where_one_is_given() -> None:
+    errors = [FieldError(field="files.0", message="Empty", code="empty"), FieldError(field="k", message="Too large")]
+    listed = json.loads(bytes(problem_response(unprocessable(errors), "id").body))["errors"]
+    assert [error.get("code", "none") for error in listed] == ["empty", "none"]
+
+
 def test_lone_surrogate_and_infinite_bound_still_make_valid_json() -> None:
     errors = [FieldError(field="name\ud800", value="\ud800", message="Bad", bound={"lt": float("inf")})]
     body = bytes(problem_response(unprocessable(errors), "id").body)

@@ -106,6 +106,7 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
                                     "message": _text("what was expected"),
                                     "value": {"description": "the refused value, cut when long"},
                                     "bound": {"type": "object", "description": "the bound, such as ge or expected"},
+                                    "code": _text("which rule is broken, where values can break several"),
                                 },
                             },
                         },

@@ -33,12 +33,15 @@ class FieldError:
         The refused value; long ones are cut (see `echo`).
     bound
         What was expected, for a program: ``{"ge": 1872}``.
+    code
+        Which rule it breaks, for a program, where a value can break several and a bound does not tell them apart.
     """
 
     field: str
     message: str
     value: Any = None
     bound: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    code: str | None = None
 
 
 class ProblemError(HTTPException):
@@ -130,6 +133,7 @@ def problem_response(error: ProblemError, request_id: str) -> Response:
                 "value": echo(item.value),
                 "bound": {name: echo(bound) for name, bound in item.bound.items()},
             }
+            | ({} if item.code is None else {"code": item.code})
             for item in error.errors
         ]
     # ASCII only: a lone surrogate in an echoed string has no UTF-8 form, and must not turn a 422 into a 500.

@@ -1,0 +1,113 @@
+"""Files out of a multipart body: in memory, below the body limit, with names that are safe to show."""
+
+import sys
+import unicodedata
+from dataclasses import dataclass
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from portfolio_shared.serving.problems import FieldError, ProblemError, echo, phrase, unprocessable
+
+FILES = "files"
+MAX_NAME = 100  # characters of a file name that are shown
+
+_MOST_FILES = 1000  # above it the body is refused unread; below it the limit is a setting, and answered with a 422
+_MOST_FIELDS = 20
+_LONGEST_FIELD = 1000  # bytes
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file of a request; the name is clean."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a multipart body holds."""
+
+    files: list[Upload]
+    fields: dict[str, str]
+
+
+class InMemoryParser(MultiPartParser):
+    """Starlette's parser, which otherwise writes files above 1 MB to a disk that may be full or read-only."""
+
+    spool_max_size = sys.maxsize  # the middleware has its limit for the whole body
+
+
+async def read_form(request: Request, *, max_files: int) -> Form:
+    """Read a multipart body with 1 to `max_files` files in parts named `files`, and text in other parts.
+
+    What a client says of the type of a file is not asked: its bytes tell.
+
+    Raises
+    ------
+    ProblemError
+        415 if the body is not multipart, 400 if it breaks the rules of multipart, 422 if a part is not what it should
+        be. Raised when the body is read to its end: most clients read no answer before they have sent everything.
+    """
+    found = request.headers.get("content-type", "no content type")
+    if found.partition(";")[0].strip().lower() != "multipart/form-data":
+        detail = f"The body is {echo(found)}. Send multipart/form-data with each picture in a part named {FILES}."
+        raise ProblemError(415, phrase(415), detail)
+    parser = InMemoryParser(
+        request.headers,
+        request.stream(),
+        max_files=_MOST_FILES,
+        max_fields=_MOST_FIELDS,
+        max_part_size=_LONGEST_FIELD,
+    )
+    try:
+        parts = await parser.parse()
+    except MultiPartException as error:
+        raise ProblemError(400, phrase(400), f"The body is not valid multipart: {error.message}") from error
+    except UnicodeError as error:  # of an encoding that Python has, and that decodes nothing
+        raise ProblemError(400, phrase(400), f"The body has the encoding of {echo(found)}: send UTF-8.") from error
+    try:
+        return await _sort(parts, max_files)
+    finally:
+        await parts.close()
+
+
+async def _sort(parts: FormData, max_files: int) -> Form:
+    """Tell files from text, and refuse what is neither."""
+    files: list[Upload] = []
+    fields: dict[str, str] = {}
+    errors: list[FieldError] = []
+    for name, part in parts.multi_items():
+        shown = clean_name(name)
+        if isinstance(part, UploadFile):
+            if name == FILES:
+                files.append(Upload(clean_name(part.filename or ""), await part.read()))
+            else:
+                errors.append(FieldError(field=shown, message=f"Expected files in parts named {FILES} only"))
+        elif name == FILES:
+            errors.append(FieldError(field=FILES, message="Expected a file with a name, not text", value=part))
+        elif name in fields:
+            errors.append(FieldError(field=shown, message="Expected once only", value=part))
+        else:
+            fields[name] = part
+    if not errors and not files:
+        errors.append(FieldError(field=FILES, message="Expected at least one picture", bound={"min_length": 1}))
+    if len(files) > max_files:
+        bound = {"max_length": max_files, "actual_length": len(files)}
+        message = f"Expected at most {max_files} files, not {len(files)}"
+        errors.append(FieldError(field=FILES, message=message, bound=bound))
+    if errors:
+        raise unprocessable(errors)
+    return Form(files, fields)
+
+
+def clean_name(name: str) -> str:
+    r"""Make a file name safe to show and to log: no control or invisible characters, no end of length.
+
+    >>> clean_name("rose\r\n\x1b[2J.jpg"), clean_name("x" * 1000 + ".jpg")[-10:]
+    ('rose???[2J.jpg', 'xxx....jpg')
+    """
+    seen = name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 10]}...{name[-7:]}"
+    return "".join("?" if unicodedata.category(character).startswith("C") else character for character in seen)
