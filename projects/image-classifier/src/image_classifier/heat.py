@@ -22,7 +22,8 @@ def heat_picture(heat: NDArray[np.float32], *, side: int) -> str:
     side
         Width and height of the drawn square in pixels: that of the model's crop.
     """
-    smooth = Image.fromarray(heat.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
+    # Bilinear: a cubic filter swings, and would show evidence where there is none.
+    smooth = Image.fromarray(heat.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR)
     levels = np.rint(np.clip(np.asarray(smooth), 0, 1) * 255).astype(np.uint8)
     stream = io.BytesIO()
     Image.fromarray(gradient()[levels]).save(stream, "PNG", compress_level=1)
