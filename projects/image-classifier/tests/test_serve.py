@@ -6,10 +6,9 @@ import json
 import struct
 import tempfile
 import threading
-import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import httpx
 import numpy as np
 import onnx
 import pytest
-import uvicorn
+from fastapi import FastAPI
 from onnx import TensorProto, helper
 from PIL import Image
 
@@ -31,6 +30,7 @@ from portfolio_shared.bundle import DataInfo, Manifest, bundle_digest, write_bun
 
 Json = dict[str, Any]
 File = tuple[str, bytes, str]
+Serving = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
 
 SIDE = 32
 LABELS = ("apple", "basil", "cornflower")  # red, green, blue
@@ -124,28 +124,10 @@ def bundle(patched: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
     return folder
 
 
-@contextmanager
-def serving(settings: ServeSettings) -> Iterator[httpx.Client]:
-    """Run the service under uvicorn in a thread, so that a warning inside of it is an error here as well."""
-    config = uvicorn.Config(create_app(settings), port=0, log_config=None, access_log=False, lifespan="on", ws="none")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive(), "the service ended while it started"
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
 @pytest.fixture(scope="module")
-def service(bundle: Path, web: Path) -> Iterator[httpx.Client]:
-    with serving(ServeSettings(bundle=bundle, max_pixels=2_000_000, max_file_bytes=5_000_000)) as client:
+def service(serving: Serving, bundle: Path, web: Path) -> Iterator[httpx.Client]:
+    settings = ServeSettings(bundle=bundle, max_pixels=2_000_000, max_file_bytes=5_000_000)
+    with serving(create_app(settings)) as client:
         yield client
 
 
@@ -414,10 +396,10 @@ def test_another_type_of_body_is_refused(service: httpx.Client) -> None:
     refused(service.post(URL, content=b"x", headers={"Content-Type": "multipart/form-data"}), 400)
 
 
-def test_limits_are_settings(bundle: Path, web: Path) -> None:
+def test_limits_are_settings(serving: Serving, bundle: Path, web: Path) -> None:
     picture = encoded(random_picture(0))
     limits = {"max_files": 2, "max_file_bytes": len(picture) - 1, "max_body_bytes": 3 * len(picture), "max_pixels": 64}
-    with serving(ServeSettings(bundle=bundle, **limits)) as client:
+    with serving(create_app(ServeSettings(bundle=bundle, **limits))) as client:
         refused(client.post(URL, files=as_files(*[plain("red", (8, 8))] * 3)))
         assert len(ask(client, *[plain("red", (8, 8))] * 2)) == 2
         assert refused(client.post(URL, files=as_files(picture)), 413)[0]["code"] == "too_many_bytes"
@@ -427,8 +409,8 @@ def test_limits_are_settings(bundle: Path, web: Path) -> None:
     assert stated == limits | {"max_frames": 500}
 
 
-def test_without_a_model_the_service_says_so(tmp_path: Path, web: Path) -> None:
-    with serving(ServeSettings(bundle=tmp_path)) as client:
+def test_without_a_model_the_service_says_so(serving: Serving, tmp_path: Path, web: Path) -> None:
+    with serving(create_app(ServeSettings(bundle=tmp_path))) as client:
         assert client.post(URL, files=as_files(plain("red"))).status_code == 503
         assert client.get("/v1/labels").status_code == 503
 
