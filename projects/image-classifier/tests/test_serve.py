@@ -252,8 +252,8 @@ def heat_of(result: Json) -> np.ndarray:
     head, _, data = result["heat"].partition(",")
     assert head == "data:image/png;base64"
     picture = Image.open(io.BytesIO(base64.b64decode(data)))
-    assert (picture.mode, picture.size) == ("RGBA", (SIDE, SIDE))
-    return np.asarray(picture)
+    assert picture.size == (SIDE, SIDE)
+    return np.asarray(picture.convert("RGBA"))
 
 
 # Files that cannot be read: each has its own error, the others are answered
