@@ -25,7 +25,7 @@ from image_classifier import serve
 from image_classifier.config import ServeSettings
 from image_classifier.images import ImageLimits, Preprocessing, prepare
 from image_classifier.model import Answer, Predictor, Rules
-from image_classifier.serve import create_app, examples_for, smoke_test
+from image_classifier.serve import create_app, smoke_test
 from portfolio_shared.bundle import DataInfo, Manifest, bundle_digest, write_bundle
 
 Json = dict[str, Any]
@@ -91,13 +91,9 @@ def patched() -> Iterator[pytest.MonkeyPatch]:
 
 @pytest.fixture(scope="module")
 def web(patched: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a page with two pictures to try."""
+    """Folder of a page."""
     folder = tmp_path_factory.mktemp("web")
     (folder / "index.html").write_text("<!doctype html><title>Pictures</title>")
-    (folder / "examples").mkdir()
-    for name in ("apple-1.jpg", "no label.png"):
-        Image.new("RGB", (64, 48), "red").save(folder / "examples" / name)
-    (folder / "examples" / "SOURCES.md").write_text("Drawn by a test.")
     patched.setattr(serve, "WEB", folder)
     return folder
 
@@ -105,7 +101,7 @@ def web(patched: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="module")
 def bundle(patched: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "bundle"
-    Predictor(graph(), Dark(), RULES).save(folder)
+    Predictor(graph(), Dark(), RULES, {"picture-1": plain("red", kind="JPEG")}).save(folder)
     data = DataInfo(source="sample", name="colours", sha256="0" * 64, rows={}, test_split_sha256="0" * 64)
     write_bundle(
         folder,
@@ -480,16 +476,18 @@ def test_labels_limits_and_examples(service: httpx.Client, bundle: Path) -> None
     assert body["model"]["version"] == bundle_digest(bundle)[:12]
     assert (body["labels"], body["coverage"]) == (list(LABELS), 0.9)
     assert body["formats"] == ["JPEG", "PNG", "WEBP", "GIF"]
-    assert [example["name"] for example in body["examples"]] == ["apple-1", "no label"]
-    for example in body["examples"]:
-        picture = service.get(example["url"])
-        assert picture.headers["content-type"] in ("image/jpeg", "image/png")
-        assert ask(service, picture.content)[0]["label_set"] == ["apple"]
+    (example,) = body["examples"]
+    assert example == {"name": "picture-1", "url": "/v1/examples/picture-1"}
+    picture = service.get(example["url"])
+    assert picture.headers["content-type"] == "image/jpeg"
+    assert ask(service, picture.content)[0]["label_set"] == ["apple"]
 
 
-def test_other_labels_have_no_examples(web: Path, tmp_path: Path) -> None:
-    assert examples_for(["cats", "dogs"], web / "examples") == []
-    assert examples_for(LABELS, tmp_path / "none") == []
+def test_an_example_that_is_not_there(service: httpx.Client) -> None:
+    answer = service.get("/v1/examples/picture-9")
+
+    assert answer.status_code == 404
+    assert "picture-1" in answer.json()["detail"]
 
 
 def test_the_documentation_shows_the_form(service: httpx.Client) -> None:

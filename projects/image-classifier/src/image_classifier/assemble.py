@@ -1,5 +1,6 @@
 """From a trained network to what is served: exported, shrunk if that costs nothing, and calibrated on validation."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from image_classifier.backbones import Backbone
 from image_classifier.calibrate import Calibration, calibrate, fit_novelty
 from image_classifier.data import Photo, Splits
 from image_classifier.export import Quantised, parts_of, quantise, session, to_onnx
-from image_classifier.images import Preprocessing, prepare, to_pixels
+from image_classifier.images import Preprocessing, prepare, read_image, to_pixels
 from image_classifier.loader import TRUSTED, labels_of
 from image_classifier.model import Predictor, Rules
 from image_classifier.network import Classifier, Exportable, Normalize
@@ -20,6 +21,8 @@ from portfolio_shared.evaluation.classification import fit_temperature
 N_CALIBRATION = 100
 """Training pictures that the ranges of 8 bit activations are measured on."""
 N_PARITY = 16
+N_EXAMPLES = 5
+EXAMPLE_SIDE = 320
 
 Pixels = NDArray[np.uint8]
 
@@ -69,7 +72,22 @@ def assemble(
     calibration = calibrate(y_validation, found, validation_logits, coverage=coverage)
     novelty = fit_novelty(features, labels_of(splits.train), held_out, len(labels))
     rules = Rules(labels, preprocessing, coverage, calibration.least_probability, calibration.least_confidence)
-    return Assembled(Predictor(served, novelty, rules), temperature, calibration, quantised)
+    predictor = Predictor(served, novelty, rules, examples_of(splits.test))
+    return Assembled(predictor, temperature, calibration, quantised)
+
+
+def examples_of(photos: Sequence[Photo]) -> dict[str, bytes]:
+    """Return a picture of each of the first classes, small JPEG files for people to try the model on."""
+    first = {photo.label: photo for photo in reversed(photos)}
+    found = {}
+    for number, label in enumerate(sorted(first)[:N_EXAMPLES], start=1):
+        image = read_image(first[label].path.read_bytes(), limits=TRUSTED)
+        image.thumbnail((EXAMPLE_SIDE, EXAMPLE_SIDE))
+        stream = io.BytesIO()
+        image.save(stream, "JPEG", quality=90)
+        # The name does not give the answer away.
+        found[f"picture-{number}"] = stream.getvalue()
+    return found
 
 
 def pixels_of(photo: Photo, preprocessing: Preprocessing) -> Pixels:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 from torch.fx.passes.shape_prop import ShapeProp
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision import models
 from torchvision.models import get_model, get_model_weights, list_models
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
@@ -192,8 +194,21 @@ def _cut(model: nn.Module, crop: int, *, frozen: bool) -> tuple[nn.Module, int]:
     name = tokens[-1] if tokens else grids[-1]
     channels = shapes[name][2] if tokens else shapes[name][1]
     arrange = _to_grid if tokens else _as_it_is
-    cut = _until(graph, name)
-    return _Trunk(fuse(cut, no_trace=True) if frozen else cut, arrange), channels
+    cut: nn.Module = _until(graph, name)
+    if frozen:
+        cut = fuse(cut, no_trace=True)
+        _fold_inside(cut)
+    return _Trunk(cut, arrange, frozen=frozen), channels
+
+
+def _fold_inside(network: nn.Module) -> None:
+    """Fold batch norm into the convolution before it, inside of modules that the graph takes as a whole."""
+    for module in network.modules():
+        children = list(module.named_children()) if isinstance(module, nn.Sequential) else []
+        for (name, first), (other, second) in pairwise(children):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                setattr(module, name, fuse_conv_bn_eval(first, second))
+                setattr(module, other, nn.Identity())
 
 
 def _tensor(node: fx.Node) -> Any:
@@ -217,10 +232,19 @@ def _until(graph: fx.GraphModule, name: str) -> fx.GraphModule:
 
 
 class _Trunk(nn.Module):
-    def __init__(self, network: nn.Module, arrange: Callable[[Any], Tensor]) -> None:
+    def __init__(self, network: nn.Module, arrange: Callable[[Any], Tensor], *, frozen: bool) -> None:
         super().__init__()
         self.network = network
         self.arrange = arrange
+        self.frozen = frozen
+
+    def train(self, mode: bool = True) -> "_Trunk":  # noqa: FBT001, FBT002 (torch's signature)
+        """Set the mode; pretrained batch norm that no convolution could take in stays in evaluation mode."""
+        super().train(mode)
+        for module in self.modules():
+            if self.frozen and isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 (1d, 2d and 3d)
+                module.eval()
+        return self
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.arrange(self.network(pictures))

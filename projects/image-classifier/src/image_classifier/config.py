@@ -84,6 +84,36 @@ class TrainConfig(BaseSettings):
     seed: int = Field(0, ge=0, description="seed of splits, order, augmentation and bootstrap")
 
 
+class AblationConfig(BaseSettings):
+    """Measure what each part of the training buys."""
+
+    model_config = TrainConfig.model_config
+
+    data: str = Field("full", description=DATA)
+    weights: str = Field("imagenet", description="imagenet, or the path of a state dict")
+    epochs: int = Field(4, ge=1, description="epochs of each training: the budget")
+    crop: int = Field(128, ge=32, description="side of the augmented pictures, in pixels")
+    threads: int = Field(2, ge=1, description="threads of torch on the CPU")
+    work: Path = Field(WORK, description="folder of features and checkpoints")
+    output: Path = Field(Path("projects/image-classifier/docs/ablation.json"), description="file to write")
+    seed: int = Field(0, ge=0, description="seed of splits, order and augmentation")
+
+
+class ReportConfig(BaseSettings):
+    """Train on the public data and rewrite the READMEs' tables and figures."""
+
+    model_config = TrainConfig.model_config
+
+    data: str = Field("full", description=DATA)
+    weights: str = Field("imagenet", description="imagenet, or the path of a state dict")
+    project: Path = Field(Path("projects/image-classifier"), description="folder of the project's README and docs")
+    benchmarks: Path = Field(Path("benchmarks/results"), description="folder of what the benchmarks measured")
+    root_readme: Path = Field(Path("README.md"), description="the README with the table of results")
+    threads: int = Field(2, ge=1, description="threads of torch on the CPU")
+    work: Path = Field(WORK, description="folder of features and checkpoints")
+    seed: int = Field(0, ge=0, description="seed of splits, order, augmentation and bootstrap")
+
+
 class ServeSettings(ServiceSettings):
     """Serve the champion."""
 

@@ -1,7 +1,7 @@
 """The model that is served: ONNX Runtime, NumPy, and the thresholds that make its answers honest."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from image_classifier.novelty import Novelty
 GRAPH = "model.onnx"
 NOVELTY = "novelty.npz"
 RULES = "rules.json"
+EXAMPLES = "examples"
 
 Unsure = Literal["unfamiliar", "ambiguous"]
 Pixels = NDArray[np.uint8]
@@ -72,13 +73,17 @@ class Rules:
 class Predictor:
     """Pictures in, answers out; the same code for evaluation, the command line and the service."""
 
-    def __init__(self, graph: bytes, novelty: Novelty, rules: Rules) -> None:
+    def __init__(
+        self, graph: bytes, novelty: Novelty, rules: Rules, examples: Mapping[str, bytes] | None = None
+    ) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._graph = graph
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self._novelty = novelty
         self.rules = rules
+        self.examples = dict(examples or {})
+        """Pictures to try the model on: JPEG files of the test split by name, so that they fit the classes."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -140,6 +145,9 @@ class Predictor:
         (directory / GRAPH).write_bytes(self._graph)
         self._novelty.save(directory / NOVELTY)
         (directory / RULES).write_text(json.dumps(asdict(self.rules), indent=1), encoding="utf-8")
+        (directory / EXAMPLES).mkdir(exist_ok=True)
+        for name, picture in self.examples.items():
+            (directory / EXAMPLES / f"{name}.jpg").write_bytes(picture)
 
     @classmethod
     def load(cls, directory: Path) -> "Predictor":
@@ -148,7 +156,8 @@ class Predictor:
         rules = Rules(
             **told | {"labels": tuple(told["labels"]), "preprocessing": Preprocessing(**told["preprocessing"])}
         )
-        return cls((directory / GRAPH).read_bytes(), Novelty.load(directory / NOVELTY), rules)
+        examples = {path.stem: path.read_bytes() for path in sorted((directory / EXAMPLES).glob("*.jpg"))}
+        return cls((directory / GRAPH).read_bytes(), Novelty.load(directory / NOVELTY), rules, examples)
 
 
 def _to_heat(evidence: NDArray[np.float32]) -> NDArray[np.float32]:

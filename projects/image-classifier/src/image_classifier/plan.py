@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from image_classifier.backbones import SMALL, imagenet_at_hand
 from image_classifier.config import SCRATCH, FineTuneSettings, TrainConfig
 from image_classifier.data import Photos, load_photos, resolve
+from portfolio_shared.data.sources import Source
 
 USUAL = "mobilenet_v2"
 
@@ -20,8 +21,27 @@ class Plan:
     reason: str
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Where the pictures come from, and which network learns from them."""
+
+    source: Source
+    backbone: str
+    weights: str
+
+
 def plan(config: TrainConfig) -> Plan:
-    """Resolve every `auto` of the configuration.
+    """Resolve every `auto` of the configuration, and read the pictures."""
+    choice = choose_source(config)
+    settings = SCRATCH if choice.backbone == SMALL else FineTuneSettings()
+    if config.epochs is not None:
+        settings = settings.model_copy(update={"epochs": config.epochs})
+    data = "sample" if choice.source.kind == "sample" else config.data
+    return Plan(load_photos(data), choice.backbone, choice.weights, settings, choice.source.reason)
+
+
+def choose_source(config: TrainConfig) -> Choice:
+    """Resolve every `auto` without reading a picture.
 
     On the drawn sample a small network learns from nothing. On real pictures a pretrained one is used; with
     ``data=auto`` and no weights to be had, the sample is taken instead, and the reason says so.
@@ -33,14 +53,10 @@ def plan(config: TrainConfig) -> Plan:
     weights = config.weights
     if weights == "auto":
         weights = "none" if backbone == SMALL else "imagenet"
-    reason, data = source.reason, config.data
     if config.data == "auto" and weights == "imagenet" and not imagenet_at_hand(backbone):
         reason = (
             f"Data: sample, because the ImageNet weights of {backbone} are neither in the cache nor to be downloaded "
             "(IMAGE_CLASSIFIER_TRAIN_WEIGHTS may name a file)"
         )
-        data, backbone, weights = "sample", SMALL, "none"
-    settings = SCRATCH if backbone == SMALL else FineTuneSettings()
-    if config.epochs is not None:
-        settings = settings.model_copy(update={"epochs": config.epochs})
-    return Plan(load_photos(data), backbone, weights, settings, reason)
+        return Choice(Source("sample", None, reason), SMALL, "none")
+    return Choice(source, backbone, weights)

@@ -18,7 +18,7 @@ from portfolio_shared.evaluation.classification import log_loss_error
 
 Features = NDArray[np.float32]
 
-STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)
 """Inverse strengths of the penalty that are tried on validation."""
 
 

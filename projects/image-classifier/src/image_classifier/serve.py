@@ -4,10 +4,9 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote
 
 import numpy as np
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from PIL import Image
 from pydantic import ValidationError
@@ -35,8 +34,6 @@ from portfolio_shared.serving.problems import FieldError, ProblemError, phrase, 
 from portfolio_shared.serving.routes import StrictRoute
 
 WEB = Path(__file__).parent / "web"
-EXAMPLES = "examples"
-SUFFIXES = (".jpg", ".png", ".webp", ".gif")
 
 
 def create_app(settings: ServeSettings) -> FastAPI:
@@ -66,8 +63,15 @@ def create_app(settings: ServeSettings) -> FastAPI:
             coverage=loaded.predictor.coverage,
             formats=FORMATS,
             limits=Limits.model_validate(settings, from_attributes=True),
-            examples=examples_for(loaded.predictor.labels, WEB / EXAMPLES),
+            examples=[Example(name=name, url=f"/v1/examples/{name}") for name in loaded.predictor.examples],
         )
+
+    @router.get("/examples/{name}", summary="A picture to try", response_class=Response)
+    async def example(name: str) -> Response:
+        examples = models.current().predictor.examples
+        if name not in examples:
+            raise ProblemError(404, phrase(404), f"No example has this name. There are: {', '.join(examples)}.")
+        return Response(examples[name], media_type="image/jpeg")
 
     return create_service(
         title="Image classification",
@@ -162,11 +166,3 @@ def image_limits(settings: ServeSettings) -> ImageLimits:
         max_pixels_whole=settings.max_pixels_whole,
         max_frames=settings.max_frames,
     )
-
-
-def examples_for(labels: Sequence[str], folder: Path) -> list[Example]:
-    """List the pictures to try: none where their names, such as ``tulips-2.jpg``, begin with no label of this model."""
-    pictures = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)
-    if not {path.stem.rpartition("-")[0] or path.stem for path in pictures} & set(labels):
-        return []
-    return [Example(name=path.stem, url=f"/web/{EXAMPLES}/{quote(path.name)}") for path in pictures]
