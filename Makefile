@@ -95,15 +95,35 @@ bench-recommender: setup ## the table against peers, and serving against a bare 
 	@$(BIN)/python benchmarks/recommender_serving.py
 	@$(BIN)/python benchmarks/recommender_models.py
 
+##@ Pictures
+.PHONY: train-image-classifier ablate-image-classifier serve-image-classifier rollback-image-classifier bench-image-classifier
+train-image-classifier: setup ## train, evaluate, register, and pass the gate (DATASET=auto|sample|full|path)
+	@$(BIN)/python scripts/with_mlflow.py $(BIN)/image-classifier train --data "$(DATASET)"
+
+ablate-image-classifier: setup ## what each part of the training buys, with a budget of 4 epochs each
+	@$(BIN)/image-classifier ablation --data full $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+
+serve-image-classifier: setup ## serve the champion on its own (127.0.0.1:8003)
+	@IMAGE_CLASSIFIER_TRACKING_URI="$${IMAGE_CLASSIFIER_TRACKING_URI:-$$MLFLOW_TRACKING_URI}" exec $(BIN)/image-classifier serve
+
+rollback-image-classifier: setup ## give the alias back to the champion before this one
+	@$(BIN)/python scripts/with_mlflow.py $(BIN)/image-classifier rollback
+
+bench-image-classifier: setup ## probe and fine-tuned model on the test split, and serving against the bare graph
+	@$(BIN)/python benchmarks/image_classifier_serving.py
+	@$(BIN)/python benchmarks/image_classifier_models.py $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+
 ##@ All projects
 .PHONY: data reports
 data: setup ## download the public data into PORTFOLIO_DATA_DIR (.data) and report what is in them
 	@$(BIN)/housing data --data full
 	@$(BIN)/recommender data --data full
+	@$(BIN)/image-classifier data --data full
 
 reports: setup ## train on the public data and rewrite the READMEs' tables and figures
 	@$(BIN)/housing report --data full
 	@$(BIN)/recommender report --data full
+	@$(BIN)/image-classifier report --data full $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 ##@ Look after it
 .PHONY: mlflow lock clean

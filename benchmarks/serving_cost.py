@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,19 +31,22 @@ BARE = "healthz"
 WARM_UP = 300
 SECONDS_TO_START = 60.0
 
-JSON = {"Content-Type": "application/json"}
-
 
 class Request(NamedTuple):
-    """One request: method, path, and a body of JSON if it has one."""
+    """One request: method, path, and a body if it has one."""
 
     method: str
     path: str
     body: bytes | None = None
+    content_type: str = "application/json"
+
+
+Kinds = Mapping[str, Request | Callable[[], object]]
+"""What takes turns, by name: requests, and functions that are called in the process of the benchmark."""
 
 
 class Timing(BaseModel):
-    """Of one kind of request, microseconds; the ratio is of medians, against the bare request."""
+    """Of one kind of request, microseconds; the ratio is of medians, against the bare kind."""
 
     name: str
     median: float
@@ -75,7 +79,7 @@ class Client:
 
     def ask(self, request: Request) -> None:
         """Send one request and read its answer to the end; anything but 200 ends the benchmark."""
-        headers = JSON if request.body else {}
+        headers = {"Content-Type": request.content_type} if request.body else {}
         self._connection.request(request.method, request.path, request.body, headers)
         response = self._connection.getresponse()
         answer = response.read()
@@ -87,9 +91,10 @@ def run(
     project: str,
     *,
     about: str,
-    requests: Callable[[Path], dict[str, Request]],
+    requests: Callable[[Path], Kinds],
     ratios: dict[str, str],
     limits: dict[str, float],
+    bare: str = BARE,
 ) -> int:
     """Measure a project's service, print, and write to `results/<project>_serving.json`.
 
@@ -105,6 +110,8 @@ def run(
         Names of measurements, and of the kind whose ratio each is.
     limits
         Largest values of those, of `ready_seconds` and of `resident_mb`.
+    bare
+        The kind that the others are compared with: the request that does nothing, or one of `requests`.
 
     Returns
     -------
@@ -118,8 +125,8 @@ def run(
     with service(project, options.bundle) as (process, port):
         seconds = measure(port, {BARE: Request("GET", "/healthz"), **requests(options.bundle)}, options.requests)
         resident = resident_mb(process.pid)
-    bare = statistics.median(seconds[BARE])
-    timings = [timing(name, values, bare) for name, values in seconds.items()]
+    base = statistics.median(seconds[bare])
+    timings = [timing(name, values, base) for name, values in seconds.items()]
     ratio = {timing.name: timing.ratio for timing in timings}
     result = Result(
         bundle=bundle_digest(options.bundle)[:12],
@@ -147,15 +154,16 @@ def parse_options(project: str, about: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(port: int, kinds: dict[str, Request], n_requests: int) -> dict[str, list[float]]:
+def measure(port: int, kinds: Kinds, n_requests: int) -> dict[str, list[float]]:
     """Return the seconds of each request by kind; the kinds take turns."""
     client = Client(port)
+    actions = {name: partial(client.ask, one) if isinstance(one, Request) else one for name, one in kinds.items()}
     seconds: dict[str, list[float]] = {name: [] for name in kinds}
     rounds = range(WARM_UP + n_requests)
     for _ in track(rounds, description="asking", console=Console(stderr=True), update_period=0.5, transient=True):
-        for name, request in kinds.items():
+        for name, action in actions.items():
             started = time.perf_counter()
-            client.ask(request)
+            action()
             seconds[name].append(time.perf_counter() - started)
     return {name: values[WARM_UP:] for name, values in seconds.items()}
 
@@ -195,7 +203,7 @@ def service(project: str, bundle: Path) -> Iterator[tuple[subprocess.Popen[bytes
 
 def clean_environment(project: str, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment without settings of the service, so that its defaults are what is measured."""
-    prefix = f"{project.upper()}_"
+    prefix = f"{project.upper().replace('-', '_')}_"
     return {name: value for name, value in environment.items() if not name.startswith(prefix)}
 
 

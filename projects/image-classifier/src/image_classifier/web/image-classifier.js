@@ -95,7 +95,9 @@ function showAnswer(row, result) {
   if (result.unsure) {
     parts.push(element("p", { class: "notice", "data-kind": "warning", "data-testid": "unsure" }, result.unsure.detail));
   }
-  parts.push(bars(result.predictions), setOf(result, unfamiliar));
+  if (unfamiliar) parts.push(element("p", { class: "set" }, "If it had to choose:"));
+  parts.push(bars(result.predictions));
+  if (!unfamiliar) parts.push(setOf(result));
   said.replaceChildren(...parts);
   showHeat(row, result);
   announce(`${result.file}: ${title}, ${format.percent(first.probability)}`);
@@ -115,13 +117,12 @@ function bars(predictions) {
 }
 
 function percent(share) {
-  if (share > 0 && share < 0.01) return "< 1 %";
-  if (share < 1 && share > 0.99) return "> 99 %";
+  if (share > 0 && share < 0.01) return "<1%";
+  if (share < 1 && share > 0.99) return ">99%";
   return format.percent(share);
 }
 
-function setOf(result, unfamiliar) {
-  if (unfamiliar) return null;
+function setOf(result) {
   const coverage = format.percent(result.coverage);
   const text =
     result.label_set.length === 1
@@ -224,7 +225,7 @@ async function start() {
     maxFiles = known.limits.max_files;
     byId("labels").textContent = `${known.labels.join(", ")}.`;
     const megabytes = format.integer(known.limits.max_file_bytes / 1e6);
-    byId("limits").textContent = `${known.formats.join(", ")}; up to ${megabytes} MB each, ${maxFiles} at a time.`;
+    byId("limits").textContent = `${known.formats.join(", ").replace("WEBP", "WebP")}; up to ${megabytes} MB each, ${maxFiles} at a time.`;
     showExamples(known.examples);
     const { accuracy } = model.metrics;
     const note = `${format.percent(accuracy.low)} to ${format.percent(accuracy.high)} (95 % interval), test pictures`;

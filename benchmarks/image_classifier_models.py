@@ -1,0 +1,132 @@
+"""The models on the frozen test split of the photographs: pixels, probe, fine-tuned, each with its interval.
+
+A training that `make train-image-classifier` has finished is taken up from its checkpoint; seconds are those of the
+training itself.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from sklearn.linear_model import LogisticRegression
+
+from image_classifier.assemble import pixels_of
+from image_classifier.config import TrainConfig
+from image_classifier.data import Photo, split_photos
+from image_classifier.evaluate import measure
+from image_classifier.images import Preprocessing
+from image_classifier.loader import labels_of
+from image_classifier.train import Trained, learn
+from portfolio_shared.evaluation.sections import with_interval
+from portfolio_shared.evaluation.uncertainty import Interval
+
+RESULT = Path(__file__).parent / "results" / "image-classifier.json"
+SMALL = Preprocessing(32, 32)
+LIMITS = {
+    "linear probe, accuracy": ("at least", 0.935),
+    "served, accuracy": ("at least", 0.955),
+    "served, calibration error": ("at most", 0.03),
+    "served, set coverage": ("at least", 0.93),
+    "served, set coverage, upper": ("at most", 0.97),
+    "strangers unsure": ("at least", 0.90),
+    "flowers unsure": ("at most", 0.05),
+}
+
+
+def main() -> int:
+    """Measure, print, write; return 1 if a limit is broken."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="full", help="as of train (default: %(default)s)")
+    parser.add_argument("--weights", default="imagenet", help="as of train (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default=RESULT, help="file to write (default: %(default)s)")
+    options = parser.parse_args()
+    trained = learn(TrainConfig(data=options.data, weights=options.weights, tracking_uri=""), Console())
+    rows = [row(name, metrics, trained) for name, metrics in models(trained).items()]
+    found = {
+        "data": trained.photos.name,
+        "test_pictures": len(trained.splits.test),
+        "rows": rows,
+        "limits": check(trained),
+    }
+    options.output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    show(found)
+    return 0 if all(limit["kept"] for limit in found["limits"]) else 1
+
+
+def models(trained: Trained) -> dict[str, dict[str, Interval]]:
+    """Return the metrics on the test split by model; the served one is last."""
+    return {
+        "logistic regression on 32 x 32 pixels": pixel_baseline(trained),
+        **trained.baselines,
+        f"{trained.chosen}, as served": trained.evaluation.metrics,
+    }
+
+
+def pixel_baseline(trained: Trained) -> dict[str, Interval]:
+    """Fit a logistic regression on small pictures: what colours and their places tell."""
+    splits = split_photos(trained.photos.photos, labels=trained.photos.labels)
+    fitted = LogisticRegression(C=0.001, max_iter=300).fit(tiny(splits.train), labels_of(splits.train))
+    return measure(labels_of(splits.test), fitted.predict_proba(tiny(splits.test)))
+
+
+def tiny(photos: tuple[Photo, ...]) -> NDArray[np.float64]:
+    """Return pictures as rows of 3,072 numbers between 0 and 1."""
+    return np.stack([pixels_of(photo, SMALL).ravel() / 255 for photo in photos])
+
+
+def row(name: str, metrics: dict[str, Interval], trained: Trained) -> dict[str, Any]:
+    """Return a model's line of the table."""
+    key = name.removesuffix(", as served")
+    seconds = trained.candidates[key].summary["fit_seconds"] if key in trained.candidates else 0.0
+    return {"name": name, "fit_seconds": seconds, **{metric: value._asdict() for metric, value in metrics.items()}}
+
+
+def check(trained: Trained) -> list[dict[str, Any]]:
+    """Compare what was measured with what was asked for."""
+    served = {name: interval.estimate for name, interval in trained.evaluation.metrics.items()}
+    measured = {
+        "linear probe, accuracy": trained.baselines["linear probe"]["accuracy"].estimate
+        if "linear probe" in trained.baselines
+        else served["accuracy"],
+        "served, accuracy": served["accuracy"],
+        "served, calibration error": served["calibration_error"],
+        "served, set coverage": served["set_coverage"],
+        "served, set coverage, upper": served["set_coverage"],
+        "strangers unsure": served["unsure_strangers"],
+        "flowers unsure": served["unsure"],
+    }
+    return [
+        {
+            "what": what,
+            "measured": measured[what],
+            "limit": f"{sense} {limit}",
+            "kept": measured[what] >= limit if sense == "at least" else measured[what] <= limit,
+        }
+        for what, (sense, limit) in LIMITS.items()
+    ]
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print the table and the limits."""
+    table = Table(title=f"{found['test_pictures']} test pictures of {found['data']}, 95 % bootstrap intervals")
+    for heading in ("model", "accuracy", "log loss", "fit, s"):
+        table.add_column(heading)
+    for one in found["rows"]:
+        cells = [with_interval(Interval(**one[metric])) for metric in ("accuracy", "log_loss")]
+        table.add_row(one["name"], *cells, f"{one['fit_seconds']:,.0f}")
+    limits = Table(title="Limits")
+    for heading in ("what", "measured", "limit", ""):
+        limits.add_column(heading)
+    for one in found["limits"]:
+        limits.add_row(one["what"], f"{one['measured']:.3f}", one["limit"], "kept" if one["kept"] else "BROKEN")
+    Console().print(table, limits)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""What one photograph costs, upload to answer, beside the bare ONNX Runtime call on a ready tensor and eager torch."""
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from PIL import Image
+from serving_cost import Kinds, Request, run
+from torchvision.models import mobilenet_v2
+
+from image_classifier.images import ImageLimits, prepare
+from image_classifier.model import GRAPH, Predictor
+
+SIZE = (500, 375)
+BOUNDARY = "boundary-of-the-benchmark"
+BARE = "ONNX Runtime alone"
+PHOTO = "photograph"
+LIMITS = {"photograph_ratio": 1.5, "ready_seconds": 3.0, "resident_mb": 350.0}
+
+
+def main() -> int:
+    """Measure, print, write; return 1 if a limit is broken."""
+    return run(
+        "image-classifier",
+        about=__doc__ or "",
+        requests=kinds,
+        ratios={"photograph_ratio": PHOTO, "heat_ratio": "photograph, heat map", "eager_ratio": "torch, eager"},
+        limits=LIMITS,
+        bare=BARE,
+    )
+
+
+def kinds(bundle: Path) -> Kinds:
+    """Return what takes turns: the session and torch on a ready tensor, and uploads of one photograph."""
+    photo = photograph()
+    preprocessing = Predictor.load(bundle).preprocessing
+    pixels = prepare(photo, preprocessing, limits=ImageLimits())[None]
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(bundle / GRAPH, options, providers=["CPUExecutionProvider"])
+
+    torch.set_num_threads(1)
+    network = mobilenet_v2().eval()
+    tensor = torch.rand(1, 3, preprocessing.crop, preprocessing.crop)
+
+    def eager() -> None:
+        with torch.inference_mode():
+            network(tensor)
+
+    return {
+        BARE: lambda: session.run(["probabilities", "embedding"], {"pictures": pixels}),
+        PHOTO: upload(photo, "/v1/classifications"),
+        "photograph, heat map": upload(photo, "/v1/classifications?heat=true"),
+        "torch, eager": eager,
+    }
+
+
+def photograph() -> bytes:
+    """Return a JPEG file of 500 x 375 pixels with as much detail as a photograph: smooth noise at several scales."""
+    rng = np.random.default_rng(0)
+    layers = [
+        np.asarray(Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).resize(SIZE), dtype=float)
+        for side in (3, 12, 48, 192)
+    ]
+    stream = io.BytesIO()
+    mixed = np.average(layers, axis=0, weights=[8, 4, 2, 1]).astype(np.uint8)
+    Image.fromarray(mixed).save(stream, "JPEG", quality=90)
+    return stream.getvalue()
+
+
+def upload(photo: bytes, path: str) -> Request:
+    """Return the request that a browser sends."""
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n'
+    body = f"{head}Content-Type: image/jpeg\r\n\r\n".encode() + photo + f"\r\n--{BOUNDARY}--\r\n".encode()
+    return Request("POST", path, body, f"multipart/form-data; boundary={BOUNDARY}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
