@@ -1,12 +1,28 @@
-"""Fixtures that every package's tests share: the real data, a browser, a running MLflow server."""
+"""Fixtures that every package's tests share: the real data, servers, services, a browser, fresh processes.
 
+Helpers come as fixtures that return a function, because test files cannot import from here.
+"""
+# Tests assert, and start processes that they name themselves.
+# ruff: noqa: S101, S603
+
+import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import httpx
 import pytest
+import uvicorn
+from threadpoolctl import threadpool_limits
 
 from portfolio_shared.tracking.server import MlflowServer, free_port, running_server
 
@@ -59,3 +75,204 @@ def running_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowS
 def mlflow_server(running_mlflow: MlflowServer) -> str:
     """Address of a running MLflow server."""
     return running_mlflow.uri
+
+
+# Services
+
+
+def eventually(condition: Callable[[], object], what: str) -> None:
+    """Wait until a condition holds, at most 30 s."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, f"not within 30 s: {what}"
+        time.sleep(0.02)
+
+
+@dataclass
+class Service:
+    """A running `PROGRAM serve`."""
+
+    process: subprocess.Popen[bytes]
+    client: httpx.Client
+    out: Path
+    err: Path
+
+    @property
+    def origin(self) -> str:
+        """Its address, without a slash at the end."""
+        return str(self.client.base_url).rstrip("/")
+
+    def succeeds(self, path: str) -> bool:
+        assert self.process.poll() is None, self.err.read_text(encoding="utf-8")
+        try:
+            return self.client.get(path).is_success
+        except httpx.TransportError:
+            return False  # not listening yet
+
+    def wait_for(self, path: str) -> None:
+        eventually(lambda: self.succeeds(path), f"{path} answers 200")
+
+    def version(self) -> str | None:
+        """Return the version of the model that serves, if any."""
+        answer = self.client.get("/readyz")
+        return str(answer.json()["model"]["version"]) if answer.is_success else None
+
+    def follows_to(self, version: str) -> None:
+        eventually(lambda: self.version() == version, f"the service serves version {version}")
+
+    def metric(self, name: str) -> float:
+        found = re.search(rf"^{name} (\S+)$", self.client.get("/metrics").text, re.MULTILINE)
+        assert found is not None, f"no metric {name}"
+        return float(found[1])
+
+    def log(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.read_text(encoding="utf-8").splitlines()]
+
+
+@contextmanager
+def _running_service(program: str, folder: Path, **settings: object) -> Iterator[Service]:
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    prefix = f"{program}_".replace("-", "_").upper()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(prefix)}
+    stated = {f"{prefix}{name}".upper(): str(value) for name, value in {"port": port, **settings}.items()}
+    command = [str(Path(sys.executable).with_name(program)), "serve"]
+    out, err = folder / "out.log", folder / "err.log"
+    with out.open("wb") as stdout, err.open("wb") as stderr:
+        process = subprocess.Popen(command, cwd=folder, env=environment | stated, stdout=stdout, stderr=stderr)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
+            service = Service(process, client, out, err)
+            service.wait_for("/healthz")
+            yield service
+        process.terminate()
+        assert process.wait(timeout=30) == 0, err.read_text(encoding="utf-8")
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def running_service() -> Callable[..., AbstractContextManager[Service]]:
+    """Return a context manager: (program, folder, **settings) -> `PROGRAM serve`, run as a person would.
+
+    The settings are those of the service, in small letters; the folder is where it runs and writes its logs. It is
+    alive when the block starts, not necessarily ready, and must end by itself when it is told to.
+    """
+    return _running_service
+
+
+@contextmanager
+def _serving(app: Any) -> Iterator[httpx.Client]:
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="on", ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the service ended while it started"
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        # One BLAS thread, as a service has in a process of its own.
+        with (
+            threadpool_limits(1, user_api="blas"),
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client,
+        ):
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[[Any], AbstractContextManager[httpx.Client]]:
+    """Return a context manager: app -> client of it, under uvicorn in a thread: a warning inside is an error here."""
+    return _serving
+
+
+# The browser
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path: str) -> Iterator[Any]:
+    """Start Chromium; not for the whole session, because Playwright's event loop bars `asyncio.run` of other tests."""
+    from playwright.sync_api import sync_playwright
+
+    arguments = ["--headless", "--no-sandbox", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium_path, args=arguments)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def watched_page(browser: Any) -> Callable[..., AbstractContextManager[tuple[Any, list[str]]]]:
+    """Return a context manager: (origin, **options of the browser's context) -> a new page and its complaints.
+
+    Complaints are errors of scripts, and errors and warnings of the console. The page must ask no other host.
+    """
+
+    @contextmanager
+    def watched(origin: str, **options: Any) -> Iterator[tuple[Any, list[str]]]:
+        context = browser.new_context(**options)
+        page = context.new_page()
+        requests: list[str] = []
+        complaints: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None)
+        yield page, complaints
+        context.close()
+        elsewhere = [url for url in requests if not url.startswith((f"{origin}/", "data:", "blob:"))]
+        assert elsewhere == [], "the page asks other hosts"
+        assert len(requests) > 5
+
+    return watched
+
+
+# Fresh processes
+
+
+def _run_python(*arguments: str, cwd: Path, stdin: bytes = b"") -> str:
+    result = subprocess.run(
+        [sys.executable, "-W", "error", *arguments], cwd=cwd, input=stdin, capture_output=True, check=False
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    return result.stdout.decode()
+
+
+@pytest.fixture
+def loaded_by(tmp_path: Path) -> Callable[[str], set[str]]:
+    """Return a function: module -> top-level names of what importing it loads."""
+
+    def loaded(module: str) -> set[str]:
+        printed = _run_python("-c", f"import {module}, sys; print(*sys.modules)", cwd=tmp_path)
+        return {name.partition(".")[0] for name in printed.split()}
+
+    return loaded
+
+
+@pytest.fixture
+def answer_once(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Return a function: (package, bundle, path, body, content_type) -> status, body, modules, blas_threads."""
+
+    def answer(
+        package: str, bundle: Path, path: str, body: bytes, content_type: str = "application/json"
+    ) -> dict[str, Any]:
+        script = str(ROOT / "tests" / "fresh" / "answer_once.py")
+        printed = _run_python(script, package, str(bundle), path, content_type, cwd=tmp_path, stdin=body)
+        told: dict[str, Any] = json.loads(printed.splitlines()[-1])
+        return told
+
+    return answer
+
+
+@pytest.fixture
+def watch_imports(tmp_path: Path) -> Callable[[str, Sequence[str]], list[str]]:
+    """Return a function: (package, modules) -> what our own code did while they were imported, but define names."""
+
+    def watch(package: str, modules: Sequence[str]) -> list[str]:
+        script = str(ROOT / "tests" / "fresh" / "watch_imports.py")
+        return _run_python(script, package, *modules, cwd=tmp_path).splitlines()
+
+    return watch

@@ -1,83 +1,34 @@
 """The page in a real browser: filled in by keyboard, read as a person reads it, on a desk and on a phone."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect
 
 from housing.columns import columns
 from housing.model import Predictor
 from portfolio_shared.bundle import bundle_digest
-from portfolio_shared.tracking.server import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 REQUIRED = [name for name, column in columns().items() if column.required]
+Running = Callable[..., AbstractContextManager[Any]]
+Visiting = Callable[..., AbstractContextManager["Visit"]]
 STATUS = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
 
 
-@contextmanager
-def running_service(bundle: Path, folder: Path) -> Iterator[httpx.Client]:
-    """Run `housing serve` on a bundle, which may come later."""
-    port = free_port()
-    command = [str(Path(sys.executable).with_name("housing")), "serve"]
-    settings = {"HOUSING_PORT": str(port), "HOUSING_BUNDLE": str(bundle), "HOUSING_MODEL_POLL_SECONDS": "0.1"}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HOUSING_")} | settings
-    log = folder / "service.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-            wait_for(client, "/healthz", process, log)
-            yield client
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def wait_for(
-    client: httpx.Client, path: str, process: subprocess.Popen[bytes] | None = None, log: Path | None = None
-) -> None:
-    deadline = time.monotonic() + 30
-    answer = "nothing"
-    while time.monotonic() < deadline:
-        assert process is None or process.poll() is None, log and log.read_text()
-        try:
-            response = client.get(path)
-            if response.is_success:
-                return
-            answer = response.text
-        except httpx.TransportError:
-            pass  # not listening yet
-        time.sleep(0.02)
-    raise AssertionError(f"{path} does not answer 200 within 30 s, but {answer}")
-
-
 @pytest.fixture(scope="module")
-def service(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    with running_service(bundle, tmp_path_factory.mktemp("service")) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_path: str) -> Iterator[Browser]:
-    arguments = ["--headless", "--no-sandbox", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium_path, args=arguments)
-        yield launched
-        launched.close()
+def service(running_service: Running, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with running_service("housing", tmp_path_factory.mktemp("service"), bundle=bundle) as service:
+        service.wait_for("/readyz")
+        yield service
 
 
 @dataclass
@@ -86,8 +37,7 @@ class Visit:
 
     page: Page
     origin: str
-    requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    complaints: list[str]
 
     def open(self, query: str = "") -> None:
         self.page.goto(f"{self.origin}/{query}")
@@ -121,23 +71,19 @@ class Visit:
         return {match[1] for match in found if match}
 
 
-@contextmanager
-def visiting(browser: Browser, origin: str, **options: Any) -> Iterator[Visit]:
-    context = browser.new_context(**options)
-    visit = Visit(context.new_page(), origin.rstrip("/"))
-    visit.page.on("request", lambda request: visit.requests.append(request.url))
-    visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
-    visit.page.on("console", lambda line: line.type in ("error", "warning") and visit.complaints.append(line.text))
-    yield visit
-    context.close()
-    elsewhere = [url for url in visit.requests if not url.startswith((f"{visit.origin}/", "data:", "blob:"))]
-    assert elsewhere == [], "the page asks other hosts"
-    assert len(visit.requests) > 5
+@pytest.fixture(scope="module")
+def visiting(watched_page: Callable[..., AbstractContextManager[tuple[Page, list[str]]]]) -> Visiting:
+    @contextmanager
+    def visiting(origin: str, **options: Any) -> Iterator[Visit]:
+        with watched_page(origin, **options) as (page, complaints):
+            yield Visit(page, origin, complaints)
+
+    return visiting
 
 
 @pytest.fixture
-def visit(browser: Browser, service: httpx.Client) -> Iterator[Visit]:
-    with visiting(browser, str(service.base_url), viewport={"width": 1280, "height": 900}) as visit:
+def visit(visiting: Visiting, service: Any) -> Iterator[Visit]:
+    with visiting(service.origin, viewport={"width": 1280, "height": 900}) as visit:
         yield visit
 
 
@@ -257,11 +203,9 @@ def test_the_page_says_which_model_and_which_data_answered(visit: Visit, bundle:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_everything_without_scrolling_sideways(
-    browser: Browser, service: httpx.Client, scheme: Any
-) -> None:
+def test_a_phone_shows_everything_without_scrolling_sideways(visiting: Visiting, service: Any, scheme: Any) -> None:
     phone = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
-    with visiting(browser, str(service.base_url), color_scheme=scheme, **phone) as visit:
+    with visiting(service.origin, color_scheme=scheme, **phone) as visit:
         visit.open("?kitchen_qual=Ex")
         visit.wait_for_answer()
         visit.page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
@@ -279,10 +223,10 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
         assert visit.complaints == []
 
 
-def test_dark_mode_is_dark(browser: Browser, service: httpx.Client) -> None:
+def test_dark_mode_is_dark(visiting: Visiting, service: Any) -> None:
     brightness = {}
     for scheme in ("light", "dark"):
-        with visiting(browser, str(service.base_url), color_scheme=scheme) as visit:
+        with visiting(service.origin, color_scheme=scheme) as visit:
             visit.open()
             visit.wait_for_answer()
             brightness[scheme] = luminance(colours(visit.page, "#price")[1])
@@ -323,17 +267,18 @@ def test_a_busy_service_leaves_the_old_answer_marked_as_old(visit: Visit) -> Non
 
 
 def test_a_page_that_was_opened_too_early_answers_once_there_is_a_model(
-    browser: Browser, bundle: Path, tmp_path: Path
+    running_service: Running, visiting: Visiting, bundle: Path, tmp_path: Path
 ) -> None:
     later = tmp_path / "later"
-    with running_service(later, tmp_path) as client, visiting(browser, str(client.base_url)) as visit:
+    options = {"bundle": later, "model_poll_seconds": 0.1}
+    with running_service("housing", tmp_path, **options) as service, visiting(service.origin) as visit:
         visit.open()
         expect(visit.page.get_by_test_id("failure")).to_contain_text("not ready")
         expect(visit.page.get_by_test_id("price")).to_have_text("\N{EN DASH}")
 
         shutil.copytree(bundle, tmp_path / "copy")
         (tmp_path / "copy").rename(later)
-        wait_for(client, "/readyz")
+        service.wait_for("/readyz")
         visit.page.get_by_test_id("retry").press("Enter")
         visit.wait_for_answer()
 

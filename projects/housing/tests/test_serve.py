@@ -2,17 +2,15 @@
 
 import json
 import re
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
+from fastapi import FastAPI
 
 from housing.columns import columns
 from housing.completion import complete
@@ -25,33 +23,15 @@ from housing.train import Trained
 from portfolio_shared.bundle import bundle_digest, read_manifest
 
 Json = dict[str, Any]
+Serving = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
 REQUIRED = [name for name, column in columns().items() if column.required]
 NUMERIC = [name for name, column in columns().items() if column.is_numeric]
 CHOSEN = [name for name, column in columns().items() if column.choices]
 
 
-@contextmanager
-def serving(settings: ServeSettings) -> Iterator[httpx.Client]:
-    """Run the service under uvicorn in a thread, so that a warning inside of it is an error here as well."""
-    config = uvicorn.Config(create_app(settings), port=0, log_config=None, access_log=False, lifespan="on", ws="none")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive(), "the service ended while it started"
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
 @pytest.fixture(scope="module")
-def service(bundle: Path) -> Iterator[httpx.Client]:
-    with serving(ServeSettings(bundle=bundle)) as client:
+def service(serving: Serving, bundle: Path) -> Iterator[httpx.Client]:
+    with serving(create_app(ServeSettings(bundle=bundle))) as client:
         yield client
 
 
@@ -491,11 +471,11 @@ def test_a_thousand_houses_with_every_field_fit_into_the_default_limits(
     assert served[0] == served[-1]
 
 
-def test_limits_are_settings(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_are_settings(serving: Serving, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOUSING_MAX_BODY_BYTES", "3000")
     monkeypatch.setenv("HOUSING_REQUEST_TIMEOUT_SECONDS", "0.05")
 
-    with serving(ServeSettings(bundle=bundle)) as service:
+    with serving(create_app(ServeSettings(bundle=bundle))) as service:
         large = service.post("/v1/predictions", json={"houses": [EXAMPLE] * 20})
         small = service.post("/v1/predictions", json={"houses": [EXAMPLE]})
 
@@ -504,8 +484,8 @@ def test_limits_are_settings(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert small.status_code == 200
 
 
-def test_a_service_without_a_model_says_so_everywhere_but_on_its_page(tmp_path: Path) -> None:
-    with serving(ServeSettings(bundle=tmp_path)) as service:
+def test_a_service_without_a_model_says_so_everywhere_but_on_its_page(serving: Serving, tmp_path: Path) -> None:
+    with serving(create_app(ServeSettings(bundle=tmp_path))) as service:
         answers = {path: service.get(path) for path in ("/healthz", "/", "/readyz", "/v1/model", "/v1/fields")}
         answers["predictions"] = service.post("/v1/predictions", json={"houses": [EXAMPLE]})
 

@@ -1,68 +1,30 @@
 """The page in a real browser: films found by a typo, picked by keyboard, answered with reasons, shared by a link."""
 
-import os
 import re
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
-from portfolio_shared.tracking.server import free_port
 from recommender.catalogue import Film, Filters
 from recommender.model import Predictor, Seen
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
+Running = Callable[..., AbstractContextManager[Any]]
+Visiting = Callable[..., AbstractContextManager["Visit"]]
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 
 
 @pytest.fixture(scope="module")
-def service(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """Run `recommender serve` on the trained bundle."""
-    port, folder = free_port(), tmp_path_factory.mktemp("service")
-    settings = {"RECOMMENDER_PORT": str(port), "RECOMMENDER_BUNDLE": str(bundle)}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RECOMMENDER_")} | settings
-    command = [str(Path(sys.executable).with_name("recommender")), "serve"]
-    log = folder / "service.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-            wait_until_ready(client, process, log)
-            yield client
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def wait_until_ready(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            if client.get("/readyz").is_success:
-                return
-        except httpx.TransportError:
-            pass  # not listening yet
-        time.sleep(0.02)
-    raise AssertionError(f"the service is not ready after 30 s: {log.read_text()}")
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_path: str) -> Iterator[Browser]:
-    arguments = ["--headless", "--no-sandbox", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium_path, args=arguments)
-        yield launched
-        launched.close()
+def service(running_service: Running, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with running_service("recommender", tmp_path_factory.mktemp("service"), bundle=bundle) as service:
+        service.wait_for("/readyz")
+        yield service
 
 
 @dataclass
@@ -71,8 +33,7 @@ class Visit:
 
     page: Page
     origin: str
-    requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    complaints: list[str]
 
     def open(self, query: str = "") -> None:
         self.page.goto(f"{self.origin}/{query}")
@@ -107,28 +68,19 @@ class Visit:
         self.wait_for_answer()
 
 
-@contextmanager
-def visiting(browser: Browser, origin: str, **options: Any) -> Iterator[Visit]:
-    context = browser.new_context(**options)
-    visit = Visit(context.new_page(), origin.rstrip("/"))
-    visit.page.on("request", lambda request: visit.requests.append(request.url))
-    visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+@pytest.fixture(scope="module")
+def visiting(watched_page: Callable[..., AbstractContextManager[tuple[Page, list[str]]]]) -> Visiting:
+    @contextmanager
+    def visiting(origin: str, **options: Any) -> Iterator[Visit]:
+        with watched_page(origin, **options) as (page, complaints):
+            yield Visit(page, origin, complaints)
 
-    def listen(line: ConsoleMessage) -> None:
-        if line.type in ("error", "warning"):
-            visit.complaints.append(line.text)
-
-    visit.page.on("console", listen)
-    yield visit
-    context.close()
-    elsewhere = [url for url in visit.requests if not url.startswith((f"{visit.origin}/", "data:", "blob:"))]
-    assert elsewhere == [], "the page asks other hosts"
-    assert len(visit.requests) > 5
+    return visiting
 
 
 @pytest.fixture
-def visit(browser: Browser, service: httpx.Client) -> Iterator[Visit]:
-    with visiting(browser, str(service.base_url), viewport={"width": 1280, "height": 900}) as visit:
+def visit(visiting: Visiting, service: Any) -> Iterator[Visit]:
+    with visiting(service.origin, viewport={"width": 1280, "height": 900}) as visit:
         yield visit
 
 
@@ -202,7 +154,7 @@ def test_stars_and_options_change_the_answer(visit: Visit, predictor: Predictor,
 
 
 def test_a_link_brings_the_history_back(
-    browser: Browser, visit: Visit, predictor: Predictor, three: list[Film]
+    visiting: Visiting, visit: Visit, predictor: Predictor, three: list[Film]
 ) -> None:
     visit.open()
     visit.pick(three[0].name, three[0])
@@ -212,7 +164,7 @@ def test_a_link_brings_the_history_back(
     visit.expect_films(films_for(predictor, history))
     address = visit.page.url
 
-    with visiting(browser, visit.origin) as other:
+    with visiting(visit.origin) as other:
         other.open(address.removeprefix(f"{visit.origin}/"))
         other.expect_films(films_for(predictor, history))
         assert other.page.get_by_test_id("pick").count() == 2
@@ -223,8 +175,30 @@ def test_a_link_brings_the_history_back(
 def test_films_of_a_link_that_are_unknown_are_said(visit: Visit, predictor: Predictor, three: list[Film]) -> None:
     visit.open(f"?films={three[0].id}-2000000000")
 
-    expect(visit.page.get_by_test_id("unknown-notice")).to_contain_text("1 of the link's films")
+    expect(visit.page.get_by_test_id("notice")).to_contain_text("1 of the link's films")
     visit.expect_films(films_for(predictor, [Seen(three[0].id)]))
+
+
+def test_a_full_history_is_said_and_not_sent(
+    running_service: Running, visiting: Visiting, bundle: Path, three: list[Film], tmp_path: Path
+) -> None:
+    """The page takes the limit from the service: nothing on it is refused for a history that is too long."""
+    with running_service("recommender", tmp_path, bundle=bundle, max_history=2) as service:
+        service.wait_for("/readyz")
+        with visiting(service.origin) as visit:
+            visit.open(f"?films={'-'.join(str(film.id) for film in three)}")
+            expect(visit.page.get_by_test_id("notice")).to_contain_text("only the last 2 were taken")
+            expect(visit.page.get_by_test_id("pick")).to_have_count(2)
+
+            visit.page.get_by_role("button", name=re.compile("I have seen")).first.click()
+            expect(visit.page.get_by_test_id("notice")).to_contain_text("at most 2 films: remove one first")
+            expect(visit.page.get_by_test_id("pick")).to_have_count(2)
+
+            visit.page.get_by_role("button", name=f"Remove {three[1].name}").click()
+            expect(visit.page.get_by_test_id("notice")).to_be_hidden()
+            visit.page.get_by_role("button", name=re.compile("I have seen")).first.click()
+            expect(visit.page.get_by_test_id("pick")).to_have_count(2)
+            assert visit.complaints == []
 
 
 def test_a_seen_film_moves_to_the_history_and_comes_back_when_it_is_removed(
@@ -258,9 +232,9 @@ def test_an_error_is_said_and_goes_when_it_is_corrected(visit: Visit, predictor:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_everything_without_scrolling_sideways(
-    browser: Browser, service: httpx.Client, three: list[Film], scheme: Any
+    visiting: Visiting, service: Any, three: list[Film], scheme: Any
 ) -> None:
-    with visiting(browser, str(service.base_url), color_scheme=scheme, **PHONE) as visit:
+    with visiting(service.origin, color_scheme=scheme, **PHONE) as visit:
         visit.open(f"?films={'-'.join(str(film.id) for film in three)}")
         visit.page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
         visit.page.get_by_role("button", name="More like this").first.click()

@@ -90,6 +90,7 @@ def test_the_service_is_set_by_its_own_prefix(monkeypatch):
     settings = ServeSettings()
     assert (settings.port, settings.model_name, settings.max_history) == (9002, "recommender", 20)
     assert (settings.max_k, settings.max_query) == (100, 100)
+    assert (settings.max_histories, settings.max_batch) == (1000, 20_000)
 
 
 def test_a_misspelt_variable_of_the_service_is_refused_with_the_nearest_name(monkeypatch):
@@ -110,6 +111,8 @@ def test_a_misspelt_variable_of_the_service_is_refused_with_the_nearest_name(mon
         (TuneConfig, "split", "date"),
         (ServeSettings, "port", 65536),
         (ServeSettings, "max_k", 0),
+        (ServeSettings, "max_histories", 0),
+        (ServeSettings, "max_batch", 0),
         (EaseSettings, "penalty", 0),
         (EaseSettings, "rank", 0),
         (HistorySettings, "rating_slope", 0.34),

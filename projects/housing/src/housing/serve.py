@@ -17,7 +17,6 @@ from housing.schemas import (
     PredictionRequest,
     PredictionResponse,
 )
-from portfolio_shared.serving.answers import ModelName
 from portfolio_shared.serving.app import create_service
 from portfolio_shared.serving.models import ModelHolder
 from portfolio_shared.serving.pool import pool_of, request_id_of
@@ -36,8 +35,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
     async def predict(body: PredictionRequest, request: Request) -> PredictionResponse:
         loaded = models.current()
         houses = await pool_of(request).run(answer, loaded.predictor, body)
-        model = ModelName(name=loaded.name, version=loaded.version)
-        return PredictionResponse(id=request_id_of(request), model=model, predictions=houses)
+        return PredictionResponse(id=request_id_of(request), model=loaded.named, predictions=houses)
 
     @router.get("/fields", summary="The fields of a house: meaning, bounds, choices, typical value")
     async def fields() -> FieldsResponse:

@@ -35,7 +35,7 @@ Code = Literal[
 
 STRIP = 100
 """Of a picture more than so many times as long as wide, only the part that the crop needs is resized: the rest could
-fill the memory. Its pixels may differ from torchvision's where rounding does."""
+fill the memory. Its pixels may differ from torchvision's, because they are rounded elsewhere."""
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -172,13 +172,15 @@ def to_pixels(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.ui
     """Resize and crop a picture of mode RGB, as `read_image` returns it; uint8 [crop, crop, 3]."""
     (width, height), left, top = _geometry(image.size, preprocessing)
     crop, resample = preprocessing.crop, _FILTERS[preprocessing.interpolation]
+    # Only a strip is resized at its crop alone: Pillow chooses by the sizes which side it resizes first, and rounds
+    # in between.
     if max(width, height) > STRIP * min(width, height):
         x, y = max(left, 0), max(top, 0)
-        seen_width, seen_height = min(crop, width), min(crop, height)
-        across, down = image.width / width, image.height / height
-        box = (x * across, y * down, (x + seen_width) * across, (y + seen_height) * down)
-        image = image.resize((seen_width, seen_height), resample, box=box)
-        left, top = min(left, 0), min(top, 0)
+        right, bottom = min(left + crop, width), min(top + crop, height)
+        x0, x1 = x * image.width / width, right * image.width / width
+        y0, y1 = y * image.height / height, bottom * image.height / height
+        image = image.resize((right - x, bottom - y), resample, box=(x0, y0, x1, y1))
+        left, top = left - x, top - y
     elif image.size != (width, height):
         image = image.resize((width, height), resample)
     return np.array(image.crop((left, top, left + crop, top + crop)), dtype=np.uint8)

@@ -28,7 +28,6 @@ from image_classifier.schemas import (
     result_of,
 )
 from image_classifier.uploads import Upload, read_form
-from portfolio_shared.serving.answers import ModelName
 from portfolio_shared.serving.app import create_service
 from portfolio_shared.serving.models import ModelHolder
 from portfolio_shared.serving.pool import pool_of, request_id_of
@@ -54,15 +53,14 @@ def create_app(settings: ServeSettings) -> FastAPI:
         # One after the other, so that a request with many pictures leaves threads to the others.
         results = [await pool.run(classify_file, upload, options, loaded.predictor, limits) for upload in form.files]
         refuse_if_none(results)
-        model = ModelName(name=loaded.name, version=loaded.version)
-        return ClassificationResponse(id=request_id_of(request), model=model, results=results)
+        return ClassificationResponse(id=request_id_of(request), model=loaded.named, results=results)
 
     @router.get("/labels", summary="The labels, the limits of a request and pictures to try")
     async def labels(request: Request) -> LabelsResponse:
         loaded = models.current()
         return LabelsResponse(
             id=request_id_of(request),
-            model=ModelName(name=loaded.name, version=loaded.version),
+            model=loaded.named,
             labels=loaded.predictor.labels,
             coverage=loaded.predictor.coverage,
             formats=FORMATS,

@@ -104,10 +104,14 @@ async def _sort(parts: FormData, max_files: int) -> Form:
 
 
 def clean_name(name: str) -> str:
-    r"""Make a file name safe to show and to log: no control or invisible characters, no end of length.
+    r"""Make a file name safe to show: no control or invisible characters, no line breaks, no end of length.
 
     >>> clean_name("rose\r\n\x1b[2J.jpg"), clean_name("x" * 1000 + ".jpg")[-10:]
-    ('rose???[2J.jpg', 'xxx....jpg')
+    ('rose???[2J.jpg', '...xxx.jpg')
     """
     seen = name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 10]}...{name[-7:]}"
-    return "".join("?" if unicodedata.category(character).startswith("C") else character for character in seen)
+    return "".join("?" if _is_hidden(unicodedata.category(character)) else character for character in seen)
+
+
+def _is_hidden(category: str) -> bool:
+    return category.startswith("C") or category in ("Zl", "Zp")

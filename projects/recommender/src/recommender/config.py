@@ -141,4 +141,6 @@ class ServeSettings(ServiceSettings):
     model_name: str = Field(MODEL_NAME, description="registered model to serve")
     max_history: int = Field(500, ge=1, description="films in a history; above it 422")
     max_k: int = Field(100, ge=1, description="recommendations in an answer; above it 422")
+    max_histories: int = Field(1000, ge=1, description="histories in a batch; above it 422")
+    max_batch: int = Field(20_000, ge=1, description="recommendations in a batch, histories times k; above it 422")
     max_query: int = Field(100, ge=1, description="characters of a search; above it 422")

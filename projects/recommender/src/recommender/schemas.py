@@ -11,7 +11,6 @@ from recommender.catalogue import Film as CatalogueFilm
 from recommender.model import Answer, Seen
 from recommender.model import Recommendation as Recommended
 
-MAX_HISTORIES = 1000
 MAX_FILTER_GENRES = 50
 MAX_FOUND = 50
 
@@ -78,10 +77,13 @@ class RecommendationRequest(Options):
 
 
 class BatchRequest(Options):
-    """One to a thousand histories with the same options."""
+    """Several histories with the same options."""
 
     histories: list[History] = Field(
-        min_length=1, max_length=MAX_HISTORIES, description=HISTORY_RULE, examples=[[EXAMPLE["history"], []]]
+        min_length=1,
+        description=f"{HISTORY_RULE}. At most the setting MAX_HISTORIES, by default 1,000; their number times k is at "
+        "most the setting MAX_BATCH, by default 20,000",
+        examples=[[EXAMPLE["history"], []]],
     )
 
 
@@ -184,6 +186,8 @@ class BatchResponse(BaseModel):
 class FilmsResponse(BaseModel):
     """Films that fit a search, best first, or the films of the ids in their order."""
 
+    id: str = Field(description="The request's id, also in the header X-Request-ID")
+    model: ModelName
     films: list[Film]
     unknown: list[int] = Field(description="Ids that no film has")
 
@@ -199,17 +203,33 @@ class SimilarFilm:
 class SimilarResponse(BaseModel):
     """The films most like one film, most similar first."""
 
+    id: str = Field(description="The request's id, also in the header X-Request-ID")
+    model: ModelName
     film: Film
     similar: list[SimilarFilm]
 
 
-class CatalogueResponse(BaseModel):
-    """What a page needs to offer filters."""
+@dataclass(slots=True)
+class Limits:
+    """What a request may ask for; all are settings of the service."""
 
+    max_history: int
+    max_k: int
+    max_histories: int
+    max_batch: int
+    max_query: int
+
+
+class CatalogueResponse(BaseModel):
+    """What a page needs to offer filters, and the service's limits."""
+
+    id: str = Field(description="The request's id, also in the header X-Request-ID")
+    model: ModelName
     films: int = Field(description="How many films there are")
     genres: list[str]
     year_min: int
     year_max: int
+    limits: Limits
 
 
 def film_of(film: CatalogueFilm) -> Film:

@@ -7,13 +7,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Query, Request
 
-from portfolio_shared.serving.answers import ModelName
 from portfolio_shared.serving.app import create_service
 from portfolio_shared.serving.models import ModelHolder
 from portfolio_shared.serving.pool import pool_of, request_id_of
 from portfolio_shared.serving.problems import FieldError, ProblemError, phrase, unprocessable
 from portfolio_shared.serving.routes import StrictRoute
-from recommender.catalogue import Catalogue, Filters
+from recommender.catalogue import Catalogue, Film, Filters
 from recommender.config import MODEL_NAME, ServeSettings
 from recommender.model import Predictor, Seen
 from recommender.schemas import (
@@ -23,6 +22,7 @@ from recommender.schemas import (
     FilmId,
     FilmsQuery,
     FilmsResponse,
+    Limits,
     Options,
     RecommendationRequest,
     RecommendationResponse,
@@ -61,57 +61,66 @@ def create_app(settings: ServeSettings) -> FastAPI:
         loaded = models.current()
         check(too_many("history", body.history, settings.max_history), wrong_options(body, loaded.predictor, settings))
         result = await pool_of(request).run(lambda: recommend_for(body.history, body, loaded.predictor.predictor))
-        model = ModelName(name=loaded.name, version=loaded.version)
         return RecommendationResponse(
             id=request_id_of(request),
-            model=model,
+            model=loaded.named,
             popular=result.popular,
             unknown=result.unknown,
             recommendations=result.recommendations,
         )
 
-    @router.post("/recommendations/batch", summary="Recommend films for 1 to 1,000 histories")
+    @router.post("/recommendations/batch", summary="Recommend films for several histories")
     async def recommend_batch(body: BatchRequest, request: Request) -> BatchResponse:
         loaded = models.current()
-        lengths = [
-            error
-            for i, history in enumerate(body.histories)
-            for error in too_many(f"histories.{i}", history, settings.max_history)
-        ]
-        check(lengths, wrong_options(body, loaded.predictor, settings))
+        check(too_many("histories", body.histories, settings.max_histories))
+        check(too_long(body, settings), wrong_options(body, loaded.predictor, settings))
         predictor = loaded.predictor.predictor
         results = await pool_of(request).run(
             lambda: [recommend_for(history, body, predictor) for history in body.histories]
         )
-        model = ModelName(name=loaded.name, version=loaded.version)
-        return BatchResponse(id=request_id_of(request), model=model, results=results)
+        return BatchResponse(id=request_id_of(request), model=loaded.named, results=results)
 
     @router.get("/films", summary="Find films by words, or by their ids")
     async def films(asked: Annotated[FilmsQuery, Query()], request: Request) -> FilmsResponse:
-        served = models.current().predictor
+        loaded = models.current()
         if asked.query is None:
             check(too_many("ids", asked.film_ids, settings.max_history))
-            return films_of(asked.film_ids, served.catalogue)
-        query = asked.query
-        check(too_many("query", query, settings.max_query))
-        found = await pool_of(request).run(lambda: served.search.find(query, limit=asked.limit))
-        return FilmsResponse(films=list(map(film_of, found)), unknown=[])
+            known, unknown = by_ids(asked.film_ids, loaded.predictor.catalogue)
+        else:
+            query = asked.query
+            check(too_many("query", query, settings.max_query))
+            known = await pool_of(request).run(lambda: loaded.predictor.search.find(query, limit=asked.limit))
+            unknown = []
+        films = list(map(film_of, known))
+        return FilmsResponse(id=request_id_of(request), model=loaded.named, films=films, unknown=unknown)
 
     @router.get("/films/{film_id}/similar", summary="The films that are most like one film")
     async def similar(film_id: FilmId, asked: Annotated[SimilarQuery, Query()], request: Request) -> SimilarResponse:
-        served = models.current().predictor
+        loaded = models.current()
+        served = loaded.predictor
         check(too_large("k", asked.k, settings.max_k))
         if film_id not in served.catalogue.position:
             detail = f"No film has the id {film_id}. GET /v1/films?query= finds the ids of titles."
             raise ProblemError(404, phrase(404), detail)
-        film = served.catalogue.films[served.catalogue.position[film_id]]
+        film = film_of(served.catalogue.films[served.catalogue.position[film_id]])
         nearest = await pool_of(request).run(lambda: served.predictor.similar(film_id, k=asked.k))
         similar = [SimilarFilm(film_of(other), similarity) for other, similarity in nearest]
-        return SimilarResponse(film=film_of(film), similar=similar)
+        return SimilarResponse(id=request_id_of(request), model=loaded.named, film=film, similar=similar)
 
-    @router.get("/catalogue", summary="How many films there are, their genres and years")
-    async def catalogue() -> CatalogueResponse:
-        return describe(models.current().predictor.catalogue)
+    @router.get("/catalogue", summary="How many films there are, their genres and years, and the limits")
+    async def catalogue(request: Request) -> CatalogueResponse:
+        loaded = models.current()
+        known = loaded.predictor.catalogue
+        years = known.years[known.years > 0]
+        return CatalogueResponse(
+            id=request_id_of(request),
+            model=loaded.named,
+            films=len(known),
+            genres=list(known.genre_names),
+            year_min=int(years.min()),
+            year_max=int(years.max()),
+            limits=limits_of(settings),
+        )
 
     return create_service(
         title="Film recommendations",
@@ -176,6 +185,20 @@ def wrong_options(options: Options, served: Served, settings: ServeSettings) -> 
         yield FieldError(field="year_from", message=message, value=year, bound={"le": last})
 
 
+def too_long(batch: BatchRequest, settings: ServeSettings) -> Iterable[FieldError]:
+    """Yield the error of every history that is too long, and of an answer that is too large to hold in memory."""
+    for i, history in enumerate(batch.histories):
+        yield from too_many(f"histories.{i}", history, settings.max_history)
+    most = settings.max_batch // len(batch.histories)
+    if batch.k > most:
+        message = (
+            f"Expected at most {most} films for each of {len(batch.histories)} histories, "
+            f"{settings.max_batch} in all: ask for fewer films, or in several batches"
+        )
+        bound = {"le": most, "max_batch": settings.max_batch}
+        yield FieldError(field="k", message=message, value=batch.k, bound=bound)
+
+
 def too_large(field: str, value: int, limit: int) -> Iterable[FieldError]:
     """Yield the error of a number above a limit that is a setting."""
     if value > limit:
@@ -196,21 +219,18 @@ def check(*groups: Iterable[FieldError]) -> None:
         raise unprocessable(errors)
 
 
-def films_of(ids: Sequence[int], catalogue: Catalogue) -> FilmsResponse:
+def by_ids(ids: Sequence[int], catalogue: Catalogue) -> tuple[list[Film], list[int]]:
     """Return the films of the ids in their order, and the ids that no film has."""
-    known = [film_id for film_id in ids if film_id in catalogue.position]
-    return FilmsResponse(
-        films=[film_of(catalogue.films[catalogue.position[film_id]]) for film_id in known],
-        unknown=[film_id for film_id in ids if film_id not in catalogue.position],
-    )
+    known = [catalogue.films[catalogue.position[film_id]] for film_id in ids if film_id in catalogue.position]
+    return known, [film_id for film_id in ids if film_id not in catalogue.position]
 
 
-def describe(catalogue: Catalogue) -> CatalogueResponse:
-    """Return what a page needs to know of the catalogue."""
-    years = catalogue.years[catalogue.years > 0]
-    return CatalogueResponse(
-        films=len(catalogue),
-        genres=list(catalogue.genre_names),
-        year_min=int(years.min()),
-        year_max=int(years.max()),
+def limits_of(settings: ServeSettings) -> Limits:
+    """Return the limits of a request."""
+    return Limits(
+        max_history=settings.max_history,
+        max_k=settings.max_k,
+        max_histories=settings.max_histories,
+        max_batch=settings.max_batch,
+        max_query=settings.max_query,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from portfolio_shared.bundle import BundleError, Manifest, bundle_digest, parse_manifest, read_manifest
+from portfolio_shared.serving.answers import ModelName
 from portfolio_shared.serving.model_cache import ModelCache
 from portfolio_shared.serving.registry_client import RegisteredVersion, RegistryClient, RegistryUnavailable
 from portfolio_shared.serving.settings import ServiceSettings
@@ -35,6 +36,11 @@ class LoadedModel(Generic[P]):
     run_id: str | None
     origin: Origin
     loaded_at: datetime
+
+    @property
+    def named(self) -> ModelName:
+        """What a response says about who answered."""
+        return ModelName(name=self.name, version=self.version)
 
 
 @dataclass(frozen=True)

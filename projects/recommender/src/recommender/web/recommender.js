@@ -21,7 +21,6 @@ import {
 } from "../static/page.js";
 
 const PAUSE = 200;
-const MAX_PICKS = 500;
 const STARS = [5, 4.5, 4, 3.5, 3, 2.5, 2, 1.5, 1, 0.5];
 const NEXT_STATE = { "": "wanted", wanted: "excluded", excluded: "" };
 
@@ -36,6 +35,7 @@ let picks = [];
 let found = [];
 let active = -1;
 let started = false;
+let maxHistory = Infinity; // the service says it
 
 // ---- Search: a combobox after the ARIA authoring practices ----
 
@@ -108,7 +108,8 @@ function onSearchKey(event) {
 function pick(film) {
   search.value = "";
   closeOptions();
-  if (picks.some((one) => one.film.film_id === film.film_id) || picks.length >= MAX_PICKS) return;
+  if (picks.some((one) => one.film.film_id === film.film_id)) return;
+  if (picks.length >= maxHistory) return showNotice(`A history holds at most ${maxHistory} films: remove one first.`);
   picks.push({ film, rating: null });
   changed();
 }
@@ -133,6 +134,7 @@ function pickRow(one) {
   const remove = element("button", { type: "button", class: "button-plain", "aria-label": `Remove ${film.title}` }, "Remove");
   remove.addEventListener("click", () => {
     picks = picks.filter((other) => other !== one);
+    showNotice("");
     changed();
     search.focus();
   });
@@ -180,14 +182,23 @@ async function restore() {
   const parts = (values.get("films") ?? "").split("-").map((part) => part.split("*"));
   const stated = [...new Map(parts.filter(([id]) => /^[1-9]\d{0,9}$/.test(id)))]; // a film stands once
   if (!stated.length) return;
-  const { films } = await requestJson(`v1/films?ids=${stated.map(([id]) => id).join(",")}`);
+  const wanted = stated.slice(-maxHistory);
+  const { films } = await requestJson(`v1/films?ids=${wanted.map(([id]) => id).join(",")}`);
   const known = new Map(films.map((film) => [film.film_id, film]));
-  picks = stated
+  picks = wanted
     .filter(([id]) => known.has(Number(id)))
     .map(([id, rating]) => ({ film: known.get(Number(id)), rating: STARS.includes(Number(rating)) ? Number(rating) : null }));
-  const missing = stated.length - picks.length;
-  byId("unknown-notice").textContent = `${missing} of the link's films are unknown to this model and were left out.`;
-  byId("unknown-notice").hidden = missing === 0;
+  const missing = wanted.length - picks.length;
+  const notes = [
+    missing ? `${missing} of the link's films are unknown to this model and were left out.` : "",
+    stated.length > wanted.length ? `Of the link's films only the last ${maxHistory} were taken.` : "",
+  ];
+  showNotice(notes.filter(Boolean).join(" "));
+}
+
+function showNotice(text) {
+  byId("notice").textContent = text;
+  byId("notice").hidden = !text;
 }
 
 function setGenre(button, state) {
@@ -211,6 +222,9 @@ function buildOptions(catalogue) {
     byId(id).min = catalogue.year_min;
     byId(id).max = catalogue.year_max;
   }
+  maxHistory = catalogue.limits.max_history;
+  byId("k").max = Math.min(byId("k").max, catalogue.limits.max_k);
+  search.maxLength = catalogue.limits.max_query;
   byId("year-from").placeholder = catalogue.year_min;
   byId("year-to").placeholder = catalogue.year_max;
 }
@@ -330,7 +344,7 @@ byId("diversity").addEventListener("input", () => {
 });
 byId("clear").addEventListener("click", () => {
   picks = [];
-  byId("unknown-notice").hidden = true;
+  showNotice("");
   changed();
 });
 byId("retry").addEventListener("click", () => (started ? recommend() : start()));

@@ -1,0 +1,63 @@
+"""Answer one request as a service does, and print what that took: status, answer, loaded packages, BLAS threads.
+
+Usage: python answer_once.py PACKAGE BUNDLE PATH CONTENT_TYPE < BODY
+
+The app is called as a server would call it: a test client would bring libraries of its own.
+"""
+
+import asyncio
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+
+async def ask(app: Any, path: str, content_type: str, body: bytes) -> tuple[int, Any]:
+    inbox = [{"type": "http.request", "body": body, "more_body": False}]
+    outbox: list[dict[str, Any]] = []
+
+    async def receive() -> Any:
+        return inbox.pop(0) if inbox else await asyncio.sleep(3600)
+
+    async def send(message: dict[str, Any]) -> None:
+        outbox.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2),
+        "state": {},
+    }
+    async with app.router.lifespan_context(app):
+        await app(scope, receive, send)
+    return outbox[0]["status"], json.loads(outbox[1]["body"])
+
+
+def main() -> None:
+    package, bundle, path, content_type = sys.argv[1:]
+    settings = importlib.import_module(f"{package}.cli").ServeSettings(bundle=Path(bundle))
+    importlib.import_module("portfolio_shared.serving.server").limit_blas_threads()
+    app = importlib.import_module(f"{package}.serve").create_app(settings)
+    status, body = asyncio.run(ask(app, path, content_type, sys.stdin.buffer.read()))
+    told = {
+        "status": status,
+        "body": body,
+        "modules": sorted({name.partition(".")[0] for name in sys.modules}),
+        "blas_threads": os.environ["OPENBLAS_NUM_THREADS"],
+    }
+    sys.stdout.write(json.dumps(told) + "\n")
+
+
+if __name__ == "__main__":
+    main()
