@@ -12,13 +12,13 @@ def main(port: int, path: str) -> int:
         answer = connection.getresponse()
         text = answer.read(2000).decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
-        print(f"{path}: {type(error).__name__}: {error}")
+        sys.stdout.write(f"{path}: {type(error).__name__}: {error}\n")
         return 1
     finally:
         connection.close()
     if answer.status == http.client.OK:
         return 0
-    print(f"{path}: {answer.status} {text}")
+    sys.stdout.write(f"{path}: {answer.status} {text}\n")
     return 1
 
 

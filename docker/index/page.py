@@ -4,7 +4,7 @@ It needs no JavaScript: while a model is not there yet the page asks the browser
 """
 
 import asyncio
-import logging
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,8 +20,6 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 import portfolio_shared.serving
-
-_log = logging.getLogger("index")
 
 DEMOS = {
     "housing": ("House prices", "What a house in Ames, Iowa would sell for: a price, how sure it is, and why."),
@@ -102,7 +100,8 @@ def create_app(environment: Mapping[str, str], transport: httpx.AsyncBaseTranspo
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        announcement = asyncio.create_task(announce(client, demos, environment.get("INDEX_ADDRESS", "")))
+        places = {"all of it": environment.get("INDEX_ADDRESS", ""), "MLflow": mlflow}
+        announcement = asyncio.create_task(announce(client, demos, places))
         try:
             yield
         finally:
@@ -166,9 +165,13 @@ def render(demos: Sequence[Demo], states: Sequence[State], mlflow: str) -> str:
     return PAGE.format(refresh=refresh, demos="\n".join(articles), mlflow=escape(mlflow))
 
 
-async def announce(client: httpx.AsyncClient, demos: Sequence[Demo], index: str, pause: float = 2.0) -> None:
+async def announce(
+    client: httpx.AsyncClient, demos: Sequence[Demo], places: Mapping[str, str], pause: float = 2.0
+) -> None:
     """Write one line of addresses to the log when every service has a model, and then end."""
-    while not all([(await state_of(client, demo)).ready for demo in demos]):
+    while not all([(await state_of(client, demo)).ready for demo in demos]):  # noqa: ASYNC110 - nobody tells us
         await asyncio.sleep(pause)
-    addresses = ", ".join(f"{DEMOS[demo.project][0]} {demo.address}" for demo in demos)
-    _log.warning("everything is ready: open %s (%s)", index, addresses)
+    named = {**places, **{DEMOS[demo.project][0]: demo.address for demo in demos}}
+    line = "   ".join(f"{name}: {address}" for name, address in named.items())
+    sys.stdout.write(f"Ready.   {line}\n")
+    sys.stdout.flush()
