@@ -80,12 +80,18 @@ def mlflow_server(running_mlflow: MlflowServer) -> str:
 # Services
 
 
-def eventually(condition: Callable[[], object], what: str) -> None:
+def _eventually(condition: Callable[[], object], what: str) -> None:
     """Wait until a condition holds, at most 30 s."""
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline, f"not within 30 s: {what}"
         time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[[Callable[[], object], str], None]:
+    """Return a function: (condition, what it stands for) -> after the condition holds, which may take 30 s."""
+    return _eventually
 
 
 @dataclass
@@ -110,7 +116,7 @@ class Service:
             return False  # not listening yet
 
     def wait_for(self, path: str) -> None:
-        eventually(lambda: self.succeeds(path), f"{path} answers 200")
+        _eventually(lambda: self.succeeds(path), f"{path} answers 200")
 
     def version(self) -> str | None:
         """Return the version of the model that serves, if any."""
@@ -118,7 +124,7 @@ class Service:
         return str(answer.json()["model"]["version"]) if answer.is_success else None
 
     def follows_to(self, version: str) -> None:
-        eventually(lambda: self.version() == version, f"the service serves version {version}")
+        _eventually(lambda: self.version() == version, f"the service serves version {version}")
 
     def metric(self, name: str) -> float:
         found = re.search(rf"^{name} (\S+)$", self.client.get("/metrics").text, re.MULTILINE)

@@ -33,7 +33,7 @@ def test_the_run_is_what_the_manifest_says(mlflow_server: str, toy_manifest: Mak
 
 
 @pytest.mark.parametrize(("promote", "alias"), [(True, "champion"), (False, "challenger")])
-def test_a_version_is_registered_and_gated_under_the_projects_name(
+def test_a_version_is_registered_and_gated(
     monkeypatch: pytest.MonkeyPatch, toy_manifest: MakeManifest, promote: bool, alias: str
 ) -> None:
     calls: list[dict[str, Any]] = []
@@ -53,9 +53,9 @@ def test_a_version_is_registered_and_gated_under_the_projects_name(
     compare: Any = object()
     manifest = toy_manifest()
 
-    said = register_and_gate(run, logged, manifest, load=Path.exists, compare=compare)
+    said = register_and_gate(run, logged, manifest, name="model", load=Path.exists, compare=compare)
 
-    assert said == f"Registered toy version 7 as {alias}: because"
+    assert said == f"Registered model version 7 as {alias}: because"
     assert calls == [
         {"run": run, "logged": logged, "manifest": manifest},
         {

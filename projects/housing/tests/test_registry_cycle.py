@@ -3,15 +3,10 @@
 The fixtures are the steps of one story, each built on the one before; a test asks for the step that it looks at.
 """
 
-import json
-import os
-import re
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,75 +30,27 @@ from portfolio_shared.tracking.server import MlflowServer, free_port, running_se
 
 pytestmark = pytest.mark.slow
 
-HOUSING = str(Path(sys.executable).with_name("housing"))
 POLL_SECONDS = 0.1
 
-
-def eventually(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, f"not within 30 s: {what}"
-        time.sleep(0.02)
+Service = Any  # of the root conftest.py
+Eventually = Callable[[Callable[[], object], str], None]
+Serve = Callable[[Path, str, Path], AbstractContextManager[Service]]
 
 
-@dataclass
-class Service:
-    """A running `housing serve`."""
+@pytest.fixture(scope="module")
+def serve(running_service: Callable[..., AbstractContextManager[Service]]) -> Serve:
+    """Return a context manager: (folder, tracking_uri, cache) -> a service that follows the registry."""
 
-    process: subprocess.Popen[bytes]
-    client: httpx.Client
-    out: Path
-    err: Path
+    def serve(folder: Path, tracking_uri: str, cache: Path) -> AbstractContextManager[Service]:
+        settings = {"tracking_uri": tracking_uri, "model_cache": cache, "model_poll_seconds": POLL_SECONDS}
+        return running_service("housing", folder, **settings)
 
-    def version(self) -> str | None:
-        answer = self.client.get("/readyz")
-        return str(answer.json()["model"]["version"]) if answer.is_success else None
-
-    def follows_to(self, version: str) -> None:
-        eventually(lambda: self.version() == version, f"the service serves version {version}")
-
-    def metric(self, name: str) -> float:
-        found = re.search(rf"^{name} (\S+)$", self.client.get("/metrics").text, re.MULTILINE)
-        assert found is not None, f"no metric {name}"
-        return float(found[1])
-
-    def price(self) -> tuple[str, float]:
-        body = self.client.post("/v1/predictions", json={"houses": [EXAMPLE]}).json()
-        return body["model"]["version"], body["predictions"][0]["price"]
+    return serve
 
 
-@contextmanager
-def running_service(folder: Path, tracking_uri: str, cache: Path) -> Iterator[Service]:
-    """Run the service as a person would; it must end by itself when it is told to."""
-    folder.mkdir()
-    port = free_port()
-    settings = {
-        "HOUSING_PORT": str(port),
-        "HOUSING_TRACKING_URI": tracking_uri,
-        "HOUSING_MODEL_CACHE": str(cache),
-        "HOUSING_MODEL_POLL_SECONDS": str(POLL_SECONDS),
-    }
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HOUSING_")} | settings
-    out, err = folder / "out.log", folder / "err.log"
-    with out.open("wb") as stdout, err.open("wb") as stderr:
-        process = subprocess.Popen([HOUSING, "serve"], cwd=folder, env=environment, stdout=stdout, stderr=stderr)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
-            eventually(lambda: answers(client) or process.poll() is not None, "the service answers")
-            assert process.poll() is None, err.read_text()
-            yield Service(process, client, out, err)
-        process.terminate()
-        assert process.wait(timeout=30) == 0
-    finally:
-        process.kill()
-        process.wait()
-
-
-def answers(client: httpx.Client) -> bool:
-    try:
-        return client.get("/healthz").is_success
-    except httpx.TransportError:
-        return False
+def price_from(service: Service) -> tuple[str, float]:
+    body = service.client.post("/v1/predictions", json={"houses": [EXAMPLE]}).json()
+    return body["model"]["version"], body["predictions"][0]["price"]
 
 
 @dataclass
@@ -203,11 +150,19 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def first(registry: Registry, poor: Trained, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def first(
+    *,
+    serve: Serve,
+    registry: Registry,
+    poor: Trained,
+    cache: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    eventually: Eventually,
+) -> Iterator[Story]:
     """Step 1: the poor model is the first, so it is the champion; a service starts, and requests come from now on."""
     registry.train(poor)
     folder = tmp_path_factory.mktemp("service") / "one"
-    with running_service(folder, registry.server.uri, cache) as service:
+    with serve(folder, registry.server.uri, cache) as service:
         load = Load(service)
         thread = threading.Thread(target=load.run)
         thread.start()
@@ -244,7 +199,7 @@ def rolled_back(worse: Story) -> Story:
 
 
 @pytest.fixture(scope="module")
-def damaged(rolled_back: Story, trained: Trained) -> Story:
+def damaged(rolled_back: Story, trained: Trained, eventually: Eventually) -> Story:
     """Step 5: the better model is promoted again, but one byte of it changes in the artifact store before that."""
     registry = rolled_back.registry
 
@@ -272,7 +227,7 @@ def orphaned(damaged: Story) -> Story:
 
 
 @pytest.fixture(scope="module")
-def ended(orphaned: Story) -> Story:
+def ended(orphaned: Story, eventually: Eventually) -> Story:
     """Step 7: the requests end."""
     seen = len(orphaned.load.answers)
     eventually(lambda: len(orphaned.load.answers) > seen + 20 or orphaned.load.failures, "more answers")
@@ -313,25 +268,27 @@ def test_a_flipped_byte_is_refused_and_the_old_model_stays(damaged: Story) -> No
     assert damaged.service.version() == "1"
     # Once: a bundle that is refused is not downloaded again at every look at the alias.
     assert damaged.service.metric("model_refused_bundles_total") == 1
-    refusals = [line for line in log_of(damaged.service) if "refused" in line["message"]]
+    refusals = [line for line in damaged.service.log() if "refused" in line["message"]]
     assert "linear.npz" in refusals[0]["message"]
     assert len(refusals) == 1
 
 
 def test_without_mlflow_a_running_service_goes_on(orphaned: Story, poor: Trained) -> None:
-    assert orphaned.service.price() == ("1", pytest.approx(price_of(poor.predictor)))
+    assert price_from(orphaned.service) == ("1", pytest.approx(price_of(poor.predictor)))
 
 
 def test_without_mlflow_a_new_service_starts_on_its_last_good_bundle(
-    orphaned: Story, poor: Trained, cache: Path, tmp_path: Path
+    serve: Serve, orphaned: Story, poor: Trained, cache: Path, tmp_path: Path
 ) -> None:
-    with running_service(tmp_path / "two", orphaned.registry.server.uri, cache) as service:
+    with serve(tmp_path / "two", orphaned.registry.server.uri, cache) as service:
         assert service.client.get("/v1/model").json()["origin"] == "cache"
-        assert service.price() == ("1", pytest.approx(price_of(poor.predictor)))
+        assert price_from(service) == ("1", pytest.approx(price_of(poor.predictor)))
 
 
-def test_without_mlflow_and_without_a_cache_a_service_is_alive_but_not_ready(orphaned: Story, tmp_path: Path) -> None:
-    with running_service(tmp_path / "three", orphaned.registry.server.uri, tmp_path / "empty") as service:
+def test_without_mlflow_and_without_a_cache_a_service_is_alive_but_not_ready(
+    serve: Serve, orphaned: Story, tmp_path: Path
+) -> None:
+    with serve(tmp_path / "three", orphaned.registry.server.uri, tmp_path / "empty") as service:
         assert service.version() is None
         assert orphaned.registry.server.uri in service.client.get("/readyz").json()["detail"]
         # A model that is in none of its places is waited for, not invented.
@@ -352,14 +309,10 @@ def test_every_answer_is_the_price_of_the_model_that_it_names(ended: Story, poor
 
 
 def test_the_log_is_json_lines_and_nothing_else(ended: Story) -> None:
-    swaps = [line["message"] for line in log_of(ended.service) if line["message"].startswith("serving ")]
+    swaps = [line["message"] for line in ended.service.log() if line["message"].startswith("serving ")]
 
     assert swaps == [f"serving housing version {version} from registry" for version in ("1", "2", "1")]
     assert ended.service.err.read_text() == ""
-
-
-def log_of(service: Service) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in service.out.read_text().splitlines()]
 
 
 def price_of(predictor: Predictor) -> float:

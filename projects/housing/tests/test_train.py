@@ -10,11 +10,11 @@ from rich.console import Console
 from housing import train as training_module
 from housing.candidates import BLEND, LINEAR, SERVABLE, TREES
 from housing.columns import columns
-from housing.config import ModelSettings, ScaleSettings, TrainConfig, TreeSettings
+from housing.config import ModelSettings, ScaleSettings, TrainConfig, TreeSettings, tuned_settings
 from housing.data import Sales, load_sales
-from housing.model import load
 from housing.sample import generate_sales
 from housing.schemas import EXAMPLE
+from housing.storage import load
 from housing.train import (
     BASELINES,
     candidate_table,
@@ -91,6 +91,20 @@ def test_the_chosen_model_is_the_best_that_can_be_served_and_beats_the_median(tr
     assert trained.chosen == min(scores, key=scores.get)
     rmsle = "root_mean_squared_log_error"
     assert trained.evaluation.metrics[rmsle].high < trained.baselines["median"][rmsle].low
+
+
+def test_generated_data_get_fewer_trees_and_beat_the_library_that_gets_its_own(trained, bundle):
+    tuned = tuned_settings()
+    fewer = read_manifest(bundle).config["trees"]
+    assert fewer == trained.settings.trees.model_dump()
+    assert fewer["iterations"] * fewer["seeds"] < tuned.trees.iterations * tuned.trees.seeds / 5
+    assert trained.settings.linear == tuned.linear
+    rmsle = "root_mean_squared_log_error"
+    assert trained.evaluation.metrics[rmsle].high < trained.baselines["LightGBM"][rmsle].low
+
+
+def test_other_data_get_the_settings_that_were_tuned(quick):
+    assert learn(quick, quiet()).settings.trees == QUICK.trees
 
 
 @pytest.mark.parametrize(("best", "weight"), [(BLEND, QUICK.linear_weight), (LINEAR, 1.0), (TREES, 0.0)])

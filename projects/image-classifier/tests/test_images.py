@@ -342,10 +342,20 @@ def test_a_bomb_is_refused_by_its_header(data, monkeypatch) -> None:
 def test_limits_are_the_callers() -> None:
     data = png(100, 100, (b"\0" + bytes(100)) * 100)
 
-    assert read_image(data, limits=ImageLimits(max_pixels=10_000, max_bytes=len(data))).size == (100, 100)
-    assert refusal(data, ImageLimits(max_pixels=9_999)).code == "too_many_pixels"
+    assert read_image(data, limits=ImageLimits(max_pixels_whole=10_000, max_bytes=len(data))).size == (100, 100)
+    assert refusal(data, ImageLimits(max_pixels_whole=9_999)).code == "too_many_pixels"
     assert refusal(data, ImageLimits(max_bytes=len(data) - 1)).code == "too_many_bytes"
     assert refusal(data, ImageLimits(min_side=101)).code == "too_small"
+
+
+def test_a_jpeg_may_be_larger_than_what_is_decoded_whole() -> None:
+    limits = ImageLimits(max_pixels=4800, max_pixels_whole=4799)
+    image = noise(80, 60)
+
+    assert read_image(encoded(image, "JPEG"), limits=limits).size == (80, 60)
+    assert refusal(encoded(noise(80, 61), "JPEG"), limits).code == "too_many_pixels"
+    for kind in ("PNG", "WEBP", "GIF"):
+        assert refusal(encoded(image, kind), limits).code == "too_many_pixels"
 
 
 @pytest.mark.parametrize("frames", [501, 100_000])
@@ -387,7 +397,7 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(data) -> None:
 
     image: Image.Image | None = None
     with suppress(ImageError):
-        image = read_image(bytes(damaged[:end]), limits=ImageLimits(max_pixels=1_000_000))
+        image = read_image(bytes(damaged[:end]), limits=ImageLimits(max_pixels=1_000_000, max_pixels_whole=1_000_000))
 
     assert image is None or (image.mode == "RGB" and image.width * image.height <= 1_000_000)
 

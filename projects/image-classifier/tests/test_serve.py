@@ -95,8 +95,9 @@ def web(patched: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("web")
     (folder / "index.html").write_text("<!doctype html><title>Pictures</title>")
     (folder / "examples").mkdir()
-    for name in ("apple-1", "no label"):
-        Image.new("RGB", (64, 48), "red").save(folder / "examples" / f"{name}.jpg")
+    for name in ("apple-1.jpg", "no label.png"):
+        Image.new("RGB", (64, 48), "red").save(folder / "examples" / name)
+    (folder / "examples" / "SOURCES.md").write_text("Drawn by a test.")
     patched.setattr(serve, "WEB", folder)
     return folder
 
@@ -126,7 +127,7 @@ def bundle(patched: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def service(serving: Serving, bundle: Path, web: Path) -> Iterator[httpx.Client]:
-    settings = ServeSettings(bundle=bundle, max_pixels=2_000_000, max_file_bytes=5_000_000)
+    settings = ServeSettings(bundle=bundle, max_pixels_whole=2_000_000, max_file_bytes=5_000_000)
     with serving(create_app(settings)) as client:
         yield client
 
@@ -398,7 +399,12 @@ def test_another_type_of_body_is_refused(service: httpx.Client) -> None:
 
 def test_limits_are_settings(serving: Serving, bundle: Path, web: Path) -> None:
     picture = encoded(random_picture(0))
-    limits = {"max_files": 2, "max_file_bytes": len(picture) - 1, "max_body_bytes": 3 * len(picture), "max_pixels": 64}
+    limits = {
+        "max_files": 2,
+        "max_file_bytes": len(picture) - 1,
+        "max_body_bytes": 3 * len(picture),
+        "max_pixels_whole": 64,
+    }
     with serving(create_app(ServeSettings(bundle=bundle, **limits))) as client:
         refused(client.post(URL, files=as_files(*[plain("red", (8, 8))] * 3)))
         assert len(ask(client, *[plain("red", (8, 8))] * 2)) == 2
@@ -406,7 +412,7 @@ def test_limits_are_settings(serving: Serving, bundle: Path, web: Path) -> None:
         assert refused(client.post(URL, files=as_files(plain("red", (8, 9)))), 413)[0]["code"] == "too_many_pixels"
         assert refused(client.post(URL, files=as_files(picture, picture, picture)), 413) == []
         stated = client.get("/v1/labels").json()["limits"]
-    assert stated == limits | {"max_frames": 500}
+    assert stated == limits | {"max_frames": 500, "max_pixels": 50_000_000}
 
 
 def test_without_a_model_the_service_says_so(serving: Serving, tmp_path: Path, web: Path) -> None:
@@ -477,7 +483,7 @@ def test_labels_limits_and_examples(service: httpx.Client, bundle: Path) -> None
     assert [example["name"] for example in body["examples"]] == ["apple-1", "no label"]
     for example in body["examples"]:
         picture = service.get(example["url"])
-        assert picture.headers["content-type"] == "image/jpeg"
+        assert picture.headers["content-type"] in ("image/jpeg", "image/png")
         assert ask(service, picture.content)[0]["label_set"] == ["apple"]
 
 

@@ -39,3 +39,18 @@ def test_equal_seeds_give_equal_factors(sample: MovieLens) -> None:
     X = sample.ratings.matrix()
     one, two = (fit_als(X, n_factors=4, regularization=1.0, alpha=2.0, iterations=2, seed=5) for _ in range(2))
     np.testing.assert_array_equal(one.factors, two.factors)
+
+
+def test_films_that_few_rated_do_not_enter_the_fit(sample: MovieLens) -> None:
+    """Whoever rated them, the model is the same; they have no factors and are not recommended."""
+    X = sample.ratings.matrix().toarray()
+    few = X.sum(axis=0) < 8
+    assert 0 < few.sum() < len(few)
+    options = {"n_factors": 4, "regularization": 1.0, "alpha": 2.0, "iterations": 2, "min_raters": 8}
+    other = X.copy()
+    other[:, few] = np.roll(X[:, few], 1, axis=0)
+    one, two = (fit_als(sp.csr_array(rows), **options) for rows in (X, other))
+    np.testing.assert_array_equal(one.factors, two.factors)
+    np.testing.assert_array_equal(one.recommendable, ~few)
+    assert not one.factors[few].any()
+    assert one.factors[~few].any(axis=1).all()

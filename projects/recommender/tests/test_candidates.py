@@ -12,6 +12,7 @@ from recommender.candidates import (
     by_score,
     choose,
     compare,
+    describe_settings,
     fit_full,
     left_out,
     recipes,
@@ -52,9 +53,14 @@ def test_a_list_never_holds_what_the_user_rated_before(compared, task):
             assert not set(row) & set(task.before.items[task.before.users == user])
 
 
-def test_als_is_fitted_once_and_read_in_two_ways(compared):
-    assert compared[ALS].model is compared[ALS_FADING].model
-    assert not np.array_equal(compared[ALS].evaluation.lists, compared[ALS_FADING].evaluation.lists)
+def test_what_can_be_served_holds_nothing_of_films_that_few_rated(compared, task):
+    """The peer ALS is fitted on all films; the one that is served leaves the rare ones out."""
+    few = task.before.item_counts() < SMALL.ease.min_raters
+    assert (task.before.item_counts()[few] > 0).any()
+    for name in SERVABLE:
+        assert not compared[name].model.recommendable[few].any()
+    assert not compared[ALS_FADING].model.factors[few].any()
+    assert compared[ALS].model.factors[few].any()
 
 
 def test_costs_are_of_the_model(compared, task):
@@ -120,6 +126,20 @@ def test_exact_ease_ends_where_its_eigenproblem_is_too_large(task, monkeypatch):
     assert EASE not in tried
     assert FULL in tried  # a rank of 16 is found without it
     assert left_out(SMALL, task.before) == [f"{EASE}: the smaller side has 400 rows, and exact EASE ends at 399"]
+
+
+def test_the_settings_of_each_candidate_are_told_apart():
+    flat = SMALL.model_copy(update={"history": HistorySettings(half_life_share=0, rating_slope=0)})
+    assert describe_settings(FULL, SMALL).endswith(
+        "films of 3 people, rank 16; half-life 15% of the history, at least 3 films, 0.3 a star"
+    )
+    assert describe_settings(FULL, flat).endswith("rank 16; nothing fades, no stars")
+    assert describe_settings(ALS, SMALL) == "4 factors, regularization 10, alpha 1"
+    assert describe_settings(ALS_FADING, SMALL).startswith(describe_settings(ALS, SMALL) + ", films of 3 people; half")
+    assert describe_settings(EASE, SMALL) == "penalty 200"
+    assert describe_settings(POPULARITY, SMALL) == "none"
+    assert describe_settings("user neighbours", SMALL) == "40 neighbours"
+    assert describe_settings("item neighbours", SMALL) == "50 neighbours"
 
 
 def test_nothing_fades_where_the_settings_say_so(task):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from portfolio_shared.evaluation.uncertainty import Interval
 from recommender.catalogue import Catalogue, Film
 from recommender.evaluate import (
     Task,
@@ -14,7 +13,6 @@ from recommender.evaluate import (
     lists_for,
     make_task,
     recommend_all,
-    with_interval,
 )
 from recommender.factors import ItemFactors
 from recommender.history import HistoryWeights
@@ -136,7 +134,3 @@ def test_a_comparison_is_below_zero_where_the_challenger_is_better() -> None:
     assert tuple(found.difference) == pytest.approx((-0.1, -0.1, -0.1))
     assert found.n == 4
     assert compare_ndcg(champion - 0.1, champion).difference.low > 0
-
-
-def test_numbers_are_written_with_three_digits() -> None:
-    assert with_interval(Interval(0.16391, 0.1485, 0.1801)) == "0.164 (0.148 to 0.180)"

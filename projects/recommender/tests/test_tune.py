@@ -1,3 +1,4 @@
+import io
 import json
 from importlib.resources import files
 
@@ -5,8 +6,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from recommender import candidates as candidates_module
 from recommender import tune as module
-from recommender.candidates import EASE, FULL
+from recommender.candidates import ALS, ALS_FADING, EASE, FULL
 from recommender.config import AlsSettings, EaseSettings, ModelSettings, PeerSettings, TuneConfig, tuned_settings
 from recommender.loading import load_movielens
 from recommender.sample import write_sample
@@ -56,7 +58,62 @@ def test_random_ratings_are_tuned_without_their_order(config, tmp_path):
     stored = json.loads((tmp_path / "tuned.json").read_text(encoding="utf-8"))
     assert stored["time"] == {"old": 1}
     assert stored["random"]["study"]["fits"][FULL] == 1 + 2
+    assert ALS_FADING not in grids_of("random")  # it would be ALS again
     assert not any(name.startswith("history.") for grid in grids_of("random").values() for name in grid)
+
+
+def test_candidates_that_the_data_are_too_large_for_are_left_out_and_named(config, tmp_path, monkeypatch):
+    """With a limit of 79 users exact EASE cannot be fitted, and with one rating fewer than there are the served one."""
+    monkeypatch.setattr(candidates_module, "LARGEST_EIGENPROBLEM", 79)
+    before = len(validation_tasks(load_movielens(config.data), config)[0].before)
+    monkeypatch.setattr(module, "tuned_settings", lambda split: SMALL.model_copy(update={"most_ratings": before - 1}))
+    monkeypatch.setattr(module, "GRIDS", {**module.GRIDS, ALS: {"als.alpha": (1, 2)}})
+    console = Console(record=True, width=200, quiet=False, file=io.StringIO())
+    tune(config, console)
+    study = json.loads((tmp_path / "tuned.json").read_text(encoding="utf-8"))["time"]["study"]
+    assert set(study["fits"]) == {ALS}
+    assert [said.split(":")[0] for said in study["left_out"]] == [EASE, FULL]
+    printed = console.export_text()
+    assert all(f"Not searched: {said}" in printed for said in study["left_out"])
+    assert "ALS: nDCG@10" in printed
+
+
+def test_only_so_many_users_are_drawn(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_USERS", 20)
+    tune(config, Console(quiet=True))
+    assert json.loads((tmp_path / "tuned.json").read_text(encoding="utf-8"))["time"]["study"]["users"] == 20
+
+
+def test_a_search_that_is_stopped_keeps_what_it_finished(config, tmp_path, monkeypatch):
+    """Stopped in the second candidate: what the first found stands in the file."""
+    searched = module.search
+
+    def stop(candidate, *args, **kwargs):
+        if candidate == EASE:
+            raise KeyboardInterrupt
+        return searched(candidate, *args, **kwargs)
+
+    monkeypatch.setattr(module, "search", stop)
+    with pytest.raises(KeyboardInterrupt):
+        tune(config, Console(quiet=True))
+    stored = json.loads((tmp_path / "tuned.json").read_text(encoding="utf-8"))["time"]
+    assert set(stored["study"]["fits"]) == {FULL}
+    assert stored["settings"]["peers"]["ease_penalty"] == 1.0
+
+
+@pytest.mark.parametrize(("split", "borrower"), [("time", ALS_FADING), ("random", FULL)])
+def test_what_is_best_for_a_borrower_is_recorded_and_not_taken(config, tmp_path, monkeypatch, split, borrower):
+    def by_settings(candidate, settings, tasks, config):
+        return np.arange(5) + settings.als.alpha + settings.ease.penalty
+
+    monkeypatch.setattr(module, "score", by_settings)
+    monkeypatch.setattr(module, "GRIDS", {borrower: {"als.alpha": (1, 9), "ease.penalty": (5, 99)}})
+    best = tune(config.model_copy(update={"split": split}), Console(quiet=True))
+    study = json.loads((tmp_path / "tuned.json").read_text(encoding="utf-8"))[split]["study"]
+    assert study["borrowed"] == [borrower]
+    assert study["best"][borrower] == 2 + 9 + 99
+    assert study["changed"] == {borrower: {"als.alpha": 9.0, "ease.penalty": 99.0}}
+    assert best == SMALL
 
 
 @pytest.mark.parametrize("split", ["time", "random"])
@@ -110,5 +167,11 @@ def test_the_committed_settings_are_of_the_grids_and_were_not_made_worse():
     committed = json.loads(files("recommender").joinpath("tuned.json").read_text(encoding="utf-8"))
     for split in ("time", "random"):
         study = committed[split]["study"]
-        assert set(study["fits"]) == set(GRIDS)
+        assert set(study["fits"]) == set(grids_of(split))
+        assert study["left_out"] == []
         assert committed[split]["settings"]["ease"]["penalty"] in GRIDS[FULL]["ease.penalty"]
+    assert committed["random"]["settings"]["ease"] == committed["time"]["settings"]["ease"]
+    # Only borrowers would be better with other settings than those in use: everybody else has them.
+    for split in ("time", "random"):
+        study = committed[split]["study"]
+        assert {name for name, changed in study["changed"].items() if changed} <= set(study["borrowed"])

@@ -105,7 +105,7 @@ def predict(arguments: list[str]) -> None:
     """Price the houses of a CSV file, in constant memory; exit with 1 if rows were refused."""
     options = CliApp.run(PredictOptions, cli_args=arguments)
     from housing.batch import predict_file
-    from housing.model import load
+    from housing.storage import load
     from portfolio_shared.bundle import read_manifest
 
     read_manifest(options.bundle, project=MODEL_NAME)

@@ -61,9 +61,11 @@ def fit_typical(records: Sequence[Record]) -> Typical:
     ValueError
         If a column is unknown in every record: then nothing is typical.
     """
-    qualities = [_number(record, "overall_qual") for record in records]
+    of_grade: dict[float, list[Record]] = {}
+    for record in records:
+        of_grade.setdefault(_number(record, "overall_qual"), []).append(record)
     return Typical(
-        by_quality={name: _by_quality(name, records, qualities) for name in columns()},
+        by_quality={name: _by_quality(name, of_grade) for name in columns()},
         frontage_ratio=_median_of(records, lambda r: _ratio(r["lot_frontage"], r["lot_area"], math.sqrt)),
         area_per_car=_median_of(records, lambda r: _ratio(r["garage_area"], r["garage_cars"], float)),
         finished_share=_median_of(records, lambda r: _ratio(r["bsmtfin_sf_1"], r["total_bsmt_sf"], float)),
@@ -205,20 +207,25 @@ def _floors(full: Complete) -> Iterable[Guess]:
     yield "ms_subclass", subclass, "from the floors' areas and the year built"
 
 
-def _by_quality(name: str, records: Sequence[Record], qualities: Sequence[float]) -> list[float | str]:
+def _by_quality(name: str, of_grade: Mapping[float, Sequence[Record]]) -> list[float | str]:
     """Return one typical value for each quality 1 to 10, over houses at most one grade away."""
-    known = [(quality, record[name]) for quality, record in zip(qualities, records, strict=True)]
-    everything = [value for _, value in known if value is not None]
+    known = {
+        grade: [value for record in records if (value := record[name]) is not None]
+        for grade, records in of_grade.items()
+    }
+    everything = [value for values in known.values() for value in values]
     if not everything:
-        raise ValueError(f"column {name} is unknown in all {len(records)} training records: nothing is typical")
-    near = [[v for q, v in known if v is not None and abs(q - grade) <= 1] for grade in range(1, 11)]
+        n_records = sum(map(len, of_grade.values()))
+        raise ValueError(f"column {name} is unknown in all {n_records} training records: nothing is typical")
+    near = [[value for q in (grade - 1, grade, grade + 1) for value in known.get(q, [])] for grade in range(1, 11)]
     return [_typical_value(name, values if len(values) >= 20 else everything) for values in near]
 
 
 def _typical_value(name: str, values: Sequence[float | str]) -> float | str:
-    if not columns()[name].is_numeric:
-        return Counter(sorted(str(value) for value in values)).most_common(1)[0][0]
-    return float(round(median(float(value) for value in values)))
+    if columns()[name].is_numeric:
+        return float(round(median(map(float, values))))
+    counts = Counter(map(str, values))
+    return min(counts, key=lambda code: (-counts[code], code))
 
 
 def _number(record: Record, name: str) -> float:

@@ -11,8 +11,8 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from housing.model import load
 from housing.records import validated
+from housing.storage import load
 
 
 class HousingModel(PythonModel):

@@ -1,15 +1,12 @@
-"""The served model: what it holds, how it predicts, and how it is stored.
+"""The served model: what it holds and how it predicts.
 
 `Predictor` is the only code that turns records into prices: evaluation, the command line, the API, the batch job and
-MLflow's adapter all call it. It needs NumPy alone. Fitting is `fit.py`.
+MLflow's adapter all call it. It needs NumPy alone. Fitting is `fit.py`, storing `storage.py`.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -267,62 +264,6 @@ def to_dollars(shares: Floats, *, total: float, average: float) -> Floats:
     largest = max(range(len(dollars)), key=lambda i: abs(dollars[i]))
     dollars[largest] = round(dollars[largest] + difference - sum(dollars), 2)
     return np.array(dollars)
-
-
-ARRAYS: dict[str, type] = {
-    "linear": LinearModel,
-    "encoding": Encoding,
-    "trees": SymmetricTrees,
-    "comparables": Comparables,
-}
-
-
-CALIBRATION = ("band_edges", "scores", "bands")
-
-
-def save(predictor: Predictor, directory: Path) -> None:
-    """Write the parameters: arrays as npz, the rest as JSON."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for name in ARRAYS:
-        np.savez_compressed(directory / f"{name}.npz", **vars(getattr(predictor, name)))
-    for prefix, intervals in (("", predictor.intervals), ("sparse_", predictor.sparse_intervals)):
-        np.savez_compressed(directory / f"{prefix}scale.npz", **vars(intervals.scale))
-        calibration = {name: getattr(intervals, name) for name in CALIBRATION}
-        np.savez_compressed(directory / f"{prefix}calibration.npz", **calibration)
-    rest = {
-        "linear_weight": predictor.linear_weight,
-        "coverage": predictor.intervals.coverage,
-        "typical": asdict(predictor.typical),
-        "seen": asdict(predictor.seen),
-    }
-    (directory / "model.json").write_text(json.dumps(rest, indent=1), encoding="utf-8")
-
-
-def load(directory: Path) -> Predictor:
-    """Read the parameters that `save` wrote; the caller has verified the bundle's hashes."""
-    rest = json.loads((directory / "model.json").read_text(encoding="utf-8"))
-    return Predictor(
-        typical=Typical(**rest["typical"]),
-        linear_weight=rest["linear_weight"],
-        intervals=_load_intervals(directory, "", rest["coverage"]),
-        sparse_intervals=_load_intervals(directory, "sparse_", rest["coverage"]),
-        seen=Seen({name: tuple(ends) for name, ends in rest["seen"]["ranges"].items()}, rest["seen"]["codes"]),
-        **{name: _load_arrays(directory / f"{name}.npz", kind) for name, kind in ARRAYS.items()},
-    )
-
-
-def _load_intervals(directory: Path, prefix: str, coverage: float) -> Intervals:
-    scale = _load_arrays(directory / f"{prefix}scale.npz", SymmetricTrees)
-    with np.load(directory / f"{prefix}calibration.npz", allow_pickle=False) as arrays:
-        return Intervals(scale=scale, coverage=coverage, **{name: arrays[name] for name in CALIBRATION})
-
-
-T = TypeVar("T")
-
-
-def _load_arrays(path: Path, kind: type[T]) -> T:
-    with np.load(path, allow_pickle=False) as arrays:
-        return kind(**{name: array if array.ndim else float(array) for name, array in arrays.items()})
 
 
 def seen_in(records: Sequence[Record]) -> Seen:

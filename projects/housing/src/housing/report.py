@@ -17,7 +17,7 @@ from housing.draw import draw
 from housing.error_analysis import Answers, Group
 from housing.evaluate import METRIC_LABELS, Evaluation, measure
 from housing.fit import fit_members, sparsely
-from housing.model import load
+from housing.storage import load
 from housing.train import Trained, learn
 from portfolio_shared.bundle import read_manifest
 from portfolio_shared.data.splits import group_folds, split_digest

@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI, Request
 from housing.columns import Column, Record, columns
 from housing.completion import Typical
 from housing.config import MODEL_NAME, ServeSettings
-from housing.model import PredictedHouse, Predictor, load
+from housing.model import PredictedHouse, Predictor
 from housing.rules import violations
 from housing.schemas import (
     EXAMPLE,
@@ -17,6 +17,7 @@ from housing.schemas import (
     PredictionRequest,
     PredictionResponse,
 )
+from housing.storage import load
 from portfolio_shared.serving.app import create_service
 from portfolio_shared.serving.models import ModelHolder
 from portfolio_shared.serving.pool import pool_of, request_id_of

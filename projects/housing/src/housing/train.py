@@ -18,13 +18,14 @@ import portfolio_shared
 from housing.candidates import LINEAR, SERVABLE, TREES, Candidate, cross_validate, n_fits, peers, sparse_out_of_fold
 from housing.columns import columns
 from housing.completion import complete
-from housing.config import MODEL_NAME, ModelSettings, TrainConfig, tuned_settings
+from housing.config import MODEL_NAME, ModelSettings, TrainConfig, sample_settings, tuned_settings
 from housing.data import Sales, load_sales, split_sales
 from housing.draw import draw
 from housing.evaluate import METRIC_LABELS, Evaluation, baseline_metrics, evaluate
 from housing.fit import fit_predictor
-from housing.model import MemberPrices, Predictor, load, save
+from housing.model import MemberPrices, Predictor
 from housing.schemas import EXAMPLE, House
+from housing.storage import load, save
 from portfolio_shared.bundle import DataInfo, Manifest, metric_values, read_manifest, replace_bundle
 from portfolio_shared.data.splits import group_folds, split_digest
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
@@ -97,7 +98,7 @@ def learn(config: TrainConfig, console: Console) -> Trained:
     records, prices = training.records, training.prices
 
     # Candidates, the baselines among them, compared on the same folds of the training part.
-    settings = tuned_settings()
+    settings = sample_settings(tuned_settings()) if sales.source.kind == "sample" else tuned_settings()
     fold = group_folds(training.keys, n_folds=config.folds, seed=config.seed)
     with progress(console, "comparing candidates", total=n_fits(config.folds)) as advance:
         candidates = cross_validate(
@@ -219,7 +220,8 @@ def track(config: TrainConfig, trained: Trained, console: Console) -> None:
             requirements=("numpy", "pydantic", "pydantic-settings"),
             code_paths=[Path(__file__).parent, Path(portfolio_shared.__file__).parent],
         )
-    console.print(register_and_gate(run, logged, described, load=load, compare=comparison_with(evaluation)))
+    compare = comparison_with(evaluation)
+    console.print(register_and_gate(run, logged, described, name=MODEL_NAME, load=load, compare=compare))
 
 
 def comparison_with(evaluation: Evaluation) -> Callable[[Predictor], PairedComparison]:

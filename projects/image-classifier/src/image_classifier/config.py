@@ -1,14 +1,86 @@
 """Every setting: its default, its flag, its help and the parameter that is logged are one line here.
 
-Flags come from the field names, environment variables from the prefix (`IMAGE_CLASSIFIER_PORT`).
+Flags come from the field names (`--if-missing`), environment variables from the prefix
+(`IMAGE_CLASSIFIER_TRAIN_SEED`, `IMAGE_CLASSIFIER_PORT`).
 """
 
-from pydantic import Field
-from pydantic_settings import SettingsConfigDict
+from pathlib import Path
+from typing import Literal
 
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from portfolio_shared.config import Frozen, command_settings, default_tracking_uri
 from portfolio_shared.serving.settings import ServiceSettings
 
 MODEL_NAME = "image-classifier"
+DATA = "auto, sample, full, or the path of a folder or archive with <class>/<picture>"
+BUNDLE = Path(".state/bundles/image-classifier")
+WORK = Path(".state/image-classifier")
+
+Recipe = Literal["full", "quick"]
+"""full: probe and fine-tuning. quick: the probe alone, where the weights are pretrained."""
+
+
+class FineTuneSettings(Frozen):
+    """Hyper-parameters of the fine-tuning (`finetune.py`)."""
+
+    epochs: int = Field(12, ge=1, description="times that every picture is seen")
+    patience: int = Field(5, ge=1, description="epochs without a lower validation loss after which it ends")
+    crop: int = Field(192, ge=32, description="side of the augmented pictures, in pixels")
+    batch: int = Field(32, ge=2, description="pictures a step")
+    rate: float = Field(3e-4, gt=0, description="learning rate of the trunk's last layer")
+    depth_decay: float = Field(1.0, gt=0, le=1, description="the first layer's rate over the last layer's")
+    head_rate: float = Field(2e-3, gt=0, description="learning rate of the new layer")
+    weight_decay: float = Field(0.02, ge=0)
+    warm_up: float = Field(0.05, ge=0, lt=1, description="share of the steps in which the rates rise")
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of the features that a step does not see")
+    averaging: float = Field(0.99, ge=0, lt=1, description="decay of the averaged weights, a step")
+    clip: float = Field(5.0, gt=0, description="largest norm of a gradient")
+    augmentation: Literal["none", "basic", "strong"] = "strong"
+
+
+SCRATCH = FineTuneSettings(
+    epochs=20,
+    patience=20,
+    crop=64,
+    rate=2e-3,
+    depth_decay=1.0,
+    label_smoothing=0.0,
+    dropout=0.1,
+    averaging=0.9,
+    augmentation="basic",
+)
+"""For the small network that learns from generated pictures."""
+
+
+class TrainConfig(BaseSettings):
+    """Train, evaluate, register and pass the gate."""
+
+    model_config = command_settings("IMAGE_CLASSIFIER_TRAIN_")
+
+    data: str = Field("auto", description=DATA)
+    tracking_uri: str = Field(
+        default_factory=default_tracking_uri, description="MLflow server; empty to train without one"
+    )
+    output: Path = Field(BUNDLE, description="folder that the bundle is written to")
+    if_missing: bool = Field(default=False, description="do nothing if the registry has a champion already")
+    recipe: Recipe = Field("full", description="full: probe and fine-tuning; quick: the probe alone")
+    backbone: str = Field(
+        "auto", description="torchvision model, or small_cnn; auto: small_cnn on the sample, else mobilenet_v2"
+    )
+    weights: str = Field(
+        "auto", description="imagenet, none, or the path of a state dict; auto: none on the sample, else imagenet"
+    )
+    crop: int | None = Field(None, ge=32, description="side of the pictures that the model sees; none: the weights'")
+    epochs: int | None = Field(None, ge=1, description="epochs of the fine-tuning, if not the usual ones")
+    device: str = Field("auto", description="auto, cpu, cuda, mps or another device of torch")
+    threads: int = Field(2, ge=1, description="threads of torch on the CPU")
+    workers: int = Field(0, ge=0, description="processes that read and augment pictures; 0: the training's own")
+    coverage: float = Field(0.95, gt=0.5, lt=1, description="share of pictures whose label set holds the true label")
+    work: Path = Field(WORK, description="folder of features and checkpoints")
+    seed: int = Field(0, ge=0, description="seed of splits, order, augmentation and bootstrap")
 
 
 class ServeSettings(ServiceSettings):
@@ -20,8 +92,9 @@ class ServeSettings(ServiceSettings):
     model_name: str = Field(MODEL_NAME, description="registered model to serve")
     max_files: int = Field(32, ge=1, description="pictures in a request; above it 422")
     max_file_bytes: int = Field(10_000_000, ge=1, description="largest picture file; above it 413 for it")
-    max_pixels: int = Field(
-        50_000_000, ge=64, description="largest picture, width x height; above it 413 for that file"
+    max_pixels: int = Field(50_000_000, ge=64, description="width x height of a JPEG; above it 413 for it")
+    max_pixels_whole: int = Field(
+        25_000_000, ge=64, description="the same of PNG, WebP and GIF, which take more memory"
     )
     max_frames: int = Field(500, ge=1, description="frames of an animation; above it 413 for it")
     max_body_bytes: int = Field(64_000_000, gt=0, description="largest request body; above it 413")

@@ -89,10 +89,25 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """What a file may hold; all but the size of a JPEG's scan is known before a pixel is decoded."""
+    """What a file may hold; checked by its header.
+
+    Attributes
+    ----------
+    max_bytes
+        Of the file.
+    max_pixels
+        Width times height of a JPEG, which is decoded at the scale that is needed.
+    max_pixels_whole
+        The same of other formats, which are decoded whole: 4 to 16 bytes of memory for each pixel.
+    max_frames
+        Of an animation, of which the first is read.
+    min_side
+        Least width and height.
+    """
 
     max_bytes: int = 10_000_000
     max_pixels: int = 50_000_000
+    max_pixels_whole: int = 25_000_000
     max_frames: int = 500
     min_side: int = 8
 
@@ -156,7 +171,7 @@ def read_image(data: bytes, *, limits: ImageLimits, at_least: int | None = None)
     try:
         _check_header(data, kind, limits)
         image = _READERS[kind](io.BytesIO(data))
-        _check_size(*image.size, limits)
+        _check_size(image.size, kind, limits)
         _check_frames(getattr(image, "n_frames", 1), limits)
         if at_least is not None:
             image.draft("RGB", (2 * at_least, 2 * at_least))
@@ -229,18 +244,20 @@ def _check_kind(data: bytes, limits: ImageLimits) -> str:
 def _check_header(data: bytes, kind: str, limits: ImageLimits) -> None:
     """Check what can be told before the decoder is asked; of a JPEG, Pillow reads the header only."""
     if kind == PNG:
-        _check_size(*headers.png_size(data), limits)
+        _check_size(headers.png_size(data), kind, limits)
     elif kind == WEBP:
-        _check_size(*headers.webp_size(data), limits)
+        _check_size(headers.webp_size(data), kind, limits)
     elif kind == GIF:
         width, height, frames = headers.gif_size_and_frames(data, most=limits.max_frames)
-        _check_size(width, height, limits)
+        _check_size((width, height), kind, limits)
         _check_frames(frames, limits)
 
 
-def _check_size(width: int, height: int, limits: ImageLimits) -> None:
-    if width * height > limits.max_pixels:
-        said = f"The picture is {width} x {height} pixels, and {limits.max_pixels:,} are the most. Shrink it."
+def _check_size(size: tuple[int, int], kind: str, limits: ImageLimits) -> None:
+    width, height = size
+    most = limits.max_pixels if kind == JPEG else limits.max_pixels_whole
+    if width * height > most:
+        said = f"The picture is {width} x {height} pixels, and {most:,} are the most for {kind}. Shrink it."
         raise ImageError("too_many_pixels", said)
     if min(width, height) < limits.min_side:
         said = f"The picture is {width} x {height} pixels, and each side needs at least {limits.min_side}."

@@ -129,7 +129,8 @@ class Limits(BaseModel):
 
     max_files: int
     max_file_bytes: int
-    max_pixels: int
+    max_pixels: int = Field(description="Width times height of a JPEG")
+    max_pixels_whole: int = Field(description="Width times height of a picture of another format")
     max_frames: int
     max_body_bytes: int
 

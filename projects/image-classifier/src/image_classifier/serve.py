@@ -36,6 +36,7 @@ from portfolio_shared.serving.routes import StrictRoute
 
 WEB = Path(__file__).parent / "web"
 EXAMPLES = "examples"
+SUFFIXES = (".jpg", ".png", ".webp", ".gif")
 
 
 def create_app(settings: ServeSettings) -> FastAPI:
@@ -44,7 +45,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
     router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["pictures"])
     limits = image_limits(settings)
 
-    @router.post("/classifications", summary="Classify 1 to 32 pictures", openapi_extra={"requestBody": BODY})
+    @router.post("/classifications", summary="Classify one or several pictures", openapi_extra={"requestBody": BODY})
     async def classify(asked: Annotated[Options, Query()], request: Request) -> ClassificationResponse:
         loaded = models.current()
         form = await read_form(request, max_files=settings.max_files)
@@ -156,13 +157,16 @@ def refuse_if_none(results: Sequence[Result]) -> None:
 def image_limits(settings: ServeSettings) -> ImageLimits:
     """Return the limits of one file."""
     return ImageLimits(
-        max_bytes=settings.max_file_bytes, max_pixels=settings.max_pixels, max_frames=settings.max_frames
+        max_bytes=settings.max_file_bytes,
+        max_pixels=settings.max_pixels,
+        max_pixels_whole=settings.max_pixels_whole,
+        max_frames=settings.max_frames,
     )
 
 
 def examples_for(labels: Sequence[str], folder: Path) -> list[Example]:
     """List the pictures to try: none where their names, such as ``tulips-2.jpg``, begin with no label of this model."""
-    pictures = sorted(folder.glob("*.jpg"))
+    pictures = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)
     if not {path.stem.rpartition("-")[0] or path.stem for path in pictures} & set(labels):
         return []
     return [Example(name=path.stem, url=f"/web/{EXAMPLES}/{quote(path.name)}") for path in pictures]

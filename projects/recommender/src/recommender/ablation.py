@@ -43,11 +43,15 @@ class Turn:
 
 @dataclass(frozen=True)
 class Start:
-    """How good lists are for the last `films` films of histories of people the model has never seen."""
+    """How good lists are for the last `films` films of histories of people the model has never seen.
+
+    `difference` is the nDCG of the model minus that of popular films, on the same people: above 0 the model is better.
+    """
 
     films: int
     ndcg: Interval
     popularity: Interval
+    difference: Interval
 
 
 def steps_of(settings: ModelSettings) -> dict[str, ModelSettings]:
@@ -95,7 +99,7 @@ def ablate(
     for name, changed in steps_of(settings).items():
         model = fit_full(X, task.catalogue, changed.ease, seed=seed)
         lists = lists_for(model, task.before, task.users, k=k, weigh=changed.history.weights())
-        steps.append(Step(name, _ndcg(lists, task, task.users, k)))
+        steps.append(Step(name, _interval(_ndcg_per_user(lists, task, task.users, k))))
         advance(name)
     return steps
 
@@ -145,8 +149,11 @@ def start_from_nothing(
                 found = best(scores, k)
                 lists[place, row, : len(found)] = found
             advance(f"{length} films")
-    nothing, *measured = (_ndcg(one, task, users, k) for one in lists)
-    return [Start(films, ndcg, nothing) for films, ndcg in zip(HISTORY_LENGTHS, measured, strict=True)]
+    popular, *measured = (_ndcg_per_user(one, task, users, k) for one in lists)
+    return [
+        Start(films, _interval(ndcg), _interval(popular), _interval(ndcg - popular))
+        for films, ndcg in zip(HISTORY_LENGTHS, measured, strict=True)
+    ]
 
 
 def _history(task: Task, user: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -154,8 +161,12 @@ def _history(task: Task, user: int) -> tuple[NDArray[np.int32], NDArray[np.float
     return task.before.items[rows], task.before.values[rows]
 
 
-def _ndcg(lists: Ints, task: Task, users: Ints, k: int) -> Interval:
-    values: Floats = ndcg_at_k(judge_lists(lists, users, task.hidden), k)
+def _ndcg_per_user(lists: Ints, task: Task, users: Ints, k: int) -> Floats:
+    return ndcg_at_k(judge_lists(lists, users, task.hidden), k)
+
+
+def _interval(values: Floats) -> Interval:
+    """Return the mean over users; of differences between two models on the same users, it is the paired interval."""
     return bootstrap_interval(np.mean, values)
 
 

@@ -1,7 +1,7 @@
 """What is tried, from popularity to the served model, and the comparison on the validation part.
 
-The peers read a history as a set: every film of it counts alike. Only the last two candidates know that tastes move
-and that stars say something, and only they can be served.
+The peers are fitted on all films and read a history as a set: every film of it counts alike. Only the two candidates
+that can be served know that tastes move and that stars say something, and leave out films that few people rated.
 """
 
 import time
@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from recommender.catalogue import Catalogue
-from recommender.config import EaseSettings, ModelSettings
+from recommender.config import EaseSettings, HistorySettings, ModelSettings
 from recommender.evaluate import LONGEST, Evaluation, Scorer, Task, evaluate, lists_for
 from recommender.factors import ItemFactors
 from recommender.features import film_features
@@ -94,21 +94,50 @@ def recipes(
     """
     peers, fading = settings.peers, settings.history.weights()
 
-    def als(X: sp.csr_array) -> FoldIn:
-        return fit_als(X, **settings.als.model_dump(), min_raters=settings.ease.min_raters, seed=seed, threads=threads)
+    def als(X: sp.csr_array, *, min_raters: int = 1) -> FoldIn:
+        return fit_als(X, **settings.als.model_dump(), min_raters=min_raters, seed=seed, threads=threads)
 
     found = {
         POPULARITY: Recipe(fit_popularity, UNWEIGHTED),
         USERS: Recipe(lambda X: fit_user_neighbours(X, n_neighbours=peers.user_neighbours), UNWEIGHTED),
         ITEMS: Recipe(lambda X: fit_item_neighbours(X, n_neighbours=peers.item_neighbours), UNWEIGHTED),
         ALS: Recipe(als, UNWEIGHTED),
-        ALS_FADING: Recipe(als, fading),
+        ALS_FADING: Recipe(lambda X: als(X, min_raters=settings.ease.min_raters), fading),
     }
     if min(ratings.n_users, ratings.n_items) <= LARGEST_EIGENPROBLEM:
         found[EASE] = Recipe(lambda X: fit_ease(X, penalty=peers.ease_penalty), UNWEIGHTED)
     if len(ratings) <= settings.most_ratings:
         found[FULL] = Recipe(lambda X: fit_full(X, catalogue, settings.ease, seed=seed), fading)
     return found
+
+
+def describe_settings(name: str, settings: ModelSettings) -> str:
+    """Say which hyper-parameters a candidate of these settings has."""
+    peers, ease, als = settings.peers, settings.ease, settings.als
+    factors = f"{als.n_factors} factors, regularization {als.regularization:g}, alpha {als.alpha:g}"
+    served = (
+        f"penalty {ease.penalty:g}, genres {ease.genre_weight:g}, years {ease.year_weight:g}, length exponent "
+        f"{ease.length_exponent:g}, films of {ease.min_raters} people, rank {ease.rank or 'full'}"
+    )
+    said = {
+        POPULARITY: "none",
+        USERS: f"{peers.user_neighbours} neighbours",
+        ITEMS: f"{peers.item_neighbours} neighbours",
+        ALS: factors,
+        ALS_FADING: f"{factors}, films of {ease.min_raters} people; {describe_history(settings.history)}",
+        EASE: f"penalty {peers.ease_penalty:g}",
+        FULL: f"{served}; {describe_history(settings.history)}",
+    }
+    return said[name]
+
+
+def describe_history(history: HistorySettings) -> str:
+    """Say how a history of these settings is weighed."""
+    fading = f"half-life {history.half_life_share:.0%} of the history, at least {history.half_life_films:g} films"
+    stars = f"{history.rating_slope:g} a star"
+    return (
+        f"{fading if history.half_life_share > 0 else 'nothing fades'}, {stars if history.rating_slope else 'no stars'}"
+    )
 
 
 def left_out(settings: ModelSettings, ratings: Ratings) -> list[str]:
@@ -160,11 +189,8 @@ def compare(
     """
     X = task.before.matrix()
     results: dict[str, Candidate] = {}
-    fitted: dict[Callable[[sp.csr_array], Scorer], Fitted] = {}  # two candidates may be one model, read differently
     for name, recipe in recipes.items():
-        if recipe.fit not in fitted:
-            fitted[recipe.fit] = _measured_fit(recipe.fit, X)
-        model, seconds, megabytes = fitted[recipe.fit]
+        model, seconds, megabytes = _measured_fit(recipe.fit, X)
         lists = lists_for(model, task.before, task.users, k=LONGEST, weigh=recipe.weigh)
         results[name] = Candidate(
             name=name,
@@ -179,25 +205,26 @@ def compare(
     return results
 
 
-def choose(candidates: dict[str, Candidate]) -> str:
-    """Return the name of the candidate with the highest nDCG among those that can be served.
+def choose(candidates: Mapping[str, Candidate]) -> str:
+    """Return the name of the candidate with the highest nDCG among those that can be served, see `best_servable`."""
+    return best_servable({name: one.evaluation.metrics["ndcg"].estimate for name, one in candidates.items()})
+
+
+def best_servable(ndcg: Mapping[str, float]) -> str:
+    """Return which of the candidates, by name with their nDCG, is the best that can be served.
 
     Raises
     ------
     ValueError
         If none of them can be, or if the best of them is no better than popular films for everybody.
     """
-    served = [name for name in SERVABLE if name in candidates]
+    served = [name for name in SERVABLE if name in ndcg]
     if not served:
-        raise ValueError(f"none of {', '.join(candidates)} can be served; expected one of {', '.join(SERVABLE)}")
-
-    def ndcg(name: str) -> float:
-        return candidates[name].evaluation.metrics["ndcg"].estimate
-
-    best = max(served, key=ndcg)
-    if POPULARITY in candidates and ndcg(best) <= ndcg(POPULARITY):
+        raise ValueError(f"none of {', '.join(ndcg)} can be served; expected one of {', '.join(SERVABLE)}")
+    best = max(served, key=lambda name: ndcg[name])
+    if POPULARITY in ndcg and ndcg[best] <= ndcg[POPULARITY]:
         raise ValueError(
-            f"{best} reaches an nDCG of {ndcg(best):.4f} and popular films {ndcg(POPULARITY):.4f}: nothing is worth "
+            f"{best} reaches an nDCG of {ndcg[best]:.4f} and popular films {ndcg[POPULARITY]:.4f}: nothing is worth "
             "serving with these settings on these data; see the README on large data"
         )
     return best

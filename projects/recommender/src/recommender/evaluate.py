@@ -47,11 +47,6 @@ METRIC_LABELS = {
 }
 
 
-def with_interval(interval: Interval) -> str:
-    """Return "0.164 (0.149 to 0.180)"."""
-    return "{:.3f} ({:.3f} to {:.3f})".format(*interval)
-
-
 class Scorer(Protocol):
     """Any of the models: a score for every film, given the films of a history and their weights."""
 

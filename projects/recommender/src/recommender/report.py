@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from portfolio_shared.bundle import read_manifest
 from portfolio_shared.evaluation import figures
-from portfolio_shared.evaluation.sections import fill_sections, markdown_table
+from portfolio_shared.evaluation.sections import fill_sections, markdown_table, serving_table, with_interval
 from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
 from portfolio_shared.terminal import progress
 from recommender.ablation import (
@@ -30,9 +31,9 @@ from recommender.ablation import (
     turn_knob,
 )
 from recommender.candidates import by_score, recipes
-from recommender.config import MODEL_NAME, ReportConfig, TrainConfig
+from recommender.config import MODEL_NAME, TUNED, ReportConfig, TrainConfig
 from recommender.draw import draw
-from recommender.evaluate import METRIC_LABELS, Evaluation, accuracy, make_task, recommend_all, with_interval
+from recommender.evaluate import METRIC_LABELS, Evaluation, accuracy, make_task, recommend_all
 from recommender.loading import load_movielens
 from recommender.model import Predictor
 from recommender.splits import split_by_user_time
@@ -63,7 +64,7 @@ def report(config: ReportConfig, console: Console | None = None) -> None:
     figures.save_figure(draw_start(starts, k), docs / "cold-start.svg")
     recorded = record(trained, steps, turns, starts, groups)
     (docs / "report.json").write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
-    sections = {**tables(recorded), **measured(config.benchmarks)}
+    sections = {**tables(recorded), **measured(config.benchmarks), "search": search_table(studies())}
     fill_sections(config.project / "README.md", {"data": trained.data.movielens.report.as_markdown(), **sections})
     fill_sections(config.root_readme, {"recommender": summary_row(recorded)})
     console.print(f"Written: {docs}, {config.project / 'README.md'} and {config.root_readme}")
@@ -94,7 +95,12 @@ def record(
             for turn in turns
         ],
         "cold_start": [
-            {"films": start.films, "ndcg": start.ndcg._asdict(), "popularity": start.popularity._asdict()}
+            {
+                "films": start.films,
+                "ndcg": start.ndcg._asdict(),
+                "popularity": start.popularity._asdict(),
+                "difference": start.difference._asdict(),
+            }
             for start in starts
         ],
         "groups": [asdict(group) for group in groups],
@@ -126,8 +132,11 @@ def tables(told: Mapping[str, Any]) -> dict[str, str]:
             ],
         ),
         "cold-start": markdown_table(
-            ["films in the history", f"nDCG@{k}", "popularity, same people"],
-            [[str(s["films"]), _cell(s["ndcg"]), _cell(s["popularity"])] for s in told["cold_start"]],
+            ["films in the history", f"nDCG@{k}", "popularity, same people", "difference, paired"],
+            [
+                [str(s["films"]), _cell(s["ndcg"]), _cell(s["popularity"]), _cell(s["difference"])]
+                for s in told["cold_start"]
+            ],
         ),
         "groups": markdown_table(
             ["people of the test", "number", f"nDCG@{k}", "hit rate"],
@@ -172,11 +181,37 @@ def test_table(tested: Mapping[str, Mapping[str, Any]], k: int) -> str:
     return markdown_table(["test", *tested], rows)
 
 
+def studies() -> dict[str, Any]:
+    """Return what `recommender tune` recorded for each split."""
+    stored = json.loads(files("recommender").joinpath(TUNED).read_text(encoding="utf-8"))
+    return {split: part["study"] for split, part in stored.items()}
+
+
+def search_table(studied: Mapping[str, Any]) -> str:
+    """Return what the search for settings found, and what of it is not used."""
+    rows = [
+        [
+            f"{SPLIT_LABELS[split]}: {name}",
+            str(fits),
+            f"{study['first'][name]:.4f}",
+            f"{study['best'][name]:.4f}",
+            ", ".join(f"{setting} {value:g}" for setting, value in study["changed"][name].items()) or "none",
+            "no" if name in study["borrowed"] else "yes",
+        ]
+        for split, study in studied.items()
+        for name, fits in study["fits"].items()
+    ]
+    headings = ["validation of", "fits", "nDCG@10, settings in use", "nDCG@10, best", "better settings", "taken"]
+    return markdown_table(headings, rows)
+
+
 def measured(results: Path) -> dict[str, str]:
     """Return the sections that state what `make bench-recommender` measured last; a file that is missing is named."""
     found = {}
     for section, name, table in (
         ("splits", "recommender.json", splits_table),
+        ("privacy", "recommender_privacy.json", privacy_table),
+        ("large", "recommender_large.json", large_table),
         ("serving", "recommender_serving.json", serving_table),
     ):
         path = results / name
@@ -200,6 +235,7 @@ def splits_table(bench: Mapping[str, Any]) -> str:
                 _cell(row["hit_rate"]),
                 f"{row['fit_seconds']:.2f}",
                 _cell(row["served_minus_this"]) if "served_minus_this" in row else "",
+                str(row["settings"]),
             ]
             for row in rows
         ]
@@ -211,22 +247,68 @@ def splits_table(bench: Mapping[str, Any]) -> str:
             f"hit rate@{k}",
             "fit, s",
             "nDCG: served - this",
+            "settings",
         ]
         parts.append(markdown_table(headings, cells))
     return "\n\n".join(parts)
 
 
-def serving_table(serving: Mapping[str, Any]) -> str:
-    """Return what requests cost beside a bare one, and what the process needs."""
+def privacy_table(attacked: Mapping[str, Any]) -> str:
+    """Return what the two attacks find in each model, and how many people rated a film alone."""
     rows = [
-        [timing["name"], f"{timing['median']:,.0f}", f"{timing['p95']:,.0f}", f"{timing['ratio']:.1f}"]
-        for timing in serving["timings"]
+        [
+            f"**{row['name']}**" if row["served"] else row["name"],
+            str(row["n_read"]),
+            f"{row['read_completely']:.1%}",
+            f"{row['read_nearly']:.1%}",
+            f"{row['share_read']:.2f}",
+            f"{row['filled_in_members']:.2f}",
+            f"{row['filled_in_strangers']:.2f}",
+        ]
+        for row in attacked["rows"]
     ]
-    needs = serving["measured"]
-    return (
-        markdown_table(["request", "median, microseconds", "95th percentile", "times the bare request"], rows)
-        + f"\n\nReady {needs['ready_seconds']:.1f} s after its start; {needs['resident_mb']:.0f} MB resident.\n"
-    )
+    headings = [
+        f"{attacked['members']} people learned from, {attacked['strangers']} not",
+        "histories to read",
+        "read completely",
+        "to over 90 %",
+        "share read, mean",
+        "other half, learned from",
+        "other half, not",
+    ]
+    alone = f"{attacked['rated_a_film_alone']:.0%} of the people learned from rated a film that none of the others did."
+    return f"{markdown_table(headings, rows)}\n\n{alone}"
+
+
+def large_table(large: Mapping[str, Any]) -> str:
+    """Return what each model costs on generated data of the stated size, and the times of the rest."""
+    rows = [
+        [
+            f"**{row['name']}**" if row["name"] == large["chosen"] else row["name"],
+            f"{row['fit_seconds']:,.1f}",
+            f"{row['fit_cpu_seconds']:,.1f}",
+            f"{row['peak_rss_mb']:,.0f}",
+            f"{row['before_fit_mb']:,.0f}",
+            f"{row['ndcg']:.3f}",
+        ]
+        for row in large["models"]
+    ]
+    sizes = f"{large['ratings']:,} ratings, {large['users']:,} people, {large['films']:,} films"
+    headings = [
+        sizes,
+        "fit, s",
+        "of the processor",
+        "peak memory, MB",
+        "before the fit, MB",
+        f"nDCG@{large['k']} on validation",
+    ]
+    others = [
+        [row["name"], f"{row['seconds']:,.1f}", f"{row['cpu_seconds']:,.1f}", f"{row['peak_rss_mb']:,.0f}"]
+        for row in large["others"]
+    ]
+    words = [*(f"Not fitted: {said}." for said in large["left_out"]), f"Chosen: {large['why']}."]
+    rest = markdown_table(["the rest", "seconds", "of the processor", "peak memory, MB"], others)
+    return "\n\n".join([markdown_table(headings, rows), *words, rest])
 
 
 def summary_row(told: Mapping[str, Any]) -> str:

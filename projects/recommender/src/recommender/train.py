@@ -216,7 +216,7 @@ def track(config: TrainConfig, trained: Trained, console: Console) -> None:
             code_paths=[Path(__file__).parent, Path(portfolio_shared.__file__).parent],
         )
     compare = comparison_with(trained)
-    console.print(register_and_gate(run, logged, described, load=Predictor.load, compare=compare))
+    console.print(register_and_gate(run, logged, described, name=MODEL_NAME, load=Predictor.load, compare=compare))
 
 
 def evaluations(trained: Trained) -> dict[str, Evaluation]:

@@ -37,6 +37,7 @@ def register_and_gate(
     logged: LoggedModel,
     manifest: Manifest,
     *,
+    name: str,
     load: Callable[[Path], P],
     compare: Callable[[P], PairedComparison],
 ) -> str:
@@ -45,11 +46,13 @@ def register_and_gate(
     Parameters
     ----------
     manifest
-        Of the bundle; its project is the name of the registered model.
+        Of the bundle.
+    name
+        Of the registered model.
     load, compare
         As in `pass_gate`.
     """
-    version = register(run, logged, name=manifest.project, manifest=manifest)
+    version = register(run, logged, name=name, manifest=manifest)
     decision = pass_gate(
         version,
         load,

@@ -26,9 +26,14 @@ def fit_als(
 ) -> FoldIn:
     """Factorise X, shape (n_users, n_items): 1 where a user rated a film.
 
-    Films that fewer than `min_raters` users rated are part of the fit, but are not recommended.
+    Films that fewer than `min_raters` users rated do not enter the fit: they have no factors and are not recommended.
+    The factors of a film that one user rated would be that user's, and so would lead to their whole history.
     One thread makes equal seeds give equal factors; more are faster on large data.
     """
+    rated = X.astype(bool).astype(np.float32)
+    enough = np.asarray(rated.sum(axis=0)) >= min_raters
+    rows = sp.csr_matrix(rated @ sp.diags_array(enough.astype(np.float32)))
+    rows.eliminate_zeros()
     with threadpool_limits(limits=1, user_api="blas"):  # the library runs its own threads, and warns of others
         model = AlternatingLeastSquares(
             factors=n_factors,
@@ -39,6 +44,5 @@ def fit_als(
             num_threads=threads,
             use_cg=True,  # ten times faster than solving exactly, and as good; folding in is exact either way
         )
-        model.fit(sp.csr_matrix(X, dtype=np.float32), show_progress=False)
-    enough = np.asarray(X.astype(bool).sum(axis=0)) >= min_raters
+        model.fit(rows, show_progress=False)
     return FoldIn(np.asarray(model.item_factors, dtype=np.float32), enough, regularization, alpha)

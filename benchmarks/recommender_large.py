@@ -1,0 +1,254 @@
+"""What size costs: each model on a million generated ratings, reading 1M and 25M, ranking metrics, a whole training.
+
+Every step runs in a process of its own, so that its peak memory (`ru_maxrss`) is its own; one thread each. The
+generated ratings are of 200,000 people and 20,000 films, long-tailed, with tastes that drift (`sample.py`). Models are
+fitted on the training part and measured on the validation part with the settings of `tuned.json`, which are those of
+latest-small. Writes benchmarks/results/recommender_large.json.
+"""
+
+import argparse
+import csv
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from threadpoolctl import threadpool_limits
+
+from portfolio_shared.evaluation.ranking import catalogue_coverage, judge, novelty, ranking_metrics
+from portfolio_shared.evaluation.sections import markdown_table
+from recommender.candidates import SERVABLE, best_servable, left_out, recipes
+from recommender.catalogue import load_catalogue, save_catalogue
+from recommender.config import TrainConfig, tuned_settings
+from recommender.data import read_movielens
+from recommender.evaluate import accuracy, lists_for, make_task
+from recommender.ratings import Ratings
+from recommender.sample import write_sample
+from recommender.splits import split_by_user_time
+from recommender.train import learn
+
+RESULTS = Path(__file__).parent / "results" / "recommender_large.json"
+N_USERS, N_FILMS, MEAN_RATINGS = 200_000, 20_000, 5
+USERS_MEASURED, K = 2_000, 10
+ROWS_OF_1M = 1_000_209
+READ_1M, TRAINING = f"read {ROWS_OF_1M:,} ratings, format of 1M", "whole training on latest-small"
+LIMITS = {READ_1M: 2.0, TRAINING: 60.0}  # seconds of the processor: on busy cores the clock counts others' work too
+LARGE_USERS, LARGE_FILMS, ROWS_AT_ONCE = 162_541, 62_423, 1_000_000  # as many as 25M has
+T = TypeVar("T")
+COLUMNS = ("users", "items", "values", "times")
+
+
+def main() -> int:
+    """Run every step, print, write; return 1 if a limit is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=25_000_000, help="rows of the largest file (default: %(default)s)")
+    parser.add_argument("--step", help="run one step only, in this process, on what is in --folder")
+    parser.add_argument("--folder", type=Path, help="where generated files are; a temporary folder without it")
+    options = parser.parse_args()
+    if options.step:
+        found = steps(options.folder, options.rows)[options.step]()
+        found["peak_rss_mb"] = peak_megabytes()
+        (options.folder / "found.json").write_text(json.dumps(found), encoding="utf-8")
+        return 0
+    console = Console()
+    with tempfile.TemporaryDirectory() as folder:
+        recorded = measure(Path(folder), options.rows, console)
+    RESULTS.write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
+    measures = ("fit_seconds", "fit_cpu_seconds", "peak_rss_mb", "before_fit_mb", "ndcg")
+    rows = [[model["name"], *(f"{model[one]:,.3f}" for one in measures)] for model in recorded["models"]]
+    console.print(markdown_table(["model", *measures], rows))
+    console.print(f"Chosen: {recorded['why']}. Written: {RESULTS}")
+    seconds = {row["name"]: row["cpu_seconds"] for row in recorded["others"]}
+    missed = {name: seconds[name] for name, limit in LIMITS.items() if seconds[name] > limit}
+    if missed:
+        console.print(f"Missed: {missed}; the limits are {LIMITS}")
+    return bool(missed)
+
+
+def measure(folder: Path, rows: int, console: Console) -> dict[str, Any]:
+    """Run the steps one after the other, each in its process, and return what is recorded."""
+
+    def run(step: str) -> dict[str, Any]:
+        command = [sys.executable, __file__, "--step", step, "--folder", str(folder), "--rows", str(rows)]
+        subprocess.run(command, check=True)
+        found: dict[str, Any] = json.loads((folder / "found.json").read_text(encoding="utf-8"))
+        console.print(f"{step}: {', '.join(f'{key} {value}' for key, value in found.items())}")
+        return found
+
+    generated = run("generate")
+    models = [{"name": name, **run(name)} for name in generated["candidates"]]
+    models.sort(key=lambda row: -row["ndcg"])
+    others = [{"name": READ_1M, **run("read 1M")}]
+    run("generate rows")
+    others.append({"name": f"read {rows:,} ratings, format of 25M", **run("read rows")})
+    others.append({"name": "ranking metrics, 1,000,000 people, 20 films each", **run("metrics")})
+    others.append({"name": TRAINING, **run("train")})
+    sizes = {name: generated[name] for name in ("ratings", "users", "films", "left_out")}
+    return {**sizes, "k": K, "users_measured": USERS_MEASURED, **choice(models), "models": models, "others": others}
+
+
+def choice(models: list[dict[str, Any]]) -> dict[str, str | None]:
+    """Return which model a training would serve, and why."""
+    ndcg = {model["name"]: model["ndcg"] for model in models}
+    try:
+        chosen = best_servable(ndcg)
+    except ValueError as error:
+        return {"chosen": None, "why": f"none. {error}"}
+    of = " and ".join(f'"{name}" {ndcg[name]:.3f}' for name in SERVABLE if name in ndcg)
+    return {"chosen": chosen, "why": f'"{chosen}", the best on validation of those that can be served ({of})'}
+
+
+def steps(folder: Path, rows: int) -> dict[str, Callable[[], dict[str, Any]]]:
+    """Return the steps by name; each returns what it found, as JSON types."""
+    names = json.loads((folder / "names.json").read_text(encoding="utf-8")) if (folder / "names.json").is_file() else []
+    return {
+        "generate": partial(generate, folder),
+        **{name: partial(fit, folder, name) for name in names},
+        "read 1M": partial(read, folder / "1m", repeats=3),
+        "generate rows": partial(generate_rows, folder / "rows", rows),
+        "read rows": partial(read, folder / "rows", repeats=1),
+        "metrics": metrics,
+        "train": train,
+    }
+
+
+def generate(folder: Path) -> dict[str, Any]:
+    """Write the generated ratings in two formats, and the training and validation parts as arrays."""
+    source = write_sample(
+        folder / "sample", n_users=N_USERS, n_films=N_FILMS, mean_ratings=MEAN_RATINGS, seed=0, dirt=False
+    )
+    write_1m(source, folder / "1m")
+    data = read_movielens(source)
+    split = split_by_user_time(data.ratings)
+    for name, part in (("train", split.train), ("validation", split.validation)):
+        np.savez(folder / f"{name}.npz", allow_pickle=False, **{column: getattr(part, column) for column in COLUMNS})
+    save_catalogue(data.catalogue, folder / "films.json")
+    settings = tuned_settings()
+    candidates = list(recipes(settings, split.before_test, data.catalogue))
+    (folder / "names.json").write_text(json.dumps(candidates), encoding="utf-8")
+    return {
+        "ratings": len(data.ratings),
+        "users": data.ratings.n_users,
+        "films": len(data.catalogue),
+        "candidates": candidates,
+        "left_out": left_out(settings, split.before_test),
+    }
+
+
+def write_1m(source: Path, target: Path) -> None:
+    """Write a folder in the format of latest-small in that of 1M, and as many ratings: whole stars, two colons."""
+    target.mkdir()
+    for name, whole in (("ratings", True), ("movies", False)):
+        with (source / f"{name}.csv").open(encoding="utf-8", newline="") as read:
+            _, *rows = csv.reader(read)
+        if whole:
+            rows = [[user, film, f"{np.ceil(float(stars)):.0f}", at] for user, film, stars, at in rows[:ROWS_OF_1M]]
+        text = "".join("::".join(row) + "\n" for row in rows)
+        (target / f"{name}.dat").write_text(text, encoding="latin-1")
+
+
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
+def fit(folder: Path, name: str) -> dict[str, Any]:
+    """Fit one model on the training part; measure it on some users of the validation part."""
+    catalogue = load_catalogue(folder / "films.json")
+    train, validation = (read_part(folder / f"{part}.npz", len(catalogue)) for part in ("train", "validation"))
+    task = make_task(train, validation, catalogue, max_users=USERS_MEASURED)
+    recipe, X = recipes(tuned_settings(), task.before, task.catalogue)[name], task.before.matrix()
+    before = peak_megabytes()
+    model, seconds, cpu = timed(lambda: recipe.fit(X))
+    peak = peak_megabytes()
+    lists = lists_for(model, task.before, task.users, k=K, weigh=recipe.weigh)
+    ndcg = float(accuracy(lists, task, k=K)["ndcg"].mean())
+    return {
+        "fit_seconds": seconds,
+        "fit_cpu_seconds": cpu,
+        "before_fit_mb": before,
+        "after_fit_mb": peak,
+        "ndcg": ndcg,
+    }
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float, float]:
+    """Return a result, the seconds that it took, and those of the processor."""
+    started, used = time.perf_counter(), time.process_time()
+    return work(), time.perf_counter() - started, time.process_time() - used
+
+
+def read_part(path: Path, n_films: int) -> Ratings:
+    """Read a part of the split as `generate` wrote it."""
+    with np.load(path, allow_pickle=False) as arrays:
+        users, items, values, times = (arrays[column] for column in COLUMNS)
+    return Ratings(users, items, values, times, N_USERS, n_films)
+
+
+def read(folder: Path, *, repeats: int) -> dict[str, Any]:
+    """Read a folder in one of the public formats; the median time."""
+    reads = [timed(lambda: read_movielens(folder).report.rows_read) for _ in range(repeats)]
+    rows, seconds, cpu = zip(*reads, strict=True)
+    return {"rows": rows[0], "seconds": float(np.median(seconds)), "cpu_seconds": float(np.median(cpu))}
+
+
+def generate_rows(folder: Path, rows: int) -> dict[str, Any]:
+    """Write a file in the format of 25M, piece by piece: so many ratings of as many people and films as 25M has."""
+    rng, started = np.random.default_rng(0), time.perf_counter()
+    folder.mkdir()
+    titles = "".join(f"{film},Film {film} (2000),Drama\n" for film in range(1, LARGE_FILMS + 1))
+    (folder / "movies.csv").write_text("movieId,title,genres\n" + titles, encoding="utf-8")
+    appeal = (1.0 + np.arange(LARGE_FILMS)) ** -0.9
+    share = np.cumsum(appeal) / appeal.sum()
+    with (folder / "ratings.csv").open("w", encoding="utf-8", newline="") as stream:
+        stream.write("userId,movieId,rating,timestamp\n")
+        for start in range(0, rows, ROWS_AT_ONCE):
+            number = np.arange(start, min(start + ROWS_AT_ONCE, rows))
+            chunk = pd.DataFrame(
+                {
+                    "userId": 1 + number * LARGE_USERS // rows,
+                    "movieId": 1 + np.minimum(np.searchsorted(share, rng.random(len(number))), LARGE_FILMS - 1),
+                    "rating": rng.integers(1, 11, len(number)) / 2,
+                    "timestamp": rng.integers(900_000_000, 1_500_000_000, len(number)),
+                }
+            )
+            chunk.to_csv(stream, header=False, index=False)
+    return {"seconds": time.perf_counter() - started, "megabytes": (folder / "ratings.csv").stat().st_size / 1e6}
+
+
+def metrics() -> dict[str, Any]:
+    """Measure random lists: every accuracy metric, coverage and novelty, for a million people."""
+    rng, n_users, n_items, length, relevant = np.random.default_rng(0), 1_000_000, 20_000, 20, 5
+    first = rng.integers(n_items, size=(n_users, 1))
+    lists = (first + 7 * np.arange(length)) % n_items
+    hidden = (first + 3 * np.arange(relevant)) % n_items  # 21 places apart every seventh: some are hits
+    users = np.repeat(np.arange(n_users), relevant)
+    counts = rng.integers(1, n_users, size=n_items)
+
+    def all_metrics() -> None:
+        ranking_metrics(judge(lists, users, hidden.ravel()), length)
+        catalogue_coverage(lists, n_items)
+        novelty(lists, counts, n_users)
+
+    _, seconds, cpu = timed(all_metrics)
+    return {"seconds": seconds, "cpu_seconds": cpu}
+
+
+def train() -> dict[str, Any]:
+    """Train on latest-small with everything that belongs to it, from reading to the evaluation on the test."""
+    trained, seconds, cpu = timed(lambda: learn(TrainConfig(data="full", tracking_uri=""), Console(quiet=True)))
+    return {"seconds": seconds, "cpu_seconds": cpu, "served": trained.chosen}
+
+
+def peak_megabytes() -> float:
+    """Return the largest memory that this process has had resident so far; Linux counts kibibytes, macOS bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""What a bundle gives away: two attacks on the models of the README's privacy section, and on those it warns of.
+
+Four fifths of the people are learned from, the others are strangers; both are drawn once. Every model is fitted on
+whole histories, as nothing needs to be hidden for a test here. Writes benchmarks/results/recommender_privacy.json.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+from rich.console import Console
+from threadpoolctl import threadpool_limits
+
+from portfolio_shared.evaluation.sections import markdown_table
+from portfolio_shared.terminal import progress
+from recommender.candidates import ALS, ALS_FADING, EASE, FULL, fit_full
+from recommender.config import ModelSettings, tuned_settings
+from recommender.loading import Loaded, load_movielens
+from recommender.models.als import fit_als
+from recommender.models.ease import fit_ease
+from recommender.privacy import KEYS, LEAST_FILMS, Model, attack
+
+RESULTS = Path(__file__).parent / "results" / "recommender_privacy.json"
+MEMBERS = 0.8
+SEED = 0
+LIMIT = 0.0  # share of histories that may be read completely from a served model
+
+
+def main() -> int:
+    """Attack, print, write; return 1 if a history was read completely from a model that can be served."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="full", help="full or a path (default: %(default)s)")
+    options = parser.parse_args()
+    console = Console()
+    data = load_movielens(options.data)
+    console.print(data.source.reason)
+    n_users = data.movielens.ratings.n_users
+    drawn = np.random.default_rng(SEED).permutation(n_users)
+    members, strangers = np.sort(drawn[: int(MEMBERS * n_users)]), np.sort(drawn[int(MEMBERS * n_users) :])
+    fits, rows = models(data, tuned_settings()), []
+    everybody = data.movielens.ratings.matrix()
+    learned = data.movielens.ratings.where(np.isin(data.movielens.ratings.users, members)).matrix()
+    with progress(console, "attacks", total=len(fits)) as advance:
+        for name, (fit, served) in fits.items():
+            with threadpool_limits(limits=1):
+                model = fit(learned)
+            found = asdict(attack(model, everybody, members=members, strangers=strangers, seed=SEED))
+            rows.append({"name": name, "served": served, **found})
+            advance(name)
+    recorded = {
+        "dataset": data.name,
+        "data_sha256": data.sha256,
+        "members": len(members),
+        "strangers": len(strangers),
+        "rated_a_film_alone": float(np.mean(rated_alone(learned)[members])),
+        "keys": KEYS,
+        "least_films": LEAST_FILMS,
+        "limit": LIMIT,
+        "rows": rows,
+    }
+    RESULTS.write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
+    measures = [key for key in rows[0] if key not in ("name", "served")]
+    console.print(
+        markdown_table(["model", *measures], [[r["name"], *(f"{r[key]:.3f}" for key in measures)] for r in rows])
+    )
+    console.print(f"Written: {RESULTS}")
+    failed = [row["name"] for row in rows if row["served"] and row["read_completely"] > LIMIT]
+    if failed:
+        console.print(f"Read completely from: {', '.join(failed)}")
+    return bool(failed)
+
+
+def models(data: Loaded, settings: ModelSettings) -> dict[str, tuple[Callable[[sp.csr_array], Model], bool]]:
+    """Return how each model is fitted, by what sets it apart, and whether it can be served."""
+    catalogue, ease, als = data.movielens.catalogue, settings.ease, settings.als.model_dump()
+
+    def full(**changes: int | None) -> Callable[[sp.csr_array], Model]:
+        return lambda X: fit_full(X, catalogue, ease.model_copy(update=changes), seed=SEED)
+
+    return {
+        f"{EASE}, exact": (lambda X: fit_ease(X, penalty=ease.penalty), False),
+        f"{FULL}: rank {ease.rank}": (full(), True),
+        "the same, films of one person too": (full(min_raters=1), False),
+        "the same, films of one person too, full rank": (full(min_raters=1, rank=None), False),
+        "the same, full rank": (full(rank=None), False),
+        "the same, rank 128": (full(rank=128), False),
+        "the same, rank 64": (full(rank=64), False),
+        f"{ALS}, films of one person too": (lambda X: fit_als(X, **als, seed=SEED), False),
+        f"{ALS_FADING}": (lambda X: fit_als(X, **als, min_raters=ease.min_raters, seed=SEED), True),
+    }
+
+
+def rated_alone(X: sp.csr_array) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Return for each user whether they rated a film that nobody else did, shape (n_users,)."""
+    alone = (np.asarray(X.sum(axis=0)) == 1).astype(np.float32)
+    return np.asarray(X @ alone > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
