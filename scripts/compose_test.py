@@ -287,20 +287,20 @@ def without_mlflow(stack: Stack) -> None:
 
 def drained(stack: Stack) -> None:
     """Stop the services: the request in flight is answered, and the exit status is 0."""
-    answers: list[httpx.Response] = []
-    houses = {"houses": [HOUSE] * 1000, "explain": True}
-
-    def ask() -> None:
-        url = stack.url("housing", "/v1/predictions")
-        answers.append(httpx.post(url, json=houses, timeout=60, trust_env=False))
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    in_flight = "http_requests_in_flight 2.0"  # this look at the metrics is one itself
-    stack.wait("a request in flight", lambda: in_flight in get(stack.url("housing", "/metrics")).text, 10)
-    stack.compose("stop", *stack.services)
-    asking.join()
-    require(bool(answers) and answers[0].status_code == httpx.codes.OK, f"the request was cut off: {answers}")
+    body = json.dumps({"houses": [HOUSE]}).encode()
+    connection = http.client.HTTPConnection("127.0.0.1", stack.ports["housing"], timeout=20)
+    connection.putrequest("POST", "/v1/predictions")
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body[:10])
+    time.sleep(1)  # for the headers to arrive: until then there is no request
+    stopping = threading.Thread(target=stack.compose, args=("stop", *stack.services))
+    stopping.start()
+    stack.wait("no new connections", partial(refuses, stack, "housing"), 20)
+    connection.send(body[10:])
+    status = connection.getresponse().status
+    stopping.join()
+    require(status == httpx.codes.OK, f"the request in flight was answered with {status}")
     for service in stack.services:
         code = stack.inspect(service)["State"]["ExitCode"]
         require(code == 0, f"{service} ended with exit status {code}")
@@ -363,6 +363,14 @@ def kill(stack: Stack, service: str) -> None:
 def ready(stack: Stack, service: str) -> bool:
     """Return whether a service can predict."""
     return httpx.get(stack.url(service, "/readyz"), timeout=5, trust_env=False).is_success
+
+
+def refuses(stack: Stack, service: str) -> bool:
+    """Return whether a service takes no new connection."""
+    try:
+        return not get(stack.url(service, "/healthz")).is_success
+    except httpx.TransportError:
+        return True
 
 
 def ended(stack: Stack, service: str) -> bool:
