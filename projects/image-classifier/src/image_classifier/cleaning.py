@@ -17,7 +17,7 @@ from portfolio_shared.data.checks import DataReport
 
 LIMITS = ImageLimits(max_bytes=50_000_000, min_side=16)
 HASH_SIDE = 16  # 256 bits; with 64 bits chance hits begin where real near duplicates still are
-NEAR_BITS = 72  # of 256; see DATA_SHEET.md for what lies on either side of it
+NEAR_BITS = 76  # of 256; see DATA_SHEET.md for what lies on either side of it
 SAME_LEVELS = 4.0  # mean difference of two thumbnails, of 255: a copy in another size or quality stays below
 THUMBNAIL = (8, 8)
 ORIENTATION = 0x0112  # EXIF tag; 1 is upright
@@ -214,7 +214,7 @@ def _without(seen: Sequence[_Seen], reasons: dict[str, str], aside: dict[str, st
 
 
 def _stack(seen: Sequence[_Seen]) -> NDArray[np.uint64]:
-    return np.array([one.bits for one in seen], dtype=np.uint64).reshape(len(seen), -1)
+    return np.array([one.bits for one in seen], dtype=np.uint64).reshape(len(seen), HASH_SIDE**2 // 64)
 
 
 def _groups(keys: Sequence[str], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

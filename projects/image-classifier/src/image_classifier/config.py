@@ -38,19 +38,20 @@ class FineTuneSettings(Frozen):
     dropout: float = Field(0.2, ge=0, lt=1, description="share of the features that a step does not see")
     averaging: float = Field(0.99, ge=0, lt=1, description="decay of the averaged weights, a step")
     clip: float = Field(5.0, gt=0, description="largest norm of a gradient")
-    augmentation: Literal["none", "basic", "strong"] = "strong"
+    augmentation: Literal["none", "light", "basic", "strong"] = "strong"
 
 
 SCRATCH = FineTuneSettings(
-    epochs=20,
-    patience=20,
+    epochs=18,
+    patience=18,
     crop=64,
-    rate=2e-3,
-    depth_decay=1.0,
+    batch=16,
+    rate=3e-3,
+    head_rate=3e-3,
     label_smoothing=0.0,
-    dropout=0.1,
+    dropout=0.0,
     averaging=0.9,
-    augmentation="basic",
+    augmentation="light",
 )
 """For the small network that learns from generated pictures."""
 

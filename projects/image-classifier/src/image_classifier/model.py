@@ -154,4 +154,4 @@ class Predictor:
 def _to_heat(evidence: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return positive evidence scaled to 0..1 (Zhou et al. 2016, the class-activation map)."""
     positive = np.maximum(evidence, 0.0)
-    return positive / max(float(positive.max()), 1e-12)
+    return np.asarray(positive / np.float32(max(float(positive.max()), 1e-12)), dtype=np.float32)

@@ -57,7 +57,9 @@ STYLE: dict[Any, Any] = {
 P = ParamSpec("P")
 
 
-def _in_house_style(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+def in_house_style(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Make a function that draws a figure draw it in this style; projects' own figures use it too."""
+
     @wraps(draw)
     def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with mpl.rc_context(STYLE):
@@ -81,11 +83,11 @@ def save_figure(figure: Figure, path: Path) -> Path:
     return path
 
 
-@_in_house_style
+@in_house_style
 def scatter_predicted_actual(y_true: ArrayLike, y_pred: ArrayLike, *, unit: str, title: str | None = None) -> Figure:
     """Predicted against actual values, one point a row, with the line where both are equal."""
     true, pred = _vectors(y_true=y_true, y_pred=y_pred)
-    figure, axes = _canvas(width=6.3, height=5.6, title=title)
+    figure, axes = canvas(width=6.3, height=5.6, title=title)
     low, high = min(true.min(), pred.min()), max(true.max(), pred.max())
     margin = 0.04 * (high - low) or 1.0
     limits = (low - margin, high + margin)
@@ -98,7 +100,7 @@ def scatter_predicted_actual(y_true: ArrayLike, y_pred: ArrayLike, *, unit: str,
     return figure
 
 
-@_in_house_style
+@in_house_style
 def residual_plot(y_true: ArrayLike, y_pred: ArrayLike, *, unit: str, title: str | None = None) -> Figure:
     """Error (predicted less actual, so above zero is too high) against the predicted value.
 
@@ -106,7 +108,7 @@ def residual_plot(y_true: ArrayLike, y_pred: ArrayLike, *, unit: str, title: str
     """
     true, pred = _vectors(y_true=y_true, y_pred=y_pred)
     error = pred - true
-    figure, axes = _canvas(height=4.2, title=title)
+    figure, axes = canvas(height=4.2, title=title)
     _points(axes, pred, error)
     axes.axhline(0, color=INK, linewidth=1)
     if len(true) >= 50:
@@ -122,7 +124,7 @@ def residual_plot(y_true: ArrayLike, y_pred: ArrayLike, *, unit: str, title: str
     return figure
 
 
-@_in_house_style
+@in_house_style
 def interval_bars(
     names: Sequence[str],
     intervals: Sequence[Interval],
@@ -146,7 +148,7 @@ def interval_bars(
     return figure
 
 
-@_in_house_style
+@in_house_style
 def coverage_bars(
     groups: Sequence[str],
     coverage: ArrayLike,
@@ -173,7 +175,7 @@ def coverage_bars(
     return figure
 
 
-@_in_house_style
+@in_house_style
 def line_with_band(
     x: ArrayLike,
     series: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]],
@@ -185,7 +187,7 @@ def line_with_band(
     """One line with a band (mean, low, high) for each of up to six series, named at the right end of its line."""
     if not 1 <= len(series) <= len(COLOURS):
         raise ValueError(f"expected 1 to {len(COLOURS)} series, not {len(series)}: more cannot be told apart")
-    figure, axes = _canvas(height=4.2, title=title)
+    figure, axes = canvas(height=4.2, title=title)
     ends: list[tuple[float, str, str]] = []
     for i, (name, triple) in enumerate(series.items()):
         at, mean, low, high = _vectors(x=x, mean=triple[0], low=triple[1], high=triple[2])
@@ -199,7 +201,7 @@ def line_with_band(
     return figure
 
 
-@_in_house_style
+@in_house_style
 def horizontal_bars(names: Sequence[str], values: ArrayLike, *, xlabel: str, title: str | None = None) -> Figure:
     """One bar a name, the first on top, with its value at its end; values below zero are drawn in another colour."""
     (lengths,) = _vectors(values=values)
@@ -219,7 +221,8 @@ def horizontal_bars(names: Sequence[str], values: ArrayLike, *, xlabel: str, tit
     return figure
 
 
-def _canvas(*, height: float, title: str | None, width: float = WIDTH) -> tuple[Figure, Axes]:
+def canvas(*, height: float, title: str | None, width: float = WIDTH) -> tuple[Figure, Axes]:
+    """Return an empty figure, its sizes in inches, and its axes; the title starts at the left edge."""
     figure = Figure(figsize=(width, height), layout="constrained")
     if title is not None:
         letters = int(9.2 * width)
@@ -234,7 +237,7 @@ def _canvas(*, height: float, title: str | None, width: float = WIDTH) -> tuple[
 def _rows(names: Sequence[str], n: int, *, title: str | None) -> tuple[Figure, Axes, NDArray[np.float64]]:
     if len(names) != n:
         raise ValueError(f"{len(names)} names for {n} values")
-    figure, axes = _canvas(height=1.2 + 0.36 * n, title=title)
+    figure, axes = canvas(height=1.2 + 0.36 * n, title=title)
     rows = np.arange(n, dtype=np.float64)
     axes.set_yticks(rows, names)
     axes.set_ylim(n - 0.4, -0.6)  # downwards: the first name is on top

@@ -1,0 +1,100 @@
+"""From a trained network to what is served: exported, shrunk if that costs nothing, and calibrated on validation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from image_classifier.backbones import Backbone
+from image_classifier.calibrate import Calibration, calibrate, fit_novelty
+from image_classifier.data import Photo, Splits
+from image_classifier.export import Quantised, parts_of, quantise, session, to_onnx
+from image_classifier.images import Preprocessing, prepare, to_pixels
+from image_classifier.loader import TRUSTED, labels_of
+from image_classifier.model import Predictor, Rules
+from image_classifier.network import Classifier, Exportable, Normalize
+from portfolio_shared.evaluation.classification import fit_temperature
+
+N_CALIBRATION = 100
+"""Training pictures that the ranges of 8 bit activations are measured on."""
+N_PARITY = 16
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """What is served, and what was found on the way."""
+
+    predictor: Predictor
+    temperature: float
+    calibration: Calibration
+    quantised: Quantised
+
+
+def assemble(
+    classifier: Classifier,
+    normalize: Normalize,
+    backbone: Backbone,
+    splits: Splits,
+    validation_logits: NDArray[np.float64],
+    *,
+    labels: tuple[str, ...],
+    coverage: float,
+    seed: int,
+) -> Assembled:
+    """Export, try 8 bit integers, and find the thresholds with the graph that will be served.
+
+    Parameters
+    ----------
+    validation_logits
+        Of the classifier on the validation part, in its order.
+    coverage
+        Share of pictures whose label set is to hold the true label.
+    """
+    preprocessing = backbone.preprocessing
+    y_validation = labels_of(splits.validation)
+    temperature = fit_temperature(y_validation, validation_logits)
+    validation = [pixels_of(photo, preprocessing) for photo in splits.validation]
+    graph = to_onnx(Exportable(classifier, normalize, temperature), validation[:N_PARITY])
+
+    drawn = np.random.default_rng(seed).permutation(len(splits.train))[:N_CALIBRATION]
+    quantised = quantise(graph, [pixels_of(splits.train[i], preprocessing) for i in drawn], validation, y_validation)
+    served = quantised.graph if quantised.kept else graph
+
+    found, held_out = run(served, validation)
+    features = run_photos(served, splits.train, preprocessing)
+    calibration = calibrate(y_validation, found, validation_logits, coverage=coverage)
+    novelty = fit_novelty(features, labels_of(splits.train), held_out, len(labels))
+    rules = Rules(labels, preprocessing, coverage, calibration.least_probability, calibration.least_confidence)
+    return Assembled(Predictor(served, novelty, rules), temperature, calibration, quantised)
+
+
+def pixels_of(photo: Photo, preprocessing: Preprocessing) -> Pixels:
+    """Return a photograph as the model sees it, uint8 [crop, crop, 3]."""
+    return prepare(photo.path.read_bytes(), preprocessing, limits=TRUSTED)
+
+
+def pixels_of_image(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
+    """Return a picture that is no file, as the model sees it."""
+    return to_pixels(image.convert("RGB"), preprocessing)
+
+
+def run(graph: bytes, pictures: Sequence[Pixels]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Return probabilities [n, n_classes] and features [n, n_features] of an exported graph."""
+    running = session(graph)
+    found = [running.run(["probabilities", "embedding"], {"pictures": part}) for part in parts_of(pictures)]
+    probabilities = np.concatenate([one for one, _ in found]).astype(np.float64)
+    return probabilities, np.concatenate([one for _, one in found])
+
+
+def run_photos(graph: bytes, photos: Sequence[Photo], preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """Return the features of photographs, read a few at a time."""
+    running = session(graph)
+    rows = []
+    for start in range(0, len(photos), 32):
+        pixels = np.stack([pixels_of(photo, preprocessing) for photo in photos[start : start + 32]])
+        rows.append(running.run(["embedding"], {"pictures": pixels})[0])
+    return np.concatenate(rows)

@@ -1,0 +1,140 @@
+"""The linear probe: features of the pretrained backbone, computed once, and a logistic regression on them."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from image_classifier.backbones import Backbone
+from image_classifier.data import Photo
+from image_classifier.loader import fixed_batches, labels_of
+from image_classifier.network import Classifier, Normalize
+from portfolio_shared.evaluation.classification import log_loss_error
+
+Features = NDArray[np.float32]
+
+STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+"""Inverse strengths of the penalty that are tried on validation."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A fitted head.
+
+    Attributes
+    ----------
+    weight, bias
+        [n_classes, n_features] and [n_classes]: logits are ``features @ weight.T + bias``.
+    strength
+        scikit-learn's C that had the least validation loss.
+    """
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    strength: float
+
+    def logits(self, features: Features) -> NDArray[np.float64]:
+        """Return logits [n, n_classes]."""
+        return np.asarray(features.astype(np.float64) @ self.weight.T + self.bias)
+
+
+def fit_probe(
+    features: Features, labels: NDArray[np.int64], held_out: Features, held_out_labels: NDArray[np.int64]
+) -> Probe:
+    """Fit a logistic regression for each strength; keep the one with the least log loss on the held-out pictures."""
+    tried = []
+    for strength in STRENGTHS:
+        fitted = LogisticRegression(C=strength, max_iter=3000).fit(features, labels)
+        loss = log_loss_error(held_out_labels, fitted.predict_proba(held_out))
+        weight, bias = _both_classes(fitted.coef_, fitted.intercept_)
+        tried.append((loss, Probe(weight, bias, strength)))
+    return min(tried, key=lambda one: one[0])[1]
+
+
+def _both_classes(
+    weight: NDArray[np.float64], bias: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a row for each class; scikit-learn has one row for two."""
+    if len(weight) > 1:
+        return weight, bias
+    return np.concatenate([np.zeros_like(weight), weight]), np.concatenate([np.zeros_like(bias), bias])
+
+
+def to_head(probe: Probe, classifier: Classifier) -> None:
+    """Give a classifier's head the weights of a probe: fine-tuning then starts where the features are still good.
+
+    Source: Kumar et al. 2022, "Fine-tuning can distort pretrained features and underperform out-of-distribution".
+    """
+    with torch.no_grad():
+        classifier.head.weight.copy_(torch.from_numpy(probe.weight))
+        classifier.head.bias.copy_(torch.from_numpy(probe.bias))
+
+
+def features_of(
+    photos: Sequence[Photo],
+    classifier: Classifier,
+    normalize: Normalize,
+    backbone: Backbone,
+    *,
+    cache: Path | None,
+    workers: int = 0,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Features:
+    """Return features [n, channels]; those that the cache holds are not computed again.
+
+    Parameters
+    ----------
+    cache
+        Folder; one file for each backbone with its weights and preprocessing, rows named by the pictures' hashes. None
+        for none.
+    advance
+        Called with the number of pictures that are done.
+    """
+    path = None if cache is None else cache / f"{_digest(backbone)}.npz"
+    known = _read(path)
+    missing = [photo for photo in {photo.key: photo for photo in photos}.values() if photo.key not in known]
+    advance(len(photos) - len(missing))
+    device = next(classifier.parameters()).device
+    rows: list[Features] = []
+    classifier.eval()
+    with torch.inference_mode():
+        for pictures, _ in fixed_batches(missing, backbone.preprocessing, batch=32, workers=workers):
+            rows.append(classifier.embed(normalize(pictures.to(device))).cpu().numpy())
+            advance(len(pictures))
+    if missing:
+        known |= dict(zip((photo.key for photo in missing), np.concatenate(rows), strict=True))
+        _write(path, known)
+    return np.stack([known[photo.key] for photo in photos])
+
+
+def most_frequent(photos: Sequence[Photo], n_classes: int) -> NDArray[np.float64]:
+    """Return the shares of the classes [n_classes]: the answer of somebody who has not looked at the picture."""
+    counts = np.bincount(labels_of(photos), minlength=n_classes)
+    return np.asarray(counts / counts.sum())
+
+
+def _digest(backbone: Backbone) -> str:
+    told = f"{backbone.digest} {backbone.preprocessing} {backbone.mean} {backbone.std}"
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _read(path: Path | None) -> dict[str, Features]:
+    if path is None or not path.is_file():
+        return {}
+    with np.load(path, allow_pickle=False) as told:
+        return dict(zip(told["keys"].tolist(), told["features"], strict=True))
+
+
+def _write(path: Path | None, known: dict[str, Features]) -> None:
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part")
+    with partial.open("wb") as file:
+        np.savez(file, keys=np.array(list(known)), features=np.stack(list(known.values())))
+    partial.replace(path)

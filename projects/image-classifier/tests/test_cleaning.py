@@ -1,0 +1,126 @@
+"""Cleaning: each kind of dirt is found, named and counted, and what looks alike is grouped."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from image_classifier import cleaning
+from image_classifier.cleaning import Cleaned, Listed, clean, near_pairs
+from image_classifier.data import Photos
+from image_classifier.sample import draw_flower
+
+
+def drawn(seed: int, kind: str = "daisy", size: int = 96) -> Image.Image:
+    return draw_flower(kind, size=size, rng=np.random.default_rng(seed))
+
+
+def cleaned(*files: tuple[Path, int]) -> Cleaned:
+    return clean([Listed(path, f"{label}/{path.name}", label) for path, label in files], name="test")
+
+
+def saved(path: Path, picture: Image.Image, **options: object) -> Path:
+    picture.save(path, **options)
+    return path
+
+
+def test_every_kind_of_defect_of_the_sample_is_found(sample: Photos) -> None:
+    assert dict(sample.put_aside) == {
+        "daisy/page.jpg": "not a picture",
+        "daisy/tiny.png": "shorter side below 16 pixels",
+        "daisy/truncated.jpg": "breaks off before its end",
+        "rose/filed-twice.jpg": cleaning.TWO_CLASSES,
+        "sunflower/copy.jpg": cleaning.COPY,
+        "tulip/filed-twice.jpg": cleaning.TWO_CLASSES,
+    }
+    found = sample.report.quarantined
+    assert {reason: count for reason, count in found.items() if count} == Counter(dict(sample.put_aside).values())
+    assert sample.report.repaired == dict.fromkeys(cleaning.REPAIRS, 1)
+    assert sample.report.rows_kept == len(sample.photos) == sample.report.rows_read - 6
+
+
+def test_an_enlarged_copy_is_grouped_with_its_original(sample: Photos) -> None:
+    groups = {photo.name: photo.group for photo in sample.photos}
+    keys = {photo.name: photo.key for photo in sample.photos}
+    assert groups["tulip/0000.jpg"] == groups["tulip/enlarged.jpg"]
+    assert groups["tulip/0000.jpg"] == min(keys["tulip/0000.jpg"], keys["tulip/enlarged.jpg"])
+    assert groups["tulip/0001.jpg"] == keys["tulip/0001.jpg"]
+
+
+def test_different_drawings_are_not_taken_for_duplicates(sample: Photos) -> None:
+    shared = [group for group, count in Counter(photo.group for photo in sample.photos).items() if count > 1]
+    numbered = [photo.name for photo in sample.photos if photo.group in shared and photo.path.stem.isdigit()]
+    assert numbered == ["tulip/0000.jpg"]
+
+
+def test_a_smaller_copy_under_another_class_is_put_aside_with_its_original(tmp_path: Path) -> None:
+    picture = drawn(1)
+    original = saved(tmp_path / "a.jpg", picture, quality=95)
+    smaller = saved(tmp_path / "b.jpg", picture.resize((80, 80)), quality=80)
+    result = cleaned((original, 0), (smaller, 1), (saved(tmp_path / "c.jpg", drawn(2)), 1))
+    assert result.put_aside == (("0/a.jpg", cleaning.TWO_CLASSES), ("1/b.jpg", cleaning.TWO_CLASSES))
+    assert [photo.name for photo in result.photos] == ["1/c.jpg"]
+
+
+def test_one_shape_in_two_colours_may_be_two_classes(tmp_path: Path) -> None:
+    picture = drawn(1)
+    red, green, blue = picture.split()
+    other = Image.merge("RGB", (blue, green, red))
+    result = cleaned((saved(tmp_path / "a.png", picture), 0), (saved(tmp_path / "b.png", other), 1))
+    assert result.put_aside == ()
+
+
+def test_of_copies_in_one_class_the_first_by_name_is_kept(tmp_path: Path) -> None:
+    paths = [saved(tmp_path / name, drawn(1)) for name in ("b.png", "a.png", "c.png")]
+    result = cleaned(*((path, 0) for path in paths))
+    assert [photo.name for photo in result.photos] == ["0/a.png"]
+    assert dict(result.put_aside) == {"0/b.png": cleaning.COPY, "0/c.png": cleaning.COPY}
+
+
+def test_the_order_of_the_files_does_not_matter(tmp_path: Path) -> None:
+    files = [(saved(tmp_path / f"{seed}.png", drawn(seed)), seed % 2) for seed in range(4)]
+    files.append((saved(tmp_path / "again.jpg", drawn(0)), 0))
+    forth, back = cleaned(*files), cleaned(*reversed(files))
+    assert forth == back
+    assert len({photo.group for photo in forth.photos}) == 4
+
+
+def test_a_repair_of_what_is_put_aside_is_not_counted(tmp_path: Path) -> None:
+    paths = [saved(tmp_path / name, drawn(1), format="PNG") for name in ("a.jpg", "b.jpg")]
+    result = cleaned(*((path, 0) for path in paths))
+    assert result.report.repaired[cleaning.WRONG_SUFFIX] == 1
+
+
+def test_damaged_and_foreign_files_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    saved(tmp_path / "map.bmp", drawn(1))
+    result = cleaned((tmp_path / "empty.jpg", 0), (tmp_path / "map.bmp", 0))
+    assert dict(result.put_aside) == {"0/empty.jpg": "empty file", "0/map.bmp": "format that is not read"}
+    assert result.photos == ()
+    assert result.report.rows_kept == 0
+
+
+def test_near_pairs_against_one_by_one_comparison() -> None:
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2**63, (60, 4), dtype=np.uint64)
+    bits[40] = bits[3] ^ np.uint64(0b111)  # 3 bits in each of 4 words
+    bits[41] = bits[40]
+    expected = [
+        (i, j)
+        for i in range(60)
+        for j in range(i + 1, 60)
+        if sum(int(a ^ b).bit_count() for a, b in zip(bits[i], bits[j], strict=True)) <= 12
+    ]
+    assert near_pairs(bits, within=12) == expected == [(3, 40), (3, 41), (40, 41)]
+    assert near_pairs(bits, within=11) == [(40, 41)]
+    assert near_pairs(bits[:0], within=12) == []
+
+
+@pytest.mark.real_data
+def test_what_is_wrong_with_the_real_flowers(flowers: Photos) -> None:
+    assert flowers.report.rows_read == 3224
+    assert {reason: count for reason, count in flowers.report.quarantined.items() if count} == {cleaning.TWO_CLASSES: 6}
+    sizes = [size for size in Counter(photo.group for photo in flowers.photos).values() if size > 1]
+    assert (len(sizes), sum(sizes), max(sizes)) == (20, 41, 3)
