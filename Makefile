@@ -120,7 +120,7 @@ docker-build: ## build every image
 compose-up: ## build what has changed and start everything; returns when it can be used (DATASET=auto|sample|full)
 	@$(if $(filter-out file,$(origin DATASET)),DATASET="$(DATASET)") $(COMPOSE) up --build --detach
 	@$(COMPOSE) up --no-recreate --detach --wait $$($(COMPOSE) config --services | grep -v -- -trainer)
-	@$(COMPOSE) logs --no-log-prefix index | grep '^Ready'
+	@for _ in 1 2 3 4 5; do $(COMPOSE) logs --no-log-prefix index | grep -o 'Ready\. .*' && exit; sleep 2; done; exit 1
 
 compose-down: ## stop everything; what was trained stays (docker compose down -v removes that too)
 	@$(COMPOSE) down
