@@ -12,7 +12,7 @@ export MLFLOW_TRACKING_URI ?= http://127.0.0.1:5500
 
 BIN := $(VENV)/bin
 PACKAGES := shared projects/housing projects/recommender projects/image-classifier
-CODE := $(PACKAGES) scripts tests benchmarks conftest.py
+CODE := $(PACKAGES) scripts tests benchmarks docker conftest.py
 
 ##@ Use it
 .PHONY: help up setup
@@ -41,16 +41,19 @@ check: setup types ## lint, formatting, types, workflow files
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml docker/offline.yaml
 	@$(BIN)/zizmor --offline --quiet .github
 
 types: setup ## check the types of what is not a test
-	@$(BIN)/mypy $(PACKAGES:%=%/src) scripts benchmarks
+	@$(BIN)/mypy $(PACKAGES:%=%/src) scripts benchmarks docker
 
 tests: setup ## run the tests (PYTEST_FLAGS="-k name" for some)
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 coverage: setup ## run the tests and report which lines they reach
 	@$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_FLAGS)
+	@$(if $(SUMMARY),$(BIN)/coverage report --format=markdown >>"$(SUMMARY)")
 
 format: setup ## format the code and mend what the linter can mend
 	@$(BIN)/ruff check --fix $(CODE)
@@ -125,13 +128,39 @@ reports: setup ## train on the public data and rewrite the READMEs' tables and f
 	@$(BIN)/recommender report --data full
 	@$(BIN)/image-classifier report --data full $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
+##@ Containers
+.PHONY: docker-build compose-up compose-down compose-test image-budgets
+# One image at a time: each build uses every core. The commit is recorded in the images and in what they train.
+COMPOSE := COMPOSE_PARALLEL_LIMIT=1 GIT_COMMIT=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
+	CREATED=$$(git log -1 --format=%cI 2>/dev/null) docker compose
+
+docker-build: ## build every image
+	@$(COMPOSE) build
+
+compose-up: ## build what has changed and start everything; returns when it can be used (DATASET=auto|sample|full)
+	@$(if $(filter-out file,$(origin DATASET)),DATASET="$(DATASET)") $(COMPOSE) up --build --detach
+	@$(COMPOSE) up --no-recreate --detach --wait $$($(COMPOSE) config --services | grep -v -- -trainer)
+	@for _ in 1 2 3 4 5; do $(COMPOSE) logs --no-log-prefix index | grep -o 'Ready\. .*' && exit; sleep 2; done; exit 1
+
+compose-down: ## stop everything; what was trained stays (docker compose down -v removes that too)
+	@$(COMPOSE) down
+
+compose-test: setup ## build, start, break and restart the containers on sample data, apart from those that run
+	@$(BIN)/python scripts/compose_test.py
+
+image-budgets: setup ## check the sizes and contents of the built images
+	@$(BIN)/python scripts/image_budgets.py
+
 ##@ Look after it
-.PHONY: mlflow lock clean
+.PHONY: mlflow lock clean changed-projects
 mlflow: setup ## MLflow's own page, until Ctrl-C
 	@exec $(BIN)/python scripts/with_mlflow.py
 
 lock: setup ## compile requirements/*.lock anew from the pyproject files
 	@$(BIN)/python scripts/lock.py
+
+changed-projects: # for the workflow: which projects differ from the commit BASE
+	@python3 scripts/changed_projects.py "$(BASE)"
 
 clean: ## remove the environment and everything that was made (not the data cache)
 	rm -rf $(VENV) .state .coverage htmlcov .mypy_cache .pytest_cache .ruff_cache

@@ -13,15 +13,19 @@ HOUSING = "projects/housing/pyproject.toml"
 RECOMMENDER = "projects/recommender/pyproject.toml"
 IMAGES = "projects/image-classifier/pyproject.toml"
 
+TRAINER = ["--extra", "train", "--excludes", "requirements/trainer-excludes.in"]
+
 LOCKS: dict[str, list[str]] = {
     "installer": ["requirements/installer.in"],
     "dev": ["--group", "pyproject.toml:dev", "--all-extras", SHARED, HOUSING, RECOMMENDER, IMAGES],
     "housing-service": [HOUSING],
-    "housing-trainer": [HOUSING, "--extra", "train"],
+    "housing-trainer": [HOUSING, *TRAINER],
     "recommender-service": [RECOMMENDER],
-    "recommender-trainer": [RECOMMENDER, "--extra", "train"],
+    "recommender-trainer": [RECOMMENDER, *TRAINER],
     "image-classifier-service": [IMAGES],
-    "image-classifier-trainer": [IMAGES, "--extra", "train"],
+    "image-classifier-trainer": [IMAGES, *TRAINER],
+    "index": [SHARED, "--extra", "serving"],
+    "mlflow": ["requirements/mlflow.in"],
 }
 
 OPTIONS = [

@@ -1,0 +1,31 @@
+"""Serve the page until SIGTERM: python -m index."""
+
+import os
+import signal
+import sys
+
+import uvicorn
+
+from index.page import create_app
+from portfolio_shared.serving.logs import configure_logging
+
+
+def main() -> None:
+    """Listen on every address of the container, on port 8000."""
+    configure_logging("info")
+    config = uvicorn.Config(
+        create_app(os.environ),
+        host="0.0.0.0",  # noqa: S104 - of a container; compose publishes it on 127.0.0.1
+        port=8000,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+    # After a graceful end uvicorn raises the signal again, which would make the exit code that of a killed process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    uvicorn.Server(config).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""One page with the way to every demo and the state of its model, which is asked anew for every view.
+
+It needs no JavaScript: while a model is not there yet the page asks the browser to come back.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from pathlib import Path
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+import portfolio_shared.serving
+
+DEMOS = {
+    "housing": ("House prices", "What a house in Ames, Iowa would sell for: a price, how sure it is, and why."),
+    "recommender": ("Films", "What to watch next, from what you have watched, with the films that are the reason."),
+    "image-classifier": ("Flowers", "Which flower is in a photograph, and when it is none."),
+}
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+{refresh}<title>Machine learning that runs</title>
+<link rel="icon" href="static/favicon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="static/style.css">
+<link rel="stylesheet" href="index/index.css">
+</head>
+<body>
+<header class="page-head">
+<h1>Machine learning that runs</h1>
+<p class="lead">Models carried from raw data to a served and explained prediction. Try one.</p>
+</header>
+<main class="demos">
+{demos}
+</main>
+<footer class="page-foot"><div class="page-foot-inner"><nav aria-label="More">
+<a href="{mlflow}">MLflow: runs, figures, registered models</a>
+</nav></div></footer>
+</body>
+</html>
+"""
+DEMO = """<article class="demo" data-testid="{project}" data-state="{state}">
+<h2><a href="{address}">{title}</a></h2>
+<p>{what}</p>
+<p class="demo-state"><strong>{headline}</strong> {detail}</p>
+<p><a href="{address}/docs">API</a> <a href="{address}/v1/model">Model as JSON</a></p>
+</article>"""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A service: where people reach it, and where this container does."""
+
+    project: str
+    address: str
+    internal: str
+
+
+@dataclass(frozen=True)
+class State:
+    """Whether a service has a model, in words for a person."""
+
+    ready: bool
+    headline: str
+    detail: str
+
+
+def demos_of(environment: Mapping[str, str]) -> list[Demo]:
+    """Return the demos whose address a variable such as HOUSING_ADDRESS names."""
+    named = {project: f"{project.upper().replace('-', '_')}_ADDRESS" for project in DEMOS}
+    return [
+        Demo(project, environment[variable].rstrip("/"), f"http://{project}:8000")
+        for project, variable in named.items()
+        if environment.get(variable)
+    ]
+
+
+def create_app(environment: Mapping[str, str], transport: httpx.AsyncBaseTransport | None = None) -> Starlette:
+    """Build the app; `transport` stands in for the network in tests."""
+    demos = demos_of(environment)
+    mlflow = environment.get("MLFLOW_ADDRESS", "")
+    client = httpx.AsyncClient(timeout=2.0, trust_env=False, transport=transport)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        places = {"all of it": environment.get("INDEX_ADDRESS", ""), "MLflow": mlflow}
+        announcement = asyncio.create_task(announce(client, demos, places))
+        try:
+            yield
+        finally:
+            announcement.cancel()
+            await client.aclose()
+
+    async def page(_: Request) -> Response:
+        states = await asyncio.gather(*(state_of(client, demo) for demo in demos))
+        return HTMLResponse(render(demos, states, mlflow), headers=HEADERS)
+
+    async def healthz(_: Request) -> Response:
+        return PlainTextResponse("ok", headers=HEADERS)
+
+    shared = Path(portfolio_shared.serving.__file__).parent / "static"
+    return Starlette(
+        routes=[
+            Route("/", page),
+            Route("/healthz", healthz),
+            Mount("/static", StaticFiles(directory=shared)),
+            Mount("/index", StaticFiles(directory=Path(__file__).parent / "static")),
+        ],
+        lifespan=lifespan,
+    )
+
+
+async def state_of(client: httpx.AsyncClient, demo: Demo) -> State:
+    """Ask a service about its model."""
+    try:
+        answer = await client.get(f"{demo.internal}/v1/model")
+    except httpx.HTTPError:
+        return State(ready=False, headline="Not running.", detail="The service does not answer.")
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        return State(ready=False, headline="No model yet.", detail="It is being trained; this page looks again.")
+    if answer.status_code != httpx.codes.OK:
+        return State(ready=False, headline="Out of order.", detail=f"The service answered {answer.status_code}.")
+    model = answer.json()
+    created = datetime.fromisoformat(model["created"])
+    source = model["data"]["source"]
+    learned = "generated sample data: its answers mean nothing" if source == "sample" else model["data"]["name"]
+    detail = f"Version {model['version']}, trained on {created:%d %B %Y} on {learned}."
+    return State(ready=True, headline="Ready.", detail=detail)
+
+
+def render(demos: Sequence[Demo], states: Sequence[State], mlflow: str) -> str:
+    """Return the page."""
+    articles = []
+    for demo, state in zip(demos, states, strict=True):
+        title, what = DEMOS[demo.project]
+        texts = {
+            "project": demo.project,
+            "address": demo.address,
+            "title": title,
+            "what": what,
+            "state": "ready" if state.ready else "waiting",
+            "headline": state.headline,
+            "detail": state.detail,
+        }
+        articles.append(DEMO.format(**{name: escape(text) for name, text in texts.items()}))
+    waiting = not all(state.ready for state in states)
+    refresh = '<meta http-equiv="refresh" content="5">\n' if waiting else ""
+    return PAGE.format(refresh=refresh, demos="\n".join(articles), mlflow=escape(mlflow))
+
+
+async def announce(
+    client: httpx.AsyncClient, demos: Sequence[Demo], places: Mapping[str, str], pause: float = 2.0
+) -> None:
+    """Write one line of addresses to the log when every service has a model, and then end."""
+    while not all([(await state_of(client, demo)).ready for demo in demos]):  # noqa: ASYNC110 - nobody tells us
+        await asyncio.sleep(pause)
+    named = {**places, **{DEMOS[demo.project][0]: demo.address for demo in demos}}
+    line = "   ".join(f"{name}: {address}" for name, address in named.items())
+    sys.stdout.write(f"Ready.   {line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,139 @@
+"""Check the built images: size over the base image, who runs them, what must not be inside; and the build context.
+
+Exit status 1 if a budget is broken. The images are those of `docker compose build`.
+"""
+
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import IO, Any
+
+MB = 1_000_000
+CONTEXT_BYTES = 2 * MB
+BUDGETS = {
+    "housing-service": 250,
+    "recommender-service": 250,
+    "image-classifier-service": 300,
+    "housing-trainer": 900,
+    "recommender-trainer": 900,
+}
+"""Megabytes over the base image; an image that is not named here has no budget and is listed all the same."""
+
+# One line for each thing that only a build needs; nothing if all is well.
+CONTENTS = r"""
+for tool in cc gcc g++ uv git curl; do command -v $tool; done
+find /root/.cache /tmp /var/cache/apt/archives /var/lib/apt/lists -type f -size +0 2>/dev/null
+find /opt -type d \( -name tests -o -name .git \) 2>/dev/null
+find / -xdev -path /proc -prune -o -name '.env' -print -o -name 'pip.conf' -print 2>/dev/null
+true
+"""
+
+
+class DockerError(RuntimeError):
+    """Docker did not do what it was asked; the message has its own words."""
+
+
+def main() -> int:
+    """Print a table and every fault; return the exit status."""
+    faults = []
+    size = context_bytes()
+    print(f"{'build context':26} {size / MB:8.2f} MB of {CONTEXT_BYTES / MB:g}")
+    if size > CONTEXT_BYTES:
+        faults.append(f"the build context has {size / MB:.2f} MB: keep out what no image needs, in .dockerignore")
+    services = json.loads(docker("compose", "--profile", "*", "config", "--format", "json"))["services"]
+    for service in services.values():
+        if "build" not in service:
+            continue
+        name = service["image"].rsplit("/", 1)[-1].rsplit(":", 1)[0]
+        image = inspect(service["image"])
+        megabytes = over_base(image) / MB
+        budget = BUDGETS.get(name)
+        print(f"{name:26} {megabytes:8.0f} MB" + (f" of {budget}" if budget else ""))
+        if budget and megabytes > budget:
+            faults.append(f"{name} has {megabytes:.0f} MB over its base, {budget} is the budget")
+        faults += [f"{name}: {fault}" for fault in faults_of(service["image"], image)]
+    for fault in faults:
+        print(f"FAULT  {fault}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def context_bytes() -> int:
+    """Return the size of the files that a build is sent."""
+    command = ["docker", "build", "--quiet", "--file", "-", "--output", "type=tar,dest=-", "."]
+    with tempfile.TemporaryFile() as archive:
+        result = subprocess.run(
+            command, input=b"FROM scratch\nCOPY . /\n", stdout=archive, stderr=subprocess.PIPE, check=False
+        )
+        if result.returncode:
+            raise DockerError(result.stderr.decode(errors="replace"))
+        archive.seek(0)
+        return tar_bytes(archive)
+
+
+def tar_bytes(archive: IO[bytes]) -> int:
+    """Return the sum of the sizes of an archive's files."""
+    with tarfile.open(fileobj=archive) as members:
+        return sum(member.size for member in members)
+
+
+def over_base(image: dict[str, Any]) -> int:
+    """Return what an image adds to the base image that its first layers are."""
+    base = inspect(base_image())
+    layers = base["RootFS"]["Layers"]
+    if image["RootFS"]["Layers"][: len(layers)] != layers:
+        raise DockerError(f"{image['RepoTags']} was not built on this {base_image()}: build it anew")
+    return int(image["Size"]) - int(base["Size"])
+
+
+def base_image() -> str:
+    """Return the image that every Dockerfile starts from, read from one of them."""
+    lines = Path("docker/service.Dockerfile").read_text(encoding="utf-8").splitlines()
+    version = next(line.partition("=")[2] for line in lines if line.startswith("ARG PYTHON_VERSION="))
+    return f"python:{version}-slim"
+
+
+def faults_of(reference: str, image: dict[str, Any]) -> list[str]:
+    """Return what is wrong with an image beside its size."""
+    faults = []
+    user = image["Config"].get("User", "")
+    if user.partition(":")[0] in ("", "0", "root"):
+        faults.append(f"runs as {user or 'root'}")
+    if not image["Config"].get("Labels", {}).get("org.opencontainers.image.licenses"):
+        faults.append("has no label org.opencontainers.image.licenses")
+    history = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", reference).lower()
+    faults += [f"its history mentions a {word}" for word in ("password", "token", "secret=") if word in history]
+    found = docker("run", "--rm", "--network", "none", "--user", "0", "--entrypoint", "sh", reference, "-c", CONTENTS)
+    lines = found.splitlines()
+    if lines:
+        faults.append(f"{len(lines)} things that only a build needs, such as {lines[0]}")
+    return faults
+
+
+def inspect(reference: str) -> dict[str, Any]:
+    """Return what Docker knows of an image; one that is not here is pulled."""
+    try:
+        text = docker("image", "inspect", reference)
+    except DockerError:
+        docker("pull", "--quiet", reference)
+        text = docker("image", "inspect", reference)
+    image: dict[str, Any] = json.loads(text)[0]
+    return image
+
+
+def docker(*arguments: str) -> str:
+    """Run docker and return what it writes."""
+    command = ["docker", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise DockerError(f"docker {' '.join(arguments[:3])}: {result.stderr.strip()}")
+    return result.stdout
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (DockerError, OSError) as error:
+        sys.exit(f"The images were not checked: {error}")

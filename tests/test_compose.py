@@ -1,0 +1,219 @@
+"""What the compose file and the images promise, as far as it can be seen without a container engine."""
+
+import asyncio
+import importlib.util
+import io
+import json
+import sys
+import tarfile
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import ModuleType
+
+import httpx
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+SERVICES = COMPOSE["services"]
+DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
+ADDRESSES = {
+    "HOUSING_ADDRESS": "http://127.0.0.1:8001",
+    "RECOMMENDER_ADDRESS": "http://127.0.0.1:8002/",
+    "MLFLOW_ADDRESS": "http://127.0.0.1:5500",
+    "INDEX_ADDRESS": "http://127.0.0.1:8000",
+}
+MODEL = {"version": "3", "created": "2026-01-02T03:04:05Z", "data": {"source": "full", "name": "house sales"}}
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+index = load(ROOT / "docker/index/page.py")
+budgets = load(ROOT / "scripts/image_budgets.py")
+healthcheck = load(ROOT / "docker/healthcheck.py")
+split_torch = load(ROOT / "docker/split_torch.py")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_is_confined(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["init"] is True
+    assert service["logging"]["options"]["max-size"]
+    assert service["mem_limit"]
+    assert service["cpus"]
+    assert service["restart"] == ("no" if name.endswith("-trainer") else "unless-stopped")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_ports_are_published_on_this_machine_alone(name: str) -> None:
+    ports = SERVICES[name].get("ports", [])
+    assert all(port.startswith("127.0.0.1:${") for port in ports)
+    assert bool(ports) == ("pages" in SERVICES[name]["networks"])
+
+
+def test_every_project_has_a_trainer_a_service_and_a_place_on_the_page() -> None:
+    projects = {name.removesuffix("-trainer") for name in SERVICES if name.endswith("-trainer")}
+    assert projects
+    scraped = json.dumps(yaml.safe_load((ROOT / "docker/prometheus.yml").read_text(encoding="utf-8")))
+    for project in projects:
+        assert SERVICES[project]["build"]["args"]["PROJECT"] == project
+        assert SERVICES[f"{project}-trainer"]["build"]["args"]["PROJECT"] == project
+        assert f"{project.upper().replace('-', '_')}_ADDRESS" in SERVICES["index"]["environment"]
+        assert f"{project}:8000" in scraped
+
+
+def test_settings_of_the_compose_file_are_documented() -> None:
+    text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+    documented = (ROOT / ".env.example").read_text(encoding="utf-8")
+    used = {part.split("}")[0].split(":-")[0] for part in text.split("${")[1:]}
+    set_by_the_makefile = {"GIT_COMMIT", "CREATED", "SOURCE", "IMAGES", "TAG"}
+    assert {name for name in used - set_by_the_makefile if name not in documented} == set()
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_an_image_runs_as_a_fixed_user_from_the_common_base(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert f"ARG PYTHON_VERSION={budgets.base_image().removeprefix('python:').removesuffix('-slim')}" in lines
+    assert [line for line in lines if line.startswith("USER")] == ["USER 10001:10001"]
+    assert any("--require-hashes" in line for line in lines)
+
+
+def test_mlflow_has_the_version_that_trainers_have() -> None:
+    def pins(name: str) -> dict[str, str]:
+        lines = (ROOT / f"requirements/{name}.lock").read_text(encoding="utf-8").splitlines()
+        return dict(line.split()[0].split("==") for line in lines if "==" in line and not line.startswith(" "))
+
+    for trainer in (ROOT / "requirements").glob("*-trainer.lock"):
+        assert pins(trainer.stem)["mlflow"] == pins("mlflow")["mlflow"]
+
+
+def test_the_context_is_measured_by_its_files() -> None:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as members:
+        for name, size in (("a", 5), ("folder/b", 7)):
+            member = tarfile.TarInfo(name)
+            member.size = size
+            members.addfile(member, io.BytesIO(b"x" * size))
+    archive.seek(0)
+    assert budgets.tar_bytes(archive) == 12
+
+
+def test_torch_is_split_off_a_lock() -> None:
+    lock = (
+        "# made by\nnumpy==2.4.6 ; python_full_version < '3.12' \\\n    --hash=sha256:aa\n"
+        "nvidia-cublas==13.4 ; sys_platform == 'linux' \\\n    --hash=sha256:bb\n"
+        "torch==2.15.0 \\\n    --hash=sha256:cc\n"
+        "triton==3.9.0 \\\n    --hash=sha256:dd\ncuda-toolkit==13.2 \\\n    --hash=sha256:ee\n"
+    )
+    torch, rest = split_torch.split(lock)
+    assert torch == "torch==2.15.0\n"
+    assert rest == "# made by\nnumpy==2.4.6 ; python_full_version < '3.12' \\\n    --hash=sha256:aa\n"
+
+
+@pytest.fixture
+def server() -> Iterator[int]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/healthz" else 503)
+            self.end_headers()
+            self.wfile.write(b"no model yet")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield running.server_port
+        running.shutdown()
+        thread.join()
+
+
+def test_health_is_what_the_server_says(server: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert healthcheck.main(server, "/healthz") == 0
+    assert healthcheck.main(server, "/readyz") == 1
+    assert "503 no model yet" in capsys.readouterr().out
+
+
+def test_nobody_listening_is_unhealthy(capsys: pytest.CaptureFixture[str]) -> None:
+    assert healthcheck.main(1, "/healthz") == 1
+    assert "Refused" in capsys.readouterr().out
+
+
+def answer(request: httpx.Request) -> httpx.Response:
+    """The house prices have a model, the films do not."""
+    if request.url.host == "housing":
+        return httpx.Response(200, json=MODEL)
+    return httpx.Response(503, json={"title": "Service Unavailable"})
+
+
+def view(transport: httpx.MockTransport) -> httpx.Response:
+    app = index.create_app(ADDRESSES, transport)
+
+    async def ask() -> httpx.Response:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://index") as client,
+        ):
+            assert (await client.get("/static/style.css")).is_success
+            assert (await client.get("/index/index.css")).is_success
+            return await client.get("/")
+
+    return asyncio.run(ask())
+
+
+def test_the_index_page_links_everything_and_says_which_model_answers() -> None:
+    response = view(httpx.MockTransport(answer))
+    for address in ("http://127.0.0.1:8001", "http://127.0.0.1:8002/docs", "http://127.0.0.1:5500"):
+        assert f'href="{address}"' in response.text
+    assert "Version 3, trained on 02 January 2026 on house sales." in response.text
+    assert response.text.count('data-state="ready"') == 1
+    assert "image-classifier" not in response.text  # it has no address
+    assert "default-src 'self'" in response.headers["content-security-policy"]
+    assert "<script" not in response.text
+
+
+def test_the_index_page_looks_again_until_every_model_is_there() -> None:
+    assert 'http-equiv="refresh"' in view(httpx.MockTransport(answer)).text
+    assert 'http-equiv="refresh"' not in view(httpx.MockTransport(lambda _: httpx.Response(200, json=MODEL))).text
+
+
+def test_the_index_page_stands_when_no_service_answers() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("no such host", request=request)
+
+    response = view(httpx.MockTransport(refuse))
+    assert response.status_code == 200
+    assert response.text.count("Not running.") == 2
+
+
+def test_the_index_page_escapes_what_a_service_says() -> None:
+    model = MODEL | {"version": "<script>"}
+    assert "<script>" not in view(httpx.MockTransport(lambda _: httpx.Response(200, json=model))).text
+
+
+def test_the_log_ends_with_the_addresses(capsys: pytest.CaptureFixture[str]) -> None:
+    async def run() -> None:
+        transport = httpx.MockTransport(lambda _: httpx.Response(200, json=MODEL))
+        async with httpx.AsyncClient(transport=transport) as client:
+            await index.announce(client, index.demos_of(ADDRESSES), {"all of it": "http://127.0.0.1:8000"})
+
+    asyncio.run(run())
+    line = capsys.readouterr().out
+    assert line.startswith("Ready.")
+    assert line.count("http://127.0.0.1:8000") == 1
+    assert "Films: http://127.0.0.1:8002" in line
