@@ -18,18 +18,18 @@ RUN --mount=type=cache,target=/root/.cache \
 
 # What the project needs: built anew only when its lock changes. On Linux the package index's torch brings 4 GB of CUDA
 # libraries, so torch comes from PyTorch's own index of CPU builds, pinned to the lock's version but without its hash:
-# those builds are other files. An empty TORCH_INDEX takes everything from the package index, every file hashed.
+# those builds are other files. TORCH_BACKEND= (empty) takes everything from the package index, every file hashed.
 FROM tools AS dependencies
 ARG PROJECT
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ARG TORCH_BACKEND=cpu
 COPY requirements/${PROJECT}-trainer.lock /build/lock
 COPY docker/split_torch.py /build/
 RUN --mount=type=cache,target=/root/.cache \
     uv venv --quiet /opt/venv \
-    && if [ -n "$TORCH_INDEX" ] && grep -q '^torch==' /build/lock; then \
+    && if [ -n "$TORCH_BACKEND" ] && grep -q '^torch==' /build/lock; then \
         python /build/split_torch.py /build/lock /build/torch /build/rest \
         && uv pip sync --quiet --python /opt/venv --require-hashes /build/rest \
-        && uv pip install --quiet --python /opt/venv --no-deps --default-index "$TORCH_INDEX" -r /build/torch; \
+        && uv pip install --quiet --python /opt/venv --no-deps --torch-backend "$TORCH_BACKEND" -r /build/torch; \
     else \
         uv pip sync --quiet --python /opt/venv --require-hashes /build/lock; \
     fi

@@ -8,10 +8,12 @@ import http.client
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -37,11 +39,21 @@ HOUSE = {
     "bedroom_abv_gr": 3,
     "garage_cars": 2,
 }
-GIF = bytes.fromhex("47494638396101000100800000ffffff00000021f90401000000002c00000000010001000002024401003b")
 
 
 class CheckError(AssertionError):
     """A promise was not kept; the message says which."""
+
+
+def grey_picture(side: int = 64) -> bytes:
+    """Return a PNG file of one grey."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    rows = zlib.compress((b"\0" + b"\x80" * side) * side)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,7 @@ class Request:
 PREDICTIONS = {
     "housing": Request("/v1/predictions", "predictions", {"json": {"houses": [HOUSE]}}),
     "recommender": Request("/v1/recommendations", "recommendations", {"json": {"history": [], "k": 5}}),
-    "image-classifier": Request("/v1/classifications", "classifications", {"files": {"files": ("a.gif", GIF)}}),
+    "image-classifier": Request("/v1/classifications", "results", {"files": {"files": ("grey.png", grey_picture())}}),
 }
 
 

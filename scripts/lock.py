@@ -45,7 +45,9 @@ def main() -> None:
     environment = {**os.environ, "UV_NO_PROGRESS": "1"}
     for name, inputs in LOCKS.items():
         output = f"requirements/{name}.lock"
-        command = [str(uv), "pip", "compile", *OPTIONS, *inputs, "-o", output, *sys.argv[1:]]
+        # One version of each package in all locks: that of development, which the tests ran with.
+        same = ["--constraint", "requirements/dev.lock"] if name not in ("installer", "dev") else []
+        command = [str(uv), "pip", "compile", *OPTIONS, *same, *inputs, "-o", output, *sys.argv[1:]]
         subprocess.run(command, check=True, env=environment)
         print(f"{output}: {Path(output).read_text().count('==')} pins")
 

@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import io
 import json
+import re
 import sys
 import tarfile
 import threading
@@ -79,7 +80,7 @@ def test_every_project_has_a_trainer_a_service_and_a_place_on_the_page() -> None
 def test_settings_of_the_compose_file_are_documented() -> None:
     text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
     documented = (ROOT / ".env.example").read_text(encoding="utf-8")
-    used = {part.split("}")[0].split(":-")[0] for part in text.split("${")[1:]}
+    used = set(re.findall(r"\$\{(\w+)", text))
     set_by_the_makefile = {"GIT_COMMIT", "CREATED", "SOURCE", "IMAGES", "TAG"}
     assert {name for name in used - set_by_the_makefile if name not in documented} == set()
 

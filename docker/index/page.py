@@ -24,7 +24,7 @@ import portfolio_shared.serving
 DEMOS = {
     "housing": ("House prices", "What a house in Ames, Iowa would sell for: a price, how sure it is, and why."),
     "recommender": ("Films", "What to watch next, from what you have watched, with the films that are the reason."),
-    "image-classifier": ("Flowers", "Which flower is in a photograph, and when it is none."),
+    "image-classifier": ("Pictures", "What is in a photograph, how sure that is, and when it is nothing known."),
 }
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
