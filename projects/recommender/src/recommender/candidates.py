@@ -36,7 +36,7 @@ UNWEIGHTED = HistoryWeights()
 LATENCY_FILMS, LATENCY_REPEATS = 50, 100
 
 Fitted = tuple[Scorer, float, float]
-"""A model, the seconds its fit took, and the megabytes that arrays took on top of those before."""
+"""A model, the processor's seconds that its fit took, and the megabytes that arrays took on top of those before."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Candidate:
     Attributes
     ----------
     fit_seconds
-        Wall time of the fit.
+        Seconds of the processor that the fit took, of all its threads: other work on busy cores does not count.
     fit_megabytes
         Largest memory that arrays took during the fit, beyond what was there before.
     model_megabytes
@@ -244,9 +244,9 @@ def by_score(candidates: Mapping[str, Candidate]) -> Sequence[Candidate]:
 
 def _measured_fit(fit: Callable[[sp.csr_array], Scorer], X: sp.csr_array) -> Fitted:
     """Fit once for the time, and once more for the memory: counting it takes time."""
-    started = time.perf_counter()
+    started = time.process_time()
     model = fit(X)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     tracemalloc.start()
     try:
         fit(X)
