@@ -8,6 +8,8 @@ PYTHON ?= python3
 VENV ?= .venv
 DATASET ?= auto
 PYTEST_FLAGS ?=
+# Test files run in so many processes: most of a test run is waiting for servers to start.
+TEST_JOBS ?= 2
 export MLFLOW_TRACKING_URI ?= http://127.0.0.1:5500
 
 BIN := $(VENV)/bin
@@ -49,10 +51,10 @@ types: setup ## check the types of what is not a test
 	@$(BIN)/mypy $(PACKAGES:%=%/src) scripts benchmarks docker
 
 tests: setup ## run the tests (PYTEST_FLAGS="-k name" for some)
-	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	@$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile $(PYTEST_FLAGS)
 
 coverage: setup ## run the tests and report which lines they reach
-	@$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_FLAGS)
+	@$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile --cov --cov-report=term $(PYTEST_FLAGS)
 	@$(if $(SUMMARY),$(BIN)/coverage report --format=markdown >>"$(SUMMARY)")
 
 format: setup ## format the code and mend what the linter can mend
@@ -159,7 +161,7 @@ mlflow: setup ## MLflow's own page, until Ctrl-C
 lock: setup ## compile requirements/*.lock anew from the pyproject files
 	@$(BIN)/python scripts/lock.py
 
-changed-projects: # for the workflow: which projects differ from the commit BASE
+changed-projects: ## for the workflow: which projects differ from the commit BASE
 	@python3 scripts/changed_projects.py "$(BASE)"
 
 clean: ## remove the environment and everything that was made (not the data cache)

@@ -173,10 +173,14 @@ def test_the_locks_of_the_images_have_every_direct_dependency(project: str) -> N
 
 
 def test_all_locks_agree_on_versions() -> None:
-    """What is tested is what is shipped."""
+    """What is tested is what is shipped; PostgreSQL's driver alone is in a container and not in development."""
     development = versions("dev.lock")
     for lock in set(LOCKS) - {"dev.lock", "installer.lock"}:
-        assert versions(lock) == {name: development[name] for name in versions(lock)}, lock
+        pinned = versions(lock)
+        only_here = {"psycopg", "psycopg-binary"} if lock == "mlflow.lock" else set()
+        assert pinned.keys() - development.keys() <= only_here, lock
+        differing = {name for name in pinned.keys() & development.keys() if pinned[name] != development[name]}
+        assert differing == set(), lock
 
 
 def broken_by(lock: str, requirements: list[Requirement]) -> list[str]:
@@ -221,7 +225,8 @@ def test_no_file_names_a_package_registry() -> None:
 
 def test_no_file_holds_a_path_of_one_machine() -> None:
     own = {str(ROOT) + "/", str(ROOT.parent) + "/", str(Path.home()) + "/"} - {"//"}
-    others = re.compile(r"(?<![\w.~$}/-])/(?:root|home/(?!app\b)\w+|Users/\w+|mnt/\w+)/|[A-Z]:\\\\Users")
+    # An image's own cache of root is no path of a machine.
+    others = re.compile(r"(?<![\w.~$}/-])/(?:root(?!/\.cache)|home/(?!app\b)\w+|Users/\w+|mnt/\w+)/|[A-Z]:\\\\Users")
 
     found = []
     for path in tracked():
