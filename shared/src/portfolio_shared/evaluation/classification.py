@@ -185,7 +185,8 @@ def label_set_threshold(y_true: ArrayLike, probabilities: ArrayLike, *, coverage
     0.6
     """
     true, found = _check(y_true, probabilities)
-    return 1.0 - conformal_quantile(1.0 - found[np.arange(len(true)), true], coverage=coverage)
+    # In the order of 1 - p, without its rounding: the row at the threshold must reach it.
+    return -conformal_quantile(-found[np.arange(len(true)), true], coverage=coverage)
 
 
 def _shares(counts: ArrayLike, *, axis: int) -> Floats:
