@@ -83,7 +83,7 @@ bench-housing: setup ## serving against a bare request, and the five-fold table 
 	@$(BIN)/python benchmarks/housing_models.py
 
 ##@ Films
-.PHONY: train-recommender tune-recommender serve-recommender rollback-recommender bench-recommender
+.PHONY: train-recommender tune-recommender serve-recommender rollback-recommender bench-recommender bench-recommender-more
 train-recommender: setup ## train, evaluate, register, and pass the gate (DATASET=auto|sample|full|path)
 	@$(BIN)/python scripts/with_mlflow.py $(BIN)/recommender train --data "$(DATASET)"
 
@@ -100,12 +100,16 @@ bench-recommender: setup ## the table against peers, and serving against a bare 
 	@$(BIN)/python benchmarks/recommender_serving.py
 	@$(BIN)/python benchmarks/recommender_models.py
 
+bench-recommender-more: setup ## time and memory on a million generated ratings; what can be read from a model about people
+	@$(BIN)/python benchmarks/recommender_large.py
+	@$(BIN)/python benchmarks/recommender_privacy.py
+
 ##@ Pictures
 .PHONY: train-image-classifier ablate-image-classifier serve-image-classifier rollback-image-classifier bench-image-classifier
 train-image-classifier: setup ## train, evaluate, register, and pass the gate (DATASET=auto|sample|full|path)
 	@$(BIN)/python scripts/with_mlflow.py $(BIN)/image-classifier train --data "$(DATASET)"
 
-ablate-image-classifier: setup ## what each part of the training buys, with a budget of 4 epochs each
+ablate-image-classifier: setup ## what each part of the training buys, with a budget of 3 epochs each
 	@$(BIN)/image-classifier ablation --data full $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 serve-image-classifier: setup ## serve the champion on its own (127.0.0.1:8003)

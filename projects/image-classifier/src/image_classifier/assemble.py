@@ -70,7 +70,7 @@ def assemble(
     found, held_out = run(served, validation)
     features = run_photos(served, splits.train, preprocessing)
     calibration = calibrate(y_validation, found, validation_logits, coverage=coverage)
-    novelty = fit_novelty(features, labels_of(splits.train), held_out, len(labels))
+    novelty = fit_novelty(features, held_out, seed=seed)
     rules = Rules(labels, preprocessing, coverage, calibration.least_probability, calibration.least_confidence)
     predictor = Predictor(served, novelty, rules, examples_of(splits.test))
     return Assembled(predictor, temperature, calibration, quantised)

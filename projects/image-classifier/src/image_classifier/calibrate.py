@@ -12,12 +12,14 @@ from portfolio_shared.evaluation.classification import (
     softmax,
 )
 
-UNFAMILIAR = 0.02
+UNFAMILIAR = 0.025
 """Share of pictures of the classes that may be called unfamiliar."""
 AMBIGUOUS = 0.015
 """Share of pictures of the classes that may be called ambiguous."""
-KEPT_VARIANCE = 0.95
-"""Share of the features' variance within classes that the distance looks at."""
+N_DIRECTIONS = 256
+"""Directions of most variance that the distance to the training pictures looks at."""
+N_KNOWN = 5000
+"""Training pictures that are kept to measure the distance to; of more, so many are drawn."""
 
 
 @dataclass(frozen=True)
@@ -62,30 +64,23 @@ def calibrate(
     )
 
 
-def fit_novelty(
-    features: NDArray[np.float32], labels: NDArray[np.int64], held_out: NDArray[np.float32], n_classes: int
-) -> Novelty:
+def fit_novelty(features: NDArray[np.float32], held_out: NDArray[np.float32], *, seed: int = 0) -> Novelty:
     """Fit the distance to the training pictures, and its threshold on held-out pictures of the classes.
 
     Parameters
     ----------
-    features, labels
-        Of the training part: [n, n_features], [n].
+    features
+        Of the training part, [n, n_features].
     held_out
-        Features of the validation part: the threshold is exceeded by the share UNFAMILIAR of them. No picture of
-        anything else is used.
+        Of the validation part: the threshold is exceeded by the share UNFAMILIAR of them. No picture of anything else
+        is used.
+    seed
+        Of the draw, where there are more than N_KNOWN training pictures.
     """
-    means = np.stack([features[labels == label].mean(axis=0) for label in range(n_classes)]).astype(np.float64)
-    centred = features - means[labels]
-    directions = _whitening(centred)
-    fitted = Novelty(directions.astype(np.float32), (means @ directions).astype(np.float32), 1.0)
+    drawn = np.random.default_rng(seed).permutation(len(features))[:N_KNOWN]
+    known = features[np.sort(drawn)].astype(np.float64)
+    _, _, directions = np.linalg.svd(known - known.mean(axis=0), full_matrices=False)
+    kept = directions[:N_DIRECTIONS].T
+    fitted = Novelty(kept.astype(np.float32), (known @ kept).astype(np.float32), 1.0)
     threshold = float(np.quantile(fitted.distance(held_out), 1 - UNFAMILIAR))
-    return Novelty(fitted.directions, fitted.means, threshold)
-
-
-def _whitening(centred: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return [n_features, n_kept]: the directions of most variance within classes, scaled to variance one."""
-    _, spread, vectors = np.linalg.svd(centred, full_matrices=False)
-    variance = spread**2 / len(centred)
-    kept = int(np.searchsorted(np.cumsum(variance) / variance.sum(), KEPT_VARIANCE)) + 1
-    return np.asarray(vectors[:kept].T / np.sqrt(variance[:kept]))
+    return Novelty(fitted.directions, fitted.known, threshold)

@@ -72,7 +72,7 @@ class TrainConfig(BaseSettings):
         "auto", description="torchvision model, or small_cnn; auto: small_cnn on the sample, else mobilenet_v2"
     )
     weights: str = Field(
-        "auto", description="imagenet, none, or the path of a state dict; auto: none on the sample, else imagenet"
+        "auto", description="imagenet, none, or the path of a state dict; auto: none for small_cnn, else imagenet"
     )
     crop: int | None = Field(None, ge=32, description="side of the pictures that the model sees; none: the weights'")
     epochs: int | None = Field(None, ge=1, description="epochs of the fine-tuning, if not the usual ones")
@@ -91,7 +91,7 @@ class AblationConfig(BaseSettings):
 
     data: str = Field("full", description=DATA)
     weights: str = Field("imagenet", description="imagenet, or the path of a state dict")
-    epochs: int = Field(4, ge=1, description="epochs of each training: the budget")
+    epochs: int = Field(3, ge=1, description="epochs of each training: the budget")
     crop: int = Field(128, ge=32, description="side of the augmented pictures, in pixels")
     threads: int = Field(2, ge=1, description="threads of torch on the CPU")
     work: Path = Field(WORK, description="folder of features and checkpoints")

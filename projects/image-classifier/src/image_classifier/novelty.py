@@ -1,9 +1,8 @@
-"""How unlike the training pictures a picture is: the distance of its features from theirs.
+"""How unlike the training pictures a picture is: how far its features lie from the nearest of theirs.
 
 A softmax must name a class, whatever it is shown. Features tell more: pictures of the classes lie near each other,
-and noise, text or a street lie elsewhere. The distance is that of Lee et al. 2018 (section 2.1), the Mahalanobis
-distance to the nearest class mean with one covariance for all classes, less the distance to the mean of all pictures
-with the covariance of all (Ren et al. 2021, the relative form), if that is asked for.
+and noise, text or a street lie elsewhere. The distance is that of Sun et al. 2022 ("Out-of-distribution detection with
+deep nearest neighbors") to the nearest training picture, in the directions in which those differ most.
 """
 
 from dataclasses import dataclass
@@ -22,21 +21,23 @@ class Novelty:
     Attributes
     ----------
     directions
-        [n_features, n_kept]: whitens features, so that distances are Euclidean.
-    means
-        [n_classes, n_kept]: the classes, in the same terms.
+        [n_features, n_kept]: what features are projected on.
+    known
+        [n_known, n_kept]: training pictures, projected.
     threshold
         The distance that scores 1.
     """
 
     directions: Floats
-    means: Floats
+    known: Floats
     threshold: float
 
     def distance(self, embedding: ArrayLike) -> Floats:
-        """Return the distance of each row of [n, n_features] to the nearest class."""
+        """Return the distance of each row of [n, n_features] to the nearest training picture."""
         rows = np.asarray(embedding, dtype=np.float32) @ self.directions
-        return np.asarray(np.sqrt(((rows[:, None, :] - self.means[None]) ** 2).sum(axis=2)).min(axis=1))
+        # A row at a time: a table of all differences would need n times the memory.
+        nearest = [((self.known - row) ** 2).sum(axis=1).min() for row in rows]
+        return np.sqrt(np.array(nearest, dtype=np.float32))
 
     def score(self, embedding: ArrayLike) -> Floats:
         """Return the distance over the threshold; above 1 a picture is unlike the training pictures."""
@@ -44,10 +45,10 @@ class Novelty:
 
     def save(self, path: Path) -> None:
         """Write arrays and threshold."""
-        np.savez(path, directions=self.directions, means=self.means, threshold=np.float64(self.threshold))
+        np.savez(path, directions=self.directions, known=self.known, threshold=np.float64(self.threshold))
 
     @classmethod
     def load(cls, path: Path) -> "Novelty":
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as told:
-            return cls(told["directions"], told["means"], float(told["threshold"]))
+            return cls(told["directions"], told["known"], float(told["threshold"]))
