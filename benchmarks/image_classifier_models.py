@@ -48,7 +48,7 @@ def main() -> int:
     options = parser.parse_args()
     trained = learn(TrainConfig(data=options.data, weights=options.weights, tracking_uri=""), Console())
     rows = [row(name, metrics, trained) for name, metrics in models(trained).items()]
-    found = {
+    found: dict[str, Any] = {
         "data": trained.photos.name,
         "test_pictures": len(trained.splits.test),
         "rows": rows,

@@ -192,7 +192,7 @@ def label_set_threshold(y_true: ArrayLike, probabilities: ArrayLike, *, coverage
 def _shares(counts: ArrayLike, *, axis: int) -> Floats:
     table = np.asarray(counts, dtype=np.float64)
     total = table.sum(axis=axis)
-    return np.divide(np.diag(table), total, out=np.full(len(table), np.nan), where=total > 0)
+    return np.asarray(np.divide(np.diag(table), total, out=np.full(len(table), np.nan), where=total > 0))
 
 
 def _check(y_true: ArrayLike, probabilities: ArrayLike) -> tuple[Labels, Floats]:
