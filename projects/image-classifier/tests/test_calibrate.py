@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+from image_classifier import calibrate as calibrate_module
 from image_classifier.calibrate import AMBIGUOUS, UNFAMILIAR, calibrate, fit_novelty
 from portfolio_shared.evaluation.classification import expected_calibration_error, softmax
 
@@ -19,14 +20,13 @@ def answers():
     return labels, 2 * logits
 
 
-def clusters(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw features around three places, four directions wide, one narrow, and correlated."""
+def clusters(seed: int, n: int) -> np.ndarray:
+    """Draw features around three places; of eight directions two are wide."""
     rng = np.random.default_rng(seed)
-    labels = np.arange(n) % CLASSES
-    mixing = np.random.default_rng(9).normal(size=(5, 5))
-    centres = np.random.default_rng(8).normal(0, 20, (CLASSES, 5))
-    noise = rng.normal(size=(n, 5)) * [1, 1, 1, 1, 1e-4]
-    return (centres[labels] + noise @ mixing).astype(np.float32), labels
+    mixing = np.random.default_rng(9).normal(size=(8, 8))
+    centres = np.random.default_rng(8).normal(0, 20, (3, 8))
+    noise = rng.normal(size=(n, 8)) * [3, 3, 1, 1, 1, 1, 1, 1]
+    return (centres[np.arange(n) % 3] + noise @ mixing).astype(np.float32)
 
 
 def test_label_sets_hold_the_truth_in_the_share_that_was_asked_for(answers):
@@ -61,44 +61,55 @@ def test_too_few_pictures_for_the_coverage_are_refused(answers):
 
 
 def test_the_threshold_is_exceeded_by_the_stated_share_of_held_out_pictures():
-    features, _ = clusters(0, 600)
-    held_out, _ = clusters(1, 1000)
-    fresh, _ = clusters(2, 5000)
-    novelty = fit_novelty(features, held_out)
+    held_out, fresh = clusters(1, 1000), clusters(2, 5000)
+    novelty = fit_novelty(clusters(0, 600), held_out)
     assert (novelty.score(held_out) > 1).mean() == pytest.approx(UNFAMILIAR, abs=0.001)
     assert (novelty.score(fresh) > 1).mean() == pytest.approx(UNFAMILIAR, abs=0.01)
 
 
 def test_what_lies_elsewhere_is_unfamiliar():
-    features, _ = clusters(0, 600)
-    novelty = fit_novelty(features, clusters(1, 300)[0])
-    rng = np.random.default_rng(5)
-    assert (novelty.score(rng.normal(0, 100, (200, 5))) > 1).mean() > 0.9
-    # Between two classes is elsewhere too: the distance is to the nearest picture, not to the middle of all.
-    middle = features.mean(axis=0, keepdims=True)
-    assert novelty.score(middle)[0] > 1
+    features = clusters(0, 600)
+    novelty = fit_novelty(features, clusters(1, 300))
+    assert (novelty.score(np.random.default_rng(5).normal(0, 100, (200, 8))) > 1).mean() > 0.9
+    # Between the classes is elsewhere too, though it is the middle of all pictures.
+    assert novelty.score(features.mean(axis=0, keepdims=True))[0] > 1
 
 
-def test_the_distance_is_that_to_the_nearest_training_picture():
-    """By SciPy; with few features every direction is kept, so distances are those of the features."""
-    features, _ = clusters(0, 300)
-    fresh = np.random.default_rng(3).normal(0, 20, (50, 5)).astype(np.float32)
+def test_a_picture_that_was_learned_from_is_no_stranger():
+    features = clusters(0, 100)
+    np.testing.assert_allclose(fit_novelty(features, clusters(1, 100)).score(features), 0, atol=1e-3)
+
+
+def test_the_distance_is_to_the_nearest_training_picture():
+    """By SciPy: with fewer features than directions nothing is lost, so it is that of the features themselves."""
+    features, fresh = clusters(0, 200), clusters(3, 50)
     expected = cdist(fresh, features).min(axis=1)
-    np.testing.assert_allclose(fit_novelty(features, features[:50]).distance(fresh), expected, rtol=1e-3)
+    np.testing.assert_allclose(fit_novelty(features, fresh).distance(fresh), expected, rtol=1e-3)
 
 
-def test_of_many_pictures_so_many_are_kept_and_the_seed_draws_them(monkeypatch):
-    monkeypatch.setattr("image_classifier.calibrate.N_KNOWN", 40)
-    monkeypatch.setattr("image_classifier.calibrate.N_DIRECTIONS", 2)
-    features, _ = clusters(0, 300)
-    once, again, other = (fit_novelty(features, features[:50], seed=seed) for seed in (0, 0, 1))
-    assert once.known.shape == (40, 2)
-    np.testing.assert_array_equal(once.known, again.known)
-    assert not np.array_equal(once.known, other.known)
+def test_only_the_directions_of_most_variance_are_looked_at(monkeypatch):
+    monkeypatch.setattr(calibrate_module, "N_DIRECTIONS", 3)
+    features = clusters(0, 600)
+    novelty = fit_novelty(features, clusters(1, 100))
+    _, vectors = np.linalg.eigh(np.cov(features.T))
+    overlap = np.linalg.svd(vectors[:, -3:].T @ novelty.directions, compute_uv=False)
+    np.testing.assert_allclose(overlap, 1, atol=1e-3)  # the same three, in whatever order and sign
+
+
+def test_of_many_pictures_some_are_kept_by_the_seed(monkeypatch):
+    monkeypatch.setattr(calibrate_module, "N_KNOWN", 50)
+    features, held_out = clusters(0, 600), clusters(1, 100)
+    first, again, other = (fit_novelty(features, held_out, seed=seed) for seed in (0, 0, 1))
+    assert len(first.known) == 50
+    np.testing.assert_array_equal(first.known, again.known)
+    assert not np.array_equal(first.known, other.known)
+    # Of all, not of the first class alone: the folder's order must not decide.
+    nearest = first.known[:, None] - (features @ first.directions)[None]
+    assert set(np.abs(nearest).sum(axis=2).argmin(axis=1) % 3) == {0, 1, 2}
 
 
 def test_the_unit_of_the_features_does_not_matter():
-    features, _ = clusters(0, 300)
-    held_out, _ = clusters(1, 100)
+    features, held_out = clusters(0, 300), clusters(1, 100)
     plain = fit_novelty(features, held_out).score(held_out)
-    np.testing.assert_allclose(fit_novelty(100 * features, 100 * held_out).score(100 * held_out), plain, rtol=1e-3)
+    scaled = fit_novelty(100 * features, 100 * held_out).score(100 * held_out)
+    np.testing.assert_allclose(scaled, plain, rtol=1e-3)

@@ -11,7 +11,7 @@ from rich.console import Console
 from image_classifier.backbones import build_backbone
 from image_classifier.candidates import fine_tuned, probed
 from image_classifier.config import AblationConfig, FineTuneSettings, TrainConfig
-from image_classifier.data import Splits, load_photos, split_photos
+from image_classifier.data import Photos, Splits, load_photos, split_photos
 from image_classifier.evaluate import measure
 from image_classifier.loader import labels_of
 from image_classifier.network import Classifier, Normalize
@@ -59,7 +59,7 @@ def ablation(config: AblationConfig, console: Console | None = None) -> None:
     rows: list[dict[str, Any]] = []
     for step in steps(config.epochs, config.crop):
         console.print(step.name)
-        metrics = _measure(step, splits, len(photos.labels), config, console)
+        metrics = _measure(step, photos, splits, config, console)
         rows.append({"name": step.name, **{name: metrics[name]._asdict() for name in ("accuracy", "log_loss")}})
         # Written after each step: what was measured is not lost if the rest is stopped.
         recorded = {"epochs": config.epochs, "crop": config.crop, "data": photos.name, "steps": rows}
@@ -69,12 +69,12 @@ def ablation(config: AblationConfig, console: Console | None = None) -> None:
 
 
 def _measure(
-    step: Step, splits: Splits, n_classes: int, config: AblationConfig, console: Console
+    step: Step, photos: Photos, splits: Splits, config: AblationConfig, console: Console
 ) -> dict[str, Interval]:
     torch.manual_seed(config.seed)
     backbone = build_backbone(USUAL, config.weights if step.pretrained else "none")
     settings = step.settings or FineTuneSettings()
-    classifier = Classifier(backbone, n_classes, dropout=settings.dropout)
+    classifier = Classifier(backbone, len(photos.labels), dropout=settings.dropout)
     normalize = Normalize(backbone.mean, backbone.std)
     training = TrainConfig(tracking_uri="", work=config.work, seed=config.seed, threads=config.threads)
     candidate = None
@@ -82,7 +82,7 @@ def _measure(
         with counting("features of the pretrained backbone", "pictures") as advance:
             candidate = probed(classifier, normalize, backbone, splits, training, advance=advance)
     if step.settings is not None:
-        planned = Plan(load_photos(config.data), USUAL, config.weights, step.settings, "")
+        planned = Plan(photos, USUAL, config.weights, step.settings, "")
         # The head that a training starts from is part of what names its checkpoint.
         training = training.model_copy(update={"work": config.work / ("probe" if step.from_probe else "random")})
         candidate = fine_tuned(

@@ -86,8 +86,9 @@ def evaluate(
         "set_size": sizes,
         "unsure": unsure,
         "unsure_strangers": unsure_strangers,
-        "accuracy_if_sure": right[unsure == 0].astype(float),
     }
+    if not unsure.all():
+        rows["accuracy_if_sure"] = right[unsure == 0].astype(float)
     metrics |= {name: bootstrap_interval(np.mean, values, seed=seed) for name, values in rows.items()}
     kinds = np.array([stranger.kind for stranger in strangers])
     by_kind = {kind: float(unsure_strangers[kinds == kind].mean()) for kind in dict.fromkeys(kinds.tolist())}

@@ -29,8 +29,10 @@ from image_classifier.plan import Plan, plan
 from image_classifier.strangers import strangers
 from portfolio_shared.bundle import DataInfo, Manifest, metric_values, read_manifest, replace_bundle
 from portfolio_shared.cli import counting
+from portfolio_shared.data.checks import DataError
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.classification import log_loss_error
+from portfolio_shared.evaluation.conformal import conformal_quantile
 from portfolio_shared.evaluation.sections import with_interval
 from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison, paired_bootstrap
 from portfolio_shared.tracking.client import check_server
@@ -110,6 +112,7 @@ def learn(config: TrainConfig, console: Console) -> Trained:
         f"{len(splits.train):,} pictures of {len(photos.labels)} classes to learn from, "
         f"{len(splits.validation):,} to choose and calibrate by, {len(splits.test):,} set aside for the test"
     )
+    check_coverage(config.coverage, len(splits.validation))
 
     # Candidates: a guess, a linear probe on frozen features, and all layers fine-tuned from there.
     torch.set_num_threads(config.threads)
@@ -158,6 +161,20 @@ def learn(config: TrainConfig, console: Console) -> Trained:
     console.print(metric_table(evaluation, baselines))
     found = {one.name: one for one in candidates}
     return Trained(planned, photos, splits, found, chosen.name, assembled, evaluation, baselines)
+
+
+def check_coverage(coverage: float, n_validation: int) -> None:
+    """Refuse a coverage of the label sets that needs more pictures, before the training and not after it.
+
+    Raises
+    ------
+    DataError
+        If the validation part is too small.
+    """
+    try:
+        conformal_quantile(np.zeros(n_validation), coverage=coverage)
+    except ValueError as error:
+        raise DataError(f"coverage={coverage}: {error}; add pictures, or ask for a lower coverage") from error
 
 
 def describe(config: TrainConfig, trained: Trained) -> Manifest:
