@@ -65,8 +65,10 @@ RUN groupadd --gid 10001 app \
     && install -d -o app -g app /work/.state /data
 COPY --link --from=dependencies /opt/venv /opt/venv
 COPY --link --from=code /opt/code /opt/code
+# Threads that wait for each other sleep: spinning, they take the cores from those they wait for, and where several
+# trainings share two cores torch takes ten times as long.
 ENV PATH=/opt/code/bin:/opt/venv/bin:$PATH PYTHONPATH=/opt/code PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    PORTFOLIO_DATA_DIR=/data MPLCONFIGDIR=/tmp/matplotlib
+    PORTFOLIO_DATA_DIR=/data MPLCONFIGDIR=/tmp/matplotlib OMP_WAIT_POLICY=PASSIVE
 WORKDIR /work
 USER 10001:10001
 ENTRYPOINT ["project"]

@@ -1,0 +1,265 @@
+"""What the services in containers do under load: many clients at once, for two rounds of a minute each.
+
+It asks the stack that is up (`make compose-up`), one service after the other. Every client sends its next request as
+soon as it has an answer, a 429 included, which is more than `Retry-After` asks of it. Status 1 if anything but 200 and
+429 was answered, if a container was started again, or if its memory grew after the first round. Writes
+benchmarks/results/load.json.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).parent / "results" / "load.json"
+ROUNDS = 2
+GOOD = {"200", "429"}
+GROWTH = 0.02
+"""Share of the memory limit by which the memory may differ between the rounds' ends, without being growth."""
+UNITS = {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
+BOUNDARY = "boundary-of-the-benchmark"
+PICTURE = (500, 375)
+PHONE = (4000, 3000)
+HOUSE = {
+    "neighborhood": "CollgCr",
+    "year_built": 2003,
+    "overall_qual": 7,
+    "overall_cond": 5,
+    "gr_liv_area": 1710,
+    "lot_area": 8450,
+    "total_bsmt_sf": 856,
+    "full_bath": 2,
+    "bedroom_abv_gr": 3,
+    "garage_cars": 2,
+}
+
+
+class Request(NamedTuple):
+    """One prediction that is asked for."""
+
+    path: str
+    body: bytes
+    content_type: str = "application/json"
+
+
+class Round(BaseModel):
+    """What a round of load came to: answers by status or kind of failure, milliseconds of the good ones, memory."""
+
+    answers: dict[str, int]
+    a_second: float
+    median_ms: float
+    p95_ms: float
+    memory_mb: float
+
+
+class Outcome(BaseModel):
+    """What the load did to one service."""
+
+    service: str
+    rounds: list[Round]
+    restarts: int
+    limit_mb: float
+    load_average: float
+
+    @property
+    def faults(self) -> list[str]:
+        """Return what must not be, in words."""
+        found = []
+        for i, one in enumerate(self.rounds, start=1):
+            bad = {status: count for status, count in one.answers.items() if status not in GOOD}
+            if bad:
+                found.append(f"{self.service}, round {i}: {bad}")
+            if not one.answers.get("200"):
+                found.append(f"{self.service}, round {i}: no answer of 200")
+        if self.restarts:
+            found.append(f"{self.service} was started again {self.restarts} times")
+        growth = self.rounds[-1].memory_mb - self.rounds[0].memory_mb
+        if growth > GROWTH * self.limit_mb:
+            found.append(f"the memory of {self.service} grew by {growth:.1f} MB after the first round")
+        return found
+
+
+@dataclass
+class Seen:
+    """What one client saw: it has its own, so that no lock slows it down."""
+
+    answers: Counter[str] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+
+
+def main() -> int:
+    """Load each service, print, write; return 1 if one did what it must not."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("services", nargs="*", metavar="service", help="services of the stack (default: all)")
+    parser.add_argument("--clients", type=int, default=50, help="at the same time (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of a round (default: %(default)g)")
+    options = parser.parse_args()
+    requests = kinds()
+    unknown = set(options.services) - set(requests)
+    if unknown:
+        parser.error(f"unknown services {sorted(unknown)}; there are {', '.join(requests)}")
+    console = Console()
+    outcomes = []
+    for service in options.services or requests:
+        with console.status(f"{options.clients} clients ask {service}"):
+            outcomes.append(load(service, requests[service], clients=options.clients, seconds=options.seconds))
+    console.print(table(outcomes, options.clients, options.seconds))
+    recorded = {"clients": options.clients, "seconds": options.seconds, "cores": os.cpu_count()}
+    rows = [outcome.model_dump() for outcome in outcomes]
+    RESULTS.write_text(json.dumps({**recorded, "services": rows}, indent=2) + "\n", encoding="utf-8")
+    console.print(f"Written: {RESULTS}")
+    faults = [fault for outcome in outcomes for fault in outcome.faults]
+    for fault in faults:
+        console.print(f"FAULT  {fault}")
+    return bool(faults)
+
+
+def kinds() -> dict[str, list[Request]]:
+    """Return what each service is asked, in turns: everything with its explanation, and a large picture in ten."""
+    house = {"houses": [HOUSE], "explain": True}
+    history = [{"film_id": number} for number in range(1, 11)]
+    return {
+        "housing": [Request("/v1/predictions", json.dumps(house).encode())],
+        "recommender": [Request("/v1/recommendations", json.dumps({"history": history, "k": 10}).encode())],
+        "image-classifier": [*[upload(PICTURE)] * 9, upload(PHONE)],
+    }
+
+
+def upload(size: tuple[int, int]) -> Request:
+    """Return the request that a browser sends with a photograph of this size, which shows noise."""
+    stream = BytesIO()
+    Image.effect_noise(PICTURE, 64).resize(size).convert("RGB").save(stream, "JPEG", quality=90)
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
+    body = head.encode() + stream.getvalue() + f"\r\n--{BOUNDARY}--\r\n".encode()
+    return Request("/v1/classifications?heat=true", body, f"multipart/form-data; boundary={BOUNDARY}")
+
+
+def load(service: str, requests: list[Request], *, clients: int, seconds: float) -> Outcome:
+    """Let clients ask a service for two rounds."""
+    before = inspect(service)
+    host, _, port = compose("port", service, "8000").strip().rpartition(":")
+    rounds = [one_round(service, (host, int(port)), requests, clients, seconds) for _ in range(ROUNDS)]
+    after = inspect(service)
+    again = after["RestartCount"] - before["RestartCount"] + (after["Id"] != before["Id"])
+    return Outcome(
+        service=service,
+        rounds=rounds,
+        restarts=again,
+        limit_mb=before["HostConfig"]["Memory"] / UNITS["MiB"],
+        load_average=os.getloadavg()[0],
+    )
+
+
+def one_round(service: str, address: tuple[str, int], requests: list[Request], clients: int, seconds: float) -> Round:
+    """Let clients ask for some seconds; the memory is measured while they still do."""
+    end = threading.Event()
+    with ThreadPoolExecutor(clients) as pool:
+        started = time.monotonic()
+        asking = [pool.submit(ask, address, requests, first, end) for first in range(clients)]
+        try:
+            time.sleep(max(0.0, seconds - 2))
+            memory = memory_mb(service)
+            time.sleep(max(0.0, started + seconds - time.monotonic()))
+        finally:
+            end.set()
+        seen = [one.result() for one in asking]
+    answers: Counter[str] = Counter()
+    for one in seen:
+        answers.update(one.answers)
+    times = sorted(1000 * value for one in seen for value in one.seconds) or [0.0]
+    return Round(
+        answers=dict(sorted(answers.items())),
+        a_second=round(answers["200"] / (time.monotonic() - started), 1),
+        median_ms=round(statistics.median(times), 1),
+        p95_ms=round(times[int(0.95 * (len(times) - 1))], 1),
+        memory_mb=memory,
+    )
+
+
+def ask(address: tuple[str, int], requests: list[Request], first: int, end: threading.Event) -> Seen:
+    """Be one client: ask again and again, starting at one of the requests."""
+    seen = Seen()
+    connection = http.client.HTTPConnection(*address, timeout=60)
+    for request in islice(cycle(requests), first, None):
+        if end.is_set():
+            break
+        started = time.perf_counter()
+        try:
+            connection.request("POST", request.path, request.body, {"Content-Type": request.content_type})
+            response = connection.getresponse()
+            response.read()
+        except (OSError, http.client.HTTPException) as error:
+            seen.answers[type(error).__name__] += 1
+            connection.close()
+            continue
+        seen.answers[str(response.status)] += 1
+        if response.status == http.client.OK:
+            seen.seconds.append(time.perf_counter() - started)
+    connection.close()
+    return seen
+
+
+def memory_mb(service: str) -> float:
+    """Return the memory that counts towards a container's limit, without the files that the kernel could drop."""
+    name = inspect(service)["Id"]
+    used = docker("stats", "--no-stream", "--format", "{{.MemUsage}}", name).split("/")[0].strip()
+    unit = next(unit for unit in sorted(UNITS, key=len, reverse=True) if used.endswith(unit))
+    return float(used.removesuffix(unit)) * UNITS[unit] / UNITS["MiB"]
+
+
+def inspect(service: str) -> dict[str, Any]:
+    """Return what the engine knows of a service's container."""
+    name = compose("ps", "--quiet", service).strip()
+    if not name:
+        sys.exit(f"{service} does not run: `make compose-up` starts it")
+    found: dict[str, Any] = json.loads(docker("inspect", name))[0]
+    return found
+
+
+def compose(*arguments: str) -> str:
+    """Run docker compose and return what it writes."""
+    return docker("compose", *arguments)
+
+
+def docker(*arguments: str) -> str:
+    """Run docker and return what it writes."""
+    command = ["docker", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        sys.exit(f"docker {' '.join(arguments[:3])}: {result.stderr.strip()}")
+    return result.stdout
+
+
+def table(outcomes: list[Outcome], clients: int, seconds: float) -> Table:
+    """Return a row for each round."""
+    shown = Table(title=f"{clients} clients, {ROUNDS} rounds of {seconds:g} s")
+    for heading in ("service", "answers", "200 a second", "median, ms", "95 %, ms", "memory, MB", "restarts"):
+        shown.add_column(heading, justify="left" if heading in ("service", "answers") else "right")
+    for outcome in outcomes:
+        for one in outcome.rounds:
+            answers = ", ".join(f"{status}: {count:,}" for status, count in one.answers.items())
+            times = (f"{one.a_second:,.0f}", f"{one.median_ms:,.0f}", f"{one.p95_ms:,.0f}")
+            memory = f"{one.memory_mb:.0f} of {outcome.limit_mb:.0f}"
+            shown.add_row(outcome.service, answers, *times, memory, str(outcome.restarts))
+    return shown
+
+
+if __name__ == "__main__":
+    sys.exit(main())
