@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 from torch.fx.passes.shape_prop import ShapeProp
@@ -77,7 +78,7 @@ def build_backbone(name: str, weights: str, *, crop: int | None = None) -> Backb
     WeightsError
         If the weights cannot be had or do not fit the model.
     ValueError
-        If there is no such model.
+        If there is no such model, or it does not take pictures of this side.
     """
     if name == SMALL:
         if weights != "none":
@@ -89,11 +90,14 @@ def build_backbone(name: str, weights: str, *, crop: int | None = None) -> Backb
     _check_name(name)
     transforms = get_model_weights(name).DEFAULT.transforms()
     preprocessing = _preprocessing(transforms, crop)
-    model = _without_download(name)
+    if (only := only_crop(name)) is not None and preprocessing.crop != only:
+        raise ValueError(f"crop={crop}: {name} takes pictures of {only} x {only} pixels only")
+    model = _without_download(name, pretrained=weights != "none")
     if weights != "none":
         _load(model, name, weights)
     model.eval()
-    trunk, channels = _cut(model, preprocessing.crop, frozen=weights != "none")
+    trunk, channels = _cut(model, _own_crop(transforms), frozen=weights != "none")
+    _check_crop(name, trunk, preprocessing.crop)
     mean, std = tuple(transforms.mean), tuple(transforms.std)
     digest = _digest(name, model) if weights != "none" else "random"
     return Backbone(name, trunk, channels, preprocessing, mean, std, weights != "none", digest)
@@ -106,24 +110,40 @@ def imagenet_at_hand(name: str) -> bool:
     return _cached(url) is not None or reachable([url])
 
 
+def only_crop(name: str) -> int | None:
+    """Return the one side of pictures that a backbone takes, or None if it takes others too."""
+    # Their positions are learned, or their windows laid out, for one grid.
+    return _own_crop(get_model_weights(name).DEFAULT.transforms()) if name.startswith(("vit_", "maxvit_")) else None
+
+
 def _check_name(name: str) -> None:
     known = list_models(module=models)
     if name not in known:
         raise ValueError(f"backbone={name!r}: expected {SMALL} or one of torchvision's: {', '.join(known)}")
 
 
-def _without_download(name: str) -> nn.Module:
-    # These two initialise slowly unless told otherwise, and warn.
-    extra: dict[str, Any] = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
+def _without_download(name: str, *, pretrained: bool) -> nn.Module:
+    """Return the model with random weights, built as torchvision builds it for its own weights."""
+    extra: dict[str, Any] = {}
+    if name in ("googlenet", "inception_v3"):
+        # Their weights came from elsewhere, and expect pictures of another scale; random ones are slow to draw.
+        extra = {"transform_input": pretrained, "init_weights": not pretrained}
+    if name.startswith("vit_"):
+        extra = {"image_size": only_crop(name)}
     model: nn.Module = get_model(name, weights=None, **extra)
     return model
 
 
 def _load(model: nn.Module, name: str, weights: str) -> None:
     state = _imagenet(name) if weights == "imagenet" else _from_file(Path(weights))
-    found = model.load_state_dict(state, strict=False)
-    head = {key for key in model.state_dict() if key.split(".")[0] in _HEADS}
-    if missing := set(found.missing_keys) - head:
+    # A head may be there or not, and for any number of classes: it is not used. In place: torch's own dict knows more.
+    for key in [key for key in state if key.split(".")[0] in _HEADS]:
+        del state[key]
+    try:
+        found = model.load_state_dict(state, strict=False)
+    except RuntimeError as error:  # another shape
+        raise WeightsError(f"{weights}: these are the weights of another model than {name}: {error}") from error
+    if missing := {key for key in found.missing_keys if key.split(".")[0] not in _HEADS}:
         said = f"{weights}: {len(missing)} of {name}'s tensors are missing, {min(missing)} among them"
         raise WeightsError(f"{said}: these are the weights of another model")
     if found.unexpected_keys:
@@ -143,10 +163,15 @@ def _imagenet(name: str) -> dict[str, Tensor]:
             f"the network; put that file into {data_directory() / 'weights'}; or set weights to the path of a state "
             "dict, or to none for random weights, which need many more pictures"
         )
-    folder = cached.parent if cached else data_directory() / "weights"
-    state: dict[str, Tensor] = weights.get_state_dict(
-        model_dir=str(folder), check_hash=True, weights_only=True, map_location="cpu"
-    )
+    if cached is not None:
+        return _from_file(cached)
+    folder = data_directory() / "weights"
+    try:
+        state: dict[str, Tensor] = weights.get_state_dict(
+            model_dir=str(folder), check_hash=True, weights_only=True, map_location="cpu"
+        )
+    except (OSError, RuntimeError) as error:  # the network, the disk, or another hash than the name says
+        raise WeightsError(f"{weights.url} could not be downloaded into {folder}: {error}") from error
     return state
 
 
@@ -161,14 +186,14 @@ def _cached(url: str) -> Path | None:
 def _from_file(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsError(f"weights={str(path)!r}: expected imagenet, none, or the path of a state dict that exists")
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         state = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # pickle raises anything
-        raise WeightsError(f"{path} is no state dict of tensors alone: {error}") from error
+        # What torch says goes on about how to run a pickle's code after all.
+        said = "it is damaged, or holds more than tensors, which is not read because a pickle may run code"
+        raise WeightsError(f"{path} is no state dict: {said}. Save model.state_dict() alone") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{path} is no state dict: expected a mapping from names to tensors")
     return state
@@ -176,19 +201,35 @@ def _from_file(path: Path) -> dict[str, Tensor]:
 
 def _preprocessing(transforms: Any, crop: int | None) -> Preprocessing:
     """Return the transforms of the weights; another crop keeps the ratio of resize and crop."""
-    own, resize = transforms.crop_size[0], transforms.resize_size[0]
+    own, resize = _own_crop(transforms), transforms.resize_size[0]
     side = crop or own
     return Preprocessing(round(resize * side / own), side, INTERPOLATIONS[transforms.interpolation])
 
 
-def _cut(model: nn.Module, crop: int, *, frozen: bool) -> tuple[nn.Module, int]:
-    """Return the model up to its last grid of features, and how many features a place of the grid has."""
-    last = get_graph_node_names(model)[1][-1]
-    whole = create_feature_extractor(model, [last]).eval()
+def _own_crop(transforms: Any) -> int:
+    return int(transforms.crop_size[0])
+
+
+def _check_crop(name: str, trunk: nn.Module, crop: int) -> None:
+    try:
+        with torch.inference_mode():
+            trunk(torch.zeros(1, 3, crop, crop))
+    except RuntimeError as error:
+        raise ValueError(f"crop={crop}: {name} takes no pictures of this side ({error})") from error
+
+
+def _cut(model: nn.Module, own_crop: int, *, frozen: bool) -> tuple[nn.Module, int]:
+    """Return the model up to its last grid of features, and how many features a place of the grid has.
+
+    The grid is found at the model's own side: of a small picture, the last grid may be a single place.
+    """
+    last = get_graph_node_names(model, suppress_diff_warning=True)[1][-1]
+    whole = create_feature_extractor(model, [last], suppress_diff_warning=True).eval()
     graph = fx.GraphModule(whole, getattr(whole, "eval_graph", whole.graph))
     with torch.inference_mode():
-        ShapeProp(graph).propagate(torch.zeros(1, 3, crop, crop))
-    shapes = {node.name: tuple(meta.shape) for node in graph.graph.nodes if (meta := _tensor(node)) is not None}
+        ShapeProp(graph).propagate(torch.zeros(1, 3, own_crop, own_crop))
+    nodes = list(takewhile(lambda node: str(node.target).split(".")[0] not in _HEADS, graph.graph.nodes))
+    shapes = {node.name: tuple(meta.shape) for node in nodes if (meta := _tensor(node)) is not None}
     grids = [name for name, shape in shapes.items() if len(shape) == 4 and shape[1] > 3 and min(shape[2:]) > 1]
     tokens = [name for name, shape in shapes.items() if len(shape) == 3 and shape[0] == 1 and _is_square(shape[1] - 1)]
     name = tokens[-1] if tokens else grids[-1]

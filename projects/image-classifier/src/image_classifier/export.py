@@ -40,7 +40,7 @@ class Quantised:
     @property
     def kept(self) -> bool:
         """Whether the 8 bit graph is the one to serve."""
-        loses = self.accuracy_before - self.accuracy_after
+        loses = round(self.accuracy_before - self.accuracy_after, 9)  # 0.95 - 0.945 is above 0.005
         return loses <= ACCURACY_LOSS and self.milliseconds_after < self.milliseconds_before
 
 
@@ -55,7 +55,7 @@ def to_onnx(model: Exportable, pictures: Sequence[Pixels]) -> bytes:
     Raises
     ------
     ParityError
-        If a probability differs by more than 1e-4.
+        If a probability differs by more than 1e-4, or a feature or a map by more than that of the largest.
     """
     stacked = np.stack(pictures)
     model = model.cpu().eval()
@@ -72,9 +72,10 @@ def to_onnx(model: Exportable, pictures: Sequence[Pixels]) -> bytes:
         graph = _to_bytes(program)
         expected = [tensor.numpy() for tensor in model(torch.from_numpy(stacked))]
     found = session(graph).run(list(OUTPUTS), {"pictures": stacked})
-    gap = float(np.abs(found[0] - expected[0]).max())
-    if not gap <= TOLERANCE:
-        raise ParityError(f"ONNX Runtime's probabilities differ from torch's by {gap:.2g}, above {TOLERANCE:g}")
+    for name, ours, theirs in zip(OUTPUTS, found, expected, strict=True):
+        gap = float(np.abs(ours - theirs).max() / max(1.0, np.abs(theirs).max()))
+        if not gap <= TOLERANCE:
+            raise ParityError(f"ONNX Runtime's {name} differ from torch's by {gap:.2g}, above {TOLERANCE:g}")
     return graph
 
 

@@ -193,7 +193,7 @@ class _State:
     def facts(self) -> dict[str, Any]:
         """Return what the tensors belong to."""
         history = [asdict(epoch) for epoch in self.history]
-        return {"job": self.job.digest, "history": history, "scale": self.scaler.get_scale()}
+        return {"job": self.job.digest, "history": history, "scaler": self.scaler.state_dict()}
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any], *, path: Path) -> None:
         """Take up where a checkpoint ends."""
@@ -207,8 +207,8 @@ class _State:
             number, name = key.split(".", 1)
             state.setdefault(int(number), {})[name] = tensor
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
-        if self.half:
-            self.scaler.update(facts["scale"])
+        if self.half and facts.get("scaler"):  # empty after training without mixed precision
+            self.scaler.load_state_dict(facts["scaler"])
         self.history = [Epoch(**epoch) for epoch in facts["history"]]
 
 

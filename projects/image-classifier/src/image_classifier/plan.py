@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from image_classifier.backbones import SMALL, imagenet_at_hand
+from image_classifier.backbones import SMALL, imagenet_at_hand, only_crop
 from image_classifier.config import SCRATCH, FineTuneSettings, TrainConfig
 from image_classifier.data import Photos, load_photos, resolve
 from portfolio_shared.data.sources import Source
@@ -36,6 +36,8 @@ def plan(config: TrainConfig) -> Plan:
     settings = SCRATCH if choice.backbone == SMALL else FineTuneSettings()
     if config.epochs is not None:
         settings = settings.model_copy(update={"epochs": config.epochs})
+    if (side := only_crop(choice.backbone)) is not None:
+        settings = settings.model_copy(update={"crop": side})
     data = "sample" if choice.source.kind == "sample" else config.data
     return Plan(load_photos(data), choice.backbone, choice.weights, settings, choice.source.reason)
 
@@ -44,7 +46,8 @@ def choose_source(config: TrainConfig) -> Choice:
     """Resolve every `auto` without reading a picture.
 
     On the drawn sample a small network learns from nothing. On real pictures a pretrained one is used; with
-    ``data=auto`` and no weights to be had, the sample is taken instead, and the reason says so.
+    everything on ``auto`` and no weights to be had, the sample is taken instead, and the reason says so; what was
+    asked for by name is never replaced.
     """
     source = resolve(config.data)
     backbone = config.backbone
@@ -53,7 +56,8 @@ def choose_source(config: TrainConfig) -> Choice:
     weights = config.weights
     if weights == "auto":
         weights = "none" if backbone == SMALL else "imagenet"
-    if config.data == "auto" and weights == "imagenet" and not imagenet_at_hand(backbone):
+    nothing_asked = config.data == config.backbone == config.weights == "auto"
+    if nothing_asked and weights == "imagenet" and not imagenet_at_hand(backbone):
         reason = (
             f"Data: sample, because the ImageNet weights of {backbone} are neither in the cache nor to be downloaded "
             "(IMAGE_CLASSIFIER_TRAIN_WEIGHTS may name a file)"

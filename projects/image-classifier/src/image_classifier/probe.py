@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from image_classifier.backbones import Backbone
+from image_classifier.checkpoint import CheckpointError
 from image_classifier.data import Photo
 from image_classifier.loader import fixed_batches, labels_of
 from image_classifier.network import Classifier, Normalize
@@ -94,6 +96,11 @@ def features_of(
         for none.
     advance
         Called with the number of pictures that are done.
+
+    Raises
+    ------
+    CheckpointError
+        If the cache is damaged.
     """
     path = None if cache is None else cache / f"{_digest(backbone)}.npz"
     known = _read(path)
@@ -126,8 +133,11 @@ def _digest(backbone: Backbone) -> str:
 def _read(path: Path | None) -> dict[str, Features]:
     if path is None or not path.is_file():
         return {}
-    with np.load(path, allow_pickle=False) as told:
-        return dict(zip(told["keys"].tolist(), told["features"], strict=True))
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as told:
+            return dict(zip(told["keys"].tolist(), told["features"], strict=True))
+    except (BadZipFile, EOFError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}): delete it to compute the features again") from error
 
 
 def _write(path: Path | None, known: dict[str, Features]) -> None:
