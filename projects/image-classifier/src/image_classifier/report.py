@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from image_classifier.ablation import ablation_table
@@ -93,7 +94,13 @@ def record(trained: Trained) -> dict[str, Any]:
             for name, metrics in trained.baselines.items()
         },
         "classes": [
-            {"name": name, "pictures": int(total), "precision": float(precision), "recall": float(recall)}
+            # A name that is never given has no precision, and JSON no NaN.
+            {
+                "name": name,
+                "pictures": int(total),
+                "precision": None if np.isnan(precision) else float(precision),
+                "recall": float(recall),
+            }
             for name, total, precision, recall in zip(
                 names, counts.sum(axis=1), precision_scores(counts), recall_scores(counts), strict=True
             )
@@ -144,7 +151,7 @@ def tables(told: Mapping[str, Any]) -> dict[str, str]:
         "classes": markdown_table(
             ["class", "test pictures", "precision", "recall"],
             [
-                [one["name"], str(one["pictures"]), f"{one['precision']:.1%}", f"{one['recall']:.1%}"]
+                [one["name"], str(one["pictures"]), _percent(one["precision"]), _percent(one["recall"])]
                 for one in told["classes"]
             ],
         ),
@@ -176,6 +183,10 @@ def _honesty(calibration: Mapping[str, float], quantised: Mapping[str, Any]) -> 
         ],
     ]
     return markdown_table(["", "before", "after"], rows)
+
+
+def _percent(share: float | None) -> str:
+    return "never named" if share is None else f"{share:.1%}"
 
 
 def _cell(interval: Mapping[str, float]) -> str:

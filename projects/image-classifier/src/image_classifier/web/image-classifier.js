@@ -77,7 +77,10 @@ function newRow(file) {
   preview.addEventListener("error", () => {
     box.replaceChildren(element("p", { class: "no-preview" }, "No preview"));
   });
-  preview.addEventListener("load", () => URL.revokeObjectURL(preview.src));
+  preview.addEventListener("load", () => {
+    setProperties(box, { "--ratio": preview.naturalWidth / preview.naturalHeight });
+    URL.revokeObjectURL(preview.src);
+  });
   const said = element("div", { class: "said" }, element("p", { class: "soft" }, "Looking at it"));
   const name = element("p", { class: "file" }, file.name || "pasted picture");
   return element("li", { class: "waiting", "data-testid": "answer" }, box, element("div", {}, name, said));
