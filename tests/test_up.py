@@ -42,6 +42,7 @@ class Place:
     folder: Path
     port: int
     films_port: int
+    pictures_port: int
     mlflow_port: int
     mark: str
 
@@ -57,11 +58,14 @@ class Place:
         clean = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("HOUSING_", "RECOMMENDER_", "MLFLOW_"))
+            if not name.startswith(("HOUSING_", "RECOMMENDER_", "IMAGE_CLASSIFIER_", "MLFLOW_"))
         }
         settings = {
             "HOUSING_PORT": str(self.port),
             "RECOMMENDER_PORT": str(self.films_port),
+            "IMAGE_CLASSIFIER_PORT": str(self.pictures_port),
+            "IMAGE_CLASSIFIER_TRAIN_EPOCHS": "2",
+            "IMAGE_CLASSIFIER_TRAIN_THREADS": "1",
             "MLFLOW_TRACKING_URI": self.mlflow,
             "HOUSING_TRAIN_FOLDS": "2",
             "HOUSING_TRAIN_THREADS": "1",
@@ -83,7 +87,7 @@ class Place:
     def is_quiet(self) -> bool:
         """Return whether nothing of it is left: no process, and nobody who listens."""
         return not self.leftovers() and not any(
-            listens(port) for port in (self.port, self.films_port, self.mlflow_port)
+            listens(port) for port in (self.port, self.films_port, self.pictures_port, self.mlflow_port)
         )
 
 
@@ -103,10 +107,10 @@ class Up:
         return self.log.read_text(encoding="utf-8")
 
     def wait_for(self, text: str) -> None:
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 400
         while text not in self.output():
             assert self.process.poll() is None, self.output()
-            assert time.monotonic() < deadline, f"no {text!r} within 180 s:\n{self.output()}"
+            assert time.monotonic() < deadline, f"no {text!r} within 400 s:\n{self.output()}"
             time.sleep(0.05)
 
     def end(self, number: signal.Signals) -> int:
@@ -137,7 +141,7 @@ def up(place: Place, *arguments: str) -> Iterator[Up]:
 
 
 def place_at(folder: Path) -> Place:
-    return Place(folder, free_port(), free_port(), free_port(), uuid.uuid4().hex)
+    return Place(folder, free_port(), free_port(), free_port(), free_port(), uuid.uuid4().hex)
 
 
 @dataclass(frozen=True)
@@ -197,6 +201,7 @@ def look_at(place: Place) -> dict[str, object]:
         "source": model["data"]["source"],
         "page": httpx.get(f"{place.service}/", trust_env=False).status_code,
         "films": httpx.get(f"http://127.0.0.1:{place.films_port}/readyz", trust_env=False).status_code,
+        "pictures": httpx.get(f"http://127.0.0.1:{place.pictures_port}/readyz", trust_env=False).status_code,
         "mlflow": httpx.get(f"{place.mlflow}/health", trust_env=False).status_code,
         "versions": versions,
         "processes": len(place.leftovers()),
@@ -214,7 +219,7 @@ def test_ctrl_c_while_training_stops_everything(interrupted: Outcome) -> None:
 def test_it_trains_serves_and_prints_the_addresses(first: Outcome) -> None:
     assert first.seen["price"] > 10_000
     assert (first.seen["version"], first.seen["origin"], first.seen["source"]) == ("1", "registry", "sample")
-    assert (first.seen["page"], first.seen["films"], first.seen["mlflow"]) == (200, 200, 200)
+    assert [first.seen[name] for name in ("page", "films", "pictures", "mlflow")] == [200] * 4
     for address in (first.place.service, f"{first.place.service}/docs", first.place.mlflow):
         assert address in first.output.replace("\n", "")
     assert "version 1 as champion" in first.output
@@ -236,6 +241,7 @@ def test_a_signal_ends_it_and_leaves_nothing_behind(start: str, request: pytest.
 def test_the_second_start_does_not_train_again(first: Outcome, second: Outcome) -> None:
     assert "housing: version 1 is champion (sample data)" in second.output
     assert "recommender: version 1 is champion (sample data)" in second.output
+    assert "image-classifier: version 1 is champion (sample data)" in second.output
     assert "sales to learn from" not in second.output
     assert second.seen["versions"] == first.seen["versions"] == ["1"]
     assert second.seen["price"] == first.seen["price"]
