@@ -62,14 +62,14 @@ RUN --mount=type=cache,target=/root/.cache \
 FROM base
 RUN groupadd --gid 10001 app \
     && useradd --uid 10001 --gid app --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app \
-    && install -d -o app -g app /work/.state /data
+    && install -d -o app -g app /srv/.state /data
 COPY --link --from=dependencies /opt/venv /opt/venv
 COPY --link --from=code /opt/code /opt/code
 # Threads that wait for each other sleep: spinning, they take the cores from those they wait for, and where several
 # trainings share two cores torch takes ten times as long.
 ENV PATH=/opt/code/bin:/opt/venv/bin:$PATH PYTHONPATH=/opt/code PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     PORTFOLIO_DATA_DIR=/data MPLCONFIGDIR=/tmp/matplotlib OMP_WAIT_POLICY=PASSIVE
-WORKDIR /work
+WORKDIR /srv
 USER 10001:10001
 ENTRYPOINT ["project"]
 CMD ["train", "--if-missing"]
