@@ -45,7 +45,8 @@ class Backbone:
         Float [n, 3, crop, crop], normalised -> [n, channels, height, width].
     pretrained
         Whether its weights were learned from other pictures. Its batch norm is then part of the convolutions before
-        it: the same function as batch norm in evaluation mode, and it stays so while the weights are tuned.
+        it: the same function as batch norm in evaluation mode, and what it adds stays as it is while the weights are
+        tuned.
     digest
         SHA-256 of name and weights, which features that are kept on disk belong to.
     """

@@ -63,8 +63,9 @@ class Candidate:
         classifier.load_state_dict(self.weights)
 
     def test_probabilities(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return probabilities on the test split, at the temperature that was best on validation."""
-        return softmax(self.test_logits() / fit_temperature(labels, self.validation_logits))
+        """Return probabilities on the test split; those of a network at the temperature that was best on validation."""
+        temperature = 1.0 if self.weights is None else fit_temperature(labels, self.validation_logits)
+        return softmax(self.test_logits() / temperature)
 
 
 def by_loss(candidates: Sequence[Candidate]) -> list[Candidate]:

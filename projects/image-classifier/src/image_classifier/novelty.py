@@ -35,9 +35,11 @@ class Novelty:
     def distance(self, embedding: ArrayLike) -> Floats:
         """Return the distance of each row of [n, n_features] to the nearest training picture."""
         rows = np.asarray(embedding, dtype=np.float32) @ self.directions
-        # A row at a time: a table of all differences would need n times the memory.
-        nearest = [((self.known - row) ** 2).sum(axis=1).min() for row in rows]
-        return np.sqrt(np.array(nearest, dtype=np.float32))
+        # |k - r|^2 = |k|^2 - 2 k r + |r|^2: a tenth of the time of all differences. A row at a time, so that what is
+        # said of a picture does not depend on its company.
+        lengths = np.einsum("ij,ij->i", self.known, self.known)
+        nearest = [(lengths - 2 * (self.known @ row)).min() + row @ row for row in rows]
+        return np.sqrt(np.maximum(np.array(nearest, dtype=np.float32), 0))
 
     def score(self, embedding: ArrayLike) -> Floats:
         """Return the distance over the threshold; above 1 a picture is unlike the training pictures."""
