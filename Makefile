@@ -135,16 +135,21 @@ reports: setup ## train on the public data and rewrite the READMEs' tables and f
 	@$(BIN)/image-classifier report --data full $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 ##@ Containers
-.PHONY: docker-build compose-up compose-down compose-test image-budgets
-# One image at a time: each build uses every core. The commit is recorded in the images and in what they train.
-COMPOSE := COMPOSE_PARALLEL_LIMIT=1 GIT_COMMIT=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
-	CREATED=$$(git log -1 --format=%cI 2>/dev/null) docker compose
+.PHONY: docker-build compose-up compose-down compose-test upgrade-drill load-test image-budgets
+# The commit is recorded in the images and in what they train; an address with a password in it is not.
+COMPOSE := GIT_COMMIT=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
+	CREATED=$$(git log -1 --format=%cI 2>/dev/null) \
+	SOURCE="$${SOURCE:-$$(git config --get remote.origin.url 2>/dev/null | sed 's|//[^/]*@|//|')}" docker compose
 
 docker-build: ## build every image
-	@$(COMPOSE) build
+	@for name in $$($(COMPOSE) config --services | sort); do $(COMPOSE) build $$name; done  # each build uses every core
 
-compose-up: ## build what has changed and start everything; returns when it can be used (DATASET=auto|sample|full)
-	@$(if $(filter-out file,$(origin DATASET)),DATASET="$(DATASET)") $(COMPOSE) up --build --detach
+compose-up: docker-build ## build what has changed and start everything; returns when it can be used (DATASET=auto|sample|full)
+	@$(COMPOSE) up --detach
+	@for name in $$($(COMPOSE) config --services | grep -- -trainer); do \
+		test "$$(docker wait $$($(COMPOSE) ps --all --quiet $$name))" = 0 \
+			|| { $(COMPOSE) logs --tail 20 $$name; echo "$$name failed: see above"; exit 1; }; \
+	done
 	@$(COMPOSE) up --no-recreate --detach --wait $$($(COMPOSE) config --services | grep -v -- -trainer)
 	@for _ in 1 2 3 4 5; do $(COMPOSE) logs --no-log-prefix index | grep -o 'Ready\. .*' && exit; sleep 2; done; exit 1
 
@@ -153,6 +158,12 @@ compose-down: ## stop everything; what was trained stays (docker compose down -v
 
 compose-test: setup ## build, start, break and restart the containers on sample data, apart from those that run
 	@$(BIN)/python scripts/compose_test.py
+
+upgrade-drill: setup ## start another commit's containers, then these on their volumes (FROM=HEAD~1)
+	@$(BIN)/python scripts/compose_test.py --upgrade-from "$(or $(FROM),HEAD~1)"
+
+load-test: setup ## 50 clients at once on each service of the stack that is up, two minutes each
+	@$(BIN)/python benchmarks/load.py
 
 image-budgets: setup ## check the sizes and contents of the built images
 	@$(BIN)/python scripts/image_budgets.py

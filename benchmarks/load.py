@@ -3,7 +3,7 @@
 It asks the stack that is up (`make compose-up`), one service after the other. Every client sends its next request as
 soon as it has an answer, a 429 included, which is more than `Retry-After` asks of it. Status 1 if anything but 200 and
 429 was answered, if a container was started again, or if its memory grew after the first round. Writes
-benchmarks/results/load.json.
+benchmarks/results/load.json if all services were asked.
 """
 
 import argparse
@@ -123,8 +123,9 @@ def main() -> int:
     console.print(table(outcomes, options.clients, options.seconds))
     recorded = {"clients": options.clients, "seconds": options.seconds, "cores": os.cpu_count()}
     rows = [outcome.model_dump() for outcome in outcomes]
-    RESULTS.write_text(json.dumps({**recorded, "services": rows}, indent=2) + "\n", encoding="utf-8")
-    console.print(f"Written: {RESULTS}")
+    if not options.services:
+        RESULTS.write_text(json.dumps({**recorded, "services": rows}, indent=2) + "\n", encoding="utf-8")
+        console.print(f"Written: {RESULTS}")
     faults = [fault for outcome in outcomes for fault in outcome.faults]
     for fault in faults:
         console.print(f"FAULT  {fault}")
@@ -132,22 +133,23 @@ def main() -> int:
 
 
 def kinds() -> dict[str, list[Request]]:
-    """Return what each service is asked, in turns: everything with its explanation, and a large picture in ten."""
+    """Return what each service is asked, in turns: everything with its explanation; of pictures also large and many."""
     house = {"houses": [HOUSE], "explain": True}
     history = [{"film_id": number} for number in range(1, 11)]
     return {
         "housing": [Request("/v1/predictions", json.dumps(house).encode())],
         "recommender": [Request("/v1/recommendations", json.dumps({"history": history, "k": 10}).encode())],
-        "image-classifier": [*[upload(PICTURE)] * 9, upload(PHONE)],
+        "image-classifier": [*[upload(PICTURE)] * 16, *[upload(PHONE)] * 3, upload(PHONE, copies=8)],
     }
 
 
-def upload(size: tuple[int, int]) -> Request:
-    """Return the request that a browser sends with a photograph of this size, which shows noise."""
+def upload(size: tuple[int, int], *, copies: int = 1) -> Request:
+    """Return the request that a browser sends with photographs of this size, which show noise."""
     stream = BytesIO()
     Image.effect_noise(PICTURE, 64).resize(size).convert("RGB").save(stream, "JPEG", quality=90)
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
-    body = head.encode() + stream.getvalue() + f"\r\n--{BOUNDARY}--\r\n".encode()
+    part = head.encode() + stream.getvalue() + b"\r\n"
+    body = part * copies + f"--{BOUNDARY}--\r\n".encode()
     return Request("/v1/classifications?heat=true", body, f"multipart/form-data; boundary={BOUNDARY}")
 
 

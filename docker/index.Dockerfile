@@ -2,9 +2,7 @@
 # The page that leads to everything else. From the root of the repository:
 #   docker build -f docker/index.Dockerfile .
 
-ARG PYTHON_VERSION=3.13
-
-FROM python:${PYTHON_VERSION}-slim AS build
+FROM python:3.13-slim AS build
 ENV UV_LINK_MODE=copy UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never PIP_ROOT_USER_ACTION=ignore
 COPY requirements/installer.lock /build/
 RUN --mount=type=cache,target=/root/.cache \
@@ -20,11 +18,13 @@ RUN uv build --quiet --wheel --no-build-isolation --python /usr/local/bin/python
     && uv pip install --quiet --python /opt/venv --no-deps --no-index --compile-bytecode --target /opt/code \
         /build/wheels/*.whl
 COPY docker/index /opt/code/index
+RUN chmod -R a+rX /opt/code/index
 
-FROM python:${PYTHON_VERSION}-slim
+FROM python:3.13-slim
 RUN groupadd --gid 10001 app \
     && useradd --uid 10001 --gid app --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app
-COPY --link docker/healthcheck.py /opt/healthcheck.py
+# The mode of the file in the clone is that of its owner's umask.
+COPY --link --chmod=0644 docker/healthcheck.py /opt/healthcheck.py
 COPY --link --from=build /opt/venv /opt/venv
 COPY --link --from=build /opt/code /opt/code
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/code PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

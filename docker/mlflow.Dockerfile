@@ -2,9 +2,7 @@
 # The MLflow server: the trainers' version of it, and a driver for PostgreSQL. From the root of the repository:
 #   docker build -f docker/mlflow.Dockerfile .
 
-ARG PYTHON_VERSION=3.13
-
-FROM python:${PYTHON_VERSION}-slim AS dependencies
+FROM python:3.13-slim AS dependencies
 ENV UV_LINK_MODE=copy UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never PIP_ROOT_USER_ACTION=ignore
 COPY requirements/installer.lock /build/
 RUN --mount=type=cache,target=/root/.cache \
@@ -15,11 +13,12 @@ RUN --mount=type=cache,target=/root/.cache \
     && uv pip sync --quiet --python /opt/venv --require-hashes --compile-bytecode /build/lock \
     && find /opt/venv -type d -name tests -prune -exec rm -r {} +
 
-FROM python:${PYTHON_VERSION}-slim
+FROM python:3.13-slim
 RUN groupadd --gid 10001 app \
     && useradd --uid 10001 --gid app --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app \
     && install -d -o app -g app /mlflow
-COPY --link docker/healthcheck.py /opt/healthcheck.py
+# The mode of the file in the clone is that of its owner's umask.
+COPY --link --chmod=0644 docker/healthcheck.py /opt/healthcheck.py
 COPY --link --from=dependencies /opt/venv /opt/venv
 # Without the job runner and its six consumers, which nothing here uses, and without usage data to third parties.
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONWARNINGS=ignore \

@@ -2,9 +2,7 @@
 # The service of one project. From the root of the repository:
 #   docker build -f docker/service.Dockerfile --build-arg PROJECT=housing .
 
-ARG PYTHON_VERSION=3.13
-
-FROM python:${PYTHON_VERSION}-slim AS tools
+FROM python:3.13-slim AS tools
 ENV UV_LINK_MODE=copy UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never PIP_ROOT_USER_ACTION=ignore
 COPY requirements/installer.lock /build/
 RUN --mount=type=cache,target=/root/.cache \
@@ -35,11 +33,12 @@ RUN --mount=type=cache,target=/root/.cache \
         /build/wheels/*.whl \
     && ln -s ${PROJECT} /opt/code/bin/project
 
-FROM python:${PYTHON_VERSION}-slim
+FROM python:3.13-slim
 RUN groupadd --gid 10001 app \
     && useradd --uid 10001 --gid app --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app \
     && install -d -o app -g app /srv/.state
-COPY --link docker/healthcheck.py /opt/healthcheck.py
+# The mode of the file in the clone is that of its owner's umask.
+COPY --link --chmod=0644 docker/healthcheck.py /opt/healthcheck.py
 COPY --link --from=dependencies /opt/venv /opt/venv
 COPY --link --from=code /opt/code /opt/code
 ENV PATH=/opt/code/bin:/opt/venv/bin:$PATH PYTHONPATH=/opt/code PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

@@ -2,9 +2,7 @@
 # The training, batch predictions and reports of one project. From the root of the repository:
 #   docker build -f docker/trainer.Dockerfile --build-arg PROJECT=housing .
 
-ARG PYTHON_VERSION=3.13
-
-FROM python:${PYTHON_VERSION}-slim AS base
+FROM python:3.13-slim AS base
 # LightGBM loads the OpenMP library of the system.
 RUN apt-get update -qq \
     && apt-get install -y -qq --no-install-recommends libgomp1 \

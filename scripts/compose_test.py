@@ -1,9 +1,11 @@
 """Build the stack, start it on sample data with no way out, and see that it does what docker/README.md promises.
 
-It runs beside a stack that is up already: it has its own project name, ports and volumes, and leaves none of them.
+It runs beside a stack that is up already: it has its own project name, ports, volumes and images, and leaves none of
+them. With `--upgrade-from COMMIT` that commit's stack writes the volumes, and this one must go on with them.
 Exit status 0 if everything held, 1 if not, 3 if there is no container engine.
 """
 
+import argparse
 import http.client
 import json
 import os
@@ -11,10 +13,12 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
+import tarfile
+import tempfile
 import time
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,10 +27,24 @@ from typing import Any
 
 import httpx
 
+from portfolio_shared.tracking.git import current_commit
+
 NO_ENGINE = 3
+ROOT = Path(__file__).resolve().parents[1]
 PROJECT = "portfolio-test"
 FILES = ("compose.yaml", "docker/offline.yaml")
 START_SECONDS = 900.0
+SETTINGS = {
+    "DATASET": "sample",
+    "PORTFOLIO_DATA_DIR": "data",
+    "COMPOSE_PROFILES": "",
+    "IMAGES": PROJECT,
+    "TAG": "test",
+    "RECIPE": "quick",
+    "WEIGHTS": "auto",
+}
+OUTSIDE = ("1.1.1.1", 443)
+"""An address of the internet."""
 HOUSE = {
     "neighborhood": "CollgCr",
     "year_built": 2003,
@@ -39,6 +57,9 @@ HOUSE = {
     "bedroom_abv_gr": 3,
     "garage_cars": 2,
 }
+
+
+Check = Callable[["Stack"], None]
 
 
 class CheckError(AssertionError):
@@ -78,16 +99,22 @@ class Stack:
 
     ports: dict[str, int] = field(default_factory=dict)
     services: tuple[str, ...] = ()  # those with a model
+    tree: Path = ROOT
 
     def compose(self, *arguments: str, quiet: bool = True) -> str:
         """Run docker compose on this test's project; return what it writes."""
         clean = {name: value for name, value in os.environ.items() if not name.endswith(("_PORT", "_URI"))}
         ports = {f"{name.upper().replace('-', '_')}_PORT": str(port) for name, port in self.ports.items()}
-        settings = {"DATASET": "sample", "PORTFOLIO_DATA_DIR": "data", "COMPOSE_PROFILES": ""}
+        settings = SETTINGS | {"GIT_COMMIT": current_commit()}
         files = [option for file in FILES for option in ("--file", file)]
         command = ["docker", "compose", "--project-name", PROJECT, "--env-file", os.devnull, *files, *arguments]
         result = subprocess.run(
-            command, env=clean | settings | ports, check=False, text=True, stdout=subprocess.PIPE if quiet else None
+            command,
+            env=clean | settings | ports,
+            cwd=self.tree,
+            check=False,
+            text=True,
+            stdout=subprocess.PIPE if quiet else None,
         )
         if result.returncode:
             raise CheckError(f"docker compose {' '.join(arguments)} failed with exit status {result.returncode}")
@@ -146,12 +173,14 @@ class Stack:
 
 def main() -> int:
     """Run the checks in order; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--upgrade-from", metavar="COMMIT", help="only see that its volumes can be gone on with")
+    earlier = parser.parse_args().upgrade_from
     try:
         docker("version")
     except (CheckError, OSError) as error:
         print(f"Not run: there is no container engine here ({str(error).strip()})", file=sys.stderr)
         return NO_ENGINE
-    os.chdir(Path(__file__).resolve().parents[1])
     stack = Stack()
     names = stack.compose("config", "--services").split()
     stack.services = tuple(name.removesuffix("-trainer") for name in sorted(names) if name.endswith("-trainer"))
@@ -159,12 +188,12 @@ def main() -> int:
     status = 1
     try:
         take_down(stack)
-        for check in CHECKS:
+        for check in (upgrade_from(earlier), down) if earlier else CHECKS:
             started = time.monotonic()
             check(stack)
             print(f"ok    {time.monotonic() - started:6.1f} s  {check.__doc__}", flush=True)
         status = 0
-    except (CheckError, httpx.HTTPError, http.client.HTTPException, OSError) as error:
+    except (CheckError, httpx.HTTPError, http.client.HTTPException, OSError, KeyError) as error:
         print(f"FAILED  {check.__doc__}\n{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         stack.compose("logs", "--tail", "15", quiet=False)
     finally:
@@ -267,14 +296,22 @@ def confinement(stack: Stack) -> None:
 
 
 def no_way_out(stack: Stack) -> None:
-    """Inspect the networks: the inner one is internal, and that of the published ports lets no connection out."""
-    networks = {name: json.loads(docker("network", "inspect", f"{PROJECT}_{name}"))[0] for name in ("backend", "pages")}
-    require(networks["backend"]["Internal"], "the network of the services is not internal")
+    """Inspect the networks and try: no container can connect to the internet."""
+    names = ("backend", "pages", "downloads")
+    networks = {name: json.loads(docker("network", "inspect", f"{PROJECT}_{name}"))[0] for name in names}
+    for name in ("backend", "downloads"):
+        require(networks[name]["Internal"], f"the network {name} is not internal")
     option = networks["pages"]["Options"].get("com.docker.network.bridge.enable_ip_masquerade")
     require(option == "false", f"the network of the pages masquerades: {option}")
-    for service in stack.services:
+    other = {f"{service}-trainer": "downloads" for service in stack.services}
+    for service in ("index", "mlflow", *stack.services, *other):
         attached = set(stack.inspect(service)["NetworkSettings"]["Networks"])
-        require(attached == {f"{PROJECT}_backend", f"{PROJECT}_pages"}, f"{service} is in {attached}")
+        allowed = {f"{PROJECT}_backend", f"{PROJECT}_{other.get(service, 'pages')}"}
+        require(attached == allowed, f"{service} is in {attached}")
+    code = f"import socket\ntry: socket.create_connection({OUTSIDE}, 3)\nexcept OSError: print('refused')"
+    for service in ("index", "mlflow", *stack.services):
+        answer = stack.compose("exec", "--no-TTY", service, "python", "-c", code)
+        require(answer.strip() == "refused", f"{service} has connected to {OUTSIDE}")
 
 
 def killed(stack: Stack) -> None:
@@ -287,7 +324,7 @@ def killed(stack: Stack) -> None:
 def without_mlflow(stack: Stack) -> None:
     """Stop MLflow: the services go on, and one that is killed comes back with its last model."""
     stack.compose("stop", "mlflow")
-    require(stack.inspect("mlflow")["State"]["ExitCode"] == 0, "MLflow did not end with exit status 0")
+    require_well_ended(stack, "mlflow")
     for service in stack.services:
         stack.predict(service)
         kill(stack, service)
@@ -306,16 +343,15 @@ def drained(stack: Stack) -> None:
     connection.putheader("Content-Length", str(len(body)))
     connection.endheaders(body[:10])
     time.sleep(1)  # for the headers to arrive: until then there is no request
-    stopping = threading.Thread(target=stack.compose, args=("stop", *stack.services))
-    stopping.start()
-    stack.wait("no new connections", partial(refuses, stack, "housing"), 20)
-    connection.send(body[10:])
-    status = connection.getresponse().status
-    stopping.join()
+    with ThreadPoolExecutor() as pool:
+        stopping = pool.submit(stack.compose, "stop", *stack.services)
+        stack.wait("no new connections", partial(refuses, stack, "housing"), 20)
+        connection.send(body[10:])
+        status = connection.getresponse().status
+        stopping.result()
     require(status == httpx.codes.OK, f"the request in flight was answered with {status}")
     for service in stack.services:
-        code = stack.inspect(service)["State"]["ExitCode"]
-        require(code == 0, f"{service} ended with exit status {code}")
+        require_well_ended(stack, service)
     stack.compose("start", *stack.services)
     stack.wait_until_ready(120)
 
@@ -324,6 +360,34 @@ def again(stack: Stack) -> None:
     """Take down and start again: the same models, nothing trained."""
     before = {service: stack.model(service) for service in stack.services}
     stack.compose("down")
+    go_on(stack, before)
+
+
+def upgrade_from(earlier: str) -> Check:
+    """Return the check that another commit's volumes can be gone on with."""
+
+    def upgrade(stack: Stack) -> None:
+        """Start the other commit's stack, take it down, start this one on its volumes: the same models."""
+        with tempfile.TemporaryDirectory() as folder:
+            archive = Path(folder) / "commit.tar"
+            run("git", "-C", str(ROOT), "archive", "--output", str(archive), earlier)
+            with tarfile.open(archive) as files:
+                files.extractall(folder, filter="data")
+            archive.unlink()
+            stack.tree = Path(folder)
+            build(stack)
+            start(stack)
+            before = {service: stack.model(service) for service in stack.services}
+            stack.compose("down")
+        stack.tree = ROOT
+        build(stack)
+        go_on(stack, before)
+
+    return upgrade
+
+
+def go_on(stack: Stack, before: dict[str, dict[str, Any]]) -> None:
+    """Start the stack on its volumes, and require the models that it had before."""
     stack.compose("up", "--detach")
     stack.wait_until_ready(180)
     for service in stack.services:
@@ -345,7 +409,7 @@ def down(stack: Stack) -> None:
     require(not left, f"left behind: {left}")
 
 
-CHECKS: tuple[Callable[[Stack], None], ...] = (
+CHECKS: tuple[Check, ...] = (
     build,
     start,
     predictions,
@@ -380,9 +444,17 @@ def ready(stack: Stack, service: str) -> bool:
 def refuses(stack: Stack, service: str) -> bool:
     """Return whether a service takes no new connection."""
     try:
-        return not get(stack.url(service, "/healthz")).is_success
+        httpx.get(stack.url(service, "/healthz"), timeout=10, trust_env=False)
     except httpx.TransportError:
         return True
+    return False
+
+
+def require_well_ended(stack: Stack, service: str) -> None:
+    """Require that a container has ended, with status 0."""
+    state = stack.inspect(service)["State"]
+    found = (state["Status"], state["ExitCode"])
+    require(found == ("exited", 0), f"{service}: expected ('exited', 0), found {found}")
 
 
 def ended(stack: Stack, service: str) -> bool:
@@ -405,9 +477,13 @@ def require(held: bool, message: str) -> None:  # noqa: FBT001 - reads as a sent
 
 def docker(*arguments: str) -> str:
     """Run docker and return what it writes."""
-    command = ["docker", *arguments]
+    return run("docker", *arguments)
+
+
+def run(*command: str) -> str:
+    """Run a command and return what it writes."""
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    require(result.returncode == 0, f"docker {' '.join(arguments[:2])}: {result.stderr.strip()}")
+    require(result.returncode == 0, f"{' '.join(command[:3])}: {result.stderr.strip()}")
     return result.stdout
 
 
@@ -422,8 +498,8 @@ def volumes() -> list[str]:
 
 
 def take_down(stack: Stack) -> None:
-    """Remove whatever there is of this test."""
-    stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "10")
+    """Remove whatever there is of this test; layers stay in the builder's cache."""
+    stack.compose("down", "--volumes", "--remove-orphans", "--rmi", "all", "--timeout", "10")
 
 
 def free_port() -> int:

@@ -85,14 +85,19 @@ def over_base(image: dict[str, Any]) -> int:
     layers = base["RootFS"]["Layers"]
     if image["RootFS"]["Layers"][: len(layers)] != layers:
         raise DockerError(f"{image['RepoTags']} was not built on this {base_image()}: build it anew")
-    return int(image["Size"]) - int(base["Size"])
+    return unpacked(image["Id"]) - unpacked(base["Id"])
+
+
+def unpacked(reference: str) -> int:
+    """Return the bytes of an image's layers; what `inspect` calls size is the packed size in some image stores."""
+    sizes = docker("history", "--human=false", "--format", "{{.Size}}", reference)
+    return sum(int(size) for size in sizes.split())
 
 
 def base_image() -> str:
     """Return the image that every Dockerfile starts from, read from one of them."""
     lines = Path("docker/service.Dockerfile").read_text(encoding="utf-8").splitlines()
-    version = next(line.partition("=")[2] for line in lines if line.startswith("ARG PYTHON_VERSION="))
-    return f"python:{version}-slim"
+    return next(line.split()[1] for line in lines if line.startswith("FROM python:"))
 
 
 def faults_of(reference: str, image: dict[str, Any]) -> list[str]:

@@ -20,8 +20,8 @@ from rich.table import Table
 
 from portfolio_shared.tracking.server import ServerError, running_server
 
-PROJECTS = {"housing": "House prices", "recommender": "Films", "image-classifier": "Pictures"}
-DEFAULT_PORTS = {"housing": 8001, "recommender": 8002, "image-classifier": 8003}
+PROJECTS = {"housing": ("House prices", 8001), "recommender": ("Films", 8002), "image-classifier": ("Pictures", 8003)}
+"""What a service is called, and the port that is its default, by project."""
 # Fine-tuning takes a quarter of an hour: `make train-image-classifier` does it, a first look does with the probe.
 TRAIN_FLAGS = {"image-classifier": ("--recipe", "quick")}
 TRACKING_URI = os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5500")
@@ -73,7 +73,7 @@ def main() -> int:
 def port_of(project: str) -> int:
     """Return the port that the project's own variable names, or its default."""
     variable = f"{project.upper().replace('-', '_')}_PORT"
-    text = os.environ.get(variable) or str(DEFAULT_PORTS[project])
+    text = os.environ.get(variable) or str(PROJECTS[project][1])
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise UpError(f"{variable}={text!r}: expected a port, 1 to 65535")
     return int(text)
@@ -152,7 +152,7 @@ def wait_until_ready(project: str, process: subprocess.Popen[bytes], port: int, 
 def addresses(tracking_uri: str, ports: dict[str, int]) -> Table:
     """Return the table of what runs where."""
     table = Table(title="Open in a browser (Ctrl-C stops everything)", show_header=False)
-    for project, name in PROJECTS.items():
+    for project, (name, _) in PROJECTS.items():
         table.add_row(name, f"http://127.0.0.1:{ports[project]}", f"API: http://127.0.0.1:{ports[project]}/docs")
     table.add_row("MLflow", tracking_uri, "runs, figures, registered models")
     return table

@@ -1,6 +1,7 @@
 """The one rule by which every project decides which data it works on."""
 
 import difflib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -47,7 +48,7 @@ def resolve_source(setting: str, remote: RemoteFile, *, directory: Path | None =
     Raises
     ------
     ValueError
-        If the setting is neither one of the words nor an existing path.
+        If the setting is neither one of the words nor an existing path, or the cache folder may not be read.
     DownloadError
         If ``full`` was asked for and cannot be had.
     """
@@ -65,13 +66,13 @@ def resolve_source(setting: str, remote: RemoteFile, *, directory: Path | None =
 
 
 def _full(remote: RemoteFile, folder: Path) -> Source:
-    cached = (folder / remote.path).is_file()
+    cached = _cached(remote, folder)
     path = fetch(remote, directory=folder)
     return Source("full", path, f"Data: full, {'from the cache' if cached else 'downloaded to'} {path}")
 
 
 def _auto(remote: RemoteFile, folder: Path) -> Source:
-    if not (folder / remote.path).is_file() and not reachable(remote.urls, timeout=SECONDS_TO_ANSWER):
+    if not _cached(remote, folder) and not reachable(remote.urls, timeout=SECONDS_TO_ANSWER):
         where = f"{folder / remote.path} is not there and no host offers it within {SECONDS_TO_ANSWER:g} s"
         return Source("sample", None, f"Data: sample, generated here, because {where}")
     try:
@@ -79,6 +80,17 @@ def _auto(remote: RemoteFile, folder: Path) -> Source:
     except DownloadError as error:
         one_line = " ".join(str(error).split())
         return Source("sample", None, f"Data: sample, generated here, because the download failed: {one_line}")
+
+
+def _cached(remote: RemoteFile, folder: Path) -> bool:
+    path = folder / remote.path
+    try:
+        path.stat()
+    except PermissionError as error:
+        raise ValueError(f"{path} may not be looked at by user {os.getuid()}: make {folder} readable") from error
+    except OSError:
+        return False
+    return path.is_file()
 
 
 def _unknown(setting: str) -> str:
