@@ -1,6 +1,7 @@
 """Print which projects a change concerns, for the matrix of the workflow: projects=["housing"].
 
-A change outside of projects/ concerns all of them, and so does a first push, which has no commit before it.
+A change outside of projects/ concerns all of them, and so does one that is compared with no commit. A file that is
+moved concerns the project that it leaves as well.
 """
 
 import json
@@ -34,7 +35,7 @@ def concerned(files: Sequence[str] | None, projects: Sequence[str]) -> list[str]
 
 def changed_files(base: str) -> list[str] | None:
     """Return the files that differ from where `base` and HEAD parted, or None if there is no such commit."""
-    command = ["git", "diff", "--name-only", f"{base}...HEAD", "--"]
+    command = ["git", "diff", "--name-only", "--no-renames", f"{base}...HEAD", "--"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     return result.stdout.splitlines() if base and result.returncode == 0 else None
 

@@ -1,0 +1,356 @@
+"""What the workflows promise, as far as it can be seen without GitHub: filters, matrices, permissions, shell steps."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECTS = sorted(path.parent.name for path in ROOT.glob("projects/*/pyproject.toml"))
+WORKFLOWS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(ROOT.glob(".github/workflows/*.yml"))}
+CI = yaml.safe_load(WORKFLOWS["ci"])
+IMAGES = yaml.safe_load(WORKFLOWS["images"])
+JOBS = [(name, job) for text in WORKFLOWS.values() for name, job in yaml.safe_load(text)["jobs"].items()]
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+BUILT = sorted(name for name, service in COMPOSE["services"].items() if "build" in service)
+
+
+def triggers(workflow: dict[Any, Any]) -> dict[str, Any]:
+    """Return what starts a workflow: YAML 1.1 reads the word `on` as true."""
+    return dict(workflow[True])
+
+
+def step(workflow: dict[Any, Any], job: str, name: str) -> dict[str, Any]:
+    return next(one for one in workflow["jobs"][job]["steps"] if one.get("name") == name)
+
+
+# Which projects a change concerns
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Callable[..., str]:
+    """Return a function: git arguments -> what it prints, in a repository with two projects and a shared file."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    settings = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    someone = ["-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "diff.renames=copies"]
+
+    def git(*arguments: str) -> str:
+        command = ["git", *someone, *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=clean | settings, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    text = "".join(f"line {number}\n" for number in range(50))
+    for name in ("projects/one/pyproject.toml", "projects/two/pyproject.toml"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    for name in ("shared/used.py", "projects/one/own.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"# {name}\n{text}", encoding="utf-8")
+    try:
+        git("init", "--quiet")
+    except OSError as error:
+        pytest.skip(f"git does not run: {error}")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "first")
+    return git
+
+
+def changed_projects(folder: Path, base: str) -> str:
+    command = [sys.executable, str(ROOT / "scripts" / "changed_projects.py"), base]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "concerned"),
+    [
+        ("shared/used.py", "projects/one/used.py", '["one", "two"]'),
+        ("projects/one/own.py", "projects/two/own.py", '["one", "two"]'),
+        ("projects/one/own.py", "projects/one/renamed.py", '["one"]'),
+    ],
+)
+def test_a_file_that_moves_concerns_where_it_was(
+    history: Callable[..., str], tmp_path: Path, source: str, target: str, concerned: str
+) -> None:
+    history("mv", source, target)
+    history("commit", "--quiet", "--message", "moved")
+
+    assert changed_projects(tmp_path, "HEAD~1") == f"projects={concerned}"
+
+
+@pytest.mark.parametrize("base", ["", "0" * 40, "no-such-branch"])
+def test_without_a_commit_to_compare_with_all_projects_are_concerned(
+    history: Callable[..., str], tmp_path: Path, base: str
+) -> None:
+    assert history("rev-parse", "HEAD")
+    assert changed_projects(tmp_path, base) == 'projects=["one", "two"]'
+
+
+def test_what_main_has_got_meanwhile_is_no_change(history: Callable[..., str], tmp_path: Path) -> None:
+    main = history("rev-parse", "--abbrev-ref", "HEAD")
+    history("checkout", "--quiet", "-b", "proposal")
+    (tmp_path / "projects/two/new.py").touch()
+    history("add", ".")
+    history("commit", "--quiet", "--message", "proposed")
+    history("checkout", "--quiet", main)
+    history("mv", "shared/used.py", "shared/other.py")
+    history("commit", "--quiet", "--message", "meanwhile")
+    history("checkout", "--quiet", "proposal")
+
+    assert changed_projects(tmp_path, main) == 'projects=["two"]'
+
+
+# When they run
+
+
+def test_only_a_pull_request_leaves_projects_out_or_is_cancelled() -> None:
+    changed = next(one for one in CI["jobs"]["changes"]["steps"] if one.get("id") == "changed")
+    assert changed["env"]["BASE"] == "${{ github.event.pull_request.base.sha }}"  # empty on a push
+    for workflow in (CI, IMAGES):
+        assert workflow["concurrency"]["cancel-in-progress"] == "${{ github.event_name == 'pull_request' }}"
+        assert "paths" not in triggers(workflow)["push"]
+
+
+def matched(path: str, patterns: list[str]) -> bool:
+    """Return whether one of GitHub's path patterns matches; `*` stops at a slash and `**` does not."""
+    assert not [pattern for pattern in patterns if re.search(r"[!?+\[\]]", pattern)]
+    parts = {"**": ".*", "*": "[^/]*"}
+    expressions = ["".join(parts.get(p, re.escape(p)) for p in re.split(r"(\*\*|\*)", text)) for text in patterns]
+    return any(re.fullmatch(expression, path) for expression in expressions)
+
+
+def test_patterns_are_those_of_github() -> None:
+    assert matched("docker/index/page.py", ["docker/**"])
+    assert matched("a/b.lock", ["a/*.lock"])
+    assert not matched("a/b/c.lock", ["a/*.lock"])
+    assert not matched("tests/docker/x", ["docker/**"])
+    assert not matched("README.md", ["README_md", "LICENSE"])
+
+
+@cache
+def tracked() -> tuple[str, ...]:
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"not a git checkout: {error}")
+    return tuple(name for name in listed.split("\0") if name)
+
+
+def files_of(name: str) -> list[str]:
+    """Return the tracked files that a path or a pattern of Docker names."""
+    name = name.removeprefix("./").rstrip("/")
+    return [file for file in tracked() if matched(file, [name, f"{name}/**"])]
+
+
+def copied() -> Iterator[tuple[str, str]]:
+    """Yield each Dockerfile of the images and a path that it copies from the build context."""
+    for path in sorted(ROOT.glob("docker/*.Dockerfile")):
+        text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"^(?:COPY|ADD)\s+(.+)$", text, re.MULTILINE):
+            words = line.split()
+            if any(word.startswith("--from=") for word in words):
+                continue
+            for source in [word for word in words if not word.startswith("--")][:-1]:
+                if "${PROJECT}" in source:
+                    yield from ((path.name, source.replace("${PROJECT}", project)) for project in PROJECTS)
+                else:
+                    yield path.name, source
+
+
+def make_targets(workflow: dict[Any, Any]) -> set[str]:
+    """Return the targets that a workflow's steps call."""
+    scripts = [one.get("run", "") for job in workflow["jobs"].values() for one in job["steps"]]
+    calls = [shlex.split(line) for script in scripts for line in script.splitlines() if line.startswith("make ")]
+    return {word for call in calls for word in call[1:] if re.fullmatch(r"[a-z][a-z0-9-]*", word)}
+
+
+def commands(target: str) -> str:
+    """Return what make would run for a target, and for all that it needs, if nothing were there."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    command = ["make", "--dry-run", "--always-make", "--no-print-directory", target]
+    return subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout
+
+
+def test_pull_requests_that_change_what_the_images_are_made_of_build_them() -> None:
+    patterns = triggers(IMAGES)["pull_request"]["paths"]
+    sources = list(copied())
+    assert {name for name, _ in sources} == {path.name for path in ROOT.glob("docker/*.Dockerfile")}
+    for name, source in sources:
+        assert files_of(source), f"docker/{name} copies {source}, and no such file is tracked"
+    mounts = [volume for service in COMPOSE["services"].values() for volume in service.get("volumes", [])]
+    needed = [source for _, source in sources]
+    needed += [volume.partition(":")[0] for volume in mounts if volume.startswith("./")]
+    needed += [COMPOSE["services"][name]["build"]["dockerfile"] for name in BUILT]
+    needed += ["compose.yaml", ".dockerignore", ".github/workflows/images.yml"]
+
+    assert [file for name in needed for file in files_of(name) if not matched(file, patterns)] == []
+
+
+def test_pull_requests_that_change_what_the_images_workflow_runs_run_it() -> None:
+    patterns = triggers(IMAGES)["pull_request"]["paths"]
+    targets = make_targets(IMAGES)
+    assert {"docker-build", "image-budgets", "compose-test"} <= targets
+    printed = "".join(commands(target) for target in targets)
+    words = set(re.findall(r"[\w.][\w./-]*", printed))
+    scripts = {word for word in words if word.startswith("scripts/")}
+    assert {"scripts/image_budgets.py", "scripts/compose_test.py"} <= scripts
+    for script in scripts:  # and the files that a script names
+        words |= set(re.findall(r'"([\w.][\w./-]*)"', (ROOT / script).read_text(encoding="utf-8")))
+    # Installed by make setup, which reads them.
+    words |= {"Makefile", "pyproject.toml", *(f"projects/{name}/pyproject.toml" for name in PROJECTS)}
+
+    assert sorted({file for word in words for file in files_of(word) if not matched(file, patterns)}) == []
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_calls_targets_that_exist(name: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = make_targets(yaml.safe_load(WORKFLOWS[name]))
+
+    assert targets
+    assert targets - set(re.findall(r"^([a-z][a-z0-9-]*):(?!=)", makefile, re.MULTILINE)) == set()
+
+
+# What they may do
+
+
+def test_only_what_is_pushed_may_write() -> None:
+    for workflow in (CI, IMAGES):
+        assert workflow["permissions"] == {"contents": "read"}
+    writers = {name for name, job in JOBS if "write" in job.get("permissions", {}).values()}
+    assert writers == {"publish", "join"}
+    for name, job in JOBS:
+        assert job["timeout-minutes"] <= 90
+        if name in writers:
+            assert job["if"] == "github.event_name == 'push'"
+            assert job["permissions"] == {"contents": "read", "packages": "write"}
+        else:
+            assert "permissions" not in job
+            assert "secrets." not in str(job)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_actions_are_pinned_to_a_commit_and_say_which_version_it_is(name: str) -> None:
+    uses = re.findall(r"uses: (.*)", WORKFLOWS[name])
+
+    assert uses
+    assert [line for line in uses if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
+    commits: dict[str, set[str]] = {}
+    for line in re.findall(r"uses: (.*)", "\n".join(WORKFLOWS.values())):
+        commits.setdefault(line.partition("@")[0], set()).add(line.partition("@")[2])
+    assert [action for action, found in commits.items() if len(found) > 1] == []
+
+
+# Every image, on both machines
+
+
+def test_every_project_is_published() -> None:
+    assert sorted(IMAGES["jobs"]["publish"]["strategy"]["matrix"]["service"]) == BUILT
+    assert {name for project in PROJECTS for name in (project, f"{project}-trainer")} <= set(BUILT)
+
+
+def test_every_image_has_a_cache_of_its_own_which_is_that_of_publishing() -> None:
+    read = step(IMAGES, "try", "Take what has not changed from the cache")["with"]["set"].splitlines()
+    written = step(IMAGES, "publish", "Build for the scan")["with"]["set"]
+
+    arch = "${{ runner.arch }}"
+    assert sorted(read) == sorted(f"{name}.cache-from=type=gha,scope={name}-{arch}" for name in BUILT)
+    assert "format('*.cache-to=type=gha,mode=max,scope={0}-{1}', matrix.service, runner.arch)" in written
+
+
+def test_what_is_published_for_a_machine_was_tried_on_one() -> None:
+    tried = IMAGES["jobs"]["try"]["strategy"]["matrix"]["runner"]
+    machines = IMAGES["jobs"]["publish"]["strategy"]["matrix"]["machine"]
+
+    assert sorted(tried) == sorted(machine["runner"] for machine in machines)
+    assert [machine["platform"] for machine in machines] == ["amd64", "arm64"]
+    assert all(("arm" in machine["runner"]) == (machine["platform"] == "arm64") for machine in machines)
+    assert IMAGES["jobs"]["publish"]["needs"] == "try"
+    assert IMAGES["jobs"]["join"]["needs"] == "publish"
+
+
+# The shell steps, run with commands that only write down what they are asked
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Callable[..., tuple[int, list[str]]]:
+    """Return a function: (step, {command: body}, **variables) -> exit status and the calls of those commands."""
+
+    def run(one: dict[str, Any], commands: dict[str, str], **variables: str) -> tuple[int, list[str]]:
+        calls = tmp_path / "calls"
+        calls.touch()
+        for name, body in commands.items():
+            (tmp_path / name).write_text(f'#!/bin/bash\necho "{name} $*" >>"{calls}"\n{body}\n', encoding="utf-8")
+            (tmp_path / name).chmod(0o755)
+        path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+        result = subprocess.run(  # as GitHub runs a step
+            ["bash", "-e", "-c", one["run"]], cwd=tmp_path, env={**variables, "PATH": path}, check=False
+        )
+        return result.returncode, calls.read_text(encoding="utf-8").splitlines()
+
+    return run
+
+
+LIST = 'if [ "$*" = "compose config --images" ]; then echo "$IMAGES/a:$TAG"; echo "$IMAGES/b:$TAG"; fi'
+needs_bash_4 = pytest.mark.skipif(sys.platform == "darwin", reason="${NAME,,} needs bash 4, which macOS lacks")
+
+
+@pytest.mark.parametrize(("bad", "status"), [("none", 0), ("p/a:t", 1), ("p/b:t", 1)])
+def test_the_scan_looks_at_every_image_and_fails_for_any(
+    shell: Callable[..., tuple[int, list[str]]], bad: str, status: int
+) -> None:
+    scan = step(IMAGES, "try", "Vulnerabilities that have a fix")
+    found = shell(scan, {"docker": LIST, "trivy": f'[ "$2" != {bad} ]'}, IMAGES="p", TAG="t")
+
+    assert found == (status, ["docker compose config --images", "trivy image p/a:t", "trivy image p/b:t"])
+    assert IMAGES["env"]["TRIVY_EXIT_CODE"] == "1"  # or else it finds and says nothing
+
+
+def test_a_scan_of_no_list_fails(shell: Callable[..., tuple[int, list[str]]]) -> None:
+    scan = step(IMAGES, "try", "Vulnerabilities that have a fix")
+
+    assert shell(scan, {"docker": "exit 1", "trivy": ""})[0] == 1
+
+
+@needs_bash_4
+def test_images_have_names_that_a_registry_takes(shell: Callable[..., tuple[int, list[str]]], tmp_path: Path) -> None:
+    lower = step(IMAGES, "publish", "A registry takes small letters only")
+    target = tmp_path / "environment"
+
+    assert shell(lower, {}, GITHUB_REPOSITORY="Some-One/ML_Repo", GITHUB_ENV=str(target))[0] == 0
+    assert target.read_text(encoding="utf-8") == "IMAGES=ghcr.io/some-one/ml_repo\n"
+
+
+@needs_bash_4
+def test_one_name_stands_for_both_machines(shell: Callable[..., tuple[int, list[str]]]) -> None:
+    join = step(IMAGES, "join", "The commit, and latest or the release")
+    status, calls = shell(join, {"docker": LIST}, GITHUB_REPOSITORY="Some/Repo", TAG="c0ffee", NAME="v1.2.0")
+
+    assert status == 0
+    create = "docker buildx imagetools create"
+    assert calls[1:] == [
+        f"{create} --tag {image}:c0ffee --tag {image}:v1.2.0 {image}:c0ffee-amd64 {image}:c0ffee-arm64"
+        for image in ("ghcr.io/some/repo/a", "ghcr.io/some/repo/b")
+    ]
+    failing = {"docker": LIST + '\n[[ "$*" != *imagetools*repo/a:* ]]'}
+    assert shell(join, failing, GITHUB_REPOSITORY="Some/Repo", TAG="c0ffee", NAME="latest")[0] == 1
+
+
+# Dependabot
+
+
+def test_no_update_is_proposed_that_cannot_read_the_volume() -> None:
+    updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text(encoding="utf-8"))["updates"]
+    compose = next(update for update in updates if update["package-ecosystem"] == "docker-compose")
+    postgres = next(one for one in compose["ignore"] if one["dependency-name"] == "postgres")
+
+    assert postgres["update-types"] == ["version-update:semver-major"]
+    assert "postgres:/var/lib/postgresql/data" in COMPOSE["services"]["postgres"]["volumes"]  # 18 has another place
