@@ -57,7 +57,7 @@ def test_a_guess_is_the_shares_of_the_training_part() -> None:
     def part(*labels: int) -> tuple[Photo, ...]:
         return tuple(Photo(Path("x"), "x", label, f"{i}", f"{i}") for i, label in enumerate(labels))
 
-    made = guess(Splits(part(0, 0, 0, 1), part(1, 0), part(0)), 2)
+    made = guess(Splits(part(0, 0, 0, 1), part(1, 0), part(0)), 2, network()[2])
     np.testing.assert_allclose(softmax(made.validation_logits), [[0.75, 0.25]] * 2)
     np.testing.assert_allclose(softmax(made.test_logits()), [[0.75, 0.25]])
     assert made.summary == pytest.approx(
@@ -169,7 +169,10 @@ def test_a_checkpoint_is_named_by_everything_that_the_result_depends_on(
 
 
 def test_the_order_is_that_of_the_loss() -> None:
-    made = [Candidate(name, np.empty(0), {"log_loss": loss}, None, (), list) for name, loss in (("a", 2.0), ("b", 0.5))]
+    how = Preprocessing(32, 32)
+    made = [
+        Candidate(name, np.empty(0), {"log_loss": loss}, None, how, (), list) for name, loss in (("a", 2.0), ("b", 0.5))
+    ]
     assert [one.name for one in by_loss(made)] == ["b", "a"]
 
 

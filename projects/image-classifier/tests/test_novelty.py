@@ -1,12 +1,16 @@
 """How far from the training pictures: numbers worked out by hand, and a file without pickle."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from image_classifier.novelty import Novelty
 
 # Features (x, y, z): x counts double, z nothing. Pictures known at (0, 0) and (10, 0) in these terms.
-HAND = Novelty(np.array([[2, 0], [0, 1], [0, 0]], dtype=np.float32), np.array([[0, 0], [10, 0]], dtype=np.float32), 5.0)
+HAND = Novelty(
+    np.array([[2, 0], [0, 1], [0, 0]], dtype=np.float32), np.array([[0, 0], [10, 0]], dtype=np.float32), 5.0, 0.0
+)
 
 
 def test_the_distance_is_to_the_nearest_picture():
@@ -16,6 +20,21 @@ def test_the_distance_is_to_the_nearest_picture():
 
 def test_the_score_is_the_distance_over_the_threshold():
     np.testing.assert_allclose(HAND.score([[0, 0, 0], [0, 5, 0], [-5, 0, 0]]), [0, 1, 2])
+
+
+def test_the_distance_is_divided_by_a_power_of_the_length():
+    rows = np.array([[1.5, 4, 0], [0, 9, 5], [2, 0, 0]])  # 5, 9 and 4 long in these terms
+    plain = HAND.distance(rows)
+    np.testing.assert_allclose(plain, [5, 9, 4])
+    np.testing.assert_allclose(replace(HAND, power=0.5).distance(rows), np.sqrt([5, 9, 4]), rtol=1e-6)
+    np.testing.assert_allclose(replace(HAND, power=1.0).distance(rows), [1, 1, 1], rtol=1e-6)
+    assert replace(HAND, power=0.5).distance([[0, 0, 3]]) == 0
+
+
+def test_a_model_without_a_power_is_read_as_it_was_written(tmp_path):
+    np.savez(tmp_path / "novelty.npz", directions=HAND.directions, known=HAND.known, threshold=np.float64(5))
+    read = Novelty.load(tmp_path / "novelty.npz")
+    np.testing.assert_allclose(read.distance([[0, 3, 0], [7, 3, 99]]), [3, 5])
 
 
 def test_rows_do_not_depend_on_each_other():
@@ -35,7 +54,7 @@ def test_what_was_saved_reads_back_and_holds_no_object(tmp_path):
     np.testing.assert_array_equal(read.score(rows), fitted.score(rows))
     with np.load(tmp_path / "novelty.npz", allow_pickle=False) as arrays:
         assert {name: array.dtype.kind for name, array in arrays.items()} == dict.fromkeys(
-            ("directions", "known", "threshold"), "f"
+            ("directions", "known", "threshold", "power"), "f"
         )
 
 

@@ -15,7 +15,7 @@ from image_classifier.checkpoint import CheckpointError
 from image_classifier.data import Photo, Photos
 from image_classifier.images import Preprocessing
 from image_classifier.network import Classifier, Normalize
-from image_classifier.probe import STRENGTHS, Probe, features_of, fit_probe, most_frequent, to_head
+from image_classifier.probe import STRENGTHS, Probe, enlarged, features_of, fit_probe, most_frequent, to_head
 from portfolio_shared.evaluation.classification import log_loss_error, softmax
 
 HALF = (0.5, 0.5, 0.5)
@@ -66,7 +66,7 @@ def test_little_to_learn_from_takes_a_strong_penalty() -> None:
 
 def test_the_head_of_the_network_says_what_the_probe_says(sample: Photos) -> None:
     made, photos = network(), sample.photos[::10]
-    features = features_of(photos, *made, cache=None)
+    features = features_of(photos, *made, cache=None).rows
     rng = np.random.default_rng(0)
     probe = Probe(rng.normal(size=(5, 8)), rng.normal(size=5), 1.0)
     to_head(probe, made[0])
@@ -79,9 +79,9 @@ def test_the_head_of_the_network_says_what_the_probe_says(sample: Photos) -> Non
 def test_features_are_those_of_each_picture_in_the_order_asked(sample: Photos) -> None:
     made, photos = network(), list(sample.photos[::10])
     made[0].train()
-    found = features_of(photos, *made, cache=None)
+    found = features_of(photos, *made, cache=None).rows
     assert (found.shape, found.dtype) == ((len(photos), 8), np.float32)
-    backwards = features_of(photos[::-1], *made, cache=None)
+    backwards = features_of(photos[::-1], *made, cache=None).rows
     np.testing.assert_allclose(backwards[::-1], found, atol=1e-6)
     assert len(np.unique(found.round(5), axis=0)) == len(photos)
 
@@ -90,18 +90,21 @@ def test_the_cache_computes_each_picture_once(sample: Photos, tmp_path: Path) ->
     made, photos = network(), list(sample.photos[::10])
     trunk = made[0].trunk
     told: list[int] = []
-    first = features_of(photos[:12], *made, cache=tmp_path / "features", advance=told.append)
+    first, seconds = features_of(photos[:12], *made, cache=tmp_path / "features", advance=told.append)
     assert (trunk.seen, told) == (12, [0, 12])
     # Known ones, new ones, and one that is there twice under two names.
     twin = replace(photos[15], name="other/name.png")
-    more = features_of([*photos[6:16], twin], *made, cache=tmp_path / "features", advance=told.append)
+    more = features_of([*photos[6:16], twin], *made, cache=tmp_path / "features", advance=told.append).rows
     assert (trunk.seen, told[2:]) == (16, [7, 4])
     np.testing.assert_array_equal(more[:6], first[6:])
     np.testing.assert_array_equal(more[-1], more[-2])
-    np.testing.assert_allclose(more, features_of([*photos[6:16], twin], *network(), cache=None), atol=1e-6)
-    again = features_of(photos[:16], *made, cache=tmp_path / "features")
+    np.testing.assert_allclose(more, features_of([*photos[6:16], twin], *network(), cache=None).rows, atol=1e-6)
+    again = features_of(photos[:12], *made, cache=tmp_path / "features")
     assert trunk.seen == 16
-    np.testing.assert_array_equal(again[:12], first)
+    np.testing.assert_array_equal(again.rows, first)
+    # The seconds are those of when they were computed.
+    assert again.seconds == pytest.approx(seconds)
+    assert seconds > 0
     assert len(list((tmp_path / "features").iterdir())) == 1
 
 
@@ -126,8 +129,8 @@ def test_a_changed_picture_under_the_same_name_is_computed_anew(sample: Photos, 
     one, other = sample.photos[0], sample.photos[-1]
     features_of([one], *made, cache=tmp_path)
     changed = replace(other, name=one.name)
-    found = features_of([changed], *made, cache=tmp_path)
-    np.testing.assert_array_equal(found, features_of([other], *made, cache=None))
+    found = features_of([changed], *made, cache=tmp_path).rows
+    np.testing.assert_array_equal(found, features_of([other], *made, cache=None).rows)
 
 
 def test_a_damaged_cache_is_refused_by_name(sample: Photos, tmp_path: Path) -> None:
@@ -145,7 +148,7 @@ def test_a_kill_while_the_cache_is_written_leaves_the_one_before(
     sample: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = network()
-    first = features_of(sample.photos[:4], *made, cache=tmp_path)
+    first = features_of(sample.photos[:4], *made, cache=tmp_path).rows
 
     def killed(file, **_: object) -> None:
         file.write(b"the first half")
@@ -155,7 +158,14 @@ def test_a_kill_while_the_cache_is_written_leaves_the_one_before(
     with pytest.raises(KeyboardInterrupt):
         features_of(sample.photos[:6], *made, cache=tmp_path)
     monkeypatch.undo()
-    np.testing.assert_array_equal(features_of(sample.photos[:4], *made, cache=tmp_path), first)
+    np.testing.assert_array_equal(features_of(sample.photos[:4], *made, cache=tmp_path).rows, first)
+
+
+def test_larger_pictures_are_whole() -> None:
+    built = replace(network()[2], preprocessing=Preprocessing(232, 224, "bicubic"))
+    larger = enlarged(built)
+    assert larger == replace(built, preprocessing=Preprocessing(288, 288, "bicubic"))
+    assert larger.trunk is built.trunk
 
 
 def test_shares_of_the_classes_by_hand() -> None:

@@ -1,6 +1,6 @@
 import io
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -15,6 +15,7 @@ from image_classifier.config import SCRATCH as SETTINGS
 from image_classifier.config import FineTuneSettings, ServeSettings
 from image_classifier.data import Photo, Splits, split_photos
 from image_classifier.evaluate import answers_of
+from image_classifier.loader import spread
 from image_classifier.model import Predictor
 from image_classifier.novelty import Novelty
 from image_classifier.serve import create_app
@@ -189,8 +190,12 @@ def test_the_manifest_tells_the_whole_story(bundle, trained, train_config):
     assert told == {"chosen": SCRATCH, "backbone": "small_cnn", "weights": "none", "recipe": "full", "seed": 0}
     assert manifest.config["temperature"] == trained.assembled.temperature
     assert manifest.config["quantised"] is trained.assembled.quantised.kept
-    settings = {name: manifest.config[name] for name in FineTuneSettings.model_fields}
+    settings = {name: manifest.config[f"tuning_{name}"] for name in FineTuneSettings.model_fields}
     assert FineTuneSettings.model_validate(settings) == trained.plan.settings
+    seen = {name: manifest.config[name] for name in ("resize", "crop", "interpolation", "coverage")}
+    assert seen == asdict(trained.predictor.preprocessing) | {"coverage": train_config.coverage}
+    probed = replace(trained, chosen="linear probe")
+    assert not [name for name in describe(train_config, probed).config if name.startswith("tuning_")]
     for name, interval in trained.evaluation.metrics.items():
         assert tuple(manifest.metrics[name].model_dump().values()) == tuple(interval)
     assert set(manifest.metrics) == set(trained.evaluation.metrics)
@@ -205,9 +210,13 @@ def test_statistics_of_the_inputs_are_of_what_was_learned_from(trained):
     labels = [photo.label for photo in trained.splits.train]
     shares = {name: labels.count(number) / len(labels) for number, name in enumerate(trained.photos.labels)}
     assert statistics["classes"] == pytest.approx(shares, abs=1e-4)
-    seen = [pixels_of(photo, trained.predictor.preprocessing).mean() for photo in trained.splits.train[:200]]
-    assert statistics["brightness"]["q50"] == np.median(seen)
-    assert statistics["brightness"]["q100"] == max(seen)
+    # The parts are in the order of their names: a few from the front would be of one class.
+    every = [pixels_of(photo, trained.predictor.preprocessing).mean() for photo in trained.splits.train]
+    assert statistics["brightness"]["q50"] == pytest.approx(np.median(every), abs=np.std(every) / 4)
+    some = spread(trained.splits.train, 20)
+    assert {photo.label for photo in some} == set(labels)
+    assert len({photo.key for photo in some}) == 20
+    assert spread(some, 30) == some
 
 
 def test_a_bundle_holds_no_pickle_and_no_path(bundle, trained):

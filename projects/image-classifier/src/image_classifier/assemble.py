@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from image_classifier.backbones import Backbone
 from image_classifier.calibrate import Calibration, calibrate, fit_novelty
 from image_classifier.data import Photo, Splits
 from image_classifier.export import Quantised, parts_of, quantise, session, to_onnx
 from image_classifier.images import Preprocessing, prepare, read_image, to_pixels
-from image_classifier.loader import TRUSTED, labels_of
+from image_classifier.loader import TRUSTED, labels_of, spread
 from image_classifier.model import Predictor, Rules
 from image_classifier.network import Classifier, Exportable, Normalize
 from portfolio_shared.evaluation.classification import fit_temperature
@@ -40,7 +39,7 @@ class Assembled:
 def assemble(
     classifier: Classifier,
     normalize: Normalize,
-    backbone: Backbone,
+    preprocessing: Preprocessing,
     splits: Splits,
     validation_logits: NDArray[np.float64],
     *,
@@ -52,16 +51,17 @@ def assemble(
 
     Parameters
     ----------
+    preprocessing
+        How pictures are prepared for this classifier.
     validation_logits
         Of the classifier on the validation part, in its order.
     coverage
         Share of pictures whose label set is to hold the true label.
     """
-    preprocessing = backbone.preprocessing
     y_validation = labels_of(splits.validation)
     temperature = fit_temperature(y_validation, validation_logits)
     validation = [pixels_of(photo, preprocessing) for photo in splits.validation]
-    graph = to_onnx(Exportable(classifier, normalize, temperature), validation[:N_PARITY])
+    graph = to_onnx(Exportable(classifier, normalize, temperature), spread(validation, N_PARITY))
 
     drawn = np.random.default_rng(seed).permutation(len(splits.train))[:N_CALIBRATION]
     quantised = quantise(graph, [pixels_of(splits.train[i], preprocessing) for i in drawn], validation, y_validation)

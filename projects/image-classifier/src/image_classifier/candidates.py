@@ -16,6 +16,7 @@ from image_classifier.backbones import Backbone
 from image_classifier.config import TrainConfig
 from image_classifier.data import Splits
 from image_classifier.finetune import Epoch, Job, fine_tune, logits_of
+from image_classifier.images import Preprocessing
 from image_classifier.loader import labels_of
 from image_classifier.network import Classifier, Normalize
 from image_classifier.plan import Plan
@@ -29,6 +30,7 @@ GUESS = "shares of the classes"
 PROBE = "linear probe"
 FINE_TUNED = "fine-tuned"
 SCRATCH = "from scratch"
+TUNED = (FINE_TUNED, SCRATCH)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Candidate:
         Log loss after the temperature that suits it best, accuracy and seconds of the fit; for the log.
     weights
         State of the classifier; None for what is no network.
+    preprocessing
+        How pictures are prepared for it.
     history
         Epochs of the fine-tuning.
     test_logits
@@ -53,6 +57,7 @@ class Candidate:
     validation_logits: Logits
     summary: dict[str, float]
     weights: dict[str, Tensor] | None
+    preprocessing: Preprocessing
     history: tuple[Epoch, ...]
     test_logits: Callable[[], Logits]
 
@@ -73,7 +78,7 @@ def by_loss(candidates: Sequence[Candidate]) -> list[Candidate]:
     return sorted(candidates, key=lambda one: one.summary["log_loss"])
 
 
-def guess(splits: Splits, n_classes: int) -> Candidate:
+def guess(splits: Splits, n_classes: int, backbone: Backbone) -> Candidate:
     """Return the shares of the classes in the training part, for every picture."""
     logits = np.log(most_frequent(splits.train, n_classes))
     validation = np.tile(logits, (len(splits.validation), 1))
@@ -82,6 +87,7 @@ def guess(splits: Splits, n_classes: int) -> Candidate:
         validation,
         _summary(splits, validation, seconds=0.0, temperature=False),
         None,
+        backbone.preprocessing,
         (),
         lambda: np.tile(logits, (len(splits.test), 1)),
     )
@@ -97,23 +103,27 @@ def probed(
     advance: Callable[[int], None],
 ) -> Candidate:
     """Fit a logistic regression on the features of the pretrained backbone; the classifier's head gets its weights."""
-    begun = time.perf_counter()
-    everything = [*splits.train, *splits.validation, *splits.test]
-    features = features_of(
-        everything,
-        classifier,
-        normalize,
-        backbone,
-        cache=config.work / "features",
-        workers=config.workers,
-        advance=advance,
+    train, validation, test = (
+        features_of(
+            part,
+            classifier,
+            normalize,
+            backbone,
+            cache=config.work / "features",
+            workers=config.workers,
+            advance=advance,
+        )
+        for part in (splits.train, splits.validation, splits.test)
     )
-    train, validation, test = np.split(features, [len(splits.train), len(splits.train) + len(splits.validation)])
-    probe = fit_probe(train, labels_of(splits.train), validation, labels_of(splits.validation))
+    begun = time.perf_counter()
+    probe = fit_probe(train.rows, labels_of(splits.train), validation.rows, labels_of(splits.validation))
+    seconds = train.seconds + validation.seconds + time.perf_counter() - begun
     to_head(probe, classifier)
-    logits = probe.logits(validation)
-    summary = _summary(splits, logits, seconds=time.perf_counter() - begun) | {"strength": probe.strength}
-    return Candidate(PROBE, logits, summary, _state(classifier), (), lambda: probe.logits(test))
+    logits = probe.logits(validation.rows)
+    summary = _summary(splits, logits, seconds=seconds) | {"strength": probe.strength}
+    return Candidate(
+        PROBE, logits, summary, _state(classifier), backbone.preprocessing, (), lambda: probe.logits(test.rows)
+    )
 
 
 def fine_tuned(
@@ -157,7 +167,7 @@ def fine_tuned(
 
     logits = logits_of(classifier, normalize, splits.validation, backbone.preprocessing, workers=config.workers)
     summary = _summary(splits, logits, seconds=sum(epoch.seconds for epoch in history))
-    return Candidate(name, logits, summary, weights, tuple(history), logits_on_test)
+    return Candidate(name, logits, summary, weights, backbone.preprocessing, tuple(history), logits_on_test)
 
 
 def pick_device(setting: str) -> torch.device:

@@ -16,7 +16,7 @@ from image_classifier.data import Photo
 from image_classifier.evaluate import Evaluation, answers_of
 from image_classifier.finetune import Epoch
 from image_classifier.images import read_image
-from image_classifier.loader import TRUSTED
+from image_classifier.loader import TRUSTED, spread
 from image_classifier.model import Predictor
 from portfolio_shared.evaluation import figures
 from portfolio_shared.evaluation.classification import precision_scores, recall_scores, reliability
@@ -30,7 +30,7 @@ Pixels = NDArray[np.uint8]
 
 def draw(trained: "Trained", folder: Path) -> None:
     """Write every figure of a training into a folder."""
-    evaluation, photos = trained.evaluation, trained.splits.train[:3]
+    evaluation, photos = trained.evaluation, spread(trained.splits.train, 3)
     draw_numbers(trained, folder)
     policy = trained.plan.settings.augmentation
     grid = augmentation_grid(photos, policy=policy, crop=trained.plan.settings.crop)

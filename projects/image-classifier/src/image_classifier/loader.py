@@ -1,6 +1,7 @@
 """Batches of pictures for torch; which pictures, in which order and how augmented depends on seed and epoch alone."""
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ TRUSTED = ImageLimits(max_bytes=200_000_000, max_pixels=200_000_000)
 """Limits for pictures that cleaning has let pass: they were read once already."""
 
 Batch = tuple[Tensor, Tensor]
+Item = TypeVar("Item")
 
 
 class _Fixed(Dataset[Batch]):
@@ -86,6 +88,15 @@ def augmented_batches(
     dataset = _Augmented(shuffled, augment, at_least=at_least, seed=(seed, epoch))
     size = min(batch, len(photos))
     yield from DataLoader(dataset, batch_size=size, drop_last=True, num_workers=workers)
+
+
+def spread(items: Sequence[Item], n: int) -> list[Item]:
+    """Return at most `n` items from all over the sequence: the pictures of a part are in the order of their names.
+
+    >>> spread("abcdefgh", 3)
+    ['a', 'c', 'f']
+    """
+    return [items[i * len(items) // n] for i in range(n)] if len(items) > n else list(items)
 
 
 def labels_of(photos: Sequence[Photo]) -> NDArray[np.int64]:

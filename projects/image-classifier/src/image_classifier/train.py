@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,16 +16,17 @@ from rich.table import Table
 
 import portfolio_shared
 from image_classifier.assemble import Assembled, assemble, pixels_of
-from image_classifier.backbones import build_backbone
-from image_classifier.candidates import Candidate, by_loss, fine_tuned, guess, probed
+from image_classifier.backbones import build_backbone, only_crop
+from image_classifier.candidates import TUNED, Candidate, by_loss, fine_tuned, guess, probed
 from image_classifier.config import MODEL_NAME, TrainConfig
 from image_classifier.data import Photos, Splits, split_photos
 from image_classifier.draw import draw
 from image_classifier.evaluate import METRIC_LABELS, Evaluation, answers_of, evaluate, measure
-from image_classifier.loader import labels_of
+from image_classifier.loader import labels_of, spread
 from image_classifier.model import Answer, Predictor
 from image_classifier.network import Classifier, Normalize
 from image_classifier.plan import Plan, plan
+from image_classifier.probe import enlarged
 from image_classifier.strangers import strangers
 from portfolio_shared.bundle import DataInfo, Manifest, metric_values, read_manifest, replace_bundle
 from portfolio_shared.cli import counting
@@ -120,10 +121,14 @@ def learn(config: TrainConfig, console: Console) -> Trained:
     backbone = build_backbone(planned.backbone, planned.weights, crop=config.crop)
     classifier = Classifier(backbone, len(photos.labels), dropout=planned.settings.dropout)
     normalize = Normalize(backbone.mean, backbone.std)
-    candidates = [guess(splits, len(photos.labels))]
+    candidates = [guess(splits, len(photos.labels), backbone)]
     if backbone.pretrained:
         with counting("features of the pretrained backbone", "pictures") as advance:
-            candidates.append(probed(classifier, normalize, backbone, splits, config, advance=advance))
+            larger = backbone if config.crop or only_crop(backbone.name) else enlarged(backbone)
+            candidates.append(probed(classifier, normalize, larger, splits, config, advance=advance))
+            if config.recipe == "full" and larger is not backbone:
+                # Fine-tuning starts from the head that belongs to the size of its own pictures.
+                probed(classifier, normalize, backbone, splits, config, advance=advance)
     if not backbone.pretrained or config.recipe == "full":
         candidates.append(
             fine_tuned(classifier, normalize, backbone, splits, planned=planned, config=config, console=console)
@@ -140,7 +145,7 @@ def learn(config: TrainConfig, console: Console) -> Trained:
         assembled = assemble(
             classifier,
             normalize,
-            backbone,
+            chosen.preprocessing,
             splits,
             chosen.validation_logits,
             labels=photos.labels,
@@ -198,9 +203,11 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
             "weights": Path(planned.weights).name,
             "recipe": config.recipe,
             "seed": config.seed,
+            "coverage": config.coverage,
             "temperature": trained.assembled.temperature,
             "quantised": trained.assembled.quantised.kept,
-            **planned.settings.model_dump(mode="json"),
+            **asdict(trained.predictor.preprocessing),
+            **tuning_settings(trained),
         },
         metrics=metric_values(trained.evaluation.metrics),
         baselines={name: metric_values(metrics) for name, metrics in trained.baselines.items()},
@@ -210,11 +217,17 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
     )
 
 
+def tuning_settings(trained: Trained) -> dict[str, JsonValue]:
+    """Return the settings of the fine-tuning, if that is what was chosen."""
+    settings = trained.plan.settings.model_dump(mode="json") if trained.chosen in TUNED else {}
+    return {f"tuning_{name}": value for name, value in settings.items()}
+
+
 def input_statistics(trained: Trained) -> dict[str, JsonValue]:
     """Return shares of the classes, and quantiles of brightness of what was learned from, to compare traffic with."""
     labels = labels_of(trained.splits.train)
     shares = np.bincount(labels, minlength=len(trained.photos.labels)) / len(labels)
-    seen = [pixels_of(photo, trained.predictor.preprocessing).mean() for photo in trained.splits.train[:200]]
+    seen = [pixels_of(photo, trained.predictor.preprocessing).mean() for photo in spread(trained.splits.train, 200)]
     return {
         "classes": {name: round(float(share), 4) for name, share in zip(trained.photos.labels, shares, strict=True)},
         "brightness": {f"q{level}": float(np.percentile(seen, level)) for level in (0, 5, 25, 50, 75, 95, 100)},
@@ -223,7 +236,7 @@ def input_statistics(trained: Trained) -> dict[str, JsonValue]:
 
 def write(bundle: Path, trained: Trained, described: Manifest) -> None:
     """Replace the bundle's folder, check that it reads back, and that it answers what was evaluated."""
-    some = trained.splits.test[:2]
+    some = spread(trained.splits.test, 2)
     replace_bundle(
         bundle,
         described,
