@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from image_classifier import calibrate as calibrate_module
-from image_classifier.calibrate import AMBIGUOUS, UNFAMILIAR, calibrate, fit_novelty
+from image_classifier.calibrate import AMBIGUOUS, UNFAMILIAR, calibrate, coverage_of_redraws, fit_novelty
 from portfolio_shared.evaluation.classification import expected_calibration_error, softmax
 
 CLASSES = 3
@@ -58,6 +58,19 @@ def test_too_few_pictures_for_the_coverage_are_refused(answers):
     labels, logits = (values[:18] for values in answers)
     with pytest.raises(ValueError, match="at least 19 are needed"):
         calibrate(labels, softmax(logits), logits, coverage=0.95)
+
+
+def test_chance_decides_who_calibrates(answers):
+    labels, logits = answers
+    probabilities = softmax(logits)
+    how = {"n_calibration": len(labels) // 2, "coverage": 0.9, "n_redraws": 300}
+    found = coverage_of_redraws(labels, probabilities, **how)
+    assert found.low < found.estimate < found.high
+    assert found.estimate == pytest.approx(0.9, abs=0.02)
+    assert found == coverage_of_redraws(labels, probabilities, **how)
+    # Sets with every label hold the truth.
+    flat = np.full_like(probabilities, 1 / probabilities.shape[1])
+    assert coverage_of_redraws(labels, flat, **how) == (1, 1, 1)
 
 
 def test_the_threshold_is_exceeded_by_the_stated_share_of_held_out_pictures():

@@ -172,7 +172,7 @@ def test_results_that_are_there_are_shown(tmp_path):
     (tmp_path / "image-classifier.json").write_text(json.dumps(bench))
     found = measured(tmp_path, tmp_path)
     assert found["bench"] == models_table(bench)
-    assert "| probe | 0.950 (0.930 to 0.970) | 0.950 (0.930 to 0.970) | 1,234 |" in found["bench"]
+    assert "| probe | 0.950 (0.930 to 0.970) | 0.950 (0.930 to 0.970) | 1,234.5 |" in found["bench"]
     assert found["ablation"] == "There is no ablation.json here."
     assert found["serving"] == "There is no image-classifier_serving.json here."
 

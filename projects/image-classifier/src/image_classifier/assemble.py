@@ -34,6 +34,8 @@ class Assembled:
     temperature: float
     calibration: Calibration
     quantised: Quantised
+    validation: NDArray[np.float64]
+    """Probabilities of the validation part as they are served [n, n_classes]."""
 
 
 def assemble(
@@ -73,7 +75,7 @@ def assemble(
     novelty = fit_novelty(features, held_out, seed=seed)
     rules = Rules(labels, preprocessing, coverage, calibration.least_probability, calibration.least_confidence)
     predictor = Predictor(served, novelty, rules, examples_of(splits.test))
-    return Assembled(predictor, temperature, calibration, quantised)
+    return Assembled(predictor, temperature, calibration, quantised, found)
 
 
 def examples_of(photos: Sequence[Photo]) -> dict[str, bytes]:

@@ -11,6 +11,7 @@ from portfolio_shared.evaluation.classification import (
     label_set_threshold,
     softmax,
 )
+from portfolio_shared.evaluation.uncertainty import Interval
 
 UNFAMILIAR = 0.025
 """Share of pictures of the classes that may be called unfamiliar."""
@@ -62,6 +63,36 @@ def calibrate(
         least_probability=label_set_threshold(labels, probabilities, coverage=coverage),
         least_confidence=float(np.quantile(probabilities.max(axis=1), AMBIGUOUS)),
     )
+
+
+def coverage_of_redraws(
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    *,
+    n_calibration: int,
+    coverage: float,
+    n_redraws: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """Return what label sets cover when chance decides which held-out pictures calibrate and which are tested.
+
+    One split says little: the coverage of a single calibration varies by more than the pictures of one test show.
+
+    Returns
+    -------
+    Interval
+        Mean coverage, and the range of 95 % of the redraws.
+    """
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(n_redraws):
+        drawn = rng.permutation(len(labels))
+        calibration, test = drawn[:n_calibration], drawn[n_calibration:]
+        least = label_set_threshold(labels[calibration], probabilities[calibration], coverage=coverage)
+        of_truth = probabilities[test, labels[test]]
+        found.append(float(np.mean((of_truth >= least) | (of_truth == probabilities[test].max(axis=1)))))
+    low, high = np.quantile(found, [0.025, 0.975])
+    return Interval(float(np.mean(found)), float(low), float(high))
 
 
 def fit_novelty(features: NDArray[np.float32], held_out: NDArray[np.float32], *, seed: int = 0) -> Novelty:

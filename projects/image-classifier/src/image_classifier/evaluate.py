@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from image_classifier.assemble import pixels_of, pixels_of_image
 from image_classifier.data import Photo
 from image_classifier.loader import labels_of
 from image_classifier.model import Answer, Predictor
-from image_classifier.strangers import Stranger
+from image_classifier.strangers import Stranger, sample_photographs
 from portfolio_shared.evaluation.classification import (
     accuracy_score,
     confusion_matrix,
@@ -47,6 +48,8 @@ class Evaluation:
         Of the served model, in the same order.
     strangers
         By kind: the share of the pictures of no class that the model is unsure of.
+    sample_photographs
+        Answers to the photographs that come with scikit-learn.
     metrics
         With their 95 % bootstrap intervals over pictures.
     """
@@ -55,6 +58,7 @@ class Evaluation:
     labels: NDArray[np.int64]
     answers: tuple[Answer, ...]
     strangers: dict[str, float]
+    sample_photographs: dict[str, Answer]
     metrics: dict[str, Interval]
 
     @property
@@ -79,7 +83,8 @@ def evaluate(
     held = np.array([label in answer.label_set for label, answer in zip(labels, answers, strict=True)], dtype=float)
     sizes = np.array([len(answer.label_set) for answer in answers], dtype=float)
     unsure = np.array([answer.unsure is not None for answer in answers], dtype=float)
-    unsure_strangers = np.array([answer.unsure is not None for answer in _of_strangers(predictor, strangers)], float)
+    others = _answers_to_images(predictor, [stranger.image for stranger in strangers])
+    unsure_strangers = np.array([answer.unsure is not None for answer in others], dtype=float)
     right = probabilities.argmax(axis=1) == labels
     rows = {
         "set_coverage": held,
@@ -92,7 +97,9 @@ def evaluate(
     metrics |= {name: bootstrap_interval(np.mean, values, seed=seed) for name, values in rows.items()}
     kinds = np.array([stranger.kind for stranger in strangers])
     by_kind = {kind: float(unsure_strangers[kinds == kind].mean()) for kind in dict.fromkeys(kinds.tolist())}
-    return Evaluation(tuple(photos), labels, tuple(answers), by_kind, metrics)
+    samples = sample_photographs()
+    to_samples = dict(zip(samples, _answers_to_images(predictor, list(samples.values())), strict=True))
+    return Evaluation(tuple(photos), labels, tuple(answers), by_kind, to_samples, metrics)
 
 
 def measure(labels: NDArray[np.int64], probabilities: NDArray[np.float64], *, seed: int = 0) -> dict[str, Interval]:
@@ -118,9 +125,5 @@ def answers_of(predictor: Predictor, photos: Sequence[Photo], *, heat: bool = Fa
     return answers
 
 
-def _of_strangers(predictor: Predictor, strangers: Sequence[Stranger]) -> list[Answer]:
-    answers: list[Answer] = []
-    for start in range(0, len(strangers), 32):
-        part = strangers[start : start + 32]
-        answers += predictor.predict([pixels_of_image(one.image, predictor.preprocessing) for one in part])
-    return answers
+def _answers_to_images(predictor: Predictor, images: Sequence[Image.Image]) -> list[Answer]:
+    return [predictor.predict([pixels_of_image(image, predictor.preprocessing)])[0] for image in images]

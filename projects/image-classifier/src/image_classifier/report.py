@@ -106,6 +106,15 @@ def record(trained: Trained) -> dict[str, Any]:
             )
         ],
         "strangers": evaluation.strangers,
+        "sample_photographs": {
+            name: {
+                "label": names[answer.label_set[0]],
+                "probability": float(answer.probabilities.max()),
+                "unsure": answer.unsure,
+            }
+            for name, answer in evaluation.sample_photographs.items()
+        },
+        "redrawn_coverage": trained.redrawn_coverage._asdict(),
         "calibration": {
             "temperature": assembled.temperature,
             "before": calibration.error_before,
@@ -159,6 +168,20 @@ def tables(told: Mapping[str, Any]) -> dict[str, str]:
             ["20 pictures each of", "called unsure"],
             [[kind, f"{share:.0%}"] for kind, share in told["strangers"].items()],
         ),
+        "photographs": markdown_table(
+            ["whole photographs of scikit-learn", "first label", "called unsure"],
+            [
+                [name, f"{one['label']}, {one['probability']:.0%}", one["unsure"] or "no"]
+                for name, one in told["sample_photographs"].items()
+            ],
+        ),
+        "coverage": markdown_table(
+            ["label sets that hold the truth", "coverage"],
+            [
+                ["validation calibrates, test is tested", _cell(told["test"]["set_coverage"])],
+                ["chance draws which of the two a picture is, 1,000 times", _cell(told["redrawn_coverage"])],
+            ],
+        ),
         "honesty": _honesty(told["calibration"], told["quantisation"]),
     }
 
@@ -211,7 +234,7 @@ def measured(results: Path, docs: Path) -> dict[str, str]:
 def models_table(bench: Mapping[str, Any]) -> str:
     """Return the benchmark's table of models on the test split."""
     rows = [
-        [row["name"], _cell(row["accuracy"]), _cell(row["log_loss"]), f"{row['fit_seconds']:,.0f}"]
+        [row["name"], _cell(row["accuracy"]), _cell(row["log_loss"]), f"{row['fit_seconds']:,.1f}"]
         for row in bench["rows"]
     ]
     return markdown_table(["test split", "accuracy", "log loss", "fit, s"], rows)

@@ -33,6 +33,13 @@ def strangers(*, each: int = 20, seed: int = 0) -> list[Stranger]:
     ]
 
 
+def sample_photographs() -> dict[str, Image.Image]:
+    """Return scikit-learn's two photographs, whole: a street, and a flower that is none of the usual five kinds."""
+    from sklearn.datasets import load_sample_image
+
+    return {name: Image.fromarray(load_sample_image(name)) for name in ("china.jpg", "flower.jpg")}
+
+
 def _noise(rng: Rng) -> Image.Image:
     return _to_image(rng.integers(0, 256, (SIDE, SIDE, 3)))
 
@@ -105,9 +112,7 @@ def _digit(rng: Rng) -> Image.Image:
 
 
 def _street(rng: Rng) -> Image.Image:
-    from sklearn.datasets import load_sample_image
-
-    photo = Image.fromarray(load_sample_image("china.jpg"))
+    photo = sample_photographs()["china.jpg"]
     side = int(rng.integers(200, 427))
     x, y = int(rng.integers(0, photo.width - side + 1)), int(rng.integers(0, photo.height - side + 1))
     part = photo.crop((x, y, x + side, y + side)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)

@@ -17,6 +17,7 @@ from rich.table import Table
 import portfolio_shared
 from image_classifier.assemble import Assembled, assemble, pixels_of
 from image_classifier.backbones import build_backbone, only_crop
+from image_classifier.calibrate import coverage_of_redraws
 from image_classifier.candidates import TUNED, Candidate, by_loss, fine_tuned, guess, probed
 from image_classifier.config import MODEL_NAME, TrainConfig
 from image_classifier.data import Photos, Splits, split_photos
@@ -61,6 +62,16 @@ class Trained:
     assembled: Assembled
     evaluation: Evaluation
     baselines: dict[str, dict[str, Interval]]
+
+    @property
+    def redrawn_coverage(self) -> Interval:
+        """Coverage of the label sets when validation and test pictures change places by chance, and its range."""
+        return coverage_of_redraws(
+            np.concatenate([labels_of(self.splits.validation), self.evaluation.labels]),
+            np.concatenate([self.assembled.validation, self.evaluation.probabilities]),
+            n_calibration=len(self.splits.validation),
+            coverage=self.predictor.coverage,
+        )
 
     @property
     def predictor(self) -> Predictor:
