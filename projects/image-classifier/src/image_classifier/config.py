@@ -125,10 +125,10 @@ class ServeSettings(ServiceSettings):
     max_file_bytes: int = Field(10_000_000, ge=1, description="largest picture file; above it 413 for it")
     max_pixels: int = Field(50_000_000, ge=64, description="width x height of a JPEG; above it 413 for it")
     max_pixels_whole: int = Field(
-        25_000_000, ge=64, description="the same of PNG, WebP and GIF, which take more memory"
+        16_000_000, ge=64, description="the same of PNG, WebP, GIF and progressive or CMYK JPEG, which take more memory"
     )
     max_frames: int = Field(500, ge=1, description="frames of an animation; above it 413 for it")
     max_body_bytes: int = Field(64_000_000, gt=0, description="largest request body; above it 413")
-    # Each request may hold a whole body in memory, and a phone needs a while to send one.
-    max_concurrent_requests: int = Field(16, gt=0, description="predictions at a time; above it 429")
+    # Each request may hold a whole body in memory, and a phone needs a while to send one. The sum is at `images.LARGE`.
+    max_concurrent_requests: int = Field(8, gt=0, description="predictions at a time; above it 429")
     request_timeout_seconds: float = Field(30.0, gt=0, description="longest upload, and longest computation for a file")

@@ -1,4 +1,4 @@
-"""What the first bytes of a file tell, before a decoder sees it: its format, its size, its number of frames."""
+"""What the first bytes of a file tell, before a decoder sees it: its format and its size."""
 
 import struct
 
@@ -75,47 +75,3 @@ def webp_size(data: bytes) -> tuple[int, int]:
         width, height = struct.unpack("<HH", body[6:10])
         return width & 0x3FFF, height & 0x3FFF
     raise HeaderError("no picture in its first chunk")
-
-
-def gif_size_and_frames(data: bytes, *, most: int) -> tuple[int, int, int]:
-    """Walk the blocks of a GIF without decompressing any (GIF89a specification, appendix B).
-
-    Parameters
-    ----------
-    most
-        Counting stops above so many frames.
-
-    Returns
-    -------
-    Width and height of the screen, enlarged by the first frame if that is larger as decoders do, and frames found. A
-    file that breaks off has the frames that begin before the end.
-    """
-    if len(data) < 13:
-        raise HeaderError("ends within its header")
-    width, height, flags = struct.unpack("<HHB", data[6:11])
-    at, frames = 13 + _palette(flags), 0
-    while at < len(data) and frames <= most:
-        kind = data[at]
-        if kind == 0x21:  # an extension: its label, then sub-blocks
-            at = _after_blocks(data, at + 2)
-        elif kind == 0x2C and at + 10 < len(data):  # a frame: its place, its palette, a code size, then sub-blocks
-            left, top, frame_width, frame_height, flags = struct.unpack("<HHHHB", data[at + 1 : at + 10])
-            if not frames:
-                width, height = max(width, left + frame_width), max(height, top + frame_height)
-            frames += 1
-            at = _after_blocks(data, at + 11 + _palette(flags))
-        else:  # the end, or something that no decoder reads further than
-            break
-    return width, height, frames
-
-
-def _palette(flags: int) -> int:
-    """Return the bytes of a colour table."""
-    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
-
-
-def _after_blocks(data: bytes, at: int) -> int:
-    """Return the place after a chain of sub-blocks, each with its length in front; one of length 0 ends it."""
-    while at < len(data) and data[at]:
-        at += 1 + data[at]
-    return at + 1

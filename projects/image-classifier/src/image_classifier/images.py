@@ -5,8 +5,11 @@ torchvision itself is not needed. Colour profiles are ignored, as torchvision do
 """
 
 import io
+import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from threading import Lock
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -19,6 +22,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from image_classifier import headers
 from image_classifier.headers import FORMATS, GIF, JPEG, PNG, WEBP
+from image_classifier.stills import CrowdedError, Still, first_still
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 Code = Literal[
@@ -50,8 +54,14 @@ _READERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     GIF: GifImageFile,
 }
 _NAMES = "JPEG, PNG, WebP or GIF"
-_ORIENTATION = 0x0112
-_UPRIGHT = {  # value of the EXIF tag: what makes the picture upright
+
+LARGE = 4_000_000
+"""Pixels in memory above which pictures are decoded one at a time in a process. The most that the service needs then,
+in MB of 2^20 bytes: model and interpreter 110; 8 bodies of 64 MB, 8 x 70; a picture of 16 million pixels that is
+being decoded at 16 bytes each, 245; in the other thread one of 4 million at 16 bytes, or the result of the one before
+at 4 bytes a pixel, 62; copies of two files, 20. That is 997, below the 1,024 of its container."""
+_ONE_AT_A_TIME = Lock()
+_UPRIGHT = {  # EXIF orientation: what makes the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -96,9 +106,10 @@ class ImageLimits:
     max_bytes
         Of the file.
     max_pixels
-        Width times height of a JPEG, which is decoded at the scale that is needed.
+        Width times height of an ordinary JPEG, which is decoded at the scale that is needed.
     max_pixels_whole
-        The same of other formats, which are decoded whole: 4 to 16 bytes of memory for each pixel.
+        The same of what is decoded whole, 4 to 16 bytes of memory for each pixel: other formats, progressive and CMYK
+        JPEG, and strips that stay as long as they are at every scale.
     max_frames
         Of an animation, of which the first is read.
     min_side
@@ -107,7 +118,7 @@ class ImageLimits:
 
     max_bytes: int = 10_000_000
     max_pixels: int = 50_000_000
-    max_pixels_whole: int = 25_000_000
+    max_pixels_whole: int = 16_000_000
     max_frames: int = 500
     min_side: int = 8
 
@@ -169,14 +180,10 @@ def read_image(data: bytes, *, limits: ImageLimits, at_least: int | None = None)
     """
     kind = _check_kind(data, limits)
     try:
-        _check_header(data, kind, limits)
-        image = _READERS[kind](io.BytesIO(data))
-        _check_size(image.size, kind, limits)
-        _check_frames(getattr(image, "n_frames", 1), limits)
-        if at_least is not None:
-            image.draft("RGB", (2 * at_least, 2 * at_least))
-        image.load()
-        return _upright(_to_rgb(image), _orientation(image))
+        still = first_still(data, kind, most_frames=limits.max_frames)
+        _check_size(still, still.size, kind, limits)
+        _check_frames(still.frames, limits)
+        return _decode(still, kind, limits, at_least)
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # a decoder meets a damaged file with any of a dozen kinds
@@ -241,27 +248,21 @@ def _check_kind(data: bytes, limits: ImageLimits) -> str:
     return kind
 
 
-def _check_header(data: bytes, kind: str, limits: ImageLimits) -> None:
-    """Check what can be told before the decoder is asked; of a JPEG, Pillow reads the header only."""
-    if kind == PNG:
-        _check_size(headers.png_size(data), kind, limits)
-    elif kind == WEBP:
-        _check_size(headers.webp_size(data), kind, limits)
-    elif kind == GIF:
-        width, height, frames = headers.gif_size_and_frames(data, most=limits.max_frames)
-        _check_size((width, height), kind, limits)
-        _check_frames(frames, limits)
-
-
-def _check_size(size: tuple[int, int], kind: str, limits: ImageLimits) -> None:
+def _check_size(still: Still, size: tuple[int, int], kind: str, limits: ImageLimits) -> None:
     width, height = size
-    most = limits.max_pixels if kind == JPEG else limits.max_pixels_whole
-    if width * height > most:
-        said = f"The picture is {width} x {height} pixels, and {most:,} are the most for {kind}. Shrink it."
-        raise ImageError("too_many_pixels", said)
+    if kind != JPEG or still.scalable:
+        _check_pixels(size, limits.max_pixels if still.scalable else limits.max_pixels_whole, kind)
+    else:
+        _check_pixels(size, limits.max_pixels_whole, "progressive or CMYK JPEG")
     if min(width, height) < limits.min_side:
         said = f"The picture is {width} x {height} pixels, and each side needs at least {limits.min_side}."
         raise ImageError("too_small", f"{said} Send a larger one.")
+
+
+def _check_pixels(size: tuple[int, int], most: int, what: str) -> None:
+    if math.prod(size) > most:
+        said = f"The picture is {size[0]} x {size[1]} pixels, and {most:,} are the most for {what}. Shrink it."
+        raise ImageError("too_many_pixels", said)
 
 
 def _check_frames(frames: int, limits: ImageLimits) -> None:
@@ -270,7 +271,24 @@ def _check_frames(frames: int, limits: ImageLimits) -> None:
         raise ImageError("too_many_frames", said)
 
 
+def _decode(still: Still, kind: str, limits: ImageLimits, at_least: int | None) -> Image.Image:
+    """Decode and turn a picture, a large one while no other thread decodes a large one."""
+    image = _READERS[kind](io.BytesIO(still.data))
+    _check_size(still, image.size, kind, limits)
+    if at_least is not None:
+        image.draft("RGB", (2 * at_least, 2 * at_least))
+        _check_pixels(image.size, limits.max_pixels_whole, f"{kind} of this shape")
+    held = math.prod(image.size if still.scalable else still.size)
+    with _ONE_AT_A_TIME if held > LARGE else nullcontext():
+        image.load()
+        plain = _to_rgb(image)
+        del image  # it has buffers of its own
+        return _upright(plain, still.turn)
+
+
 def _damaged(kind: str, error: Exception) -> ImageError:
+    if isinstance(error, CrowdedError):
+        return ImageError("damaged", f"The {kind} file has {error}, which no camera writes. Save it anew.")
     if "truncated" in str(error).lower():
         said = f"The {kind} file breaks off before its end. Send it again, or save it anew."
         return ImageError("truncated", said)
@@ -288,13 +306,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         white.paste(colour, mask=colour)
         return white
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _orientation(image: ImageFile.ImageFile) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001  # damaged notes about a picture do not make the picture unreadable
-        return 1
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:
