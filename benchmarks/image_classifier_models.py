@@ -112,7 +112,8 @@ def check(trained: Trained) -> list[dict[str, Any]]:
             "what": what,
             "measured": measured[what],
             "limit": f"{sense} {limit}",
-            "kept": measured[what] >= limit if sense == "at least" else measured[what] <= limit,
+            # To the places that the limit is stated with.
+            "kept": round(measured[what], 3) >= limit if sense == "at least" else round(measured[what], 3) <= limit,
         }
         for what, (sense, limit) in LIMITS.items()
     ]

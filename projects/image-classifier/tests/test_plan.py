@@ -22,7 +22,7 @@ def resolved(monkeypatch: pytest.MonkeyPatch):
         asked: list[str] = []
         monkeypatch.setattr(module, "resolve", lambda setting: source)
         monkeypatch.setattr(module, "imagenet_at_hand", lambda name: asked.append(name) or at_hand)
-        monkeypatch.setattr(module, "load_photos", lambda setting: setting)
+        monkeypatch.setattr(module, "load_photos", lambda source: source)
         return asked
 
     return resolve
@@ -44,6 +44,7 @@ def config(**settings: object) -> TrainConfig:
         ({"data": "full", "backbone": "resnet18"}, FULL, ("resnet18", "imagenet")),
         ({"data": "full", "backbone": "small_cnn"}, FULL, ("small_cnn", "none")),
         ({"data": "sample", "backbone": "resnet18", "weights": "none"}, SAMPLE, ("resnet18", "none")),
+        ({"weights": "some.pth"}, SAMPLE, ("mobilenet_v2", "some.pth")),
     ],
 )
 def test_auto_is_resolved(settings: dict, source: Source, expected: tuple[str, str], resolved) -> None:
@@ -56,7 +57,7 @@ def test_without_weights_auto_takes_the_sample_and_says_so(resolved) -> None:
     asked = resolved(FULL, at_hand=False)
     planned = plan(config())
     assert asked == ["mobilenet_v2"]
-    assert (planned.photos, planned.backbone, planned.weights) == ("sample", "small_cnn", "none")
+    assert (planned.photos.kind, planned.backbone, planned.weights) == ("sample", "small_cnn", "none")
     assert planned.settings == SCRATCH
     assert "sample, because the ImageNet weights of mobilenet_v2" in planned.reason
     assert "IMAGE_CLASSIFIER_TRAIN_WEIGHTS" in planned.reason
@@ -68,7 +69,7 @@ def test_what_was_asked_for_is_not_replaced_by_a_random_start(settings: dict[str
     planned = plan(config(**settings))
     assert planned.weights == "imagenet"
     assert planned.backbone == settings.get("backbone", "mobilenet_v2")
-    assert planned.photos == settings.get("data", "auto")
+    assert planned.photos is FULL
 
 
 def test_weights_for_the_network_that_has_none_are_refused(resolved) -> None:
@@ -86,3 +87,6 @@ def test_the_settings_are_those_of_the_network(resolved) -> None:
     # These take pictures of one side only, in training too.
     for backbone, side in {"vit_b_16": 224, "maxvit_t": 224, "vit_h_14": 518}.items():
         assert plan(config(backbone=backbone)).settings == FineTuneSettings(crop=side)
+    # Pictures of another side in use have another side in training.
+    assert plan(config(crop=112)).settings == FineTuneSettings(crop=96)
+    assert plan(config(crop=32, backbone="small_cnn")).settings == SCRATCH.model_copy(update={"crop": 32})

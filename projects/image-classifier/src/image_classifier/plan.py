@@ -8,6 +8,8 @@ from image_classifier.data import Photos, load_photos, resolve
 from portfolio_shared.data.sources import Source
 
 USUAL = "mobilenet_v2"
+CROP_SHARE = 6 / 7
+"""Side of the pictures in training over their side in use: 192 of 224."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,11 @@ def plan(config: TrainConfig) -> Plan:
         settings = settings.model_copy(update={"epochs": config.epochs})
     if (side := only_crop(choice.backbone)) is not None:
         settings = settings.model_copy(update={"crop": side})
-    data = "sample" if choice.source.kind == "sample" else config.data
-    return Plan(load_photos(data), choice.backbone, choice.weights, settings, choice.source.reason)
+    elif config.crop is not None:
+        # Random crops show things larger than they are in use, so they may be smaller by as much.
+        share = 1 if choice.backbone == SMALL else CROP_SHARE
+        settings = settings.model_copy(update={"crop": round(config.crop * share)})
+    return Plan(load_photos(choice.source), choice.backbone, choice.weights, settings, choice.source.reason)
 
 
 def choose_source(config: TrainConfig) -> Choice:
@@ -52,7 +57,7 @@ def choose_source(config: TrainConfig) -> Choice:
     source = resolve(config.data)
     backbone = config.backbone
     if backbone == "auto":
-        backbone = SMALL if source.kind == "sample" else USUAL
+        backbone = SMALL if source.kind == "sample" and config.weights in ("auto", "none") else USUAL
     weights = config.weights
     if weights == "auto":
         weights = "none" if backbone == SMALL else "imagenet"
