@@ -1,9 +1,12 @@
 /**
  * The picture page: choose, drop, paste or photograph; each picture gets its answer, a wrong file its reason.
- * Pictures are sent one by one, so that answers come as they are ready.
+ * Each picture is a request of its own, so that answers come as they are ready; few are under way at a time, because
+ * the service refuses more than its limit.
  */
 
 import {
+  ConnectionError,
+  ProblemError,
   createAnnouncer,
   describeFailure,
   element,
@@ -14,15 +17,25 @@ import {
   setProperties,
 } from "../static/page.js";
 
-const RETRIES = 3;
+const AT_ONCE = 2; // uploads under way
+const TRIES = 4; // of one picture, while the service is busy
+const LONGEST_PAUSE = 30; // seconds; who must wait longer is told so
+const UPLOAD_MILLISECONDS = 60_000; // the service gives an upload 30 s, and its computation another 30 s
+const EXAMPLE_MILLISECONDS = 15_000;
 const byId = (id) => document.getElementById(id);
 const region = byId("results");
 const answers = byId("answers");
 const announce = createAnnouncer(byId("announcement"));
-let maxFiles = 32; // the service says it
-let waiting = 0;
+let maxFiles = 32; // the service says both
+let maxFileBytes = Infinity;
+let work = newWork();
 
 // ---- Pictures come in ----
+
+/** What Clear throws away: the pictures that wait, and by the signal those under way. */
+function newWork() {
+  return { queue: [], sending: 0, controller: new AbortController() };
+}
 
 function take(files) {
   const chosen = [...files];
@@ -36,37 +49,86 @@ function take(files) {
   byId("heat-switch").hidden = false;
   const rows = chosen.slice(0, maxFiles).map((file) => ({ file, row: newRow(file) }));
   answers.prepend(...rows.map(({ row }) => row));
-  if (!matchMedia("(min-width: 60rem)").matches) region.scrollIntoView();
-  classifyAll(rows);
+  showRegion();
+  work.queue.push(...rows);
+  while (work.sending < AT_ONCE && work.queue.length) sendQueue(work);
 }
 
-async function classifyAll(rows) {
-  setWaiting(rows.length);
-  for (const { file, row } of rows) {
-    await classify(file, row);
-    setWaiting(-1);
+/** Like `take`, for ways in that may hold no file at all: text, a link, a picture dragged from another page. */
+function takeOrSay(files, text) {
+  if (files?.length) return take(files);
+  showFailure("That was no picture.", text);
+  showRegion();
+}
+
+/** Sends one picture after the other until none waits; `take` runs at most `AT_ONCE` of these. */
+async function sendQueue(mine) {
+  mine.sending += 1;
+  showState();
+  while (mine.queue.length) {
+    const { file, row } = mine.queue.shift();
+    await classify(file, row, mine.controller.signal);
   }
+  mine.sending -= 1;
+  showState();
 }
 
-function setWaiting(change) {
-  waiting += change;
-  region.dataset.state = waiting ? "loading" : answers.children.length ? "ready" : "empty";
-}
-
-async function classify(file, row, attempt = 1) {
-  const body = new FormData();
-  body.append("files", file, file.name || "pasted picture");
+/** Shows the answer or the reason why there is none; never throws, so that the next picture has its turn. */
+async function classify(file, row, signal) {
   try {
-    const answer = await requestJson("v1/classifications?top_k=5&heat=true", { body });
-    showAnswer(row, answer.results[0]);
+    const body = new FormData();
+    body.append("files", await read(file), file.name || "pasted picture");
+    const answer = await ask(body, row, signal);
+    if (!signal.aborted) showAnswer(row, answer.results[0]);
   } catch (error) {
-    const busy = error.status === 429 || error.status === 503;
-    if (busy && attempt < RETRIES) {
-      await new Promise((resolve) => setTimeout(resolve, (error.retryAfter ?? 1) * 1000));
-      return classify(file, row, attempt + 1);
-    }
-    showRefusal(row, error);
+    if (!signal.aborted) showRefusal(row, error);
   }
+}
+
+/** Refuses here what the service would refuse after the upload, and what the browser cannot read, such as a folder. */
+async function read(file) {
+  if (file.size > maxFileBytes) {
+    const [size, limit] = [file.size, maxFileBytes].map((bytes) => format.decimal(bytes / 1e6));
+    throw new Refusal(`It has ${size} MB. Files of up to ${limit} MB are read.`);
+  }
+  try {
+    return new Blob([await file.arrayBuffer()], { type: file.type });
+  } catch {
+    throw new Refusal("The browser cannot read it: it is a folder, or it was moved or changed.");
+  }
+}
+
+/** A file that is not sent, and why. */
+class Refusal extends Error {}
+
+async function ask(body, row, signal) {
+  for (let attempt = 1; ; attempt += 1) {
+    signal.throwIfAborted();
+    try {
+      const path = "v1/classifications?top_k=5&heat=true";
+      return await requestJson(path, { body, signal, timeout: UPLOAD_MILLISECONDS });
+    } catch (error) {
+      // As long as the service asks for, and longer each time: it asks everybody for the same second.
+      const seconds = Math.max(error.retryAfter ?? 0, 2 ** (attempt - 1));
+      if (!isBusy(error) || attempt === TRIES || seconds > LONGEST_PAUSE) throw error;
+      if (!signal.aborted) showPause(row, error, seconds);
+      await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+    }
+  }
+}
+
+function isBusy(error) {
+  return error.status === 429 || error.status === 503;
+}
+
+/** The state of the answers: those that Clear threw away no longer count. */
+function showState() {
+  region.dataset.state = work.sending ? "loading" : answers.children.length ? "ready" : "empty";
+}
+
+/** On a narrow screen the answers are below what was touched. */
+function showRegion() {
+  if (!matchMedia("(min-width: 60rem)").matches) region.scrollIntoView();
 }
 
 // ---- Answers ----
@@ -76,6 +138,7 @@ function newRow(file) {
   const box = element("div", { class: "picture" }, preview);
   preview.addEventListener("error", () => {
     box.replaceChildren(element("p", { class: "no-preview" }, "No preview"));
+    URL.revokeObjectURL(preview.src);
   });
   preview.addEventListener("load", () => {
     setProperties(box, { "--ratio": preview.naturalWidth / preview.naturalHeight });
@@ -142,12 +205,28 @@ function showHeat(row, { heat, crop }) {
   row.querySelector(".picture").append(overlay);
 }
 
+function showPause(row, error, seconds) {
+  const text = `${describeFailure(error).title} Trying again in ${seconds} s.`;
+  row.querySelector(".said").replaceChildren(element("p", { class: "soft" }, text));
+}
+
 function showRefusal(row, error) {
   row.classList.remove("waiting");
-  const detail = error.errors?.[0]?.message;
+  const detail = error instanceof Refusal ? error.message : error.errors?.[0]?.message;
   if (detail) return showText(row, "This file was not classified.", detail);
-  const failure = describeFailure(error);
-  showText(row, failure.title, failure.text);
+  const { title, text } = describe(error);
+  showText(row, title, text);
+}
+
+/** The failure in words for people: also a busy service, and an answer that this page does not understand. */
+function describe(error) {
+  if (error.status === 429) {
+    const when = error.retryAfter > LONGEST_PAUSE ? `in ${error.retryAfter} seconds` : "in a minute";
+    return { title: "The service is busy.", text: `It answers many others just now. Try again ${when}.` };
+  }
+  if (error instanceof ProblemError || error instanceof ConnectionError) return describeFailure(error);
+  console.error(error);
+  return { title: "Something went wrong.", text: "The page does not understand the answer. Reload it and try again." };
 }
 
 function showText(row, title, text) {
@@ -187,20 +266,25 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   delete drop.dataset.over;
-  take(event.dataTransfer.files);
+  takeOrSay(event.dataTransfer?.files, "Drop a file: save the picture first if it is on another page.");
 });
-document.addEventListener("paste", (event) => take(event.clipboardData.files));
+document.addEventListener("paste", (event) => {
+  takeOrSay(event.clipboardData?.files, "The clipboard holds no picture. Copy one, or choose its file.");
+});
 byId("upload").addEventListener("submit", (event) => event.preventDefault());
 byId("heat").addEventListener("change", (event) => {
   answers.dataset.heat = String(event.target.checked);
 });
 byId("clear").addEventListener("click", () => {
+  work.controller.abort();
+  work = newWork();
   answers.replaceChildren();
+  announce("Cleared."); // and not an answer that was about to be read
   hideFailure();
   byId("nothing").hidden = false;
   byId("clear").hidden = true;
   byId("heat-switch").hidden = true;
-  setWaiting(0);
+  showState();
   byId("files").focus();
 });
 
@@ -209,23 +293,42 @@ byId("clear").addEventListener("click", () => {
 function showExamples(examples) {
   byId("examples").hidden = !examples.length;
   byId("example-list").replaceChildren(
-    ...examples.map(({ name, url }) => {
+    ...examples.map(({ name }) => {
+      // Relative to the page, so that it also works behind a proxy's prefix, which the service does not know.
+      const url = `v1/examples/${encodeURIComponent(name)}`;
       const picture = element("img", { src: url, alt: `Example: ${name}`, loading: "lazy" });
       const button = element("button", { type: "button", "data-testid": "example" }, picture);
-      button.addEventListener("click", async () => {
-        const response = await fetch(url);
-        const blob = await response.blob();
-        take([new File([blob], name, { type: blob.type })]);
-      });
+      button.addEventListener("click", () => takeExample(name, url));
       return element("li", {}, button);
     }),
   );
+}
+
+async function takeExample(name, url) {
+  const { signal } = work.controller;
+  const limit = AbortSignal.timeout(EXAMPLE_MILLISECONDS);
+  try {
+    const response = await fetch(url, { signal: AbortSignal.any([signal, limit]) });
+    const blob = await response.blob();
+    if (signal.aborted) return;
+    if (response.ok) return take([new File([blob], name, { type: blob.type })]);
+    sayNoExample(`The service answered with status ${response.status}.`);
+  } catch {
+    if (signal.aborted) return;
+    sayNoExample(limit.aborted ? "The service takes too long." : "The service cannot be reached.");
+  }
+}
+
+function sayNoExample(reason) {
+  showFailure("This example cannot be loaded.", `${reason} Try it again, or choose a picture of your own.`);
+  showRegion();
 }
 
 async function start() {
   try {
     const [known, model] = await Promise.all([requestJson("v1/labels"), requestJson("v1/model")]);
     maxFiles = known.limits.max_files;
+    maxFileBytes = known.limits.max_file_bytes;
     byId("labels").textContent = `${known.labels.join(", ")}.`;
     const megabytes = format.integer(known.limits.max_file_bytes / 1e6);
     byId("limits").textContent = `${known.formats.join(", ").replace("WEBP", "WebP")}; up to ${megabytes} MB each, ${maxFiles} at a time.`;
@@ -237,7 +340,7 @@ async function start() {
     renderSampleNotice(byId("sample-notice"), model);
     hideFailure();
   } catch (error) {
-    const failure = describeFailure(error);
+    const failure = describe(error);
     showFailure(failure.title, failure.text);
     if (failure.retrySeconds) setTimeout(start, failure.retrySeconds * 1000);
   }
