@@ -102,6 +102,34 @@ def test_damaged_and_foreign_files_are_told_apart(tmp_path: Path) -> None:
     assert result.report.rows_kept == 0
 
 
+def test_a_file_that_cannot_be_read_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked, kept = saved(tmp_path / "locked.png", drawn(1)), saved(tmp_path / "kept.png", drawn(2))
+    read = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:  # permissions do not bind every user who runs this test
+        if path == locked:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    result = cleaned((locked, 0), (tmp_path / "gone.png", 0), (kept, 1))
+    assert dict(result.put_aside) == {"0/locked.png": "cannot be read", "0/gone.png": "cannot be read"}
+    assert result.report.quarantined["cannot be read"] == 2
+    assert [photo.name for photo in result.photos] == ["1/kept.png"]
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "film.jpg").open("wb") as stream:
+        stream.truncate(cleaning.LIMITS.max_bytes + 1)
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("it was read"))
+    assert dict(cleaned((tmp_path / "film.jpg", 0)).put_aside) == {"0/film.jpg": "more than 50 MB"}
+
+
+def test_the_reason_names_the_limit_that_was_met(tmp_path: Path) -> None:
+    result = cleaned((saved(tmp_path / "wide.png", Image.new("L", (4001, 4000))), 0))
+    assert dict(result.put_aside) == {"0/wide.png": "more than 50,000,000 pixels, or 16,000,000 if decoded whole"}
+
+
 def test_near_pairs_against_one_by_one_comparison() -> None:
     rng = np.random.default_rng(0)
     bits = rng.integers(0, 2**63, (60, 4), dtype=np.uint64)

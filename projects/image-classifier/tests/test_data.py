@@ -104,10 +104,23 @@ def test_what_stands_beside_the_pictures_is_told_or_hidden(tmp_path: Path) -> No
     (folder / "LICENSE.txt").touch()
     (folder / "__MACOSX").mkdir()
     (folder / "cat" / ".DS_Store").touch()
+    (folder / "cat" / "gone.png").symlink_to(folder / "nowhere.png")
+    os.mkfifo(folder / "dog" / "pipe.png")
     labels, files, notes = list_files(folder)
     assert labels == ("cat", "dog")
     assert len(files) == 6
-    assert notes == ["1 files beside the class folders were not looked at, such as LICENSE.txt."]
+    assert notes[0] == "1 files beside the class folders were not looked at, such as LICENSE.txt."
+    assert notes[1].startswith("3 entries of the class folders were not looked at")
+    assert notes[1].endswith("such as cat/.DS_Store.")
+    assert len(notes) == 2
+
+
+def test_a_source_that_is_resolved_is_not_resolved_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = resolve(str(pictures(tmp_path)))
+    monkeypatch.setattr("image_classifier.data.resolve", lambda _: pytest.fail("resolved twice"))
+    loaded = load_photos(source)
+    assert loaded.source is source
+    assert loaded.labels == ("cat", "dog")
 
 
 def test_folders_of_another_form_are_refused(tmp_path: Path) -> None:

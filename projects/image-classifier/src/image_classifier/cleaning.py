@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from image_classifier.headers import FORMATS, sniff
 from image_classifier.images import ImageError, ImageLimits, read_image
+from image_classifier.stills import first_still
 from portfolio_shared.data.checks import DataReport
 
 LIMITS = ImageLimits(max_bytes=50_000_000, min_side=16)
@@ -20,7 +22,6 @@ HASH_SIDE = 16  # 256 bits; with 64 bits chance hits begin where real near dupli
 NEAR_BITS = 76  # of 256; see DATA_SHEET.md for what lies on either side of it
 SAME_LEVELS = 4.0  # mean difference of two thumbnails, of 255: a copy in another size or quality stays below
 THUMBNAIL = (8, 8)
-ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "PNG": (".png",),
@@ -31,6 +32,7 @@ WRONG_SUFFIX, ANIMATED = "name ends otherwise than its format", "animated: the f
 CMYK, DEEP, TURNED = "CMYK, converted", "16 bits a channel, converted", "turned upright as its EXIF data say"
 REPAIRS = (WRONG_SUFFIX, ANIMATED, CMYK, DEEP, TURNED)
 TWO_CLASSES, COPY = "same picture under two classes", "exact copy of another file of its class"
+UNREADABLE = "cannot be read"
 REASONS = {
     "empty": "empty file",
     "not_an_image": "not a picture",
@@ -39,7 +41,7 @@ REASONS = {
     "damaged": "damaged",
     "too_small": f"shorter side below {LIMITS.min_side} pixels",
     "too_many_bytes": f"more than {LIMITS.max_bytes / 1e6:g} MB",
-    "too_many_pixels": f"more than {LIMITS.max_pixels:,} pixels",
+    "too_many_pixels": f"more than {LIMITS.max_pixels:,} pixels, or {LIMITS.max_pixels_whole:,} if decoded whole",
     "too_many_frames": f"more than {LIMITS.max_frames} frames",
 }
 
@@ -115,6 +117,8 @@ def clean(files: Iterable[Listed], *, name: str) -> Cleaned:
             seen.append(_look(file))
         except ImageError as error:
             aside[file.name] = REASONS[error.code]
+        except OSError:  # no permission, or gone since it was listed
+            aside[file.name] = UNREADABLE
     report = DataReport(name, rows_read=len(seen) + len(aside))
     seen = _without(seen, _copies(seen), aside)
     pairs = near_pairs(_stack(seen), within=NEAR_BITS)
@@ -149,6 +153,8 @@ def near_pairs(bits: NDArray[np.uint64], *, within: int) -> list[tuple[int, int]
 
 
 def _look(file: Listed) -> _Seen:
+    if file.path.stat().st_size > LIMITS.max_bytes:  # before it fills the memory
+        raise ImageError("too_many_bytes", f"{file.name} has more than {LIMITS.max_bytes} bytes")
     data = file.path.read_bytes()
     picture = read_image(data, limits=LIMITS, at_least=4 * HASH_SIDE)
     bits = imagehash.phash(picture, hash_size=HASH_SIDE).hash
@@ -164,24 +170,19 @@ def _look(file: Listed) -> _Seen:
 
 def _repairs(data: bytes, suffix: str) -> Iterable[str]:
     """Tell what `read_image` had to correct."""
-    with Image.open(io.BytesIO(data), formats=tuple(SUFFIXES)) as picture:
-        if suffix not in SUFFIXES[str(picture.format)]:
-            yield WRONG_SUFFIX
-        if getattr(picture, "is_animated", False):
-            yield ANIMATED
+    kind = str(sniff(data))
+    still = first_still(data, kind, most_frames=LIMITS.max_frames)
+    if suffix not in SUFFIXES[kind]:
+        yield WRONG_SUFFIX
+    if still.frames > 1:
+        yield ANIMATED
+    with Image.open(io.BytesIO(still.data), formats=FORMATS) as picture:
         if picture.mode == "CMYK":
             yield CMYK
         if any(";16" in str(tile.args) for tile in picture.tile):
             yield DEEP
-        if _orientation(picture) in range(2, 9):
-            yield TURNED
-
-
-def _orientation(picture: Image.Image) -> object:
-    try:
-        return picture.getexif().get(ORIENTATION, 1)
-    except Exception:  # noqa: BLE001  # damaged notes about a picture, which read_image passes over too
-        return 1
+    if still.turn != 1:
+        yield TURNED
 
 
 def _copies(seen: Sequence[_Seen]) -> dict[str, str]:
@@ -235,7 +236,7 @@ def _groups(keys: Sequence[str], pairs: Iterable[tuple[str, str]]) -> dict[str, 
 
 def _account(report: DataReport, seen: Sequence[_Seen], groups: dict[str, str], aside: dict[str, str]) -> None:
     reasons = Counter(aside.values())
-    for reason in (*REASONS.values(), COPY, TWO_CLASSES):
+    for reason in (*REASONS.values(), UNREADABLE, COPY, TWO_CLASSES):
         report.quarantine(reason, reasons[reason])
     repairs = Counter(repair for one in seen for repair in one.repairs)
     for repair in REPAIRS:

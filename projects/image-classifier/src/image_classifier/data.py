@@ -76,14 +76,15 @@ class Splits:
     test: tuple[Photo, ...]
 
 
-def load_photos(setting: str) -> Photos:
+def load_photos(data: str | Source) -> Photos:
     """Find, download or draw the data, and clean them.
 
     Parameters
     ----------
-    setting
+    data
         ``auto``, ``sample``, ``full``, or the path of a folder, tar or zip file with ``<class>/<picture>``, as in
-        `portfolio_shared.data.sources.resolve_source`. One folder may stand above those of the classes.
+        `portfolio_shared.data.sources.resolve_source`; or what `resolve` made of it. One folder may stand above those
+        of the classes.
 
     Raises
     ------
@@ -94,7 +95,7 @@ def load_photos(setting: str) -> Photos:
     DataError
         If an archive is refused, or a folder is not of the expected form.
     """
-    source, name = resolve(setting), "drawn flowers"
+    source, name = resolve(data) if isinstance(data, str) else data, "drawn flowers"
     if source.path is not None:
         name = (
             f"flower photographs ({source.path.name})" if source.kind == "full" else f"pictures in {source.path.name}"
@@ -120,7 +121,7 @@ def resolve(setting: str, *, directory: Path | None = None) -> Source:
 
 
 def list_files(folder: Path) -> tuple[tuple[str, ...], list[Listed], list[str]]:
-    """Return the labels, the files of the class folders, and notes on what else is there.
+    """Return the labels, the files of the class folders, and notes on what else is there and is not looked at.
 
     Raises
     ------
@@ -135,13 +136,21 @@ def list_files(folder: Path) -> tuple[tuple[str, ...], list[Listed], list[str]]:
         found = ", ".join(repr(path.name) for path in folders) or "no folders"
         raise DataError(f"{top} holds {found}; expected a folder for each of at least two classes, pictures in each")
     files: list[Listed] = []
+    skipped: list[str] = []
     for label, place in enumerate(folders):
         if inner := _visible_folders(place):
             raise DataError(f"{place} holds the folder {inner[0].name!r}; expected pictures only, as <class>/<picture>")
-        visible = [path for path in place.iterdir() if path.is_file() and not path.name.startswith(".")]
+        entries = {path.name: path for path in sorted(place.iterdir())}
+        visible = {name: path for name, path in entries.items() if path.is_file() and not name.startswith(".")}
         if not visible:
             raise DataError(f"{place} holds no files; remove the folder, or put the pictures of its class into it")
-        files += [Listed(path, f"{place.name}/{path.name}", label) for path in visible]
+        files += [Listed(path, f"{place.name}/{name}", label) for name, path in visible.items()]
+        skipped += [f"{place.name}/{name}" for name in entries if name not in visible]
+    if skipped:
+        notes.append(
+            f"{len(skipped)} entries of the class folders were not looked at, because they are hidden, or neither file "
+            f"nor folder, or links that lead nowhere, such as {skipped[0]}."
+        )
     return tuple(path.name for path in folders), files, notes
 
 
