@@ -13,7 +13,7 @@ from image_classifier.augment import Augment
 from image_classifier.data import Photo
 from image_classifier.images import ImageLimits, Preprocessing, prepare, read_image
 
-TRUSTED = ImageLimits(max_bytes=200_000_000, max_pixels=200_000_000)
+TRUSTED = ImageLimits(max_bytes=200_000_000, max_pixels=200_000_000, max_pixels_whole=200_000_000)
 """Limits for pictures that cleaning has let pass: they were read once already."""
 
 Batch = tuple[Tensor, Tensor]

@@ -130,7 +130,7 @@ class Limits(BaseModel):
     max_files: int
     max_file_bytes: int
     max_pixels: int = Field(description="Width times height of a JPEG")
-    max_pixels_whole: int = Field(description="Width times height of a picture of another format")
+    max_pixels_whole: int = Field(description="The same of other formats, and of progressive and CMYK JPEG")
     max_frames: int
     max_body_bytes: int
 
