@@ -165,8 +165,8 @@ upgrade-drill: setup ## start another commit's containers, then these on their v
 load-test: setup ## 50 clients at once on each service of the stack that is up, two minutes each
 	@$(BIN)/python benchmarks/load.py
 
-image-budgets: setup ## check the sizes and contents of the built images
-	@$(BIN)/python scripts/image_budgets.py
+image-budgets: ## check the sizes and contents of the built images
+	@$(PYTHON) scripts/image_budgets.py
 
 ##@ Look after it
 .PHONY: mlflow lock clean changed-projects
