@@ -22,7 +22,7 @@ from portfolio_shared.tracking.server import ServerError, running_server
 
 PROJECTS = {"housing": ("House prices", 8001), "recommender": ("Films", 8002), "image-classifier": ("Pictures", 8003)}
 """What a service is called, and the port that is its default, by project."""
-# Fine-tuning takes a quarter of an hour: `make train-image-classifier` does it, a first look does with the probe.
+# Fine-tuning takes twenty minutes: `make train-image-classifier` does it, a first look does with the probe.
 TRAIN_FLAGS = {"image-classifier": ("--recipe", "quick")}
 TRACKING_URI = os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5500")
 STATE = Path(".state/mlflow")

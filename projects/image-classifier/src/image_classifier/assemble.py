@@ -1,4 +1,4 @@
-"""From a trained network to what is served: exported, shrunk if that costs nothing, and calibrated on validation."""
+"""From a trained network to what is served: exported, shrunk if that costs little, and calibrated on validation."""
 
 import io
 from collections.abc import Sequence

@@ -150,7 +150,7 @@ def learn(config: TrainConfig, console: Console) -> Trained:
     chosen = by_loss(candidates[1:])[0]
     console.print(f"Chosen: {chosen.name}")
 
-    # What is served: exported, shrunk if that costs nothing, calibrated.
+    # What is served: exported, shrunk if that costs little, calibrated.
     with console.status("exporting and calibrating"):
         chosen.install(classifier)
         assembled = assemble(
