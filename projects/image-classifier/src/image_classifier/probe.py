@@ -153,7 +153,7 @@ def most_frequent(photos: Sequence[Photo], n_classes: int) -> NDArray[np.float64
 
 
 def _digest(backbone: Backbone) -> str:
-    told = f"timed {backbone.digest} {backbone.preprocessing} {backbone.mean} {backbone.std}"
+    told = f"2 {backbone.digest} {backbone.preprocessing} {backbone.mean} {backbone.std}"
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
