@@ -12,16 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from image_classifier.duplicates import HASH_SIDE, LARGE_GROUP, THUMBNAIL, Duplicates, find_duplicates
 from image_classifier.headers import FORMATS, sniff
 from image_classifier.images import ImageError, ImageLimits, read_image
 from image_classifier.stills import first_still
-from portfolio_shared.data.checks import DataReport
+from portfolio_shared.data.checks import DataError, DataReport
 
 LIMITS = ImageLimits(max_bytes=50_000_000, min_side=16)
-HASH_SIDE = 16  # 256 bits; with 64 bits chance hits begin where real near duplicates still are
-NEAR_BITS = 76  # of 256; see DATA_SHEET.md for what lies on either side of it
-SAME_LEVELS = 4.0  # mean difference of two thumbnails, of 255: a copy in another size or quality stays below
-THUMBNAIL = (8, 8)
 SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "PNG": (".png",),
@@ -33,6 +30,12 @@ CMYK, DEEP, TURNED = "CMYK, converted", "16 bits a channel, converted", "turned 
 REPAIRS = (WRONG_SUFFIX, ANIMATED, CMYK, DEEP, TURNED)
 TWO_CLASSES, COPY = "same picture under two classes", "exact copy of another file of its class"
 UNREADABLE = "cannot be read"
+PARTS = 3  # to train with, to validate and to test
+BROKEN = (
+    "{} pictures of this collection resemble so many others that their groups would be too large for one side of the "
+    "split; of them only those that are nearly the same picture count as near duplicates. Where they are frames of "
+    "one film or many pictures of few scenes, the test looks at what resembles the training, and is too easy."
+)
 REASONS = {
     "empty": "empty file",
     "not_an_image": "not a picture",
@@ -94,7 +97,7 @@ class _Seen:
     key: str
     repairs: tuple[str, ...]
     bits: NDArray[np.uint64]  # [4]
-    thumbnail: NDArray[np.float32]  # [8, 8, 3]
+    thumbnail: NDArray[np.uint8]  # [32, 32, 3]
 
 
 def clean(files: Iterable[Listed], *, name: str) -> Cleaned:
@@ -109,6 +112,11 @@ def clean(files: Iterable[Listed], *, name: str) -> Cleaned:
         In any order.
     name
         What to call them in the report.
+
+    Raises
+    ------
+    DataError
+        If a class consists of near duplicates of so few pictures that it cannot be split.
     """
     seen: list[_Seen] = []
     aside: dict[str, str] = {}
@@ -121,35 +129,20 @@ def clean(files: Iterable[Listed], *, name: str) -> Cleaned:
             aside[file.name] = UNREADABLE
     report = DataReport(name, rows_read=len(seen) + len(aside))
     seen = _without(seen, _copies(seen), aside)
-    pairs = near_pairs(_stack(seen), within=NEAR_BITS)
-    contradictions = {
-        one.file.name: TWO_CLASSES for pair in pairs if _contradict(seen, pair) for one in _at(seen, pair)
-    }
-    alike = [(seen[i].key, seen[j].key) for i, j in pairs]
+    found = _compare(seen)
+    contradictions = {one.file.name: TWO_CLASSES for one in _where(found.contradicting, seen)}
+    broken = len(_where(found.broken & ~found.contradicting, seen))
+    rows = {one.key: int(row) for one, row in zip(seen, found.groups, strict=True)}
     seen = _without(seen, contradictions, aside)
-    groups = _groups([one.key for one in seen], alike)
-    _account(report, seen, groups, aside)
-    photos = [Photo(one.file.path, one.file.name, one.file.label, one.key, groups[one.key]) for one in seen]
+    groups: dict[int, str] = {}  # row to the smallest key
+    for key in sorted((one.key for one in seen), reverse=True):
+        groups[rows[key]] = key
+    photos = [Photo(one.file.path, one.file.name, one.file.label, one.key, groups[rows[one.key]]) for one in seen]
+    _account(report, seen, photos, aside)
+    if broken:
+        report.notes.append(BROKEN.format(broken))
+    _check_groups(photos)
     return Cleaned(tuple(photos), report, tuple(sorted(aside.items())))
-
-
-def near_pairs(bits: NDArray[np.uint64], *, within: int) -> list[tuple[int, int]]:
-    """Return all pairs of rows that differ in at most so many bits, the smaller row first.
-
-    Every pair is compared, 64 bits in one step: 3,000 pictures take a fraction of a second, 100,000 some minutes.
-
-    Parameters
-    ----------
-    bits
-        [n, words].
-    """
-    pairs: list[tuple[int, int]] = []
-    block = max(1, 1_000_000 // max(1, len(bits)))  # bounds the memory
-    for start in range(0, len(bits), block):
-        rows = bits[start : start + block, None] ^ bits[None, start:]
-        close = np.argwhere(np.bitwise_count(rows).sum(axis=2) <= within)
-        pairs += [(start + int(i), start + int(j)) for i, j in close if i < j]
-    return pairs
 
 
 def _look(file: Listed) -> _Seen:
@@ -164,7 +157,7 @@ def _look(file: Listed) -> _Seen:
         sha256(data).hexdigest(),
         tuple(_repairs(data, file.path.suffix.lower())),
         np.packbits(bits).view(np.uint64),
-        np.asarray(thumbnail, dtype=np.float32),
+        np.asarray(thumbnail, dtype=np.uint8),
     )
 
 
@@ -199,50 +192,48 @@ def _copies(seen: Sequence[_Seen]) -> dict[str, str]:
     return aside
 
 
-def _contradict(seen: Sequence[_Seen], pair: tuple[int, int]) -> bool:
-    one, other = _at(seen, pair)
-    difference = float(np.abs(one.thumbnail - other.thumbnail).mean())
-    return one.file.label != other.file.label and difference <= SAME_LEVELS
-
-
-def _at(seen: Sequence[_Seen], pair: tuple[int, int]) -> tuple[_Seen, _Seen]:
-    return seen[pair[0]], seen[pair[1]]
-
-
 def _without(seen: Sequence[_Seen], reasons: dict[str, str], aside: dict[str, str]) -> list[_Seen]:
     aside |= reasons
     return [one for one in seen if one.file.name not in reasons]
 
 
-def _stack(seen: Sequence[_Seen]) -> NDArray[np.uint64]:
-    return np.array([one.bits for one in seen], dtype=np.uint64).reshape(len(seen), HASH_SIDE**2 // 64)
+def _where(mask: NDArray[np.bool_], seen: Sequence[_Seen]) -> list[_Seen]:
+    return [one for one, chosen in zip(seen, mask, strict=True) if chosen]
 
 
-def _groups(keys: Sequence[str], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return for each key the smallest one that a chain of pairs leads to."""
-    parent = {key: key for key in keys}
-
-    def root(key: str) -> str:
-        while parent[key] != key:
-            parent[key] = key = parent[parent[key]]
-        return key
-
-    for one, other in pairs:
-        if one in parent and other in parent:
-            first, second = sorted((root(one), root(other)))
-            parent[second] = first
-    return {key: root(key) for key in keys}
+def _compare(seen: Sequence[_Seen]) -> Duplicates:
+    count = len(seen)
+    return find_duplicates(
+        np.array([one.bits for one in seen], dtype=np.uint64).reshape(count, HASH_SIDE**2 // 64),
+        np.array([one.thumbnail for one in seen], dtype=np.uint8).reshape(count, *THUMBNAIL, 3),
+        np.array([one.file.label for one in seen], dtype=np.intp),
+    )
 
 
-def _account(report: DataReport, seen: Sequence[_Seen], groups: dict[str, str], aside: dict[str, str]) -> None:
+def _account(report: DataReport, seen: Sequence[_Seen], photos: Sequence[Photo], aside: dict[str, str]) -> None:
     reasons = Counter(aside.values())
     for reason in (*REASONS.values(), UNREADABLE, COPY, TWO_CLASSES):
         report.quarantine(reason, reasons[reason])
     repairs = Counter(repair for one in seen for repair in one.repairs)
     for repair in REPAIRS:
         report.repair(repair, repairs[repair])
-    sizes = [size for size in Counter(groups.values()).values() if size > 1]
+    sizes = [size for size in Counter(photo.group for photo in photos).values() if size > 1]
     report.notes.append(
         f"{sum(sizes)} pictures have near duplicates, in {len(sizes)} groups of at most {max(sizes, default=0)}; each "
         "group stays on one side of the split."
     )
+
+
+def _check_groups(photos: Sequence[Photo]) -> None:
+    """Refuse a class that no split can divide although it has pictures enough."""
+    classes: dict[str, list[str]] = defaultdict(list)
+    for photo in photos:
+        classes[photo.name.split("/")[0]].append(photo.group)
+    for name, groups in classes.items():
+        count, largest = len(set(groups)), max(Counter(groups).values())
+        if count < PARTS and largest > LARGE_GROUP:
+            raise DataError(
+                f"class {name!r} has {len(groups)} pictures, but {largest} of them are nearly the same picture. Near "
+                f"duplicates stay on one side of the split, which needs {PARTS} groups of them or more, not {count}. "
+                "More pictures of that kind do not help: add some of other subjects or scenes, or leave the class out"
+            )
