@@ -13,7 +13,7 @@ from image_classifier.novelty import Novelty
 
 SIDE = 16
 # The colour of a picture is its embedding; distances are counted in steps of red alone, from red 0.
-REDS = Novelty(np.array([[1], [0], [0]], dtype=np.float32), np.zeros((1, 1), dtype=np.float32), 200.0)
+REDS = Novelty(np.array([[1], [0], [0]], dtype=np.float32), np.zeros((1, 1), dtype=np.float32), 200.0, power=0.0)
 RULES = Rules(("red", "green", "blue"), Preprocessing(SIDE, SIDE), 0.9, least_probability=0.2, least_confidence=0.4)
 
 

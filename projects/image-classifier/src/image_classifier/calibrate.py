@@ -17,7 +17,7 @@ UNFAMILIAR = 0.025
 """Share of pictures of the classes that may be called unfamiliar."""
 AMBIGUOUS = 0.015
 """Share of pictures of the classes that may be called ambiguous."""
-N_DIRECTIONS = 256
+N_DIRECTIONS = 128
 """Directions of most variance that the distance to the training pictures looks at."""
 N_KNOWN = 5000
 """Training pictures that are kept to measure the distance to; of more, so many are drawn."""

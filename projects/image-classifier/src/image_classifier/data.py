@@ -12,6 +12,7 @@ import PIL
 from image_classifier import drawing, sample
 from image_classifier.archives import filled_once, unpack
 from image_classifier.cleaning import Listed, Photo, clean
+from image_classifier.duplicates import LARGE_GROUP
 from image_classifier.sample import write_sample
 from portfolio_shared.data.checks import DataError, DataReport
 from portfolio_shared.data.download import RemoteFile, data_directory, file_sha256
@@ -200,9 +201,14 @@ def _check_parts(splits: Splits, photos: Sequence[Photo], labels: Sequence[str])
     )
     for label, name in sorted(names.items()):
         if train[label] < LEAST_IN_TRAINING or not validation[label] or not test[label]:
+            groups = Counter(photo.group for photo in photos if photo.label == label)
+            largest = max(groups.values(), default=0)
+            way = "add photographs of it"
+            if largest > LARGE_GROUP:
+                way = f"{largest} of its {groups.total()} are nearly the same and stay on one side: add other ones"
             raise DataError(
                 f"class {name!r} has {train[label]} photographs to train with, {validation[label]} to validate and "
-                f"{test[label]} to test; expected at least {LEAST_IN_TRAINING}, 1 and 1: add photographs of it"
+                f"{test[label]} to test; expected at least {LEAST_IN_TRAINING}, 1 and 1: {way}"
             )
 
 

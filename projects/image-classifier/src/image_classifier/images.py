@@ -206,7 +206,9 @@ def to_pixels(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.ui
         left, top = left - x, top - y
     elif image.size != (width, height):
         image = image.resize((width, height), resample)
-    return np.array(image.crop((left, top, left + crop, top + crop)), dtype=np.uint8)
+    if image.size != (crop, crop) or left or top:
+        image = image.crop((left, top, left + crop, top + crop))
+    return np.array(image, dtype=np.uint8)
 
 
 def crop_box(size: tuple[int, int], preprocessing: Preprocessing) -> CropBox:

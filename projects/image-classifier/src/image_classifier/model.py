@@ -113,7 +113,8 @@ class Predictor:
         if not pictures:
             return []
         outputs = ["probabilities", "embedding", *(["maps"] if heat else [])]
-        probabilities, embedding, *maps = self._session.run(outputs, {"pictures": np.stack(pictures)})
+        batch = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)  # one is not copied
+        probabilities, embedding, *maps = self._session.run(outputs, {"pictures": batch})
         unfamiliarity = self._novelty.score(embedding)
         return [
             self._answer(one, float(far), maps[0][i] if heat else None)
