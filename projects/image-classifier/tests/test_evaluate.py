@@ -55,10 +55,11 @@ OF_STRANGERS = [
     answer([0.9, 0.1, 0.0], (0,), "unfamiliar"),
     answer([0.9, 0.1, 0.0], (0,)),
 ]
+OF_SAMPLES = [answer([0.5, 0.4, 0.1], (0, 1), "unfamiliar"), answer([0.1, 0.1, 0.8], (2,))]
 
 
 def test_metrics_by_hand(photos):
-    found = evaluate(Scripted(SAID + OF_STRANGERS), photos, STRANGERS)
+    found = evaluate(Scripted(SAID + OF_STRANGERS + OF_SAMPLES), photos, STRANGERS)
     estimates = {name: interval.estimate for name, interval in found.metrics.items()}
     assert estimates == pytest.approx(
         {
@@ -74,19 +75,20 @@ def test_metrics_by_hand(photos):
         }
     )
     assert found.strangers == {"noise": 1.0, "text": 0.5}
+    assert found.sample_photographs == dict(zip(("china.jpg", "flower.jpg"), OF_SAMPLES, strict=True))
     np.testing.assert_array_equal(found.confusion, [[1, 1, 0], [1, 1, 0], [0, 0, 0]])
     np.testing.assert_array_equal(found.labels, [0, 1, 0, 1])
     assert all(interval.low <= interval.estimate <= interval.high for interval in found.metrics.values())
 
 
 def test_every_metric_has_a_name_for_people(photos):
-    assert set(evaluate(Scripted(SAID + OF_STRANGERS), photos, STRANGERS).metrics) == set(METRIC_LABELS)
+    assert set(evaluate(Scripted(SAID + OF_STRANGERS + OF_SAMPLES), photos, STRANGERS).metrics) == set(METRIC_LABELS)
 
 
 def test_where_no_answer_is_sure_there_is_no_accuracy_of_the_sure_ones(photos):
     """A model that is unsure of everything is told of, instead of ending a training in an error."""
     unsure = [answer([0.9, 0.1, 0.0], (0,), "ambiguous")] * 4
-    found = evaluate(Scripted(unsure + OF_STRANGERS), photos, STRANGERS)
+    found = evaluate(Scripted(unsure + OF_STRANGERS + OF_SAMPLES), photos, STRANGERS)
     assert found.metrics["unsure"].estimate == 1
     assert "accuracy_if_sure" not in found.metrics
 
