@@ -20,7 +20,7 @@ ROOT = PROJECT.parents[1]
 DOCS = PROJECT / "docs"
 RECORDED = DOCS / "report.json"
 RESULTS = ROOT / "benchmarks" / "results"
-TOLD = ("candidates", "test", "classes", "strangers", "honesty")
+TOLD = ("candidates", "test", "classes", "strangers", "photographs", "coverage", "honesty")
 FILES = {
     "ablation": DOCS / "ablation.json",
     "bench": RESULTS / "image-classifier.json",
@@ -220,11 +220,13 @@ def test_the_committed_report_reaches_its_limits_or_comes_near_enough_for_chance
     assert test["calibration_error"] <= 0.03
     assert test["unsure_strangers"] >= 0.9
     assert test["unsure"] <= 0.05
-    # These two are missed by the estimate, and not beyond what so few pictures can tell.
     probe, coverage = told["baselines"][PROBE]["accuracy"], told["test"]["set_coverage"]
-    assert probe["high"] >= 0.935
+    assert round(probe["estimate"], 3) >= 0.935
+    assert 0.93 <= told["redrawn_coverage"]["estimate"] <= 0.97
+    # On this one split the estimate is above its limit of 0.97, and not beyond what so few pictures can tell.
     assert coverage["low"] <= 0.97
     assert coverage["high"] >= 0.93
+    assert told["sample_photographs"]["china.jpg"]["unsure"] == "unfamiliar"
     # What fine-tuning gains is no chance.
     assert told["test"]["accuracy"]["low"] >= probe["estimate"]
     assert set(told["strangers"]) == set(KINDS)
