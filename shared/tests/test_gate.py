@@ -184,7 +184,7 @@ def test_a_champion_that_no_code_of_today_can_read_does_not_bar_the_way(
 
     assert registry.calls == [("promote", "2")]
     assert "version 1" in decision.reason
-    assert "cannot be read" in decision.reason
+    assert "cannot be compared" in decision.reason
 
 
 @pytest.mark.parametrize(("source", "noted"), [("full", True), ("sample", False)])

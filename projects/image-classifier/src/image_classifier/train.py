@@ -190,7 +190,8 @@ def check_coverage(coverage: float, n_validation: int) -> None:
     try:
         conformal_quantile(np.zeros(n_validation), coverage=coverage)
     except ValueError as error:
-        raise DataError(f"coverage={coverage}: {error}; add pictures, or ask for a lower coverage") from error
+        way = "add pictures, or ask for less with IMAGE_CLASSIFIER_TRAIN_COVERAGE"
+        raise DataError(f"coverage={coverage}: {error}; {way}") from error
 
 
 def describe(config: TrainConfig, trained: Trained) -> Manifest:

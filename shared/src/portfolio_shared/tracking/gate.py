@@ -74,7 +74,7 @@ def _decide(
             tested_on = read_manifest(bundle).data.test_split_sha256
         except (BundleError, OSError, KeyError, TypeError, ValueError) as error:
             # Written by other code, or damaged: no service of today can load it either, so it must not bar the way.
-            reason = f"the champion (version {current.version}) cannot be read by this code: {error!r}"
+            reason = f"the champion (version {current.version}) cannot be compared with: {error}"
             return GateDecision(promote=True, reason=reason, comparison=None)
         decision = decide(compare(serving))
     if tested_on == test_split_sha256 or current.data_source == "sample":
