@@ -28,7 +28,7 @@ from portfolio_shared.tracking.server import MlflowServer, free_port, running_se
 
 ROOT = Path(__file__).parent
 # The collection of doctests imports every module; this one is MLflow's to run, and holds no doctest.
-collect_ignore_glob = ["projects/*/src/*/mlflow_adapter.py"]
+collect_ignore_glob = ["projects/*/src/*/serving/mlflow_adapter.py"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

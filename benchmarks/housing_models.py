@@ -23,12 +23,12 @@ from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 from xgboost import XGBRegressor
 
-from housing.candidates import BLEND, Fit, peers, plain_matrix, served
-from housing.columns import Record, columns
-from housing.completion import fit_typical
 from housing.config import tuned_settings
-from housing.data import Sales, load_sales
-from housing.evaluate import LARGE
+from housing.data.columns import Record, columns
+from housing.data.load import Sales, load_sales
+from housing.evaluation.candidates import BLEND, Fit, peers, plain_matrix, served
+from housing.evaluation.evaluate import LARGE
+from housing.models.imputation import fit_typical
 from portfolio_shared.evaluation.regression import mean_absolute_error, root_mean_squared_log_error
 from portfolio_shared.evaluation.uncertainty import paired_bootstrap
 from portfolio_shared.terminal import progress

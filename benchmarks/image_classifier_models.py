@@ -17,12 +17,12 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
-from image_classifier.assemble import pixels_of
 from image_classifier.config import TrainConfig
-from image_classifier.data import Photo
-from image_classifier.evaluate import measure
-from image_classifier.images import Preprocessing
-from image_classifier.loader import labels_of
+from image_classifier.data.images import Preprocessing
+from image_classifier.data.load import Photo
+from image_classifier.evaluation.evaluate import measure
+from image_classifier.models.batches import labels_of
+from image_classifier.models.fit import pixels_of
 from image_classifier.train import Trained, learn
 from portfolio_shared.evaluation.sections import with_interval
 from portfolio_shared.evaluation.uncertainty import Interval

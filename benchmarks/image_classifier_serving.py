@@ -11,11 +11,11 @@ from PIL import Image
 from serving_cost import Kinds, Request, run
 from torchvision.models import mobilenet_v2
 
-from image_classifier.images import ImageLimits, prepare
-from image_classifier.model import GRAPH, Predictor
-from image_classifier.schemas import ClassificationResponse, Options
-from image_classifier.serve import classify_file
-from image_classifier.uploads import Upload
+from image_classifier.data.images import ImageLimits, prepare
+from image_classifier.models.predictor import GRAPH, Predictor
+from image_classifier.serving.app import classify_file
+from image_classifier.serving.schemas import ClassificationResponse, Options
+from image_classifier.serving.uploads import Upload
 from portfolio_shared.serving.answers import ModelName
 
 SIZE = (500, 375)

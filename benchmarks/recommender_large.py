@@ -26,14 +26,14 @@ from threadpoolctl import threadpool_limits
 
 from portfolio_shared.evaluation.ranking import catalogue_coverage, judge, novelty, ranking_metrics
 from portfolio_shared.evaluation.sections import markdown_table
-from recommender.candidates import SERVABLE, best_servable, left_out, recipes
-from recommender.catalogue import load_catalogue, save_catalogue
 from recommender.config import TrainConfig, tuned_settings
-from recommender.data import read_movielens
-from recommender.evaluate import accuracy, lists_for, make_task
-from recommender.ratings import Ratings
-from recommender.sample import write_sample
-from recommender.splits import split_by_user_time
+from recommender.data.catalogue import load_catalogue, save_catalogue
+from recommender.data.ratings import Ratings
+from recommender.data.read import read_movielens
+from recommender.data.sample import write_sample
+from recommender.data.splits import split_by_user_time
+from recommender.evaluation.candidates import SERVABLE, best_servable, left_out, recipes
+from recommender.evaluation.evaluate import accuracy, lists_for, make_task
 from recommender.train import learn
 
 RESULTS = Path(__file__).parent / "results" / "recommender_large.json"

@@ -20,7 +20,10 @@ from rich.table import Table
 from portfolio_shared.evaluation.sections import with_interval
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.terminal import progress
-from recommender.candidates import (
+from recommender.config import tuned_settings
+from recommender.data.load import Loaded, load_movielens
+from recommender.data.splits import Split, split_at_random, split_by_date, split_by_user_time
+from recommender.evaluation.candidates import (
     ALS,
     ALS_FADING,
     FULL,
@@ -31,10 +34,7 @@ from recommender.candidates import (
     left_out,
     recipes,
 )
-from recommender.config import tuned_settings
-from recommender.evaluate import compare_ndcg, make_task
-from recommender.loading import Loaded, load_movielens
-from recommender.splits import Split, split_at_random, split_by_date, split_by_user_time
+from recommender.evaluation.evaluate import compare_ndcg, make_task
 
 RESULTS = Path(__file__).parent / "results"
 DATASET = "latest-small"

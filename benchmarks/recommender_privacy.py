@@ -18,12 +18,12 @@ from threadpoolctl import threadpool_limits
 
 from portfolio_shared.evaluation.sections import markdown_table
 from portfolio_shared.terminal import progress
-from recommender.candidates import ALS, ALS_FADING, EASE, FULL, fit_full
 from recommender.config import ModelSettings, tuned_settings
-from recommender.loading import Loaded, load_movielens
+from recommender.data.load import Loaded, load_movielens
+from recommender.evaluation.candidates import ALS, ALS_FADING, EASE, FULL, fit_full
+from recommender.evaluation.privacy import KEYS, LEAST_FILMS, Model, attack
 from recommender.models.als import fit_als
 from recommender.models.ease import fit_ease
-from recommender.privacy import KEYS, LEAST_FILMS, Model, attack
 
 RESULTS = Path(__file__).parent / "results" / "recommender_privacy.json"
 MEMBERS = 0.8

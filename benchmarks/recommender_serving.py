@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from serving_cost import Request, run
 
-from recommender.catalogue import load_catalogue
-from recommender.model import CATALOGUE_FILE
+from recommender.data.catalogue import load_catalogue
+from recommender.models.predictor import CATALOGUE_FILE
 
 HISTORY = 50
 LIMITS = {"history_ratio": 4.0, "ready_seconds": 3.0, "resident_mb": 250.0}

@@ -48,7 +48,7 @@ def main() -> None:
     package, bundle, path, content_type = sys.argv[1:]
     settings = importlib.import_module(f"{package}.cli").ServeSettings(bundle=Path(bundle))
     importlib.import_module("portfolio_shared.serving.server").limit_blas_threads()
-    app = importlib.import_module(f"{package}.serve").create_app(settings)
+    app = importlib.import_module(f"{package}.serving.app").create_app(settings)
     status, body = asyncio.run(ask(app, path, content_type, sys.stdin.buffer.read()))
     told = {
         "status": status,

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from housing.config import TrainConfig
-from housing.model import Predictor
-from housing.storage import load
+from housing.models.predictor import Predictor
+from housing.models.storage import load
 from housing.train import Trained, describe, learn, write
 
 

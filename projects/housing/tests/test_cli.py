@@ -6,7 +6,7 @@ import pytest
 
 from housing import cli
 from housing.config import TrainConfig
-from housing.schemas import EXAMPLE
+from housing.serving.schemas import EXAMPLE
 
 FLAGS_OF = {
     "data": ["--data"],

@@ -6,7 +6,7 @@ import pkgutil
 import pytest
 
 import housing
-from housing.schemas import EXAMPLE
+from housing.serving.schemas import EXAMPLE
 
 TRAINING_ONLY = {
     "pandas",
@@ -23,7 +23,7 @@ TRAINING_ONLY = {
 }
 MODULES = sorted(module.name for module in pkgutil.walk_packages(housing.__path__, "housing."))
 # Needs MLflow, which runs it as a script when a model is loaded; nothing imports it.
-ADAPTER = "housing.mlflow_adapter"
+ADAPTER = "housing.serving.mlflow_adapter"
 
 
 @pytest.mark.slow
@@ -48,7 +48,7 @@ def test_the_command_line_starts_without_numpy(loaded_by):
 
 
 def test_every_module_is_known_here():
-    assert {"housing.serve", "housing.model", "housing.train", "housing.cli", ADAPTER} <= set(MODULES)
+    assert {"housing.serving.app", "housing.models.predictor", "housing.train", "housing.cli", ADAPTER} <= set(MODULES)
 
 
 @pytest.mark.slow

@@ -8,11 +8,12 @@ from rich.console import Console
 
 from housing import report as report_module
 from housing import train as training_module
-from housing.ablation import N_STEPS, Step
 from housing.config import ModelSettings, ReportConfig, ScaleSettings, TreeSettings
-from housing.data import load_sales
-from housing.error_analysis import Group, Miss
-from housing.model import MemberPrices
+from housing.data.load import load_sales
+from housing.data.sample import generate_sales
+from housing.evaluation.ablation import N_STEPS, Step
+from housing.evaluation.errors import Group, Miss
+from housing.models.predictor import MemberPrices
 from housing.report import (
     ablation_table,
     candidates_table,
@@ -26,8 +27,7 @@ from housing.report import (
     ten_fields,
 )
 from housing.report import test_table as table_of_test  # under its own name pytest would collect it
-from housing.sample import generate_sales
-from housing.schemas import EXAMPLE
+from housing.serving.schemas import EXAMPLE
 from portfolio_shared.evaluation.sections import SectionError, read_section, with_interval
 from portfolio_shared.evaluation.uncertainty import Interval
 

@@ -8,13 +8,13 @@ import pytest
 from rich.console import Console
 
 from housing import train as training_module
-from housing.candidates import BLEND, LINEAR, SERVABLE, TREES
-from housing.columns import columns
 from housing.config import ModelSettings, ScaleSettings, TrainConfig, TreeSettings, tuned_settings
-from housing.data import Sales, load_sales
-from housing.sample import generate_sales
-from housing.schemas import EXAMPLE
-from housing.storage import load
+from housing.data.columns import columns
+from housing.data.load import Sales, load_sales
+from housing.data.sample import generate_sales
+from housing.evaluation.candidates import BLEND, LINEAR, SERVABLE, TREES
+from housing.models.storage import load
+from housing.serving.schemas import EXAMPLE
 from housing.train import (
     BASELINES,
     candidate_table,

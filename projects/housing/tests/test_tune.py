@@ -7,8 +7,8 @@ from rich.console import Console
 
 from housing import tune as tune_module
 from housing.config import ModelSettings, TreeSettings, TuneConfig, tuned_settings
-from housing.data import load_sales, split_sales
-from housing.fit import fit_members
+from housing.data.load import load_sales, split_sales
+from housing.models.fit import fit_members
 from housing.tune import best_weight, flat, settings_of, suggest, tune
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
 

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from image_classifier.config import TrainConfig
-from image_classifier.data import Photos, load_photos
-from image_classifier.model import Predictor
-from image_classifier.sample import write_sample
+from image_classifier.data.load import Photos, load_photos
+from image_classifier.data.sample import write_sample
+from image_classifier.models.predictor import Predictor
 from image_classifier.train import Trained, describe, learn, write
 
 PER_CLASS = 40

@@ -8,7 +8,7 @@ import pytest
 from image_classifier import cli, report
 from image_classifier.cli import COMMANDS, main
 from image_classifier.config import TrainConfig
-from image_classifier.strangers import strangers
+from image_classifier.evaluation.out_of_distribution import strangers
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from image_classifier.config import (
     ServeSettings,
     TrainConfig,
 )
-from image_classifier.images import LARGE, ImageLimits
+from image_classifier.data.images import LARGE, ImageLimits
 
 COMMANDS = [TrainConfig, AblationConfig, ReportConfig, ServeSettings]
 

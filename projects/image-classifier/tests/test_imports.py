@@ -10,9 +10,9 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 import image_classifier
-from image_classifier.images import Preprocessing
-from image_classifier.model import Predictor, Rules
-from image_classifier.novelty import Novelty
+from image_classifier.data.images import Preprocessing
+from image_classifier.models.novelty import Novelty
+from image_classifier.models.predictor import Predictor, Rules
 from portfolio_shared.bundle import DataInfo, Manifest, write_bundle
 
 TRAINING_ONLY = {
@@ -32,7 +32,7 @@ TRAINING_ONLY = {
 }
 MODULES = sorted(module.name for module in pkgutil.walk_packages(image_classifier.__path__, "image_classifier."))
 # Needs MLflow, which runs it as a script when a model is loaded; nothing imports it.
-ADAPTER = "image_classifier.mlflow_adapter"
+ADAPTER = "image_classifier.serving.mlflow_adapter"
 
 
 def graph() -> bytes:
@@ -102,7 +102,7 @@ def test_the_command_line_starts_without_numpy(loaded_by):
 
 
 def test_classifying_files_needs_no_training_library(loaded_by):
-    loaded = loaded_by("image_classifier.batch")
+    loaded = loaded_by("image_classifier.serving.batch")
 
     assert {"onnxruntime", "PIL"} <= loaded
     assert not loaded & {*TRAINING_ONLY, "fastapi", "starlette"}

@@ -7,11 +7,11 @@ import pytest
 from rich.console import Console
 
 from image_classifier import report as report_module
-from image_classifier.candidates import FINE_TUNED, GUESS, PROBE
 from image_classifier.config import ReportConfig
-from image_classifier.evaluate import METRIC_LABELS
+from image_classifier.evaluation.candidates import FINE_TUNED, GUESS, PROBE
+from image_classifier.evaluation.evaluate import METRIC_LABELS
+from image_classifier.evaluation.out_of_distribution import KINDS, strangers
 from image_classifier.report import evaluate_bundle, measured, models_table, record, report, summary_row, tables
-from image_classifier.strangers import KINDS, strangers
 from portfolio_shared.evaluation.sections import read_section, with_interval
 from portfolio_shared.evaluation.uncertainty import Interval
 

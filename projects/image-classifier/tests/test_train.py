@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from image_classifier import export
 from image_classifier import train as training_module
-from image_classifier.assemble import examples_of, pixels_of
-from image_classifier.candidates import GUESS, SCRATCH
 from image_classifier.config import SCRATCH as SETTINGS
 from image_classifier.config import FineTuneSettings, ServeSettings
-from image_classifier.data import Photo, Splits, split_photos
-from image_classifier.evaluate import answers_of
-from image_classifier.loader import spread
-from image_classifier.model import Predictor
-from image_classifier.novelty import Novelty
-from image_classifier.serve import create_app
-from image_classifier.strangers import strangers
+from image_classifier.data.load import Photo, Splits, split_photos
+from image_classifier.evaluation.candidates import GUESS, SCRATCH
+from image_classifier.evaluation.evaluate import answers_of
+from image_classifier.evaluation.out_of_distribution import strangers
+from image_classifier.models import export
+from image_classifier.models.batches import spread
+from image_classifier.models.fit import examples_of, pixels_of
+from image_classifier.models.novelty import Novelty
+from image_classifier.models.predictor import Predictor
+from image_classifier.serving.app import create_app
 from image_classifier.train import (
     comparison_with,
     describe,

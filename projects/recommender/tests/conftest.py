@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from recommender.config import TrainConfig
-from recommender.data import MovieLens, read_movielens
-from recommender.model import Predictor
-from recommender.sample import write_sample
+from recommender.data.read import MovieLens, read_movielens
+from recommender.data.sample import write_sample
+from recommender.models.predictor import Predictor
 from recommender.train import Trained, describe, learn, write
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from recommender import cli
 from recommender.cli import COMMANDS, main
-from recommender.model import Predictor
-from recommender.sample import write_sample
+from recommender.data.sample import write_sample
+from recommender.models.predictor import Predictor
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from recommender.config import (
     TuneConfig,
     tuned_settings,
 )
-from recommender.history import HistoryWeights
+from recommender.models.history_weights import HistoryWeights
 
 COMMANDS = [TrainConfig, TuneConfig, ReportConfig, ServeSettings]
 

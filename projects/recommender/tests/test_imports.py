@@ -20,7 +20,7 @@ TRAINING_ONLY = {
 }
 MODULES = sorted(module.name for module in pkgutil.walk_packages(recommender.__path__, "recommender."))
 # Needs MLflow, which runs it as a script when a model is loaded; nothing imports it.
-ADAPTER = "recommender.mlflow_adapter"
+ADAPTER = "recommender.serving.mlflow_adapter"
 
 
 @pytest.mark.slow
@@ -46,7 +46,7 @@ def test_the_command_line_starts_without_numpy(loaded_by):
 
 
 def test_every_module_is_known_here():
-    named = {"recommender.serve", "recommender.model", "recommender.train", "recommender.cli", ADAPTER}
+    named = {"recommender.serving.app", "recommender.models.predictor", "recommender.train", "recommender.cli", ADAPTER}
     assert named | {"recommender.models.ease"} <= set(MODULES)
 
 

@@ -6,20 +6,20 @@ import pytest
 from rich.console import Console
 
 from portfolio_shared.evaluation.sections import read_section
-from recommender import ablation as ablation_module
 from recommender import report as report_module
 from recommender import train as training_module
-from recommender.ablation import by_group, start_from_nothing, steps_of, turn_knob
-from recommender.candidates import SERVABLE, Recipe, best_servable, describe_settings
 from recommender.config import AlsSettings, EaseSettings, ModelSettings, ReportConfig, tuned_settings
-from recommender.draw import TAIL, rated_tail, tail
-from recommender.evaluate import make_task
-from recommender.history import HistoryWeights
-from recommender.loading import load_movielens
+from recommender.data.load import load_movielens
+from recommender.data.sample import write_sample
+from recommender.data.splits import split_by_user_time
+from recommender.evaluation import ablation as ablation_module
+from recommender.evaluation.ablation import by_group, start_from_nothing, steps_of, turn_knob
+from recommender.evaluation.candidates import SERVABLE, Recipe, best_servable, describe_settings
+from recommender.evaluation.evaluate import make_task
+from recommender.evaluation.figures import TAIL, rated_tail, tail
+from recommender.models.history_weights import HistoryWeights
 from recommender.models.popularity import Popularity
 from recommender.report import evaluate_bundle, measured, report, search_table, studies, summary_row, tables
-from recommender.sample import write_sample
-from recommender.splits import split_by_user_time
 
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT.parents[1]

@@ -10,12 +10,12 @@ from rich.console import Console
 from portfolio_shared.bundle import BundleError, read_manifest
 from portfolio_shared.data.splits import split_digest
 from recommender import train as training_module
-from recommender.candidates import FULL, SERVABLE
 from recommender.config import AlsSettings, EaseSettings, ModelSettings, TrainConfig
-from recommender.evaluate import evaluate, recommend_all
-from recommender.loading import Loaded, load_movielens
-from recommender.model import Predictor, Seen
-from recommender.sample import write_sample
+from recommender.data.load import Loaded, load_movielens
+from recommender.data.sample import write_sample
+from recommender.evaluation.candidates import FULL, SERVABLE
+from recommender.evaluation.evaluate import evaluate, recommend_all
+from recommender.models.predictor import Predictor, Seen
 from recommender.train import (
     comparison_with,
     describe,

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from recommender import candidates as candidates_module
 from recommender import tune as module
-from recommender.candidates import ALS, ALS_FADING, EASE, FULL
 from recommender.config import AlsSettings, EaseSettings, ModelSettings, PeerSettings, TuneConfig, tuned_settings
-from recommender.loading import load_movielens
-from recommender.sample import write_sample
-from recommender.splits import split_at_random, split_by_user_time
+from recommender.data.load import load_movielens
+from recommender.data.sample import write_sample
+from recommender.data.splits import split_at_random, split_by_user_time
+from recommender.evaluation import candidates as candidates_module
+from recommender.evaluation.candidates import ALS, ALS_FADING, EASE, FULL
 from recommender.tune import GRIDS, Study, grids_of, is_better, score, search, tune, validation_tasks
 
 SMALL = ModelSettings(

@@ -53,7 +53,7 @@ def show_data(arguments: list[str]) -> None:
     """Find or download the data, and report what is in them."""
     from rich.console import Console
 
-    from housing.data import load_sales
+    from housing.data.load import load_sales
 
     sales = load_sales(CliApp.run(DataOptions, cli_args=arguments).data)
     Console().print(sales.source.reason, sales.report.as_table(), sep="\n")
@@ -71,7 +71,7 @@ def train(arguments: list[str]) -> None:
 
 def real_data(config: TrainConfig) -> bool:
     """Return whether the data setting leads to other data than the generated sample."""
-    from housing.data import AMES
+    from housing.data.load import AMES
     from portfolio_shared.data.sources import resolve_source
 
     return resolve_source(config.data, AMES).kind != "sample"
@@ -104,8 +104,8 @@ def report(arguments: list[str]) -> None:
 def predict(arguments: list[str]) -> None:
     """Price the houses of a CSV file, in constant memory; exit with 1 if rows were refused."""
     options = CliApp.run(PredictOptions, cli_args=arguments)
-    from housing.batch import predict_file
-    from housing.storage import load
+    from housing.models.storage import load
+    from housing.serving.batch import predict_file
     from portfolio_shared.bundle import read_manifest
 
     read_manifest(options.bundle, project=MODEL_NAME)
@@ -118,7 +118,7 @@ def serve(arguments: list[str]) -> None:
     """Serve the champion over HTTP."""
     from portfolio_shared.serving.server import serve
 
-    serve("housing.serve:create_app", ServeSettings, **CliApp.run(ServeSettings, cli_args=arguments).model_dump())
+    serve("housing.serving.app:create_app", ServeSettings, **CliApp.run(ServeSettings, cli_args=arguments).model_dump())
 
 
 def rollback(arguments: list[str]) -> None:

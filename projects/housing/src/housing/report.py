@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.console import Console
 
-from housing.ablation import N_STEPS, Step, ablate
 from housing.config import MODEL_NAME, ModelSettings, ReportConfig, TrainConfig
-from housing.data import Sales, load_sales, split_sales
-from housing.draw import draw
-from housing.error_analysis import Answers, Group
-from housing.evaluate import METRIC_LABELS, Evaluation, measure
-from housing.fit import fit_members, sparsely
-from housing.storage import load
+from housing.data.load import Sales, load_sales, split_sales
+from housing.evaluation.ablation import N_STEPS, Step, ablate
+from housing.evaluation.errors import Answers, Group
+from housing.evaluation.evaluate import METRIC_LABELS, Evaluation, measure
+from housing.evaluation.figures import draw
+from housing.models.fit import fit_members, sparsely
+from housing.models.storage import load
 from housing.train import Trained, learn
 from portfolio_shared.bundle import read_manifest
 from portfolio_shared.data.splits import group_folds, split_digest

@@ -15,17 +15,26 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 import portfolio_shared
-from housing.candidates import LINEAR, SERVABLE, TREES, Candidate, cross_validate, n_fits, peers, sparse_out_of_fold
-from housing.columns import columns
-from housing.completion import complete
 from housing.config import MODEL_NAME, ModelSettings, TrainConfig, sample_settings, tuned_settings
-from housing.data import Sales, load_sales, split_sales
-from housing.draw import draw
-from housing.evaluate import METRIC_LABELS, Evaluation, baseline_metrics, evaluate
-from housing.fit import fit_predictor
-from housing.model import MemberPrices, Predictor
-from housing.schemas import EXAMPLE, House
-from housing.storage import load, save
+from housing.data.columns import columns
+from housing.data.load import Sales, load_sales, split_sales
+from housing.evaluation.candidates import (
+    LINEAR,
+    SERVABLE,
+    TREES,
+    Candidate,
+    cross_validate,
+    n_fits,
+    peers,
+    sparse_out_of_fold,
+)
+from housing.evaluation.evaluate import METRIC_LABELS, Evaluation, baseline_metrics, evaluate
+from housing.evaluation.figures import draw
+from housing.models.fit import fit_predictor
+from housing.models.imputation import complete
+from housing.models.predictor import MemberPrices, Predictor
+from housing.models.storage import load, save
+from housing.serving.schemas import EXAMPLE, House
 from portfolio_shared.bundle import DataInfo, Manifest, metric_values, read_manifest, replace_bundle
 from portfolio_shared.data.splits import group_folds, split_digest
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
@@ -214,7 +223,7 @@ def track(config: TrainConfig, trained: Trained, console: Console) -> None:
         run.log_folder(reports, "data")
         logged = run.log_bundle(
             bundle,
-            adapter=Path(__file__).with_name("mlflow_adapter.py"),
+            adapter=Path(__file__).parent / "serving" / "mlflow_adapter.py",
             # The full record gives every column its type; the sparse one makes what may be left out optional.
             input_example=[complete(EXAMPLE, trained.predictor.typical)[0], EXAMPLE],
             requirements=("numpy", "pydantic", "pydantic-settings"),

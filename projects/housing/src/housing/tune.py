@@ -14,10 +14,10 @@ import optuna
 from numpy.typing import NDArray
 from rich.console import Console
 
-from housing.candidates import parted
 from housing.config import TUNED, LinearSettings, ModelSettings, TreeSettings, TuneConfig, tuned_settings
-from housing.data import Sales, load_sales, split_sales
-from housing.fit import fit_members
+from housing.data.load import Sales, load_sales, split_sales
+from housing.evaluation.candidates import parted
+from housing.models.fit import fit_members
 from portfolio_shared.data.splits import group_folds
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
 from portfolio_shared.terminal import progress

@@ -61,7 +61,7 @@ def show_data(arguments: list[str]) -> None:
     """Find or download the data, and report what is in them."""
     from rich.console import Console
 
-    from image_classifier.data import load_photos
+    from image_classifier.data.load import load_photos
 
     photos = load_photos(CliApp.run(DataOptions, cli_args=arguments).data)
     Console().print(photos.source.reason, photos.report.as_table(), sep="\n")
@@ -79,7 +79,7 @@ def train(arguments: list[str]) -> None:
 
 def real_data(config: TrainConfig) -> bool:
     """Return whether the settings lead to other pictures than the drawn sample."""
-    from image_classifier.plan import choose_source
+    from image_classifier.models.plan import choose_source
 
     return choose_source(config).source.kind != "sample"
 
@@ -95,7 +95,7 @@ def evaluate(arguments: list[str]) -> None:
 def ablation(arguments: list[str]) -> None:
     """Measure what each part of the training buys, with a stated budget."""
     config = CliApp.run(AblationConfig, cli_args=arguments)
-    from image_classifier.ablation import ablation
+    from image_classifier.evaluation.ablation import ablation
 
     ablation(config)
 
@@ -111,8 +111,8 @@ def report(arguments: list[str]) -> None:
 def predict(arguments: list[str]) -> None:
     """Classify files and folders of pictures, in constant memory; exit with 1 if files were refused."""
     options = CliApp.run(PredictOptions, cli_args=arguments)
-    from image_classifier.batch import predict_files
-    from image_classifier.model import Predictor
+    from image_classifier.models.predictor import Predictor
+    from image_classifier.serving.batch import predict_files
     from portfolio_shared.bundle import read_manifest
 
     read_manifest(options.bundle, project=MODEL_NAME)
@@ -126,7 +126,7 @@ def serve(arguments: list[str]) -> None:
     from portfolio_shared.serving.server import serve
 
     settings = CliApp.run(ServeSettings, cli_args=arguments)
-    serve("image_classifier.serve:create_app", ServeSettings, **settings.model_dump())
+    serve("image_classifier.serving.app:create_app", ServeSettings, **settings.model_dump())
 
 
 def rollback(arguments: list[str]) -> None:

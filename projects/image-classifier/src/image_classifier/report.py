@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from image_classifier.ablation import ablation_table
-from image_classifier.candidates import by_loss
 from image_classifier.config import MODEL_NAME, ReportConfig, TrainConfig
-from image_classifier.data import Photo, load_photos, split_photos
-from image_classifier.draw import activation_grid, augmentation_grid, draw_numbers
-from image_classifier.evaluate import METRIC_LABELS, evaluate
-from image_classifier.model import Predictor
-from image_classifier.strangers import strangers
+from image_classifier.data.load import Photo, load_photos, split_photos
+from image_classifier.evaluation.ablation import ablation_table
+from image_classifier.evaluation.candidates import by_loss
+from image_classifier.evaluation.evaluate import METRIC_LABELS, evaluate
+from image_classifier.evaluation.figures import activation_grid, augmentation_grid, draw_numbers
+from image_classifier.evaluation.out_of_distribution import strangers
+from image_classifier.models.predictor import Predictor
 from image_classifier.train import Trained, learn
 from portfolio_shared.bundle import read_manifest
 from portfolio_shared.data.splits import split_digest

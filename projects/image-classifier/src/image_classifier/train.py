@@ -15,20 +15,20 @@ from rich.console import Console
 from rich.table import Table
 
 import portfolio_shared
-from image_classifier.assemble import Assembled, assemble, pixels_of
-from image_classifier.backbones import build_backbone, only_crop
-from image_classifier.calibrate import coverage_of_redraws
-from image_classifier.candidates import TUNED, Candidate, by_loss, fine_tuned, guess, probed
 from image_classifier.config import MODEL_NAME, TrainConfig
-from image_classifier.data import Photos, Splits, split_photos
-from image_classifier.draw import draw
-from image_classifier.evaluate import METRIC_LABELS, Evaluation, answers_of, evaluate, measure
-from image_classifier.loader import labels_of, spread
-from image_classifier.model import Answer, Predictor
-from image_classifier.network import Classifier, Normalize
-from image_classifier.plan import Plan, plan
-from image_classifier.probe import enlarged
-from image_classifier.strangers import strangers
+from image_classifier.data.load import Photos, Splits, split_photos
+from image_classifier.evaluation.candidates import TUNED, Candidate, by_loss, fine_tuned, guess, probed
+from image_classifier.evaluation.evaluate import METRIC_LABELS, Evaluation, answers_of, evaluate, measure
+from image_classifier.evaluation.figures import draw
+from image_classifier.evaluation.out_of_distribution import strangers
+from image_classifier.models.backbones import build_backbone, only_crop
+from image_classifier.models.batches import labels_of, spread
+from image_classifier.models.calibrate import coverage_of_redraws
+from image_classifier.models.fit import Assembled, assemble, pixels_of
+from image_classifier.models.network import Classifier, Normalize
+from image_classifier.models.plan import Plan, plan
+from image_classifier.models.predictor import Answer, Predictor
+from image_classifier.models.probe import enlarged
 from portfolio_shared.bundle import DataInfo, Manifest, metric_values, read_manifest, replace_bundle
 from portfolio_shared.cli import counting
 from portfolio_shared.data.checks import DataError
@@ -283,7 +283,7 @@ def track(config: TrainConfig, trained: Trained, console: Console) -> None:
         picture = base64.b64encode(trained.splits.test[0].path.read_bytes()).decode("ascii")
         logged = run.log_bundle(
             bundle,
-            adapter=Path(__file__).with_name("mlflow_adapter.py"),
+            adapter=Path(__file__).parent / "serving" / "mlflow_adapter.py",
             input_example=[{"picture": picture}],
             requirements=("numpy", "onnxruntime", "pillow", "pydantic"),
             code_paths=[Path(__file__).parent, Path(portfolio_shared.__file__).parent],

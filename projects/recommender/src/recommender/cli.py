@@ -67,7 +67,7 @@ def show_data(arguments: list[str]) -> None:
     """Find or download the data, and report what is in them."""
     from rich.console import Console
 
-    from recommender.loading import load_movielens
+    from recommender.data.load import load_movielens
 
     options = CliApp.run(DataOptions, cli_args=arguments)
     data = load_movielens(options.data, dataset=options.dataset)
@@ -86,7 +86,7 @@ def train(arguments: list[str]) -> None:
 
 def real_data(config: TrainConfig) -> bool:
     """Return whether the data setting leads to other data than the generated sample."""
-    from recommender.datasets import resolve_dataset
+    from recommender.data.source import resolve_dataset
 
     return resolve_dataset(config.data, dataset=config.dataset).kind != "sample"
 
@@ -119,8 +119,8 @@ def predict(arguments: list[str]) -> None:
     """Recommend for the histories of a CSV file, in constant memory; exit with 1 if rows were refused."""
     options = CliApp.run(PredictOptions, cli_args=arguments)
     from portfolio_shared.bundle import read_manifest
-    from recommender.batch import predict_file
-    from recommender.model import Predictor
+    from recommender.models.predictor import Predictor
+    from recommender.serving.batch import predict_file
 
     read_manifest(options.bundle, project=MODEL_NAME)
     with counting("recommending", "histories") as advance:
@@ -139,7 +139,11 @@ def serve(arguments: list[str]) -> None:
     """Serve the champion over HTTP."""
     from portfolio_shared.serving.server import serve
 
-    serve("recommender.serve:create_app", ServeSettings, **CliApp.run(ServeSettings, cli_args=arguments).model_dump())
+    serve(
+        "recommender.serving.app:create_app",
+        ServeSettings,
+        **CliApp.run(ServeSettings, cli_args=arguments).model_dump(),
+    )
 
 
 def rollback(arguments: list[str]) -> None:

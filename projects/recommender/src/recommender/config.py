@@ -16,7 +16,7 @@ from portfolio_shared.config import Frozen, command_settings, default_tracking_u
 from portfolio_shared.serving.settings import ServiceSettings
 
 if TYPE_CHECKING:  # it needs NumPy, which must not be loaded before `serve` has set the number of its threads
-    from recommender.history import HistoryWeights
+    from recommender.models.history_weights import HistoryWeights
 
 MODEL_NAME = "recommender"
 TUNED = "tuned.json"
@@ -50,7 +50,7 @@ class HistorySettings(Frozen):
 
     def weights(self) -> "HistoryWeights":
         """Return the function from stars to weights."""
-        from recommender.history import HistoryWeights
+        from recommender.models.history_weights import HistoryWeights
 
         return HistoryWeights(**self.model_dump())
 

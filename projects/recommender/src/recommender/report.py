@@ -16,7 +16,10 @@ from portfolio_shared.evaluation import figures
 from portfolio_shared.evaluation.sections import fill_sections, markdown_table, serving_table, with_interval
 from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
 from portfolio_shared.terminal import progress
-from recommender.ablation import (
+from recommender.config import MODEL_NAME, TUNED, ReportConfig, TrainConfig
+from recommender.data.load import load_movielens
+from recommender.data.splits import split_by_user_time
+from recommender.evaluation.ablation import (
     DIVERSITIES,
     FOLDS,
     HISTORY_LENGTHS,
@@ -30,13 +33,10 @@ from recommender.ablation import (
     steps_of,
     turn_knob,
 )
-from recommender.candidates import by_score, recipes
-from recommender.config import MODEL_NAME, TUNED, ReportConfig, TrainConfig
-from recommender.draw import draw
-from recommender.evaluate import METRIC_LABELS, Evaluation, accuracy, make_task, recommend_all
-from recommender.loading import load_movielens
-from recommender.model import Predictor
-from recommender.splits import split_by_user_time
+from recommender.evaluation.candidates import by_score, recipes
+from recommender.evaluation.evaluate import METRIC_LABELS, Evaluation, accuracy, make_task, recommend_all
+from recommender.evaluation.figures import draw
+from recommender.models.predictor import Predictor
 from recommender.train import Trained, evaluations, learn, who_is_left_out
 
 SPLIT_LABELS = {"time": "each user's last 20 % by time", "date": "one date for everyone", "random": "random 25 %"}

@@ -20,10 +20,11 @@ from portfolio_shared.terminal import progress
 from portfolio_shared.tracking.client import check_server
 from portfolio_shared.tracking.git import current_commit
 from portfolio_shared.tracking.training import register_and_gate, training_run
-from recommender.candidates import Candidate, by_score, choose, compare, left_out, recipes, to_predictor
 from recommender.config import MODEL_NAME, ModelSettings, TrainConfig, tuned_settings
-from recommender.draw import draw
-from recommender.evaluate import (
+from recommender.data.load import Loaded, load_movielens
+from recommender.data.splits import Split, evaluated_users, split_by_user_time
+from recommender.evaluation.candidates import Candidate, by_score, choose, compare, left_out, recipes, to_predictor
+from recommender.evaluation.evaluate import (
     METRIC_LABELS,
     Evaluation,
     Task,
@@ -33,9 +34,8 @@ from recommender.evaluate import (
     make_task,
     recommend_all,
 )
-from recommender.loading import Loaded, load_movielens
-from recommender.model import Predictor, Seen
-from recommender.splits import Split, evaluated_users, split_by_user_time
+from recommender.evaluation.figures import draw
+from recommender.models.predictor import Predictor, Seen
 
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
@@ -209,7 +209,7 @@ def track(config: TrainConfig, trained: Trained, console: Console) -> None:
         popular = trained.task.catalogue.films[int(np.argmax(trained.task.catalogue.n_ratings))].id
         logged = run.log_bundle(
             bundle,
-            adapter=Path(__file__).with_name("mlflow_adapter.py"),
+            adapter=Path(__file__).parent / "serving" / "mlflow_adapter.py",
             # The second row makes what may be left out optional.
             input_example=[{"history": f"{popular}:4.5", "k": config.k}, {"history": f"[{popular}]"}],
             requirements=("numpy", "pydantic"),

@@ -27,11 +27,11 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from portfolio_shared.terminal import progress
-from recommender.candidates import ALS, ALS_FADING, EASE, FULL, ITEMS, USERS, Recipe, left_out, recipes
 from recommender.config import TUNED, ModelSettings, SplitName, TuneConfig, tuned_settings
-from recommender.evaluate import Floats, Task, accuracy, lists_for, make_task
-from recommender.loading import Loaded, load_movielens
-from recommender.splits import split_at_random, split_by_user_time
+from recommender.data.load import Loaded, load_movielens
+from recommender.data.splits import split_at_random, split_by_user_time
+from recommender.evaluation.candidates import ALS, ALS_FADING, EASE, FULL, ITEMS, USERS, Recipe, left_out, recipes
+from recommender.evaluation.evaluate import Floats, Task, accuracy, lists_for, make_task
 
 STANDARD_ERRORS = 1.96  # of the paired difference over users, by which a setting must be better to be taken
 SPLITS_OF_RANDOM, SHARE_OF_RANDOM = 3, 0.15

@@ -27,8 +27,8 @@ def serve(app_factory: str, settings_class: type[S], **overrides: Any) -> None:
     Parameters
     ----------
     app_factory
-        ``"housing.serve:create_app"``: the function that makes the app from its settings. It is named, not passed,
-        because its module may load NumPy, which must not happen before `limit_blas_threads`.
+        ``"housing.serving.app:create_app"``: the function that makes the app from its settings. It is named, not
+        passed, because its module may load NumPy, which must not happen before `limit_blas_threads`.
     settings_class
         The project's subclass of `ServiceSettings`.
     **overrides

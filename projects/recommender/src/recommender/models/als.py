@@ -2,7 +2,7 @@
 
 Hu, Koren and Volinsky 2008, "Collaborative Filtering for Implicit Feedback Datasets". A user who was not there in
 training is folded in exactly: their factors solve the same equation as those of everybody else
-(`recommender.fold_in`).
+(`recommender.models.fold_in`).
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from implicit.cpu.als import AlternatingLeastSquares
 from threadpoolctl import threadpool_limits
 
-from recommender.fold_in import FoldIn
+from recommender.models.fold_in import FoldIn
 
 
 def fit_als(

@@ -4,7 +4,7 @@ With X the users x items matrix of what was rated, EASE (Steck 2019, "Embarrassi
 Data", equations 6 to 8) is ``B = I - P / diag(P)`` with ``P = (Xt X + penalty I)^-1``, an items x items matrix.
 Nothing of that size is needed. With the singular values s of X and its right singular vectors V,
 ``penalty P = I - V diag(s^2 / (s^2 + penalty)) Vt``, so B follows from the factors ``A = V sqrt(s^2 / (s^2 +
-penalty))`` as `recommender.factors` has it. V comes from the smaller side:
+penalty))`` as `recommender.models.item_factors` has it. V comes from the smaller side:
 
 ========  ==========================================  ====================================================
 side      eigenvectors of                             time and memory
@@ -30,7 +30,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recommender.factors import ItemFactors
+from recommender.models.item_factors import ItemFactors
 
 LARGEST_EIGENPROBLEM = 5_000  # rows of the smaller side: about a minute on one core, and 200 MB
 EXTRA_DIRECTIONS, POWER_STEPS = 32, 4  # of the randomised method

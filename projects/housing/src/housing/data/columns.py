@@ -1,0 +1,95 @@
+"""The columns of a house record: the one table that data, features, the API and the page read.
+
+The table itself is `columns.toml`. Names are snake_case throughout; a file's own headings
+("1st Flr SF", "1stFlrSF", "first_flr_sf") are recognised by their letters and digits alone.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Literal
+
+NONE = "None"
+"""The code of "the house has none of it" (no garage, no alley): a value, not a missing one."""
+
+Value = float | str | None
+"""A cell: a number, a category's code, or None where the value is unknown."""
+
+Record = Mapping[str, Value]
+"""One house: column name -> value. Keys that are absent count as None."""
+
+_SPELLED_NUMBERS = {"firstflrsf": "1stflrsf", "secondflrsf": "2ndflrsf", "threessnporch": "3ssnporch"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: what it means and which values it takes.
+
+    Attributes
+    ----------
+    kind
+        "integer" and "number" are quantities within [minimum, maximum] in `unit`;
+        "category" is one of `choices`; "ordinal" is one of `choices`, which run from worst to best.
+    group
+        The heading under which an explanation sums this column's contribution.
+    choices
+        Code -> label.
+    """
+
+    name: str
+    source: str
+    label: str
+    kind: Literal["integer", "number", "category", "ordinal"]
+    group: str
+    help: str = ""
+    unit: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    required: bool = False
+    choices: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def is_numeric(self) -> bool:
+        return self.kind in ("integer", "number")
+
+
+@cache
+def columns() -> Mapping[str, Column]:
+    """Return every input column by name, in the order of the published file.
+
+    Examples
+    --------
+    >>> columns()["gr_liv_area"].unit
+    'sq ft'
+    >>> list(columns()["kitchen_qual"].choices)
+    ['Po', 'Fa', 'TA', 'Gd', 'Ex']
+    """
+    text = files("housing.data").joinpath("columns.toml").read_text(encoding="utf-8")
+    table = {name: Column(name=name, **entry) for name, entry in tomllib.loads(text).items()}
+    return MappingProxyType(table)
+
+
+def column_name(heading: str) -> str | None:
+    """Return the column that a file's heading means, or None.
+
+    Examples
+    --------
+    >>> column_name("1st Flr SF"), column_name("first Flr SF"), column_name("1stFlrSF")
+    ('first_flr_sf', 'first_flr_sf', 'first_flr_sf')
+    >>> column_name("colour") is None
+    True
+    """
+    return _headings().get(_squeeze(heading))
+
+
+@cache
+def _headings() -> Mapping[str, str]:
+    return {_squeeze(spelling): name for name, column in columns().items() for spelling in (name, column.source)}
+
+
+def _squeeze(heading: str) -> str:
+    letters = "".join(character for character in heading.lower() if character.isalnum())
+    return _SPELLED_NUMBERS.get(letters, letters)

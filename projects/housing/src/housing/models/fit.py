@@ -1,0 +1,180 @@
+"""Fit the served model: linear member, tree member, their blend, and its intervals.
+
+Training only: this module needs CatBoost. What it returns needs NumPy alone (`model.py`).
+"""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from catboost import CatBoostRegressor
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from housing.config import COVERAGE, ModelSettings, ScaleSettings, TreeSettings
+from housing.data.columns import Record, columns
+from housing.models.comparables import fit_comparables
+from housing.models.encoding import Encoding, fit_encoding
+from housing.models.features import Design, design, groups
+from housing.models.imputation import Complete, Typical, complete, fit_typical
+from housing.models.linear import LinearModel, fit_linear
+from housing.models.predictor import Intervals, MemberPrices, Predictor, seen_in
+from housing.models.trees import SymmetricTrees, from_catboost, mean_of
+
+Floats = NDArray[np.float64]
+
+SCALE_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Members:
+    """The two fitted members, and what their fit leaves over for the steps after it."""
+
+    typical: Typical
+    completed: list[Complete]
+    houses: Design
+    linear: LinearModel
+    encoding: Encoding
+    inputs: Floats  # of the trees, cross-fitted, shape (n, F)
+    library_trees: list[CatBoostRegressor]
+
+    def log_prices(self, records: Sequence[Record]) -> MemberPrices:
+        """Return the log prices that the members give new houses."""
+        houses = design([complete(record, self.typical)[0] for record in records])
+        exception = self.linear.exception_effect * houses.numbers[:, -1]
+        inputs = self.encoding.transform(houses)
+        trees: Floats = np.mean([trees.predict(inputs) for trees in self.library_trees], axis=0) + exception
+        return MemberPrices(self.linear.predict(houses), trees)
+
+
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
+def fit_members(
+    records: Sequence[Record], prices: Floats, settings: ModelSettings, *, seed: int = 0, threads: int = 2
+) -> Members:
+    """Fit the linear and the tree member to sold houses.
+
+    Parameters
+    ----------
+    prices
+        Dollars, shape (n,).
+    """
+    log_price = np.log(prices)
+    typical = fit_typical(records)
+    completed = [complete(record, typical)[0] for record in records]
+    houses = design(completed)
+    linear = fit_linear(houses, log_price, settings.linear)
+    # Two or three houses cannot teach the trees what "large and partly built" costs: the exception's own column in the
+    # linear member says it for both, and the trees learn what is left.
+    target = log_price - linear.exception_effect * houses.numbers[:, -1]
+    encoding, inputs = fit_encoding(houses, target, settings.encoding, seed=seed)
+    trees = fit_trees(inputs, target, settings.trees, seed=seed, threads=threads)
+    return Members(typical, completed, houses, linear, encoding, inputs, trees)
+
+
+def fit_predictor(
+    records: Sequence[Record],
+    prices: Floats,
+    settings: ModelSettings,
+    out_of_fold: MemberPrices,
+    sparse_out_of_fold: MemberPrices,
+    *,
+    seed: int = 0,
+    threads: int = 2,
+) -> Predictor:
+    """Fit the model that is served.
+
+    Parameters
+    ----------
+    out_of_fold
+        What the same settings said of these houses when they were held out: its errors calibrate the intervals.
+    sparse_out_of_fold
+        The same when only the required fields were given: filling the rest makes larger errors.
+    """
+    members = fit_members(records, prices, settings, seed=seed, threads=threads)
+    players = members.encoding.groups()
+    trees = mean_of([_as_arrays(trees, players) for trees in members.library_trees])
+    weight = settings.linear_weight
+    shares = weight * members.linear.contributions(members.houses) + (1 - weight) * trees.contributions(
+        members.encoding.transform(members.houses), len(groups())
+    )
+    # The neighbourhood statistics here contain each house's own price, which the full records' do not. It tells the
+    # scale alone, and the measured coverage of sparse records (README) shows no harm.
+    sparse = design([complete(sparsely(record), members.typical)[0] for record in records])
+    inputs = {"full": members.inputs, "sparse": members.encoding.transform(sparse)}
+    intervals = {
+        kind: fit_intervals(inputs[kind], np.log(prices), held_out, settings, seed=seed, threads=threads)
+        for kind, held_out in (("full", out_of_fold), ("sparse", sparse_out_of_fold))
+    }
+    return Predictor(
+        typical=members.typical,
+        linear=members.linear,
+        encoding=members.encoding,
+        trees=trees,
+        linear_weight=weight,
+        intervals=intervals["full"],
+        sparse_intervals=intervals["sparse"],
+        comparables=fit_comparables(members.completed, prices, shares),
+        seen=seen_in(records),
+    )
+
+
+def sparsely(record: Record) -> Record:
+    """Return the required fields alone: what a person knows of a house."""
+    return {name: record[name] for name, column in columns().items() if column.required}
+
+
+def fit_intervals(
+    inputs: Floats,
+    log_price: Floats,
+    out_of_fold: MemberPrices,
+    settings: ModelSettings,
+    *,
+    seed: int = 0,
+    threads: int = 2,
+) -> Intervals:
+    """Fit how uncertain a price is, and calibrate the intervals on errors of houses that were held out.
+
+    The scale is the exponential of a fit to log(|error| + floor). It is cross-fitted before the conformal quantile is
+    taken: a scale that had seen a house's own error would make the intervals too narrow for new houses.
+    """
+    predicted = out_of_fold.blend(settings.linear_weight)
+    inputs = out_of_fold.scale_inputs(inputs, settings.linear_weight)
+    error = log_price - predicted
+    target = np.log(np.abs(error) + settings.scale.floor)
+
+    def fit(rows: NDArray[np.bool_]) -> CatBoostRegressor:
+        return regressor(settings.scale, seed=seed, threads=threads).fit(inputs[rows], target[rows])
+
+    fold = np.random.default_rng(seed).permutation(len(error)) % SCALE_FOLDS
+    scale = np.empty(len(error))
+    for k in range(SCALE_FOLDS):
+        scale[fold == k] = np.exp(fit(fold != k).predict(inputs[fold == k]))
+    trees = _as_arrays(fit(np.ones(len(error), dtype=bool)), np.zeros(inputs.shape[1], dtype=np.int32))
+    edges = np.quantile(predicted, np.linspace(0, 1, settings.scale.bands + 1)[1:-1])
+    bands = np.searchsorted(edges, predicted)
+    return Intervals(trees, band_edges=edges, scores=np.abs(error) / scale, bands=bands, coverage=COVERAGE)
+
+
+def fit_trees(
+    inputs: Floats, target: Floats, settings: TreeSettings, *, seed: int, threads: int
+) -> list[CatBoostRegressor]:
+    """Fit one ensemble a seed; the member is their mean."""
+    seeds = range(seed, seed + settings.seeds)
+    return [regressor(settings, seed=one, threads=threads).fit(inputs, target) for one in seeds]
+
+
+def regressor(settings: TreeSettings | ScaleSettings, *, seed: int, threads: int) -> CatBoostRegressor:
+    options = settings.model_dump(exclude={"floor", "bands", "seeds"})
+    return CatBoostRegressor(
+        **options, random_seed=seed, thread_count=threads, verbose=False, allow_writing_files=False
+    )
+
+
+def _as_arrays(trees: CatBoostRegressor, player_of_feature: NDArray[np.int32]) -> SymmetricTrees:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trees.json"
+        trees.save_model(str(path), format="json")
+        return from_catboost(json.loads(path.read_text(encoding="utf-8")), player_of_feature)

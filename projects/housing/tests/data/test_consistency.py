@@ -1,0 +1,45 @@
+import pytest
+
+from housing.data.consistency import violations
+from housing.data.load import load_sales
+from housing.serving.schemas import EXAMPLE
+
+
+def broken(**changes):
+    return {(violation.field, violation.limit) for violation in violations({**EXAMPLE, **changes})}
+
+
+def test_the_example_breaks_nothing():
+    assert violations(EXAMPLE) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"year_built": 2009, "yr_sold": 2007}, ("year_built", 2008)),
+        ({"year_built": 2008, "yr_sold": 2007}, None),
+        ({"year_remod_add": 1999}, ("year_built", 1999)),
+        ({"full_bath": 6, "tot_rms_abv_grd": 5}, ("full_bath", 5)),
+        ({"full_bath": 5, "half_bath": 1, "tot_rms_abv_grd": 5}, ("full_bath", 4)),
+        ({"full_bath": 7, "bedroom_abv_gr": 3}, ("full_bath", 6)),
+        ({"bedroom_abv_gr": 8, "tot_rms_abv_grd": 6}, ("bedroom_abv_gr", 6)),
+        ({"first_flr_sf": 1000, "second_flr_sf": 800}, ("first_flr_sf", 910.5)),
+        ({"bsmtfin_sf_1": 900, "bsmt_unf_sf": 100}, ("bsmtfin_sf_1", 756.5)),
+        ({"garage_cars": 0, "garage_area": 400}, ("garage_area", 0)),
+        ({"garage_type": "None"}, ("garage_cars", 0)),
+        ({"mas_vnr_type": "None", "mas_vnr_area": 20}, ("mas_vnr_area", 0)),
+    ],
+)
+def test_impossible_houses(changes, expected):
+    assert (expected in broken(**changes)) if expected else not broken(**changes)
+
+
+def test_unknown_columns_break_nothing():
+    assert violations({}) == []
+    assert violations({"year_built": 2010, "yr_sold": None, "garage_type": None}) == []
+
+
+@pytest.mark.real_data
+def test_every_real_sale_is_possible(real_data_dir):
+    sales = load_sales(str(real_data_dir / "ames" / "AmesHousing.txt"))
+    assert [violation for record in sales.records for violation in violations(record)] == []

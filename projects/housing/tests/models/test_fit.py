@@ -1,0 +1,227 @@
+from dataclasses import fields, is_dataclass
+
+import numpy as np
+import pytest
+
+from housing.config import ModelSettings, ScaleSettings, TreeSettings
+from housing.evaluation.candidates import LINEAR, TREES
+from housing.models.fit import fit_intervals, fit_members, fit_predictor, sparsely
+from housing.models.predictor import MemberPrices
+from housing.serving.schemas import EXAMPLE
+
+QUICK = ModelSettings(trees=TreeSettings(iterations=40, depth=4, learning_rate=0.1), scale=ScaleSettings(iterations=20))
+
+
+def out_of_fold_of(trained) -> tuple[MemberPrices, MemberPrices]:
+    """What the members said of held-out houses; taken for sparse records as well, 0.05 further apart."""
+    linear, trees = (trained.candidates[name].log_prices for name in (LINEAR, TREES))
+    return MemberPrices(linear, trees), MemberPrices(linear + 0.05, trees)
+
+
+def assert_identical(first: object, second: object) -> None:
+    assert type(first) is type(second)
+    if is_dataclass(first):
+        for field in fields(first):
+            assert_identical(getattr(first, field.name), getattr(second, field.name))
+    elif isinstance(first, np.ndarray):
+        np.testing.assert_array_equal(first, second)
+    else:
+        assert first == second
+
+
+def test_two_fits_give_identical_numbers(trained):
+    training = trained.training
+    first, second = (
+        fit_predictor(training.records, training.prices, QUICK, *out_of_fold_of(trained), seed=3, threads=1)
+        for _ in range(2)
+    )
+    assert_identical(first, second)
+    other = fit_predictor(training.records, training.prices, QUICK, *out_of_fold_of(trained), seed=4, threads=1)
+    assert other.predict([EXAMPLE]) != first.predict([EXAMPLE])  # the seed is used
+
+
+def test_the_served_arrays_give_the_prices_of_the_fitted_libraries(trained):
+    """What is compared in cross-validation (the libraries) is what is served (arrays)."""
+    training, test = trained.training, trained.test
+    members = fit_members(training.records, training.prices, QUICK, seed=0, threads=1)
+    served = fit_predictor(training.records, training.prices, QUICK, *out_of_fold_of(trained), seed=0, threads=1)
+    ours = np.log(served.price_and_interval(test.records)[0])
+    np.testing.assert_allclose(members.log_prices(test.records).blend(QUICK.linear_weight), ours, atol=1e-9)
+
+
+def test_the_trees_are_fitted_to_cross_fitted_inputs(trained):
+    training = trained.training
+    members = fit_members(training.records, training.prices, QUICK, threads=1)
+    assert (members.inputs != members.encoding.transform(members.houses)).any()
+
+
+def test_a_houses_own_price_does_not_reach_its_own_inputs(trained):
+    training = trained.training
+    dearer = training.prices.copy()
+    dearer[11] *= 3
+    before, after = (fit_members(training.records, prices, QUICK, threads=1) for prices in (training.prices, dearer))
+    np.testing.assert_array_equal(before.inputs[11], after.inputs[11])
+
+
+def test_large_partly_built_houses_teach_the_trees_nothing(trained):
+    """Their effect is the linear member's; the trees see their prices with it taken out."""
+    records = [dict(record) for record in trained.training.records]
+    prices = trained.training.prices.copy()
+    odd = [0, 200, 400]
+    for i in odd:
+        records[i] |= {"gr_liv_area": 4500.0, "first_flr_sf": 4500.0, "second_flr_sf": 0.0, "sale_condition": "Partial"}
+        prices[i] *= 0.5
+    members = fit_members(records, prices, QUICK, threads=1)
+    effect = members.linear.exception_effect
+    assert effect < -0.1
+    normal = [{**records[i], "sale_condition": "Normal"} for i in odd]
+    inputs = members.encoding.transform(members.houses)[odd]
+    partial = np.mean([trees.predict(inputs) for trees in members.library_trees], axis=0)
+    said = members.log_prices([records[i] for i in odd]).trees
+    np.testing.assert_allclose(said - partial, effect, atol=1e-9)
+    assert members.log_prices(normal).trees.shape == (3,)
+
+
+def test_nine_tenths_of_the_samples_held_out_prices_lie_in_their_intervals(trained):
+    """Within what 163 houses can say: 0.9 and three and a half standard errors."""
+    answers = trained.evaluation.answers
+    inside = np.mean((answers.low <= answers.paid) & (answers.paid <= answers.high))
+    error = np.sqrt(0.9 * 0.1 / len(answers.paid))
+    assert abs(inside - 0.9) < 3.5 * error
+
+
+def test_nine_tenths_hold_as_well_where_only_the_required_fields_are_known(trained):
+    """What a visitor of the page gets: filling the rest makes other errors, which have a calibration of their own."""
+    _, low, high = trained.predictor.price_and_interval([sparsely(record) for record in trained.test.records])
+    inside = np.mean((low <= trained.test.prices) & (trained.test.prices <= high))
+    assert abs(inside - 0.9) < 3.5 * np.sqrt(0.9 * 0.1 / len(low))
+
+
+def test_sparse_records_are_calibrated_on_their_own_errors(trained):
+    """Held-out errors three times as large widen the sparse records' intervals and leave the full ones' alone."""
+    training, log_price = trained.training, np.log(trained.training.prices)
+    full, _ = out_of_fold_of(trained)
+    worse = MemberPrices(*(log_price + 3 * (said - log_price) for said in (full.linear, full.trees)))
+    same, wide = (
+        fit_predictor(training.records, training.prices, QUICK, full, sparse, threads=1) for sparse in (full, worse)
+    )
+    np.testing.assert_array_equal(same.intervals.scores, wide.intervals.scores)
+
+    def width(model, records) -> float:
+        _, low, high = model.price_and_interval(records)
+        return float(np.mean(np.log(high / low)))
+
+    sparse_records = [sparsely(record) for record in trained.test.records]
+    assert width(wide, sparse_records) > 1.8 * width(same, sparse_records)
+    assert width(wide, trained.test.records) == width(same, trained.test.records)
+
+
+def test_sparsely_keeps_the_required_fields_alone():
+    assert sparsely({**EXAMPLE, "kitchen_qual": "Ex", "yr_sold": 2010}) == EXAMPLE
+
+
+def noisy(n: int, seed: int):
+    """Inputs that say nothing, and errors of one size: whatever a scale learns from them is chance."""
+    rng = np.random.default_rng(seed)
+    linear, trees = rng.normal(12, 0.3, (2, n))
+    prices = MemberPrices(linear, trees)
+    return rng.normal(size=(n, 10)), prices, prices.blend(0.5) + rng.normal(0, 0.1, n)
+
+
+MEMORISING = ModelSettings(
+    linear_weight=0.5,
+    scale=ScaleSettings(iterations=200, learning_rate=0.3, depth=6, rsm=1.0, l2_leaf_reg=0.1, floor=0.005, bands=1),
+)
+
+
+def test_the_scale_is_cross_fitted_before_the_quantile_is_taken():
+    """A scale that memorises its errors gives intervals that still cover new houses.
+
+    Taken from the scale's own rows, the same quantile covers far fewer.
+    """
+    inputs, prices, log_price = noisy(300, seed=0)
+    intervals = fit_intervals(inputs, log_price, prices, MEMORISING, threads=1)
+    new_inputs, new_prices, new_log_price = noisy(1500, seed=1)
+
+    def scale(inputs, prices):
+        return np.exp(intervals.scale.predict(prices.scale_inputs(inputs, 0.5)))
+
+    own_scores = np.abs(log_price - prices.blend(0.5)) / scale(inputs, prices)
+    new_scores = np.abs(new_log_price - new_prices.blend(0.5)) / scale(new_inputs, new_prices)
+    assert np.mean(new_scores <= intervals.quantiles[0]) > 0.86
+    assert np.mean(new_scores <= np.quantile(own_scores, 0.9)) < 0.6  # the trap
+
+
+def in_bands(bands: int) -> ModelSettings:
+    scale = QUICK.scale.model_copy(update={"bands": bands})
+    return QUICK.model_copy(update={"linear_weight": 0.5, "scale": scale})
+
+
+def test_the_quantile_is_the_conformal_one_of_the_stored_scores():
+    inputs, prices, log_price = noisy(99, seed=2)
+    intervals = fit_intervals(inputs, log_price, prices, in_bands(1), threads=1)
+    assert intervals.quantiles.tolist() == [np.sort(intervals.scores)[89]]  # the ceil(100 x 0.9)-th smallest
+    assert intervals.scores.shape == (99,)
+
+
+def test_bands_of_price_share_out_the_houses_and_each_has_the_quantile_of_its_own_scores():
+    inputs, prices, log_price = noisy(297, seed=2)
+    intervals = fit_intervals(inputs, log_price, prices, in_bands(3), threads=1)
+    band = intervals.band_of(prices.blend(0.5))
+    np.testing.assert_array_equal(band, intervals.bands)
+    assert np.bincount(band).tolist() == [99, 99, 99]
+    assert max(prices.blend(0.5)[band == 0]) < min(prices.blend(0.5)[band == 1])
+    for one in range(3):
+        assert intervals.quantiles[one] == np.sort(intervals.scores[band == one])[89]
+    assert intervals.band_of(np.array([-1e9, 1e9])).tolist() == [0, 2]  # prices never seen have a band too
+
+
+def test_bands_cover_cheap_and_dear_houses_alike_where_one_quantile_does_not():
+    """Errors of cheap houses are three times as large, and the scale may not learn it."""
+
+    def houses(n: int, seed: int):
+        rng = np.random.default_rng(seed)
+        price = rng.uniform(11, 13, n)
+        error = rng.normal(0, np.where(price < 11.67, 0.3, 0.1))
+        return np.zeros((n, 2)), MemberPrices(price, price), price + error
+
+    def coverage(bands: int) -> tuple[float, float]:
+        settings = in_bands(bands)
+        blunt = settings.scale.model_copy(update={"iterations": 1, "learning_rate": 1e-6})
+        settings = settings.model_copy(update={"scale": blunt})
+        inputs, prices, log_price = houses(900, seed=0)
+        intervals = fit_intervals(inputs, log_price, prices, settings, threads=1)
+        inputs, prices, log_price = houses(3000, seed=1)
+        half = intervals.half_width(prices.scale_inputs(inputs, 0.5), prices.blend(0.5))
+        inside, cheap = np.abs(log_price - prices.blend(0.5)) <= half, prices.linear < 11.67
+        return float(inside[cheap].mean()), float(inside[~cheap].mean())
+
+    assert coverage(1)[0] < 0.85
+    assert coverage(1)[1] > 0.95
+    np.testing.assert_allclose(coverage(3), 0.9, atol=0.04)
+
+
+def test_intervals_are_wider_where_errors_were_larger():
+    """Errors grow with the first input; so does the half width of new houses."""
+    rng = np.random.default_rng(0)
+    inputs = rng.uniform(0, 1, (600, 5))
+    prices = MemberPrices(np.full(600, 12.0), np.full(600, 12.0))
+    log_price = 12 + rng.normal(0, 0.02 + 0.3 * inputs[:, 0])
+    intervals = fit_intervals(inputs, log_price, prices, QUICK, threads=1)
+    low, high = np.full((200, 5), 0.5), np.full((200, 5), 0.5)
+    low[:, 0], high[:, 0] = 0.05, 0.95
+    same = MemberPrices(np.full(200, 12.0), np.full(200, 12.0))
+    narrow, wide = (np.exp(intervals.scale.predict(same.scale_inputs(x, 0.5))).mean() for x in (low, high))
+    assert wide > 1.5 * narrow
+
+
+def test_members_that_disagree_are_told_to_the_scale():
+    members = MemberPrices(np.array([12.0, 12.0]), np.array([11.0, 12.5]))
+    inputs = members.scale_inputs(np.array([[1.0], [2.0]]), 0.25)
+    np.testing.assert_allclose(inputs, [[1, 11.25, 1, 1], [2, 12.375, -0.5, 0.5]])
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(0.0, 11.0), (1.0, 12.0), (0.25, 11.25)])
+def test_the_blend_is_the_weighted_mean_of_log_prices(weight, expected):
+    members = MemberPrices(np.array([12.0]), np.array([11.0]))
+    assert members.blend(weight) == pytest.approx(expected)

@@ -1,0 +1,496 @@
+"""The service on a real model and real sockets: what it answers, what it refuses, and that it says what was meant."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from housing.config import ServeSettings
+from housing.data.columns import columns
+from housing.models.features import groups
+from housing.models.imputation import complete
+from housing.models.predictor import Predictor
+from housing.serving.app import create_app
+from housing.serving.schemas import EXAMPLE, MAX_HOUSES
+from housing.train import Trained
+from portfolio_shared.bundle import bundle_digest, read_manifest
+
+Json = dict[str, Any]
+Serving = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
+REQUIRED = [name for name, column in columns().items() if column.required]
+NUMERIC = [name for name, column in columns().items() if column.is_numeric]
+CHOSEN = [name for name, column in columns().items() if column.choices]
+
+
+@pytest.fixture(scope="module")
+def service(serving: Serving, bundle: Path) -> Iterator[httpx.Client]:
+    with serving(create_app(ServeSettings(bundle=bundle))) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def test_houses(trained: Trained) -> list[Json]:
+    """Return the records of the test split as a client would send them: what is unknown is left out."""
+    return [{name: value for name, value in record.items() if value is not None} for record in trained.test.records]
+
+
+def ask(service: httpx.Client, houses: list[Json], *, explain: bool = False) -> list[Json]:
+    response = service.post("/v1/predictions", json={"houses": houses, "explain": explain})
+    assert response.status_code == 200, response.text
+    predictions: list[Json] = response.json()["predictions"]
+    return predictions
+
+
+def refused(service: httpx.Client, houses: list[Json]) -> list[Json]:
+    response = service.post("/v1/predictions", json={"houses": houses})
+    assert response.status_code == 422, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    errors: list[Json] = response.json()["errors"]
+    return errors
+
+
+# What is served is what was evaluated
+
+
+@pytest.mark.parametrize("explain", [False, True])
+def test_the_service_answers_what_the_predictor_says(
+    service: httpx.Client, predictor: Predictor, trained: Trained, test_houses: list[Json], explain: bool
+) -> None:
+    offline = predictor.predict(trained.test.records, explain=explain)
+
+    served = ask(service, test_houses, explain=explain)
+
+    assert len(served) == len(trained.test.records) > 100
+    assert served == [asdict(house) for house in offline]
+
+
+def test_the_example_is_priced_as_it_is_alone_or_in_a_batch(service: httpx.Client, predictor: Predictor) -> None:
+    (alone,) = ask(service, [EXAMPLE])
+    (first, *_, last) = ask(service, [EXAMPLE, EXAMPLE | {"overall_qual": 3}, EXAMPLE])
+
+    assert alone["price"] == pytest.approx(predictor.predict([EXAMPLE])[0].price)
+    assert (first["price"], last["price"]) == (pytest.approx(alone["price"]), pytest.approx(alone["price"]))
+
+
+def test_explaining_changes_no_price(service: httpx.Client, test_houses: list[Json]) -> None:
+    plain = ask(service, test_houses[:20])
+    explained = ask(service, test_houses[:20], explain=True)
+
+    assert all(house["explanation"] is None for house in plain)
+    assert plain == [house | {"explanation": None} for house in explained]
+
+
+def test_every_response_names_its_model_and_its_request(service: httpx.Client, bundle: Path) -> None:
+    response = service.post("/v1/predictions", json={"houses": [EXAMPLE]}, headers={"X-Request-ID": "house-1"})
+
+    body = response.json()
+    assert list(body) == ["id", "model", "predictions"]
+    assert body["id"] == response.headers["x-request-id"] == "house-1"
+    assert body["model"] == {"name": "housing", "version": bundle_digest(bundle)[:12]}
+    assert set(body["predictions"][0]) == {"price", "interval", "filled", "warnings", "explanation"}
+
+
+def test_the_response_says_what_was_filled_and_nothing_else(service: httpx.Client, predictor: Predictor) -> None:
+    full = complete(EXAMPLE, predictor.typical)[0]
+
+    (sparse, whole) = ask(service, [EXAMPLE, full])
+
+    assert {item["field"] for item in sparse["filled"]} == set(columns()) - set(EXAMPLE)
+    assert {item["field"]: item["value"] for item in sparse["filled"]}.items() <= full.items()
+    assert all(item["rule"] for item in sparse["filled"])
+    assert whole["filled"] == []
+    assert whole["price"] == sparse["price"]
+
+
+def test_what_the_model_has_not_seen_is_a_warning(service: httpx.Client, predictor: Predictor) -> None:
+    largest = predictor.seen.ranges["gr_liv_area"][1]
+
+    (usual, larger) = ask(service, [EXAMPLE, EXAMPLE | {"gr_liv_area": largest + 1}])
+
+    assert usual["warnings"] == []
+    (warning,) = larger["warnings"]
+    assert "gr_liv_area" in warning
+    assert f"{largest:g}" in warning
+
+
+# Explanations
+
+
+def test_contributions_add_up_to_the_cent(service: httpx.Client, test_houses: list[Json]) -> None:
+    for house in ask(service, test_houses, explain=True):
+        explanation = house["explanation"]
+        dollars = [part["dollars"] for part in explanation["contributions"]]
+        assert sum(dollars) == pytest.approx(house["price"] - explanation["average_price"], abs=0.005)
+        assert [abs(part) for part in dollars] == sorted((abs(part) for part in dollars), reverse=True)
+
+
+def test_every_field_counts_for_exactly_one_contribution(service: httpx.Client) -> None:
+    (house,) = ask(service, [EXAMPLE], explain=True)
+
+    contributions = house["explanation"]["contributions"]
+    assert sorted(part["group"] for part in contributions) == sorted(groups())
+    assert sorted(field for part in contributions for field in part["fields"]) == sorted(columns())
+
+
+def test_the_average_price_is_the_same_for_every_house(service: httpx.Client, test_houses: list[Json]) -> None:
+    explained = ask(service, test_houses[:30], explain=True)
+
+    assert len({house["explanation"]["average_price"] for house in explained}) == 1
+    assert len({house["price"] for house in explained}) > 20
+
+
+def test_comparables_are_sold_houses_of_the_training_split(
+    service: httpx.Client, trained: Trained, test_houses: list[Json]
+) -> None:
+    fields = ("neighborhood", "year_built", "gr_liv_area", "overall_qual", "lot_area", "yr_sold")
+    sold = {
+        (float(price), *(record[name] for name in fields))
+        for price, record in zip(trained.training.prices, trained.training.records, strict=True)
+    }
+
+    for house in ask(service, test_houses[:30], explain=True):
+        comparables = house["explanation"]["comparables"]
+        assert len(comparables) == 5
+        assert {(sale["price"], *(sale[name] for name in fields)) for sale in comparables} <= sold
+        similarity = [sale["similarity"] for sale in comparables]
+        assert similarity == sorted(similarity, reverse=True)
+        assert all(0 <= value <= 1 for value in similarity)
+
+
+def test_a_sold_house_is_most_like_itself(service: httpx.Client, trained: Trained) -> None:
+    record = {name: value for name, value in trained.training.records[0].items() if value is not None}
+
+    (house,) = ask(service, [record], explain=True)
+
+    nearest = house["explanation"]["comparables"][0]
+    assert nearest["similarity"] == 1.0
+    assert nearest["price"] == trained.training.prices[0]
+
+
+def test_intervals_hold_the_price_at_the_stated_coverage(service: httpx.Client, test_houses: list[Json]) -> None:
+    for house in ask(service, test_houses):
+        interval = house["interval"]
+        assert 0 < interval["low"] < house["price"] < interval["high"]
+        assert interval["coverage"] == 0.9
+
+
+# Refusals: field, value and bound
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "value", "bound"),
+    [
+        ({"overall_qual": 11}, "overall_qual", 11, {"le": 10}),
+        ({"overall_qual": 0}, "overall_qual", 0, {"ge": 1}),
+        ({"gr_liv_area": -1}, "gr_liv_area", -1, {"ge": 100}),
+        ({"lot_area": 500_001}, "lot_area", 500_001, {"le": 500_000}),
+        ({"year_built": 2012}, "year_built", 2012, {"le": 2011}),
+        ({"mo_sold": 13}, "mo_sold", 13, {"le": 12}),
+        # Across fields: built after sold, more bathrooms than rooms, floors larger than the house.
+        ({"year_built": 2009, "yr_sold": 2007}, "year_built", 2009, {"le": 2008}),
+        ({"full_bath": 7}, "full_bath", 7, {"le": 6}),
+        ({"full_bath": 5, "tot_rms_abv_grd": 4}, "full_bath", 5, {"le": 4}),
+        ({"first_flr_sf": 1000, "second_flr_sf": 900}, "first_flr_sf", 1000, {"le": 810.5}),
+        ({"garage_cars": 0, "garage_area": 400}, "garage_area", 400, {"le": 0}),
+        ({"pool_qc": "None", "pool_area": 100}, "pool_area", 100, {"le": 0}),
+    ],
+)
+def test_an_impossible_value_is_named_with_its_bound(
+    service: httpx.Client, change: Json, field: str, value: float, bound: Json
+) -> None:
+    errors = refused(service, [EXAMPLE, EXAMPLE | change])
+
+    found = {error["field"]: error for error in errors}
+    assert set(found) >= {f"houses.1.{field}"}
+    assert all(error["field"].startswith("houses.1.") for error in errors)
+    error = found[f"houses.1.{field}"]
+    assert (error["value"], error["bound"]) == (value, bound)
+    assert error["message"]
+
+
+def test_an_unknown_category_is_named_with_what_was_expected(service: httpx.Client) -> None:
+    (error,) = refused(service, [EXAMPLE | {"neighborhood": "Atlantis"}])
+
+    assert (error["field"], error["value"]) == ("houses.0.neighborhood", "Atlantis")
+    assert "'Blmngtn'" in error["bound"]["expected"]
+    assert "'Veenker'" in error["message"]
+
+
+def test_a_code_of_another_field_is_an_unknown_category(service: httpx.Client) -> None:
+    (error,) = refused(service, [EXAMPLE | {"kitchen_qual": "None"}])
+
+    assert (error["field"], error["value"]) == ("houses.0.kitchen_qual", "None")
+
+
+def test_an_unknown_field_is_refused(service: httpx.Client) -> None:
+    (error,) = refused(service, [EXAMPLE | {"overal_qual": 7}])
+
+    assert (error["field"], error["value"]) == ("houses.0.overal_qual", 7)
+    response = service.post("/v1/predictions", json={"houses": [EXAMPLE], "explian": True})
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"] == "explian"
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+@pytest.mark.parametrize("how", ["missing", "null"])
+def test_a_required_field_cannot_be_left_out(service: httpx.Client, name: str, how: str) -> None:
+    house = {field: value for field, value in EXAMPLE.items() if field != name}
+    (error,) = refused(service, [house if how == "missing" else house | {name: None}])
+
+    assert (error["field"], error["value"]) == (f"houses.0.{name}", None)
+
+
+@pytest.mark.parametrize("value", ["large", [], {}, 7.5, True])
+def test_what_is_no_whole_number_is_refused(service: httpx.Client, value: object) -> None:
+    (error,) = refused(service, [EXAMPLE | {"overall_qual": value}])
+
+    assert error["field"] == "houses.0.overall_qual"
+    assert error["value"] == (value if isinstance(value, str | float | bool) else str(value))
+
+
+def test_null_counts_as_left_out_where_a_field_is_optional(service: httpx.Client) -> None:
+    optional = dict.fromkeys(set(columns()) - set(REQUIRED))
+
+    (given, left_out) = ask(service, [EXAMPLE | optional, EXAMPLE])
+
+    assert given == left_out
+
+
+@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])
+def test_nan_and_infinity_are_no_json(service: httpx.Client, literal: str) -> None:
+    body = json.dumps({"houses": [EXAMPLE | {"gr_liv_area": 0}]}).replace(
+        '"gr_liv_area": 0', f'"gr_liv_area": {literal}'
+    )
+
+    response = service.post("/v1/predictions", content=body, headers={"Content-Type": "application/json"})
+
+    assert response.status_code == 400
+    assert "not valid JSON" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("name", ["gr_liv_area", "lot_frontage", "year_built"])
+def test_a_number_beyond_all_numbers_is_refused(service: httpx.Client, name: str) -> None:
+    body = json.dumps({"houses": [EXAMPLE | {name: "?"}]}).replace('"?"', "1e999")
+
+    response = service.post("/v1/predictions", content=body, headers={"Content-Type": "application/json"})
+
+    assert response.status_code == 422
+    (error,) = response.json()["errors"]
+    assert (error["field"], error["value"]) == (f"houses.0.{name}", "inf")
+
+
+@pytest.mark.parametrize(
+    ("count", "bound"), [(0, {"min_length": 1}), (MAX_HOUSES + 1, {"max_length": MAX_HOUSES})], ids=["none", "too many"]
+)
+def test_the_number_of_houses_is_bounded(service: httpx.Client, count: int, bound: Json) -> None:
+    (error,) = refused(service, [EXAMPLE] * count)
+
+    assert error["field"] == "houses"
+    assert error["bound"].items() >= bound.items()
+    assert error["bound"]["actual_length"] == count
+
+
+def test_all_that_is_wrong_is_said_at_once(service: httpx.Client) -> None:
+    errors = refused(service, [EXAMPLE | {"overall_qual": 11, "colour": "red"}, EXAMPLE, EXAMPLE | {"lot_area": 1}])
+
+    assert {error["field"] for error in errors} == {
+        "houses.0.overall_qual",
+        "houses.0.colour",
+        "houses.2.lot_area",
+    }
+
+
+# A form can be made from /v1/fields
+
+
+@pytest.fixture(scope="module")
+def fields(service: httpx.Client) -> dict[str, Json]:
+    listed: list[Json] = service.get("/v1/fields").json()["fields"]
+    assert [field["required"] for field in listed] == sorted((field["required"] for field in listed), reverse=True)
+    assert len({field["name"] for field in listed}) == len(listed)
+    return {field["name"]: field for field in listed}
+
+
+def test_every_field_of_the_request_is_described_and_no_other(service: httpx.Client, fields: dict[str, Json]) -> None:
+    house = service.get("/openapi.json").json()["components"]["schemas"]["House"]
+
+    assert set(fields) == set(house["properties"])
+    assert sorted(name for name in fields if fields[name]["required"]) == sorted(house["required"])
+    assert house["additionalProperties"] is False
+
+
+def test_kinds_bounds_and_choices_are_those_of_the_request(service: httpx.Client, fields: dict[str, Json]) -> None:
+    properties = service.get("/openapi.json").json()["components"]["schemas"]["House"]["properties"]
+
+    for name, field in fields.items():
+        schema = properties[name] if field["required"] else properties[name]["anyOf"][0]
+        if field["choices"]:
+            assert field["kind"] in ("category", "ordinal")
+            assert [choice["code"] for choice in field["choices"]] == schema["enum"]
+            assert all(choice["label"] for choice in field["choices"])
+        else:
+            assert field["kind"] == schema["type"]
+            assert (field["minimum"], field["maximum"]) == (schema["minimum"], schema["maximum"])
+        assert field["label"]
+        assert field["group"]
+
+
+def in_rule(error: Json) -> bool:
+    """Return whether a rule across fields is what was broken, and not the bound of one field."""
+    return bool(re.search(r", here at most [\d.-]+$", error["message"]))
+
+
+@pytest.mark.parametrize("end", ["minimum", "maximum"])
+def test_a_bound_that_is_shown_is_accepted(service: httpx.Client, fields: dict[str, Json], end: str) -> None:
+    houses = [EXAMPLE | {name: fields[name][end]} for name in NUMERIC]
+
+    response = service.post("/v1/predictions", json={"houses": houses})
+
+    # Some bounds contradict the other fields of the example, which is a rule's matter and said in its words.
+    assert response.status_code in (200, 422)
+    assert all(in_rule(error) for error in response.json().get("errors", []))
+
+
+@pytest.mark.parametrize(("end", "step", "key"), [("minimum", -1, "ge"), ("maximum", 1, "le")])
+def test_a_value_beyond_a_bound_is_refused(
+    service: httpx.Client, fields: dict[str, Json], end: str, step: int, key: str
+) -> None:
+    assert len(NUMERIC) <= 50, "more errors than a response lists: ask in parts"
+    errors = refused(service, [EXAMPLE | {name: fields[name][end] + step} for name in NUMERIC])
+
+    assert [error["field"] for error in errors] == [f"houses.{i}.{name}" for i, name in enumerate(NUMERIC)]
+    assert [error["bound"] for error in errors] == [{key: fields[name][end]} for name in NUMERIC]
+    assert [error["value"] for error in errors] == [fields[name][end] + step for name in NUMERIC]
+
+
+def test_every_choice_that_is_shown_is_accepted(service: httpx.Client, fields: dict[str, Json]) -> None:
+    houses = [EXAMPLE | {name: choice["code"]} for name in CHOSEN for choice in fields[name]["choices"]]
+
+    response = service.post("/v1/predictions", json={"houses": houses})
+
+    assert len(houses) > 200
+    assert response.status_code in (200, 422)
+    assert all(in_rule(error) for error in response.json().get("errors", []))
+
+
+def test_a_form_that_starts_with_the_typical_values_starts_with_a_price(
+    service: httpx.Client, fields: dict[str, Json]
+) -> None:
+    typical = {name: field["typical"] for name, field in fields.items()}
+    start = {name: typical[name] for name in REQUIRED}
+
+    (house, *_) = ask(service, [start, *(start | {name: typical[name]} for name in typical)])
+
+    assert house["warnings"] == []
+
+
+# The rest of the service
+
+
+def test_the_model_is_described_as_in_its_bundle(service: httpx.Client, bundle: Path) -> None:
+    manifest = read_manifest(bundle)
+
+    model = service.get("/v1/model").json()
+
+    assert (model["name"], model["project"], model["origin"]) == ("housing", "housing", "path")
+    assert model["version"] == bundle_digest(bundle)[:12]
+    assert model["run_id"] is None
+    assert model["git_commit"] == manifest.git_commit
+    assert model["metrics"] == {name: metric.model_dump() for name, metric in manifest.metrics.items()}
+    assert set(model["baselines"]) == {"median", "ridge", "LightGBM"}
+    assert model["data"]["source"] == "sample"
+    assert model["data"]["rows"] == manifest.data.rows
+    assert model["data"]["sha256"] == manifest.data.sha256
+
+
+def test_the_service_is_ready_and_says_with_what(service: httpx.Client, bundle: Path) -> None:
+    assert service.get("/healthz").json() == {"status": "ok"}
+    assert service.get("/readyz").json()["model"] == {"name": "housing", "version": bundle_digest(bundle)[:12]}
+    assert 'model_info{name="housing",origin="path",version="' in service.get("/metrics").text
+
+
+def test_the_page_and_everything_it_loads_is_there(service: httpx.Client) -> None:
+    page = service.get("/")
+
+    assert page.headers["content-type"].startswith("text/html")
+    assert "script-src" not in page.headers["content-security-policy"]  # default-src 'self' covers scripts
+    loaded = set(re.findall(r'(?:src|href)="([^"#]+)"', page.text))
+    assert {"web/housing.js", "web/housing.css", "static/style.css"} <= loaded
+    script = service.get("/web/housing.js").text
+    loaded |= {f"web/{path}" for path in re.findall(r'from "(.+?)"', script)}
+    for path in loaded:
+        assert "//" not in path, f"{path} is on another host"
+        assert service.get(f"/{path}").status_code == 200, path
+    assert "<style" not in page.text
+    assert not re.search(r"<script(?![^>]*\bsrc=)", page.text), "the content security policy allows no inline script"
+
+
+def test_the_documentation_needs_no_other_host(service: httpx.Client) -> None:
+    docs = service.get("/docs").text
+
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', docs)
+    assert len(loaded) >= 3
+    assert all(path.startswith(("/", "data:")) for path in loaded)
+    assert all(service.get(path).status_code == 200 for path in loaded if path.startswith("/"))
+
+
+def test_the_documentation_shows_the_bounds_and_an_example_that_works(service: httpx.Client) -> None:
+    schemas = service.get("/openapi.json").json()["components"]["schemas"]
+
+    area = schemas["House"]["properties"]["gr_liv_area"]
+    assert (area["minimum"], area["maximum"]) == (100, 15000)
+    assert "sq ft" in area["description"]
+    (example,) = schemas["PredictionRequest"]["properties"]["houses"]["examples"]
+    assert ask(service, example)
+
+
+def test_a_thousand_houses_are_one_request(service: httpx.Client, predictor: Predictor) -> None:
+    houses: list[Json] = [EXAMPLE | {"gr_liv_area": 1000 + i, "total_bsmt_sf": 500} for i in range(MAX_HOUSES)]
+
+    served = ask(service, houses)
+
+    assert [house["price"] for house in served] == [house.price for house in predictor.predict(houses)]
+    assert len({house["price"] for house in served}) > 300  # not one answer a thousand times
+
+
+def test_a_thousand_houses_with_every_field_fit_into_the_default_limits(
+    service: httpx.Client, predictor: Predictor
+) -> None:
+    full = complete(EXAMPLE, predictor.typical)[0]
+
+    served = ask(service, [full] * MAX_HOUSES, explain=True)
+
+    assert len(served) == MAX_HOUSES
+    assert served[0] == served[-1]
+
+
+def test_limits_are_settings(serving: Serving, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOUSING_MAX_BODY_BYTES", "3000")
+    monkeypatch.setenv("HOUSING_REQUEST_TIMEOUT_SECONDS", "0.05")
+
+    with serving(create_app(ServeSettings(bundle=bundle))) as service:
+        large = service.post("/v1/predictions", json={"houses": [EXAMPLE] * 20})
+        small = service.post("/v1/predictions", json={"houses": [EXAMPLE]})
+
+    assert large.status_code == 413
+    assert "3000 bytes" in large.json()["detail"]
+    assert small.status_code == 200
+
+
+def test_a_service_without_a_model_says_so_everywhere_but_on_its_page(serving: Serving, tmp_path: Path) -> None:
+    with serving(create_app(ServeSettings(bundle=tmp_path))) as service:
+        answers = {path: service.get(path) for path in ("/healthz", "/", "/readyz", "/v1/model", "/v1/fields")}
+        answers["predictions"] = service.post("/v1/predictions", json={"houses": [EXAMPLE]})
+
+    assert [answers.pop(path).status_code for path in ("/healthz", "/")] == [200, 200]
+    for answer in answers.values():
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+        assert "bundle.json" in answer.json()["detail"]

@@ -1,0 +1,316 @@
+import csv
+import os
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from housing.data.cells import meaning
+from housing.data.columns import column_name, columns
+from housing.data.load import clean, to_records
+from housing.data.sample import generate_sales
+from housing.models.predictor import PredictedHouse, PriceRange
+from housing.serving import batch
+from housing.serving.batch import ADDED, BatchResult, FileError, predict_file
+from housing.serving.schemas import EXAMPLE
+from portfolio_shared.data.checks import DataReport
+
+HEADING = ",".join(EXAMPLE)
+
+
+def line(**changes) -> str:
+    return ",".join(str(value) for value in {**EXAMPLE, **changes}.values())
+
+
+class Flat:
+    """A predictor that knows one thing: the price is a hundred dollars a square foot."""
+
+    def predict(self, records):
+        return [
+            PredictedHouse(round(100.0 * house["gr_liv_area"], 2), PriceRange(1.0, 2.0, 0.9), [], [], None)
+            for house in records
+        ]
+
+
+@pytest.fixture
+def priced(tmp_path):
+    """Return a function: text of a file -> (result, heading, rows as lists)."""
+
+    def run(text: str, predictor=None, **options):
+        source, target = tmp_path / "houses.csv", tmp_path / "prices.csv"
+        source.write_text(text, encoding="utf-8", newline="")
+        result = predict_file(source, target, predictor or Flat(), **options)
+        with target.open(newline="", encoding="utf-8") as file:
+            heading, *rows = list(csv.reader(file))
+        assert all(len(row) == len(heading) for row in rows)
+        return result, heading, rows
+
+    return run
+
+
+def test_prices_are_those_of_the_predictor(priced, predictor):
+    houses = [{**EXAMPLE, "gr_liv_area": 1200}, EXAMPLE]
+    result, heading, rows = priced(f"{HEADING}\n{line(gr_liv_area=1200)}\n{line()}\n", predictor)
+    assert result == BatchResult(priced=2, refused=0)
+    assert tuple(heading) == (*EXAMPLE, *ADDED)
+    for row, house in zip(rows, predictor.predict(houses), strict=True):
+        expected = (house.price, house.interval.low, house.interval.high, len(house.filled), "")
+        assert row[-5:] == [*(f"{dollars:.2f}" for dollars in expected[:3]), str(expected[3]), ""]
+
+
+def test_a_bad_row_keeps_its_line_and_says_why(priced):
+    text = "\n".join([HEADING, line(), line(overall_qual=11), line(gr_liv_area=2000), line(year_built=2030), line()])
+    result, _, rows = priced(text + "\n")
+    assert result == BatchResult(priced=3, refused=2)
+    assert [row[-5] for row in rows] == ["171000.00", "", "200000.00", "", "171000.00"]
+    assert rows[1][-1].startswith("overall_qual = '11': ")
+    assert rows[3][-1].startswith("year_built = '2030': ")
+    assert rows[1][: len(EXAMPLE)] == line(overall_qual=11).split(",")
+    assert rows[1][-5:-1] == [""] * 4
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_file_of_bad_rows_alone_is_answered(priced, predictor, n):
+    result, _, rows = priced(f"{HEADING}\n" + f"{line(neighborhood='Atlantis')}\n" * n, predictor)
+    assert result == BatchResult(priced=0, refused=n)
+    assert all("Atlantis" in row[-1] for row in rows)
+
+
+def test_a_contradiction_is_refused_like_a_bad_cell(priced):
+    result, _, rows = priced(f"{HEADING},yr_sold\n{line(year_built=2010)},2006\n")
+    assert result == BatchResult(priced=0, refused=1)
+    assert rows[0][-1] == "year_built = 2010: expected at most a year after the sale, here at most 2007"
+
+
+def test_order_is_kept_across_chunks(priced, monkeypatch):
+    monkeypatch.setattr(batch, "ROWS_AT_ONCE", 7)
+    sizes = [1000 + i for i in range(50)]
+    lines = [line(gr_liv_area=size) if size % 5 else line(gr_liv_area="?") for size in sizes]
+    seen = []
+    result, _, rows = priced("\n".join([HEADING, *lines, ""]), advance=seen.append)
+    assert seen == [7] * 7 + [1]
+    assert result == BatchResult(priced=40, refused=10)
+    assert [row[-5] for row in rows] == [f"{size * 100}.00" if size % 5 else "" for size in sizes]
+
+
+@pytest.mark.parametrize("more", [",one", ",one,two"])
+def test_a_row_with_too_many_cells_is_refused_and_its_line_kept(priced, more):
+    result, _, rows = priced(f"{HEADING}\n{line()}{more}\n{line()}\n")
+    assert result == BatchResult(priced=1, refused=1)
+    assert rows[0][-1] == "the row has more or fewer cells than the heading"
+    assert rows[0][: len(EXAMPLE)] == line().split(",")
+
+
+def test_a_row_with_too_few_cells_is_refused_and_its_line_kept(priced):
+    result, _, rows = priced(f"{HEADING}\n{line().rsplit(',', 2)[0]}\n{line()}\n")
+    assert result == BatchResult(priced=1, refused=1)
+    assert rows[0][: len(EXAMPLE) - 2] == line().split(",")[:-2]
+    assert rows[0][-1] == "the row has more or fewer cells than the heading"
+
+
+def test_other_columns_are_passed_through_cell_for_cell(priced):
+    note = '"two\nlines, a comma and ""quotes"""'
+    _, heading, rows = priced(f"note,{HEADING},agent\n{note},{line()},Zoë\n")
+    assert (heading[0], heading[len(EXAMPLE) + 1]) == ("note", "agent")
+    assert rows[0][0] == 'two\nlines, a comma and "quotes"'
+    assert rows[0][len(EXAMPLE) + 1] == "Zoë"
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_a_column_of_the_files_own_is_not_overwritten_by_an_added_one(priced, tmp_path, name):
+    """A price asked is not a price predicted."""
+    with pytest.raises(FileError, match=rf"houses\.csv: .*{name}"):
+        priced(f"{name},{HEADING}\n777,{line()}\n")
+    assert not (tmp_path / "prices.csv").exists()
+
+
+@pytest.mark.parametrize("double", ["lot_area", "Lot Area", "LotArea", "note"])
+def test_two_headings_for_one_column_are_refused(priced, double):
+    """One of the two cells would be lost."""
+    with pytest.raises(FileError, match=rf"houses\.csv: two headings .*{double}"):
+        priced(f"{HEADING},note,{double}\n{line()},here,9999\n")
+
+
+@pytest.mark.parametrize("text", ["", "\n", HEADING.replace("lot_area,", "") + "\n", "a;b;c\n1;2;3\n"])
+def test_a_file_without_the_required_headings_is_refused_by_name(priced, tmp_path, text):
+    with pytest.raises(FileError, match=r"houses\.csv: .*lot_area"):
+        priced(text)
+    assert not (tmp_path / "prices.csv").exists()
+
+
+def test_a_heading_alone_gives_a_heading_alone(priced):
+    result, heading, rows = priced(f"{HEADING}\n")
+    assert result == BatchResult(0, 0)
+    assert (tuple(heading), rows) == ((*EXAMPLE, *ADDED), [])
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_heading(priced):
+    result, heading, _ = priced(f"\ufeff{HEADING}\n{line()}\n")
+    assert result == BatchResult(1, 0)
+    assert heading[0] == "neighborhood"
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_lines_end_in_any_way(priced, ending):
+    result, _, _ = priced(ending.join([HEADING, line(), line()]))
+    assert result == BatchResult(2, 0)
+
+
+def test_spaces_around_a_cell_and_empty_cells_are_no_values(priced, predictor):
+    result, _, rows = priced(f"{HEADING},kitchen_qual,alley\n{line(neighborhood=' CollgCr ')}, , NA\n", predictor)
+    assert result == BatchResult(1, 0)
+    assert rows[0][-2] == str(len(columns()) - len(EXAMPLE) - 1)  # the alley is given: none
+
+
+def raw_sales(n: int = 800):
+    return generate_sales(n, seed=4)
+
+
+def test_the_datas_own_headings_and_cells_are_priced(tmp_path, predictor):
+    """The published layout goes in as it is; what training repairs by spelling is no reason to refuse a row here."""
+    source, target = tmp_path / "sales.csv", tmp_path / "prices.csv"
+    raw = raw_sales()
+    raw.to_csv(source, index=False)
+    result = predict_file(source, target, predictor)
+    assert result.priced + result.refused == len(raw)
+    with target.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["PID"] for row in rows] == raw["PID"].tolist()
+    assert all(float(row["price"]) > 0 for row in rows if not row["error"])
+    # Contradictions stay refused: a garage of 2207, a veneer of type None with an area.
+    refused = {row["error"].split(" = ")[0] for row in rows if row["error"]}
+    assert refused <= {"garage_yr_blt", "mas_vnr_area"}
+    assert result.refused <= 3
+
+
+def test_a_row_means_the_same_to_the_batch_as_to_training(tmp_path):
+    """Cell for cell: the record that is priced is the record that training reads."""
+    raw = raw_sales().drop_duplicates("PID").reset_index(drop=True)
+    read = to_records(clean(raw, DataReport("test", rows_read=len(raw))))
+    fields = {heading: name for heading in raw.columns if (name := column_name(heading)) is not None}
+    compared = 0
+    for row, expected in zip(raw.to_dict("records"), read, strict=True):
+        record = batch._record(row, fields)
+        if not isinstance(record, str):
+            assert record == {name: value for name, value in expected.items() if value is not None}
+            compared += 1
+    assert compared > 0.9 * len(raw)
+
+
+def test_na_means_the_same_to_the_batch_as_to_training():
+    """Row i of the file has NA in the i-th column of codes, and a house all around it."""
+    names = [name for name, column in columns().items() if column.choices and not column.required]
+    raw = generate_sales(120, seed=3).drop_duplicates("PID")
+    raw = raw[raw["Total Bsmt SF"] != "0"].reset_index(drop=True)
+    for i, name in enumerate(names):
+        raw.loc[i, columns()[name].source] = "NA"
+    frame = clean(raw, DataReport("test", rows_read=len(raw)))
+    training = {name: frame.loc[i, name] for i, name in enumerate(names)}
+    assert {name: meaning(name, "NA") for name in names} == training
+
+
+@pytest.mark.parametrize("name", [name for name, column in columns().items() if column.is_numeric])
+def test_na_is_an_unknown_number(name):
+    assert meaning(name, "NA") is None
+
+
+@pytest.mark.parametrize(("cell", "code"), [("20", "020"), ("060", "060"), ("190", "190")])
+def test_a_dwelling_class_is_a_code_with_or_without_its_zero(priced, cell, code):
+    result, _, rows = priced(f"{HEADING},MS SubClass\n{line()},{cell}\n")
+    assert result == BatchResult(1, 0), rows[0][-1]
+
+
+def test_the_file_itself_may_be_the_target(tmp_path):
+    path = tmp_path / "houses.csv"
+    path.write_text(f"{HEADING}\n{line()}\n{line(gr_liv_area=900)}\n", encoding="utf-8")
+    assert predict_file(path, path, Flat()) == BatchResult(2, 0)
+    with path.open(newline="", encoding="utf-8") as file:
+        assert [row["price"] for row in csv.DictReader(file)] == ["171000.00", "90000.00"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("before", [None, "an earlier answer\n"])
+def test_a_run_that_breaks_leaves_the_target_as_it_was(tmp_path, monkeypatch, before):
+    monkeypatch.setattr(batch, "ROWS_AT_ONCE", 5)
+    source, target = tmp_path / "houses.csv", tmp_path / "prices.csv"
+    source.write_text("\n".join([HEADING, *[line()] * 12, ""]), encoding="utf-8")
+    if before:
+        target.write_text(before, encoding="utf-8")
+
+    class Breaking(Flat):
+        calls = 0
+
+        def predict(self, records):
+            self.calls += 1
+            if self.calls == 2:
+                raise MemoryError("the second chunk")
+            return super().predict(records)
+
+    with pytest.raises(MemoryError, match="second chunk"):
+        predict_file(source, target, Breaking())
+    assert (target.read_text(encoding="utf-8") if target.exists() else None) == before
+    assert {path.name for path in tmp_path.iterdir()} <= {"houses.csv", "prices.csv"}
+
+
+def test_a_file_that_is_no_text_leaves_nothing_behind(tmp_path):
+    source, target = tmp_path / "houses.csv", tmp_path / "prices.csv"
+    source.write_bytes(f"{HEADING},note\n{line()},caf".encode() + b"\xe9\n")
+    with pytest.raises(ValueError, match="utf-8"):
+        predict_file(source, target, Flat())
+    assert not target.exists()
+
+
+def test_a_missing_file_and_a_missing_folder_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        predict_file(tmp_path / "nowhere.csv", tmp_path / "prices.csv", Flat())
+    source = tmp_path / "houses.csv"
+    source.write_text(f"{HEADING}\n{line()}\n", encoding="utf-8")
+    with pytest.raises(FileNotFoundError, match="nofolder"):
+        predict_file(source, tmp_path / "nofolder" / "prices.csv", Flat())
+
+
+def test_an_overlong_cell_is_an_error_with_a_message(priced, tmp_path):
+    """A quote that is never closed swallows the rest of the file; the csv module's own error is no ValueError."""
+    with pytest.raises(FileError, match=r"houses\.csv"):
+        priced(f"{HEADING},note\n{line()},{'x' * 200_000}\n")
+    assert not (tmp_path / "prices.csv").exists()
+
+
+def test_the_file_is_written_as_utf8_whatever_the_locale_is(tmp_path):
+    """What is read as UTF-8 must be written as UTF-8."""
+    source = tmp_path / "houses.csv"
+    source.write_text(f"{HEADING},agent\n{line(neighborhood='Atlantis')},Zoë\n{line()},Zoë\n", encoding="utf-8")
+    code = (
+        "import sys; from pathlib import Path; from housing.serving.batch import predict_file\n"
+        "class Flat:\n"
+        "    def predict(self, records):\n"
+        "        from housing.models.predictor import PredictedHouse, PriceRange\n"
+        "        return [PredictedHouse(1.0, PriceRange(1.0, 1.0, 0.9), [], [], None) for _ in records]\n"
+        "predict_file(Path(sys.argv[1]), Path(sys.argv[2]), Flat())\n"
+    )
+    plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "utf-8"}
+    target = tmp_path / "prices.csv"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(source), str(target)], env=plain, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert target.read_text(encoding="utf-8").count("Zoë") == 2
+
+
+def peak_memory(tmp_path: Path, rows: int) -> int:
+    source = tmp_path / f"{rows}.csv"
+    with source.open("w", encoding="utf-8") as file:
+        file.write(f"{HEADING}\n")
+        file.writelines(f"{line()}\n" for _ in range(rows))
+    tracemalloc.start()
+    predict_file(source, tmp_path / "prices.csv", Flat())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    peak_memory(tmp_path, 1000)  # caches
+    assert peak_memory(tmp_path, 20_000) < 1.3 * peak_memory(tmp_path, 2_000)

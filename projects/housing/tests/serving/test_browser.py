@@ -1,0 +1,316 @@
+"""The page in a real browser: filled in by keyboard, read as a person reads it, on a desk and on a phone."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from housing.data.columns import columns
+from housing.models.predictor import Predictor
+from portfolio_shared.bundle import bundle_digest
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
+REQUIRED = [name for name, column in columns().items() if column.required]
+Running = Callable[..., AbstractContextManager[Any]]
+Visiting = Callable[..., AbstractContextManager["Visit"]]
+STATUS = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
+
+
+@pytest.fixture(scope="module")
+def service(running_service: Running, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with running_service("housing", tmp_path_factory.mktemp("service"), bundle=bundle) as service:
+        service.wait_for("/readyz")
+        yield service
+
+
+@dataclass
+class Visit:
+    """A page, and what it did behind the reader's back."""
+
+    page: Page
+    origin: str
+    complaints: list[str]
+
+    def open(self, query: str = "") -> None:
+        self.page.goto(f"{self.origin}/{query}")
+
+    def value(self, test_id: str) -> float:
+        return float(self.page.get_by_test_id(test_id).get_attribute("value") or "nan")
+
+    def wait_for_answer(self) -> None:
+        expect(self.page.get_by_test_id("answer")).to_have_attribute("data-state", "fresh", timeout=15_000)
+
+    def house(self) -> dict[str, Any]:
+        """Return what the form says, as a record."""
+        values = self.page.evaluate(
+            "Object.fromEntries([...document.querySelectorAll('#house [name]')].map((c) => [c.name, c.value]))"
+        )
+        stated = {name: value for name, value in values.items() if value != ""}
+        return {name: float(value) if columns()[name].is_numeric else value for name, value in stated.items()}
+
+    def steps(self) -> list[list[float]]:
+        """Return the numbers in each row of the contributions."""
+        rows: list[list[float]] = self.page.evaluate(
+            """[...document.querySelectorAll("#contribution-rows tr")].map(
+                (row) => [...row.querySelectorAll("td.number data")].map((data) => Number(data.value)))"""
+        )
+        return rows
+
+    def statuses(self) -> set[str]:
+        """Return the statuses that the console complains about; anything else it says is an error of the page."""
+        found = [STATUS.match(text) for text in self.complaints]
+        assert all(found), self.complaints
+        return {match[1] for match in found if match}
+
+
+@pytest.fixture(scope="module")
+def visiting(watched_page: Callable[..., AbstractContextManager[tuple[Page, list[str]]]]) -> Visiting:
+    @contextmanager
+    def visiting(origin: str, **options: Any) -> Iterator[Visit]:
+        with watched_page(origin, **options) as (page, complaints):
+            yield Visit(page, origin, complaints)
+
+    return visiting
+
+
+@pytest.fixture
+def visit(visiting: Visiting, service: Any) -> Iterator[Visit]:
+    with visiting(service.origin, viewport={"width": 1280, "height": 900}) as visit:
+        yield visit
+
+
+def test_the_page_opens_with_the_price_of_a_typical_house(visit: Visit, predictor: Predictor) -> None:
+    visit.open()
+    visit.wait_for_answer()
+
+    house = visit.house()
+    (expected,) = predictor.predict([house])
+    assert set(house) == set(REQUIRED)
+    assert visit.value("price") == pytest.approx(expected.price)
+    assert visit.page.get_by_test_id("price").inner_text() == f"${expected.price:,.0f}"
+    assert visit.value("interval-low") == pytest.approx(expected.interval.low)
+    assert visit.value("interval-high") == pytest.approx(expected.interval.high)
+    assert "90%" in visit.page.get_by_test_id("interval").inner_text()
+    assert visit.complaints == []
+
+
+def test_the_steps_sum_to_the_price_and_comparables_are_shown(visit: Visit) -> None:
+    visit.open()
+    visit.wait_for_answer()
+
+    (average, *effects, price) = visit.steps()
+    assert len(effects) > 5
+    assert average[0] + sum(effect for effect, _ in effects) == price[0] == round(visit.value("price"))
+    assert [running for _, running in effects][-1] == price[0]
+    rows = visit.page.get_by_test_id("comparables").locator("tbody tr")
+    assert rows.count() == 5
+    assert all(re.match(r"\$[\d,]+", text) for text in rows.locator("th").all_inner_texts())
+    assert visit.page.get_by_test_id("filled").locator("tbody tr").count() == len(columns()) - len(REQUIRED)
+
+
+def test_the_form_can_be_filled_in_by_keyboard_alone(visit: Visit, predictor: Predictor) -> None:
+    visit.open()
+    visit.wait_for_answer()
+    page = visit.page
+    keys = {"gr_liv_area": ["Control+A", "2", "3", "4", "5"], "overall_qual": ["End"], "neighborhood": list("Stone")}
+
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip-link"
+    reached: list[str] = []
+    while len(reached) < len(REQUIRED):
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement !== document.body"), f"Tab reaches {reached} only"
+        if name := page.evaluate("document.activeElement.name ?? ''"):
+            reached.append(name)
+            for key in keys.get(name, []):
+                page.keyboard.press(key)
+
+    house = visit.house()
+    assert sorted(reached) == sorted(REQUIRED)
+    assert (house["gr_liv_area"], house["overall_qual"], house["neighborhood"]) == (2345, 10, "StoneBr")
+    price = predictor.predict([house])[0].price
+    expect(page.get_by_test_id("price")).to_have_text(f"${price:,.0f}")
+    # What a screen reader says, and what a link to this answer holds.
+    expect(page.get_by_test_id("announcement")).to_contain_text(f"Estimated price ${price:,.0f}")
+    assert "gr_liv_area=2345" in page.url
+    assert visit.complaints == []
+
+
+def test_an_address_brings_its_house_back(visit: Visit, predictor: Predictor) -> None:
+    visit.open("?gr_liv_area=2345&kitchen_qual=Ex&nonsense=1")
+    visit.wait_for_answer()
+
+    house = visit.house()
+    assert (house["gr_liv_area"], house["kitchen_qual"]) == (2345, "Ex")
+    assert visit.value("price") == pytest.approx(predictor.predict([house])[0].price)
+    expect(visit.page.get_by_test_id("link-notice")).to_contain_text("nonsense")
+    # A detail that is stated is open to see, and counts among those that were given.
+    expect(visit.page.get_by_test_id("field-kitchen_qual")).to_be_visible()
+
+
+def test_an_error_appears_at_its_field_and_goes_when_it_is_corrected(visit: Visit) -> None:
+    visit.open()
+    visit.wait_for_answer()
+    area = visit.page.get_by_test_id("field-gr_liv_area")
+    error = visit.page.get_by_test_id("error-gr_liv_area")
+
+    area.fill("99")
+    expect(error).to_be_visible()
+
+    assert "100" in error.inner_text()
+    assert area.get_attribute("aria-invalid") == "true"
+    assert (error.get_attribute("id") or "?") in (area.get_attribute("aria-describedby") or "").split()
+    shown = visit.page.locator(".field-error:visible")
+    assert shown.count() == 1
+    expect(visit.page.get_by_test_id("stale")).to_be_visible()
+
+    area.fill("1500")
+    expect(error).to_be_hidden()
+    visit.wait_for_answer()
+    assert area.get_attribute("aria-invalid") is None
+    expect(visit.page.get_by_test_id("stale")).to_be_hidden()
+    assert visit.statuses() == {"422"}
+
+
+def test_an_error_across_fields_opens_the_details_it_is_in(visit: Visit) -> None:
+    visit.open("?yr_sold=2007&year_built=2010")
+
+    error = visit.page.get_by_test_id("error-year_built")
+    expect(error).to_be_visible()
+
+    assert "2008" in error.inner_text()
+    assert visit.page.get_by_test_id("answer").get_attribute("data-state") == "empty"
+    assert visit.statuses() == {"422"}
+
+
+def test_the_page_says_which_model_and_which_data_answered(visit: Visit, bundle: Path) -> None:
+    visit.open()
+    visit.wait_for_answer()
+
+    badge = visit.page.get_by_test_id("model-badge")
+    expect(badge).to_contain_text(f"housing version {bundle_digest(bundle)[:12]}")
+    expect(badge).to_contain_text("Generated sample data")
+    expect(visit.page.get_by_test_id("sample-notice")).to_be_visible()
+    expect(visit.page.get_by_test_id("sample-notice")).to_contain_text("prices mean nothing")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_everything_without_scrolling_sideways(visiting: Visiting, service: Any, scheme: Any) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+    with visiting(service.origin, color_scheme=scheme, **phone) as visit:
+        visit.open("?kitchen_qual=Ex")
+        visit.wait_for_answer()
+        visit.page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+        outside = visit.page.evaluate(
+            """[...document.querySelectorAll("body *")].filter((node) => {
+                const box = node.getBoundingClientRect();
+                return box.width > 0 && box.right > 391 && !node.closest(".table-scroll, .visually-hidden");
+            }).map((node) => node.id || node.className)"""
+        )
+        assert outside == []
+        assert contrast(visit.page, "#price") >= 4.5
+        assert contrast(visit.page, "label[for=field-gr_liv_area]") >= 4.5
+        assert visit.complaints == []
+
+
+def test_dark_mode_is_dark(visiting: Visiting, service: Any) -> None:
+    brightness = {}
+    for scheme in ("light", "dark"):
+        with visiting(service.origin, color_scheme=scheme) as visit:
+            visit.open()
+            visit.wait_for_answer()
+            brightness[scheme] = luminance(colours(visit.page, "#price")[1])
+
+    assert brightness["dark"] < 0.1
+    assert brightness["light"] > 0.7
+
+
+def test_a_busy_service_leaves_the_old_answer_marked_as_old(visit: Visit) -> None:
+    visit.open()
+    visit.wait_for_answer()
+    before = visit.value("price")
+    problem = {
+        "type": "about:blank",
+        "title": "Service Unavailable",
+        "status": 503,
+        "detail": "Too slow.",
+        "instance": "x",
+    }
+    headers = {"Content-Type": "application/problem+json", "Retry-After": "60"}
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=503, headers=headers, body=json.dumps(problem))
+
+    visit.page.route("**/v1/predictions", refuse)
+    visit.page.get_by_test_id("field-gr_liv_area").fill("2000")
+    expect(visit.page.get_by_test_id("failure")).to_contain_text("Too slow.")
+    expect(visit.page.get_by_test_id("answer")).to_have_attribute("data-state", "stale")
+    expect(visit.page.get_by_test_id("stale")).to_be_visible()
+    assert visit.value("price") == before
+
+    visit.page.unroute("**/v1/predictions")
+    visit.page.get_by_test_id("retry").press("Enter")
+    visit.wait_for_answer()
+    expect(visit.page.get_by_test_id("failure")).to_be_hidden()
+    assert visit.value("price") != before
+    assert visit.statuses() == {"503"}
+
+
+def test_a_page_that_was_opened_too_early_answers_once_there_is_a_model(
+    running_service: Running, visiting: Visiting, bundle: Path, tmp_path: Path
+) -> None:
+    later = tmp_path / "later"
+    options = {"bundle": later, "model_poll_seconds": 0.1}
+    with running_service("housing", tmp_path, **options) as service, visiting(service.origin) as visit:
+        visit.open()
+        expect(visit.page.get_by_test_id("failure")).to_contain_text("not ready")
+        expect(visit.page.get_by_test_id("price")).to_have_text("\N{EN DASH}")
+
+        shutil.copytree(bundle, tmp_path / "copy")
+        (tmp_path / "copy").rename(later)
+        service.wait_for("/readyz")
+        visit.page.get_by_test_id("retry").press("Enter")
+        visit.wait_for_answer()
+
+        expect(visit.page.get_by_test_id("failure")).to_be_hidden()
+        expect(visit.page.get_by_test_id("model-badge")).to_contain_text("housing version")
+        assert visit.value("price") > 0
+        assert visit.statuses() == {"503"}
+
+
+def colours(page: Page, selector: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the colours of an element's text and of what lies behind it."""
+    text, behind = page.evaluate(
+        """(selector) => {
+            const node = document.querySelector(selector);
+            let behind = node;
+            while (behind.parentElement && /, 0\\)|transparent/.test(getComputedStyle(behind).backgroundColor)) {
+                behind = behind.parentElement;
+            }
+            return [getComputedStyle(node).color, getComputedStyle(behind).backgroundColor];
+        }""",
+        selector,
+    )
+    return tuple(map(int, re.findall(r"\d+", text)[:3])), tuple(map(int, re.findall(r"\d+", behind)[:3]))
+
+
+def luminance(colour: tuple[int, ...]) -> float:
+    """Return the relative luminance, as WCAG 2.2 defines it."""
+    parts = [value / 255 for value in colour]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(page: Page, selector: str) -> float:
+    lighter, darker = sorted((luminance(colour) for colour in colours(page, selector)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)

@@ -1,0 +1,247 @@
+"""From the data setting to photographs in three parts: find or draw them, unpack, clean, split."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import PIL
+
+from image_classifier.data import drawing, sample
+from image_classifier.data.archives import filled_once, unpack
+from image_classifier.data.clean import Listed, Photo, clean
+from image_classifier.data.duplicates import LARGE_GROUP
+from image_classifier.data.sample import write_sample
+from portfolio_shared.data.checks import DataError, DataReport
+from portfolio_shared.data.download import RemoteFile, data_directory, file_sha256
+from portfolio_shared.data.sources import Source, resolve_source
+from portfolio_shared.data.splits import hash_split
+
+__all__ = ["FLOWERS", "Photo", "Photos", "Splits", "load_photos", "resolve", "split_photos"]
+
+# SHA-256 and size: as TensorFlow Datasets publishes them (tf_flowers).
+FLOWERS = RemoteFile(
+    path="flower_photos.tgz",
+    urls=(
+        "https://download.tensorflow.org/example_images/flower_photos.tgz",
+        "https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz",
+    ),
+    sha256=("4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c",),
+    size=228_813_984,
+)
+SMALLER = "flowers.tar"  # a related collection; in the cache it stands in for the public archive
+STATE = Path(".state")
+TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.15  # the second: of what the test leaves
+LEAST_IN_TRAINING = 5  # photographs of a class
+
+
+@dataclass(frozen=True)
+class Photos:
+    """A collection after cleaning.
+
+    Attributes
+    ----------
+    source
+        Which data these are, and why.
+    name
+        What to call them.
+    sha256
+        Of the sorted lines ``name:key`` of the photographs kept.
+    labels
+        Names of the classes, sorted: those of the folders.
+    photos
+        In the order of their names.
+    report
+        What was repaired and what was put aside.
+    put_aside
+        Name and reason of each file that is not among the photographs.
+    """
+
+    source: Source
+    name: str
+    sha256: str
+    labels: tuple[str, ...]
+    photos: tuple[Photo, ...]
+    report: DataReport
+    put_aside: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What is learned from, what is chosen by, and what is looked at once."""
+
+    train: tuple[Photo, ...]
+    validation: tuple[Photo, ...]
+    test: tuple[Photo, ...]
+
+
+def load_photos(data: str | Source) -> Photos:
+    """Find, download or draw the data, and clean them.
+
+    Parameters
+    ----------
+    data
+        ``auto``, ``sample``, ``full``, or the path of a folder, tar or zip file with ``<class>/<picture>``, as in
+        `portfolio_shared.data.sources.resolve_source`; or what `resolve` made of it. One folder may stand above those
+        of the classes.
+
+    Raises
+    ------
+    ValueError
+        If the setting is neither one of the words nor an existing path.
+    DownloadError
+        If ``full`` was asked for and cannot be had.
+    DataError
+        If an archive is refused, or a folder is not of the expected form.
+    """
+    source, name = resolve(data) if isinstance(data, str) else data, "drawn flowers"
+    if source.path is not None:
+        name = (
+            f"flower photographs ({source.path.name})" if source.kind == "full" else f"pictures in {source.path.name}"
+        )
+    folder = _folder(source)
+    labels, files, notes = list_files(folder)
+    cleaned = clean(files, name=name)
+    cleaned.report.notes.extend(notes)
+    return Photos(source, name, digest(cleaned.photos), labels, cleaned.photos, cleaned.report, cleaned.put_aside)
+
+
+def resolve(setting: str, *, directory: Path | None = None) -> Source:
+    """Turn the data setting into a source: a folder, an archive, or None for drawings.
+
+    For ``auto`` and ``full`` an archive in the cache is used as it is, ``flower_photos.tgz`` before ``flowers.tar``;
+    the host is asked only if neither is there.
+    """
+    cache = data_directory() if directory is None else directory
+    smaller = cache / SMALLER
+    if setting in ("auto", "full") and smaller.is_file() and not (cache / FLOWERS.path).is_file():
+        return Source("full", smaller, f"Data: full, from the cache {smaller}")
+    return resolve_source(setting, FLOWERS, directory=cache)
+
+
+def list_files(folder: Path) -> tuple[tuple[str, ...], list[Listed], list[str]]:
+    """Return the labels, the files of the class folders, and notes on what else is there and is not looked at.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two class folders, or one of them has folders in it or no files.
+    """
+    top, notes = _top(folder), []
+    if loose := sorted(path.name for path in top.iterdir() if path.is_file()):
+        notes.append(f"{len(loose)} files beside the class folders were not looked at, such as {loose[0]}.")
+    folders = _visible_folders(top)
+    if len(folders) < 2:
+        found = ", ".join(repr(path.name) for path in folders) or "no folders"
+        raise DataError(f"{top} holds {found}; expected a folder for each of at least two classes, pictures in each")
+    files: list[Listed] = []
+    skipped: list[str] = []
+    for label, place in enumerate(folders):
+        if inner := _visible_folders(place):
+            raise DataError(f"{place} holds the folder {inner[0].name!r}; expected pictures only, as <class>/<picture>")
+        entries = {path.name: path for path in sorted(place.iterdir())}
+        visible = {name: path for name, path in entries.items() if path.is_file() and not name.startswith(".")}
+        if not visible:
+            raise DataError(f"{place} holds no files; remove the folder, or put the pictures of its class into it")
+        files += [Listed(path, f"{place.name}/{name}", label) for name, path in visible.items()]
+        skipped += [f"{place.name}/{name}" for name in entries if name not in visible]
+    if skipped:
+        notes.append(
+            f"{len(skipped)} entries of the class folders were not looked at, because they are hidden, or neither file "
+            f"nor folder, or links that lead nowhere, such as {skipped[0]}."
+        )
+    return tuple(path.name for path in folders), files, notes
+
+
+def digest(photos: Sequence[Photo]) -> str:
+    """Return the SHA-256 of the sorted lines ``name:key``."""
+    lines = sorted(f"{photo.name}:{photo.key}" for photo in photos)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def split_photos(photos: Sequence[Photo], *, labels: Sequence[str] = (), seed: int = 0) -> Splits:
+    """Deal the photographs into three parts by the hashes of their groups.
+
+    A photograph's part depends on its content, that of its near duplicates and the seed, so new photographs move
+    no old ones that they do not resemble.
+
+    Parameters
+    ----------
+    labels
+        Names of the classes, for the message; by default those of the photographs' folders.
+
+    Raises
+    ------
+    DataError
+        If a class has fewer than 5 photographs to learn from, or none in another part.
+    """
+    if not photos:
+        raise DataError("there are no photographs to split: every file was put aside")
+    test = hash_split([photo.group for photo in photos], test_fraction=TEST_FRACTION, seed=seed)
+    # Another prefix, because the hashes of what is left are not spread evenly any more.
+    keys = [f"validation:{photo.group}" for photo in photos]
+    validation = hash_split(keys, test_fraction=VALIDATION_FRACTION, seed=seed) & ~test
+
+    splits = Splits(
+        *(
+            tuple(photo for photo, chosen in zip(photos, part, strict=True) if chosen)
+            for part in (~test & ~validation, validation, test)
+        )
+    )
+    _check_parts(splits, photos, labels)
+    return splits
+
+
+def _check_parts(splits: Splits, photos: Sequence[Photo], labels: Sequence[str]) -> None:
+    names = {photo.label: photo.name.split("/")[0] for photo in photos} | dict(enumerate(labels))
+    train, validation, test = (
+        Counter(photo.label for photo in part) for part in (splits.train, splits.validation, splits.test)
+    )
+    for label, name in sorted(names.items()):
+        if train[label] < LEAST_IN_TRAINING or not validation[label] or not test[label]:
+            groups = Counter(photo.group for photo in photos if photo.label == label)
+            largest = max(groups.values(), default=0)
+            way = "add photographs of it"
+            if largest > LARGE_GROUP:
+                way = f"{largest} of its {groups.total()} are nearly the same and stay on one side: add other ones"
+            raise DataError(
+                f"class {name!r} has {train[label]} photographs to train with, {validation[label]} to validate and "
+                f"{test[label]} to test; expected at least {LEAST_IN_TRAINING}, 1 and 1: {way}"
+            )
+
+
+def _folder(source: Source) -> Path:
+    """Return the folder of the data, unpacked or drawn if they are not there yet."""
+    if source.path is None:
+        return filled_once(STATE / "samples" / _sample_digest(), write_sample)
+    if source.path.is_dir():
+        return source.path
+    place = Path("unpacked") / file_sha256(source.path)
+    cache = data_directory()
+    return unpack(source.path, (cache if _may_write(cache) else STATE) / place)
+
+
+def _may_write(folder: Path) -> bool:
+    """Tell whether a file can be put there; permissions are kept to even by a user whom they do not bind."""
+    present = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return os.access(present, os.W_OK) and bool(present.stat().st_mode & 0o222)
+
+
+def _sample_digest() -> str:
+    """Name the drawings by what makes them, so that changed code draws anew."""
+    code = b"".join(Path(str(module.__file__)).read_bytes() for module in (sample, drawing))
+    return hashlib.sha256(code + PIL.__version__.encode()).hexdigest()[:16]
+
+
+def _top(folder: Path) -> Path:
+    """Return the folder of the class folders: below the given one if that holds nothing but one folder of folders."""
+    inside = _visible_folders(folder)
+    return inside[0] if len(inside) == 1 and _visible_folders(inside[0]) else folder
+
+
+def _visible_folders(folder: Path) -> list[Path]:
+    """Return sub-folders by name, without hidden ones and what macOS adds to archives."""
+    folders = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    return sorted((path for path in folders if path.name != "__MACOSX"), key=lambda path: path.name)

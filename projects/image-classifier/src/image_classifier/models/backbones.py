@@ -1,0 +1,325 @@
+"""Backbones: torchvision's by name, with its weights and their transforms, or a small network for tiny pictures."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise, takewhile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, fx, nn
+from torch.fx.experimental.optimization import fuse
+from torch.fx.passes.shape_prop import ShapeProp
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision import models
+from torchvision.models import get_model, get_model_weights, list_models
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+from torchvision.transforms import InterpolationMode
+
+from image_classifier.data.images import Interpolation, Preprocessing
+from portfolio_shared.data.download import data_directory, reachable
+
+SMALL = "small_cnn"
+HALF = (0.5, 0.5, 0.5)
+
+INTERPOLATIONS: dict[InterpolationMode, Interpolation] = {
+    InterpolationMode.NEAREST: "nearest",
+    InterpolationMode.BILINEAR: "bilinear",
+    InterpolationMode.BICUBIC: "bicubic",
+}
+
+
+class WeightsError(RuntimeError):
+    """Weights that cannot be had or do not fit; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network that turns pictures into a grid of features, and what it expects of the pictures.
+
+    Attributes
+    ----------
+    trunk
+        Float [n, 3, crop, crop], normalised -> [n, channels, height, width].
+    pretrained
+        Whether its weights were learned from other pictures. Its batch norm is then part of the convolutions before
+        it: the same function as batch norm in evaluation mode, and what it adds stays as it is while the weights are
+        tuned.
+    digest
+        SHA-256 of name and weights, which features that are kept on disk belong to.
+    """
+
+    name: str
+    trunk: nn.Module
+    channels: int
+    preprocessing: Preprocessing
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    pretrained: bool
+    digest: str
+
+
+def build_backbone(name: str, weights: str, *, crop: int | None = None) -> Backbone:
+    """Build a backbone.
+
+    Parameters
+    ----------
+    name
+        Of a torchvision classification model, or ``small_cnn``.
+    weights
+        ``imagenet``: torchvision's default weights, downloaded by torchvision into the data cache if they are not
+        there or in its own cache. ``none``: random. Anything else: path of a state dict, read without pickle's code.
+    crop
+        Side of the pictures in pixels; None for that of the weights' own transforms.
+
+    Raises
+    ------
+    WeightsError
+        If the weights cannot be had or do not fit the model.
+    ValueError
+        If there is no such model, or it does not take pictures of this side.
+    """
+    if name == SMALL:
+        if weights != "none":
+            raise WeightsError(f"{SMALL} has no weights to load, and weights={weights!r}: set weights to none")
+        side = crop or 64
+        trunk = _small_cnn()
+        how = Preprocessing(side, side)
+        return Backbone(name, trunk, 96, how, HALF, HALF, pretrained=False, digest="random")
+    _check_name(name)
+    transforms = get_model_weights(name).DEFAULT.transforms()
+    preprocessing = _preprocessing(transforms, crop)
+    if (only := only_crop(name)) is not None and preprocessing.crop != only:
+        raise ValueError(f"crop={crop}: {name} takes pictures of {only} x {only} pixels only")
+    model = _without_download(name, pretrained=weights != "none")
+    if weights != "none":
+        _load(model, name, weights)
+    model.eval()
+    trunk, channels = _cut(model, _own_crop(transforms), frozen=weights != "none")
+    _check_crop(name, trunk, preprocessing.crop)
+    mean, std = tuple(transforms.mean), tuple(transforms.std)
+    digest = _digest(name, model) if weights != "none" else "random"
+    return Backbone(name, trunk, channels, preprocessing, mean, std, weights != "none", digest)
+
+
+def imagenet_at_hand(name: str) -> bool:
+    """Return whether torchvision's weights are in a cache, or their host answers within seconds."""
+    _check_name(name)
+    url = get_model_weights(name).DEFAULT.url
+    return _cached(url) is not None or reachable([url])
+
+
+def only_crop(name: str) -> int | None:
+    """Return the one side of pictures that a backbone takes, or None if it takes others too."""
+    # Their positions are learned, or their windows laid out, for one grid.
+    return _own_crop(get_model_weights(name).DEFAULT.transforms()) if name.startswith(("vit_", "maxvit_")) else None
+
+
+def _check_name(name: str) -> None:
+    known = list_models(module=models)
+    if name not in known:
+        raise ValueError(f"backbone={name!r}: expected {SMALL} or one of torchvision's: {', '.join(known)}")
+
+
+def _without_download(name: str, *, pretrained: bool) -> nn.Module:
+    """Return the model with random weights, built as torchvision builds it for its own weights."""
+    extra: dict[str, Any] = {}
+    if name in ("googlenet", "inception_v3"):
+        # Their weights came from elsewhere, and expect pictures of another scale; random ones are slow to draw.
+        extra = {"transform_input": pretrained, "init_weights": not pretrained}
+    if name.startswith("vit_"):
+        extra = {"image_size": only_crop(name)}
+    model: nn.Module = get_model(name, weights=None, **extra)
+    return model
+
+
+def _load(model: nn.Module, name: str, weights: str) -> None:
+    state = _imagenet(name) if weights == "imagenet" else _from_file(Path(weights))
+    # A head may be there or not, and for any number of classes: it is not used. In place: torch's own dict knows more.
+    for key in [key for key in state if key.split(".")[0] in _HEADS]:
+        del state[key]
+    try:
+        found = model.load_state_dict(state, strict=False)
+    except RuntimeError as error:  # another shape
+        raise WeightsError(f"{weights}: these are the weights of another model than {name}: {error}") from error
+    if missing := {key for key in found.missing_keys if key.split(".")[0] not in _HEADS}:
+        said = f"{weights}: {len(missing)} of {name}'s tensors are missing, {min(missing)} among them"
+        raise WeightsError(f"{said}: these are the weights of another model")
+    if found.unexpected_keys:
+        raise WeightsError(f"{weights}: {found.unexpected_keys[0]} is no tensor of {name}: these are another model's")
+
+
+_HEADS = ("classifier", "fc", "head", "heads", "AuxLogits", "aux1", "aux2")
+"""First parts of the names of what is not used: torchvision's own classifiers."""
+
+
+def _imagenet(name: str) -> dict[str, Tensor]:
+    weights = get_model_weights(name).DEFAULT
+    cached = _cached(weights.url)
+    if cached is None and not reachable([weights.url]):
+        raise WeightsError(
+            f"the weights of {name} are not in the cache and {weights.url} does not answer. Three ways on: connect to "
+            f"the network; put that file into {data_directory() / 'weights'}; or set weights to the path of a state "
+            "dict, or to none for random weights, which need many more pictures"
+        )
+    if cached is not None:
+        return _from_file(cached)
+    folder = data_directory() / "weights"
+    try:
+        state: dict[str, Tensor] = weights.get_state_dict(
+            model_dir=str(folder), check_hash=True, weights_only=True, map_location="cpu"
+        )
+    except (OSError, RuntimeError) as error:  # the network, the disk, or another hash than the name says
+        raise WeightsError(f"{weights.url} could not be downloaded into {folder}: {error}") from error
+    return state
+
+
+def _cached(url: str) -> Path | None:
+    file = url.rsplit("/", 1)[-1]
+    for folder in (data_directory() / "weights", Path(torch.hub.get_dir()) / "checkpoints"):
+        if (folder / file).is_file():
+            return folder / file
+    return None
+
+
+def _from_file(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise WeightsError(f"weights={str(path)!r}: expected imagenet, none, or the path of a state dict that exists")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # pickle raises anything
+        # What torch says goes on about how to run a pickle's code after all.
+        said = "it is damaged, or holds more than tensors, which is not read because a pickle may run code"
+        raise WeightsError(f"{path} is no state dict: {said}. Save model.state_dict() alone") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{path} is no state dict: expected a mapping from names to tensors")
+    return state
+
+
+def _preprocessing(transforms: Any, crop: int | None) -> Preprocessing:
+    """Return the transforms of the weights; another crop keeps the ratio of resize and crop."""
+    own, resize = _own_crop(transforms), transforms.resize_size[0]
+    side = crop or own
+    return Preprocessing(round(resize * side / own), side, INTERPOLATIONS[transforms.interpolation])
+
+
+def _own_crop(transforms: Any) -> int:
+    return int(transforms.crop_size[0])
+
+
+def _check_crop(name: str, trunk: nn.Module, crop: int) -> None:
+    try:
+        with torch.inference_mode():
+            trunk(torch.zeros(1, 3, crop, crop))
+    except RuntimeError as error:
+        raise ValueError(f"crop={crop}: {name} takes no pictures of this side ({error})") from error
+
+
+def _cut(model: nn.Module, own_crop: int, *, frozen: bool) -> tuple[nn.Module, int]:
+    """Return the model up to its last grid of features, and how many features a place of the grid has.
+
+    The grid is found at the model's own side: of a small picture, the last grid may be a single place.
+    """
+    last = get_graph_node_names(model, suppress_diff_warning=True)[1][-1]
+    whole = create_feature_extractor(model, [last], suppress_diff_warning=True).eval()
+    graph = fx.GraphModule(whole, getattr(whole, "eval_graph", whole.graph))
+    with torch.inference_mode():
+        ShapeProp(graph).propagate(torch.zeros(1, 3, own_crop, own_crop))
+    nodes = list(takewhile(lambda node: str(node.target).split(".")[0] not in _HEADS, graph.graph.nodes))
+    shapes = {node.name: tuple(meta.shape) for node in nodes if (meta := _tensor(node)) is not None}
+    grids = [name for name, shape in shapes.items() if len(shape) == 4 and shape[1] > 3 and min(shape[2:]) > 1]
+    tokens = [name for name, shape in shapes.items() if len(shape) == 3 and shape[0] == 1 and _is_square(shape[1] - 1)]
+    name = tokens[-1] if tokens else grids[-1]
+    channels = shapes[name][2] if tokens else shapes[name][1]
+    arrange = _to_grid if tokens else _as_it_is
+    cut: nn.Module = _until(graph, name)
+    if frozen:
+        cut = fuse(cut, no_trace=True)
+        _fold_inside(cut)
+    return _Trunk(cut, arrange, frozen=frozen), channels
+
+
+def _fold_inside(network: nn.Module) -> None:
+    """Fold batch norm into the convolution before it, inside of modules that the graph takes as a whole."""
+    for module in network.modules():
+        children = list(module.named_children()) if isinstance(module, nn.Sequential) else []
+        for (name, first), (other, second) in pairwise(children):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                setattr(module, name, fuse_conv_bn_eval(first, second))
+                setattr(module, other, nn.Identity())
+
+
+def _tensor(node: fx.Node) -> Any:
+    meta = node.meta.get("tensor_meta")
+    return meta if hasattr(meta, "shape") else None
+
+
+def _is_square(number: int) -> bool:
+    return number > 1 and int(number**0.5) ** 2 == number
+
+
+def _until(graph: fx.GraphModule, name: str) -> fx.GraphModule:
+    """Return the graph cut after a node."""
+    kept = next(node for node in graph.graph.nodes if node.name == name)
+    output = next(node for node in graph.graph.nodes if node.op == "output")
+    output.args = (kept,)
+    graph.graph.eliminate_dead_code()
+    graph.delete_all_unused_submodules()
+    graph.recompile()
+    return graph
+
+
+class _Trunk(nn.Module):
+    def __init__(self, network: nn.Module, arrange: Callable[[Any], Tensor], *, frozen: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.arrange = arrange
+        self.frozen = frozen
+
+    def train(self, mode: bool = True) -> "_Trunk":  # noqa: FBT001, FBT002 (torch's signature)
+        """Set the mode; pretrained batch norm that no convolution could take in stays in evaluation mode."""
+        super().train(mode)
+        for module in self.modules():
+            if self.frozen and isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 (1d, 2d and 3d)
+                module.eval()
+        return self
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.arrange(self.network(pictures))
+
+
+def _as_it_is(grid: Tensor) -> Tensor:
+    return grid
+
+
+def _to_grid(tokens: Tensor) -> Tensor:
+    """Return the tokens of a vision transformer [n, 1 + side x side, c], without the first, as [n, c, side, side]."""
+    side = int((tokens.shape[1] - 1) ** 0.5)
+    return tokens[:, 1:].transpose(1, 2).reshape(tokens.shape[0], -1, side, side)
+
+
+def _small_cnn() -> nn.Module:
+    """Four convolutions, each followed by batch norm and a halving."""
+
+    def block(n_in: int, n_out: int) -> list[nn.Module]:
+        return [
+            nn.Conv2d(n_in, n_out, 3, padding=1, bias=False),
+            nn.BatchNorm2d(n_out),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+        ]
+
+    return nn.Sequential(*block(3, 24), *block(24, 48), *block(48, 96), *block(96, 96))
+
+
+def _digest(name: str, model: nn.Module) -> str:
+    found = hashlib.sha256(name.encode())
+    for key, tensor in sorted(model.state_dict().items()):
+        if key.split(".")[0] not in _HEADS:
+            found.update(key.encode())
+            found.update(tensor.detach().contiguous().numpy().tobytes())
+    return found.hexdigest()

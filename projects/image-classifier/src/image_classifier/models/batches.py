@@ -1,0 +1,104 @@
+"""Batches of pictures for torch; which pictures, in which order and how augmented depends on seed and epoch alone."""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from image_classifier.data.images import ImageLimits, Preprocessing, prepare, read_image
+from image_classifier.data.load import Photo
+from image_classifier.models.augment import Augment
+
+TRUSTED = ImageLimits(max_bytes=200_000_000, max_pixels=200_000_000, max_pixels_whole=200_000_000)
+"""Limits for pictures that cleaning has let pass: they were read once already."""
+
+Batch = tuple[Tensor, Tensor]
+Item = TypeVar("Item")
+
+
+class _Fixed(Dataset[Batch]):
+    """Photographs as the service sees them: uint8 [3, crop, crop]."""
+
+    def __init__(self, photos: Sequence[Photo], preprocessing: Preprocessing) -> None:
+        self.photos, self.preprocessing = photos, preprocessing
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> Batch:
+        photo = self.photos[index]
+        pixels = prepare(photo.path.read_bytes(), self.preprocessing, limits=TRUSTED)
+        return torch.from_numpy(pixels).permute(2, 0, 1), torch.tensor(photo.label)
+
+
+class _Augmented(Dataset[Batch]):
+    """Photographs as they are trained with; each draw is seeded by seed, epoch and position."""
+
+    def __init__(self, photos: Sequence[Photo], augment: Augment, *, at_least: int, seed: tuple[int, int]) -> None:
+        self.photos, self.augment, self.at_least, self.seed = photos, augment, at_least, seed
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> Batch:
+        photo = self.photos[index]
+        image = read_image(photo.path.read_bytes(), limits=TRUSTED, at_least=self.at_least)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(draw(*self.seed, index))
+            return self.augment(image), torch.tensor(photo.label)
+
+
+def draw(*numbers: int) -> int:
+    """Return one seed that depends on all of the numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def fixed_batches(
+    photos: Sequence[Photo], preprocessing: Preprocessing, *, batch: int = 64, workers: int = 0
+) -> Iterator[Batch]:
+    """Yield (uint8 [n, 3, crop, crop], labels [n]) of all photographs in their order, prepared as in the service."""
+    yield from DataLoader(_Fixed(photos, preprocessing), batch_size=batch, num_workers=workers)
+
+
+def augmented_batches(
+    photos: Sequence[Photo],
+    augment: Augment,
+    *,
+    at_least: int,
+    batch: int,
+    seed: int,
+    epoch: int,
+    workers: int = 0,
+) -> Iterator[Batch]:
+    """Yield the photographs of an epoch, shuffled and augmented; a last batch that is not full is left out.
+
+    Parameters
+    ----------
+    at_least
+        Shorter side in pixels down to which a JPEG may be decoded smaller.
+    seed, epoch
+        The same two give the same batches, whatever the number of workers.
+    """
+    order = np.random.default_rng((seed, epoch)).permutation(len(photos))
+    shuffled = [photos[i] for i in order]
+    dataset = _Augmented(shuffled, augment, at_least=at_least, seed=(seed, epoch))
+    size = min(batch, len(photos))
+    yield from DataLoader(dataset, batch_size=size, drop_last=True, num_workers=workers)
+
+
+def spread(items: Sequence[Item], n: int) -> list[Item]:
+    """Return at most `n` items from all over the sequence: the pictures of a part are in the order of their names.
+
+    >>> spread("abcdefgh", 3)
+    ['a', 'c', 'f']
+    """
+    return [items[i * len(items) // n] for i in range(n)] if len(items) > n else list(items)
+
+
+def labels_of(photos: Sequence[Photo]) -> NDArray[np.int64]:
+    """Return the label numbers [n] of photographs."""
+    return np.array([photo.label for photo in photos], dtype=np.int64)

@@ -1,0 +1,117 @@
+"""What the validation part says about when to believe the model: temperature, label sets, and when to say nothing."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from image_classifier.models.novelty import Novelty
+from portfolio_shared.evaluation.classification import (
+    expected_calibration_error,
+    label_set_threshold,
+    softmax,
+)
+from portfolio_shared.evaluation.uncertainty import Interval
+
+UNFAMILIAR = 0.025
+"""Share of pictures of the classes that may be called unfamiliar."""
+AMBIGUOUS = 0.015
+"""Share of pictures of the classes that may be called ambiguous."""
+N_DIRECTIONS = 128
+"""Directions of most variance that the distance to the training pictures looks at."""
+N_KNOWN = 5000
+"""Training pictures that are kept to measure the distance to; of more, so many are drawn."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was found on the validation part.
+
+    Attributes
+    ----------
+    error_before, error_after
+        Expected calibration error on the validation part without a temperature, and of what is served.
+    least_probability
+        A label belongs to the label set if it has at least this probability.
+    least_confidence
+        Answers whose first label has less are ambiguous.
+    """
+
+    error_before: float
+    error_after: float
+    least_probability: float
+    least_confidence: float
+
+
+def calibrate(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float64], logits: NDArray[np.float64], *, coverage: float
+) -> Calibration:
+    """Find thresholds on pictures that the model was not fitted on.
+
+    Parameters
+    ----------
+    labels
+        Label numbers [n].
+    probabilities
+        As they will be served, [n, n_classes].
+    logits
+        Of the same pictures, before the temperature.
+    """
+    return Calibration(
+        error_before=expected_calibration_error(labels, softmax(logits)),
+        error_after=expected_calibration_error(labels, probabilities),
+        least_probability=label_set_threshold(labels, probabilities, coverage=coverage),
+        least_confidence=float(np.quantile(probabilities.max(axis=1), AMBIGUOUS)),
+    )
+
+
+def coverage_of_redraws(
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    *,
+    n_calibration: int,
+    coverage: float,
+    n_redraws: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """Return what label sets cover when chance decides which held-out pictures calibrate and which are tested.
+
+    One split says little: the coverage of a single calibration varies by more than the pictures of one test show.
+
+    Returns
+    -------
+    Interval
+        Mean coverage, and the range of 95 % of the redraws.
+    """
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(n_redraws):
+        drawn = rng.permutation(len(labels))
+        calibration, test = drawn[:n_calibration], drawn[n_calibration:]
+        least = label_set_threshold(labels[calibration], probabilities[calibration], coverage=coverage)
+        of_truth = probabilities[test, labels[test]]
+        found.append(float(np.mean((of_truth >= least) | (of_truth == probabilities[test].max(axis=1)))))
+    low, high = np.quantile(found, [0.025, 0.975])
+    return Interval(float(np.mean(found)), float(low), float(high))
+
+
+def fit_novelty(features: NDArray[np.float32], held_out: NDArray[np.float32], *, seed: int = 0) -> Novelty:
+    """Fit the distance to the training pictures, and its threshold on held-out pictures of the classes.
+
+    Parameters
+    ----------
+    features
+        Of the training part, [n, n_features].
+    held_out
+        Of the validation part: the threshold is exceeded by the share UNFAMILIAR of them. No picture of anything else
+        is used.
+    seed
+        Of the draw, where there are more than N_KNOWN training pictures.
+    """
+    drawn = np.random.default_rng(seed).permutation(len(features))[:N_KNOWN]
+    known = features[np.sort(drawn)].astype(np.float64)
+    _, _, directions = np.linalg.svd(known - known.mean(axis=0), full_matrices=False)
+    kept = directions[:N_DIRECTIONS].T
+    fitted = Novelty(kept.astype(np.float32), (known @ kept).astype(np.float32), 1.0)
+    threshold = float(np.quantile(fitted.distance(held_out), 1 - UNFAMILIAR))
+    return Novelty(fitted.directions, fitted.known, threshold)

@@ -1,0 +1,179 @@
+"""The linear probe: features of the pretrained backbone, computed once, and a logistic regression on them."""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from image_classifier.data.images import Preprocessing
+from image_classifier.data.load import Photo
+from image_classifier.models.backbones import Backbone
+from image_classifier.models.batches import fixed_batches, labels_of
+from image_classifier.models.checkpoint import CheckpointError
+from image_classifier.models.network import Classifier, Normalize
+from portfolio_shared.evaluation.classification import log_loss_error
+
+Features = NDArray[np.float32]
+
+STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)
+"""Inverse strengths of the penalty that are tried on validation."""
+LARGER = 9 / 7
+"""Side of the probe's pictures over the side that the backbone's own transforms have."""
+
+
+class Computed(NamedTuple):
+    """Features [n, channels], and the seconds that they took when they were computed."""
+
+    rows: Features
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A fitted head.
+
+    Attributes
+    ----------
+    weight, bias
+        [n_classes, n_features] and [n_classes]: logits are ``features @ weight.T + bias``.
+    strength
+        scikit-learn's C that had the least validation loss.
+    """
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    strength: float
+
+    def logits(self, features: Features) -> NDArray[np.float64]:
+        """Return logits [n, n_classes]."""
+        return np.asarray(features.astype(np.float64) @ self.weight.T + self.bias)
+
+
+def fit_probe(
+    features: Features, labels: NDArray[np.int64], held_out: Features, held_out_labels: NDArray[np.int64]
+) -> Probe:
+    """Fit a logistic regression for each strength; keep the one with the least log loss on the held-out pictures."""
+    tried = []
+    for strength in STRENGTHS:
+        fitted = LogisticRegression(C=strength, max_iter=3000).fit(features, labels)
+        loss = log_loss_error(held_out_labels, fitted.predict_proba(held_out))
+        weight, bias = _both_classes(fitted.coef_, fitted.intercept_)
+        tried.append((loss, Probe(weight, bias, strength)))
+    return min(tried, key=lambda one: one[0])[1]
+
+
+def _both_classes(
+    weight: NDArray[np.float64], bias: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a row for each class; scikit-learn has one row for two."""
+    if len(weight) > 1:
+        return weight, bias
+    return np.concatenate([np.zeros_like(weight), weight]), np.concatenate([np.zeros_like(bias), bias])
+
+
+def enlarged(backbone: Backbone) -> Backbone:
+    """Return the backbone with larger pictures, whole but for what makes them square.
+
+    Training on random crops shows a network things larger than it sees them in use; larger pictures make up for it
+    (Touvron et al. 2019, "Fixing the train-test resolution discrepancy"). In five-fold cross-validation on 2,572
+    flowers the probe had 91.4 % at 224 pixels, 91.9 % at 256 and 92.4 % at 288.
+    """
+    side = round(backbone.preprocessing.crop * LARGER)
+    return replace(backbone, preprocessing=Preprocessing(side, side, backbone.preprocessing.interpolation))
+
+
+def to_head(probe: Probe, classifier: Classifier) -> None:
+    """Give a classifier's head the weights of a probe: fine-tuning then starts where the features are still good.
+
+    Source: Kumar et al. 2022, "Fine-tuning can distort pretrained features and underperform out-of-distribution".
+    """
+    with torch.no_grad():
+        classifier.head.weight.copy_(torch.from_numpy(probe.weight))
+        classifier.head.bias.copy_(torch.from_numpy(probe.bias))
+
+
+def features_of(
+    photos: Sequence[Photo],
+    classifier: Classifier,
+    normalize: Normalize,
+    backbone: Backbone,
+    *,
+    cache: Path | None,
+    workers: int = 0,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Computed:
+    """Return the features of photographs; those that the cache holds are not computed again.
+
+    Parameters
+    ----------
+    cache
+        Folder; one file for each backbone with its weights and preprocessing, rows named by the pictures' hashes. None
+        for none.
+    advance
+        Called with the number of pictures that are done.
+
+    Raises
+    ------
+    CheckpointError
+        If the cache is damaged.
+    """
+    path = None if cache is None else cache / f"{_digest(backbone)}.npz"
+    known = _read(path)
+    missing = [photo for photo in {photo.key: photo for photo in photos}.values() if photo.key not in known]
+    advance(len(photos) - len(missing))
+    device = next(classifier.parameters()).device
+    rows: list[Features] = []
+    begun = time.perf_counter()
+    classifier.eval()
+    with torch.inference_mode():
+        for pictures, _ in fixed_batches(missing, backbone.preprocessing, batch=32, workers=workers):
+            rows.append(classifier.embed(normalize(pictures.to(device))).cpu().numpy())
+            advance(len(pictures))
+    if missing:
+        seconds = (time.perf_counter() - begun) / len(missing)
+        for photo, row in zip(missing, np.concatenate(rows), strict=True):
+            known[photo.key] = Computed(row, seconds)
+        _write(path, known)
+    found = [known[photo.key] for photo in photos]
+    return Computed(np.stack([one.rows for one in found]), sum(one.seconds for one in found))
+
+
+def most_frequent(photos: Sequence[Photo], n_classes: int) -> NDArray[np.float64]:
+    """Return the shares of the classes [n_classes]: the answer of somebody who has not looked at the picture."""
+    counts = np.bincount(labels_of(photos), minlength=n_classes)
+    return np.asarray(counts / counts.sum())
+
+
+def _digest(backbone: Backbone) -> str:
+    told = f"2 {backbone.digest} {backbone.preprocessing} {backbone.mean} {backbone.std}"
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _read(path: Path | None) -> dict[str, Computed]:
+    if path is None or not path.is_file():
+        return {}
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as told:
+            rows = map(Computed, told["features"], told["seconds"].tolist())
+            return dict(zip(told["keys"].tolist(), rows, strict=True))
+    except (BadZipFile, EOFError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}): delete it to compute the features again") from error
+
+
+def _write(path: Path | None, known: dict[str, Computed]) -> None:
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part")
+    with partial.open("wb") as file:
+        features, seconds = zip(*known.values(), strict=True)
+        np.savez(file, keys=np.array(list(known)), features=np.stack(features), seconds=np.array(seconds))
+    partial.replace(path)

@@ -1,0 +1,158 @@
+"""Archives: every format is unpacked, everything hostile is refused, and nothing is left half done."""
+
+import io
+import os
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from image_classifier.data.archives import ArchiveLimits, filled_once, unpack
+from portfolio_shared.data.checks import DataError
+
+FILES = {"top/daisy/1.jpg": b"one", "top/rose/2.jpg": b"two"}
+
+
+def zipped(path: Path, files: dict[str, bytes] = FILES) -> Path:
+    with zipfile.ZipFile(path, "w") as packed:
+        for name, content in files.items():
+            packed.writestr(name, content)
+    return path
+
+
+def tarred(path: Path, files: dict[str, bytes] = FILES, *, mode: str = "w") -> Path:
+    with tarfile.open(path, mode) as packed:  # type: ignore[call-overload]
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            packed.addfile(info, io.BytesIO(content))
+    return path
+
+
+def member(path: Path, kind: bytes, *, link: str = "") -> Path:
+    with tarfile.open(path, "w") as packed:
+        info = tarfile.TarInfo("daisy/1.jpg")
+        info.type, info.linkname = kind, link
+        packed.addfile(info)
+    return path
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def refuse(archive: Path, match: str, limits: ArchiveLimits | None = None) -> None:
+    folder = archive.parent / "place" / "data"
+    with pytest.raises(DataError, match=match):
+        unpack(archive, folder, limits=limits)
+    assert list(folder.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_tar_files_are_unpacked_whatever_their_name(tmp_path: Path, mode: str) -> None:
+    folder = unpack(tarred(tmp_path / "data.bin", mode=mode), tmp_path / "in" / "data")
+    assert content(folder) == FILES
+
+
+def test_zip_files_are_unpacked(tmp_path: Path) -> None:
+    assert content(unpack(zipped(tmp_path / "data"), tmp_path / "in" / "data")) == FILES
+
+
+def test_a_folder_that_is_there_is_used_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    assert content(unpack(tmp_path / "absent.zip", tmp_path / "data")) == {}
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+@pytest.mark.parametrize("name", ["../out.jpg", "a/../../out.jpg", "/out.jpg", "C:/out.jpg", "a\\..\\..\\out.jpg"])
+def test_names_that_lead_out_are_refused(
+    tmp_path: Path, pack: Callable[[Path, dict[str, bytes]], Path], name: str
+) -> None:
+    refuse(pack(tmp_path / "evil", {"daisy/1.jpg": b"one", name: b"x"}), "leads out of the folder")
+    assert not list(tmp_path.rglob("out.jpg"))
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_links_and_devices_in_tar_files_are_refused(tmp_path: Path, kind: bytes) -> None:
+    refuse(member(tmp_path / "evil.tar", kind, link="2.jpg"), "'daisy/1.jpg', which is a link, a device")
+
+
+def test_links_in_zip_files_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as packed:
+        info = zipfile.ZipInfo("daisy/1.jpg")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        packed.writestr(info, "/etc/passwd")
+    refuse(tmp_path / "evil.zip", "which is a link, a device")
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_limits_are_counted_and_the_limit_itself_is_allowed(tmp_path: Path, pack: Callable[[Path], Path]) -> None:
+    archive = pack(tmp_path / "archive")
+    refuse(archive, "more than 1 files", ArchiveLimits(max_files=1))
+    refuse(archive, "more than 5 bytes", ArchiveLimits(max_bytes=5))
+    assert content(unpack(archive, tmp_path / "data", limits=ArchiveLimits(max_files=2, max_bytes=6))) == FILES
+
+
+def test_a_bomb_stops_at_the_limit(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("daisy/1.jpg", bytes(10_000_000))
+    assert bomb.stat().st_size < 20_000
+    refuse(bomb, "more than 1,000,000 bytes", ArchiveLimits(max_bytes=1_000_000))
+
+
+def test_a_header_that_announces_a_huge_name_is_not_read(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 5_000_000_000
+    (tmp_path / "evil.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(10_000))
+    refuse(tmp_path / "evil.tar", "a header of 5,000,000,")
+
+
+def test_names_that_occur_twice_are_refused(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "twice.tar", "w") as packed:
+        for _ in range(2):
+            packed.addfile(tarfile.TarInfo("daisy/1.jpg"))
+    refuse(tmp_path / "twice.tar", "'daisy/1.jpg' twice")
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_broken_tar_file_leaves_nothing(tmp_path: Path, mode: str) -> None:
+    whole = tarred(tmp_path / "whole", {"a/1": os.urandom(3000), "b/2": os.urandom(3000)}, mode=mode).read_bytes()
+    for length in (0, 100, 512, 2500, 3584, 5000):
+        (tmp_path / "broken").write_bytes(whole[:length])
+        refuse(tmp_path / "broken", "cannot be unpacked")
+
+
+def test_a_tar_file_with_a_damaged_header_is_not_taken_for_a_shorter_one(tmp_path: Path) -> None:
+    damaged = bytearray(tarred(tmp_path / "whole").read_bytes())
+    damaged[1024:1030] = b"xxxxxx"  # the second header: tarfile would stop before it and say nothing
+    (tmp_path / "damaged").write_bytes(damaged)
+    refuse(tmp_path / "damaged", "damaged, or breaks off")
+
+
+def test_broken_encrypted_and_empty_zip_files_leave_nothing(tmp_path: Path) -> None:
+    whole = zipped(tmp_path / "whole").read_bytes()
+    (tmp_path / "broken").write_bytes(whole[:60])
+    refuse(tmp_path / "broken", "cannot be unpacked")
+    locked = bytearray(whole)
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        locked[locked.find(signature) + offset] |= 1  # the flag that says encrypted
+    (tmp_path / "locked").write_bytes(locked)
+    refuse(tmp_path / "locked", "password required")
+    refuse(zipped(tmp_path / "empty", {}), "holds no files")
+    (tmp_path / "text").write_text("not an archive")
+    refuse(tmp_path / "text", "expected a zip or tar file")
+
+
+def test_what_fails_is_not_left_and_the_first_to_finish_wins(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+
+    def slower(new: Path) -> None:
+        (new / "mine").touch()
+        filled_once(folder, lambda other: (other / "theirs").touch())
+
+    assert content(filled_once(folder, slower)) == {"theirs": b""}
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]

@@ -1,0 +1,219 @@
+"""Cleaning: each kind of dirt is found, named and counted, and what looks alike is grouped."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+from sklearn.datasets import load_digits
+
+from image_classifier.data import clean as cleaning
+from image_classifier.data.clean import Cleaned, Listed, clean
+from image_classifier.data.load import Photos, split_photos
+from image_classifier.data.sample import draw_flower
+from portfolio_shared.data.checks import DataError
+
+
+def drawn(seed: int, kind: str = "daisy", size: int = 96) -> Image.Image:
+    return draw_flower(kind, size=size, rng=np.random.default_rng(seed))
+
+
+def cleaned(*files: tuple[Path, int]) -> Cleaned:
+    return clean([Listed(path, f"{label}/{path.name}", label) for path, label in files], name="test")
+
+
+def saved(path: Path, picture: Image.Image, **options: object) -> Path:
+    picture.save(path, **options)
+    return path
+
+
+def letter(path: Path, text: str, *, seed: int) -> Path:
+    """A letter somewhere on a sheet, with the noise of a scanner."""
+    rng = np.random.default_rng((seed, ord(text)))
+    sheet = Image.new("L", (256, 256), 255)
+    place, font = 85 + rng.integers(-25, 25, 2), ImageFont.load_default(int(rng.integers(60, 100)))
+    ImageDraw.Draw(sheet).text(tuple(place), text, fill=int(rng.integers(0, 80)), font=font)
+    pixels = np.asarray(sheet) + rng.normal(0, 4, (256, 256))
+    return saved(path, Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), quality=90)
+
+
+def screen(path: Path, *, seed: int) -> Path:
+    """A window with bars of its own on a layout that all have."""
+    rng = np.random.default_rng(seed)
+    window = Image.new("RGB", (320, 200), "white")
+    draw = ImageDraw.Draw(window)
+    draw.rectangle((0, 0, 320, 20), fill="navy")
+    draw.rectangle((0, 20, 60, 200), fill="lightgrey")
+    for row in range(8):
+        draw.rectangle((70, 30 + 20 * row, 70 + int(rng.integers(5, 240)), 40 + 20 * row), fill="steelblue")
+    return saved(path, window)
+
+
+def test_every_kind_of_defect_of_the_sample_is_found(sample: Photos) -> None:
+    assert dict(sample.put_aside) == {
+        "daisy/page.jpg": "not a picture",
+        "daisy/tiny.png": "shorter side below 16 pixels",
+        "daisy/truncated.jpg": "breaks off before its end",
+        "rose/filed-twice.jpg": cleaning.TWO_CLASSES,
+        "sunflower/copy.jpg": cleaning.COPY,
+        "tulip/filed-twice.jpg": cleaning.TWO_CLASSES,
+    }
+    found = sample.report.quarantined
+    assert {reason: count for reason, count in found.items() if count} == Counter(dict(sample.put_aside).values())
+    assert sample.report.repaired == dict.fromkeys(cleaning.REPAIRS, 1)
+    assert sample.report.rows_kept == len(sample.photos) == sample.report.rows_read - 6
+
+
+def test_an_enlarged_copy_is_grouped_with_its_original(sample: Photos) -> None:
+    groups = {photo.name: photo.group for photo in sample.photos}
+    keys = {photo.name: photo.key for photo in sample.photos}
+    assert groups["tulip/0000.jpg"] == groups["tulip/enlarged.jpg"]
+    assert groups["tulip/0000.jpg"] == min(keys["tulip/0000.jpg"], keys["tulip/enlarged.jpg"])
+    assert groups["tulip/0001.jpg"] == keys["tulip/0001.jpg"]
+
+
+def test_different_drawings_are_not_taken_for_duplicates(sample: Photos) -> None:
+    shared = [group for group, count in Counter(photo.group for photo in sample.photos).items() if count > 1]
+    numbered = [photo.name for photo in sample.photos if photo.group in shared and photo.path.stem.isdigit()]
+    assert numbered == ["tulip/0000.jpg"]
+
+
+def test_a_smaller_copy_under_another_class_is_put_aside_with_its_original(tmp_path: Path) -> None:
+    picture = drawn(1)
+    original = saved(tmp_path / "a.jpg", picture, quality=95)
+    smaller = saved(tmp_path / "b.jpg", picture.resize((80, 80)), quality=80)
+    result = cleaned((original, 0), (smaller, 1), (saved(tmp_path / "c.jpg", drawn(2)), 1))
+    assert result.put_aside == (("0/a.jpg", cleaning.TWO_CLASSES), ("1/b.jpg", cleaning.TWO_CLASSES))
+    assert [photo.name for photo in result.photos] == ["1/c.jpg"]
+
+
+def test_one_shape_in_two_colours_may_be_two_classes(tmp_path: Path) -> None:
+    picture = drawn(1)
+    red, green, blue = picture.split()
+    other = Image.merge("RGB", (blue, green, red))
+    result = cleaned((saved(tmp_path / "a.png", picture), 0), (saved(tmp_path / "b.png", other), 1))
+    assert result.put_aside == ()
+
+
+def test_of_copies_in_one_class_the_first_by_name_is_kept(tmp_path: Path) -> None:
+    paths = [saved(tmp_path / name, drawn(1)) for name in ("b.png", "a.png", "c.png")]
+    result = cleaned(*((path, 0) for path in paths))
+    assert [photo.name for photo in result.photos] == ["0/a.png"]
+    assert dict(result.put_aside) == {"0/b.png": cleaning.COPY, "0/c.png": cleaning.COPY}
+
+
+def test_the_order_of_the_files_does_not_matter(tmp_path: Path) -> None:
+    files = [(saved(tmp_path / f"{seed}.png", drawn(seed)), seed % 2) for seed in range(4)]
+    files.append((saved(tmp_path / "again.jpg", drawn(0)), 0))
+    forth, back = cleaned(*files), cleaned(*reversed(files))
+    assert forth == back
+    assert len({photo.group for photo in forth.photos}) == 4
+
+
+def test_a_repair_of_what_is_put_aside_is_not_counted(tmp_path: Path) -> None:
+    paths = [saved(tmp_path / name, drawn(1), format="PNG") for name in ("a.jpg", "b.jpg")]
+    result = cleaned(*((path, 0) for path in paths))
+    assert result.report.repaired[cleaning.WRONG_SUFFIX] == 1
+
+
+def test_damaged_and_foreign_files_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    saved(tmp_path / "map.bmp", drawn(1))
+    result = cleaned((tmp_path / "empty.jpg", 0), (tmp_path / "map.bmp", 0))
+    assert dict(result.put_aside) == {"0/empty.jpg": "empty file", "0/map.bmp": "format that is not read"}
+    assert result.photos == ()
+    assert result.report.rows_kept == 0
+
+
+def test_a_file_that_cannot_be_read_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked, kept = saved(tmp_path / "locked.png", drawn(1)), saved(tmp_path / "kept.png", drawn(2))
+    read = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:  # permissions do not bind every user who runs this test
+        if path == locked:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    result = cleaned((locked, 0), (tmp_path / "gone.png", 0), (kept, 1))
+    assert dict(result.put_aside) == {"0/locked.png": "cannot be read", "0/gone.png": "cannot be read"}
+    assert result.report.quarantined["cannot be read"] == 2
+    assert [photo.name for photo in result.photos] == ["1/kept.png"]
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "film.jpg").open("wb") as stream:
+        stream.truncate(cleaning.LIMITS.max_bytes + 1)
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("it was read"))
+    assert dict(cleaned((tmp_path / "film.jpg", 0)).put_aside) == {"0/film.jpg": "more than 50 MB"}
+
+
+def test_the_reason_names_the_limit_that_was_met(tmp_path: Path) -> None:
+    result = cleaned((saved(tmp_path / "wide.png", Image.new("L", (4001, 4000))), 0))
+    assert dict(result.put_aside) == {"0/wide.png": "more than 50,000,000 pixels, or 16,000,000 if decoded whole"}
+
+
+def test_pictures_alike_by_nature_are_neither_one_group_nor_put_aside(tmp_path: Path) -> None:
+    files = [
+        (letter(tmp_path / f"{text}{n}.jpg", text, seed=n), label)
+        for label, text in enumerate("ABCDE")
+        for n in range(30)
+    ]
+    result = cleaned(*files)
+    assert result.put_aside == ()
+    assert max(Counter(photo.group for photo in result.photos).values()) <= 8
+    assert "pictures of this collection resemble so many others" in result.report.notes[1]
+
+
+def test_screens_of_one_layout_are_not_the_same_picture(tmp_path: Path) -> None:
+    files = [(screen(tmp_path / f"{n}.png", seed=n), n % 2) for n in range(40)]
+    result = cleaned(*files)
+    assert result.put_aside == ()
+    assert max(Counter(photo.group for photo in result.photos).values()) <= 8
+
+
+def test_digits_can_be_split(tmp_path: Path) -> None:
+    digits = load_digits()
+    files = []
+    for n, (pixels, label) in enumerate(zip(digits.images[:800], digits.target[:800], strict=True)):
+        picture = Image.fromarray((255 - 15.9 * pixels).astype(np.uint8)).resize((64, 64))
+        files.append((saved(tmp_path / f"{n}.png", picture), int(label)))
+    result = cleaned(*files)
+    assert result.put_aside == ()
+    assert max(Counter(photo.group for photo in result.photos).values()) <= 4
+    assert len(split_photos(result.photos).train) > 500
+
+
+def test_altered_copies_of_a_picture_are_near_duplicates(tmp_path: Path) -> None:
+    counts: Counter[str] = Counter()
+    for seed in range(10):
+        picture = drawn(seed, size=160)
+        altered = {
+            "original": picture,
+            "cropped": picture.crop((3, 2, 156, 157)),
+            "smaller": picture.resize((100, 100)),
+            "larger": picture.resize((240, 240)),
+            "brighter": picture.point(lambda level: min(255, round(1.08 * level))),
+            "all": picture.crop((2, 3, 157, 156)).resize((110, 110)).point(lambda level: min(255, round(1.06 * level))),
+        }
+        paths = [saved(tmp_path / f"{name}.jpg", copy, quality=60) for name, copy in altered.items()]
+        groups = {photo.path.stem: photo.group for photo in cleaned(*((path, 0) for path in paths)).photos}
+        counts.update(name for name, group in groups.items() if group == groups["original"])
+    # Of 600 such copies of 120 photographs of flowers.tar all were found as well.
+    assert counts == dict.fromkeys(altered, 10)
+
+
+def test_a_class_of_one_picture_is_refused_with_the_reason(tmp_path: Path) -> None:
+    files = [(saved(tmp_path / f"{seed}.png", drawn(seed)), 0) for seed in range(12)]
+    files += [(saved(tmp_path / f"{n}.jpg", drawn(20), quality=60 + n), 1) for n in range(12)]
+    with pytest.raises(DataError, match="class '1' has 12 pictures, but 12 of them are nearly the same picture"):
+        cleaned(*files)
+
+
+@pytest.mark.real_data
+def test_what_is_wrong_with_the_real_flowers(flowers: Photos) -> None:
+    assert flowers.report.rows_read == 3224
+    assert {reason: count for reason, count in flowers.report.quarantined.items() if count} == {cleaning.TWO_CLASSES: 6}
+    sizes = [size for size in Counter(photo.group for photo in flowers.photos).values() if size > 1]
+    assert (len(sizes), sum(sizes), max(sizes)) == (20, 41, 3)

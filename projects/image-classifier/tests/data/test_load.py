@@ -1,0 +1,188 @@
+"""From a setting to photographs: which source, which folders, which parts."""
+
+import os
+import tarfile
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from image_classifier.data.load import (
+    FLOWERS,
+    STATE,
+    Photo,
+    Photos,
+    digest,
+    list_files,
+    load_photos,
+    resolve,
+    split_photos,
+)
+from portfolio_shared.data import sources
+from portfolio_shared.data.checks import DataError
+
+
+def pictures(folder: Path, classes: tuple[str, ...] = ("cat", "dog"), count: int = 3) -> Path:
+    rng = np.random.default_rng(0)
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(folder / name / f"{number}.png")
+    return folder
+
+
+def tarred(folder: Path, archive: Path) -> Path:
+    with tarfile.open(archive, "w") as packed:
+        packed.add(folder, arcname="top")
+    return archive
+
+
+def photos(count: int, *, label: int = 0) -> list[Photo]:
+    return [Photo(Path("x"), f"{label}/{n}.jpg", label, f"{label}-{n}", f"{label}-{n}") for n in range(count)]
+
+
+def test_the_public_archive_comes_before_the_smaller_one(tmp_path: Path) -> None:
+    (tmp_path / "flowers.tar").touch()
+    for setting in ("auto", "full"):
+        assert resolve(setting, directory=tmp_path).path == tmp_path / "flowers.tar"
+    (tmp_path / "flower_photos.tgz").touch()
+    for setting in ("auto", "full"):
+        source = resolve(setting, directory=tmp_path)
+        assert (source.kind, source.path) == ("full", tmp_path / "flower_photos.tgz")
+
+
+def test_without_an_archive_the_host_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(sources, "reachable", lambda urls, timeout: asked.extend(urls) or False)
+    assert resolve("auto", directory=tmp_path).kind == "sample"
+    assert asked == list(FLOWERS.urls)
+
+
+def test_folders_and_archives_with_or_without_a_folder_on_top_are_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTFOLIO_DATA_DIR", str(tmp_path / "cache"))
+    folder = pictures(tmp_path / "in" / "animals")
+    with zipfile.ZipFile(tmp_path / "animals.zip", "w") as packed:
+        for file in folder.rglob("*.png"):
+            packed.write(file, file.relative_to(folder))
+    archive = tarred(folder, tmp_path / "animals.tar")
+    loaded = [load_photos(str(path)) for path in (folder, tmp_path / "in", archive, tmp_path / "animals.zip")]
+    assert {one.labels for one in loaded} == {("cat", "dog")}
+    assert len({one.sha256 for one in loaded}) == 1
+    assert [photo.name for photo in loaded[2].photos][:2] == ["cat/0.png", "cat/1.png"]
+    assert loaded[2].photos[0].path.is_relative_to(tmp_path / "cache" / "unpacked")
+    assert loaded[2].name == "pictures in animals.tar"
+
+
+def test_a_cache_that_may_not_be_written_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    tarred(pictures(tmp_path / "in"), cache / "flowers.tar")
+    cache.chmod(0o555)
+    monkeypatch.setenv("PORTFOLIO_DATA_DIR", str(cache))
+    monkeypatch.chdir(tmp_path)
+    loaded = load_photos("full")
+    assert loaded.source.kind == "full"
+    assert loaded.photos[0].path.is_relative_to(STATE / "unpacked")
+    assert os.listdir(cache) == ["flowers.tar"]  # noqa: PTH208
+    cache.chmod(0o755)
+
+
+def test_the_sample_is_drawn_once(sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawings: list[Path] = []
+
+    def draw(folder: Path) -> None:
+        drawings.append(folder)
+        for place in sample_folder.iterdir():
+            (folder / place.name).symlink_to(place)
+
+    monkeypatch.setattr("image_classifier.data.load.write_sample", draw)
+    monkeypatch.chdir(tmp_path)
+    one, two = load_photos("sample"), load_photos("sample")
+    assert len(drawings) == 1
+    assert one == two
+    assert one.labels == ("daisy", "dandelion", "rose", "sunflower", "tulip")
+    assert one.source.path is None
+
+
+def test_what_stands_beside_the_pictures_is_told_or_hidden(tmp_path: Path) -> None:
+    folder = pictures(tmp_path)
+    (folder / "LICENSE.txt").touch()
+    (folder / "__MACOSX").mkdir()
+    (folder / "cat" / ".DS_Store").touch()
+    (folder / "cat" / "gone.png").symlink_to(folder / "nowhere.png")
+    os.mkfifo(folder / "dog" / "pipe.png")
+    labels, files, notes = list_files(folder)
+    assert labels == ("cat", "dog")
+    assert len(files) == 6
+    assert notes[0] == "1 files beside the class folders were not looked at, such as LICENSE.txt."
+    assert notes[1].startswith("3 entries of the class folders were not looked at")
+    assert notes[1].endswith("such as cat/.DS_Store.")
+    assert len(notes) == 2
+
+
+def test_a_source_that_is_resolved_is_not_resolved_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = resolve(str(pictures(tmp_path)))
+    monkeypatch.setattr("image_classifier.data.load.resolve", lambda _: pytest.fail("resolved twice"))
+    loaded = load_photos(source)
+    assert loaded.source is source
+    assert loaded.labels == ("cat", "dog")
+
+
+def test_folders_of_another_form_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds 'cat'; expected a folder for each of at least two classes"):
+        list_files(pictures(tmp_path / "one", ("cat",)))
+    parts = [pictures(tmp_path / "parts" / name) for name in ("train", "val")]
+    with pytest.raises(DataError, match=r"train holds the folder 'cat'; expected pictures only, as <class>/<picture>"):
+        list_files(parts[0].parent)
+    (pictures(tmp_path / "gap") / "emu").mkdir()
+    with pytest.raises(DataError, match="emu holds no files"):
+        list_files(tmp_path / "gap")
+
+
+def test_the_digest_names_the_pictures_and_not_their_place(tmp_path: Path) -> None:
+    one = photos(3)
+    assert digest(one) == digest([replace(photo, path=tmp_path) for photo in reversed(one)])
+    assert digest(one) != digest([replace(one[0], key="other"), *one[1:]])
+    assert digest(one) != digest([replace(one[0], name="0/other.jpg"), *one[1:]])
+
+
+def test_parts_have_their_shares_and_lose_nothing() -> None:
+    everything = photos(4000)
+    splits = split_photos(everything)
+    parts = (splits.train, splits.validation, splits.test)
+    assert sorted(photo.key for part in parts for photo in part) == sorted(photo.key for photo in everything)
+    for part, share in zip(parts, (0.68, 0.12, 0.2), strict=True):
+        assert abs(len(part) / 4000 - share) < 0.025  # about four standard deviations
+    assert split_photos(everything, seed=1).test != splits.test
+
+
+def test_groups_stay_together_and_new_pictures_move_no_old_ones() -> None:
+    alone = photos(300)
+    twins = [replace(photo, name=f"0/{photo.key}-copy.jpg", key=f"{photo.key}-copy") for photo in alone]
+    before, after = split_photos(alone), split_photos([*twins, *alone])
+    for name in ("train", "validation", "test"):
+        old = {photo.group for photo in getattr(before, name)}
+        assert {photo.group for photo in getattr(after, name)} == old
+        assert len(getattr(after, name)) == 2 * len(old)
+
+
+def test_a_class_with_too_few_pictures_is_named() -> None:
+    few = [replace(photo, name=f"emu/{photo.key}.jpg") for photo in photos(3, label=1)]
+    with pytest.raises(DataError, match=r"class 'emu' has \d photographs to train with"):
+        split_photos([*photos(200), *few])
+    with pytest.raises(DataError, match="class 'gnu' has 0 photographs to train with, 0 to validate and 0 to test"):
+        split_photos(photos(200), labels=("emu", "gnu"))
+    with pytest.raises(DataError, match="every file was put aside"):
+        split_photos([])
+
+
+@pytest.mark.real_data
+def test_the_split_of_the_real_flowers_is_frozen(flowers: Photos) -> None:
+    assert flowers.sha256 == "35c7d3261783076790e4ffbc4a6da26596d4fe06a8f79f6749a5a7f9e65d8d05"
+    splits = split_photos(flowers.photos, labels=flowers.labels)
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [2161, 411, 646]

@@ -1,0 +1,159 @@
+"""The figures show the numbers and pictures that they say."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from image_classifier.evaluation.figures import (
+    activation_grid,
+    augmentation_grid,
+    confusion,
+    draw,
+    mistake_grid,
+    overlay,
+    picture_grid,
+    precision_and_recall,
+    reliability_diagram,
+    training_curves,
+)
+from image_classifier.models.finetune import Epoch
+from image_classifier.models.fit import pixels_of
+from portfolio_shared.evaluation.figures import save_figure
+
+NAMES = ("cat", "dog", "owl")
+COUNTS = np.array([[8, 2, 0], [1, 3, 0], [0, 0, 0]])
+
+
+def titles(figure) -> list[str]:
+    return [axes.get_title() for axes in figure.axes[1:]]
+
+
+def shown(figure, number: int) -> np.ndarray:
+    """Return the pixels of a picture of a grid."""
+    return np.asarray(figure.axes[number + 1].get_images()[0].get_array())
+
+
+@pytest.fixture(scope="module")
+def drawn(trained, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figures")
+    draw(trained, folder)
+    return folder
+
+
+def test_every_figure_is_drawn(drawn):
+    assert {path.name for path in drawn.iterdir()} == {
+        "training.svg",
+        "confusion.svg",
+        "precision_recall.svg",
+        "reliability.svg",
+        "strangers.svg",
+        "augmentations.png",
+        "mistakes.png",
+        "activations.png",
+    }
+    assert all(path.read_text(encoding="utf-8").lstrip()[:5] == "<?xml" for path in drawn.glob("*.svg"))
+    assert all(path.read_bytes()[:4] == b"\x89PNG" for path in drawn.glob("*.png"))
+
+
+def test_the_same_training_draws_the_same_bytes(drawn, trained, tmp_path):
+    save_figure(confusion(trained.predictor.labels, trained.evaluation.confusion), tmp_path / "confusion.svg")
+    assert (tmp_path / "confusion.svg").read_bytes() == (drawn / "confusion.svg").read_bytes()
+
+
+def test_curves_show_both_losses_of_every_epoch():
+    history = [Epoch(number, 2.0 / number, 1.0 / number, 0.5, 9.0) for number in (1, 2, 4)]
+    (axes,) = training_curves(history).axes
+    training, validation = (line.get_xydata().tolist() for line in axes.get_lines())
+    assert training == [[1, 2], [2, 1], [4, 0.5]]
+    assert validation == [[1, 1], [2, 0.5], [4, 0.25]]
+    assert {text.get_text() for text in axes.texts} == {"training, augmented", "validation"}
+
+
+def test_the_matrix_shows_counts_and_is_coloured_by_the_share_of_a_row():
+    (axes,) = confusion(NAMES, COUNTS).axes
+    told = {tuple(text.get_position()): text.get_text() for text in axes.texts}
+    assert told[(1, 0)] == "2"  # 2 cats (row 0) that were named dog (column 1)
+    assert told[(0, 1)] == "1"
+    assert len(told) == 9
+    np.testing.assert_allclose(axes.get_images()[0].get_array(), [[0.8, 0.2, 0], [0.25, 0.75, 0], [0, 0, 0]])
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(NAMES)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("named", "true")
+
+
+def test_precision_and_recall_stand_at_their_class():
+    (axes,) = precision_and_recall(NAMES, COUNTS).axes
+    points = {line.get_label(): line.get_xdata() for line in axes.get_lines()}
+    np.testing.assert_allclose(points["precision"], [8 / 9, 3 / 5, np.nan])
+    np.testing.assert_allclose(points["recall"], [8 / 10, 3 / 4, np.nan])
+
+
+def test_dots_of_the_reliability_diagram_are_the_bins():
+    (axes,) = reliability_diagram([(0.3, 0.25, 0.1), (0.9, 0.8, 0.9)]).axes
+    (dots,) = axes.collections
+    np.testing.assert_allclose(dots.get_offsets(), [[0.3, 0.25], [0.9, 0.8]])
+    small, large = dots.get_sizes()
+    assert large - small == pytest.approx(600 * 0.8)
+
+
+def test_mistakes_are_mistakes_and_the_most_confident_first(trained):
+    evaluation, labels = trained.evaluation, trained.predictor.labels
+    found = evaluation.probabilities
+    wrong = [i for i in range(len(found)) if found[i].argmax() != evaluation.labels[i]]
+    worst = sorted(wrong, key=lambda i: -found[i].max())[:12]
+    assert len(worst) == 12
+    figure = mistake_grid(evaluation, trained.predictor)
+    for number, i in enumerate(worst):
+        told = f"{labels[evaluation.labels[i]]}, named\n{labels[found[i].argmax()]} ({found[i].max():.0%})"
+        assert titles(figure)[number] == told
+        np.testing.assert_array_equal(
+            shown(figure, number), pixels_of(evaluation.photos[i], trained.predictor.preprocessing)
+        )
+
+
+def test_without_mistakes_the_grid_says_so(trained):
+    evaluation = trained.evaluation
+    right = replace(evaluation, labels=evaluation.probabilities.argmax(axis=1))
+    figure = mistake_grid(right, trained.predictor)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["There are none."]
+
+
+def test_an_activation_lies_below_its_picture_with_its_name(trained):
+    photos = trained.splits.test
+    figure = activation_grid(photos, trained.predictor)
+    assert len(figure.axes) == 1 + 2 * 5
+    first = next(photo for photo in photos if photo.label == 0)
+    pixels = pixels_of(first, trained.predictor.preprocessing)
+    (answer,) = trained.predictor.predict([pixels], heat=True)
+    np.testing.assert_array_equal(shown(figure, 0), pixels)
+    np.testing.assert_array_equal(shown(figure, 5), overlay(pixels, answer.heat))
+    assert titles(figure)[5] == trained.predictor.labels[answer.probabilities.argmax()]
+
+
+def test_where_there_is_no_evidence_the_picture_is_dark():
+    heat = np.zeros((2, 2), dtype=np.float32)
+    heat[0, 0] = 1
+    laid = overlay(np.full((64, 64, 3), 200, dtype=np.uint8), heat)
+    assert laid[0, 0].tolist() == [200] * 3
+    assert laid[-1, -1].tolist() == [50] * 3
+
+
+def test_without_a_heat_map_there_is_nothing_to_lay_over(trained):
+    with pytest.raises(ValueError, match="ask for it"):
+        overlay(np.zeros((8, 8, 3), dtype=np.uint8), None)
+
+
+def test_augmentations_stand_beside_their_picture_and_are_drawn_alike_every_time(trained):
+    photos = trained.splits.train[:2]
+    first, again = (augmentation_grid(photos, policy="strong", crop=48) for _ in range(2))
+    pictures = [shown(first, number) for number in range(len(first.axes) - 1)]
+    assert len(pictures) == 12
+    for number, picture in enumerate(pictures):
+        np.testing.assert_array_equal(picture, shown(again, number))
+    row = [picture.tobytes() for picture in pictures[1:6]]
+    assert len(set(row)) == 5
+
+
+def test_a_grid_takes_a_caption_for_every_picture():
+    with pytest.raises(ValueError, match="shorter"):
+        picture_grid([np.zeros((4, 4, 3), dtype=np.uint8)] * 2, ["one"], columns=2, title="Two")

@@ -1,0 +1,64 @@
+"""How far from the training pictures: numbers worked out by hand, and a file without pickle."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from image_classifier.models.novelty import Novelty
+
+# Features (x, y, z): x counts double, z nothing. Pictures known at (0, 0) and (10, 0) in these terms.
+HAND = Novelty(
+    np.array([[2, 0], [0, 1], [0, 0]], dtype=np.float32), np.array([[0, 0], [10, 0]], dtype=np.float32), 5.0, 0.0
+)
+
+
+def test_the_distance_is_to_the_nearest_picture():
+    rows = [[0, 0, 7], [5, 0, 0], [0, 3, 0], [7, 3, 99], [1.5, 4, 0], [2.5, 0, 0]]
+    np.testing.assert_allclose(HAND.distance(rows), [0, 0, 3, 5, 5, 5])
+
+
+def test_the_score_is_the_distance_over_the_threshold():
+    np.testing.assert_allclose(HAND.score([[0, 0, 0], [0, 5, 0], [-5, 0, 0]]), [0, 1, 2])
+
+
+def test_the_distance_is_divided_by_a_power_of_the_length():
+    rows = np.array([[1.5, 4, 0], [0, 9, 5], [2, 0, 0]])  # 5, 9 and 4 long in these terms
+    plain = HAND.distance(rows)
+    np.testing.assert_allclose(plain, [5, 9, 4])
+    np.testing.assert_allclose(replace(HAND, power=0.5).distance(rows), np.sqrt([5, 9, 4]), rtol=1e-6)
+    np.testing.assert_allclose(replace(HAND, power=1.0).distance(rows), [1, 1, 1], rtol=1e-6)
+    assert replace(HAND, power=0.5).distance([[0, 0, 3]]) == 0
+
+
+def test_a_model_without_a_power_is_read_as_it_was_written(tmp_path):
+    np.savez(tmp_path / "novelty.npz", directions=HAND.directions, known=HAND.known, threshold=np.float64(5))
+    read = Novelty.load(tmp_path / "novelty.npz")
+    np.testing.assert_allclose(read.distance([[0, 3, 0], [7, 3, 99]]), [3, 5])
+
+
+def test_rows_do_not_depend_on_each_other():
+    rows = np.random.default_rng(0).normal(0, 5, (20, 3))
+    alone = [HAND.score(row[None])[0] for row in rows]
+    np.testing.assert_allclose(HAND.score(rows), alone, rtol=1e-6)
+
+
+def test_what_was_saved_reads_back_and_holds_no_object(tmp_path):
+    rng = np.random.default_rng(0)
+    directions, known = rng.normal(size=(6, 4)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)
+    fitted = Novelty(directions, known, 1 / 3)
+    fitted.save(tmp_path / "novelty.npz")
+    read = Novelty.load(tmp_path / "novelty.npz")
+    rows = rng.normal(size=(9, 6))
+    assert read.threshold == fitted.threshold
+    np.testing.assert_array_equal(read.score(rows), fitted.score(rows))
+    with np.load(tmp_path / "novelty.npz", allow_pickle=False) as arrays:
+        assert {name: array.dtype.kind for name, array in arrays.items()} == dict.fromkeys(
+            ("directions", "known", "threshold", "power"), "f"
+        )
+
+
+def test_a_pickle_is_not_read(tmp_path):
+    np.savez(tmp_path / "novelty.npz", directions=np.array([{}], dtype=object), known=HAND.known, threshold=1.0)
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        Novelty.load(tmp_path / "novelty.npz")

@@ -1,0 +1,152 @@
+"""Files and folders to a CSV file: a row for each, whatever it holds."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from image_classifier.data.images import ImageLimits, Preprocessing
+from image_classifier.models.predictor import Answer
+from image_classifier.serving.batch import COLUMNS, BatchResult, FileError, predict_files
+
+
+class Colours:
+    """Names the strongest of red, green and blue; ambiguous where two are within 10 %."""
+
+    labels = ("red", "green", "blue")
+    preprocessing = Preprocessing(16, 16)
+    at_once = 0
+
+    def predict(self, pictures):
+        self.at_once = max(self.at_once, len(pictures))
+        return [self._answer(picture.mean(axis=(0, 1))) for picture in pictures]
+
+    def _answer(self, mean):
+        probabilities = (mean + 1) / (mean + 1).sum()
+        order = np.argsort(-probabilities)
+        close = probabilities[order[0]] - probabilities[order[1]] < 0.1
+        label_set = tuple(int(label) for label in order[: 2 if close else 1])
+        return Answer(probabilities, label_set, 0.0, "ambiguous" if close else None, None)
+
+
+def save(path: Path, colour: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (20, 20), colour).save(path)
+    return path
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_every_file_of_files_and_folders_gets_a_row(tmp_path) -> None:
+    one = save(tmp_path / "z.png", "red")
+    folder = tmp_path / "pictures"
+    names = ["b/2.png", "a/1.jpg", "b/deeper/3.webp", "top.gif"]
+    for name in names:
+        save(folder / name, "blue")
+    predictor, target, seen = Colours(), tmp_path / "out.csv", []
+
+    result = predict_files([one, folder], target, predictor, advance=seen.append)
+
+    assert result == BatchResult(classified=5, refused=0)
+    assert seen == [1] * 5
+    rows = rows_of(target)
+    assert tuple(rows[0]) == COLUMNS
+    expected = [one, *(folder / name for name in ["top.gif", "a/1.jpg", "b/2.png", "b/deeper/3.webp"])]
+    assert [row["file"] for row in rows] == list(map(str, expected))
+    assert [row["label"] for row in rows] == ["red"] + ["blue"] * 4
+    assert rows[0]["probability"] == f"{256 / 258:.4f}"
+    assert predictor.at_once == 1  # memory does not grow with the number of files
+
+
+def test_a_doubt_and_its_labels_are_written(tmp_path) -> None:
+    target = tmp_path / "out.csv"
+
+    predict_files([save(tmp_path / "a.png", "#ffff00")], target, Colours())
+
+    (row,) = rows_of(target)
+    assert (row["label_set"], row["unsure"], row["error"]) == ("red; green", "ambiguous", "")
+
+
+def test_what_cannot_be_read_says_why_and_nothing_is_dropped(tmp_path) -> None:
+    folder = tmp_path / "in"
+    save(folder / "0 good.png", "red")
+    (folder / "1 text.jpg").write_text("no picture")
+    (folder / "2 empty.png").touch()
+    (folder / "3 large.png").write_bytes(bytes(2000))
+    (folder / "4 link.png").symlink_to("nowhere.png")
+    os.mkfifo(folder / "5 pipe.png")
+    target = tmp_path / "out.csv"
+
+    result = predict_files([folder], target, Colours(), limits=ImageLimits(max_bytes=1000))
+
+    rows = rows_of(target)
+    assert result == BatchResult(classified=1, refused=5)
+    assert [row["error"].partition(" ")[2][:8] if row["error"] else "" for row in rows] == [
+        "",
+        "file hol",
+        "file is ",
+        "file has",
+        "be read:",
+        "be read:",
+    ]
+    assert all(row["label"] == row["probability"] == "" for row in rows[1:])
+
+
+def test_a_file_without_permission_says_so(tmp_path, monkeypatch) -> None:
+    locked, target = save(tmp_path / "a.png", "red"), tmp_path / "out.csv"
+    allowed = Path.open
+
+    def guarded(path: Path, *args, **options):
+        if path == locked:
+            raise PermissionError(13, "Permission denied")
+        return allowed(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", guarded)
+
+    assert predict_files([locked], target, Colours()) == BatchResult(0, 1)
+    assert rows_of(target)[0]["error"] == "cannot be read: Permission denied"
+
+
+def test_a_name_that_is_no_text_is_kept(tmp_path) -> None:
+    name = os.fsdecode(b"r\xf6se.png")
+    save(tmp_path / name, "red")
+
+    predict_files([tmp_path / name], tmp_path / "out.csv", Colours())
+
+    assert rows_of(tmp_path / "out.csv")[0]["file"] == str(tmp_path / name)
+
+
+def test_the_file_that_is_written_is_no_picture_of_the_folder(tmp_path) -> None:
+    save(tmp_path / "a.png", "red")
+    for _ in range(2):  # the second time the answers of the first lie there
+        assert predict_files([tmp_path], tmp_path / "out.csv", Colours()) == BatchResult(1, 0)
+
+
+@pytest.mark.parametrize(("sources", "says"), [([], "no files"), (["here", "gone"], "gone")])
+def test_a_path_that_leads_nowhere_leaves_everything_as_it_was(tmp_path, sources, says) -> None:
+    (tmp_path / "here").mkdir()
+    target = tmp_path / "out.csv"
+    target.write_text("of last week")
+
+    with pytest.raises(FileError, match=says):
+        predict_files([tmp_path / source for source in sources], target, Colours())
+
+    assert target.read_text() == "of last week"
+
+
+def test_a_broken_run_leaves_no_half_file(tmp_path) -> None:
+    class Broken(Colours):
+        def predict(self, pictures):
+            raise RuntimeError("out of memory")
+
+    target = tmp_path / "out.csv"
+    with pytest.raises(RuntimeError):
+        predict_files([save(tmp_path / "a.png", "red")], target, Broken())
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png"]

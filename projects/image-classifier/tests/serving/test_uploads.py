@@ -1,0 +1,194 @@
+"""Files out of a multipart body: bytes as sent, in memory, within limits, with harmless names."""
+
+import asyncio
+import tempfile
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import Request
+
+from image_classifier.serving.uploads import MAX_NAME, Form, Upload, clean_name, read_form
+from portfolio_shared.serving.problems import ProblemError
+
+HEADING = 'form-data; name="{}"'
+
+
+def part(disposition: str, data: bytes, kind: str = "image/jpeg") -> bytes:
+    return (
+        b"--edge\r\nContent-Disposition: "
+        + disposition.encode()
+        + f"\r\nContent-Type: {kind}\r\n\r\n".encode()
+        + data
+        + b"\r\n"
+    )
+
+
+def file(name: str, data: bytes, *, field: str = "files", kind: str = "image/jpeg") -> bytes:
+    return part(f'form-data; name="{field}"; filename="{name}"', data, kind)
+
+
+def text(field: str, value: str) -> bytes:
+    return f'--edge\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'.encode()
+
+
+def read(
+    *parts: bytes,
+    content_type: str | None = "multipart/form-data; boundary=edge",
+    max_files: int = 32,
+    end: bytes = b"--edge--\r\n",
+    at_once: int = 1000,
+) -> Form:
+    """Read a body that arrives in chunks."""
+    body = b"".join(parts) + end
+    messages = [
+        {"type": "http.request", "body": body[start : start + at_once], "more_body": start + at_once < len(body)}
+        for start in range(0, max(len(body), 1), at_once)
+    ]
+
+    async def receive():
+        return messages.pop(0)
+
+    headers = [] if content_type is None else [(b"content-type", content_type.encode("latin-1"))]
+    return asyncio.run(
+        read_form(Request({"type": "http", "method": "POST", "headers": headers}, receive), max_files=max_files)
+    )
+
+
+def refusal(*parts: bytes, **options) -> ProblemError:
+    with pytest.raises(ProblemError) as caught:
+        read(*parts, **options)
+    return caught.value
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 10_000])
+def test_files_come_as_sent_and_in_order(at_once) -> None:
+    first, second = bytes(range(256)), b"\r\n--edge-\r\n--\r\n\x00"
+
+    form = read(
+        file("a.jpg", first),
+        text("top_k", "3"),
+        file("b.png", second, kind="text/plain"),
+        text("heat", "true"),
+        at_once=at_once,
+    )
+
+    assert form == Form([Upload("a.jpg", first), Upload("b.png", second)], {"top_k": "3", "heat": "true"})
+
+
+def test_nothing_is_written_to_a_disk(monkeypatch) -> None:
+    def spool(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", spool)
+    data = bytes(3_000_000)
+
+    form = read(file("a.jpg", data), file("b.jpg", data), at_once=64_000)
+
+    assert [len(upload.data) for upload in form.files] == [3_000_000] * 2
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [None, "application/json", "image/jpeg", "application/x-www-form-urlencoded", "multipart/mixed; boundary=edge"],
+)
+def test_another_type_of_body_is_refused(content_type) -> None:
+    error = refusal(file("a.jpg", b"x"), content_type=content_type)
+
+    assert error.status_code == 415
+    assert "multipart/form-data" in error.detail
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", file("a.jpg", b"x")),
+        ("multipart/form-data; boundary=edge", b"no boundary anywhere"),
+        ("multipart/form-data; boundary=other", file("a.jpg", b"x")),
+        ("multipart/form-data; boundary=edge", part('form-data; filename="a.jpg"', b"x")),
+        ("multipart/form-data; boundary=edge", b"--edge\r\nContent-Disposition\r\n\r\nx\r\n"),
+        ("multipart/form-data; boundary=edge; charset=undefined", file("a.jpg", b"x")),
+        ("multipart/form-data; boundary=edge", text("top_k", "9" * 2000)),
+        ("multipart/form-data; boundary=edge", b"".join(text(f"field{i}", "x") for i in range(30))),
+        ("multipart/form-data; boundary=edge", file("a.jpg", b"x") * 1001),
+    ],
+    ids=["no boundary", "text", "another boundary", "no name", "no heading", "charset", "long", "fields", "parts"],
+)
+def test_a_body_that_breaks_the_rules_is_refused(content_type, body) -> None:
+    error = refusal(body, content_type=content_type)
+
+    assert error.status_code == 400
+    assert "The body" in error.detail
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1", "no-such", "base64"])
+def test_an_odd_encoding_of_names_does_no_harm(charset) -> None:
+    form = read(file("rose.jpg", b"x"), content_type=f"multipart/form-data; boundary=edge; charset={charset}")
+
+    assert form.files == [Upload("rose.jpg", b"x")]
+
+
+@pytest.mark.parametrize(
+    ("parts", "field", "says"),
+    [
+        ([], "files", "at least one"),
+        ([text("top_k", "3")], "files", "at least one"),
+        ([text("files", "rose.jpg")], "files", "a file with a name"),
+        ([file("a.jpg", b"x", field="file")], "file", "named files"),
+        ([file("a.jpg", b"x", field="top_k")], "top_k", "named files"),
+        ([file("a.jpg", b"x"), text("heat", "true"), text("heat", "false")], "heat", "once"),
+        ([file(f"{i}.jpg", b"x") for i in range(33)], "files", "at most 32 files, not 33"),
+    ],
+    ids=["nothing", "no file", "text as file", "wrong name", "file as option", "twice", "33 files"],
+)
+def test_a_wrong_part_is_named(parts, field, says) -> None:
+    error = refusal(*parts)
+
+    assert error.status_code == 422
+    assert [item.field for item in error.errors] == [field]
+    assert says in error.errors[0].message
+
+
+def test_the_number_of_files_is_the_callers_limit() -> None:
+    assert len(read(file("a.jpg", b"x"), file("b.jpg", b"y"), max_files=2).files) == 2
+    assert refusal(file("a.jpg", b"x"), file("b.jpg", b"y"), max_files=1).errors[0].bound == {
+        "max_length": 1,
+        "actual_length": 2,
+    }
+
+
+def test_an_empty_choice_of_a_browser_is_an_empty_file() -> None:
+    assert read(file("", b"", kind="application/octet-stream")).files == [Upload("", b"")]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("rose.jpg", "rose.jpg"),
+        ("Gänseblümchen\u202f1.jpg", "Gänseblümchen\u202f1.jpg"),
+        ("../../etc/passwd", "../../etc/passwd"),
+        ("a\x1b[2J\x07.jpg", "a?[2J?.jpg"),
+        ("fdp.\u202egpj.exe", "fdp.?gpj.exe"),
+        ("a\u2028b\u200b.jpg", "a?b?.jpg"),
+    ],
+)
+def test_a_name_is_made_harmless(name, shown) -> None:
+    assert clean_name(name) == shown
+    (upload,) = read(file(name, b"x")).files
+    assert upload.name == shown
+
+
+def test_a_long_name_is_cut_and_keeps_its_end() -> None:
+    (upload,) = read(file("x" * 3000 + ".jpg", b"x")).files
+
+    assert len(upload.name) == MAX_NAME
+    assert upload.name.endswith("xxx.jpg")
+
+
+@given(st.text(max_size=300))
+def test_every_name_is_short_and_printable(name) -> None:
+    shown = clean_name(name)
+
+    assert len(shown) <= MAX_NAME
+    assert not any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for character in shown)

@@ -1,0 +1,122 @@
+"""Three ways to hide ratings from the models: by each user's time, by one date for everyone, at random.
+
+A user may be in a test only with a history before it. Who is left out of one is counted in `Split.left_out`, not
+dropped silently: `evaluated_users` and the counts go into every table.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.data.ratings import Ratings
+
+MIN_HISTORY = 5  # ratings that must stay for training where a user is evaluated
+TRAIN, VALIDATION, TEST = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three parts of one table; every rating is in exactly one of them.
+
+    Attributes
+    ----------
+    train, validation, test
+        In the order of `Ratings`. Models are tuned by fitting on `train` and looking at `validation`; the final
+        ones are fitted on both (`before_test`) and meet `test` once.
+    left_out
+        Why users are not evaluated on the test, to their number; and the same for test items that no model can
+        know because nobody rated them before.
+    """
+
+    train: Ratings
+    validation: Ratings
+    test: Ratings
+    before_test: Ratings
+    left_out: dict[str, int]
+
+
+def split_by_user_time(ratings: Ratings, *, share: float = 0.2) -> Split:
+    """Hide the last `share` of each user's ratings for the test, and the same number before it for validation.
+
+    The number is rounded down, so a user with 20 ratings has 12 for training, 4 for validation and 4 for the test.
+    Ratings of one second are ordered by item. Other users' later ratings are in the training part: this measures
+    how well a history is continued, not how well the future is foreseen; `split_by_date` does.
+
+    Raises
+    ------
+    ValueError
+        If `share` does not leave a training part.
+    """
+    if not 0 < share < 0.5:
+        raise ValueError(f"share must lie between 0 and 0.5, so that something is left for training, not {share}")
+    counts = ratings.user_counts()
+    hidden = np.floor(counts * share + 1e-9).astype(np.int64)  # 0.29 * 100 is 28.999999999999996
+    hidden[counts - 2 * hidden < MIN_HISTORY] = 0
+    from_end = ratings.offsets()[1:][ratings.users] - 1 - np.arange(len(ratings))
+    n_hidden = hidden[ratings.users]
+    part = np.where(from_end < n_hidden, TEST, np.where(from_end < 2 * n_hidden, VALIDATION, TRAIN))
+    return _split(ratings, part)
+
+
+def split_by_date(ratings: Ratings, *, share: float = 0.2) -> Split:
+    """Hide everything after one point in time, the same for all users: what a service in production faces.
+
+    The last `share` of all ratings are the test, the same number before them the validation; ratings of the second
+    in which a part would begin go to the earlier part. A user is evaluated if they have enough history before and
+    any rating after the cut; on data of few users that may leave a handful.
+    """
+    if not 0 < share < 0.5:
+        raise ValueError(f"share must lie between 0 and 0.5, so that something is left for training, not {share}")
+    ordered = np.sort(ratings.times)
+    n_hidden = int(len(ordered) * share)
+    if n_hidden == 0:
+        raise ValueError(f"{len(ordered)} ratings are too few to hide a share of {share}")
+    test_after, validation_after = ordered[-n_hidden - 1], ordered[-2 * n_hidden - 1]
+    part = np.where(ratings.times > test_after, TEST, np.where(ratings.times > validation_after, VALIDATION, TRAIN))
+    return _split(ratings, part)
+
+
+def split_at_random(ratings: Ratings, *, share: float = 0.25, seed: int = 0) -> Split:
+    """Hide a random `share` of each user's ratings for the test, and the same share of the rest for validation.
+
+    Published tables often use it, and it flatters: a model sees what the user did after the rating it predicts.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"share must lie between 0 and 1, not {share}")
+    counts = ratings.user_counts()
+    n_test = np.floor(counts * share + 1e-9).astype(np.int64)
+    n_validation = np.floor((counts - n_test) * share + 1e-9).astype(np.int64)
+    n_test[counts - n_test < MIN_HISTORY] = 0
+    n_validation[counts - n_test - n_validation < MIN_HISTORY] = 0
+    shuffled = np.lexsort((np.random.default_rng(seed).random(len(ratings)), ratings.users))
+    rank = np.empty(len(ratings), dtype=np.int64)
+    rank[shuffled] = np.arange(len(ratings)) - ratings.offsets()[ratings.users[shuffled]]
+    first, second = n_test[ratings.users], (n_test + n_validation)[ratings.users]
+    return _split(ratings, np.where(rank < first, TEST, np.where(rank < second, VALIDATION, TRAIN)))
+
+
+def evaluated_users(before: Ratings, hidden: Ratings) -> NDArray[np.int64]:
+    """Return the users with a history of at least `MIN_HISTORY` before, and with something hidden to find."""
+    return np.flatnonzero((before.user_counts() >= MIN_HISTORY) & (hidden.user_counts() > 0))
+
+
+def _split(ratings: Ratings, part: NDArray[np.int64]) -> Split:
+    train, validation, test = (ratings.where(part == number) for number in (TRAIN, VALIDATION, TEST))
+    before = ratings.where(part != TEST)
+    histories, hidden = before.user_counts(), test.user_counts()
+    known = before.item_counts() > 0
+    return Split(
+        train,
+        validation,
+        test,
+        before,
+        left_out={
+            "users without a rating in the test": int(((hidden == 0) & (ratings.user_counts() > 0)).sum()),
+            f"users with fewer than {MIN_HISTORY} ratings before the test": int(
+                ((hidden > 0) & (histories < MIN_HISTORY)).sum()
+            ),
+            "films of the test that nobody rated before": int(((test.item_counts() > 0) & ~known).sum()),
+            "ratings of such films, which count as missed": int((~known[test.items]).sum()),
+        },
+    )

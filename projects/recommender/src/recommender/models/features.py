@@ -1,0 +1,25 @@
+"""What is known about a film before anybody has rated it: genres and period, as numbers."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from recommender.data.catalogue import Catalogue
+
+YEARS_APART = 3  # distance of the points in time that a film is compared with
+FADE_YEARS = 4.0  # standard deviation of the bell around each of them
+SMALLEST = 1e-3  # values below it are left out
+
+
+def film_features(catalogue: Catalogue, *, genre_weight: float, year_weight: float) -> sp.csr_array:
+    """Return one row per genre and per point in time, shape (n_features, n_films).
+
+    A genre row holds `genre_weight` for its films. A time row holds `year_weight` for films of its year and less
+    for films around it, so that films of neighbouring years are alike; a film of unknown year has none.
+    """
+    genres = catalogue.genres.T * genre_weight
+    known = catalogue.years > 0
+    points = np.arange(catalogue.years[known].min(), catalogue.years.max() + YEARS_APART, YEARS_APART)
+    distance = (catalogue.years[None, :] - points[:, None]) / FADE_YEARS
+    closeness = np.where(known, np.exp(-0.5 * distance**2), 0.0)
+    closeness[closeness < SMALLEST] = 0.0
+    return sp.csr_array(np.vstack([genres, closeness * year_weight]))

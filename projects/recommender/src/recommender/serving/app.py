@@ -1,0 +1,236 @@
+"""The HTTP service: what is special to films. Health, metrics, limits and model loading are shared."""
+
+from collections.abc import Iterable, Sequence, Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, FastAPI, Query, Request
+
+from portfolio_shared.serving.app import create_service
+from portfolio_shared.serving.models import ModelHolder
+from portfolio_shared.serving.pool import pool_of, request_id_of
+from portfolio_shared.serving.problems import FieldError, ProblemError, phrase, unprocessable
+from portfolio_shared.serving.routes import StrictRoute
+from recommender.config import MODEL_NAME, ServeSettings
+from recommender.data.catalogue import Catalogue, Film, Filters
+from recommender.models.predictor import Predictor, Seen
+from recommender.serving.schemas import (
+    BatchRequest,
+    BatchResponse,
+    CatalogueResponse,
+    FilmId,
+    FilmsQuery,
+    FilmsResponse,
+    Limits,
+    Options,
+    RecommendationRequest,
+    RecommendationResponse,
+    Result,
+    SimilarFilm,
+    SimilarQuery,
+    SimilarResponse,
+    film_of,
+    result_of,
+)
+from recommender.serving.search import FilmSearch
+
+WEB = Path(__file__).parent / "web"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model and the index over the titles of its films."""
+
+    predictor: Predictor
+    search: FilmSearch
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The films of the model."""
+        return self.predictor.catalogue
+
+
+def create_app(settings: ServeSettings) -> FastAPI:
+    """Build the service; its model is loaded when it starts."""
+    models = ModelHolder(settings=settings, project=MODEL_NAME, load=load, smoke_test=smoke_test)
+    router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["films"])
+
+    @router.post("/recommendations", summary="Recommend films for one history")
+    async def recommend(body: RecommendationRequest, request: Request) -> RecommendationResponse:
+        loaded = models.current()
+        check(too_many("history", body.history, settings.max_history), wrong_options(body, loaded.predictor, settings))
+        result = await pool_of(request).run(lambda: recommend_for(body.history, body, loaded.predictor.predictor))
+        return RecommendationResponse(
+            id=request_id_of(request),
+            model=loaded.named,
+            popular=result.popular,
+            unknown=result.unknown,
+            recommendations=result.recommendations,
+        )
+
+    @router.post("/recommendations/batch", summary="Recommend films for several histories")
+    async def recommend_batch(body: BatchRequest, request: Request) -> BatchResponse:
+        loaded = models.current()
+        check(too_many("histories", body.histories, settings.max_histories))
+        check(too_long(body, settings), wrong_options(body, loaded.predictor, settings))
+        predictor = loaded.predictor.predictor
+        results = await pool_of(request).run(
+            lambda: [recommend_for(history, body, predictor) for history in body.histories]
+        )
+        return BatchResponse(id=request_id_of(request), model=loaded.named, results=results)
+
+    @router.get("/films", summary="Find films by words, or by their ids")
+    async def films(asked: Annotated[FilmsQuery, Query()], request: Request) -> FilmsResponse:
+        loaded = models.current()
+        if asked.query is None:
+            check(too_many("ids", asked.film_ids, settings.max_history))
+            known, unknown = by_ids(asked.film_ids, loaded.predictor.catalogue)
+        else:
+            query = asked.query
+            check(too_many("query", query, settings.max_query))
+            known = await pool_of(request).run(lambda: loaded.predictor.search.find(query, limit=asked.limit))
+            unknown = []
+        films = list(map(film_of, known))
+        return FilmsResponse(id=request_id_of(request), model=loaded.named, films=films, unknown=unknown)
+
+    @router.get("/films/{film_id}/similar", summary="The films that are most like one film")
+    async def similar(film_id: FilmId, asked: Annotated[SimilarQuery, Query()], request: Request) -> SimilarResponse:
+        loaded = models.current()
+        served = loaded.predictor
+        check(too_large("k", asked.k, settings.max_k))
+        if film_id not in served.catalogue.position:
+            detail = f"No film has the id {film_id}. GET /v1/films?query= finds the ids of titles."
+            raise ProblemError(404, phrase(404), detail)
+        film = film_of(served.catalogue.films[served.catalogue.position[film_id]])
+        nearest = await pool_of(request).run(lambda: served.predictor.similar(film_id, k=asked.k))
+        similar = [SimilarFilm(film_of(other), similarity) for other, similarity in nearest]
+        return SimilarResponse(id=request_id_of(request), model=loaded.named, film=film, similar=similar)
+
+    @router.get("/catalogue", summary="How many films there are, their genres and years, and the limits")
+    async def catalogue(request: Request) -> CatalogueResponse:
+        loaded = models.current()
+        known = loaded.predictor.catalogue
+        years = known.years[known.years > 0]
+        return CatalogueResponse(
+            id=request_id_of(request),
+            model=loaded.named,
+            films=len(known),
+            genres=list(known.genre_names),
+            year_min=int(years.min()),
+            year_max=int(years.max()),
+            limits=limits_of(settings),
+        )
+
+    return create_service(
+        title="Film recommendations",
+        description="From a viewing history to films worth watching, each with the films that are the reason.",
+        settings=settings,
+        models=models,
+        web=WEB,
+        router=router,
+    )
+
+
+def load(directory: Path) -> Served:
+    """Read a model and index its titles."""
+    predictor = Predictor.load(directory)
+    return Served(predictor, FilmSearch(predictor.catalogue))
+
+
+def smoke_test(served: Served) -> None:
+    """Refuse a model that cannot recommend, filter, search or compare; what they need once is made here as well."""
+    film = served.predictor.recommend([], k=1).recommendations[0].film
+    answer = served.predictor.recommend([Seen(film.id, 4.0)], filters=Filters(genres=film.genres), k=5)
+    scores = [recommendation.score for recommendation in answer.recommendations]
+    if answer.basis != "history" or scores != sorted(scores, reverse=True):
+        raise ValueError(f"recommendations for {film.name!r} rest on {answer.basis} and score {scores}")
+    if film not in served.search.find(film.name):
+        raise ValueError(f"a search for {film.name!r} does not find it")
+    if film in [other for other, _ in served.predictor.similar(film.id)]:
+        raise ValueError(f"{film.name!r} is among the films that are like it")
+
+
+def recommend_for(history: Sequence[Seen], options: Options, predictor: Predictor) -> Result:
+    """Return the answer to one history; the options have been checked."""
+    answer = predictor.recommend(
+        history,
+        k=options.k,
+        filters=filters_of(options),
+        diversity=options.diversity,
+    )
+    return result_of(answer)
+
+
+def filters_of(options: Options) -> Filters:
+    """Return the filters in the model's terms."""
+    return Filters(tuple(options.genres), tuple(options.exclude_genres), options.year_from, options.year_to)
+
+
+def wrong_options(options: Options, served: Served, settings: ServeSettings) -> Iterable[FieldError]:
+    """Yield what no schema can know: limits that are settings, genres of this model, fields that contradict."""
+    yield from too_large("k", options.k, settings.max_k)
+    known = served.catalogue.genre_names
+    for name in ("genres", "exclude_genres"):
+        for i, genre in enumerate(getattr(options, name)):
+            if genre not in known:
+                message = f"Expected one of {', '.join(known)}"
+                yield FieldError(field=f"{name}.{i}", message=message, value=genre, bound={"expected": list(known)})
+    for i, genre in enumerate(options.exclude_genres):
+        if genre in options.genres:
+            yield FieldError(field=f"exclude_genres.{i}", message="Expected a genre that is not wanted", value=genre)
+    year, last = options.year_from, options.year_to
+    if year is not None and last is not None and year > last:
+        message = f"Expected no year after year_to, here at most {last}"
+        yield FieldError(field="year_from", message=message, value=year, bound={"le": last})
+
+
+def too_long(batch: BatchRequest, settings: ServeSettings) -> Iterable[FieldError]:
+    """Yield the error of every history that is too long, and of an answer that is too large to hold in memory."""
+    for i, history in enumerate(batch.histories):
+        yield from too_many(f"histories.{i}", history, settings.max_history)
+    most = settings.max_batch // len(batch.histories)
+    if batch.k > most:
+        message = (
+            f"Expected at most {most} films for each of {len(batch.histories)} histories, "
+            f"{settings.max_batch} in all: ask for fewer films, or in several batches"
+        )
+        bound = {"le": most, "max_batch": settings.max_batch}
+        yield FieldError(field="k", message=message, value=batch.k, bound=bound)
+
+
+def too_large(field: str, value: int, limit: int) -> Iterable[FieldError]:
+    """Yield the error of a number above a limit that is a setting."""
+    if value > limit:
+        message = f"Input should be less than or equal to {limit}"
+        yield FieldError(field=field, message=message, value=value, bound={"le": limit})
+
+
+def too_many(field: str, value: Sized, limit: int) -> Iterable[FieldError]:
+    """Yield the error of a text or list that is longer than a limit that is a setting."""
+    if len(value) > limit:
+        bound = {"max_length": limit, "actual_length": len(value)}
+        yield FieldError(field=field, message=f"Expected at most {limit}, not {len(value)}", value=None, bound=bound)
+
+
+def check(*groups: Iterable[FieldError]) -> None:
+    """Answer 422 in the shape of a wrong field if any group holds an error."""
+    if errors := [error for group in groups for error in group]:
+        raise unprocessable(errors)
+
+
+def by_ids(ids: Sequence[int], catalogue: Catalogue) -> tuple[list[Film], list[int]]:
+    """Return the films of the ids in their order, and the ids that no film has."""
+    known = [catalogue.films[catalogue.position[film_id]] for film_id in ids if film_id in catalogue.position]
+    return known, [film_id for film_id in ids if film_id not in catalogue.position]
+
+
+def limits_of(settings: ServeSettings) -> Limits:
+    """Return the limits of a request."""
+    return Limits(
+        max_history=settings.max_history,
+        max_k=settings.max_k,
+        max_histories=settings.max_histories,
+        max_batch=settings.max_batch,
+        max_query=settings.max_query,
+    )

@@ -1,0 +1,249 @@
+"""What the API accepts and returns: bounds, meaning and examples, and the model's answers in these terms."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, dataclasses, model_validator
+
+from portfolio_shared.serving.answers import ModelName
+from recommender.data.catalogue import FIRST_YEAR, LAST_YEAR
+from recommender.data.catalogue import Film as CatalogueFilm
+from recommender.models.predictor import Answer, Seen
+from recommender.models.predictor import Recommendation as Recommended
+
+MAX_FILTER_GENRES = 50
+MAX_FOUND = 50
+
+FilmId = Annotated[int, Field(ge=1, le=2**31 - 1, description="As in /v1/films")]
+
+EXAMPLE: dict[str, Any] = {
+    "history": [{"film_id": 1, "rating": 4.5}, {"film_id": 260, "rating": 5}, {"film_id": 1196}],
+    "k": 5,
+    "exclude_genres": ["Horror"],
+    "year_from": 1970,
+}
+
+
+class Strict(BaseModel):
+    """Unknown fields are refused: a misspelt name must not be taken for a missing one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@dataclasses.dataclass(config=ConfigDict(extra="forbid"), frozen=True)
+class SeenFilm(Seen):
+    """A film of a history, as the predictor takes it: a history of 500 films is read once and not copied."""
+
+    film_id: FilmId
+    stars: float | None = Field(
+        default=None,
+        validation_alias="rating",
+        ge=0.5,
+        le=5,
+        allow_inf_nan=False,
+        description="Stars, if the film was rated",
+    )
+
+
+History = list[SeenFilm]
+HISTORY_RULE = "Oldest first: later films count more. Of a film that stands there twice, the last one counts"
+
+
+class Options(Strict):
+    """How many films, which ones, and how alike they may be."""
+
+    k: int = Field(default=10, ge=1, description="How many films; at most the setting MAX_K, by default 100")
+    genres: list[str] = Field(
+        default=[], max_length=MAX_FILTER_GENRES, description="At least one of these; empty admits every film"
+    )
+    exclude_genres: list[str] = Field(default=[], max_length=MAX_FILTER_GENRES, description="None of these")
+    year_from: int | None = Field(
+        default=None, ge=FIRST_YEAR, le=LAST_YEAR, description="First year; excludes films of unknown year"
+    )
+    year_to: int | None = Field(
+        default=None, ge=FIRST_YEAR, le=LAST_YEAR, description="Last year; excludes films of unknown year"
+    )
+    diversity: float = Field(
+        default=0.0, ge=0, le=1, allow_inf_nan=False, description="0: the best films; 1: films unlike each other"
+    )
+
+
+class RecommendationRequest(Options):
+    """What somebody has seen; an empty history gets popular films."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    history: History = Field(description=f"{HISTORY_RULE}. At most the setting MAX_HISTORY, by default 500")
+
+
+class BatchRequest(Options):
+    """Several histories with the same options."""
+
+    histories: list[History] = Field(
+        min_length=1,
+        description=f"{HISTORY_RULE}. At most the setting MAX_HISTORIES, by default 1,000; their number times k is at "
+        "most the setting MAX_BATCH, by default 20,000",
+        examples=[[EXAMPLE["history"], []]],
+    )
+
+
+class FilmsQuery(Strict):
+    """Either words to search for, or the ids of films."""
+
+    query: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Beginnings of words, words with a typo, a year; at most the setting MAX_QUERY, by default 100",
+    )
+    limit: int = Field(default=8, ge=1, le=MAX_FOUND, description="How many films a search returns at most")
+    ids: str | None = Field(
+        default=None,
+        pattern=r"^[0-9]{1,10}(,[0-9]{1,10})*$",
+        description="Film ids, separated by commas; at most the setting MAX_HISTORY, by default 500",
+        examples=["1,260,1196"],
+    )
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "FilmsQuery":
+        if (self.query is None) == (self.ids is None):
+            raise ValueError("Expected exactly one of query and ids")
+        return self
+
+    @property
+    def film_ids(self) -> list[int]:
+        """The ids, as numbers."""
+        return [int(number) for number in self.ids.split(",")] if self.ids else []
+
+
+class SimilarQuery(Strict):
+    """How many films."""
+
+    k: int = Field(default=10, ge=1, description="How many films; at most the setting MAX_K, by default 100")
+
+
+@dataclass(slots=True)
+class Film:
+    """A film as people know it; the genres are in alphabetical order."""
+
+    film_id: int
+    title: str
+    year: int | None
+    genres: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Reason:
+    """A film of the history that speaks for a recommendation.
+
+    `share` is its part of the score. Where the films that are named add more than the score, because others of the
+    history speak against the film, it is its part of what the named ones add.
+    """
+
+    film: Film
+    share: float
+
+
+@dataclass(slots=True)
+class Recommendation:
+    """A film, its score and what speaks for it.
+
+    Scores are comparable within one answer only. For popular films the score is the number of people who rated the
+    film, and there are no reasons.
+    """
+
+    film: Film
+    score: float
+    reasons: list[Reason]
+
+
+@dataclass(slots=True)
+class Result:
+    """The answer to one history of a batch; the fields are those of `RecommendationResponse`."""
+
+    popular: bool
+    unknown: tuple[int, ...]
+    recommendations: list[Recommendation]
+
+
+class RecommendationResponse(BaseModel):
+    """Recommendations, best first or in the order in which a diverse list was chosen."""
+
+    id: str = Field(description="The request's id, also in the header X-Request-ID")
+    model: ModelName
+    popular: bool = Field(description="Nothing is known of the history: these are popular films")
+    unknown: tuple[int, ...] = Field(description="Film ids of the history that are in no catalogue")
+    recommendations: list[Recommendation]
+
+
+class BatchResponse(BaseModel):
+    """Results in the order of the request's histories."""
+
+    id: str = Field(description="The request's id, also in the header X-Request-ID")
+    model: ModelName
+    results: list[Result]
+
+
+class FilmsResponse(BaseModel):
+    """Films that fit a search, best first, or the films of the ids in their order."""
+
+    id: str = Field(description="The request's id, also in the header X-Request-ID")
+    model: ModelName
+    films: list[Film]
+    unknown: list[int] = Field(description="Ids that no film has")
+
+
+@dataclass(slots=True)
+class SimilarFilm:
+    """A film and how similar it is, from -1 to 1."""
+
+    film: Film
+    similarity: float
+
+
+class SimilarResponse(BaseModel):
+    """The films most like one film, most similar first."""
+
+    id: str = Field(description="The request's id, also in the header X-Request-ID")
+    model: ModelName
+    film: Film
+    similar: list[SimilarFilm]
+
+
+@dataclass(slots=True)
+class Limits:
+    """What a request may ask for; all are settings of the service."""
+
+    max_history: int
+    max_k: int
+    max_histories: int
+    max_batch: int
+    max_query: int
+
+
+class CatalogueResponse(BaseModel):
+    """What a page needs to offer filters, and the service's limits."""
+
+    id: str = Field(description="The request's id, also in the header X-Request-ID")
+    model: ModelName
+    films: int = Field(description="How many films there are")
+    genres: list[str]
+    year_min: int
+    year_max: int
+    limits: Limits
+
+
+def film_of(film: CatalogueFilm) -> Film:
+    """Return a film of the catalogue as the API shows it."""
+    return Film(film.id, film.name, film.year, film.genres)
+
+
+def result_of(answer: Answer) -> Result:
+    """Return the predictor's answer as the API shows it."""
+    return Result(answer.basis == "popularity", answer.unknown, list(map(_recommendation, answer.recommendations)))
+
+
+def _recommendation(recommended: Recommended) -> Recommendation:
+    named = sum([reason.contribution for reason in recommended.reasons])
+    whole = max(recommended.score, named)
+    reasons = [Reason(film_of(reason.film), reason.contribution / whole) for reason in recommended.reasons]
+    return Recommendation(film_of(recommended.film), recommended.score, reasons)

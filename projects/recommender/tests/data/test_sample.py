@@ -1,0 +1,70 @@
+"""The invented data: the format, the defects, and something to learn in it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from portfolio_shared.evaluation.ranking import ndcg_at_k
+from recommender.data.read import MovieLens, read_movielens
+from recommender.data.sample import write_sample
+from recommender.data.splits import evaluated_users, split_by_user_time
+from recommender.evaluation.evaluate import judge_lists, lists_for
+from recommender.models.ease import fit_ease
+from recommender.models.history_weights import HistoryWeights
+from recommender.models.popularity import fit_popularity
+
+
+def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
+    one, two, other = (write_sample(tmp_path / name, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
+    for name in ("ratings.csv", "movies.csv"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+        assert (one / name).read_bytes() != (other / name).read_bytes()
+
+
+def test_it_has_the_header_and_line_ends_of_latest_small(tmp_path: Path) -> None:
+    folder = write_sample(tmp_path)
+    assert (folder / "ratings.csv").read_bytes().startswith(b"userId,movieId,rating,timestamp\r\n1,")
+    assert (folder / "movies.csv").read_bytes().startswith(b"movieId,title,genres\r\n")
+
+
+def test_every_kind_of_defect_is_there_and_found(sample: MovieLens) -> None:
+    assert sample.report.quarantined == {
+        "rating outside 0.5 to 5.0 stars": 2,
+        "rating of a film that the list of films does not have": 1,
+        "rating that the user replaced by a later one of the same film": 2,
+    }
+    notes = "\n".join(sample.report.notes)
+    for expected in ("2 films have no year", "2 films have no genre", "titles belong to more than one film"):
+        assert expected in notes
+
+
+def test_without_dirt_nothing_is_put_aside(tmp_path: Path) -> None:
+    report = read_movielens(write_sample(tmp_path, dirt=False)).report
+    assert sum(report.quarantined.values()) == 0
+
+
+def test_popularity_has_a_long_tail(sample: MovieLens) -> None:
+    counts = np.sort(sample.ratings.item_counts())[::-1]
+    assert counts[: len(counts) // 5].sum() > 0.5 * counts.sum()
+    assert np.median(counts) < counts.mean()
+
+
+def test_taste_can_be_learned_and_drifts(sample: MovieLens) -> None:
+    split = split_by_user_time(sample.ratings)
+    users = evaluated_users(split.before_test, split.test)
+    X = split.before_test.matrix()
+
+    def quality(model: object, weigh: HistoryWeights) -> float:
+        lists = lists_for(model, split.before_test, users, k=10, weigh=weigh)  # type: ignore[arg-type]
+        return float(ndcg_at_k(judge_lists(lists, users, split.test), 10).mean())
+
+    same, recent = HistoryWeights(), HistoryWeights(half_life_share=0.2)
+    ease = fit_ease(X, penalty=50.0)
+    assert quality(ease, same) > 1.25 * quality(fit_popularity(X), same)
+    assert quality(ease, recent) > 1.1 * quality(ease, same)
+
+
+def test_too_small_a_sample_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least 10 users, 50 films"):
+        write_sample(tmp_path, n_users=3)

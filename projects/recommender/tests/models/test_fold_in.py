@@ -1,0 +1,99 @@
+"""ALS as it is served: exact reasons, films that few rated, and the predictor around it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender.data.catalogue import Catalogue
+from recommender.data.read import MovieLens
+from recommender.models.als import fit_als
+from recommender.models.fold_in import FoldIn
+from recommender.models.history_weights import HistoryWeights
+from recommender.models.predictor import Predictor, Seen
+
+ITEMS = np.array([4, 9, 30, 77])
+WEIGHTS = np.array([0.2, 0.5, 1.3, 0.9], dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def model(sample: MovieLens) -> FoldIn:
+    return fit_als(sample.ratings.matrix(), n_factors=6, regularization=2.0, alpha=3.0, iterations=3, min_raters=5)
+
+
+def test_contributions_add_up_to_the_scores(model: FoldIn) -> None:
+    to = np.flatnonzero(model.recommendable)[:20]
+    rows = model.contributions(ITEMS, WEIGHTS, to)
+    assert rows.shape == (20, 4)
+    np.testing.assert_allclose(rows.sum(axis=1), model.scores(ITEMS, WEIGHTS)[to], rtol=1e-4, atol=1e-6)
+
+
+def test_a_contribution_is_what_a_films_weight_on_the_right_hand_side_adds(model: FoldIn) -> None:
+    """The equations of the paper, with one film's preference at a time and all films' confidence."""
+    Y = model.factors.astype(np.float64)
+    confidence = np.ones(len(Y))
+    confidence[ITEMS] = 3.0 * WEIGHTS
+    A = Y.T @ (confidence[:, None] * Y) + 2.0 * np.eye(6)
+    expected = [Y[0] @ np.linalg.solve(A, c * Y[item]) for item, c in zip(ITEMS, 3.0 * WEIGHTS, strict=True)]
+    np.testing.assert_allclose(model.contributions(ITEMS, WEIGHTS, np.array([0]))[0], expected, rtol=1e-3, atol=1e-7)
+
+
+def test_films_that_few_rated_are_not_recommended(model: FoldIn, sample: MovieLens) -> None:
+    rare = sample.ratings.item_counts() < 5
+    assert 0 < rare.sum() < len(rare)
+    assert np.isneginf(model.scores(ITEMS, WEIGHTS)[rare]).all()
+    assert np.isfinite(model.scores(ITEMS, WEIGHTS)[~rare]).all()
+
+
+def test_similarity_is_a_cosine(model: FoldIn) -> None:
+    one, other = model.factors[4], model.factors[9]
+    expected = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+    found = model.similarities(4)
+    assert found[9] == pytest.approx(float(expected), abs=1e-6)
+    assert found[4] == pytest.approx(1.0, abs=1e-6)
+
+
+def test_the_predictor_stores_it_and_recommends_the_same(model: FoldIn, sample: MovieLens, tmp_path: Path) -> None:
+    predictor = Predictor(sample.catalogue, model, HistoryWeights(half_life_share=0.2))
+    predictor.save(tmp_path)
+    read = Predictor.load(tmp_path)
+    assert isinstance(read.model, FoldIn)
+    assert (read.model.alpha, read.model.regularization) == (3.0, 2.0)
+    history = [Seen(sample.catalogue.films[item].id, 4.0) for item in ITEMS]
+    answer = read.recommend(history, n_reasons=4)
+    assert answer == predictor.recommend(history, n_reasons=4)
+    assert answer.basis == "history"
+    assert all(one.reasons for one in answer.recommendations)
+    assert not {one.film.id for one in answer.recommendations} & {seen.film_id for seen in history}
+
+
+def test_a_film_without_factors_tells_nothing() -> None:
+    factors = np.array([[1.0, 0.0], [0.0, 0.0], [0.5, 0.5]], dtype=np.float32)
+    model = FoldIn(factors, np.array([True, False, True]), 1.0, 2.0)
+    np.testing.assert_array_equal(model.own, [1.0, 0.0, 0.5])
+    assert model.similarities(1).tolist() == [0.0, 0.0, 0.0]
+    films = Catalogue(tuple(_film(i) for i in (1, 2, 3)))
+    assert Predictor(films, model, HistoryWeights()).recommend([Seen(2)]).basis == "popularity"
+
+
+def _film(number: int) -> object:
+    from recommender.data.catalogue import Film
+
+    return Film(number, f"film {number}", None, ("Drama",), (f"film {number}",), number)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"factors": np.ones((3, 2))}, "float32"),
+        ({"factors": np.full((3, 2), np.nan, dtype=np.float32)}, "finite"),
+        ({"recommendable": np.ones(2, dtype=np.bool_)}, "one per row"),
+        ({"regularization": 0.0}, "positive"),
+        ({"alpha": -1.0}, "positive"),
+    ],
+)
+def test_what_is_no_model_is_refused(changes: dict[str, object], message: str) -> None:
+    good = FoldIn(np.ones((3, 2), dtype=np.float32), np.ones(3, dtype=np.bool_), 1.0, 1.0)
+    with pytest.raises(ValueError, match=message):
+        replace(good, **changes)

@@ -1,0 +1,176 @@
+"""The predictor: what it recommends, what it never does, and what it says about its reasons."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender.data.catalogue import Filters
+from recommender.data.read import MovieLens
+from recommender.evaluation.evaluate import lists_for
+from recommender.models.ease import fit_ease
+from recommender.models.features import film_features
+from recommender.models.history_weights import HistoryWeights
+from recommender.models.item_factors import ItemFactors
+from recommender.models.predictor import Predictor, Seen
+
+WEIGH = HistoryWeights(half_life_share=0.2, half_life_films=3, rating_slope=0.2)
+
+
+@pytest.fixture(scope="module")
+def predictor(sample: MovieLens) -> Predictor:
+    features = film_features(sample.catalogue, genre_weight=1.0, year_weight=1.0)
+    model = fit_ease(sample.ratings.matrix(), penalty=50.0, features=features, min_raters=5, rank=64)
+    return Predictor(sample.catalogue, model, WEIGH)
+
+
+def history_of(sample: MovieLens, user: int) -> list[Seen]:
+    rows = sample.ratings.users == user
+    films = [sample.catalogue.films[item].id for item in sample.ratings.items[rows]]
+    return [Seen(film, float(stars)) for film, stars in zip(films, sample.ratings.values[rows], strict=True)]
+
+
+def test_it_recommends_what_the_evaluation_measured(predictor: Predictor, sample: MovieLens) -> None:
+    users = np.array([0, 5, 123])
+    lists = lists_for(predictor.model, sample.ratings, users, k=10, weigh=WEIGH)
+    for user, expected in zip(users, lists, strict=True):
+        answer = predictor.recommend(history_of(sample, int(user)), k=10)
+        assert [r.film.id for r in answer.recommendations] == [sample.catalogue.films[item].id for item in expected]
+        assert answer.basis == "history"
+
+
+def test_films_of_the_history_never_come_back(predictor: Predictor, sample: MovieLens) -> None:
+    history = history_of(sample, 3)
+    answer = predictor.recommend(history, k=len(sample.catalogue), diversity=0.3)
+    returned = {r.film.id for r in answer.recommendations}
+    assert not returned & {seen.film_id for seen in history}
+    assert (
+        len(returned)
+        == len(answer.recommendations)
+        == int(predictor.model.recommendable.sum())
+        - sum(predictor.model.recommendable[sample.catalogue.position[seen.film_id]] for seen in history)
+    )
+
+
+def test_reasons_are_exact_and_come_from_the_history(predictor: Predictor, sample: MovieLens) -> None:
+    history = history_of(sample, 9)
+    complete = predictor.recommend(history, k=5, n_reasons=len(history))
+    for recommendation in complete.recommendations:
+        total = sum(reason.contribution for reason in recommendation.reasons)
+        negative = recommendation.score - total  # reasons are positive; the rest is what speaks against the film
+        assert negative <= 1e-5
+        assert [r.contribution for r in recommendation.reasons] == sorted(
+            (r.contribution for r in recommendation.reasons), reverse=True
+        )
+        assert {r.film.id for r in recommendation.reasons} <= {seen.film_id for seen in history}
+    one = predictor.recommend(history[:1], k=5)
+    for recommendation in one.recommendations:
+        assert recommendation.reasons[0].contribution == pytest.approx(recommendation.score, rel=1e-4)
+    assert all(not r.reasons for r in predictor.recommend(history, n_reasons=0).recommendations)
+
+
+def test_an_empty_history_gets_popular_films_and_says_so(predictor: Predictor) -> None:
+    answer = predictor.recommend([], k=5)
+    assert answer.basis == "popularity"
+    counts = [r.film.n_ratings for r in answer.recommendations]
+    assert counts == sorted((film.n_ratings for film in predictor.catalogue.films), reverse=True)[:5]
+    assert all(r.reasons == () for r in answer.recommendations)
+
+
+def test_unknown_films_are_reported_and_the_rest_is_used(predictor: Predictor) -> None:
+    film = predictor.recommend([]).recommendations[0].film
+    answer = predictor.recommend([Seen(-1), Seen(film.id), Seen(-2)])
+    assert answer.unknown == (-1, -2)
+    assert answer.basis == "history"
+    assert answer.recommendations == predictor.recommend([Seen(film.id)]).recommendations
+    assert predictor.recommend([Seen(-1)]).basis == "popularity"
+
+
+def test_order_and_stars_matter(predictor: Predictor, sample: MovieLens) -> None:
+    history = history_of(sample, 1)
+    forward = predictor.recommend(history).recommendations
+    assert forward != predictor.recommend(history[::-1]).recommendations
+    assert forward != predictor.recommend([replace(seen, stars=None) for seen in history]).recommendations
+
+
+def test_of_a_film_named_twice_the_last_mention_counts(predictor: Predictor, sample: MovieLens) -> None:
+    first, second = history_of(sample, 1)[:2]
+    twice = predictor.recommend([replace(first, stars=0.5), second, replace(first, stars=5.0)])
+    assert twice == predictor.recommend([second, replace(first, stars=5.0)])
+
+
+def test_filters_hold(predictor: Predictor, sample: MovieLens) -> None:
+    history = history_of(sample, 2)
+    filters = Filters(genres=("Comedy", "Action"), without_genres=("Romance",), year_from=1990, year_to=2005)
+    answer = predictor.recommend(history, k=50, filters=filters)
+    assert answer.recommendations
+    for recommendation in answer.recommendations:
+        assert {"Comedy", "Action"} & set(recommendation.film.genres)
+        assert "Romance" not in recommendation.film.genres
+        assert 1990 <= (recommendation.film.year or 0) <= 2005
+    assert predictor.recommend(history, filters=Filters(year_to=1880)).recommendations == ()
+
+
+def test_diversity_changes_the_list_but_not_its_first_film(predictor: Predictor, sample: MovieLens) -> None:
+    history = history_of(sample, 4)
+    plain, diverse = (predictor.recommend(history, diversity=value).recommendations for value in (0.0, 0.7))
+    assert plain[0].film == diverse[0].film
+    assert {r.film for r in plain} != {r.film for r in diverse}
+
+
+def test_similar_films_are_ordered_and_share_genres(predictor: Predictor) -> None:
+    films = predictor.catalogue.films
+    shared = []
+    for film in films[::10]:
+        similar = predictor.similar(film.id, k=5)
+        values = [similarity for _, similarity in similar]
+        assert film not in [other for other, _ in similar]
+        assert values == sorted(values, reverse=True)
+        assert all(-1.001 <= value <= 1.001 for value in values)
+        shared += [bool(set(other.genres) & set(film.genres)) for other, _ in similar]
+    by_chance = [bool(set(one.genres) & set(two.genres)) for one in films[::10] for two in films[::7]]
+    assert np.mean(shared) > 2 * np.mean(by_chance)
+    with pytest.raises(KeyError):
+        predictor.similar(-1)
+
+
+@pytest.mark.parametrize(
+    ("history", "options", "message"),
+    [
+        ([Seen(1, 7.0)], {}, "film 1 has 7.0 stars"),
+        ([Seen(1, float("nan"))], {}, "film 1 has nan stars"),
+        ([], {"k": 0}, "k must be at least 1"),
+        ([], {"diversity": 2.0}, "from 0 to 1"),
+        ([], {"filters": Filters(genres=("X",))}, "no film has the genre 'X'"),
+    ],
+)
+def test_impossible_requests_are_refused(
+    predictor: Predictor, history: list[Seen], options: dict[str, int], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        predictor.recommend(history, **options)  # type: ignore[arg-type]
+
+
+def test_round_trip(predictor: Predictor, sample: MovieLens, tmp_path: Path) -> None:
+    predictor.save(tmp_path)
+    loaded = Predictor.load(tmp_path)
+    history = history_of(sample, 8)
+    assert loaded.recommend(history) == predictor.recommend(history)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["factors.npz", "films.json", "weights.json"]
+
+
+def test_films_and_factors_must_match(predictor: Predictor) -> None:
+    short = ItemFactors(predictor.model.factors[:5], predictor.model.recommendable[:5])
+    with pytest.raises(ValueError, match="factors of 5"):
+        Predictor(predictor.catalogue, short, WEIGH)
+
+
+def test_serving_needs_numpy_alone() -> None:
+    modules = "recommender.models.predictor, recommender.serving.search"
+    code = f"import sys, {modules}; print([m for m in sys.modules if '.' not in m])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for heavy in ("pandas", "scipy", "sklearn", "implicit", "torch", "mlflow"):
+        assert f"'{heavy}'" not in loaded

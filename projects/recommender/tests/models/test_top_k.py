@@ -1,0 +1,60 @@
+"""The best films, and maximal marginal relevance against its definition."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from recommender.models.top_k import best, diversify
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0, 2.0, -np.inf, 0.5]), min_size=1, max_size=30), st.integers(1, 35))
+def test_best_is_a_stable_sort(values: list[float], k: int) -> None:
+    scores = np.array(values)
+    expected = [i for i in np.argsort(-scores, kind="stable") if scores[i] > -np.inf][:k]
+    assert best(scores, k).tolist() == expected
+
+
+def by_definition(scores: NDArray[np.float64], vectors: NDArray[np.float64], k: int, diversity: float) -> list[int]:
+    order = [int(i) for i in np.argsort(-scores, kind="stable") if scores[i] > -np.inf]
+    high, low = scores[order[0]], scores[order[-1]]
+    lengths = np.linalg.norm(vectors, axis=1)
+    cosine = vectors @ vectors.T / lengths / lengths[:, None]
+    chosen: list[int] = []
+    while len(chosen) < min(k, len(order)):
+        rest = [i for i in order if i not in chosen]
+        relevance = (scores[rest] - low) / (high - low)
+        nearest = np.array([max([0.0, *cosine[i, chosen]]) for i in rest])
+        chosen.append(rest[int(np.argmax((1 - diversity) * relevance - diversity * nearest))])
+    return chosen
+
+
+@pytest.mark.parametrize("diversity", [0.2, 0.5, 0.9, 1.0])
+def test_diversify_follows_the_definition(diversity: float) -> None:
+    rng = np.random.default_rng(4)
+    scores, vectors = rng.random(40), rng.normal(size=(40, 5))
+    scores[7] = -np.inf
+    assert diversify(scores, vectors, k=8, diversity=diversity).tolist() == by_definition(scores, vectors, 8, diversity)
+
+
+def test_no_diversity_is_the_plain_order() -> None:
+    scores = np.array([1.0, 3.0, 2.0])
+    assert diversify(scores, np.ones((3, 2)), k=2, diversity=0.0).tolist() == [1, 2]
+
+
+def test_of_two_alike_films_the_second_waits() -> None:
+    scores, vectors = np.array([1.0, 0.9, 0.5, 0.0]), np.array([[1.0, 0], [1, 0], [0, 1], [0, 1]])
+    assert diversify(scores, vectors, k=2, diversity=0.5).tolist() == [0, 2]
+
+
+def test_films_that_are_out_stay_out_and_equal_scores_do_not_divide_by_zero() -> None:
+    scores = np.array([1.0, -np.inf, 1.0])
+    assert sorted(diversify(scores, np.zeros((3, 2)), k=3, diversity=0.5)) == [0, 2]
+    assert diversify(np.array([-np.inf]), np.zeros((1, 2)), k=3, diversity=0.5).tolist() == []
+
+
+@pytest.mark.parametrize("diversity", [-0.1, 1.1, float("nan")])
+def test_diversity_out_of_range_is_refused(diversity: float) -> None:
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        diversify(np.ones(2), np.ones((2, 2)), k=1, diversity=diversity)
