@@ -7,14 +7,15 @@ SHA-256 of every other file. The hash of `bundle.json` therefore stands for the 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
 
 if TYPE_CHECKING:  # it needs NumPy, which a service loads after it has set the number of its threads
     from portfolio_shared.evaluation.uncertainty import Interval
+    from portfolio_shared.results import Predictor
 
 MANIFEST_NAME = "bundle.json"
 FORMAT_VERSION = 1
@@ -22,7 +23,6 @@ FORMAT_VERSION = 1
 MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-P = TypeVar("P")
 
 
 class BundleError(RuntimeError):
@@ -80,13 +80,12 @@ def metric_values(metrics: "Mapping[str, Interval | float]") -> dict[str, Metric
 def replace_bundle(
     directory: Path,
     manifest: Manifest,
-    fitted: P,
+    fitted: "Predictor",
     *,
-    save: Callable[[P, Path], None],
-    load: Callable[[Path], P],
-    answer: Callable[[P], object],
+    load: "Callable[[Path], Predictor]",
+    inputs: Sequence[object],
 ) -> None:
-    """Replace a bundle's folder, check that it reads back, and that it answers what was evaluated.
+    """Replace a bundle's folder, and check that what is read back predicts what was evaluated.
 
     Parameters
     ----------
@@ -96,28 +95,28 @@ def replace_bundle(
         Everything but the hashes.
     fitted
         What was evaluated.
-    save, load
-        Write it into the folder, and read it from there.
-    answer
-        Some of its predictions, to compare before and after.
+    load
+        Folder -> what `fitted.save` wrote into it.
+    inputs
+        Of predictions to compare before and after.
 
     Raises
     ------
     ValueError
         If the folder holds something that is no bundle: a mistyped path must not cost a person their files.
     RuntimeError
-        If what was saved does not answer as what was fitted.
+        If what was saved does not predict as what was fitted.
     """
     if directory.exists():
         if any(directory.iterdir()) and not (directory / MANIFEST_NAME).is_file():
             raise ValueError(f"{directory} holds something that is no bundle: choose an empty or a new folder")
         shutil.rmtree(directory)
-    save(fitted, directory)
+    fitted.save(directory)
     write_bundle(directory, manifest)
     read_manifest(directory, project=manifest.project)
-    before, after = answer(fitted), answer(load(directory))
+    before, after = fitted.predict(inputs), load(directory).predict(inputs)
     if before != after:
-        raise RuntimeError(f"the saved model answers {after}, the fitted one {before}: do not use it")
+        raise RuntimeError(f"the saved model predicts {after}, the fitted one {before}: do not use it")
 
 
 def write_bundle(directory: Path, manifest: Manifest) -> Manifest:

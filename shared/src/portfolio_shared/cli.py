@@ -1,37 +1,44 @@
 """What the projects' commands do alike. A command line starts in a blink: heavy libraries are imported by what runs."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+from portfolio_shared.config import TrainSettings, default_tracking_uri
 from portfolio_shared.environment import UnknownVariableError, refuse_unknown_variables
 from portfolio_shared.serving.registry_client import champion_of
+from portfolio_shared.serving.settings import ServiceSettings
 from portfolio_shared.terminal import Command, run_command
+
+if TYPE_CHECKING:
+    from portfolio_shared.results import Dataset
 
 S = TypeVar("S", bound=BaseSettings)
 
 
-def run_project(program: str, commands: Mapping[str, Command], settings: Sequence[type[BaseSettings]]) -> None:
+def run_project(program: str, commands: Mapping[str, Command]) -> None:
     """Run the command that the first argument of the process names.
 
     Parameters
     ----------
-    settings
-        Every settings class that reads the environment; all have the prefix of the first. A variable with that prefix
-        that is a field of none of them is refused by name.
+    commands
+        By name, `train` among them. A variable of the environment that has the prefix of `train` and is a field of no
+        command's settings is refused by name.
 
     Raises
     ------
     SystemExit
         With a line that says what is wrong, as `run_command` does.
     """
-    prefix = settings[0].model_config["env_prefix"]
+    prefix = commands["train"].settings.model_config["env_prefix"]
+    kinds = [command.settings for command in commands.values() if command.settings.model_config["env_prefix"] == prefix]
     try:
-        refuse_unknown_variables(prefix, {field for kind in settings for field in kind.model_fields})
+        refuse_unknown_variables(prefix, {field for kind in kinds for field in kind.model_fields})
     except UnknownVariableError as error:
         sys.exit(f"{program}: {error}")
     run_command(program, commands, sys.argv[1:])
@@ -50,6 +57,7 @@ def flags_alone(settings: type[S]) -> type[S]:
         del cls, settings_cls, others
         return (init_settings,)
 
+    settings.model_config["env_prefix"] = ""
     settings.settings_customise_sources = classmethod(sources)  # type: ignore[method-assign, assignment]
     return settings
 
@@ -76,14 +84,42 @@ def champion_stays(name: str, tracking_uri: str, *, real_data: Callable[[], bool
     return False
 
 
-def roll_back(name: str, tracking_uri: str) -> None:
-    """Give the alias back to the champion before this one, and say which version that is."""
+def show_data(dataset: "Dataset") -> None:
+    """Print where data come from, and what was read, repaired, excluded and kept."""
     from rich.console import Console
 
-    from portfolio_shared.tracking.registry import rollback
+    Console().print(dataset.source.reason, dataset.report.as_table(), sep="\n")
 
-    version = rollback(name, tracking_uri=tracking_uri)
-    Console().print(f"{name}: version {version.version} is champion again ({version.data_source} data)")
+
+def rollback_command(name: str, train: type[TrainSettings]) -> Command:
+    """Return the command that gives the alias back to the champion before this one."""
+
+    class RollbackOptions(BaseSettings):
+        """Give the alias back to the champion before this one."""
+
+        model_config = train.model_config
+        tracking_uri: str = Field(default_factory=default_tracking_uri, description="MLflow server")
+
+    def roll_back(options: RollbackOptions) -> None:
+        from rich.console import Console
+
+        from portfolio_shared.tracking.registry import rollback
+
+        version = rollback(name, tracking_uri=options.tracking_uri)
+        Console().print(f"{name}: version {version.version} is champion again ({version.data_source} data)")
+
+    return Command(RollbackOptions, roll_back)
+
+
+def serve_command(app_factory: str, settings: type[ServiceSettings]) -> Command:
+    """Return the command that serves the champion over HTTP; for `app_factory` see `serve`."""
+
+    def run(options: ServiceSettings) -> None:
+        from portfolio_shared.serving.server import serve
+
+        serve(app_factory, settings, **options.model_dump())
+
+    return Command(settings, run)
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 """What every project's `config.py` declares alike; nothing heavy is imported, because services read it too."""
 
 import os
+from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-from pydantic_settings import SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Frozen(BaseModel):
@@ -22,3 +23,41 @@ def command_settings(prefix: str) -> SettingsConfigDict:
 def default_tracking_uri() -> str:
     """Return the MLflow server that MLFLOW_TRACKING_URI names, or the one that `make up` starts."""
     return os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5500")
+
+
+class TrainSettings(BaseSettings):
+    """Train, evaluate, register and pass the gate.
+
+    A project adds its prefix (`model_config = command_settings("HOUSING_TRAIN_")`), what its data setting and its
+    output are, and the settings that it alone has.
+    """
+
+    data: str = Field("auto", description="auto, sample, full, or a path")
+    tracking_uri: str = Field(
+        default_factory=default_tracking_uri, description="MLflow server; empty to train without one"
+    )
+    output: Path = Field(description="folder that the bundle is written to")
+    if_missing: bool = Field(default=False, description="do nothing if the registry has a champion already")
+    seed: int = Field(0, ge=0, description="seed of fits, draws and bootstrap")
+
+
+class ReportSettings(BaseSettings):
+    """Train on the public data and rewrite the READMEs' tables and figures."""
+
+    data: str = Field("full", description="auto, sample, full, or a path")
+    project: Path = Field(description="folder of the project's README and docs")
+    benchmarks: Path = Field(Path("benchmarks/results"), description="folder of what the benchmarks measured")
+    root_readme: Path = Field(Path("README.md"), description="the README with the table of results")
+    seed: int = Field(0, ge=0, description="seed of fits, draws and bootstrap")
+
+
+class DataOptions(BaseSettings):
+    """Find or download the data, and report what is in them."""
+
+    data: str = Field("auto", description="auto, sample, full, or a path")
+
+
+class EvaluateOptions(DataOptions):
+    """Evaluate a bundle on the frozen test split."""
+
+    bundle: Path = Field(description="folder of the model")

@@ -3,13 +3,26 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings, CliApp
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-Command = Callable[[list[str]], None]
-"""Takes the arguments after its own name; its docstring is its help."""
+
+@dataclass(frozen=True)
+class Command:
+    """A command: its flags are the fields of a settings class, whose docstring is its help."""
+
+    settings: type[BaseSettings]
+    run: Callable[[Any], None]
+
+    @property
+    def help(self) -> str:
+        """The first line of the settings' docstring."""
+        return (self.settings.__doc__ or "").strip().partition("\n")[0]
 
 
 def run_command(program: str, commands: Mapping[str, Command], arguments: Sequence[str]) -> None:
@@ -24,12 +37,13 @@ def run_command(program: str, commands: Mapping[str, Command], arguments: Sequen
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help"):
         sys.stdout.write(f"usage: {program} COMMAND [options]; {program} COMMAND --help lists them\n\n")
-        sys.stdout.writelines(f"  {name:9} {(command.__doc__ or '').strip()}\n" for name, command in commands.items())
+        sys.stdout.writelines(f"  {name:9} {command.help}\n" for name, command in commands.items())
         return
     if name not in commands:
         sys.exit(f"{program}: no command {name!r}; there are {', '.join(commands)}")
     try:
-        commands[name](rest)
+        command = commands[name]
+        command.run(CliApp.run(command.settings, cli_args=rest))
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, item['loc']))}: {item['msg']}, found {item['input']!r}"

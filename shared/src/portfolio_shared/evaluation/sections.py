@@ -1,10 +1,12 @@
 """Sections of a README that a command writes: what stands between two markers is replaced, the rest is a person's."""
 
+import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from portfolio_shared.config import ReportSettings
 from portfolio_shared.evaluation.uncertainty import Interval
 
 
@@ -63,6 +65,50 @@ def with_interval(interval: Interval) -> str:
     """
     form = "{:,.0f}" if max(abs(interval.low), abs(interval.high)) > 20 else "{:.3f}"
     return "{} ({} to {})".format(*(form.format(value) for value in interval))
+
+
+def interval_cell(stored: Mapping[str, float]) -> str:
+    """Return an interval that was recorded as JSON in the form of `with_interval`.
+
+    Examples
+    --------
+    >>> interval_cell({"estimate": 0.1052, "low": 0.0951, "high": 0.1158})
+    '0.105 (0.095 to 0.116)'
+    """
+    return with_interval(Interval(**stored))
+
+
+def measured_sections(sources: Mapping[str, tuple[Path, Callable[[Any], str]]]) -> dict[str, str]:
+    """Return the sections that state what another command measured; a file that is missing is named.
+
+    Parameters
+    ----------
+    sources
+        Section -> its JSON file, and the function that makes a table of what it holds.
+    """
+    return {
+        section: table(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else f"There is no {path.name}."
+        for section, (path, table) in sources.items()
+    }
+
+
+def write_report(
+    config: ReportSettings, name: str, *, recorded: Mapping[str, object], sections: Mapping[str, str], summary: str
+) -> str:
+    """Write `docs/report.json` and the sections of both READMEs, and return the line that says so.
+
+    Parameters
+    ----------
+    name
+        Of the project: its section in the root README gets the summary.
+    recorded
+        Everything that the README states, as JSON types.
+    """
+    docs, readme = config.project / "docs", config.project / "README.md"
+    (docs / "report.json").write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
+    fill_sections(readme, sections)
+    fill_sections(config.root_readme, {name: summary})
+    return f"Written: {docs}, {readme} and {config.root_readme}"
 
 
 def serving_table(measured: Mapping[str, Any]) -> str:

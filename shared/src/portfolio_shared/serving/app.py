@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
@@ -20,8 +20,9 @@ from portfolio_shared.serving.problem_handlers import PROBLEM_RESPONSES, install
 from portfolio_shared.serving.routes import RouteTable, StrictRoute
 from portfolio_shared.serving.settings import ServiceSettings
 
-_log = logging.getLogger(__name__)
+P = TypeVar("P")
 
+_log = logging.getLogger(__name__)
 
 FIRST_LOOK_SECONDS = 2.0  # how long the start waits for a first model
 
@@ -31,16 +32,18 @@ def create_service(
     title: str,
     description: str,
     settings: ServiceSettings,
-    models: ModelHolder[Any],
+    project: str,
+    load: Callable[[Path], P],
+    smoke_test: Callable[[P], None],
     web: Path,
     router: APIRouter,
 ) -> FastAPI:
     """Build the app of a project: its routes, within limits, with health, metrics, logs, documentation and a page.
 
-    A route is `async def`, takes its model from ``models.current()`` once, computes with ``await pool.run(...)`` and
-    returns a pydantic model that its return annotation names. FastAPI then checks no more than the type of the
-    outermost object and writes JSON in compiled code; without the annotation a thousand predictions take fifty times
-    as long to write.
+    A route is `async def`, takes its model from the dependency `loaded_model`, computes with
+    ``await pool_of(request).run(...)`` and returns a pydantic model that its return annotation names. FastAPI then
+    checks no more than the type of the outermost object and writes JSON in compiled code; without the annotation a
+    thousand predictions take fifty times as long to write.
 
     Parameters
     ----------
@@ -48,8 +51,12 @@ def create_service(
         Shown in /docs.
     settings
         Limits and addresses.
-    models
-        Holds the model that is served; asked for a first one when the app starts, then watched.
+    project
+        Whose bundles are served.
+    load
+        Folder of a bundle -> predictor.
+    smoke_test
+        Raises if a predictor that was loaded cannot predict.
     web
         Folder of the project's page; see `add_pages`.
     router
@@ -67,6 +74,7 @@ def create_service(
     for route in router.routes:
         if isinstance(route, APIRoute) and not isinstance(route, StrictRoute):
             raise TypeError(f"{route.path} is no StrictRoute: make the router with APIRouter(route_class=StrictRoute)")
+    models = ModelHolder(settings=settings, project=project, load=load, smoke_test=smoke_test)
     metrics = ServiceMetrics(models)
     table = RouteTable()
     app = FastAPI(
@@ -85,6 +93,7 @@ def create_service(
             "auto_configure": False,
         },
     )
+    app.state.models, app.state.settings = models, settings
     app.include_router(router, responses=PROBLEM_RESPONSES)  # first: routes are tried in order, and this is the hot one
     app.include_router(operations_router(models, metrics), responses=PROBLEM_RESPONSES)
     add_pages(app, web)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from portfolio_shared.bundle import BundleError, Manifest, bundle_digest, parse_manifest, read_manifest
-from portfolio_shared.serving.answers import ModelName
 from portfolio_shared.serving.model_cache import ModelCache
 from portfolio_shared.serving.registry_client import RegisteredVersion, RegistryClient, RegistryUnavailable
+from portfolio_shared.serving.schemas import ModelName
 from portfolio_shared.serving.settings import ServiceSettings
 
 P = TypeVar("P")

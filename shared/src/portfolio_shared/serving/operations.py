@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from portfolio_shared.bundle import DataInfo, MetricValue
-from portfolio_shared.serving.answers import ModelName
 from portfolio_shared.serving.metrics import CONTENT_TYPE, ServiceMetrics
 from portfolio_shared.serving.models import ModelHolder
+from portfolio_shared.serving.schemas import ModelName
 
 
 class Readiness(BaseModel):

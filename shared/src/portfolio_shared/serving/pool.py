@@ -6,8 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, TypeVarTuple
 
-from starlette.requests import Request
-
 from portfolio_shared.serving.problems import ProblemError, phrase
 
 T = TypeVar("T")
@@ -101,16 +99,3 @@ def too_many_requests(limit: int) -> ProblemError:
     """Build the 429 of a service that is full."""
     detail = f"The service already answers {limit} requests, its limit. Try again after the time in Retry-After."
     return ProblemError(429, phrase(429), detail, headers={"Retry-After": "1"})
-
-
-# Plain functions and not dependencies: FastAPI takes as long to resolve two of those as a prediction takes to compute.
-def pool_of(request: Request) -> WorkerPool:
-    """Return the worker pool of the app that answers this request."""
-    pool: WorkerPool = request.app.state.pool
-    return pool
-
-
-def request_id_of(request: Request) -> str:
-    """Return the id of this request: the `id` of its response."""
-    request_id: str = request.state.request_id
-    return request_id

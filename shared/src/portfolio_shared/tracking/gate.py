@@ -6,27 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from portfolio_shared.bundle import BundleError, read_manifest
+from portfolio_shared.bundle import BundleError, Manifest, read_manifest
 from portfolio_shared.evaluation.uncertainty import PairedComparison
-from portfolio_shared.tracking.registry import (
-    GateDecision,
-    ModelVersion,
-    champion,
-    decide,
-    download_bundle,
-    mark_challenger,
-    promote,
-)
+from portfolio_shared.serving.registry_client import RegisteredVersion, RegistryClient
+from portfolio_shared.tracking.registry import GateDecision, decide, mark_challenger, promote
 
 P = TypeVar("P")
 
 
 def pass_gate(
-    version: ModelVersion,
+    version: RegisteredVersion,
     load: Callable[[Path], P],
     compare: Callable[[P], PairedComparison],
     *,
-    test_split_sha256: str,
+    manifest: Manifest,
     tracking_uri: str,
 ) -> GateDecision:
     """Compare a registered version with the champion and point an alias at it: `champion` or `challenger`.
@@ -41,11 +34,13 @@ def pass_gate(
     compare
         Champion -> comparison on the new version's frozen test split (new minus champion of an error: negative is
         better). What it raises is an error of today's code, and reaches the caller.
-    test_split_sha256
-        Of the new version's test split: where the champion's differs, the stored reason says so.
+    manifest
+        Of the new version. Where the champion's test split differs, the stored reason says so. A champion that names
+        other labels gives way: somebody has brought data of their own, and there is nothing to compare.
     """
-    current = champion(version.name, tracking_uri=tracking_uri)
-    decision = _decide(version, current, load, compare, test_split_sha256=test_split_sha256, tracking_uri=tracking_uri)
+    with RegistryClient(tracking_uri) as registry:
+        current = registry.alias(version.name, "champion")
+    decision = _decide(version, current, load, compare, manifest=manifest, tracking_uri=tracking_uri)
     if decision.promote:
         promote(version, decision, tracking_uri=tracking_uri)
     else:
@@ -54,12 +49,12 @@ def pass_gate(
 
 
 def _decide(
-    version: ModelVersion,
-    current: ModelVersion | None,
+    version: RegisteredVersion,
+    current: RegisteredVersion | None,
     load: Callable[[Path], P],
     compare: Callable[[P], PairedComparison],
     *,
-    test_split_sha256: str,
+    manifest: Manifest,
     tracking_uri: str,
 ) -> GateDecision:
     if current is None:
@@ -69,15 +64,21 @@ def _decide(
         return GateDecision(promote=False, reason=reason, comparison=None)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            bundle = download_bundle(current, Path(folder) / "bundle", tracking_uri=tracking_uri)
+            bundle = Path(folder) / "bundle"
+            with RegistryClient(tracking_uri) as registry:
+                registry.download_bundle(current, bundle)
+            described = read_manifest(bundle)
             serving = load(bundle)
-            tested_on = read_manifest(bundle).data.test_split_sha256
         except (BundleError, OSError, KeyError, TypeError, ValueError) as error:
             # Written by other code, or damaged: no service of today can load it either, so it must not bar the way.
             reason = f"the champion (version {current.version}) cannot be compared with: {error}"
             return GateDecision(promote=True, reason=reason, comparison=None)
+        if described.labels != manifest.labels:
+            theirs, ours = ", ".join(described.labels), ", ".join(manifest.labels)
+            reason = f"the champion (version {current.version}) cannot be compared with: it names {theirs}, this {ours}"
+            return GateDecision(promote=True, reason=reason, comparison=None)
         decision = decide(compare(serving))
-    if tested_on == test_split_sha256 or current.data_source == "sample":
+    if described.data.test_split_sha256 == manifest.data.test_split_sha256 or current.data_source == "sample":
         return decision
     note = f"{decision.reason}; the champion was tested on other rows, so it may have learned from some of these"
     return replace(decision, reason=note)

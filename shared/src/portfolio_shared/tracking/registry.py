@@ -5,12 +5,11 @@ Services follow the alias; nothing else has to be told about a promotion.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from portfolio_shared.bundle import Manifest
 from portfolio_shared.evaluation.uncertainty import PairedComparison
-from portfolio_shared.serving.registry_client import DIGEST_TAG, RegisteredVersion, RegistryClient
+from portfolio_shared.serving.registry_client import DIGEST_TAG, RegisteredVersion
 from portfolio_shared.tracking.client import tracking_client
 from portfolio_shared.tracking.runs import LoggedModel, Run
 
@@ -25,17 +24,6 @@ _ROLLED_BACK = "rolled_back"
 
 class RegistryError(RuntimeError):
     """The registry's state does not allow what was asked for; the message says what does."""
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """A version of a registered model; `data_source` is sample, full or path."""
-
-    name: str
-    version: str
-    run_id: str
-    bundle_sha256: str
-    data_source: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +62,7 @@ def decide(comparison: PairedComparison | None) -> GateDecision:
     return GateDecision(promote=False, reason=f"{verdict}: {numbers}", comparison=comparison)
 
 
-def register(run: Run, logged: LoggedModel, *, name: str, manifest: Manifest) -> ModelVersion:
+def register(run: Run, logged: LoggedModel, *, name: str, manifest: Manifest) -> RegisteredVersion:
     """Make the next version of the model `name` from a logged bundle; no alias points to it yet."""
     tags = {
         DIGEST_TAG: logged.bundle_sha256,
@@ -90,13 +78,7 @@ def register(run: Run, logged: LoggedModel, *, name: str, manifest: Manifest) ->
         return _to_version(client.get_model_version(name, made.version))
 
 
-def champion(name: str, *, tracking_uri: str) -> ModelVersion | None:
-    """Return the version that serves, or None if the model or its alias does not exist."""
-    with tracking_client(tracking_uri) as client:
-        return _with_alias(client, name, CHAMPION)
-
-
-def promote(version: ModelVersion, decision: GateDecision, *, tracking_uri: str) -> None:
+def promote(version: RegisteredVersion, decision: GateDecision, *, tracking_uri: str) -> None:
     """Point the alias `champion` at a version and note on it which version it replaces.
 
     Raises
@@ -120,14 +102,14 @@ def promote(version: ModelVersion, decision: GateDecision, *, tracking_uri: str)
             client.delete_registered_model_alias(version.name, CHALLENGER)
 
 
-def mark_challenger(version: ModelVersion, decision: GateDecision, *, tracking_uri: str) -> None:
+def mark_challenger(version: RegisteredVersion, decision: GateDecision, *, tracking_uri: str) -> None:
     """Point the alias `challenger` at a version that was not promoted, with the reason in its tag `gate`."""
     with tracking_client(tracking_uri) as client:
         client.set_model_version_tag(version.name, version.version, "gate", decision.reason)
         client.set_registered_model_alias(version.name, CHALLENGER, version.version)
 
 
-def rollback(name: str, *, tracking_uri: str) -> ModelVersion:
+def rollback(name: str, *, tracking_uri: str) -> RegisteredVersion:
     """Point the alias `champion` back at the version that the present champion replaced, and return that version.
 
     Rolling back again goes one promotion further back, and never forward: only `promote` notes a predecessor, the
@@ -158,24 +140,6 @@ def rollback(name: str, *, tracking_uri: str) -> ModelVersion:
         return _to_version(target)
 
 
-def download_bundle(version: ModelVersion, into: Path, *, tracking_uri: str) -> Path:
-    """Download the bundle of a version into a new or empty folder, verify it, and return the folder.
-
-    Raises
-    ------
-    BundleError
-        If what was downloaded is not what was registered.
-    FileExistsError
-        If the folder is not empty.
-    RegistryUnavailable
-        If the server does not answer.
-    """
-    wanted = RegisteredVersion(version.name, version.version, version.run_id, version.bundle_sha256)
-    with RegistryClient(tracking_uri) as client:
-        client.download_bundle(wanted, into)
-    return into
-
-
 def _ensure_model(client: "MlflowClient", name: str) -> None:
     from mlflow.exceptions import MlflowException
 
@@ -186,7 +150,7 @@ def _ensure_model(client: "MlflowClient", name: str) -> None:
             raise
 
 
-def _with_alias(client: "MlflowClient", name: str, alias: str) -> ModelVersion | None:
+def _with_alias(client: "MlflowClient", name: str, alias: str) -> RegisteredVersion | None:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -209,19 +173,19 @@ def _find_version(client: "MlflowClient", name: str, version: str) -> Any | None
         raise
 
 
-def _replace_tag(client: "MlflowClient", version: ModelVersion, key: str, value: str | None) -> None:
+def _replace_tag(client: "MlflowClient", version: RegisteredVersion, key: str, value: str | None) -> None:
     if value is not None:
         client.set_model_version_tag(version.name, version.version, key, value)
     elif key in client.get_model_version(version.name, version.version).tags:
         client.delete_model_version_tag(version.name, version.version, key)
 
 
-def _to_version(entity: Any) -> ModelVersion:
+def _to_version(entity: Any) -> RegisteredVersion:
     tags = entity.tags
     missing = [tag for tag in (DIGEST_TAG, "data_source") if tag not in tags]
     if missing:
         raise RegistryError(f"{entity.name} version {entity.version} has no tag {missing[0]}: train and register anew")
-    return ModelVersion(
+    return RegisteredVersion(
         name=entity.name,
         version=str(entity.version),
         run_id=entity.run_id,

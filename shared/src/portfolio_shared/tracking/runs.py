@@ -9,21 +9,45 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
-from portfolio_shared.bundle import bundle_digest, read_manifest
+from portfolio_shared.bundle import Manifest, bundle_digest, read_manifest
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.tracking.client import tracking_client
 from portfolio_shared.tracking.pyfunc_model import example_frame, save_pyfunc
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Metric, Param
 
 logger = logging.getLogger(__name__)
 
 _BATCH = 100  # parameters in one request, a limit of MLflow
+_TAG_CHARACTERS = 5000  # of a tag's value, a limit of MLflow
+
+
+class RunLog(Protocol):
+    """Where a training logs while it runs: a `Run` on a server, or `UNTRACKED`."""
+
+    def log_metrics(self, metrics: Mapping[str, Interval | float], *, step: int = 0) -> None:
+        """Log metrics; an `Interval` becomes three: ``name``, ``name_low`` and ``name_high``."""
+
+    def child(self, name: str, params: Mapping[str, object], metrics: Mapping[str, Interval | float]) -> None:
+        """Log a finished run below this one, such as a candidate or a trial."""
+
+
+class _Untracked:
+    def log_metrics(self, metrics: Mapping[str, Interval | float], *, step: int = 0) -> None:
+        del metrics, step
+
+    def child(self, name: str, params: Mapping[str, object], metrics: Mapping[str, Interval | float]) -> None:
+        del name, params, metrics
+
+
+UNTRACKED: RunLog = _Untracked()
+"""For a training without a server: what it logs goes nowhere."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +71,25 @@ class Run:
     experiment_id: str
     run_id: str
 
-    def log_metrics(self, metrics: Mapping[str, Interval | float]) -> None:
+    def log_manifest(self, manifest: Manifest) -> None:
+        """Name the run after the model that was chosen, and log the manifest's parameters and data.
+
+        The manifest's `config` names the chosen candidate under `chosen`.
+        """
+        data = manifest.data
+        with tracking_client(self.tracking_uri) as client:
+            client.set_tag(self.run_id, "mlflow.runName", f"{manifest.config['chosen']} on {data.source} data")
+            client.set_tag(self.run_id, "data_source", data.source)
+            _log_params(client, self.run_id, manifest.config)
+        self.log_dataset(data.name, data.sha256, data.rows, data.source)
+
+    def log_metrics(self, metrics: Mapping[str, Interval | float], *, step: int = 0) -> None:
         """Log metrics; an `Interval` becomes three: ``name``, ``name_low`` and ``name_high``.
+
+        Parameters
+        ----------
+        step : int
+            Number of the epoch, for a metric that is logged more than once.
 
         Raises
         ------
@@ -56,7 +97,7 @@ class Run:
             If a value is not finite.
         """
         with tracking_client(self.tracking_uri) as client:
-            client.log_batch(self.run_id, metrics=_to_metrics(metrics))
+            client.log_batch(self.run_id, metrics=_to_metrics(metrics, step))
 
     def log_folder(self, path: Path, artifact_path: str) -> None:
         """Upload the files of a folder, such as figures, below `artifact_path` of the run."""
@@ -85,7 +126,7 @@ class Run:
         tags = {"mlflow.parentRunId": self.run_id}
         child_id = _create_run(self.tracking_uri, self.experiment_id, name, params=params, tags=tags)
         with tracking_client(self.tracking_uri) as client:
-            client.log_batch(child_id, metrics=_to_metrics(metrics))
+            client.log_batch(child_id, metrics=_to_metrics(metrics, 0))
             client.set_terminated(child_id)
 
     def log_bundle(
@@ -146,9 +187,16 @@ class Run:
 
 @contextmanager
 def tracked_run(
-    *, tracking_uri: str, experiment: str, run_name: str, params: Mapping[str, object], tags: Mapping[str, str]
+    tracking_uri: str,
+    *,
+    experiment: str,
+    run_name: str,
+    params: Mapping[str, object] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Iterator[Run]:
-    """Track what happens in a ``with`` block as one run, which ends as FINISHED, or as FAILED after an exception.
+    """Track what happens in a ``with`` block as one run, which ends as FINISHED.
+
+    After an exception it ends as FAILED, with the exception in its tag `failure`.
 
     Parameters
     ----------
@@ -158,9 +206,9 @@ def tracked_run(
         Name of the experiment; made if missing.
     run_name : str
         Name of the run.
-    params : Mapping[str, object]
+    params : Mapping[str, object], optional
         Parameters; what is no string is stored as JSON where it can be.
-    tags : Mapping[str, str]
+    tags : Mapping[str, str], optional
         Tags of the run.
 
     Raises
@@ -169,13 +217,14 @@ def tracked_run(
         If no MLflow server answers at `tracking_uri`.
     """
     experiment_id = _experiment_id(tracking_uri, experiment)
-    run_id = _create_run(tracking_uri, experiment_id, run_name, params=params, tags=tags)
+    run_id = _create_run(tracking_uri, experiment_id, run_name, params=params or {}, tags=tags or {})
     run = Run(tracking_uri=tracking_uri, experiment_id=experiment_id, run_id=run_id)
     try:
         yield run
-    except BaseException:
+    except BaseException as error:
         try:
             with tracking_client(tracking_uri) as client:
+                client.set_tag(run_id, "failure", f"{type(error).__name__}: {error}"[:_TAG_CHARACTERS])
                 client.set_terminated(run_id, "FAILED")
         except Exception:  # the training's own error must reach the caller, not this one
             logger.exception("run %s could not be marked as failed", run_id)
@@ -205,10 +254,14 @@ def _create_run(
 ) -> str:
     with tracking_client(tracking_uri) as client:
         run_id = str(client.create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id)
-        logged = _to_params(params)
-        for start in range(0, len(logged), _BATCH):
-            client.log_batch(run_id, params=logged[start : start + _BATCH])
+        _log_params(client, run_id, params)
         return run_id
+
+
+def _log_params(client: "MlflowClient", run_id: str, params: Mapping[str, object]) -> None:
+    logged = _to_params(params)
+    for start in range(0, len(logged), _BATCH):
+        client.log_batch(run_id, params=logged[start : start + _BATCH])
 
 
 def _to_params(params: Mapping[str, object]) -> list["Param"]:
@@ -224,7 +277,7 @@ def _to_text(value: object) -> str:
         return str(value)
 
 
-def _to_metrics(metrics: Mapping[str, Interval | float]) -> list["Metric"]:
+def _to_metrics(metrics: Mapping[str, Interval | float], step: int) -> list["Metric"]:
     from mlflow.entities import Metric
 
     flat: dict[str, Any] = {}
@@ -236,4 +289,4 @@ def _to_metrics(metrics: Mapping[str, Interval | float]) -> list["Metric"]:
     if bad := {name: value for name, value in flat.items() if not math.isfinite(value)}:
         raise ValueError(f"metrics must be finite numbers, found {bad}")
     now = int(time.time() * 1000)
-    return [Metric(name, float(value), now, step=0) for name, value in flat.items()]
+    return [Metric(name, float(value), now, step=step) for name, value in flat.items()]

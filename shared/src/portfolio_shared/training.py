@@ -1,0 +1,115 @@
+"""The spine of every training: check the server, learn, write the bundle, track the run, pass the gate.
+
+A project gives its functions in one `Project`; nothing is inherited and nothing is looked up by name.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Generic, TypeVar
+
+from rich.console import Console
+
+import portfolio_shared
+from portfolio_shared.bundle import Manifest, read_manifest, replace_bundle
+from portfolio_shared.config import TrainSettings
+from portfolio_shared.evaluation.uncertainty import PairedComparison
+from portfolio_shared.results import Predictor, Trained
+from portfolio_shared.tracking.client import check_server
+from portfolio_shared.tracking.gate import pass_gate
+from portfolio_shared.tracking.git import current_commit
+from portfolio_shared.tracking.registry import register
+from portfolio_shared.tracking.runs import UNTRACKED, LoggedModel, Run, RunLog, tracked_run
+
+C = TypeVar("C", bound=TrainSettings)
+T = TypeVar("T", bound=Trained[Any, Any, Any, Any, Any, Any])
+P = TypeVar("P", bound=Predictor)
+
+
+@dataclass(frozen=True)
+class Project(Generic[C, T, P]):
+    """The functions of a project, in the order in which a training calls them."""
+
+    name: str
+    """Of the project, its experiment and its registered model."""
+    package: Path
+    """Folder of the project's package; its `serving/mlflow_adapter.py` runs the logged model."""
+    requirements: tuple[str, ...]
+    """Distributions that the adapter needs."""
+    learn: Callable[[C, Console, RunLog], T]
+    """From data to an evaluated model; logs candidates and epochs while it runs, and writes no bundle."""
+    describe: Callable[[C, T], Manifest]
+    """The manifest of the bundle."""
+    example: Callable[[T], Sequence[Any]]
+    """Inputs whose predictions must be the same before and after the bundle is written."""
+    load: Callable[[Path], P]
+    """Folder of a bundle -> predictor."""
+    draw: Callable[[Any, Any, Path], None]
+    """(evaluation, candidates, folder): writes the figures."""
+    input_example: Callable[[T], Sequence[Mapping[str, object]]]
+    """Rows from which MLflow infers the signature of the logged model."""
+    compare: Callable[[Any, P], PairedComparison]
+    """(evaluation, champion) -> difference on the frozen test split, this model minus the champion."""
+
+
+def run(project: Project[C, T, P], config: C, console: Console | None = None) -> Path:
+    """Train, evaluate, write the bundle, register it and pass the gate; return the bundle's folder.
+
+    Raises
+    ------
+    TrackingUnavailable
+        If the MLflow server does not answer: before the training starts, not after it.
+    """
+    console = console or Console()
+    if not config.tracking_uri:
+        write(project, config, project.learn(config, console, UNTRACKED), console)
+        console.print("Not tracked and not registered: there is no tracking URI")
+        return config.output
+    check_server(config.tracking_uri)
+    tags = {"git_commit": current_commit()}
+    with tracked_run(config.tracking_uri, experiment=project.name, run_name="training", tags=tags) as tracked:
+        trained = project.learn(config, console, tracked)
+        manifest = write(project, config, trained, console)
+        with console.status("logging to MLflow"):
+            logged = track(project, config, trained, manifest, tracked)
+    version = register(tracked, logged, name=project.name, manifest=manifest)
+    decision = pass_gate(
+        version,
+        project.load,
+        lambda champion: project.compare(trained.evaluation, champion),
+        manifest=manifest,
+        tracking_uri=config.tracking_uri,
+    )
+    alias = "champion" if decision.promote else "challenger"
+    console.print(f"Registered {version.name} version {version.version} as {alias}: {decision.reason}")
+    return config.output
+
+
+def write(project: Project[C, T, P], config: C, trained: T, console: Console) -> Manifest:
+    """Replace the bundle's folder, and check that what is read back predicts what was evaluated."""
+    described, inputs = project.describe(config, trained), project.example(trained)
+    replace_bundle(config.output, described, trained.predictor, load=project.load, inputs=inputs)
+    console.print(f"Bundle: {config.output}")
+    return read_manifest(config.output)
+
+
+def track(project: Project[C, T, P], config: C, trained: T, manifest: Manifest, tracked: Run) -> LoggedModel:
+    """Log what the manifest says, the test metrics, the data report, the figures and the bundle."""
+    tracked.log_manifest(manifest)
+    tracked.log_metrics(trained.evaluation.metrics)
+    with TemporaryDirectory() as scratch:
+        data, figures = Path(scratch) / "data", Path(scratch) / "figures"
+        data.mkdir()
+        (data / "report.json").write_text(json.dumps(trained.data.report.as_dict(), indent=2), encoding="utf-8")
+        project.draw(trained.evaluation, trained.candidates, figures)
+        for folder in (data, figures):
+            tracked.log_folder(folder, folder.name)
+    return tracked.log_bundle(
+        config.output,
+        adapter=project.package / "serving" / "mlflow_adapter.py",
+        input_example=project.input_example(trained),
+        requirements=project.requirements,
+        code_paths=[project.package, Path(portfolio_shared.__file__).parent],
+    )
