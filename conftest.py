@@ -24,7 +24,8 @@ import pytest
 import uvicorn
 from threadpoolctl import threadpool_limits
 
-from portfolio_shared.tracking.server import MlflowServer, free_port, running_server
+from mlflow_server import MlflowServer, running_server
+from processes import Process, free_port, start, stop, wait_until_ready
 
 ROOT = Path(__file__).parent
 # The collection of doctests imports every module; this one is MLflow's to run, and holds no doctest.
@@ -98,25 +99,17 @@ def eventually() -> Callable[[Callable[[], object], str], None]:
 class Service:
     """A running `PROGRAM serve`."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
+    port: int
     client: httpx.Client
-    out: Path
-    err: Path
 
     @property
     def origin(self) -> str:
         """Its address, without a slash at the end."""
         return str(self.client.base_url).rstrip("/")
 
-    def succeeds(self, path: str) -> bool:
-        assert self.process.poll() is None, self.err.read_text(encoding="utf-8")
-        try:
-            return self.client.get(path).is_success
-        except httpx.TransportError:
-            return False  # not listening yet
-
     def wait_for(self, path: str) -> None:
-        _eventually(lambda: self.succeeds(path), f"{path} answers 200")
+        wait_until_ready(self.process, self.port, path, seconds=30)
 
     def version(self) -> str | None:
         """Return the version of the model that serves, if any."""
@@ -132,7 +125,9 @@ class Service:
         return float(found[1])
 
     def log(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.read_text(encoding="utf-8").splitlines()]
+        """Return what it wrote to standard output and standard error, which is JSON and nothing else."""
+        assert self.process.log is not None
+        return [json.loads(line) for line in self.process.log.read_text(encoding="utf-8").splitlines()]
 
 
 @contextmanager
@@ -141,21 +136,17 @@ def _running_service(program: str, folder: Path, **settings: object) -> Iterator
     port = free_port()
     prefix = f"{program}_".replace("-", "_").upper()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(prefix)}
-    stated = {f"{prefix}{name}".upper(): str(value) for name, value in {"port": port, **settings}.items()}
-    command = [str(Path(sys.executable).with_name(program)), "serve"]
-    out, err = folder / "out.log", folder / "err.log"
-    with out.open("wb") as stdout, err.open("wb") as stderr:
-        process = subprocess.Popen(command, cwd=folder, env=environment | stated, stdout=stdout, stderr=stderr)
+    environment |= {f"{prefix}{name}".upper(): str(value) for name, value in {"port": port, **settings}.items()}
+    command = [Path(sys.executable).with_name(program), "serve"]
+    process = start(program, command, log=folder / "service.log", folder=folder, environment=environment)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
-            service = Service(process, client, out, err)
+            service = Service(process, port, client)
             service.wait_for("/healthz")
             yield service
-        process.terminate()
-        assert process.wait(timeout=30) == 0, err.read_text(encoding="utf-8")
     finally:
-        process.kill()
-        process.wait()
+        stop(process, seconds=30)
+    assert process.popen.returncode == 0, process.log_end()
 
 
 @pytest.fixture(scope="session")
@@ -163,7 +154,7 @@ def running_service() -> Callable[..., AbstractContextManager[Service]]:
     """Return a context manager: (program, folder, **settings) -> `PROGRAM serve`, run as a person would.
 
     The settings are those of the service, in small letters; the folder is where it runs and writes its logs. It is
-    alive when the block starts, not necessarily ready, and must end by itself when it is told to.
+    alive when the block starts, not necessarily ready, and must end by itself after SIGTERM.
     """
     return _running_service
 
@@ -267,8 +258,8 @@ def answer_once(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     ) -> dict[str, Any]:
         script = str(ROOT / "tests" / "fresh" / "answer_once.py")
         printed = _run_python(script, package, str(bundle), path, content_type, cwd=tmp_path, stdin=body)
-        told: dict[str, Any] = json.loads(printed.splitlines()[-1])
-        return told
+        answered: dict[str, Any] = json.loads(printed.splitlines()[-1])
+        return answered
 
     return answer
 

@@ -7,9 +7,7 @@ import argparse
 import http.client
 import os
 import platform
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,11 +23,11 @@ from rich.progress import track
 from rich.table import Table
 
 from portfolio_shared.bundle import bundle_digest, read_manifest
+from processes import Process, free_port, start, stop, wait_until_ready
 
 RESULTS = Path(__file__).parent / "results"
 BARE = "healthz"
 WARM_UP = 300
-SECONDS_TO_START = 60.0
 
 
 class Request(NamedTuple):
@@ -124,7 +122,7 @@ def run(
     starts = [seconds_to_ready(project, options.bundle) for _ in range(3)]
     with service(project, options.bundle) as (process, port):
         seconds = measure(port, {BARE: Request("GET", "/healthz"), **requests(options.bundle)}, options.requests)
-        resident = resident_mb(process.pid)
+        resident = resident_mb(process.popen.pid)
     base = statistics.median(seconds[bare])
     timings = [timing(name, values, base) for name, values in seconds.items()]
     ratio = {timing.name: timing.ratio for timing in timings}
@@ -187,54 +185,24 @@ def seconds_to_ready(project: str, bundle: Path) -> float:
 
 
 @contextmanager
-def service(project: str, bundle: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def service(project: str, bundle: Path) -> Iterator[tuple[Process, int]]:
     """Run `<project> serve` on a free port until the block ends; wait for /readyz first."""
     port = free_port()
-    command = [str(Path(sys.executable).with_name(project)), "serve", "--bundle", str(bundle), "--port", str(port)]
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, env=clean_environment(project, os.environ), stdout=log, stderr=log)
+    command = [Path(sys.executable).with_name(project), "serve", "--bundle", str(bundle), "--port", str(port)]
+    environment = clean_environment(project, os.environ)
+    with tempfile.TemporaryDirectory() as folder:
+        process = start(f"the {project} service", command, log=Path(folder) / "log", environment=environment)
         try:
             wait_until_ready(process, port)
             yield process, port
         finally:
-            process.terminate()
-            process.wait(timeout=30)
+            stop(process, seconds=30)
 
 
 def clean_environment(project: str, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment without settings of the service, so that its defaults are what is measured."""
     prefix = f"{project.upper().replace('-', '_')}_"
     return {name: value for name, value in environment.items() if not name.startswith(prefix)}
-
-
-def wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
-    """Return when /readyz answers 200."""
-    deadline = time.monotonic() + SECONDS_TO_START
-    answer = b"no answer"
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise SystemExit(f"the service ended with exit status {process.returncode}")
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-        try:
-            connection.request("GET", "/readyz")
-            response = connection.getresponse()
-            answer = response.read()
-            if response.status == http.client.OK:
-                return
-        except OSError:
-            pass  # not listening yet
-        finally:
-            connection.close()
-        time.sleep(0.005)
-    raise SystemExit(f"the service is not ready after {SECONDS_TO_START:g} s: {answer.decode()}")
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def resident_mb(pid: int) -> float:

@@ -6,35 +6,23 @@ Ctrl-C or SIGTERM stops all of it. Ports and addresses are settings of their own
 import argparse
 import os
 import signal
-import socket
-import subprocess
 import sys
 import threading
-import time
+from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import httpx
 from rich.console import Console
 from rich.table import Table
 
-from portfolio_shared.tracking.server import ServerError, running_server
+from mlflow_server import DEFAULT_URI, STATE, local_port, running_server
+from processes import Process, ProcessError, require_free, start, stop, wait_until_ready
+from project_table import Project, ProjectError, projects
 
-PROJECTS = {"housing": ("House prices", 8001), "recommender": ("Films", 8002), "image-classifier": ("Pictures", 8003)}
-"""What a service is called, and the port that is its default, by project."""
-# Fine-tuning takes twenty minutes: `make train-image-classifier` does it, a first look does with the probe.
-TRAIN_FLAGS = {"image-classifier": ("--recipe", "quick")}
-TRACKING_URI = os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5500")
-STATE = Path(".state/mlflow")
+TRACKING_URI = os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_URI)
 LOGS = Path(".state/logs")
 BIN = Path(sys.executable).parent
-READY_SECONDS = 60.0
 
 console = Console()
-
-
-class UpError(RuntimeError):
-    """Something could not be started; the message says what to do."""
 
 
 def main() -> int:
@@ -42,149 +30,87 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="auto", help="auto, sample, full or a path (default: %(default)s)")
     data = parser.parse_args().data
-    stop = threading.Event()
+    end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: end.set())
     mlflow_port = local_port(TRACKING_URI)
-    ports = {project: port_of(project) for project in PROJECTS}
+    ports = {project: port_of(project) for project in projects()}
     for project, port in ports.items():
-        refuse_taken_port(project, port)
-    services: dict[str, subprocess.Popen[bytes]] = {}
-    try:
-        with running_server(state=STATE, port=mlflow_port) as server:
-            console.print(f"MLflow runs at {server.uri}")
-            for project in PROJECTS:
-                train(project, data, stop)
-            for project in PROJECTS:
-                services[project] = start(project, "serve", log=LOGS / f"{project}.log")
-            for project in PROJECTS:
-                wait_until_ready(project, services[project], ports[project], stop)
-            if not stop.is_set():
+        require_free(port, f"set {project.prefix}PORT")
+    services: list[Process] = []
+    with running_server(state=STATE, port=mlflow_port) as server:
+        console.print(f"MLflow runs at {server.uri}")
+        try:
+            for project in ports:
+                train(project, data, end)
+            if not end.is_set():
+                serve(ports, services, end)
+            if not end.is_set():
                 console.print(addresses(server.uri, ports))
                 console.print(f"The services' logs: {LOGS}")
-            wait(services, server.process, stop)
-            stop_all(services)
-    finally:
-        stop_all(services)
+            wait([server.process, *services], end)
+        finally:
+            stop(*services)
     console.print("Stopped.")
     return 0
 
 
-def port_of(project: str) -> int:
+def port_of(project: Project) -> int:
     """Return the port that the project's own variable names, or its default."""
-    variable = f"{project.upper().replace('-', '_')}_PORT"
-    text = os.environ.get(variable) or str(PROJECTS[project][1])
+    variable = f"{project.prefix}PORT"
+    text = os.environ.get(variable) or str(project.port)
     if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise UpError(f"{variable}={text!r}: expected a port, 1 to 65535")
+        raise ProcessError(f"{variable}={text!r}: expected a port, 1 to 65535")
     return int(text)
 
 
-def local_port(uri: str) -> int:
-    """Return the port of the MLflow server that is to be started; it can be started on this machine only."""
-    address = urlsplit(uri)
-    if address.scheme != "http" or address.hostname not in ("127.0.0.1", "localhost") or address.port is None:
-        raise UpError(f"MLFLOW_TRACKING_URI={uri}: `make up` starts MLflow itself, on http://127.0.0.1:PORT")
-    return address.port
+def start_command(what: str, project: Project, *arguments: str, log: Path | None = None) -> Process:
+    """Start a project's command on our MLflow; Ctrl-C does not reach it: this program stops it, in order."""
+    environment = os.environ | {"MLFLOW_TRACKING_URI": TRACKING_URI, f"{project.prefix}TRACKING_URI": TRACKING_URI}
+    return start(what, [BIN / project.name, *arguments], log=log, environment=environment)
 
 
-def refuse_taken_port(project: str, port: int) -> None:
-    """Fail early, before training, where a service could not listen."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            variable = f"{project.upper().replace('-', '_')}_PORT"
-            raise UpError(f"port {port} is taken ({error.strerror}): stop what runs there or set {variable}") from error
-
-
-def start(project: str, *arguments: str, log: Path | None = None) -> subprocess.Popen[bytes]:
-    """Start a project's command; Ctrl-C in this terminal does not reach it: this program stops it, in order."""
-    prefix = project.upper().replace("-", "_")
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": TRACKING_URI, f"{prefix}_TRACKING_URI": TRACKING_URI}
-    command = [str(BIN / project), *arguments]
-    if log is None:
-        return subprocess.Popen(command, start_new_session=True, env=environment)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            command, start_new_session=True, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-
-
-def ended(project: str, process: subprocess.Popen[bytes]) -> UpError:
-    """Return the error of a service that is not to have ended, with the end of its log."""
-    log = LOGS / f"{project}.log"
-    tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:])
-    return UpError(f"the {project} service ended with exit status {process.returncode}. The end of {log}:\n{tail}")
-
-
-def train(project: str, data: str, stop: threading.Event) -> None:
-    """Train the project where it has no champion; raise UpError if that fails."""
-    if stop.is_set():
+def train(project: Project, data: str, end: threading.Event) -> None:
+    """Train the project where it has no champion; raise `ProcessError` if that fails."""
+    if end.is_set():
         return
-    process = start(project, "train", "--if-missing", "--data", data, *TRAIN_FLAGS.get(project, ()))
-    while process.poll() is None:
-        if stop.wait(0.1):
-            stop_all({project: process})
-            return
-    if process.returncode:
-        raise UpError(f"training {project} failed with exit status {process.returncode}; its message is above")
+    flags = ("--if-missing", "--data", data, *project.first_train_flags)
+    process = start_command(f"training {project.name}", project, "train", *flags)
+    while process.popen.poll() is None and not end.wait(0.1):
+        pass
+    stop(process)
+    if process.popen.returncode and not end.is_set():
+        process.require_running()
 
 
-def wait_until_ready(project: str, process: subprocess.Popen[bytes], port: int, stop: threading.Event) -> None:
-    """Wait for /readyz; raise UpError if the service dies or stays unready."""
-    deadline = time.monotonic() + READY_SECONDS
-    while not stop.wait(0.1):
-        if process.poll() is not None:
-            raise ended(project, process)
-        try:
-            answer = httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2.0, trust_env=False)
-        except httpx.TransportError:
-            answer = None
-        if answer is not None and answer.is_success:
-            return
-        if time.monotonic() > deadline:
-            why = answer.text if answer is not None else "no answer"
-            raise UpError(f"the {project} service is not ready after {READY_SECONDS:g} s: {why}")
+def serve(ports: dict[Project, int], services: list[Process], end: threading.Event) -> None:
+    """Start every service, then wait until each is ready; `services` gets those that were started."""
+    for project in ports:
+        name = f"the {project.name} service"
+        services.append(start_command(name, project, "serve", log=LOGS / f"{project.name}.log"))
+    for service, port in zip(services, ports.values(), strict=True):
+        wait_until_ready(service, port, cancelled=end)
 
 
-def addresses(tracking_uri: str, ports: dict[str, int]) -> Table:
+def addresses(tracking_uri: str, ports: dict[Project, int]) -> Table:
     """Return the table of what runs where."""
     table = Table(title="Open in a browser (Ctrl-C stops everything)", show_header=False)
-    for project, (name, _) in PROJECTS.items():
-        table.add_row(name, f"http://127.0.0.1:{ports[project]}", f"API: http://127.0.0.1:{ports[project]}/docs")
+    for project, port in ports.items():
+        table.add_row(project.title, f"http://127.0.0.1:{port}", f"API: http://127.0.0.1:{port}/docs")
     table.add_row("MLflow", tracking_uri, "runs, figures, registered models")
     return table
 
 
-def wait(services: dict[str, subprocess.Popen[bytes]], mlflow: subprocess.Popen[bytes], stop: threading.Event) -> None:
-    """Wait for a signal; raise UpError if a service or MLflow dies."""
-    while not stop.wait(0.5):
-        if mlflow.poll() is not None:
-            raise UpError(f"MLflow ended; its log is {STATE / 'server.log'}")
-        for project, process in services.items():
-            if process.poll() is not None:
-                raise ended(project, process)
-
-
-def stop_all(processes: dict[str, subprocess.Popen[bytes]]) -> None:
-    """Ask every process to finish its work, and end those that do not within 15 s."""
-    running = [process for process in processes.values() if process.poll() is None]
-    for process in running:
-        process.terminate()
-    deadline = time.monotonic() + 15
-    for process in running:
-        try:
-            process.wait(timeout=max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def wait(processes: Iterable[Process], end: threading.Event) -> None:
+    """Wait for a signal; raise `ProcessError` if a service or MLflow ends before."""
+    while not end.wait(0.5):
+        for process in processes:
+            process.require_running()
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (UpError, ServerError) as error:
+    except (ProcessError, ProjectError) as error:
         console.print(f"Not started: {error}", style="red", markup=False)
         sys.exit(1)

@@ -6,15 +6,11 @@ Without a command: run the server until Ctrl-C.
 import os
 import subprocess
 import sys
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
-from portfolio_shared.tracking.server import ServerError, running_server
-
-STATE = Path(".state/mlflow")
-DEFAULT_URI = "http://127.0.0.1:5500"
+from mlflow_server import DEFAULT_URI, STATE, local_port, running_server
+from processes import ProcessError
 
 
 def main(command: list[str]) -> int:
@@ -25,19 +21,15 @@ def main(command: list[str]) -> int:
             return subprocess.run(command, check=False).returncode
         print(f"MLflow runs already: {uri}")
         return 0
-    address = urlsplit(uri)
-    if address.scheme != "http" or address.hostname not in ("127.0.0.1", "localhost") or address.port is None:
-        print(f"MLFLOW_TRACKING_URI={uri} does not answer, and a server can be started on http://127.0.0.1:PORT only")
-        return 1
-    with running_server(state=STATE, port=address.port) as server:
+    with running_server(state=STATE, port=local_port(uri)) as server:
         if command:
             return subprocess.run(command, check=False).returncode
         print(f"MLflow: {server.uri} (Ctrl-C stops it)")
-        return server.process.wait()
+        return server.process.popen.wait()
 
 
 def answers(uri: str) -> bool:
-    """Return whether an MLflow server answers at this address."""
+    """Return whether an MLflow server answers at this address, which may be on another machine."""
     try:
         return httpx.get(f"{uri}/health", timeout=2.0, trust_env=False).is_success
     except httpx.TransportError:
@@ -47,7 +39,7 @@ def answers(uri: str) -> bool:
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except ServerError as error:
-        sys.exit(f"MLflow did not start: {error}")
+    except ProcessError as error:
+        sys.exit(f"MLflow does not run: {error}")
     except KeyboardInterrupt:
         sys.exit(0)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from portfolio_shared.bundle import DataInfo, Manifest, MetricValue, bundle_digest, write_bundle
-from portfolio_shared.tracking.server import free_port
+from processes import free_port
 
 TOY_ADAPTER = """
 from pathlib import Path

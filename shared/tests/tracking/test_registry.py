@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic_settings import SettingsConfigDict
 
+from mlflow_server import MlflowServer
 from portfolio_shared.bundle import BundleError, bundle_digest, read_manifest
 from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison
 from portfolio_shared.serving.models import ModelHolder
@@ -26,7 +27,6 @@ from portfolio_shared.tracking.registry import (
     rollback,
 )
 from portfolio_shared.tracking.runs import Run, tracked_run
-from portfolio_shared.tracking.server import MlflowServer
 
 YES = GateDecision(promote=True, reason="better", comparison=None)
 NO = GateDecision(promote=False, reason="not proven better", comparison=None)

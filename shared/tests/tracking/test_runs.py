@@ -19,7 +19,7 @@ from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.tracking.client import TrackingUnavailable, check_server, quiet_mlflow, tracking_client
 from portfolio_shared.tracking.pyfunc_model import save_pyfunc
 from portfolio_shared.tracking.runs import Run, tracked_run
-from portfolio_shared.tracking.server import free_port
+from processes import free_port
 
 EXAMPLE: list[dict[str, object]] = [{"area": 100, "kind": "villa"}, {"area": None, "kind": "flat"}, {"area": 50}]
 ROWS = [(100.0, "villa"), (None, "flat"), (50.0, None), (12.25, "villa")]

@@ -27,7 +27,7 @@ from housing.models.predictor import Predictor
 from housing.serving.schemas import EXAMPLE
 from housing.train import Trained, track
 from portfolio_shared.bundle import read_manifest
-from portfolio_shared.tracking.server import free_port
+from processes import free_port
 
 pytestmark = pytest.mark.slow
 

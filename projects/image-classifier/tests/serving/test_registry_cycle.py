@@ -22,9 +22,10 @@ from image_classifier.evaluation.evaluate import evaluate
 from image_classifier.evaluation.out_of_distribution import strangers
 from image_classifier.models.predictor import Predictor
 from image_classifier.train import Trained, describe, track, write
+from mlflow_server import running_server
 from portfolio_shared.tracking.client import tracking_client
 from portfolio_shared.tracking.registry import rollback
-from portfolio_shared.tracking.server import free_port, running_server
+from processes import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from mlflow_server import running_server
 from portfolio_shared.tracking.client import tracking_client
 from portfolio_shared.tracking.registry import rollback
-from portfolio_shared.tracking.server import free_port, running_server
+from processes import free_port
 from recommender.config import TrainConfig
 from recommender.evaluation.evaluate import evaluate, recommend_all
 from recommender.models.predictor import Predictor, Seen

@@ -1,0 +1,149 @@
+"""Processes start with a log, are waited for, are reported when they end, and leave nothing behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import processes
+from processes import ProcessError, free_port, require_free, start, stop, wait_until_ready
+
+Eventually = Callable[[Callable[[], object], str], None]
+
+# A program that has a child, both deaf to SIGTERM, and that writes their process ids.
+STUBBORN = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.fork()
+with open(sys.argv[1], "a") as pids:
+    pids.write(f"{os.getpid()}\\n")
+time.sleep(600)
+"""
+GUARD = f"""
+import processes, sys
+processes.GUARD_STOP_SECONDS = 0.3
+sys.exit(processes.guard([sys.executable, "-c", {STUBBORN!r}, sys.argv[1]]))
+"""
+SERVER = "import http.server, sys; http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]))"
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A zombie has ended; who inherited it has only not asked for its status yet.
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def started(pids: Path, eventually: Eventually) -> list[int]:
+    """Return the ids of the stubborn program and its child, once both have written theirs."""
+    eventually(lambda: pids.exists() and len(pids.read_text().splitlines()) == 2, "both processes run")
+    return [int(line) for line in pids.read_text().splitlines()]
+
+
+def test_a_whole_group_is_stopped_even_if_it_is_deaf(tmp_path: Path, eventually: Eventually) -> None:
+    process = start("deaf", [sys.executable, "-c", STUBBORN, str(tmp_path / "pids")])
+    pids = started(tmp_path / "pids", eventually)
+    assert all(map(is_alive, pids))
+
+    stop(process, seconds=0.1)
+    stop(process)  # again, which does nothing
+
+    assert process.popen.returncode == -signal.SIGKILL
+    eventually(lambda: not any(map(is_alive, pids)), "both have ended")
+
+
+@pytest.mark.parametrize("end", ["pipe", "terminate"])
+def test_what_is_guarded_ends_with_its_caller(tmp_path: Path, eventually: Eventually, end: str) -> None:
+    command = [sys.executable, "-c", GUARD, str(tmp_path / "pids")]
+    environment = os.environ | {"PYTHONPATH": str(Path(processes.__file__).parent)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as guard:
+        pids = started(tmp_path / "pids", eventually)
+        if end == "pipe":  # also what the caller's sudden death looks like
+            assert guard.stdin is not None
+            guard.stdin.close()
+        else:
+            guard.terminate()
+        assert guard.wait(30) == 0
+    eventually(lambda: not any(map(is_alive, pids)), "both have ended")
+
+
+def test_a_guarded_process_hands_its_exit_status_on(tmp_path: Path) -> None:
+    process = start("short", [sys.executable, "-c", "raise SystemExit(7)"], guarded=True)
+
+    assert process.popen.wait(30) == 7
+    stop(process)
+
+
+def test_ready_is_an_answer_of_200(tmp_path: Path) -> None:
+    port = free_port()
+    process = start(
+        "the server", [sys.executable, "-c", SERVER, str(port)], log=tmp_path / "logs" / "log", folder=tmp_path
+    )
+    try:
+        wait_until_ready(process, port, "/", seconds=30)
+        with pytest.raises(ProcessError, match=r"(?s)the server is not ready after 0.1 s: .*404.* The end of .*GET / "):
+            wait_until_ready(process, port, "/readyz", seconds=0.1)
+    finally:
+        stop(process)
+    with pytest.raises(ProcessError, match=r"the server ended with exit status -15\. The end of .*log:\n"):
+        wait_until_ready(process, port)
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        (
+            "print('no such database'); raise SystemExit(3)",
+            r"odd ended with exit status 3\. The end of .*log:\nno such",
+        ),
+        (
+            "import time; print('busy', flush=True); time.sleep(99)",
+            r"odd is not ready after 1 s: no answer .*log:\nbusy",
+        ),
+    ],
+    ids=["ends", "stays silent"],
+)
+def test_what_does_not_get_ready_is_reported_with_the_end_of_its_log(
+    tmp_path: Path, program: str, message: str
+) -> None:
+    process = start("odd", [sys.executable, "-c", program], log=tmp_path / "log", guarded=True)
+    try:
+        with pytest.raises(ProcessError, match=f"(?s){message}"):
+            wait_until_ready(process, free_port(), seconds=1)
+    finally:
+        stop(process)
+
+
+def test_a_wait_that_is_cancelled_returns() -> None:
+    cancelled = threading.Event()
+    cancelled.set()
+    process = start("slow", [sys.executable, "-c", "import time; time.sleep(600)"])
+
+    wait_until_ready(process, free_port(), cancelled=cancelled)
+
+    process.require_running()
+    stop(process)
+
+
+def test_a_port_that_is_taken_is_named_with_the_advice() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(ProcessError, match=rf"port {port} is taken \(.*\): stop what runs there or set PORT"):
+            require_free(port, "set PORT")
+    require_free(free_port(), "set PORT")
+
+
+def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProcessError, match=r"the service cannot be started: .*absent"):
+        start("the service", [tmp_path / "absent"], log=tmp_path / "log")
