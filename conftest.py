@@ -137,7 +137,7 @@ def _running_service(program: str, folder: Path, **settings: object) -> Iterator
     prefix = f"{program}_".replace("-", "_").upper()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(prefix)}
     environment |= {f"{prefix}{name}".upper(): str(value) for name, value in {"port": port, **settings}.items()}
-    command = [Path(sys.executable).with_name(program), "serve"]
+    command = [str(Path(sys.executable).with_name(program)), "serve"]
     process = start(program, command, log=folder / "service.log", folder=folder, environment=environment)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:

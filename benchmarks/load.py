@@ -11,22 +11,25 @@ import http.client
 import json
 import os
 import statistics
-import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from PIL import Image
 from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
+
+from compose_stack import CheckError, example_request, run
+from portfolio_shared.serving.schemas import ExampleRequest
+from project_table import projects
 
 RESULTS = Path(__file__).parent / "results" / "load.json"
 ROUNDS = 2
@@ -37,26 +40,6 @@ UNITS = {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 BOUNDARY = "boundary-of-the-benchmark"
 PICTURE = (500, 375)
 PHONE = (4000, 3000)
-HOUSE = {
-    "neighborhood": "CollgCr",
-    "year_built": 2003,
-    "overall_qual": 7,
-    "overall_cond": 5,
-    "gr_liv_area": 1710,
-    "lot_area": 8450,
-    "total_bsmt_sf": 856,
-    "full_bath": 2,
-    "bedroom_abv_gr": 3,
-    "garage_cars": 2,
-}
-
-
-class Request(NamedTuple):
-    """One prediction that is asked for."""
-
-    path: str
-    body: bytes
-    content_type: str = "application/json"
 
 
 class Round(BaseModel):
@@ -81,19 +64,19 @@ class Outcome(BaseModel):
     @property
     def faults(self) -> list[str]:
         """Return what must not be, in words."""
-        found = []
-        for i, one in enumerate(self.rounds, start=1):
-            bad = {status: count for status, count in one.answers.items() if status not in GOOD}
+        faults = []
+        for i, row in enumerate(self.rounds, start=1):
+            bad = {status: count for status, count in row.answers.items() if status not in GOOD}
             if bad:
-                found.append(f"{self.service}, round {i}: {bad}")
-            if not one.answers.get("200"):
-                found.append(f"{self.service}, round {i}: no answer of 200")
+                faults.append(f"{self.service}, round {i}: {bad}")
+            if not row.answers.get("200"):
+                faults.append(f"{self.service}, round {i}: no answer of 200")
         if self.restarts:
-            found.append(f"{self.service} was started again {self.restarts} times")
+            faults.append(f"{self.service} was started again {self.restarts} times")
         growth = self.rounds[-1].memory_mb - self.rounds[0].memory_mb
         if growth > GROWTH * self.limit_mb:
-            found.append(f"the memory of {self.service} grew by {growth:.1f} MB after the first round")
-        return found
+            faults.append(f"the memory of {self.service} grew by {growth:.1f} MB after the first round")
+        return faults
 
 
 @dataclass
@@ -132,32 +115,30 @@ def main() -> int:
     return bool(faults)
 
 
-def kinds() -> dict[str, list[Request]]:
-    """Return what each service is asked, in turns: everything with its explanation; of pictures also large and many."""
-    house = {"houses": [HOUSE], "explain": True}
-    history = [{"film_id": number} for number in range(1, 11)]
-    return {
-        "housing": [Request("/v1/predictions", json.dumps(house).encode())],
-        "recommender": [Request("/v1/recommendations", json.dumps({"history": history, "k": 10}).encode())],
-        "image-classifier": [*[upload(PICTURE)] * 16, *[upload(PHONE)] * 3, upload(PHONE, copies=8)],
-    }
+def kinds() -> dict[str, list[ExampleRequest]]:
+    """Return what each service is asked, in turns: its example, or what costs more where that has been written."""
+    examples = {project.name: [example_request(project.name)] for project in projects()}
+    (house,) = examples["housing"]
+    explained = replace(house, body=json.dumps(json.loads(house.body) | {"explain": True}).encode())
+    pictures = [*[upload(PICTURE)] * 16, *[upload(PHONE)] * 3, upload(PHONE, copies=8)]
+    return examples | {"housing": [explained], "image-classifier": pictures}
 
 
-def upload(size: tuple[int, int], *, copies: int = 1) -> Request:
+def upload(size: tuple[int, int], *, copies: int = 1) -> ExampleRequest:
     """Return the request that a browser sends with photographs of this size, which show noise."""
     stream = BytesIO()
     Image.effect_noise(PICTURE, 64).resize(size).convert("RGB").save(stream, "JPEG", quality=90)
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
     part = head.encode() + stream.getvalue() + b"\r\n"
     body = part * copies + f"--{BOUNDARY}--\r\n".encode()
-    return Request("/v1/classifications?heat=true", body, f"multipart/form-data; boundary={BOUNDARY}")
+    return ExampleRequest("/v1/classifications?heat=true", body, f"multipart/form-data; boundary={BOUNDARY}")
 
 
-def load(service: str, requests: list[Request], *, clients: int, seconds: float) -> Outcome:
+def load(service: str, requests: list[ExampleRequest], *, clients: int, seconds: float) -> Outcome:
     """Let clients ask a service for two rounds."""
     before = inspect(service)
-    host, _, port = compose("port", service, "8000").strip().rpartition(":")
-    rounds = [one_round(service, (host, int(port)), requests, clients, seconds) for _ in range(ROUNDS)]
+    host, _, port = run("docker", "compose", "port", service, "8000").strip().rpartition(":")
+    rounds = [measure_round(service, (host, int(port)), requests, clients, seconds) for _ in range(ROUNDS)]
     after = inspect(service)
     again = after["RestartCount"] - before["RestartCount"] + (after["Id"] != before["Id"])
     return Outcome(
@@ -169,7 +150,9 @@ def load(service: str, requests: list[Request], *, clients: int, seconds: float)
     )
 
 
-def one_round(service: str, address: tuple[str, int], requests: list[Request], clients: int, seconds: float) -> Round:
+def measure_round(
+    service: str, address: tuple[str, int], requests: list[ExampleRequest], clients: int, seconds: float
+) -> Round:
     """Let clients ask for some seconds; the memory is measured while they still do."""
     end = threading.Event()
     with ThreadPoolExecutor(clients) as pool:
@@ -181,11 +164,11 @@ def one_round(service: str, address: tuple[str, int], requests: list[Request], c
             time.sleep(max(0.0, started + seconds - time.monotonic()))
         finally:
             end.set()
-        seen = [one.result() for one in asking]
+        seen = [future.result() for future in asking]
     answers: Counter[str] = Counter()
-    for one in seen:
-        answers.update(one.answers)
-    times = sorted(1000 * value for one in seen for value in one.seconds) or [0.0]
+    for client in seen:
+        answers.update(client.answers)
+    times = sorted(1000 * value for client in seen for value in client.seconds) or [0.0]
     return Round(
         answers=dict(sorted(answers.items())),
         a_second=round(answers["200"] / (time.monotonic() - started), 1),
@@ -195,7 +178,7 @@ def one_round(service: str, address: tuple[str, int], requests: list[Request], c
     )
 
 
-def ask(address: tuple[str, int], requests: list[Request], first: int, end: threading.Event) -> Seen:
+def ask(address: tuple[str, int], requests: list[ExampleRequest], first: int, end: threading.Event) -> Seen:
     """Be one client: ask again and again, starting at one of the requests."""
     seen = Seen()
     connection = http.client.HTTPConnection(*address, timeout=60)
@@ -221,32 +204,18 @@ def ask(address: tuple[str, int], requests: list[Request], first: int, end: thre
 def memory_mb(service: str) -> float:
     """Return the memory that counts towards a container's limit, without the files that the kernel could drop."""
     name = inspect(service)["Id"]
-    used = docker("stats", "--no-stream", "--format", "{{.MemUsage}}", name).split("/")[0].strip()
+    used = run("docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", name).split("/")[0].strip()
     unit = next(unit for unit in sorted(UNITS, key=len, reverse=True) if used.endswith(unit))
     return float(used.removesuffix(unit)) * UNITS[unit] / UNITS["MiB"]
 
 
 def inspect(service: str) -> dict[str, Any]:
     """Return what the engine knows of a service's container."""
-    name = compose("ps", "--quiet", service).strip()
+    name = run("docker", "compose", "ps", "--quiet", service).strip()
     if not name:
-        sys.exit(f"{service} does not run: `make compose-up` starts it")
-    found: dict[str, Any] = json.loads(docker("inspect", name))[0]
-    return found
-
-
-def compose(*arguments: str) -> str:
-    """Run docker compose and return what it writes."""
-    return docker("compose", *arguments)
-
-
-def docker(*arguments: str) -> str:
-    """Run docker and return what it writes."""
-    command = ["docker", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        sys.exit(f"docker {' '.join(arguments[:3])}: {result.stderr.strip()}")
-    return result.stdout
+        raise CheckError(f"{service} does not run: `make compose-up` starts it")
+    container: dict[str, Any] = json.loads(run("docker", "inspect", name))[0]
+    return container
 
 
 def table(outcomes: list[Outcome], clients: int, seconds: float) -> Table:
@@ -255,13 +224,16 @@ def table(outcomes: list[Outcome], clients: int, seconds: float) -> Table:
     for heading in ("service", "answers", "200 a second", "median, ms", "95 %, ms", "memory, MB", "restarts"):
         shown.add_column(heading, justify="left" if heading in ("service", "answers") else "right")
     for outcome in outcomes:
-        for one in outcome.rounds:
-            answers = ", ".join(f"{status}: {count:,}" for status, count in one.answers.items())
-            times = (f"{one.a_second:,.0f}", f"{one.median_ms:,.0f}", f"{one.p95_ms:,.0f}")
-            memory = f"{one.memory_mb:.0f} of {outcome.limit_mb:.0f}"
+        for row in outcome.rounds:
+            answers = ", ".join(f"{status}: {count:,}" for status, count in row.answers.items())
+            times = (f"{row.a_second:,.0f}", f"{row.median_ms:,.0f}", f"{row.p95_ms:,.0f}")
+            memory = f"{row.memory_mb:.0f} of {outcome.limit_mb:.0f}"
             shown.add_row(outcome.service, answers, *times, memory, str(outcome.restarts))
     return shown
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (CheckError, OSError) as error:
+        sys.exit(str(error))

@@ -155,7 +155,7 @@ def parse_options(project: str, about: str) -> argparse.Namespace:
 def measure(port: int, kinds: Kinds, n_requests: int) -> dict[str, list[float]]:
     """Return the seconds of each request by kind; the kinds take turns."""
     client = Client(port)
-    actions = {name: partial(client.ask, one) if isinstance(one, Request) else one for name, one in kinds.items()}
+    actions = {name: partial(client.ask, kind) if isinstance(kind, Request) else kind for name, kind in kinds.items()}
     seconds: dict[str, list[float]] = {name: [] for name in kinds}
     rounds = range(WARM_UP + n_requests)
     for _ in track(rounds, description="asking", console=Console(stderr=True), update_period=0.5, transient=True):
@@ -188,7 +188,7 @@ def seconds_to_ready(project: str, bundle: Path) -> float:
 def service(project: str, bundle: Path) -> Iterator[tuple[Process, int]]:
     """Run `<project> serve` on a free port until the block ends; wait for /readyz first."""
     port = free_port()
-    command = [Path(sys.executable).with_name(project), "serve", "--bundle", str(bundle), "--port", str(port)]
+    command = [str(Path(sys.executable).with_name(project)), "serve", "--bundle", str(bundle), "--port", str(port)]
     environment = clean_environment(project, os.environ)
     with tempfile.TemporaryDirectory() as folder:
         process = start(f"the {project} service", command, log=Path(folder) / "log", environment=environment)

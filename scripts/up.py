@@ -26,10 +26,21 @@ console = Console()
 
 
 def main() -> int:
-    """Start, wait for a signal, stop; return the exit status."""
+    """Read the command line, run everything; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="auto", help="auto, sample, full or a path (default: %(default)s)")
     data = parser.parse_args().data
+    try:
+        run(data)
+    except (ProcessError, ProjectError) as error:
+        console.print(f"Not started: {error}", style="red", markup=False)
+        return 1
+    console.print("Stopped.")
+    return 0
+
+
+def run(data: str) -> None:
+    """Start everything, wait for a signal, stop everything."""
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: end.set())
@@ -51,8 +62,6 @@ def main() -> int:
             wait([server.process, *services], end)
         finally:
             stop(*services)
-    console.print("Stopped.")
-    return 0
 
 
 def port_of(project: Project) -> int:
@@ -109,8 +118,4 @@ def wait(processes: Iterable[Process], end: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ProcessError, ProjectError) as error:
-        console.print(f"Not started: {error}", style="red", markup=False)
-        sys.exit(1)
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""The containers that scripts/compose_test.py looks at: a project name, ports, volumes and images of their own."""
+
+import importlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from portfolio_shared.serving.schemas import ExampleRequest
+from portfolio_shared.tracking.git import current_commit
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = "portfolio-test"
+FILES = ("compose.yaml", "docker/offline.yaml")
+SETTINGS = {
+    "DATASET": "sample",
+    "PORTFOLIO_DATA_DIR": "data",
+    "COMPOSE_PROFILES": "",
+    "IMAGES": PROJECT,
+    "TAG": "test",
+    "RECIPE": "quick",
+    "WEIGHTS": "auto",
+}
+
+
+class CheckError(AssertionError):
+    """A promise was not kept; the message says which."""
+
+
+def require(held: bool, message: str) -> None:  # noqa: FBT001 - reads as a sentence
+    """Raise `CheckError` unless it holds."""
+    if not held:
+        raise CheckError(message)
+
+
+def require_equal(what: str, actual: object, expected: object) -> None:
+    """Raise `CheckError` with both values unless they are equal."""
+    require(actual == expected, f"{what}: expected {expected}, not {actual}")
+
+
+@dataclass
+class Stack:
+    """The containers of this test: the services that have a model, the ports of all servers, the tree they are of."""
+
+    services: tuple[str, ...]
+    ports: dict[str, int]
+    tree: Path = ROOT
+
+    def compose(self, *arguments: str, quiet: bool = True) -> str:
+        """Run docker compose on this test's project; return what it writes."""
+        clean = {name: value for name, value in os.environ.items() if not name.endswith(("_PORT", "_URI"))}
+        ports = {f"{name.upper().replace('-', '_')}_PORT": str(port) for name, port in self.ports.items()}
+        settings = SETTINGS | {"GIT_COMMIT": current_commit()}
+        files = [option for file in FILES for option in ("--file", file)]
+        command = ["docker", "compose", "--project-name", PROJECT, "--env-file", os.devnull, *files, *arguments]
+        result = subprocess.run(
+            command,
+            env=clean | settings | ports,
+            cwd=self.tree,
+            check=False,
+            text=True,
+            stdout=subprocess.PIPE if quiet else None,
+        )
+        if result.returncode:
+            raise CheckError(f"docker compose {' '.join(arguments)} failed with exit status {result.returncode}")
+        return result.stdout or ""
+
+    def take_down(self) -> None:
+        """Remove whatever there is of this test; layers stay in the builder's cache."""
+        self.compose("down", "--volumes", "--remove-orphans", "--rmi", "all", "--timeout", "10")
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        """Return what the engine knows of a service's container, running or not."""
+        name = self.compose("ps", "--all", "--quiet", service).strip()
+        container: dict[str, Any] = json.loads(run("docker", "inspect", name))[0]
+        return container
+
+    def url(self, service: str, path: str = "") -> str:
+        """Return an address on this machine."""
+        return f"http://127.0.0.1:{self.ports[service]}{path}"
+
+    def get(self, service: str, path: str = "") -> httpx.Response:
+        """Return the response to a GET; an error status is a failed check."""
+        response = httpx.get(self.url(service, path), timeout=10, trust_env=False)
+        require(response.is_success, f"{response.url}: {response.status_code} {response.text[:200]}")
+        return response
+
+    def model(self, service: str) -> dict[str, Any]:
+        """Return what a service says of its model."""
+        description: dict[str, Any] = self.get(service, "/v1/model").json()
+        return description
+
+    def predict(self, service: str) -> None:
+        """Ask for the project's example and look at the shape of the response."""
+        example = example_request(service)
+        response = httpx.post(
+            self.url(service, example.path),
+            content=example.body,
+            headers={"Content-Type": example.content_type},
+            timeout=30,
+            trust_env=False,
+        )
+        require(response.is_success, f"{service}: {response.status_code} {response.text[:300]}")
+        body = response.json()
+        predictions = [value for value in body.values() if isinstance(value, list) and value]
+        require(bool(predictions), f"{service} answered without a prediction: {response.text[:300]}")
+        require(body["model"]["name"] == service, f"{service} answered with the model {body['model']}")
+
+    def is_ready(self, service: str) -> bool:
+        """Return whether a service can predict."""
+        return httpx.get(self.url(service, "/readyz"), timeout=5, trust_env=False).is_success
+
+    def refuses(self, service: str) -> bool:
+        """Return whether a service takes no new connection."""
+        try:
+            httpx.get(self.url(service, "/healthz"), timeout=10, trust_env=False)
+        except httpx.TransportError:
+            return True
+        return False
+
+    def has_ended(self, service: str) -> bool:
+        """Return whether a container has run to its end."""
+        return bool(self.inspect(service)["State"]["Status"] == "exited")
+
+    def kill(self, service: str) -> None:
+        """Kill a service from inside, as a crash would be: a kill from outside counts as a wish to stop it."""
+        before = self.inspect(service)["RestartCount"]
+        with suppress(CheckError):  # it kills the process that asks as well
+            self.compose("exec", "--no-TTY", service, "python", "-c", "import os; os.kill(-1, 9)")
+        self.wait(f"{service} back", lambda: self.inspect(service)["RestartCount"] == before + 1, 30)
+        self.wait(f"{service} alive", lambda: self.get(service, "/healthz").is_success, 30)
+        self.wait(f"{service} with a model", lambda: self.is_ready(service), 30)
+
+    def wait(self, what: str, condition: Callable[[], bool], seconds: float = 60.0) -> None:
+        """Wait for a condition; a connection that is refused meanwhile counts as not yet."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with suppress(httpx.TransportError):
+                if condition():
+                    return
+            require(time.monotonic() < deadline, f"not within {seconds:g} s: {what}")
+            time.sleep(0.5)
+
+    def wait_until_ready(self, seconds: float) -> None:
+        """Wait until every server is healthy and every trainer has ended well."""
+
+        def ready() -> bool:
+            for service in self.services:
+                trainer = self.inspect(f"{service}-trainer")["State"]
+                ended_well = trainer["Status"] != "exited" or trainer["ExitCode"] == 0
+                require(ended_well, f"training {service} failed: see its log")
+            servers = [self.inspect(name)["State"] for name in self.ports]
+            return all(server.get("Health", {}).get("Status") == "healthy" for server in servers)
+
+        self.wait("every server healthy", ready, seconds)
+
+
+def example_request(project: str) -> ExampleRequest:
+    """Return the request that every model of a project can answer."""
+    schemas = importlib.import_module(f"{project.replace('-', '_')}.serving.schemas")
+    example: ExampleRequest = schemas.EXAMPLE_REQUEST
+    return example
+
+
+def run(*command: str) -> str:
+    """Run a command and return what it writes; `CheckError` with its message if it fails."""
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    require(result.returncode == 0, f"{' '.join(command[:3])}: {result.stderr.strip()}")
+    return result.stdout
+
+
+def labelled(*listing: str) -> list[str]:
+    """Return what carries this test's project name: containers, networks or volumes."""
+    return run("docker", *listing, "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}").split()
