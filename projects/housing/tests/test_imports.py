@@ -18,6 +18,7 @@ TRAINING_ONLY = {
     "lightgbm",
     "xgboost",
     "optuna",
+    "pooch",
     "matplotlib",
     "mlflow",
 }

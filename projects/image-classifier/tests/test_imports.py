@@ -23,6 +23,7 @@ TRAINING_ONLY = {
     "onnxscript",
     "pandas",
     "pandera",
+    "pooch",
     "safetensors",
     "scipy",
     "sklearn",

@@ -9,6 +9,7 @@ import recommender
 
 TRAINING_ONLY = {
     "pandas",
+    "pooch",
     "pandera",
     "sklearn",
     "scipy",

@@ -1,12 +1,13 @@
 """From a setting to a folder: cache, archive, path, and the refusals."""
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from portfolio_shared.data.checks import DataError
-from recommender.data.source import DATASETS, resolve_dataset, unpack
+from portfolio_shared.data.download import DownloadError, file_sha256
+from recommender.data.source import DATASETS, resolve_dataset
 
 
 def archive(path: Path, names: tuple[str, ...] = ("ml-x/ratings.csv", "ml-x/movies.csv")) -> Path:
@@ -23,8 +24,12 @@ def test_an_unpacked_folder_in_the_cache_is_used_as_it_is(tmp_path: Path) -> Non
         assert (source.kind, source.path) == ("full", tmp_path / "ml-1m")
 
 
-def test_an_archive_in_the_cache_is_unpacked(tmp_path: Path) -> None:
-    archive(tmp_path / "ml-latest-small.zip")
+def test_an_archive_in_the_cache_is_checked_and_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = archive(tmp_path / "ml-latest-small.zip")
+    with pytest.raises(DownloadError, match=f"not the expected file.*delete {packed} to download it again"):
+        resolve_dataset("full", directory=tmp_path)
+    known = replace(DATASETS["latest-small"], sha256=(file_sha256(packed),))
+    monkeypatch.setitem(DATASETS, "latest-small", known)
     source = resolve_dataset("full", directory=tmp_path)
     assert (source.kind, source.path) == ("full", tmp_path / "ml-latest-small")
     assert (tmp_path / "ml-latest-small" / "ratings.csv").read_text() == "content of ml-x/ratings.csv"
@@ -38,7 +43,10 @@ def test_sample_and_paths(tmp_path: Path) -> None:
     source = resolve_dataset(str(packed), directory=tmp_path / "cache")
     assert source.kind == "path"
     assert source.path is not None
+    assert source.path.name == "mine"
     assert sorted(file.name for file in source.path.iterdir()) == ["movies.csv", "ratings.csv"]
+    archive(packed, ("ml-y/other.csv",))  # another archive of the same name is another folder
+    assert resolve_dataset(str(packed), directory=tmp_path / "cache").path != source.path
 
 
 def test_unknown_data_sets_and_settings_are_refused(tmp_path: Path) -> None:
@@ -46,22 +54,6 @@ def test_unknown_data_sets_and_settings_are_refused(tmp_path: Path) -> None:
         resolve_dataset("full", dataset="2m", directory=tmp_path)
     with pytest.raises(ValueError, match="did you mean 'sample'"):
         resolve_dataset("smaple", directory=tmp_path)
-
-
-def test_members_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
-    folder = unpack(archive(tmp_path / "evil.zip", ("../../outside.txt",)), tmp_path / "in" / "data")
-    assert [file.name for file in folder.iterdir()] == ["outside.txt"]
-    assert not (tmp_path / "outside.txt").exists()
-
-
-def test_a_broken_archive_leaves_nothing(tmp_path: Path) -> None:
-    broken = tmp_path / "broken.zip"
-    broken.write_bytes(archive(tmp_path / "whole.zip").read_bytes()[:40])
-    with pytest.raises(DataError, match="cannot be unpacked"):
-        unpack(broken, tmp_path / "data")
-    with pytest.raises(DataError, match="holds no files"):
-        unpack(archive(tmp_path / "empty.zip", ()), tmp_path / "data")
-    assert not (tmp_path / "data").exists()
 
 
 def test_archives_are_recognised_by_size_and_hash() -> None:

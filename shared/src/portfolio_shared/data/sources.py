@@ -50,7 +50,7 @@ def resolve_source(setting: str, remote: RemoteFile, *, directory: Path | None =
     ValueError
         If the setting is neither one of the words nor an existing path, or the cache folder may not be read.
     DownloadError
-        If ``full`` was asked for and cannot be had.
+        If ``full`` was asked for and cannot be had, or the file in the cache is not the expected one.
     """
     folder = data_directory() if directory is None else directory
     if setting == "sample":
@@ -72,7 +72,9 @@ def _full(remote: RemoteFile, folder: Path) -> Source:
 
 
 def _auto(remote: RemoteFile, folder: Path) -> Source:
-    if not _cached(remote, folder) and not reachable(remote.urls, timeout=SECONDS_TO_ANSWER):
+    if _cached(remote, folder):
+        return _full(remote, folder)
+    if not reachable(remote.urls, timeout=SECONDS_TO_ANSWER):
         where = f"{folder / remote.path} is not there and no host offers it within {SECONDS_TO_ANSWER:g} s"
         return Source("sample", None, f"Data: sample, generated here, because {where}")
     try:

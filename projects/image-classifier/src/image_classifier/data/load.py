@@ -10,10 +10,10 @@ from pathlib import Path
 import PIL
 
 from image_classifier.data import drawing, sample
-from image_classifier.data.archives import filled_once, unpack
 from image_classifier.data.clean import Listed, Photo, clean
 from image_classifier.data.duplicates import LARGE_GROUP
 from image_classifier.data.sample import write_sample
+from portfolio_shared.data.archives import filled_once, unpack
 from portfolio_shared.data.checks import DataError, DataReport
 from portfolio_shared.data.download import RemoteFile, data_directory, file_sha256
 from portfolio_shared.data.sources import Source, resolve_source

@@ -5,13 +5,10 @@ https://doi.org/10.1145/2827872. Their terms allow research, not redistribution:
 repository, and a copy is downloaded from GroupLens when somebody asks for it.
 """
 
-import shutil
-import tempfile
-import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from portfolio_shared.data.checks import DataError
-from portfolio_shared.data.download import RemoteFile, data_directory
+from portfolio_shared.data.archives import unpack
+from portfolio_shared.data.download import RemoteFile, data_directory, file_sha256
 from portfolio_shared.data.sources import Source, resolve_source
 
 HOST = "https://files.grouplens.org/datasets/movielens"
@@ -56,7 +53,7 @@ def resolve_dataset(setting: str, *, dataset: str = "latest-small", directory: P
     DownloadError
         If ``full`` was asked for and cannot be had.
     DataError
-        If an archive does not hold a data set.
+        If an archive is refused.
     """
     if dataset not in DATASETS:
         raise ValueError(f"no data set is called {dataset!r}; there are {', '.join(DATASETS)}")
@@ -65,38 +62,7 @@ def resolve_dataset(setting: str, *, dataset: str = "latest-small", directory: P
     if setting in ("auto", "full") and unpacked.is_dir():
         return Source("full", unpacked, f"Data: full, MovieLens {dataset} from the cache {unpacked}")
     source = resolve_source(setting, remote, directory=cache)
-    if source.path is None or source.path.suffix != ".zip":
+    if source.path is None or source.path.is_dir():
         return source
-    if source.kind == "full":
-        return Source("full", unpack(source.path, unpacked), source.reason)
-    target = cache / "unpacked" / source.path.stem
-    return Source(source.kind, unpack(source.path, target), source.reason)
-
-
-def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack the files of a MovieLens archive into `folder`, which appears complete or not at all.
-
-    Raises
-    ------
-    DataError
-        If it is not a readable zip file, or holds no files.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        new = Path(scratch) / "new"
-        new.mkdir()
-        try:
-            with zipfile.ZipFile(archive) as packed:
-                members = [member for member in packed.infolist() if not member.is_dir()]
-                for member in members:
-                    # The archives have one folder: names below it are enough, and cannot lead elsewhere.
-                    with packed.open(member) as read, (new / PurePosixPath(member.filename).name).open("wb") as write:
-                        shutil.copyfileobj(read, write)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise DataError(f"{archive} cannot be unpacked: {error}; delete it to download it again") from error
-        if not members:
-            raise DataError(f"{archive} holds no files; expected a MovieLens archive such as ml-latest-small.zip")
-        if folder.exists():
-            shutil.rmtree(folder)
-        new.rename(folder)
-    return folder
+    folder = unpacked if source.kind == "full" else cache / "unpacked" / file_sha256(source.path) / source.path.stem
+    return Source(source.kind, unpack(source.path, folder), source.reason)
