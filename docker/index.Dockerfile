@@ -20,6 +20,12 @@ RUN uv build --quiet --wheel --no-build-isolation --python /usr/local/bin/python
 COPY docker/index /opt/code/index
 RUN chmod -R a+rX /opt/code/index
 
+# The titles of the demos, from the projects' own tables.
+FROM python:3.13-slim AS table
+COPY scripts/project_table.py /build/scripts/
+COPY projects /build/projects
+RUN python -I /build/scripts/project_table.py --json >/build/projects.json && chmod 644 /build/projects.json
+
 FROM python:3.13-slim
 RUN groupadd --gid 10001 app \
     && useradd --uid 10001 --gid app --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app
@@ -27,6 +33,7 @@ RUN groupadd --gid 10001 app \
 COPY --link --chmod=0644 docker/healthcheck.py /opt/healthcheck.py
 COPY --link --from=build /opt/venv /opt/venv
 COPY --link --from=build /opt/code /opt/code
+COPY --link --from=table /build/projects.json /opt/code/index/
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/code PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 EXPOSE 8000

@@ -11,17 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any
 
+from project_table import projects
+
 MB = 1_000_000
 CONTEXT_BYTES = 2 * MB
-BUDGETS = {
-    "housing-service": 250,
-    "recommender-service": 250,
-    "image-classifier-service": 300,
-    "housing-trainer": 900,
-    "recommender-trainer": 900,
-}
-"""Megabytes over the base image; an image that is not named here has no budget and is listed all the same."""
-
 # One line for each thing that only a build needs; nothing if all is well.
 CONTENTS = r"""
 for tool in cc gcc g++ uv git curl; do command -v $tool; done
@@ -39,6 +32,7 @@ class DockerError(RuntimeError):
 def main() -> int:
     """Print a table and every fault; return the exit status."""
     faults = []
+    limits = budgets()
     size = context_bytes()
     print(f"{'build context':26} {size / MB:8.2f} MB of {CONTEXT_BYTES / MB:g}")
     if size > CONTEXT_BYTES:
@@ -50,7 +44,7 @@ def main() -> int:
         name = service["image"].rsplit("/", 1)[-1].rsplit(":", 1)[0]
         image = inspect(service["image"])
         megabytes = over_base(image) / MB
-        budget = BUDGETS.get(name)
+        budget = limits.get(name)
         print(f"{name:26} {megabytes:8.0f} MB" + (f" of {budget}" if budget else ""))
         if budget and megabytes > budget:
             faults.append(f"{name} has {megabytes:.0f} MB over its base, {budget} is the budget")
@@ -58,6 +52,12 @@ def main() -> int:
     for fault in faults:
         print(f"FAULT  {fault}", file=sys.stderr)
     return 1 if faults else 0
+
+
+def budgets() -> dict[str, int]:
+    """Return megabytes over the base image; an image that is not named has no budget and is listed all the same."""
+    sizes = {f"{project.name}-service": project.service_mb for project in projects()}
+    return sizes | {f"{project.name}-trainer": project.trainer_mb for project in projects() if project.trainer_mb}
 
 
 def context_bytes() -> int:

@@ -3,23 +3,26 @@
 import asyncio
 import importlib.util
 import io
-import json
 import re
 import sys
 import tarfile
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import httpx
 import pytest
 import yaml
 
+import image_budgets as budgets
+from project_table import Project, projects
+
 ROOT = Path(__file__).resolve().parents[1]
-COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
-SERVICES = COMPOSE["services"]
+Services = dict[str, dict[str, Any]]
 DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
 ADDRESSES = {
     "HOUSING_ADDRESS": "http://127.0.0.1:8001",
@@ -41,54 +44,47 @@ def load(path: Path) -> ModuleType:
 
 
 index = load(ROOT / "docker/index/page.py")
-budgets = load(ROOT / "scripts/image_budgets.py")
-compose_test = load(ROOT / "scripts/compose_test.py")
 healthcheck = load(ROOT / "docker/healthcheck.py")
-load_test = load(ROOT / "benchmarks/load.py")
 split_torch = load(ROOT / "docker/split_torch.py")
-up = load(ROOT / "scripts/up.py")
+TABLE = [asdict(project) for project in projects()]
 
 
-@pytest.mark.parametrize("name", SERVICES)
-def test_every_container_is_confined(name: str) -> None:
-    service = SERVICES[name]
-    assert service["read_only"] is True
-    assert service["cap_drop"] == ["ALL"]
-    assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["init"] is True
-    assert service["logging"]["options"]["max-size"]
-    assert service["mem_limit"]
-    assert service["cpus"]
-    assert service["restart"] == ("no" if name.endswith("-trainer") else "unless-stopped")
+def test_every_container_is_confined(services: Services) -> None:
+    assert len(services) == 4 + 2 * len(projects())
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["init"] is True, name
+        assert service["logging"]["options"]["max-size"], name
+        assert service["mem_limit"], name
+        assert service["cpus"], name
+        assert service["restart"] == ("no" if name.endswith("-trainer") else "unless-stopped"), name
 
 
-@pytest.mark.parametrize("name", SERVICES)
-def test_ports_are_published_on_this_machine_alone(name: str) -> None:
-    ports = SERVICES[name].get("ports", [])
-    assert all(port.startswith("127.0.0.1:${") for port in ports)
-    assert bool(ports) == ("pages" in SERVICES[name]["networks"])
+def test_ports_are_published_on_this_machine_alone(services: Services) -> None:
+    for name, service in services.items():
+        ports = service.get("ports", [])
+        assert all(port.startswith("127.0.0.1:${") for port in ports), name
+        assert bool(ports) == ("pages" in service["networks"]), name
 
 
-def test_every_project_has_a_trainer_a_service_and_a_place_on_the_page() -> None:
-    projects = {name.removesuffix("-trainer") for name in SERVICES if name.endswith("-trainer")}
-    assert projects == {path.parent.name for path in (ROOT / "projects").glob("*/pyproject.toml")}
-    for known in (up.PROJECTS, index.DEMOS, compose_test.PREDICTIONS, load_test.kinds()):
-        assert set(known) == projects
-    assert {f"{project}-service" for project in projects} <= set(budgets.BUDGETS)
-    scraped = json.dumps(yaml.safe_load((ROOT / "docker/prometheus.yml").read_text(encoding="utf-8")))
-    for project in projects:
-        assert SERVICES[project]["build"]["args"]["PROJECT"] == project
-        assert SERVICES[f"{project}-trainer"]["build"]["args"]["PROJECT"] == project
-        assert f"{project.upper().replace('-', '_')}_ADDRESS" in SERVICES["index"]["environment"]
-        assert f"{project}:8000" in scraped
+@pytest.mark.parametrize("project", projects(), ids=lambda project: project.name)
+def test_every_project_has_a_trainer_a_service_and_a_place_on_the_page(services: Services, project: Project) -> None:
+    for service in (services[project.name], services[f"{project.name}-trainer"]):
+        assert service["build"]["args"]["PROJECT"] == project.name
+    address = f"127.0.0.1:${{{project.prefix}PORT:-{project.port}}}"
+    assert services[project.name]["ports"] == [f"{address}:8000"]
+    assert services["index"]["environment"][f"{project.prefix}ADDRESS"] == f"http://{address}"
+    assert budgets.budgets()[f"{project.name}-service"] == project.service_mb
 
 
-def test_settings_of_the_compose_file_are_documented() -> None:
-    text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+def test_settings_of_the_compose_files_are_documented(compose_files: list[Path]) -> None:
+    used = {name for path in compose_files for name in re.findall(r"\$\{(\w+)", path.read_text(encoding="utf-8"))}
     documented = (ROOT / ".env.example").read_text(encoding="utf-8")
-    used = set(re.findall(r"\$\{(\w+)", text))
     set_by_the_makefile = {"GIT_COMMIT", "CREATED"}
-    assert {name for name in used - set_by_the_makefile if name not in documented} == set()
+    ports = {f"{project.prefix}PORT" for project in projects()}  # all of them in one sentence
+    assert {name for name in used - set_by_the_makefile - ports if name not in documented} == set()
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
@@ -111,6 +107,15 @@ def test_mlflow_has_the_version_that_trainers_have() -> None:
 
     for trainer in (ROOT / "requirements").glob("*-trainer.lock"):
         assert pins(trainer.stem)["mlflow"] == pins("mlflow")["mlflow"]
+
+
+def test_no_update_is_proposed_that_cannot_read_the_volume(services: Services) -> None:
+    updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text(encoding="utf-8"))["updates"]
+    compose = next(update for update in updates if update["package-ecosystem"] == "docker-compose")
+    postgres = next(each for each in compose["ignore"] if each["dependency-name"] == "postgres")
+
+    assert postgres["update-types"] == ["version-update:semver-major"]
+    assert "postgres:/var/lib/postgresql/data" in services["postgres"]["volumes"]  # 18 has another place
 
 
 def test_the_context_is_measured_by_its_files() -> None:
@@ -173,8 +178,8 @@ def answer(request: httpx.Request) -> httpx.Response:
     return httpx.Response(503, json={"title": "Service Unavailable"})
 
 
-def view(transport: httpx.MockTransport) -> httpx.Response:
-    app = index.create_app(ADDRESSES, transport)
+def view(transport: httpx.MockTransport, path: str = "/") -> httpx.Response:
+    app = index.create_app(ADDRESSES, TABLE, transport)
 
     async def ask() -> httpx.Response:
         async with (
@@ -183,7 +188,7 @@ def view(transport: httpx.MockTransport) -> httpx.Response:
         ):
             assert (await client.get("/static/style.css")).is_success
             assert (await client.get("/index/index.css")).is_success
-            return await client.get("/")
+            return await client.get(path)
 
     return asyncio.run(ask())
 
@@ -218,11 +223,22 @@ def test_the_index_page_escapes_what_a_service_says() -> None:
     assert "<script>" not in view(httpx.MockTransport(lambda _: httpx.Response(200, json=model))).text
 
 
+def test_prometheus_finds_the_services_that_the_page_names(services: Services) -> None:
+    scraped = yaml.safe_load((ROOT / "docker/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    response = view(httpx.MockTransport(answer), "/targets")
+    assert [each["url"] for job in scraped for each in job["http_sd_configs"]] == ["http://index:8000/targets"]
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == [
+        {"targets": [f"{name}:8000"], "labels": {"project": name}} for name in ("housing", "recommender")
+    ]
+    assert "backend" in set(services["index"]["networks"]) & set(services["prometheus"]["networks"])
+
+
 def test_the_log_ends_with_the_addresses(capsys: pytest.CaptureFixture[str]) -> None:
     async def run() -> None:
         transport = httpx.MockTransport(lambda _: httpx.Response(200, json=MODEL))
         async with httpx.AsyncClient(transport=transport) as client:
-            await index.announce(client, index.demos_of(ADDRESSES), {"all of it": "http://127.0.0.1:8000"})
+            await index.announce(client, index.demos_of(ADDRESSES, TABLE), {"all of it": "http://127.0.0.1:8000"})
 
     asyncio.run(run())
     line = capsys.readouterr().out

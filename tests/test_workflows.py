@@ -1,8 +1,10 @@
 """What the workflows promise, as far as it can be seen without GitHub: filters, matrices, permissions, shell steps."""
 
+import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,14 +15,16 @@ from typing import Any
 import pytest
 import yaml
 
+from project_table import projects
+
 ROOT = Path(__file__).resolve().parents[1]
-PROJECTS = sorted(path.parent.name for path in ROOT.glob("projects/*/pyproject.toml"))
+PROJECTS = [project.name for project in projects()]
 WORKFLOWS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(ROOT.glob(".github/workflows/*.yml"))}
 CI = yaml.safe_load(WORKFLOWS["ci"])
 IMAGES = yaml.safe_load(WORKFLOWS["images"])
 JOBS = [(name, job) for text in WORKFLOWS.values() for name, job in yaml.safe_load(text)["jobs"].items()]
-COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
-BUILT = sorted(name for name, service in COMPOSE["services"].items() if "build" in service)
+Services = dict[str, dict[str, Any]]
+Shell = Callable[..., tuple[int, list[str]]]
 
 
 def triggers(workflow: dict[Any, Any]) -> dict[str, Any]:
@@ -29,90 +33,39 @@ def triggers(workflow: dict[Any, Any]) -> dict[str, Any]:
 
 
 def step(workflow: dict[Any, Any], job: str, name: str) -> dict[str, Any]:
-    return next(one for one in workflow["jobs"][job]["steps"] if one.get("name") == name)
+    return next(each for each in workflow["jobs"][job]["steps"] if each.get("name") == name)
 
 
-# Which projects a change concerns
+@pytest.fixture(scope="session")
+def built(services: Services) -> list[str]:
+    """Names of the services whose image is built here."""
+    return sorted(name for name, service in services.items() if "build" in service)
 
 
 @pytest.fixture
-def history(tmp_path: Path) -> Callable[..., str]:
-    """Return a function: git arguments -> what it prints, in a repository with two projects and a shared file."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    settings = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    someone = ["-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "diff.renames=copies"]
+def shell(tmp_path: Path) -> Shell:
+    """Return a function: (step, {command: body}, **variables) -> exit status, calls of those commands."""
 
-    def git(*arguments: str) -> str:
-        command = ["git", *someone, *arguments]
-        return subprocess.run(
-            command, cwd=tmp_path, env=clean | settings, capture_output=True, text=True, check=True
-        ).stdout.strip()
+    def run(script: dict[str, Any], commands: dict[str, str], **variables: str) -> tuple[int, list[str]]:
+        calls = tmp_path / "calls"
+        calls.touch()
+        for name, body in commands.items():
+            (tmp_path / name).write_text(f'#!/bin/bash\necho "{name} $*" >>"{calls}"\n{body}\n', encoding="utf-8")
+            (tmp_path / name).chmod(0o755)
+        path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+        result = subprocess.run(  # as GitHub runs a step
+            ["bash", "-e", "-c", script["run"]], cwd=tmp_path, env={**variables, "PATH": path}, check=False
+        )
+        return result.returncode, calls.read_text(encoding="utf-8").splitlines()
 
-    text = "".join(f"line {number}\n" for number in range(50))
-    for name in ("projects/one/pyproject.toml", "projects/two/pyproject.toml"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).touch()
-    for name in ("shared/used.py", "projects/one/own.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(f"# {name}\n{text}", encoding="utf-8")
-    try:
-        git("init", "--quiet")
-    except OSError as error:
-        pytest.skip(f"git does not run: {error}")
-    git("add", ".")
-    git("commit", "--quiet", "--message", "first")
-    return git
-
-
-def changed_projects(folder: Path, base: str) -> str:
-    command = [sys.executable, str(ROOT / "scripts" / "changed_projects.py"), base]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
-
-
-@pytest.mark.parametrize(
-    ("source", "target", "concerned"),
-    [
-        ("shared/used.py", "projects/one/used.py", '["one", "two"]'),
-        ("projects/one/own.py", "projects/two/own.py", '["one", "two"]'),
-        ("projects/one/own.py", "projects/one/renamed.py", '["one"]'),
-    ],
-)
-def test_a_file_that_moves_concerns_where_it_was(
-    history: Callable[..., str], tmp_path: Path, source: str, target: str, concerned: str
-) -> None:
-    history("mv", source, target)
-    history("commit", "--quiet", "--message", "moved")
-
-    assert changed_projects(tmp_path, "HEAD~1") == f"projects={concerned}"
-
-
-@pytest.mark.parametrize("base", ["", "0" * 40, "no-such-branch"])
-def test_without_a_commit_to_compare_with_all_projects_are_concerned(
-    history: Callable[..., str], tmp_path: Path, base: str
-) -> None:
-    assert history("rev-parse", "HEAD")
-    assert changed_projects(tmp_path, base) == 'projects=["one", "two"]'
-
-
-def test_what_main_has_got_meanwhile_is_no_change(history: Callable[..., str], tmp_path: Path) -> None:
-    main = history("rev-parse", "--abbrev-ref", "HEAD")
-    history("checkout", "--quiet", "-b", "proposal")
-    (tmp_path / "projects/two/new.py").touch()
-    history("add", ".")
-    history("commit", "--quiet", "--message", "proposed")
-    history("checkout", "--quiet", main)
-    history("mv", "shared/used.py", "shared/other.py")
-    history("commit", "--quiet", "--message", "meanwhile")
-    history("checkout", "--quiet", "proposal")
-
-    assert changed_projects(tmp_path, main) == 'projects=["two"]'
+    return run
 
 
 # When they run
 
 
 def test_only_a_pull_request_leaves_projects_out_or_is_cancelled() -> None:
-    changed = next(one for one in CI["jobs"]["changes"]["steps"] if one.get("id") == "changed")
+    changed = next(each for each in CI["jobs"]["changes"]["steps"] if each.get("id") == "changed")
     assert changed["env"]["BASE"] == "${{ github.event.pull_request.base.sha }}"  # empty on a push
     for workflow in (CI, IMAGES):
         assert workflow["concurrency"]["cancel-in-progress"] == "${{ github.event_name == 'pull_request' }}"
@@ -167,7 +120,7 @@ def copied() -> Iterator[tuple[str, str]]:
 
 def make_targets(workflow: dict[Any, Any]) -> set[str]:
     """Return the targets that a workflow's steps call."""
-    scripts = [one.get("run", "") for job in workflow["jobs"].values() for one in job["steps"]]
+    scripts = [each.get("run", "") for job in workflow["jobs"].values() for each in job["steps"]]
     calls = [shlex.split(line) for script in scripts for line in script.splitlines() if line.startswith("make ")]
     return {word for call in calls for word in call[1:] if re.fullmatch(r"[a-z][a-z0-9-]*", word)}
 
@@ -179,17 +132,20 @@ def commands(target: str) -> str:
     return subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout
 
 
-def test_pull_requests_that_change_what_the_images_are_made_of_build_them() -> None:
+def test_pull_requests_that_change_what_the_images_are_made_of_build_them(
+    services: Services, compose_files: list[Path]
+) -> None:
     patterns = triggers(IMAGES)["pull_request"]["paths"]
     sources = list(copied())
     assert {name for name, _ in sources} == {path.name for path in ROOT.glob("docker/*.Dockerfile")}
     for name, source in sources:
         assert files_of(source), f"docker/{name} copies {source}, and no such file is tracked"
-    mounts = [volume for service in COMPOSE["services"].values() for volume in service.get("volumes", [])]
+    mounts = [volume for service in services.values() for volume in service.get("volumes", [])]
     needed = [source for _, source in sources]
     needed += [volume.partition(":")[0] for volume in mounts if volume.startswith("./")]
-    needed += [COMPOSE["services"][name]["build"]["dockerfile"] for name in BUILT]
-    needed += ["compose.yaml", ".dockerignore", ".github/workflows/images.yml"]
+    needed += [service["build"]["dockerfile"] for service in services.values() if "build" in service]
+    needed += [str(path.relative_to(ROOT)) for path in compose_files]
+    needed += [".dockerignore", ".github/workflows/images.yml"]
 
     assert [file for name in needed for file in files_of(name) if not matched(file, patterns)] == []
 
@@ -216,7 +172,7 @@ def test_a_workflow_calls_targets_that_exist(name: str) -> None:
     targets = make_targets(yaml.safe_load(WORKFLOWS[name]))
 
     assert targets
-    assert targets - set(re.findall(r"^([a-z][a-z0-9-]*):(?!=)", makefile, re.MULTILINE)) == set()
+    assert targets - set(re.findall(r"^([a-z][a-z0-9-]*%?):(?!=)", makefile, re.MULTILINE)) == set()
 
 
 # What they may do
@@ -252,17 +208,30 @@ def test_actions_are_pinned_to_a_commit_and_say_which_version_it_is(name: str) -
 # Every image, on both machines
 
 
-def test_every_project_is_published() -> None:
-    assert sorted(IMAGES["jobs"]["publish"]["strategy"]["matrix"]["service"]) == BUILT
-    assert {name for project in PROJECTS for name in (project, f"{project}-trainer")} <= set(BUILT)
+def test_every_image_is_published_and_has_a_cache_of_its_own(
+    shell: Shell, tmp_path: Path, built: list[str], services: Services
+) -> None:
+    assert {name for project in PROJECTS for name in (project, f"{project}-trainer")} <= set(built)
+    assert {name for name, service in services.items() if "profiles" not in service} == set(built)
+    assert IMAGES["jobs"]["services"]["outputs"] == {"services": "${{ steps.list.outputs.services }}"}
+    names = "${{ fromJSON(needs.services.outputs.services) }}"
+    assert IMAGES["jobs"]["publish"]["strategy"]["matrix"]["service"] == names
+    if shutil.which("jq") is None:
+        pytest.skip("no jq on PATH")
+    docker = f'[ "$*" = "compose config --services" ] && printf "%s\\n" {" ".join(built)}'
 
+    for job, name in (("services", "Every service that is built"), ("try", "The cache of each image")):
+        target = tmp_path / job
+        assert shell(step(IMAGES, job, name), {"docker": docker}, GITHUB_OUTPUT=str(target), RUNNER_ARCH="X64")[0] == 0
+        assert shell(step(IMAGES, job, name), {"docker": "exit 1"}, GITHUB_OUTPUT=os.devnull)[0] == 1
 
-def test_every_image_has_a_cache_of_its_own_which_is_that_of_publishing() -> None:
-    read = step(IMAGES, "try", "Take what has not changed from the cache")["with"]["set"].splitlines()
+    listed = (tmp_path / "services").read_text(encoding="utf-8").removeprefix("services=")
+    assert json.loads(listed) == built
+    caches = "".join(f"{name}.cache-from=type=gha,scope={name}-X64\n" for name in built)
+    assert (tmp_path / "try").read_text(encoding="utf-8") == f"set<<END\n{caches}END\n"
+    read = step(IMAGES, "try", "Take what has not changed from the cache")["with"]["set"]
     written = step(IMAGES, "publish", "Build for the scan")["with"]["set"]
-
-    arch = "${{ runner.arch }}"
-    assert sorted(read) == sorted(f"{name}.cache-from=type=gha,scope={name}-{arch}" for name in BUILT)
+    assert read == "${{ steps.caches.outputs.set }}"
     assert "format('*.cache-to=type=gha,mode=max,scope={0}-{1}', matrix.service, runner.arch)" in written
 
 
@@ -273,55 +242,32 @@ def test_what_is_published_for_a_machine_was_tried_on_one() -> None:
     assert sorted(tried) == sorted(machine["runner"] for machine in machines)
     assert [machine["platform"] for machine in machines] == ["amd64", "arm64"]
     assert all(("arm" in machine["runner"]) == (machine["platform"] == "arm64") for machine in machines)
-    assert IMAGES["jobs"]["publish"]["needs"] == "try"
+    assert IMAGES["jobs"]["publish"]["needs"] == ["services", "try"]
     assert IMAGES["jobs"]["join"]["needs"] == "publish"
 
 
-# The shell steps, run with commands that only write down what they are asked
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Callable[..., tuple[int, list[str]]]:
-    """Return a function: (step, {command: body}, **variables) -> exit status and the calls of those commands."""
-
-    def run(one: dict[str, Any], commands: dict[str, str], **variables: str) -> tuple[int, list[str]]:
-        calls = tmp_path / "calls"
-        calls.touch()
-        for name, body in commands.items():
-            (tmp_path / name).write_text(f'#!/bin/bash\necho "{name} $*" >>"{calls}"\n{body}\n', encoding="utf-8")
-            (tmp_path / name).chmod(0o755)
-        path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-        result = subprocess.run(  # as GitHub runs a step
-            ["bash", "-e", "-c", one["run"]], cwd=tmp_path, env={**variables, "PATH": path}, check=False
-        )
-        return result.returncode, calls.read_text(encoding="utf-8").splitlines()
-
-    return run
+# The shell steps
 
 
 LIST = 'if [ "$*" = "compose config --images" ]; then echo "$IMAGES/a:$TAG"; echo "$IMAGES/b:$TAG"; fi'
 needs_bash_4 = pytest.mark.skipif(sys.platform == "darwin", reason="${NAME,,} needs bash 4, which macOS lacks")
 
 
-@pytest.mark.parametrize(("bad", "status"), [("none", 0), ("p/a:t", 1), ("p/b:t", 1)])
-def test_the_scan_looks_at_every_image_and_fails_for_any(
-    shell: Callable[..., tuple[int, list[str]]], bad: str, status: int
-) -> None:
+@pytest.mark.parametrize(
+    ("docker", "bad", "status"), [(LIST, "none", 0), (LIST, "p/a:t", 1), (LIST, "p/b:t", 1), ("exit 1", "none", 1)]
+)
+def test_the_scan_looks_at_every_image_and_fails_for_any(shell: Shell, docker: str, bad: str, status: int) -> None:
     scan = step(IMAGES, "try", "Vulnerabilities that have a fix")
-    found = shell(scan, {"docker": LIST, "trivy": f'[ "$2" != {bad} ]'}, IMAGES="p", TAG="t")
+    expected = ["docker compose config --images"]
+    if docker == LIST:
+        expected += ["trivy image p/a:t", "trivy image p/b:t"]
 
-    assert found == (status, ["docker compose config --images", "trivy image p/a:t", "trivy image p/b:t"])
+    assert shell(scan, {"docker": docker, "trivy": f'[ "$2" != {bad} ]'}, IMAGES="p", TAG="t") == (status, expected)
     assert IMAGES["env"]["TRIVY_EXIT_CODE"] == "1"  # or else it finds and says nothing
 
 
-def test_a_scan_of_no_list_fails(shell: Callable[..., tuple[int, list[str]]]) -> None:
-    scan = step(IMAGES, "try", "Vulnerabilities that have a fix")
-
-    assert shell(scan, {"docker": "exit 1", "trivy": ""})[0] == 1
-
-
 @needs_bash_4
-def test_images_have_names_that_a_registry_takes(shell: Callable[..., tuple[int, list[str]]], tmp_path: Path) -> None:
+def test_images_have_names_that_a_registry_takes(shell: Shell, tmp_path: Path) -> None:
     lower = step(IMAGES, "publish", "A registry takes small letters only")
     target = tmp_path / "environment"
 
@@ -330,7 +276,7 @@ def test_images_have_names_that_a_registry_takes(shell: Callable[..., tuple[int,
 
 
 @needs_bash_4
-def test_one_name_stands_for_both_machines(shell: Callable[..., tuple[int, list[str]]]) -> None:
+def test_one_name_stands_for_both_machines(shell: Shell) -> None:
     join = step(IMAGES, "join", "The commit, and latest or the release")
     status, calls = shell(join, {"docker": LIST}, GITHUB_REPOSITORY="Some/Repo", TAG="c0ffee", NAME="v1.2.0")
 
@@ -342,15 +288,3 @@ def test_one_name_stands_for_both_machines(shell: Callable[..., tuple[int, list[
     ]
     failing = {"docker": LIST + '\n[[ "$*" != *imagetools*repo/a:* ]]'}
     assert shell(join, failing, GITHUB_REPOSITORY="Some/Repo", TAG="c0ffee", NAME="latest")[0] == 1
-
-
-# Dependabot
-
-
-def test_no_update_is_proposed_that_cannot_read_the_volume() -> None:
-    updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text(encoding="utf-8"))["updates"]
-    compose = next(update for update in updates if update["package-ecosystem"] == "docker-compose")
-    postgres = next(one for one in compose["ignore"] if one["dependency-name"] == "postgres")
-
-    assert postgres["update-types"] == ["version-update:semver-major"]
-    assert "postgres:/var/lib/postgresql/data" in COMPOSE["services"]["postgres"]["volumes"]  # 18 has another place

@@ -11,21 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 import portfolio_shared.serving
 
-DEMOS = {
-    "housing": ("House prices", "What a house in Ames, Iowa would sell for: a price, how sure it is, and why."),
-    "recommender": ("Films", "What to watch next, from what you have watched, with the films that are the reason."),
-    "image-classifier": ("Pictures", "What is in a photograph, how sure that is, and when it is nothing known."),
-}
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -58,7 +54,7 @@ PAGE = """<!doctype html>
 """
 DEMO = """<article class="demo" data-testid="{project}" data-state="{state}">
 <h2><a href="{address}">{title}</a></h2>
-<p>{what}</p>
+<p>{lead}</p>
 <p class="demo-state"><strong>{headline}</strong> {detail}</p>
 <p><a href="{address}/docs">API</a> <a href="{address}/v1/model">Model as JSON</a></p>
 </article>"""
@@ -66,9 +62,11 @@ DEMO = """<article class="demo" data-testid="{project}" data-state="{state}">
 
 @dataclass(frozen=True)
 class Demo:
-    """A service: where people reach it, and where this container does."""
+    """A service: what it is, where people reach it, and where this container does."""
 
     project: str
+    title: str
+    lead: str
     address: str
     internal: str
 
@@ -82,19 +80,25 @@ class State:
     detail: str
 
 
-def demos_of(environment: Mapping[str, str]) -> list[Demo]:
-    """Return the demos whose address a variable such as HOUSING_ADDRESS names."""
-    named = {project: f"{project.upper().replace('-', '_')}_ADDRESS" for project in DEMOS}
+def demos_of(environment: Mapping[str, str], table: Sequence[Mapping[str, Any]]) -> list[Demo]:
+    """Return the projects of the table (scripts/project_table.py) whose address a variable names.
+
+    The variable is that of the project, such as HOUSING_ADDRESS; a project without one is not part of this stack.
+    """
     return [
-        Demo(project, environment[variable].rstrip("/"), f"http://{project}:8000")
-        for project, variable in named.items()
-        if environment.get(variable)
+        Demo(project["name"], project["title"], project["lead"], address.rstrip("/"), f"http://{project['name']}:8000")
+        for project in table
+        if (address := environment.get(f"{project['name'].upper().replace('-', '_')}_ADDRESS"))
     ]
 
 
-def create_app(environment: Mapping[str, str], transport: httpx.AsyncBaseTransport | None = None) -> Starlette:
+def create_app(
+    environment: Mapping[str, str],
+    table: Sequence[Mapping[str, Any]],
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Starlette:
     """Build the app; `transport` stands in for the network in tests."""
-    demos = demos_of(environment)
+    demos = demos_of(environment, table)
     mlflow = environment.get("MLFLOW_ADDRESS", "")
     client = httpx.AsyncClient(timeout=2.0, trust_env=False, transport=transport)
 
@@ -115,11 +119,17 @@ def create_app(environment: Mapping[str, str], transport: httpx.AsyncBaseTranspo
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok", headers=HEADERS)
 
+    async def targets(_: Request) -> Response:
+        """Answer Prometheus' HTTP service discovery: where the services' metrics are."""
+        found = [{"targets": [f"{demo.project}:8000"], "labels": {"project": demo.project}} for demo in demos]
+        return JSONResponse(found, headers=HEADERS)
+
     shared = Path(portfolio_shared.serving.__file__).parent / "static"
     return Starlette(
         routes=[
             Route("/", page),
             Route("/healthz", healthz),
+            Route("/targets", targets),
             Mount("/static", StaticFiles(directory=shared)),
             Mount("/index", StaticFiles(directory=Path(__file__).parent / "static")),
         ],
@@ -149,12 +159,11 @@ def render(demos: Sequence[Demo], states: Sequence[State], mlflow: str) -> str:
     """Return the page."""
     articles = []
     for demo, state in zip(demos, states, strict=True):
-        title, what = DEMOS[demo.project]
         texts = {
             "project": demo.project,
             "address": demo.address,
-            "title": title,
-            "what": what,
+            "title": demo.title,
+            "lead": demo.lead,
             "state": "ready" if state.ready else "waiting",
             "headline": state.headline,
             "detail": state.detail,
@@ -171,7 +180,7 @@ async def announce(
     """Write one line of addresses to the log when every service has a model, and then end."""
     while not all([(await state_of(client, demo)).ready for demo in demos]):  # noqa: ASYNC110 - nobody tells us
         await asyncio.sleep(pause)
-    named = {**places, **{DEMOS[demo.project][0]: demo.address for demo in demos}}
+    named = {**places, **{demo.title: demo.address for demo in demos}}
     line = "   ".join(f"{name}: {address}" for name, address in named.items())
     sys.stdout.write(f"Ready.   {line}\n")
     sys.stdout.flush()
