@@ -84,7 +84,7 @@ serve-%: setup ## serve the champion on its own
 		export "$$name=$${!name:-$$MLFLOW_TRACKING_URI}"; exec "$(BIN)/$*" serve $(FLAGS)
 
 tune-%: setup ## search what the training takes as given, on the public data's training part
-	@"$(BIN)/$*" tune --data "$(DATASET:auto=full)" $(FLAGS)
+	@"$(BIN)/$*" tune --data "$(if $(filter-out auto,$(DATASET)),$(DATASET),full)" $(FLAGS)
 
 rollback-%: setup ## give the alias back to the champion before this one
 	@"$(BIN)/python" scripts/with_mlflow.py "$(BIN)/$*" rollback

@@ -74,7 +74,9 @@ def projects(root: Path = ROOT) -> tuple[Project, ...]:
     ProjectError
         Where a table is absent, a key is missing, unknown or of another type, or a port is used twice.
     """
-    found = sorted((_read(path) for path in root.glob("projects/*/pyproject.toml")), key=lambda each: each.port)
+    found = sorted(
+        (_read(path) for path in root.glob("projects/*/pyproject.toml")), key=lambda each: (each.port, each.name)
+    )
     for i in range(1, len(found)):
         if found[i].port == found[i - 1].port:
             raise ProjectError(f"{found[i - 1].name} and {found[i].name} both have the port {found[i].port}")
