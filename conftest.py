@@ -109,7 +109,7 @@ class Service:
         return str(self.client.base_url).rstrip("/")
 
     def wait_for(self, path: str) -> None:
-        wait_until_ready(self.process, self.port, path, seconds=30)
+        wait_until_ready(self.process, self.port, path, seconds=30, interval=0.02)
 
     def version(self) -> str | None:
         """Return the version of the model that serves, if any."""

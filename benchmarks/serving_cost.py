@@ -193,7 +193,7 @@ def service(project: str, bundle: Path) -> Iterator[tuple[Process, int]]:
     with tempfile.TemporaryDirectory() as folder:
         process = start(f"the {project} service", command, log=Path(folder) / "log", environment=environment)
         try:
-            wait_until_ready(process, port)
+            wait_until_ready(process, port, interval=0.005)
             yield process, port
         finally:
             stop(process, seconds=30)

@@ -118,9 +118,10 @@ def wait_until_ready(
     path: str = "/readyz",
     *,
     seconds: float = 60.0,
+    interval: float = 0.1,
     cancelled: threading.Event | None = None,
 ) -> None:
-    """Return when a GET of the path is answered with 200, or when the wait is cancelled.
+    """Return when a GET of the path, sent again after each interval, is answered with 200, or the wait is cancelled.
 
     Raises
     ------
@@ -135,7 +136,7 @@ def wait_until_ready(
             return
         if time.monotonic() > deadline:
             raise ProcessError(f"{process.name} is not ready after {seconds:g} s: {text}. {process.log_end()}")
-        time.sleep(0.01)
+        time.sleep(interval)
 
 
 def get(port: int, path: str) -> tuple[int, str]:

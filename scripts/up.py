@@ -33,7 +33,7 @@ def main() -> int:
     try:
         run(data)
     except (ProcessError, ProjectError) as error:
-        console.print(f"Not started: {error}", style="red", markup=False)
+        console.print(f"Not started: {error}", style="red", markup=False, soft_wrap=True)
         return 1
     console.print("Stopped.")
     return 0

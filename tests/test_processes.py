@@ -90,7 +90,9 @@ def test_ready_is_an_answer_of_200(tmp_path: Path) -> None:
     )
     try:
         wait_until_ready(process, port, "/", seconds=30)
-        with pytest.raises(ProcessError, match=r"(?s)the server is not ready after 0.1 s: .*404.* The end of .*GET / "):
+        with pytest.raises(
+            ProcessError, match=r"(?s)the server is not ready after 0.1 s: .*404.* The end of .*GET /readyz"
+        ):
             wait_until_ready(process, port, "/readyz", seconds=0.1)
     finally:
         stop(process)

@@ -1,13 +1,12 @@
-"""`make up` from nothing to a price, and back to nothing; and the MLflow server that other commands borrow."""
+"""`make up` from nothing to predictions, and back to nothing; what it does when something else happens, with stubs."""
 
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,24 +14,53 @@ from pathlib import Path
 import httpx
 import pytest
 
+import processes
+from compose_stack import example_request
 from portfolio_shared.tracking.client import tracking_client
-from portfolio_shared.tracking.server import free_port
+from processes import Process, free_port, start, stop
+from project_table import projects
 
 pytestmark = pytest.mark.slow
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
-HOUSE = {
-    "neighborhood": "CollgCr",
-    "year_built": 2003,
-    "overall_qual": 7,
-    "overall_cond": 5,
-    "gr_liv_area": 1710,
-    "lot_area": 8450,
-    "total_bsmt_sf": 856,
-    "full_bath": 2,
-    "bedroom_abv_gr": 3,
-    "garage_cars": 2,
+SCRIPTS = Path(processes.__file__).parent
+PROJECTS = projects()
+QUICK = {
+    "HOUSING_TRAIN_FOLDS": "2",
+    "HOUSING_TRAIN_THREADS": "1",
+    "IMAGE_CLASSIFIER_TRAIN_EPOCHS": "2",
+    "IMAGE_CLASSIFIER_TRAIN_THREADS": "1",
 }
+# Runs up.py with projects' commands from the folder that is named first, and with a sleeping process for MLflow.
+STUBBED = """
+import contextlib, sys
+from pathlib import Path
+import mlflow_server, processes, up
+
+@contextlib.contextmanager
+def running_server(*, state, port):
+    sleeper = processes.start("the MLflow server", [sys.executable, "-c", "import time; time.sleep(99)"])
+    try:
+        yield mlflow_server.MlflowServer(f"http://127.0.0.1:{port}", state / "server.log", sleeper)
+    finally:
+        processes.stop(sleeper)
+
+up.running_server = running_server
+up.BIN = Path(sys.argv.pop(1))
+sys.exit(up.main())
+"""
+STUB = """
+import http.server, os, sys, time
+project, command = sys.argv[1:3]
+print(project, *sys.argv[2:], flush=True)
+if command == "train":
+    time.sleep(float(os.environ.get("STUB_TRAINS", "0")))
+    sys.exit(project == os.environ.get("STUB_TRAINS_BADLY"))
+if project == os.environ.get("STUB_SERVES_BADLY"):
+    sys.exit("no model at all")
+open("readyz", "w").close()
+port = int(os.environ[project.upper().replace("-", "_") + "_PORT"])
+http.server.test(http.server.SimpleHTTPRequestHandler, port=port, bind="127.0.0.1")
+"""
 
 
 @dataclass(frozen=True)
@@ -40,55 +68,33 @@ class Place:
     """A working directory with ports of its own; everything that is started in it carries its mark."""
 
     folder: Path
-    port: int
-    films_port: int
-    pictures_port: int
-    mlflow_port: int
+    ports: dict[str, int]
     mark: str
 
-    @property
-    def service(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def mlflow(self) -> str:
-        return f"http://127.0.0.1:{self.mlflow_port}"
+    def url(self, name: str, path: str = "") -> str:
+        return f"http://127.0.0.1:{self.ports[name]}{path}"
 
     def environment(self, **more: str) -> dict[str, str]:
-        clean = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("HOUSING_", "RECOMMENDER_", "IMAGE_CLASSIFIER_", "MLFLOW_"))
-        }
-        settings = {
-            "HOUSING_PORT": str(self.port),
-            "RECOMMENDER_PORT": str(self.films_port),
-            "IMAGE_CLASSIFIER_PORT": str(self.pictures_port),
-            "IMAGE_CLASSIFIER_TRAIN_EPOCHS": "2",
-            "IMAGE_CLASSIFIER_TRAIN_THREADS": "1",
-            "MLFLOW_TRACKING_URI": self.mlflow,
-            "HOUSING_TRAIN_FOLDS": "2",
-            "HOUSING_TRAIN_THREADS": "1",
-            "PORTFOLIO_TEST_MARK": self.mark,
-        }
-        return clean | settings | more
+        prefixes = ("MLFLOW_", *(project.prefix for project in PROJECTS))
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
+        ports = {f"{project.prefix}PORT": str(self.ports[project.name]) for project in PROJECTS}
+        settings = {"MLFLOW_TRACKING_URI": self.url("mlflow"), "PORTFOLIO_TEST_MARK": self.mark}
+        return clean | {"PYTHONPATH": str(SCRIPTS), "PYTHON": sys.executable} | ports | settings | more
 
     def leftovers(self) -> list[str]:
-        """Return the commands of processes that were started here and still run (where /proc tells)."""
-        found = []
+        """Return the commands of processes that were started here and still run (where there is a /proc)."""
+        commands = []
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 if f"PORTFOLIO_TEST_MARK={self.mark}".encode() in (process / "environ").read_bytes().split(b"\0"):
-                    found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+                    commands.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
             except OSError:
                 continue  # ended in between, or of another user
-        return found
+        return commands
 
-    def is_quiet(self) -> bool:
-        """Return whether nothing of it is left: no process, and nobody who listens."""
-        return not self.leftovers() and not any(
-            listens(port) for port in (self.port, self.films_port, self.pictures_port, self.mlflow_port)
-        )
+    def listeners(self) -> list[str]:
+        """Return the names of the ports that something listens on."""
+        return [name for name, port in self.ports.items() if listens(port)]
 
 
 def listens(port: int) -> bool:
@@ -96,218 +102,146 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Up:
-    """A running scripts/up.py, in a process group of its own as in a terminal."""
+    """A running up.py, in a process group of its own as in a terminal."""
 
-    process: subprocess.Popen[bytes]
-    log: Path
+    place: Place
+    process: Process
 
     def output(self) -> str:
-        return self.log.read_text(encoding="utf-8")
+        assert self.process.log is not None
+        return self.process.log.read_text(encoding="utf-8")
 
-    def wait_for(self, text: str) -> None:
-        deadline = time.monotonic() + 400
+    def wait_for(self, text: str, seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
         while text not in self.output():
-            assert self.process.poll() is None, self.output()
-            assert time.monotonic() < deadline, f"no {text!r} within 400 s:\n{self.output()}"
+            assert self.process.popen.poll() is None, self.output()
+            assert time.monotonic() < deadline, f"no {text!r} within {seconds} s:\n{self.output()}"
             time.sleep(0.05)
 
-    def end(self, number: signal.Signals) -> int:
-        """Send the signal to the whole group, as a terminal does with Ctrl-C, and return the exit status."""
-        os.killpg(self.process.pid, number)
-        return self.process.wait(timeout=60)
+    def end(self, number: signal.Signals) -> None:
+        """Send the signal to the whole group, as a terminal does with Ctrl-C; require that all of it ends well."""
+        os.killpg(self.process.popen.pid, number)
+        assert self.process.popen.wait(timeout=60) == 0, self.output()
+        assert self.output().rstrip().endswith("Stopped.")
+        self.require_nothing_left()
+
+    def fails(self) -> str:
+        """Wait until it has ended with status 1, require that it left nothing; return what it wrote."""
+        assert self.process.popen.wait(timeout=60) == 1, self.output()
+        self.require_nothing_left()
+        return self.output()
+
+    def require_nothing_left(self) -> None:
+        assert self.place.leftovers() == []
+        assert self.place.listeners() == []
+        assert "Traceback" not in self.output()
 
 
 @contextmanager
-def up(place: Place, *arguments: str) -> Iterator[Up]:
+def running_up(place: Place, *command: str, **variables: str) -> Iterator[Up]:
+    words = [sys.executable, *command, "--data", "sample"]
     log = place.folder / f"{uuid.uuid4().hex}.log"
-    command = [sys.executable, str(SCRIPTS / "up.py"), *arguments]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=place.folder,
-            env=place.environment(),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    process = start("up", words, log=log, folder=place.folder, environment=place.environment(**variables))
     try:
-        yield Up(process, log)
+        yield Up(place, process)
     finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(timeout=60)
+        stop(process, seconds=60)
 
 
-def place_at(folder: Path) -> Place:
-    return Place(folder, free_port(), free_port(), free_port(), free_port(), uuid.uuid4().hex)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What was seen while it ran, and how it ended."""
-
-    place: Place
-    output: str
-    status: int
-    quiet: bool
-    seen: dict[str, object]
-
-
-@pytest.fixture(scope="module")
-def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """Start in an empty folder, whose name has a space, and press Ctrl-C while the model is trained."""
-    folder = tmp_path_factory.mktemp("up") / "a new folder"
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    folder = tmp_path / "a new folder"
     folder.mkdir()
-    place = place_at(folder)
-    with up(place, "--data", "sample") as running:
-        running.wait_for("sales to learn from")
-        status = running.end(signal.SIGINT)
-        return Outcome(place, running.output(), status, place.is_quiet(), {})
+    return Place(folder, {name: free_port() for name in ("mlflow", *(p.name for p in PROJECTS))}, uuid.uuid4().hex)
 
 
-@pytest.fixture(scope="module")
-def first(interrupted: Outcome) -> Outcome:
-    """Start again, let it train, ask for a price, and press Ctrl-C."""
-    place = interrupted.place
-    with up(place, "--data", "sample") as running:
-        running.wait_for("Open in a browser")
-        seen = look_at(place)
-        status = running.end(signal.SIGINT)
-        return Outcome(place, running.output(), status, place.is_quiet(), seen)
+@pytest.fixture
+def stubbed_up(place: Place) -> Callable[..., Up]:
+    """Return a context manager: (**variables) -> a running up.py for which stubs train and serve."""
+    stubs = place.folder / "bin"
+    stubs.mkdir()
+    (stubs / "stub.py").write_text(STUB, encoding="utf-8")
+    for project in PROJECTS:
+        (stubs / project.name).write_text(f'#!/bin/sh\nexec "$PYTHON" "$(dirname "$0")/stub.py" {project.name} "$@"\n')
+        (stubs / project.name).chmod(0o755)
+    return lambda **variables: running_up(place, "-c", STUBBED, str(stubs), **variables)
 
 
-@pytest.fixture(scope="module")
-def second(first: Outcome) -> Outcome:
-    """Start a third time, in the same folder, and end it as a supervisor would."""
-    place = first.place
-    with up(place, "--data", "sample") as running:
-        running.wait_for("Open in a browser")
-        seen = look_at(place)
-        status = running.end(signal.SIGTERM)
-        return Outcome(place, running.output(), status, place.is_quiet(), seen)
+def test_it_trains_and_serves_every_project_until_ctrl_c(place: Place) -> None:
+    with running_up(place, str(SCRIPTS / "up.py"), **QUICK) as up:
+        up.wait_for("Open in a browser", seconds=400)
+        for project in PROJECTS:
+            example = example_request(project.name)
+            headers = {"Content-Type": example.content_type}
+            url = place.url(project.name, example.path)
+            answer = httpx.post(url, content=example.body, headers=headers, timeout=30, trust_env=False)
+            assert answer.is_success, answer.text
+            assert answer.json()["model"] == {"name": project.name, "version": "1"}
+            model = httpx.get(place.url(project.name, "/v1/model"), trust_env=False).json()
+            assert (model["origin"], model["data"]["source"]) == ("registry", "sample")
+            for path in ("/", "/docs"):
+                assert httpx.get(place.url(project.name, path), trust_env=False).is_success
+        with tracking_client(place.url("mlflow")) as client:
+            versions = {(version.name, str(version.version)) for version in client.search_model_versions()}
+        assert versions == {(project.name, "1") for project in PROJECTS}
+        if Path("/proc").is_dir():  # or else the check that nothing is left sees nothing
+            assert len(place.leftovers()) >= 3 + len(PROJECTS)  # itself, MLflow's guard, MLflow, the services
+        up.end(signal.SIGINT)
+    printed = up.output().replace("\n", "")
+    for name in place.ports:
+        assert place.url(name) in printed
 
 
-def look_at(place: Place) -> dict[str, object]:
-    answer = httpx.post(f"{place.service}/v1/predictions", json={"houses": [HOUSE]}, trust_env=False).json()
-    model = httpx.get(f"{place.service}/v1/model", trust_env=False).json()
-    with tracking_client(place.mlflow) as client:
-        versions = [str(version.version) for version in client.search_model_versions("name = 'housing'")]
-    return {
-        "price": answer["predictions"][0]["price"],
-        "version": answer["model"]["version"],
-        "origin": model["origin"],
-        "source": model["data"]["source"],
-        "page": httpx.get(f"{place.service}/", trust_env=False).status_code,
-        "films": httpx.get(f"http://127.0.0.1:{place.films_port}/readyz", trust_env=False).status_code,
-        "pictures": httpx.get(f"http://127.0.0.1:{place.pictures_port}/readyz", trust_env=False).status_code,
-        "mlflow": httpx.get(f"{place.mlflow}/health", trust_env=False).status_code,
-        "versions": versions,
-        "processes": len(place.leftovers()),
-    }
+def test_sigterm_ends_it_as_well(stubbed_up: Callable[..., Up]) -> None:
+    with stubbed_up() as up:
+        up.wait_for("Open in a browser")
+        up.end(signal.SIGTERM)
+    for project in PROJECTS:  # what has a champion is not trained again
+        flags = " ".join(["--if-missing", "--data", "sample", *project.first_train_flags])
+        assert f"{project.name} train {flags}\n" in up.output()
 
 
-def test_ctrl_c_while_training_stops_everything(interrupted: Outcome) -> None:
-    assert interrupted.place.leftovers() == []
-    assert interrupted.quiet
-    assert interrupted.status == 0
-    assert "Traceback" not in interrupted.output
-    assert "Open in a browser" not in interrupted.output
+def test_ctrl_c_while_training_stops_everything(stubbed_up: Callable[..., Up]) -> None:
+    with stubbed_up(STUB_TRAINS="60") as up:
+        up.wait_for(f"{PROJECTS[0].name} train")
+        up.end(signal.SIGINT)
+    assert f"{PROJECTS[1].name} train" not in up.output()
+    assert "Open in a browser" not in up.output()
 
 
-def test_it_trains_serves_and_prints_the_addresses(first: Outcome) -> None:
-    assert first.seen["price"] > 10_000
-    assert (first.seen["version"], first.seen["origin"], first.seen["source"]) == ("1", "registry", "sample")
-    assert [first.seen[name] for name in ("page", "films", "pictures", "mlflow")] == [200] * 4
-    for address in (first.place.service, f"{first.place.service}/docs", first.place.mlflow):
-        assert address in first.output.replace("\n", "")
-    assert "version 1 as champion" in first.output
-    if Path("/proc").is_dir():  # or else the test that nothing is left sees nothing
-        assert first.seen["processes"] >= 4  # itself, MLflow's watcher, MLflow, the service
+def test_what_fails_is_named_and_the_rest_is_stopped(stubbed_up: Callable[..., Up]) -> None:
+    with stubbed_up(STUB_TRAINS_BADLY="recommender") as up:
+        assert "training recommender ended with exit status 1" in up.fails()
+    with stubbed_up(STUB_SERVES_BADLY="recommender") as up:
+        output = up.fails()
+    assert "the recommender service ended with exit status 1. The end of .state/logs/recommender.log:\n" in output
+    assert "\nno model at all\n" in output
 
 
-@pytest.mark.parametrize("start", ["first", "second"])
-def test_a_signal_ends_it_and_leaves_nothing_behind(start: str, request: pytest.FixtureRequest) -> None:
-    outcome: Outcome = request.getfixturevalue(start)
-
-    assert outcome.place.leftovers() == []
-    assert outcome.quiet
-    assert outcome.status == 0
-    assert outcome.output.rstrip().endswith("Stopped.")
-    assert "Traceback" not in outcome.output
-
-
-def test_the_second_start_does_not_train_again(first: Outcome, second: Outcome) -> None:
-    assert "housing: version 1 is champion (sample data)" in second.output
-    assert "recommender: version 1 is champion (sample data)" in second.output
-    assert "image-classifier: version 1 is champion (sample data)" in second.output
-    assert "sales to learn from" not in second.output
-    assert second.seen["versions"] == first.seen["versions"] == ["1"]
-    assert second.seen["price"] == first.seen["price"]
-
-
-@pytest.mark.parametrize("taken", ["service", "MLflow"])
-def test_a_taken_port_is_reported_before_anything_is_started(tmp_path: Path, taken: str) -> None:
-    place = place_at(tmp_path)
-    port = place.port if taken == "service" else place.mlflow_port
+@pytest.mark.parametrize("taken", ["housing", "mlflow"])
+def test_a_taken_port_is_reported_before_anything_is_started(place: Place, taken: str) -> None:
     with socket.socket() as holder:
-        holder.bind(("127.0.0.1", port))
+        holder.bind(("127.0.0.1", place.ports[taken]))
         holder.listen()
-        with up(place, "--data", "sample") as running:
-            status = running.process.wait(timeout=60)
+        with running_up(place, str(SCRIPTS / "up.py")) as up:
+            assert up.process.popen.wait(timeout=60) == 1
 
-    assert status == 1
-    assert str(port) in running.output()
-    assert "Traceback" not in running.output()
-    if taken == "service":
-        assert "HOUSING_PORT" in running.output()
-    assert "MLflow runs" not in running.output()
-    assert not (tmp_path / ".state" / "bundles").exists()
+    variable = {"housing": "HOUSING_PORT", "mlflow": "MLFLOW_TRACKING_URI"}[taken]
+    assert f"port {place.ports[taken]} is taken" in up.output()
+    assert variable in up.output()
+    assert "MLflow runs" not in up.output()
+    assert not (place.folder / ".state").exists()
     assert place.leftovers() == []
 
 
-def with_mlflow(place: Place, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(SCRIPTS / "with_mlflow.py"), *command],
-        cwd=place.folder,
-        env=place.environment(**variables),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-ASK_HEALTH = (
-    "import os, sys, httpx;"
-    "sys.exit(7 if httpx.get(os.environ['MLFLOW_TRACKING_URI'] + '/health', trust_env=False).is_success else 1)"
+@pytest.mark.parametrize(
+    ("name", "value"), [("HOUSING_PORT", "http"), ("HOUSING_PORT", "70000"), ("MLFLOW_TRACKING_URI", "http://far:5500")]
 )
+def test_a_setting_that_cannot_be_used_is_named(place: Place, name: str, value: str) -> None:
+    with running_up(place, str(SCRIPTS / "up.py"), **{name: value}) as up:
+        output = up.fails()
 
-
-def test_a_running_mlflow_is_used_and_left_running(tmp_path: Path, mlflow_server: str) -> None:
-    place = place_at(tmp_path)
-
-    result = with_mlflow(place, sys.executable, "-c", ASK_HEALTH, MLFLOW_TRACKING_URI=mlflow_server)
-
-    assert result.returncode == 7, result.stderr
-    assert not (tmp_path / ".state").exists()
-    assert httpx.get(f"{mlflow_server}/health", trust_env=False).is_success
-
-
-def test_without_one_it_is_started_and_stopped_with_the_command(tmp_path: Path) -> None:
-    place = place_at(tmp_path)
-
-    result = with_mlflow(place, sys.executable, "-c", ASK_HEALTH)
-
-    assert result.returncode == 7, result.stderr
-    assert (tmp_path / ".state" / "mlflow" / "mlflow.db").is_file()
-    assert place.is_quiet()
-
-
-def test_a_server_elsewhere_that_does_not_answer_is_an_error(tmp_path: Path) -> None:
-    address = "http://mlflow.invalid:5500"
-
-    result = with_mlflow(place_at(tmp_path), "true", MLFLOW_TRACKING_URI=address)
-
-    assert result.returncode == 1
-    assert address in result.stdout
+    assert name in output
+    assert value in output
