@@ -58,7 +58,7 @@ def test_a_broken_rule_names_column_rule_rows_and_three_examples() -> None:
     ]
 
 
-def test_every_broken_rule_is_told_at_once() -> None:
+def test_every_broken_rule_is_named_at_once() -> None:
     lines = refusal(frame(year=[1700, 1950, 2000, 2010, 2020], kind=["a", "zz", "a", None, "b"]))
     assert lines[0] == "houses.csv: 2 rules are broken"
     assert "  year: in_range(1800, 2020) fails in 1 row, for example 1700 in row 'r1'" in lines
@@ -148,7 +148,7 @@ def test_the_report_as_markdown() -> None:
         "| --- | ---: |",
         "| read | 2,930 |",
         r"| repaired: a \| b | 5 |",
-        "| put aside: no price | 1,000 |",
+        "| excluded: no price | 1,000 |",
         "| kept | 1,930 |",
         "",
         "A note.",
@@ -161,7 +161,7 @@ def test_the_report_in_the_terminal_shows_labels_as_they_are() -> None:
     report.notes.append("[bold] is no markup")
     out = io.StringIO()
     Console(file=out, width=80).print(report.as_table())
-    for text in ("houses", "2,930", "put aside: code [red]", "1,000", "1,930", "[bold] is no markup"):
+    for text in ("houses", "2,930", "excluded: code [red]", "1,000", "1,930", "[bold] is no markup"):
         assert text in out.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""What came in, what was repaired, what was put aside: checks of a table, and a report that hides nothing."""
+"""What came in, what was repaired, what was excluded: checks of a table, and a report that hides nothing."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ class DataReport:
     repaired
         What was corrected, to the number of rows; these rows are kept. A row may count under several repairs.
     quarantined
-        Why rows were put aside, to their number. Each row is put aside for one reason only.
+        Why rows were excluded, to their number. Each row is excluded for one reason only.
     notes
         Anything else that a reader of the numbers should know.
 
@@ -52,7 +52,7 @@ class DataReport:
 
     @property
     def rows_kept(self) -> int:
-        """Rows read less rows put aside."""
+        """Rows read less rows excluded."""
         return self.rows_read - sum(self.quarantined.values())
 
     def repair(self, what: str, rows: int) -> None:
@@ -61,7 +61,7 @@ class DataReport:
         self.repaired[what] = self.repaired.get(what, 0) + rows
 
     def quarantine(self, reason: str, rows: int) -> None:
-        """Count rows that were put aside, not more than are left."""
+        """Count rows that were excluded, not more than are left."""
         _check_count(reason, rows, at_most=self.rows_kept)
         self.quarantined[reason] = self.quarantined.get(reason, 0) + rows
 
@@ -96,7 +96,7 @@ class DataReport:
         return [
             ("read", self.rows_read),
             *((f"repaired: {what}", rows) for what, rows in self.repaired.items()),
-            *((f"put aside: {reason}", rows) for reason, rows in self.quarantined.items()),
+            *((f"excluded: {reason}", rows) for reason, rows in self.quarantined.items()),
             ("kept", self.rows_kept),
         ]
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-CHUNK_BYTES = 1 << 20
 CONNECT_SECONDS, READ_SECONDS = 3.0, 30.0  # to connect, and for the next bytes of a running transfer
 RETRIES = 2  # of a transfer that broke off, from the same address
 
@@ -65,8 +64,7 @@ def fetch(file: RemoteFile, *, directory: Path) -> Path:
 
     target = directory / file.path
     if target.is_file():
-        way = f"delete {target} to download it again, or set the data source to its path to use it as it is"
-        _verify(target, file, way)
+        _verify(target, file, f"delete {target} to download it again, or name its path as the data source to use it")
         return target
     failures: list[str] = []
     for url in file.urls:
@@ -78,9 +76,8 @@ def fetch(file: RemoteFile, *, directory: Path) -> Path:
             raise DownloadError(f"cannot write {target}: {error}") from error
         else:
             return target
-    offline = "To work offline, set the data source to `sample`."
-    by_hand = f"Or place the file by hand: save {file.urls[0]} as {target.resolve()}"
-    raise DownloadError("\n".join([f"could not download {file.path}:", *failures, offline, by_hand]))
+    way = f"Set the data source to `sample` to work offline, or save {file.urls[0]} as {target.resolve()}"
+    raise DownloadError("\n".join([f"could not download {file.path}:", *failures, way]))
 
 
 def reachable(urls: Sequence[str], *, timeout: float = CONNECT_SECONDS) -> bool:
@@ -96,7 +93,7 @@ def reachable(urls: Sequence[str], *, timeout: float = CONNECT_SECONDS) -> bool:
         try:
             with requests.get(url, stream=True, timeout=timeout) as response:
                 answers.put(response.ok)
-        except (requests.RequestException, OSError):
+        except OSError:  # as every error of requests is
             answers.put(item=False)
 
     for url in urls:
@@ -119,18 +116,21 @@ def file_sha256(path: Path, *, text: bool = False) -> str:
 def _download(url: str, file: RemoteFile, target: Path) -> None:
     import pooch
     import requests
+    from urllib3.exceptions import MaxRetryError
 
     transfer = pooch.HTTPDownloader(
         progressbar=sys.stderr.isatty(),
-        chunk_size=CHUNK_BYTES,
+        chunk_size=1 << 20,
         timeout=(CONNECT_SECONDS, READ_SECONDS),
         headers={"Accept-Encoding": "identity"},  # the announced length is then that of the file
     )
 
-    def verified(address: str, output: str, cache: pooch.Pooch | None) -> None:
+    def verified(address: str, output: str, _cache: pooch.Pooch | None) -> None:
         try:
-            transfer(address, output, cache)
-        except requests.ConnectionError as error:  # not tried again: the next mirror may be there
+            transfer(address, output, None)
+        except requests.ConnectionError as error:
+            if not isinstance(error.args[0], MaxRetryError):
+                raise  # it broke off on the way: pooch tries again
             raise DownloadError(f"no connection: {error}") from error
         _verify(Path(output), file, "the address has another file")
         Path(output).chmod(0o644)  # of a temporary file only its owner could read it
