@@ -4,8 +4,10 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -170,17 +172,24 @@ def test_metrics_have_the_bounds_of_their_intervals_where_they_have_one() -> Non
     }
 
 
-def save_weight(weight: float, folder: Path) -> None:
-    folder.mkdir(parents=True)
-    (folder / "weight.txt").write_text(str(weight), encoding="utf-8")
+@dataclass(frozen=True)
+class Weight:
+    value: float
+
+    def predict(self, inputs: Any) -> list[float]:
+        return [self.value * number for number in inputs]
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "weight.txt").write_text(str(self.value), encoding="utf-8")
 
 
-def load_weight(folder: Path) -> float:
-    return float((folder / "weight.txt").read_text(encoding="utf-8"))
+def load_weight(folder: Path) -> Weight:
+    return Weight(float((folder / "weight.txt").read_text(encoding="utf-8")))
 
 
-def replace(folder: Path, manifest: Manifest, weight: float, *, load: Callable[[Path], float] = load_weight) -> None:
-    replace_bundle(folder, manifest, weight, save=save_weight, load=load, answer=lambda weight: weight * 3)
+def replace(folder: Path, manifest: Manifest, weight: float, *, load: Callable[[Path], Weight] = load_weight) -> None:
+    replace_bundle(folder, manifest, Weight(weight), load=load, inputs=[3.0])
 
 
 def test_an_older_bundle_is_replaced_whole(tmp_path: Path, toy_manifest: MakeManifest) -> None:
@@ -189,12 +198,12 @@ def test_an_older_bundle_is_replaced_whole(tmp_path: Path, toy_manifest: MakeMan
     (folder / "left-over.npz").write_bytes(b"of another model")
     replace(folder, toy_manifest(), 4.0)
     assert list(read_manifest(folder).files) == ["weight.txt"]
-    assert load_weight(folder) == 4.0
+    assert load_weight(folder).value == 4.0
 
 
 def test_an_empty_folder_becomes_a_bundle(tmp_path: Path, toy_manifest: MakeManifest) -> None:
     replace(tmp_path, toy_manifest(), 2.0)
-    assert load_weight(tmp_path) == 2.0
+    assert load_weight(tmp_path).value == 2.0
 
 
 @pytest.mark.parametrize("place", ["folder", "file"])
@@ -209,5 +218,7 @@ def test_what_is_no_bundle_is_not_deleted(tmp_path: Path, toy_manifest: MakeMani
 
 
 def test_what_reads_back_as_something_else_is_not_left_in_silence(tmp_path: Path, toy_manifest: MakeManifest) -> None:
-    with pytest.raises(RuntimeError, match=r"the saved model answers 15\.0, the fitted one 6\.0: do not use it"):
-        replace(tmp_path / "bundle", toy_manifest(), 2.0, load=lambda folder: 5.0)
+    with pytest.raises(
+        RuntimeError, match=r"the saved model predicts \[15\.0\], the fitted one \[6\.0\]: do not use it"
+    ):
+        replace(tmp_path / "bundle", toy_manifest(), 2.0, load=lambda folder: Weight(5.0))

@@ -2,16 +2,27 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic_settings import BaseSettings, CliApp, CliPositionalArg
+from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, SettingsConfigDict
 
-from portfolio_shared.cli import champion_stays, counting, end_batch, flags_alone, roll_back, run_project
-from portfolio_shared.config import command_settings
+from portfolio_shared.cli import (
+    champion_stays,
+    counting,
+    end_batch,
+    flags_alone,
+    rollback_command,
+    run_project,
+    serve_command,
+)
+from portfolio_shared.config import TrainSettings, command_settings
 from portfolio_shared.serving.registry_client import RegisteredVersion
+from portfolio_shared.serving.settings import ServiceSettings
+from portfolio_shared.terminal import Command
 
 
-class Options(BaseSettings):
+class Options(TrainSettings):
+    """Say something."""
+
     model_config = command_settings("TOY_TRAIN_")
-    seed: int = 0
     output: Path = Path("bundle")
 
 
@@ -22,24 +33,50 @@ class FileOptions(BaseSettings):
     output: Path = Path("out.csv")
 
 
-def say(arguments: list[str]) -> None:
-    """Say something."""
-    sys.stdout.write(f"said {arguments}\n")
+def say(options: Options) -> None:
+    sys.stdout.write(f"seed {options.seed}, {options.output}\n")
+
+
+COMMANDS = {"train": Command(Options, say), "predict": Command(FileOptions, say)}
 
 
 def test_the_command_of_the_process_runs(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["toy", "say", "this"])
+    monkeypatch.setattr(sys, "argv", ["toy", "train", "--output", "here"])
     monkeypatch.setenv("TOY_TRAIN_SEED", "1")
-    run_project("toy", {"say": say}, [Options])
-    assert capsys.readouterr().out == "said ['this']\n"
+    run_project("toy", COMMANDS)
+    assert capsys.readouterr().out == "seed 1, here\n"
 
 
 def test_a_misspelt_variable_ends_it_before_anything_runs(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["toy", "say"])
+    monkeypatch.setattr(sys, "argv", ["toy", "train"])
     monkeypatch.setenv("TOY_TRAIN_SEDE", "1")
     with pytest.raises(SystemExit, match="toy: TOY_TRAIN_SEDE is not a setting; the nearest one is TOY_TRAIN_SEED"):
-        run_project("toy", {"say": say}, [Options])
+        run_project("toy", COMMANDS)
     assert capsys.readouterr().out == ""
+
+
+def test_a_variable_of_what_reads_flags_alone_is_no_setting(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["toy", "train"])
+    monkeypatch.setenv("TOY_TRAIN_SOURCE", "in.csv")
+    with pytest.raises(SystemExit, match="TOY_TRAIN_SOURCE is not a setting"):
+        run_project("toy", COMMANDS)
+
+
+def test_serving_gets_the_settings_that_were_given(monkeypatch):
+    class ToySettings(ServiceSettings):
+        """Serve the champion."""
+
+        model_config = SettingsConfigDict(env_prefix="TOY_")
+        port: int = 1
+        model_name: str = "toy"
+
+    seen = []
+    monkeypatch.setattr("portfolio_shared.serving.server.serve", lambda *names, **fields: seen.append((names, fields)))
+    command = serve_command("toy.serving.app:create_app", ToySettings)
+    command.run(CliApp.run(ToySettings, cli_args=["--port", "9"]))
+    ((names, fields),) = seen
+    assert names == ("toy.serving.app:create_app", ToySettings)
+    assert fields["port"] == 9
 
 
 def test_what_reads_flags_alone_ignores_the_environment(monkeypatch):
@@ -90,7 +127,9 @@ def test_rolling_back_names_the_version_that_serves_again(monkeypatch, capsys):
         return RegisteredVersion(name, "2", "run", "0" * 64, "full")
 
     monkeypatch.setattr("portfolio_shared.tracking.registry.rollback", rollback)
-    roll_back("toy", "http://here:1")
+    command = rollback_command("toy", Options)
+    command.run(CliApp.run(command.settings, cli_args=["--tracking-uri", "http://here:1"]))
+    assert command.help == "Give the alias back to the champion before this one."
     assert asked == [("toy", "http://here:1")]
     assert capsys.readouterr().out == "toy: version 2 is champion again (full data)\n"
 

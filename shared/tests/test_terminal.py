@@ -2,34 +2,43 @@ import io
 import sys
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import Field
+from pydantic_settings import BaseSettings, CliPositionalArg
 from rich.console import Console
 
-from portfolio_shared.terminal import progress, run_command
+from portfolio_shared.terminal import Command, progress, run_command
 
 
-class Options(BaseModel):
-    folds: int = Field(ge=2)
+class Greeting(BaseSettings):
+    """Say hello.
+
+    This line is no part of the list.
+    """
+
+    name: CliPositionalArg[str]
 
 
-def greet(arguments: list[str]) -> None:
-    """Say hello."""
-    sys.stdout.write(" ".join(["hello", *arguments]) + "\n")
-
-
-def refuse(arguments: list[str]) -> None:
+class Refusal(BaseSettings):
     """Refuse everything."""
-    if arguments == ["--folds"]:
-        Options(folds=1)
-    raise {"file": FileNotFoundError("no such file"), "bug": KeyError("oops")}[arguments[0]]
+
+    kind: CliPositionalArg[str] = ""
+    folds: int = Field(2, ge=2)
 
 
-COMMANDS = {"greet": greet, "refuse": refuse}
+def greet(options: Greeting) -> None:
+    sys.stdout.write(f"hello {options.name}\n")
+
+
+def refuse(options: Refusal) -> None:
+    raise {"file": FileNotFoundError("no such file"), "bug": KeyError("oops")}[options.kind]
+
+
+COMMANDS = {"greet": Command(Greeting, greet), "refuse": Command(Refusal, refuse)}
 
 
 def test_a_command_gets_the_arguments_after_its_name(capsys):
-    run_command("toy", COMMANDS, ["greet", "you", "there"])
-    assert capsys.readouterr().out == "hello you there\n"
+    run_command("toy", COMMANDS, ["greet", "you"])
+    assert capsys.readouterr().out == "hello you\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
@@ -43,7 +52,10 @@ def test_help_lists_the_commands_with_their_docstrings(capsys, arguments):
     [
         (["dance"], "toy: no command 'dance'; there are greet, refuse"),
         (["refuse", "file"], "toy refuse: no such file"),
-        (["refuse", "--folds"], "toy refuse: folds: Input should be greater than or equal to 2, found 1"),
+        (
+            ["refuse", "file", "--folds", "1"],
+            "toy refuse: folds: Input should be greater than or equal to 2, found '1'",
+        ),
     ],
 )
 def test_what_a_person_can_mend_is_one_line(arguments, message):

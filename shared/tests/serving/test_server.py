@@ -1,4 +1,4 @@
-"""Run the demo project of test_serving_app.py as a process of its own, as a person or a container would."""
+"""Run the demo project of demo_service.py as a process of its own, as a person or a container would."""
 
 import http.client
 import json
@@ -26,7 +26,7 @@ SERVE = (
     "    model_config = SettingsConfigDict(env_prefix='DEMO_')\n"
     "    port: int = 8000\n"
     "    model_name: str = 'demo'\n"
-    "serve('test_serving_app:create_app', DemoSettings)\n"
+    "serve('demo_service:create_app', DemoSettings)\n"
 )
 
 pytestmark = pytest.mark.slow

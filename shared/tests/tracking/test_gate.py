@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self
 
 import pytest
 
 from portfolio_shared.bundle import BundleError
 from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison
+from portfolio_shared.serving.registry_client import RegisteredVersion
 from portfolio_shared.tracking import gate
 from portfolio_shared.tracking.gate import pass_gate
-from portfolio_shared.tracking.registry import GateDecision, ModelVersion
+from portfolio_shared.tracking.registry import GateDecision
 
 URI = "http://127.0.0.1:1"
 SPLIT = "5" * 64
@@ -20,45 +22,55 @@ WORSE = PairedComparison(Interval(0.02, 0.01, 0.03), probability_better=0.0, n=5
 UNSURE = PairedComparison(Interval(-0.01, -0.02, 0.0), probability_better=0.97, n=500)
 
 
-def version(number: str, data_source: str) -> ModelVersion:
-    return ModelVersion("toy", number, f"run-{number}", number * 64, data_source)
+def version(number: str, data_source: str) -> RegisteredVersion:
+    return RegisteredVersion("toy", number, f"run-{number}", number * 64, data_source)
 
 
 @dataclass
 class FakeRegistry:
     """What the gate asks of the registry; `calls` is what it told it."""
 
-    champion: ModelVersion | None = None
+    champion: RegisteredVersion | None = None
     calls: list[tuple[str, str]] = field(default_factory=list)
     downloaded: list[Path] = field(default_factory=list)
     test_split_sha256: str = SPLIT
+    labels: tuple[str, ...] = ()
+
+    def __call__(self, tracking_uri: str) -> "FakeRegistry":
+        assert tracking_uri == URI
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        pass
+
+    def alias(self, name: str, alias: str) -> RegisteredVersion | None:
+        assert (name, alias) == ("toy", "champion")
+        return self.champion
+
+    def download_bundle(self, version: RegisteredVersion, into: Path) -> None:
+        assert version == self.champion
+        into.mkdir()
+        self.downloaded.append(into)
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        def champion(name: str, *, tracking_uri: str) -> ModelVersion | None:
-            assert (name, tracking_uri) == ("toy", URI)
-            return self.champion
-
-        def told(what: str) -> Callable[..., None]:
-            def note(version: ModelVersion, decision: GateDecision, *, tracking_uri: str) -> None:
+        def record(call: str) -> Callable[..., None]:
+            def note(version: RegisteredVersion, decision: GateDecision, *, tracking_uri: str) -> None:
                 assert tracking_uri == URI
-                self.calls.append((what, version.version))
+                self.calls.append((call, version.version))
 
             return note
 
-        def download(version: ModelVersion, into: Path, *, tracking_uri: str) -> Path:
-            assert (version, tracking_uri) == (self.champion, URI)
-            into.mkdir()
-            self.downloaded.append(into)
-            return into
+        patch.setattr(gate, "RegistryClient", self)
+        patch.setattr(gate, "read_manifest", lambda _: manifest(self.test_split_sha256, self.labels))
+        patch.setattr(gate, "promote", record("promote"))
+        patch.setattr(gate, "mark_challenger", record("challenger"))
 
-        def manifest(_: Path) -> SimpleNamespace:
-            return SimpleNamespace(data=SimpleNamespace(test_split_sha256=self.test_split_sha256))
 
-        patch.setattr(gate, "read_manifest", manifest)
-        patch.setattr(gate, "champion", champion)
-        patch.setattr(gate, "promote", told("promote"))
-        patch.setattr(gate, "mark_challenger", told("challenger"))
-        patch.setattr(gate, "download_bundle", download)
+def manifest(test_split_sha256: str = SPLIT, labels: tuple[str, ...] = ()) -> Any:
+    return SimpleNamespace(data=SimpleNamespace(test_split_sha256=test_split_sha256), labels=labels)
 
 
 @pytest.fixture
@@ -72,8 +84,8 @@ def folder_itself(folder: Path) -> Path:
     return folder
 
 
-def passed(new: ModelVersion, compare: Callable[[Path], PairedComparison]) -> GateDecision:
-    return pass_gate(new, folder_itself, compare, test_split_sha256=SPLIT, tracking_uri=URI)
+def passed(new: RegisteredVersion, compare: Callable[[Path], PairedComparison]) -> GateDecision:
+    return pass_gate(new, folder_itself, compare, manifest=manifest(), tracking_uri=URI)
 
 
 def never(_: Path) -> PairedComparison:
@@ -99,7 +111,7 @@ def test_only_a_proven_improvement_replaces_the_champion(
     registry.champion = version("1", "full")
 
     decision = pass_gate(
-        version("2", "full"), folder_itself, lambda _: comparison, test_split_sha256=SPLIT, tracking_uri=URI
+        version("2", "full"), folder_itself, lambda _: comparison, manifest=manifest(), tracking_uri=URI
     )
 
     assert registry.calls == [(call, "2")]
@@ -143,10 +155,10 @@ def test_every_other_pair_is_compared(registry: FakeRegistry, champion: str, cha
     registry.champion = version("1", champion)
 
     assert pass_gate(
-        version("2", challenger), folder_itself, lambda _: BETTER, test_split_sha256=SPLIT, tracking_uri=URI
+        version("2", challenger), folder_itself, lambda _: BETTER, manifest=manifest(), tracking_uri=URI
     ).promote
     assert not pass_gate(
-        version("3", challenger), folder_itself, lambda _: WORSE, test_split_sha256=SPLIT, tracking_uri=URI
+        version("3", challenger), folder_itself, lambda _: WORSE, manifest=manifest(), tracking_uri=URI
     ).promote
     assert registry.calls == [("promote", "2"), ("challenger", "3")]
 
@@ -180,11 +192,20 @@ def test_a_champion_that_no_code_of_today_can_read_does_not_bar_the_way(
     def fail(_: Path) -> Path:
         raise error
 
-    decision = pass_gate(version("2", "full"), fail, never, test_split_sha256=SPLIT, tracking_uri=URI)
+    decision = pass_gate(version("2", "full"), fail, never, manifest=manifest(), tracking_uri=URI)
 
     assert registry.calls == [("promote", "2")]
     assert "version 1" in decision.reason
     assert "cannot be compared" in decision.reason
+
+
+def test_a_champion_that_names_other_labels_gives_way(registry: FakeRegistry) -> None:
+    registry.champion, registry.labels = version("1", "path"), ("cat", "dog")
+
+    decision = passed(version("2", "path"), never)
+
+    assert registry.calls == [("promote", "2")]
+    assert "it names cat, dog" in decision.reason
 
 
 @pytest.mark.parametrize(("source", "noted"), [("full", True), ("sample", False)])
@@ -192,9 +213,7 @@ def test_a_champion_that_was_tested_on_other_rows_is_noted(registry: FakeRegistr
     """It may have learned from rows of this test; a champion of generated data cannot have."""
     registry.champion, registry.test_split_sha256 = version("1", source), "6" * 64
 
-    decision = pass_gate(
-        version("2", "full"), folder_itself, lambda _: WORSE, test_split_sha256=SPLIT, tracking_uri=URI
-    )
+    decision = pass_gate(version("2", "full"), folder_itself, lambda _: WORSE, manifest=manifest(), tracking_uri=URI)
 
     assert ("tested on other rows" in decision.reason) is noted
     assert registry.calls == [("challenger", "2")]

@@ -11,16 +11,13 @@ from mlflow_server import MlflowServer
 from portfolio_shared.bundle import BundleError, bundle_digest, read_manifest
 from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison
 from portfolio_shared.serving.models import ModelHolder
-from portfolio_shared.serving.registry_client import RegistryClient
+from portfolio_shared.serving.registry_client import RegisteredVersion, RegistryClient, champion_of
 from portfolio_shared.serving.settings import ServiceSettings
 from portfolio_shared.tracking.client import tracking_client
 from portfolio_shared.tracking.registry import (
     GateDecision,
-    ModelVersion,
     RegistryError,
-    champion,
     decide,
-    download_bundle,
     mark_challenger,
     promote,
     register,
@@ -31,7 +28,7 @@ from portfolio_shared.tracking.runs import Run, tracked_run
 YES = GateDecision(promote=True, reason="better", comparison=None)
 NO = GateDecision(promote=False, reason="not proven better", comparison=None)
 
-Train = Callable[..., ModelVersion]
+Train = Callable[..., RegisteredVersion]
 
 
 class ToySettings(ServiceSettings):
@@ -42,7 +39,7 @@ class ToySettings(ServiceSettings):
 
 @pytest.fixture
 def run(mlflow_server: str) -> Iterator[Run]:
-    with tracked_run(tracking_uri=mlflow_server, experiment="registry", run_name="a", params={}, tags={}) as run:
+    with tracked_run(mlflow_server, experiment="registry", run_name="a", params={}, tags={}) as run:
         yield run
 
 
@@ -56,7 +53,7 @@ def name(request: pytest.FixtureRequest) -> str:
 def train(run: Run, name: str, make_bundle: Callable[..., Path], toy_adapter: Path) -> Train:
     """Train, log and register: a version whose predictor multiplies by `weight`."""
 
-    def make(weight: float = 2.0) -> ModelVersion:
+    def make(weight: float = 2.0) -> RegisteredVersion:
         folder = make_bundle(weight=weight)
         logged = run.log_bundle(folder, adapter=toy_adapter, input_example=[{"area": 1.0}])
         return register(run, logged, name=name, manifest=read_manifest(folder))
@@ -68,18 +65,24 @@ def train(run: Run, name: str, make_bundle: Callable[..., Path], toy_adapter: Pa
 def register_only(run: Run, name: str) -> Train:
     """Register a version without artifacts, for tests that look at aliases and tags only."""
 
-    def make() -> ModelVersion:
+    def make() -> RegisteredVersion:
         with tracking_client(run.tracking_uri) as client:
             if not client.search_registered_models(f"name = '{name}'"):
                 client.create_registered_model(name)
             tags = {"bundle_sha256": "c" * 64, "data_source": "sample"}
             made = client.create_model_version(name, f"runs:/{run.run_id}/model", run_id=run.run_id, tags=tags)
-        return ModelVersion(name, str(made.version), run.run_id, "c" * 64, "sample")
+        return RegisteredVersion(name, str(made.version), run.run_id, "c" * 64, "sample")
 
     return make
 
 
-def tags_of(version: ModelVersion, uri: str) -> dict[str, str]:
+def download(version: RegisteredVersion, into: Path, uri: str) -> Path:
+    with RegistryClient(uri) as registry:
+        registry.download_bundle(version, into)
+    return into
+
+
+def tags_of(version: RegisteredVersion, uri: str) -> dict[str, str]:
     with tracking_client(uri) as client:
         return dict(client.get_model_version(version.name, version.version).tags)
 
@@ -118,20 +121,20 @@ def test_a_registered_version_carries_what_identifies_it(
     folder = make_bundle(weight=5.0)
     logged = run.log_bundle(folder, adapter=toy_adapter, input_example=[{"area": 1.0}])
     version = register(run, logged, name=name, manifest=read_manifest(folder))
-    assert version == ModelVersion(name, "1", run.run_id, bundle_digest(folder), "sample")
+    assert version == RegisteredVersion(name, "1", run.run_id, bundle_digest(folder), "sample")
     assert tags_of(version, run.tracking_uri) == {
         "bundle_sha256": bundle_digest(folder),
         "data_source": "sample",
         "test_split_sha256": "b" * 64,
         "git_commit": "0123456",
     }
-    into = download_bundle(version, tmp_path / "into", tracking_uri=run.tracking_uri)
+    into = download(version, tmp_path / "into", run.tracking_uri)
     assert read_manifest(into, project="toy") == read_manifest(folder)
-    assert champion(name, tracking_uri=run.tracking_uri) is None  # registering is not promoting
+    assert champion_of(name, run.tracking_uri) is None  # registering is not promoting
 
 
 def test_there_is_no_champion_of_a_model_that_does_not_exist(mlflow_server: str) -> None:
-    assert champion("never-registered", tracking_uri=mlflow_server) is None
+    assert champion_of("never-registered", mlflow_server) is None
     with pytest.raises(RegistryError, match="has no champion"):
         rollback("never-registered", tracking_uri=mlflow_server)
 
@@ -139,13 +142,13 @@ def test_there_is_no_champion_of_a_model_that_does_not_exist(mlflow_server: str)
 def test_promotion_notes_what_it_replaces(mlflow_server: str, name: str, register_only: Train) -> None:
     first, second = register_only(), register_only()
     promote(first, YES, tracking_uri=mlflow_server)
-    assert champion(name, tracking_uri=mlflow_server) == first
+    assert champion_of(name, mlflow_server) == first
     assert "previous_champion" not in tags_of(first, mlflow_server)
     mark_challenger(second, NO, tracking_uri=mlflow_server)
     assert aliases_of(name, mlflow_server) == {"champion": "1", "challenger": "2"}
     assert tags_of(second, mlflow_server)["gate"] == "not proven better"
     promote(second, YES, tracking_uri=mlflow_server)
-    assert champion(name, tracking_uri=mlflow_server) == second
+    assert champion_of(name, mlflow_server) == second
     assert aliases_of(name, mlflow_server) == {"champion": "2"}  # no challenger of itself
     assert tags_of(second, mlflow_server)["previous_champion"] == "1"
     assert tags_of(second, mlflow_server)["gate"] == "better"
@@ -156,7 +159,7 @@ def test_promotion_notes_what_it_replaces(mlflow_server: str, name: str, registe
 def test_what_the_gate_refused_is_not_promoted(mlflow_server: str, name: str, register_only: Train) -> None:
     with pytest.raises(RegistryError, match="may not be promoted: not proven better"):
         promote(register_only(), NO, tracking_uri=mlflow_server)
-    assert champion(name, tracking_uri=mlflow_server) is None
+    assert champion_of(name, mlflow_server) is None
 
 
 def test_rolling_back_walks_back_and_ends(mlflow_server: str, name: str, register_only: Train) -> None:
@@ -165,11 +168,11 @@ def test_rolling_back_walks_back_and_ends(mlflow_server: str, name: str, registe
         promote(version, YES, tracking_uri=mlflow_server)
     assert rollback(name, tracking_uri=mlflow_server) == versions[1]
     assert rollback(name, tracking_uri=mlflow_server) == versions[0]
-    assert champion(name, tracking_uri=mlflow_server) == versions[0]
+    assert champion_of(name, mlflow_server) == versions[0]
     assert tags_of(versions[2], mlflow_server)["rolled_back"].endswith("to version 2")
     with pytest.raises(RegistryError, match="version 1 replaced no other champion"):
         rollback(name, tracking_uri=mlflow_server)
-    assert champion(name, tracking_uri=mlflow_server) == versions[0]
+    assert champion_of(name, mlflow_server) == versions[0]
 
 
 def test_rolling_back_never_returns_to_what_was_rolled_back(
@@ -194,7 +197,7 @@ def test_a_previous_champion_that_was_deleted_is_said_so(mlflow_server: str, nam
         client.delete_model_version(name, "1")
     with pytest.raises(RegistryError, match="replaced version 1, which was deleted"):
         rollback(name, tracking_uri=mlflow_server)
-    assert champion(name, tracking_uri=mlflow_server) == second
+    assert champion_of(name, mlflow_server) == second
 
 
 def test_a_version_that_training_did_not_register_is_refused(mlflow_server: str, name: str, run: Run) -> None:
@@ -202,8 +205,8 @@ def test_a_version_that_training_did_not_register_is_refused(mlflow_server: str,
         client.create_registered_model(name)
         client.create_model_version(name, f"runs:/{run.run_id}/model", run_id=run.run_id)
         client.set_registered_model_alias(name, "champion", "1")
-    with pytest.raises(RegistryError, match="version 1 has no tag bundle_sha256"):
-        champion(name, tracking_uri=mlflow_server)
+    with pytest.raises(BundleError, match="version 1 has no tag bundle_sha256"):
+        champion_of(name, mlflow_server)
     with RegistryClient(mlflow_server) as client, pytest.raises(BundleError, match="has no tag bundle_sha256"):
         client.alias(name, "champion")
 
@@ -244,7 +247,7 @@ def test_from_training_to_serving_and_back(
     assert serving(holder) == ("1", 20.0)
     assert (holder.status().refused_version, holder.refused_bundles) == ("3", 1)
     with pytest.raises(BundleError, match=r"params\.npz: expected sha256"):
-        download_bundle(damaged, tmp_path / "into", tracking_uri=uri)
+        download(damaged, tmp_path / "into", uri)
 
     # The version is deleted, and its alias with it: nothing to follow, nothing taken away.
     with tracking_client(uri) as client:
@@ -260,7 +263,7 @@ def test_from_training_to_serving_and_back(
     assert restarted.current().origin == "cache"
 
 
-def stored_file(server: MlflowServer, version: ModelVersion, file: str) -> Path:
+def stored_file(server: MlflowServer, version: RegisteredVersion, file: str) -> Path:
     """Find a file of a version's bundle in the folder behind the server's artifact store."""
     folders = [path.parent for path in server.log.parent.rglob("artifacts/bundle/bundle.json")]
     (folder,) = [path for path in folders if bundle_digest(path) == version.bundle_sha256]

@@ -27,7 +27,7 @@ ROWS = [(100.0, "villa"), (None, "flat"), (50.0, None), (12.25, "villa")]
 
 @pytest.fixture
 def run(mlflow_server: str) -> Iterator[Run]:
-    with tracked_run(tracking_uri=mlflow_server, experiment="toy", run_name="a", params={}, tags={}) as run:
+    with tracked_run(mlflow_server, experiment="toy", run_name="a", params={}, tags={}) as run:
         yield run
 
 
@@ -40,7 +40,7 @@ def test_a_run_keeps_parameters_tags_and_intervals(mlflow_server: str) -> None:
     params = {"depth": 3, "rate": 0.1, "name": "trees", "sizes": [1, 2], "path": Path("a/b"), "nothing": None}
     many = {f"p{number}": number for number in range(120)}
     with tracked_run(
-        tracking_uri=mlflow_server, experiment="toy", run_name="first", params=params | many, tags={"git_commit": "abc"}
+        mlflow_server, experiment="toy", run_name="first", params=params | many, tags={"git_commit": "abc"}
     ) as run:
         run.log_metrics({"error": Interval(0.5, 0.25, 0.75), "seconds": 2})
     stored = fetch_run(run)
@@ -62,7 +62,7 @@ def test_an_exception_marks_the_run_as_failed_and_reaches_the_caller(mlflow_serv
     runs = []
 
     def training() -> None:
-        with tracked_run(tracking_uri=mlflow_server, experiment="toy", run_name="bad", params={}, tags={}) as run:
+        with tracked_run(mlflow_server, experiment="toy", run_name="bad", params={}, tags={}) as run:
             runs.append(run)
             _ = 1 / 0
 
@@ -219,7 +219,7 @@ def test_nothing_is_printed_and_no_global_state_changes(
             dict(os.environ),
             sys.path[:],
         )
-    with tracked_run(tracking_uri=mlflow_server, experiment="toy", run_name="quiet", params={"a": 1}, tags={}) as run:
+    with tracked_run(mlflow_server, experiment="toy", run_name="quiet", params={"a": 1}, tags={}) as run:
         run.log_bundle(bundle, adapter=toy_adapter, input_example=EXAMPLE)
     with quiet_mlflow():
         after = (

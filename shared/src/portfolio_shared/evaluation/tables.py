@@ -57,9 +57,9 @@ def metric_rows(
     """
     rows = []
     for metric, interval in metrics.items():
-        others = [values[metric] for values in baselines.values() if metric in values]
-        estimates = [with_interval(other).split(" (")[0] for other in others] if len(others) == len(baselines) else []
-        rows.append([labels[metric], with_interval(interval), *(estimates or [""] * len(baselines))])
+        others = [values.get(metric) for values in baselines.values()]
+        estimates = ["" if other is None else with_interval(other).split(" (")[0] for other in others]
+        rows.append([labels[metric], with_interval(interval), *estimates])
     return ["metric", "chosen model", *baselines], rows
 
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
-from mlflow.models import set_model
-from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 P = TypeVar("P")
 
@@ -24,6 +22,9 @@ def set_adapter(load: Callable[[Path], P], predict: Callable[[P, pd.DataFrame], 
     predict
         (predictor, table of inputs) -> table with a row for each input.
     """
+    # Here and not above: MLflow warns while it is imported, which is its own business where it runs the file.
+    from mlflow.models import set_model
+    from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
     class Adapter(PythonModel):
         def load_context(self, context: PythonModelContext) -> None:

@@ -1,0 +1,171 @@
+"""The spine of a training: what is written, what is logged while it runs, and what becomes of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic_settings import SettingsConfigDict
+from rich.console import Console
+
+from portfolio_shared.bundle import Manifest, read_manifest
+from portfolio_shared.config import TrainSettings
+from portfolio_shared.data.checks import DataReport
+from portfolio_shared.data.sources import Source
+from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison
+from portfolio_shared.results import Candidate, Trained
+from portfolio_shared.serving.registry_client import champion_of
+from portfolio_shared.tracking.client import TrackingUnavailable, tracking_client
+from portfolio_shared.tracking.runs import RunLog
+from portfolio_shared.training import Project, run
+
+BETTER = PairedComparison(Interval(-0.2, -0.3, -0.1), probability_better=1.0, n=50)
+
+
+class ToyConfig(TrainSettings):
+    model_config = SettingsConfigDict(env_prefix="TOY_TRAIN_")
+    output: Path = Path("unused")
+
+
+@dataclass(frozen=True)
+class Data:
+    source: Source
+    report: DataReport
+
+
+@dataclass(frozen=True)
+class Weight:
+    value: float
+
+    def predict(self, inputs: Sequence[float], /) -> list[float]:
+        return [self.value * area for area in inputs]
+
+    def save(self, folder: Path, /) -> None:
+        import numpy as np
+
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(folder / "params.npz", weight=np.float64(self.value))
+
+
+def load(folder: Path) -> Weight:
+    import numpy as np
+
+    with np.load(folder / "params.npz") as arrays:
+        return Weight(float(arrays["weight"]))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    metrics: dict[str, Interval]
+
+
+def learn(config: ToyConfig, console: Console, log: RunLog) -> Trained[Any, None, None, None, Weight, Evaluation]:
+    console.print("learning")
+    if config.data == "broken":
+        raise ValueError("line 7 has 3 cells")
+    for epoch in range(2):
+        log.log_metrics({"loss": 1.0 / (epoch + 1)}, step=epoch)
+    candidate = Candidate("ridge", {"error": 0.5}, None)
+    log.child(candidate.name, {"candidate": candidate.name}, candidate.metrics)
+    report = DataReport(name="toy", rows_read=3)
+    evaluation = Evaluation({"error": Interval(0.5, 0.4, 0.6)})
+    data = Data(Source("sample", None, "because"), report)
+    return Trained(data, None, {"ridge": candidate}, "ridge", None, Weight(2.0), evaluation, {})
+
+
+def draw(evaluation: Evaluation, candidates: dict[str, Any], folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "errors.svg").write_text(f"<svg>{len(candidates)} {evaluation.metrics['error'].estimate}</svg>")
+
+
+@pytest.fixture
+def project(request: pytest.FixtureRequest, toy_manifest: Callable[..., Manifest], toy_adapter: Path) -> Any:
+    """A project whose model no other test registers."""
+    name = request.node.name
+    (toy_adapter.parent / "package" / "serving").mkdir(parents=True)
+    toy_adapter.rename(toy_adapter.parent / "package" / "serving" / "mlflow_adapter.py")
+    return Project(
+        name=name,
+        package=toy_adapter.parent / "package",
+        requirements=("numpy",),
+        learn=learn,
+        describe=lambda config, trained: toy_manifest(project=name, config={"chosen": "ridge", "seed": config.seed}),
+        example=lambda trained: [1.0, 3.5],
+        load=load,
+        draw=draw,
+        input_example=lambda trained: [{"area": 2.0}],
+        compare=lambda evaluation, champion: BETTER,
+    )
+
+
+def test_without_a_server_the_bundle_is_all_that_is_left(project: Any, tmp_path: Path) -> None:
+    console = Console(record=True, width=200)
+    folder = run(project, ToyConfig(tracking_uri="", output=tmp_path / "bundle", seed=3), console)
+
+    assert folder == tmp_path / "bundle"
+    assert read_manifest(folder).config["seed"] == 3
+    assert load(folder).predict([2.0]) == [4.0]
+    assert "Not tracked and not registered: there is no tracking URI" in console.export_text()
+
+
+def test_a_server_that_is_away_ends_it_before_anything_is_learned(
+    project: Any, tmp_path: Path, unused_uri: str
+) -> None:
+    console = Console(record=True)
+    with pytest.raises(TrackingUnavailable):
+        run(project, ToyConfig(tracking_uri=unused_uri, output=tmp_path / "bundle"), console)
+    assert "learning" not in console.export_text()
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.slow
+def test_a_training_is_a_run_with_its_epochs_candidates_data_figures_and_a_gated_version(
+    project: Any, tmp_path: Path, mlflow_server: str
+) -> None:
+    console = Console(record=True, width=200)
+    config = ToyConfig(tracking_uri=mlflow_server, output=tmp_path / "bundle", seed=3)
+    run(project, config, console)
+
+    assert f"Registered {project.name} version 1 as champion: first champion" in console.export_text()
+    version = champion_of(project.name, mlflow_server)
+    assert version is not None
+    with tracking_client(mlflow_server) as client:
+        stored = client.get_run(version.run_id)
+        losses = [(metric.step, metric.value) for metric in client.get_metric_history(version.run_id, "loss")]
+        query = f"tags.`mlflow.parentRunId` = '{version.run_id}'"
+        (child,) = client.search_runs([stored.info.experiment_id], query)
+        files = {file.path for name in ("data", "figures") for file in client.list_artifacts(version.run_id, name)}
+    assert (stored.info.run_name, stored.info.status) == ("ridge on sample data", "FINISHED")
+    assert stored.data.params == {"chosen": "ridge", "seed": "3"}
+    assert stored.data.tags["data_source"] == "sample"
+    assert stored.data.metrics | {"loss": 0.5} == stored.data.metrics
+    assert {name: stored.data.metrics[name] for name in ("error", "error_low", "error_high")} == {
+        "error": 0.5,
+        "error_low": 0.4,
+        "error_high": 0.6,
+    }
+    assert losses == [(0, 1.0), (1, 0.5)]
+    assert (child.info.run_name, child.data.metrics) == ("ridge", {"error": 0.5})
+    assert files == {"data/report.json", "figures/errors.svg"}
+    (dataset,) = stored.inputs.dataset_inputs
+    assert dataset.dataset.name == "toy"
+
+    run(project, config, console)
+    assert f"Registered {project.name} version 2 as champion: better" in console.export_text()
+
+
+@pytest.mark.slow
+def test_a_training_that_fails_leaves_a_failed_run_with_its_reason(
+    project: Any, tmp_path: Path, mlflow_server: str
+) -> None:
+    config = ToyConfig(tracking_uri=mlflow_server, output=tmp_path / "bundle", data="broken")
+    with pytest.raises(ValueError, match="line 7"):
+        run(project, config, Console(quiet=True))
+
+    with tracking_client(mlflow_server) as client:
+        experiment = client.get_experiment_by_name(project.name)
+        (failed,) = client.search_runs([experiment.experiment_id])
+    assert failed.info.status == "FAILED"
+    assert failed.data.tags["failure"] == "ValueError: line 7 has 3 cells"
+    assert champion_of(project.name, mlflow_server) is None
