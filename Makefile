@@ -75,23 +75,25 @@ format: setup ## format the code and mend what the linter can mend
 hooks: setup ## install the commit hooks
 	@"$(BIN)/pre-commit" install
 
+PROJECT = $(or $(filter $*,$(PROJECTS)),$(error there is no project $*, there are: $(PROJECTS)))
+
 ##@ One PROJECT (FLAGS="..." is passed on)
 train-%: setup ## train, evaluate, register, and pass the gate (DATASET=auto|sample|full|path)
-	@"$(BIN)/python" scripts/with_mlflow.py "$(BIN)/$*" train --data "$(DATASET)" $(FLAGS)
+	@"$(BIN)/python" scripts/with_mlflow.py "$(BIN)/$(PROJECT)" train --data "$(DATASET)" $(FLAGS)
 
 serve-%: setup ## serve the champion on its own
-	@name=$$(echo "$*_TRACKING_URI" | tr a-z- A-Z_); \
-		export "$$name=$${!name:-$$MLFLOW_TRACKING_URI}"; exec "$(BIN)/$*" serve $(FLAGS)
+	@name=$$(echo "$(PROJECT)_TRACKING_URI" | tr a-z- A-Z_); \
+		export "$$name=$${!name:-$$MLFLOW_TRACKING_URI}"; exec "$(BIN)/$(PROJECT)" serve $(FLAGS)
 
 tune-%: setup ## search what the training takes as given, on the public data's training part
-	@"$(BIN)/$*" tune --data "$(if $(filter-out auto,$(DATASET)),$(DATASET),full)" $(FLAGS)
+	@"$(BIN)/$(PROJECT)" tune --data "$(if $(filter-out auto,$(DATASET)),$(DATASET),full)" $(FLAGS)
 
 rollback-%: setup ## give the alias back to the champion before this one
-	@"$(BIN)/python" scripts/with_mlflow.py "$(BIN)/$*" rollback
+	@"$(BIN)/python" scripts/with_mlflow.py "$(BIN)/$(PROJECT)" rollback
 
 bench-%: setup ## serving against a bare request, and the table against peers (BENCH="serving models")
 	@for part in $(BENCH); do \
-		PYTHONPATH=scripts "$(BIN)/python" "benchmarks/$(subst -,_,$*)_$$part.py" $(FLAGS) || exit 1; \
+		PYTHONPATH=scripts "$(BIN)/python" "benchmarks/$(subst -,_,$(PROJECT))_$$part.py" $(FLAGS) || exit 1; \
 	done
 
 ##@ All projects
