@@ -25,7 +25,7 @@ import uvicorn
 from threadpoolctl import threadpool_limits
 
 from mlflow_server import MlflowServer, running_server
-from processes import Process, free_port, start, stop, wait_until_ready
+from processes import Process, free_port, start, wait_until_ready
 
 ROOT = Path(__file__).parent
 # The collection of doctests imports every module; this one is MLflow's to run, and holds no doctest.
@@ -138,14 +138,13 @@ def _running_service(program: str, folder: Path, **settings: object) -> Iterator
     environment = {name: value for name, value in os.environ.items() if not name.startswith(prefix)}
     environment |= {f"{prefix}{name}".upper(): str(value) for name, value in {"port": port, **settings}.items()}
     command = [str(Path(sys.executable).with_name(program)), "serve"]
-    process = start(program, command, log=folder / "service.log", folder=folder, environment=environment)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
-            service = Service(process, port, client)
-            service.wait_for("/healthz")
-            yield service
-    finally:
-        stop(process, seconds=30)
+    with (
+        start(program, command, log=folder / "service.log", folder=folder, environment=environment) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client,
+    ):
+        service = Service(process, port, client)
+        service.wait_for("/healthz")
+        yield service
     assert process.popen.returncode == 0, process.log_end()
 
 

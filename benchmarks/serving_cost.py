@@ -23,7 +23,7 @@ from rich.progress import track
 from rich.table import Table
 
 from portfolio_shared.bundle import bundle_digest, read_manifest
-from processes import Process, free_port, start, stop, wait_until_ready
+from processes import Process, free_port, start, wait_until_ready
 
 RESULTS = Path(__file__).parent / "results"
 BARE = "healthz"
@@ -190,13 +190,12 @@ def service(project: str, bundle: Path) -> Iterator[tuple[Process, int]]:
     port = free_port()
     command = [str(Path(sys.executable).with_name(project)), "serve", "--bundle", str(bundle), "--port", str(port)]
     environment = clean_environment(project, os.environ)
-    with tempfile.TemporaryDirectory() as folder:
-        process = start(f"the {project} service", command, log=Path(folder) / "log", environment=environment)
-        try:
-            wait_until_ready(process, port, interval=0.005)
-            yield process, port
-        finally:
-            stop(process, seconds=30)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        start(f"the {project} service", command, log=Path(folder) / "log", environment=environment) as process,
+    ):
+        wait_until_ready(process, port, interval=0.005)
+        yield process, port
 
 
 def clean_environment(project: str, environment: Mapping[str, str]) -> dict[str, str]:

@@ -56,12 +56,9 @@ def running_server(*, state: Path, port: int, seconds: float = 120.0) -> Iterato
     require_free(port, "choose another in MLFLOW_TRACKING_URI")
     log = state / "server.log"
     environment = os.environ | ENVIRONMENT
-    process = start("the MLflow server", command(state, port), log=log, environment=environment, guarded=True)
-    try:
+    with start("the MLflow server", command(state, port), log=log, environment=environment, guarded=True) as process:
         wait_until_ready(process, port, "/health", seconds=seconds)
         yield MlflowServer(f"http://{HOST}:{port}", log, process)
-    finally:
-        stop(process)
 
 
 def command(state: Path, port: int) -> list[str]:

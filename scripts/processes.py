@@ -11,10 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 HOST = "127.0.0.1"
 GUARD_STOP_SECONDS = 10.0  # less than what `stop` gives the guard itself
@@ -26,11 +26,20 @@ class ProcessError(RuntimeError):
 
 @dataclass(frozen=True)
 class Process:
-    """A process that was started here: what messages call it, and the file of what it writes, if any."""
+    """A process that was started here: what messages call it, and the file of what it writes, if any.
+
+    As a context manager it stops at the end of the block.
+    """
 
     name: str
     popen: subprocess.Popen[bytes]
     log: Path | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        stop(self)
 
     def require_running(self) -> None:
         """Raise `ProcessError` with the end of the log if it has ended."""
@@ -152,7 +161,7 @@ def get(port: int, path: str) -> tuple[int, str]:
         connection.close()
 
 
-def stop(*processes: Process, seconds: float = 15.0) -> None:
+def stop(*processes: Process, seconds: float = 30.0) -> None:
     """Ask the groups of all processes to end, and kill what is left of them after some seconds."""
     alive = [process for process in processes if _signal_group(process, signal.SIGTERM)]
     deadline = time.monotonic() + seconds
@@ -175,15 +184,6 @@ def _signal_group(process: Process, number: int) -> bool:
     except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
         return False
     return True
-
-
-@contextmanager
-def running(process: Process) -> Iterator[Process]:
-    """Stop a process at the end of a ``with`` block."""
-    try:
-        yield process
-    finally:
-        stop(process)
 
 
 def guard(command: Sequence[str]) -> int:

@@ -61,7 +61,7 @@ def run(data: str) -> None:
                 console.print(f"The services' logs: {LOGS}")
             wait([server.process, *services], end)
         finally:
-            stop(*services)
+            stop(*services, seconds=15)
 
 
 def port_of(project: Project) -> int:

@@ -77,25 +77,19 @@ def test_what_is_guarded_ends_with_its_caller(tmp_path: Path, eventually: Eventu
 
 
 def test_a_guarded_process_hands_its_exit_status_on(tmp_path: Path) -> None:
-    process = start("short", [sys.executable, "-c", "raise SystemExit(7)"], guarded=True)
-
-    assert process.popen.wait(30) == 7
-    stop(process)
+    with start("short", [sys.executable, "-c", "raise SystemExit(7)"], guarded=True) as process:
+        assert process.popen.wait(30) == 7
 
 
 def test_ready_is_an_answer_of_200(tmp_path: Path) -> None:
     port = free_port()
-    process = start(
-        "the server", [sys.executable, "-c", SERVER, str(port)], log=tmp_path / "logs" / "log", folder=tmp_path
-    )
-    try:
+    command = [sys.executable, "-c", SERVER, str(port)]
+    with start("the server", command, log=tmp_path / "logs" / "log", folder=tmp_path) as process:
         wait_until_ready(process, port, "/", seconds=30)
         with pytest.raises(
-            ProcessError, match=r"(?s)the server is not ready after 0.1 s: .*404.* The end of .*GET /readyz"
+            ProcessError, match=r"(?s)the server is not ready after 0.1 s: .*404.* The end of .*/readyz"
         ):
             wait_until_ready(process, port, "/readyz", seconds=0.1)
-    finally:
-        stop(process)
     with pytest.raises(ProcessError, match=r"the server ended with exit status -15\. The end of .*log:\n"):
         wait_until_ready(process, port)
 
@@ -117,23 +111,19 @@ def test_ready_is_an_answer_of_200(tmp_path: Path) -> None:
 def test_what_does_not_get_ready_is_reported_with_the_end_of_its_log(
     tmp_path: Path, program: str, message: str
 ) -> None:
-    process = start("odd", [sys.executable, "-c", program], log=tmp_path / "log", guarded=True)
-    try:
-        with pytest.raises(ProcessError, match=f"(?s){message}"):
-            wait_until_ready(process, free_port(), seconds=1)
-    finally:
-        stop(process)
+    with (
+        start("odd", [sys.executable, "-c", program], log=tmp_path / "log", guarded=True) as process,
+        pytest.raises(ProcessError, match=f"(?s){message}"),
+    ):
+        wait_until_ready(process, free_port(), seconds=1)
 
 
 def test_a_wait_that_is_cancelled_returns() -> None:
     cancelled = threading.Event()
     cancelled.set()
-    process = start("slow", [sys.executable, "-c", "import time; time.sleep(600)"])
-
-    wait_until_ready(process, free_port(), cancelled=cancelled)
-
-    process.require_running()
-    stop(process)
+    with start("slow", [sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        wait_until_ready(process, free_port(), cancelled=cancelled)
+        process.require_running()
 
 
 def test_a_port_that_is_taken_is_named_with_the_advice() -> None:

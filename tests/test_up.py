@@ -17,7 +17,7 @@ import pytest
 import processes
 from compose_stack import example_request
 from portfolio_shared.tracking.client import tracking_client
-from processes import Process, free_port, start, stop
+from processes import Process, free_port, start
 from project_table import projects
 
 pytestmark = pytest.mark.slow
@@ -143,11 +143,8 @@ class Up:
 def running_up(place: Place, *command: str, **variables: str) -> Iterator[Up]:
     words = [sys.executable, *command, "--data", "sample"]
     log = place.folder / f"{uuid.uuid4().hex}.log"
-    process = start("up", words, log=log, folder=place.folder, environment=place.environment(**variables))
-    try:
+    with start("up", words, log=log, folder=place.folder, environment=place.environment(**variables)) as process:
         yield Up(place, process)
-    finally:
-        stop(process, seconds=60)
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from processes import free_port, start, wait_until_ready
+
 TESTS = Path(__file__).parent
 SERVE = (
     "from pydantic_settings import SettingsConfigDict\n"
@@ -38,12 +40,6 @@ def environment(**variables: str) -> dict[str, str]:
     return clean | {"PYTHONPATH": path} | variables
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Answer(NamedTuple):
     status: int
     headers: Message
@@ -57,24 +53,8 @@ class Service:
         (page / "index.html").write_text("<!doctype html><title>demo</title>")
         self.port = free_port()
         variables = {"DEMO_PORT": str(self.port), "DEMO_MODEL_CACHE": str(page)} | variables
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVE],
-            env=environment(**variables),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(600):
-            if self.process.poll() is not None:
-                raise AssertionError(self.process.communicate()[0])
-            try:
-                self.request("GET", "/healthz")
-            except ConnectionRefusedError:
-                time.sleep(0.05)
-            else:
-                return
-        self.stop()
-        raise AssertionError("the service did not answer within 30 s")
+        command = [sys.executable, "-c", SERVE]
+        self.process = start("the demo", command, log=page / "service.log", environment=environment(**variables))
 
     def request(self, method: str, path: str, body: bytes | None = None) -> Answer:
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
@@ -92,21 +72,19 @@ class Service:
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, list[dict[str, Any]]]:
         """Send a signal and give the exit code and the lines of the log."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        try:
-            output, _ = self.process.communicate(timeout=30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise
-        return self.process.returncode, [json.loads(line) for line in output.splitlines()]
+        if self.process.popen.poll() is None:
+            self.process.popen.send_signal(number)
+        code = self.process.popen.wait(timeout=30)
+        assert self.process.log is not None
+        return code, [json.loads(line) for line in self.process.log.read_text().splitlines()]
 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     service = Service(tmp_path)
-    yield service
-    service.stop()
+    with service.process:
+        wait_until_ready(service.process, service.port, "/healthz", interval=0.05)
+        yield service
 
 
 def test_sigterm_finishes_the_request_in_progress_and_exits_with_0(service: Service) -> None:

@@ -2,8 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +17,7 @@ from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.tracking.client import TrackingUnavailable, check_server, quiet_mlflow, tracking_client
 from portfolio_shared.tracking.pyfunc_model import save_pyfunc
 from portfolio_shared.tracking.runs import Run, tracked_run
-from processes import free_port
+from processes import free_port, start, wait_until_ready
 
 EXAMPLE: list[dict[str, object]] = [{"area": 100, "kind": "villa"}, {"area": None, "kind": "flat"}, {"area": 50}]
 ROWS = [(100.0, "villa"), (None, "flat"), (50.0, None), (12.25, "villa")]
@@ -135,42 +133,19 @@ def test_mlflow_models_serve_answers_with_the_same_numbers(
     save_pyfunc(tmp_path / "model", bundle, toy_adapter, pd.DataFrame(EXAMPLE).astype({"area": "float64"}))
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(tmp_path / "model"), "-p", str(port)]
+    command += ["--env-manager", "local", "--workers", "1"]
     # It starts uvicorn by name, as if the virtual environment were activated.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "PATH": path}
-    with (tmp_path / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [*command, "--env-manager", "local", "--workers", "1"],
-            env=environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/ping", server, tmp_path / "log")
+    with start("mlflow models serve", command, log=tmp_path / "log", environment=environment) as process:
+        wait_until_ready(process, port, "/ping")
         # As JSON has them: an integer, a null and a missing field.
         records = [{"area": 100, "kind": "villa"}, {"area": None, "kind": "flat"}, {"area": 50.5}]
         answer = httpx.post(f"http://127.0.0.1:{port}/invocations", json={"dataframe_records": records}, timeout=30)
-    finally:
-        if server.poll() is None:
-            os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
     assert answer.status_code == 200, answer.text
     toy = load_toy(bundle)
     expected = [toy.predict(100.0, "villa"), toy.predict(None, "flat"), toy.predict(50.5)]
     assert [row["price"] for row in answer.json()["predictions"]] == expected
-
-
-def wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(600):
-        assert server.poll() is None, log.read_text()
-        try:
-            if httpx.get(url, timeout=2).is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    pytest.fail(log.read_text())
 
 
 def test_an_adapter_that_cannot_predict_is_no_model(run: Run, bundle: Path, toy_adapter: Path) -> None:
@@ -241,13 +216,13 @@ def test_what_the_user_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_that_is_away_is_reported_soon_with_what_to_do(unused_uri: str) -> None:
-    start = time.monotonic()
+    began = time.monotonic()
     with (
         pytest.raises(TrackingUnavailable, match="start one with `make mlflow`, or set MLFLOW_TRACKING_URI"),
         tracked_run(tracking_uri=unused_uri, experiment="toy", run_name="a", params={}, tags={}),
     ):
         pass
-    assert time.monotonic() - start < 5.0  # the bound that a person relies on, not a measurement
+    assert time.monotonic() - began < 5.0  # the bound that a person relies on, not a measurement
 
 
 @pytest.mark.parametrize(("status", "body"), [(404, b"some other service"), (403, b"Invalid Host header")])
