@@ -37,7 +37,7 @@ RUN cd /opt/venv/lib/python*/site-packages \
     && find . -type d -name tests -prune -exec rm -r {} + \
     && rm -r mlflow/server/js \
     && for module in httpx matplotlib.pyplot mlflow.pyfunc pandera.pandas pydantic_settings rich.progress scipy.stats \
-        catboost implicit lightgbm optuna sklearn.ensemble sklearn.linear_model torchvision; do \
+        catboost implicit lightgbm optuna pooch sklearn.ensemble sklearn.linear_model torchvision; do \
         if [ -d "${module%%.*}" ]; then /opt/venv/bin/python -W ignore -c "import $module" || exit 1; fi; \
     done
 
