@@ -60,8 +60,8 @@ def real_data_dir(request: pytest.FixtureRequest) -> Path:
 def chromium_path(request: pytest.FixtureRequest) -> str:
     """Path of a Chromium or Chrome."""
     for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
-        if found := shutil.which(name):
-            return found
+        if path := shutil.which(name):
+            return path
     missing(request, "browser", "no Chromium on PATH: install one (Debian: apt-get install chromium)")
 
 
@@ -120,9 +120,9 @@ class Service:
         _eventually(lambda: self.version() == version, f"the service serves version {version}")
 
     def metric(self, name: str) -> float:
-        found = re.search(rf"^{name} (\S+)$", self.client.get("/metrics").text, re.MULTILINE)
-        assert found is not None, f"no metric {name}"
-        return float(found[1])
+        match = re.search(rf"^{name} (\S+)$", self.client.get("/metrics").text, re.MULTILINE)
+        assert match is not None, f"no metric {name}"
+        return float(match[1])
 
     def log(self) -> list[dict[str, Any]]:
         """Return what it wrote to standard output and standard error, which is JSON and nothing else."""

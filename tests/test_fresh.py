@@ -20,9 +20,9 @@ def test_the_watch_sees_what_it_should(watch_imports, monkeypatch, tmp_path, lin
     (tmp_path / "toy" / "busy.py").write_text(line + "\n", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
-    told = watch_imports("toy", ["toy.busy"])
+    lines = watch_imports("toy", ["toy.busy"])
 
-    assert any("busy.py:1: " in line and what in line for line in told)
+    assert any("busy.py:1: " in line and what in line for line in lines)
 
 
 def test_names_alone_are_no_news(watch_imports, monkeypatch, tmp_path):

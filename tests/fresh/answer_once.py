@@ -50,13 +50,13 @@ def main() -> None:
     importlib.import_module("portfolio_shared.serving.server").limit_blas_threads()
     app = importlib.import_module(f"{package}.serving.app").create_app(settings)
     status, body = asyncio.run(ask(app, path, content_type, sys.stdin.buffer.read()))
-    told = {
+    answered = {
         "status": status,
         "body": body,
         "modules": sorted({name.partition(".")[0] for name in sys.modules}),
         "blas_threads": os.environ["OPENBLAS_NUM_THREADS"],
     }
-    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.write(json.dumps(answered) + "\n")
 
 
 if __name__ == "__main__":

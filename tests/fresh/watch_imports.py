@@ -24,7 +24,7 @@ class Watch:
 
     def __init__(self, ours: tuple[str, ...]) -> None:
         self.ours = ours
-        self.found: list[str] = []
+        self.accesses: list[str] = []
 
     def first_hand(self, frame: FrameType | None) -> str | None:
         """Return the line of ours that led here through the standard library alone."""
@@ -39,7 +39,7 @@ class Watch:
 
     def note(self, what: str) -> None:
         if where := self.first_hand(sys._getframe(2)):
-            self.found.append(f"{where}: {what}")
+            self.accesses.append(f"{where}: {what}")
 
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event not in WATCHED:
@@ -73,7 +73,7 @@ def main() -> None:
     sys.addaudithook(watch.hook)
     for name in modules:
         importlib.import_module(name)
-    sys.stdout.writelines(f"{line}\n" for line in watch.found)
+    sys.stdout.writelines(f"{line}\n" for line in watch.accesses)
 
 
 if __name__ == "__main__":
