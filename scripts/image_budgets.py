@@ -110,8 +110,8 @@ def faults_of(reference: str, image: dict[str, Any]) -> list[str]:
         faults.append("has no label org.opencontainers.image.licenses")
     history = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", reference).lower()
     faults += [f"its history mentions a {word}" for word in ("password", "token", "secret=") if word in history]
-    found = docker("run", "--rm", "--network", "none", "--user", "0", "--entrypoint", "sh", reference, "-c", CONTENTS)
-    lines = found.splitlines()
+    output = docker("run", "--rm", "--network", "none", "--user", "0", "--entrypoint", "sh", reference, "-c", CONTENTS)
+    lines = output.splitlines()
     if lines:
         faults.append(f"{len(lines)} things that only a build needs, such as {lines[0]}")
     return faults

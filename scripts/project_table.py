@@ -9,6 +9,7 @@ import json
 import sys
 import tomllib
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +75,12 @@ def projects(root: Path = ROOT) -> tuple[Project, ...]:
     ProjectError
         Where a table is absent, a key is missing, unknown or of another type, or a port is used twice.
     """
-    found = sorted(
-        (_read(path) for path in root.glob("projects/*/pyproject.toml")), key=lambda each: (each.port, each.name)
-    )
-    for i in range(1, len(found)):
-        if found[i].port == found[i - 1].port:
-            raise ProjectError(f"{found[i - 1].name} and {found[i].name} both have the port {found[i].port}")
-    return tuple(found)
+    table = [_read(path) for path in root.glob("projects/*/pyproject.toml")]
+    table.sort(key=lambda project: (project.port, project.name))
+    for project, following in pairwise(table):
+        if project.port == following.port:
+            raise ProjectError(f"{project.name} and {following.name} both have the port {project.port}")
+    return tuple(table)
 
 
 def _read(path: Path) -> Project:

@@ -142,11 +142,11 @@ def test_a_recipe_ends_with_its_first_failure() -> None:
 
 def entries(lock: str) -> dict[str, list[tuple[str, int]]]:
     """Return name -> (version, number of hashes) of its pins: several where Pythons or platforms differ."""
-    found: dict[str, list[tuple[str, int]]] = {}
+    pins: dict[str, list[tuple[str, int]]] = {}
     for block in re.split(r"\n(?=\S)", text_of(ROOT / "requirements" / lock)):
         if match := re.match(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", block):
-            found.setdefault(canonicalize_name(match[1]), []).append((match[2], block.count("--hash=sha256:")))
-    return found
+            pins.setdefault(canonicalize_name(match[1]), []).append((match[2], block.count("--hash=sha256:")))
+    return pins
 
 
 def versions(lock: str) -> dict[str, set[str]]:
@@ -160,7 +160,7 @@ def test_a_lock_names_no_host_and_pins_hashes(lock: str) -> None:
     assert "://" not in text
     assert not re.search(r"^\s*(-i|-f|-e|--index-url|--extra-index-url|--find-links|--editable)\b", text, re.MULTILINE)
     requirements = [line for line in text.splitlines() if re.match(r"[A-Za-z0-9]", line)]
-    pins = [pin for found in entries(lock).values() for pin in found]
+    pins = [pin for group in entries(lock).values() for pin in group]
     assert len(requirements) == len(pins) > 0, "an entry is not pinned to one version"
     assert all(hashes for _, hashes in pins)
 
@@ -181,18 +181,18 @@ def direct(name: str, *extras: str) -> list[Requirement]:
     """Return what a distribution of ours needs directly, those of ours that it needs replaced by what they need."""
     own = distributions()
     needed = [requirement for extra in ("", *extras) for requirement in own[name][extra]]
-    found = []
+    external = []
     for requirement in needed:
         inner = canonicalize_name(requirement.name)
-        found += direct(inner, *requirement.extras) if inner in own else [requirement]
-    return found
+        external += direct(inner, *requirement.extras) if inner in own else [requirement]
+    return external
 
 
 def everything() -> list[Requirement]:
     """Return what development needs: the tools, and all extras of all distributions."""
     dev = tomllib.loads(text_of(ROOT / "pyproject.toml"))["dependency-groups"]["dev"]
     extras = {name: [extra for extra in groups if extra] for name, groups in distributions().items()}
-    return [Requirement(line) for line in dev] + [one for name in extras for one in direct(name, *extras[name])]
+    return [Requirement(line) for line in dev] + [needed for name in extras for needed in direct(name, *extras[name])]
 
 
 def test_the_development_lock_has_every_direct_dependency() -> None:
@@ -221,7 +221,7 @@ def broken_by(lock: str, requirements: list[Requirement]) -> list[str]:
     """Return the requirements that a lock does not have, or has in a version that they do not allow."""
     pinned = versions(lock)
     assert requirements
-    return [str(one) for one in requirements if not is_met(one, pinned.get(canonicalize_name(one.name), set()))]
+    return [str(each) for each in requirements if not is_met(each, pinned.get(canonicalize_name(each.name), set()))]
 
 
 def is_met(requirement: Requirement, pinned: set[str]) -> bool:
@@ -250,11 +250,11 @@ def configured_hosts() -> set[str]:
 def test_no_file_names_a_package_registry() -> None:
     hosts = configured_hosts() | set(REGISTRIES)
 
-    found = [
+    places = [
         f"{path.relative_to(ROOT)}: {host}" for path in tracked() for host in hosts if host in text_of(path).lower()
     ]
 
-    assert found == []
+    assert places == []
 
 
 def test_no_file_holds_a_path_of_one_machine() -> None:
@@ -262,14 +262,14 @@ def test_no_file_holds_a_path_of_one_machine() -> None:
     # An image's own cache of root is no path of a machine.
     others = re.compile(r"(?<![\w.~$}/-])/(?:root(?!/\.cache)|home/(?!app\b)\w+|Users/\w+|mnt/\w+)/|[A-Z]:\\\\Users")
 
-    found = []
+    places = []
     for path in tracked():
         text = text_of(path)
-        found += [f"{path.relative_to(ROOT)}: {prefix}" for prefix in own if prefix in text]
+        places += [f"{path.relative_to(ROOT)}: {prefix}" for prefix in own if prefix in text]
         if path != Path(__file__):
-            found += [f"{path.relative_to(ROOT)}: {match[0]}" for match in others.finditer(text)]
+            places += [f"{path.relative_to(ROOT)}: {match[0]}" for match in others.finditer(text)]
 
-    assert found == []
+    assert places == []
 
 
 def test_what_ci_runs_can_be_run() -> None:

@@ -202,7 +202,7 @@ def test_actions_are_pinned_to_a_commit_and_say_which_version_it_is(name: str) -
     commits: dict[str, set[str]] = {}
     for line in re.findall(r"uses: (.*)", "\n".join(WORKFLOWS.values())):
         commits.setdefault(line.partition("@")[0], set()).add(line.partition("@")[2])
-    assert [action for action, found in commits.items() if len(found) > 1] == []
+    assert [action for action, pins in commits.items() if len(pins) > 1] == []
 
 
 # Every image, on both machines

@@ -121,8 +121,8 @@ def create_app(
 
     async def targets(_: Request) -> Response:
         """Answer Prometheus' HTTP service discovery: where the services' metrics are."""
-        found = [{"targets": [f"{demo.project}:8000"], "labels": {"project": demo.project}} for demo in demos]
-        return JSONResponse(found, headers=HEADERS)
+        groups = [{"targets": [f"{demo.project}:8000"], "labels": {"project": demo.project}} for demo in demos]
+        return JSONResponse(groups, headers=HEADERS)
 
     shared = Path(portfolio_shared.serving.__file__).parent / "static"
     return Starlette(
