@@ -24,7 +24,8 @@ import pandas as pd
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from portfolio_shared.evaluation.ranking import catalogue_coverage, judge, novelty, ranking_metrics
+from portfolio_shared.evaluation.diversity import catalogue_coverage, novelty
+from portfolio_shared.evaluation.ranking import judge, ranking_metrics
 from portfolio_shared.evaluation.sections import markdown_table
 from recommender.config import TrainConfig, tuned_settings
 from recommender.data.catalogue import load_catalogue, save_catalogue

@@ -15,7 +15,6 @@ from portfolio_shared.evaluation.regression import (
     mean_error,
     median_absolute_error,
     r2_score,
-    root_mean_squared_error,
     root_mean_squared_log_error,
 )
 
@@ -24,7 +23,6 @@ METRICS = [
     mean_absolute_error,
     median_absolute_error,
     mean_absolute_percentage_error,
-    root_mean_squared_error,
     r2_score,
     mean_error,
 ]
@@ -39,7 +37,6 @@ by_name = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric._
         (mean_absolute_error, 12 / 4),
         (median_absolute_error, (1 + 3) / 2),
         (mean_absolute_percentage_error, (1 + 0 + 0.75 + 1) / 4),
-        (root_mean_squared_error, math.sqrt(74 / 4)),
         (r2_score, 1 - 74 / 28.75),  # mean 3.75; deviations -2.75, -1.75, 0.25, 4.25
         (mean_error, 6 / 4),
     ],
@@ -54,7 +51,6 @@ def test_answers_computed_by_hand(metric: Callable[..., float], expected: float)
         (mean_absolute_error, reference.mean_absolute_error),
         (median_absolute_error, reference.median_absolute_error),
         (mean_absolute_percentage_error, reference.mean_absolute_percentage_error),
-        (root_mean_squared_error, reference.root_mean_squared_error),
         (r2_score, reference.r2_score),
         (root_mean_squared_log_error, lambda t, p: reference.root_mean_squared_error(np.log(t), np.log(p))),
     ],
@@ -96,8 +92,8 @@ def test_names_tell_the_direction() -> None:
     ("y_true", "y_pred", "message"),
     [
         ([], [], "empty"),
-        ([1.0, 2.0], [1.0], r"shapes \(2,\) and \(1,\)"),
-        ([[1.0, 2.0]], [[1.0, 2.0]], r"1-D arrays of one length, not shapes \(1, 2\)"),
+        ([1.0, 2.0], [1.0], r"shapes .*\(2,\).*\(1,\)"),
+        ([[1.0, 2.0]], [[1.0, 2.0]], r"1-D arrays of one length, not shapes .*\(1, 2\)"),
         (1.0, 1.0, "1-D arrays"),
         ([1.0, math.nan], [1.0, 2.0], "y_true has 1 values of 2 that are not finite"),
         ([1.0, 2.0], [1.0, math.inf], "y_pred has 1 values of 2 that are not finite"),

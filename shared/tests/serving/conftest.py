@@ -1,11 +1,16 @@
-"""The demo service, for the tests of requests, limits and operations."""
+"""The demo service, for the tests of requests, limits and operations; a holder of the toy project's models."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from demo_service import PAGE, DemoSettings, FakeHolder, create_app, serving
+from pydantic_settings import SettingsConfigDict
+
+from portfolio_shared.serving.models import ModelHolder
+from portfolio_shared.serving.settings import ServiceSettings
 
 
 @pytest.fixture
@@ -25,3 +30,29 @@ def client(models: FakeHolder, web: Path) -> Iterator[httpx.Client]:
     settings = DemoSettings(max_body_bytes=2000, request_timeout_seconds=0.3, max_concurrent_requests=3)
     with serving(create_app(settings, models, web)) as client:
         yield client
+
+
+class ToySettings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="TOY_")
+    port: int = 0
+    model_name: str = "toy"
+    model_poll_seconds: float = 0.01
+
+
+def smoke_test(predictor: Any) -> None:
+    price = predictor.predict(10.0)
+    if price <= 0:
+        raise ValueError(f"10 square metres for {price}")
+
+
+@pytest.fixture
+def new_holder(fake_registry: Any, tmp_path: Path, load_toy: Callable[[Path], Any]) -> Callable[..., ModelHolder[Any]]:
+    """Start a service: its cache outlives it, as a volume does; keywords replace settings, `load` and `smoke_test`."""
+
+    def make(**changes: Any) -> ModelHolder[Any]:
+        functions = {name: changes.pop(name, usual) for name, usual in usual_functions.items()}
+        settings = {"tracking_uri": fake_registry.uri, "model_cache": tmp_path / "cache"} | changes
+        return ModelHolder(settings=ToySettings(**settings), project="toy", **functions)
+
+    usual_functions: dict[str, Any] = {"load": load_toy, "smoke_test": smoke_test}
+    return make

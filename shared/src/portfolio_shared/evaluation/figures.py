@@ -19,7 +19,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter, StrMethodFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from portfolio_shared.evaluation.uncertainty import Interval
+from portfolio_shared.evaluation.uncertainty import Interval, wilson_interval
+from portfolio_shared.evaluation.vectors import check_vectors
 
 # Okabe and Ito (2008), ordered so that neighbours also differ in lightness; markers and dashes repeat the message.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
@@ -86,7 +87,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
 @in_house_style
 def scatter_predicted_actual(y_true: ArrayLike, y_pred: ArrayLike, *, unit: str, title: str | None = None) -> Figure:
     """Predicted against actual values, one point a row, with the line where both are equal."""
-    true, pred = _vectors(y_true=y_true, y_pred=y_pred)
+    true, pred = check_vectors(y_true=y_true, y_pred=y_pred)
     figure, axes = canvas(width=6.3, height=5.6, title=title)
     low, high = min(true.min(), pred.min()), max(true.max(), pred.max())
     margin = 0.04 * (high - low) or 1.0
@@ -106,7 +107,7 @@ def residual_plot(y_true: ArrayLike, y_pred: ArrayLike, *, unit: str, title: str
 
     From 50 rows on, a line shows the median error and a band the middle 80 % of ten equally large groups.
     """
-    true, pred = _vectors(y_true=y_true, y_pred=y_pred)
+    true, pred = check_vectors(y_true=y_true, y_pred=y_pred)
     error = pred - true
     figure, axes = canvas(height=4.2, title=title)
     _points(axes, pred, error)
@@ -130,18 +131,15 @@ def interval_bars(
     intervals: Sequence[Interval],
     *,
     xlabel: str,
-    reference: float | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Estimates with their intervals, the first name on top; `reference` is drawn as a vertical line."""
-    estimate, low, high = _vectors(
+    """Estimates with their intervals, the first name on top."""
+    estimate, low, high = check_vectors(
         estimate=[interval.estimate for interval in intervals],
         low=[interval.low for interval in intervals],
         high=[interval.high for interval in intervals],
     )
     figure, axes, rows = _rows(names, len(estimate), title=title)
-    if reference is not None:
-        _reference_line(axes, reference, _number(reference))
     _dots_with_bars(axes, rows, estimate, low, high, labels=[_number(value) for value in estimate])
     axes.set_xlabel(xlabel)
     _plain_numbers(axes, "x")
@@ -162,11 +160,11 @@ def coverage_bars(
     The bar around each point is the 95 % Wilson interval (1927) of the share, given the rows of the group: a group
     is off the nominal line only if its whole bar is.
     """
-    share, n = _vectors(coverage=coverage, counts=counts)
+    share, n = check_vectors(coverage=coverage, counts=counts)
     if share.min() < 0 or share.max() > 1 or n.min() < 1:
         raise ValueError("coverage must lie between 0 and 1, and every group must have rows")
     figure, axes, rows = _rows(groups, len(share), title=title)
-    low, high = _wilson(share, n)
+    low, high = wilson_interval(share, n)
     _reference_line(axes, nominal, f"nominal {nominal * 100:g} %")
     labels = [f"{value * 100:.0f} % of {count:,.0f}" for value, count in zip(share, n, strict=True)]
     _dots_with_bars(axes, rows, share, low, high, labels=labels)
@@ -190,7 +188,7 @@ def line_with_band(
     figure, axes = canvas(height=4.2, title=title)
     ends: list[tuple[float, str, str]] = []
     for i, (name, triple) in enumerate(series.items()):
-        at, mean, low, high = _vectors(x=x, mean=triple[0], low=triple[1], high=triple[2])
+        at, mean, low, high = check_vectors(x=x, mean=triple[0], low=triple[1], high=triple[2])
         axes.fill_between(at, low, high, color=COLOURS[i], alpha=0.15, linewidth=0)
         axes.plot(at, mean, color=COLOURS[i], linestyle=DASHES[i], marker=MARKERS[i], markersize=5)
         ends.append((float(mean[-1]), name, COLOURS[i]))
@@ -204,7 +202,7 @@ def line_with_band(
 @in_house_style
 def horizontal_bars(names: Sequence[str], values: ArrayLike, *, xlabel: str, title: str | None = None) -> Figure:
     """One bar a name, the first on top, with its value at its end; values below zero are drawn in another colour."""
-    (lengths,) = _vectors(values=values)
+    (lengths,) = check_vectors(values=values)
     figure, axes, rows = _rows(names, len(lengths), title=title)
     axes.barh(rows, lengths, height=0.62, color=[COLOURS[0] if value >= 0 else COLOURS[1] for value in lengths])
     for row, value in zip(rows, lengths, strict=True):
@@ -299,21 +297,3 @@ def _plain_numbers(axes: Axes, *which: Literal["x", "y"]) -> None:
             plain = ScalarFormatter(useOffset=False)
             plain.set_scientific(False)
             axis.set_major_formatter(plain)
-
-
-def _wilson(share: NDArray[np.float64], n: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    z = 1.959964  # 95 %
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return centre - half, centre + half
-
-
-def _vectors(**named: ArrayLike) -> tuple[NDArray[np.float64], ...]:
-    vectors = {name: np.asarray(values, dtype=np.float64) for name, values in named.items()}
-    shapes = {name: vector.shape for name, vector in vectors.items()}
-    if any(vector.ndim != 1 for vector in vectors.values()) or len(set(shapes.values())) > 1:
-        raise ValueError(f"expected 1-D arrays of one length, not shapes {shapes}")
-    for name, vector in vectors.items():
-        if len(vector) == 0 or not np.isfinite(vector).all():
-            raise ValueError(f"{name} is empty or has values that are not finite")
-    return tuple(vectors.values())

@@ -67,7 +67,7 @@ def terminal_table(title: str, headings: Sequence[str], rows: Rows) -> Table:
     """Return rows as a table for the terminal: the first column left-aligned, the others right-aligned."""
     table = Table(title=title)
     for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left", no_wrap=number > 0)
+        table.add_column(heading, justify="right" if number else "left")
     for row in rows:
         table.add_row(*row)
     return table

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from portfolio_shared.evaluation.shares import exact_share
+from portfolio_shared.evaluation.vectors import exact_share
 
 
 class Interval(NamedTuple):
@@ -166,6 +166,23 @@ def _finite_metric(metric: Callable[..., float], *sampled: NDArray[Any]) -> floa
 def _tails(level: float) -> tuple[float, float]:
     tail = float(1 - exact_share(level, "level")) / 2
     return tail, 1 - tail
+
+
+def wilson_interval(
+    share: NDArray[np.float64], n: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends of 95 % intervals of shares of `n` rows each (Wilson 1927); no end leaves 0 to 1.
+
+    Examples
+    --------
+    >>> low, high = wilson_interval(np.array([0.9]), np.array([100.0]))
+    >>> round(float(low[0]), 3), round(float(high[0]), 3)
+    (0.826, 0.945)
+    """
+    z = 1.959964  # 95 %
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return centre - half, centre + half
 
 
 def _check_rows(arrays: tuple[ArrayLike, ...]) -> tuple[NDArray[Any], ...]:
