@@ -1,4 +1,7 @@
-"""What every project's command line does alike: commands by name, errors in one line, a bar that says what runs."""
+"""Commands by name, each with its settings, imported when it runs: command-line packages build all of them first.
+
+Errors that a person can act on are one line; a bar says what runs.
+"""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence

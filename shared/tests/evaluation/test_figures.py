@@ -257,7 +257,7 @@ def test_numbers_have_no_exponents() -> None:
     [
         (lambda: scatter_predicted_actual([], [], unit="m"), "y_true is empty"),
         (lambda: scatter_predicted_actual([1.0], [1.0, 2.0], unit="m"), "one length"),
-        (lambda: residual_plot([1.0, np.nan], [1.0, 2.0], unit="m"), "y_true has 1 values of 1 that are not"),
+        (lambda: residual_plot([1.0, np.nan], [1.0, 2.0], unit="m"), "y_true has 1 values of 2 that are not finite"),
         (lambda: interval_bars(["a"], [], xlabel="x"), "estimate is empty"),
         (lambda: interval_bars(["a"], [Interval(1, 0, 2)] * 2, xlabel="x"), "1 names for 2 values"),
         (lambda: coverage_bars(["a"], [0.9], nominal=0.9, counts=[1, 2]), "one length"),

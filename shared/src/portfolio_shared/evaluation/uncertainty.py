@@ -1,4 +1,7 @@
-"""How sure a metric is: bootstrap intervals, and the paired comparison of two models."""
+"""Bootstrap intervals, and the paired bootstrap of two models, which `scipy.stats.bootstrap` does not report.
+
+A paired comparison draws the same rows for both models and gives the probability that the difference is below zero.
+"""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""Logs as JSON, one object a line: what a container platform can read without a pattern for every library."""
+"""Logs as JSON, one object a line, in 70 lines of the standard library: no package is needed for that.
+
+A container platform can read them without a pattern for every library.
+"""
 
 import json
 import logging

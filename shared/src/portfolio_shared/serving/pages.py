@@ -1,18 +1,22 @@
 """Pages for people: the project's page at /, its files, the shared style, and /docs. Nothing comes from elsewhere."""
 
+import hashlib
 import html
 import importlib.util
 import json
+import re
 from pathlib import Path
+from string import Template
 
 from fastapi import FastAPI, Request
 from starlette.responses import HTMLResponse, Response
-from starlette.staticfiles import StaticFiles
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
 _STATIC = Path(__file__).parent / "static"
 _REVALIDATE = "no-cache"  # keep it, but ask each time whether it is still the same: a 304 is a few bytes
 _ONE_DAY = "public, max-age=86400"
+_SLOT = re.compile(r"^<!-- slot: (\w+) -->$", re.MULTILINE)
 
 _DOCS_PAGE = """<!doctype html>
 <html lang="en">
@@ -54,26 +58,60 @@ def add_pages(app: FastAPI, web: Path) -> None:
     Parameters
     ----------
     web
-        Folder of the page: its `index.html` is served at /, everything in it under /web/.
+        Folder of the page: what its `index.html` makes is served at /, everything in it under /web/; see `fill_page`.
 
     Raises
     ------
     FileNotFoundError
         If the folder has no index.html.
+    ValueError
+        If the index.html does not fill the slots of the page.
     RuntimeError
         If the package with the files of Swagger UI is not installed.
     """
     if not (web / "index.html").is_file():
         raise FileNotFoundError(f"{web / 'index.html'} does not exist: a service needs a page at /")
+    content = fill_page((web / "index.html").read_text(encoding="utf-8"))
+    etag = f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
     project_files = CachedFiles(web, cache_control=_REVALIDATE)
 
     async def index(request: Request) -> Response:
-        return await project_files.get_response("index.html", request.scope)
+        response = HTMLResponse(content, headers={"Cache-Control": _REVALIDATE, "ETag": etag})
+        if project_files.is_not_modified(response.headers, request.headers):
+            return NotModifiedResponse(response.headers)
+        return response
 
     app.add_route("/", index, include_in_schema=False)
     app.mount("/web", project_files)
     app.mount("/static", CachedFiles(_STATIC, cache_control=_REVALIDATE))
     _add_docs(app)
+
+
+def fill_page(source: str) -> str:
+    """Fill the page that all projects share, `static/page.html`, with what is special to one.
+
+    Parameters
+    ----------
+    source
+        An index.html: a line ``<!-- slot: NAME -->`` before the content of each slot. Without any such line it is a
+        page of its own, and returned as it is.
+
+    Raises
+    ------
+    ValueError
+        If a slot has no content, comes twice, or is unknown to the page.
+    """
+    before, *parts = _SLOT.split(source)
+    if not parts:
+        return source
+    template = Template((_STATIC / "page.html").read_text(encoding="utf-8"))
+    names, contents = parts[::2], [content.strip() for content in parts[1::2]]
+    expected = sorted(template.get_identifiers())
+    if sorted(names) != expected or not all(contents) or before.strip():
+        raise ValueError(
+            f"the slots of index.html are {', '.join(names)}: expected {', '.join(expected)}, each filled once"
+        )
+    return template.substitute(dict(zip(names, contents, strict=True)))
 
 
 def _add_docs(app: FastAPI) -> None:

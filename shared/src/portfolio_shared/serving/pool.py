@@ -1,4 +1,7 @@
-"""Worker threads for predictions: CPU-bound work never runs on the event loop, and never queues without bound."""
+"""Worker threads for predictions, with slots that an abandoned computation keeps: no limiter of a library does that.
+
+CPU-bound work never runs on the event loop, and never queues without bound.
+"""
 
 import asyncio
 import contextvars

@@ -1,4 +1,7 @@
-"""Errors as RFC 9457 problem details: one JSON shape for every refusal, from a missing field to a full service."""
+"""Errors as RFC 9457 problem details with the field and its bound, which the packages for the RFC do not carry.
+
+One JSON shape for every refusal, from a missing field to a full service.
+"""
 
 import dataclasses
 import json

@@ -1,6 +1,6 @@
-"""Ask an MLflow server which version to serve, and download its bundle: plain HTTP, without the mlflow package.
+"""A client for the four requests that a service makes of MLflow: importing mlflow costs seconds and 100s of megabytes.
 
-Importing mlflow costs seconds and hundreds of megabytes; a service needs four requests of its REST interface. What the
+It asks which version to serve and downloads its bundle. What the
 server answers is not trusted: every answer is bounded in size and time, and a bundle counts only after its digest,
 its list of files and every hash agree with the tag that training set on the version.
 """

@@ -1,8 +1,9 @@
 /**
  * What every demonstration page needs and none should write twice: requests
  * whose errors are problem+json, number formats, elements built without markup
- * strings, the state of a form in the address, and the badge that says which
- * model and which data answered.
+ * strings, the state of a form in the address, and the parts of page.html: the
+ * announcement, the notice of a failure, the link to copy, and the badge of the
+ * model. A page's own part is in main.
  *
  * The Content-Security-Policy allows neither inline scripts nor style
  * attributes, so positions are set through `element.style.setProperty`.
@@ -11,6 +12,7 @@
 const LOCALE = "en-US";
 const TIMEOUT_MILLISECONDS = 15_000;
 const DEFAULT_RETRY_SECONDS = 5;
+const ANNOUNCEMENT_MILLISECONDS = 1000;
 const MINUS = "\u2212";
 
 // ---- Requests ----
@@ -111,10 +113,12 @@ export function latestOnly(task) {
 /**
  * Says a failure in words for people and whether trying again can help.
  *
- * @param {ProblemError | ConnectionError} error
+ * @param {Error} error
  * @returns {{title: string, text: string, retrySeconds: number | null}}
+ * @throws {Error} the same one if neither service nor network failed: a bug of the page belongs in the console
  */
 export function describeFailure(error) {
+  if (!isServiceFailure(error)) throw error;
   if (error instanceof ConnectionError) {
     return { title: "No connection.", text: error.message, retrySeconds: DEFAULT_RETRY_SECONDS };
   }
@@ -127,6 +131,15 @@ export function describeFailure(error) {
   }
   const reference = error.requestId ? ` Request ${error.requestId}.` : "";
   return { title: `${error.title || "The request failed"}.`, text: `${error.detail}${reference}`, retrySeconds: null };
+}
+
+export function isServiceFailure(error) {
+  return error instanceof ProblemError || error instanceof ConnectionError;
+}
+
+/** What is wrong with each refused value, after its name. */
+export function describeErrors(errors = []) {
+  return errors.map(({ field, message }) => `${field}: ${message}`).join(" ");
 }
 
 // ---- Time ----
@@ -143,18 +156,6 @@ export function debounce(action, delay) {
     clearTimeout(timer);
     timer = setTimeout(() => action(...args), typeof delay === "function" ? delay() : delay);
   };
-}
-
-/**
- * Returns a function that speaks through a live region, at most once a pause,
- * so that typing does not make a screen reader read every step.
- *
- * @param {HTMLElement} region has role="status"
- */
-export function createAnnouncer(region, pause = 1000) {
-  return debounce((text) => {
-    region.textContent = text;
-  }, pause);
 }
 
 // ---- Numbers ----
@@ -202,6 +203,8 @@ export function roundToSum(values, total) {
 
 // ---- Elements ----
 
+export const byId = (id) => document.getElementById(id);
+
 /**
  * Builds an element. Text is always text: nothing is parsed as markup.
  *
@@ -246,16 +249,49 @@ export function writeAddress(values) {
   history.replaceState(null, "", `${address}${location.hash}`);
 }
 
-// ---- Which model answered ----
+// ---- The parts of page.html ----
+
+/** Speaks through the live region once a second at most, so that a screen reader does not read every key. */
+export const announce = debounce((text) => {
+  byId("announcement").textContent = text;
+}, ANNOUNCEMENT_MILLISECONDS);
+
+/** Shows a notice above the page, or hides it if the text is empty. */
+export function showNotice(text) {
+  byId("notice").textContent = text;
+  byId("notice").hidden = !text;
+}
+
+/** Shows a failure at the answers; `texts` that are empty are left out. */
+export function showFailure(title, ...texts) {
+  byId("failure-title").textContent = title;
+  byId("failure-text").textContent = texts.filter(Boolean).join(" ");
+  byId("failure").hidden = false;
+}
+
+export function hideFailure() {
+  byId("failure").hidden = true;
+}
+
+/** Makes the button copy the address; it stays hidden where a browser has no clipboard: without HTTPS. */
+export function enableCopyLink(beforeCopy = () => {}) {
+  const button = byId("copy-link");
+  button.hidden = !navigator.clipboard;
+  button.addEventListener("click", async () => {
+    beforeCopy();
+    await navigator.clipboard.writeText(location.href);
+    button.textContent = "Link copied";
+    announce("Link copied");
+  });
+}
 
 /**
- * Draws the badge of GET /v1/model as a description list.
+ * Shows which model answers, and whether it learned from generated data.
  *
- * @param {HTMLElement} list a `<dl class="model-badge">`
  * @param {object} model the answer of GET /v1/model
- * @param {{label: string, value: string, note: string}[]} [extra] figures of this page, such as its error
+ * @param {...{label: string, value: string, note: string}} figures of this page, such as the model's error
  */
-export function renderModelBadge(list, model, extra = []) {
+export function showModel(model, ...figures) {
   const { data } = model;
   const rows = Object.entries(data.rows).map(([name, count]) => `${format.integer(count)} ${name}`);
   const entries = [
@@ -269,12 +305,11 @@ export function renderModelBadge(list, model, extra = []) {
       value: data.source === "sample" ? "Generated sample data" : data.name,
       note: `rows: ${rows.join(", ")}; sha256 ${data.sha256.slice(0, 12)}`,
     },
-    ...extra,
+    ...figures,
     { label: "Code", value: `commit ${model.git_commit.slice(0, 10)}`, note: model.run_id ? `run ${model.run_id}` : "" },
   ];
-  list.replaceChildren(...entries.map(badgeEntry));
-  list.dataset.version = model.version;
-  list.dataset.source = data.source;
+  byId("model-badge").replaceChildren(...entries.map(badgeEntry));
+  byId("sample-notice").hidden = data.source !== "sample";
 }
 
 function withArticle(origin) {
@@ -289,9 +324,4 @@ function badgeEntry({ label, value, note }) {
     element("dd", { class: "value" }, value),
     element("dd", {}, note),
   );
-}
-
-/** Shows or hides the plain note that a model learned from generated data. */
-export function renderSampleNotice(notice, model) {
-  notice.hidden = model.data.source !== "sample";
 }
