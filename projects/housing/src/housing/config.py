@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from portfolio_shared.config import Frozen, command_settings, default_tracking_uri
+from portfolio_shared.config import Frozen, ReportSettings, TrainSettings, command_settings
 from portfolio_shared.serving.settings import ServiceSettings
 
 MODEL_NAME = "housing"
@@ -25,7 +25,7 @@ class LinearSettings(Frozen):
     """The Huber ridge of `linear.py`."""
 
     ridge: float = Field(10.0, gt=0, description="penalty on the squared coefficients")
-    exception_ridge: float = Field(0.3, gt=0, description="the same for the large, partly built houses")
+    exception_ridge: float = Field(0.3, gt=0, description="penalty on the level of large, partly built houses")
     hinge_weight: float = Field(0.7, gt=0, description="scale of hinges against the other columns")
     knots: int = Field(5, ge=0, description="hinges a number, at quantiles; 0 for none")
     slopes: bool = Field(default=True, description="each neighbourhood has its own slopes in size and quality")
@@ -57,7 +57,7 @@ class TreeSettings(Frozen):
 
 
 class ScaleSettings(Frozen):
-    """The trees that say how uncertain a price is."""
+    """The trees that predict the scale of a price's error."""
 
     iterations: int = Field(150, ge=1)
     learning_rate: float = Field(0.05, gt=0)
@@ -65,7 +65,7 @@ class ScaleSettings(Frozen):
     rsm: float = Field(0.3, gt=0, le=1)
     l2_leaf_reg: float = Field(10.0, ge=0)
     floor: float = Field(0.02, gt=0, description="added to absolute log errors before their logarithm is fitted")
-    bands: int = Field(3, ge=1, description="bands of predicted price that are calibrated apart")
+    bands: int = Field(3, ge=1, description="bands of predicted price, each with its own calibration")
 
 
 class ModelSettings(Frozen):
@@ -93,19 +93,14 @@ def sample_settings(settings: ModelSettings) -> ModelSettings:
     return settings.model_copy(update={"trees": trees})
 
 
-class TrainConfig(BaseSettings):
+class TrainConfig(TrainSettings):
     """Train, evaluate, register and pass the gate."""
 
     model_config = command_settings("HOUSING_TRAIN_")
 
     data: str = Field("auto", description=DATA)
-    tracking_uri: str = Field(
-        default_factory=default_tracking_uri, description="MLflow server; empty to train without one"
-    )
     output: Path = Field(BUNDLE, description="folder that the bundle is written to")
-    if_missing: bool = Field(default=False, description="do nothing if the registry has a champion already")
     folds: int = Field(5, ge=2, description="folds of the cross-validation that compares candidates")
-    seed: int = Field(0, ge=0, description="seed of folds, fits and bootstrap")
     threads: int = Field(2, ge=1, description="threads of the tree libraries")
 
 
@@ -115,6 +110,7 @@ class TuneConfig(BaseSettings):
     model_config = TrainConfig.model_config
 
     data: str = Field("full", description=DATA)
+    tracking_uri: str = Field("", description="MLflow server that gets a run a trial; empty for none")
     write: bool = Field(default=True, description="replace the committed settings by the best ones")
     trials: int = Field(60, ge=1, description="trials in all, those of earlier runs counted")
     study: Path = Field(Path(".state/tuning/housing.db"), description="SQLite file of the study")
@@ -122,16 +118,13 @@ class TuneConfig(BaseSettings):
     threads: int = Field(2, ge=1, description="threads of the tree library")
 
 
-class ReportConfig(BaseSettings):
+class ReportConfig(ReportSettings):
     """Train on the public data and rewrite the READMEs' tables and figures."""
 
     model_config = TrainConfig.model_config
 
     data: str = Field("full", description=DATA)
     project: Path = Field(Path("projects/housing"), description="folder of the project's README and docs")
-    benchmarks: Path = Field(Path("benchmarks/results"), description="folder of what the benchmarks measured")
-    root_readme: Path = Field(Path("README.md"), description="the README with the table of results")
-    seed: int = Field(0, ge=0, description="seed of folds, fits and bootstrap")
     threads: int = Field(2, ge=1, description="threads of the tree library")
 
 

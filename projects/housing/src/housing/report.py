@@ -1,215 +1,136 @@
 """Write the README's tables and figures from one training: nothing in them is typed by hand."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from typing import Any
 
-import numpy as np
-from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from rich.console import Console
 
-from housing.config import MODEL_NAME, ModelSettings, ReportConfig, TrainConfig
-from housing.data.load import Sales, load_sales, split_sales
-from housing.evaluation.ablation import N_STEPS, Step, ablate
-from housing.evaluation.errors import Answers, Group
-from housing.evaluation.evaluate import METRIC_LABELS, Evaluation, measure
+from housing.config import MODEL_NAME, ReportConfig, TrainConfig
+from housing.evaluation.ablation import Step, ablate
+from housing.evaluation.candidates import COLUMNS, n_folds
+from housing.evaluation.errors import by_group, worst
+from housing.evaluation.evaluate import METRIC_LABELS, measure
 from housing.evaluation.figures import draw
-from housing.models.fit import fit_members, sparsely
-from housing.models.storage import load
+from housing.evaluation.learning_curve import SHARES, draw_learning_curve, learning_curve
+from housing.models.fit import sparsely
 from housing.train import Trained, learn
-from portfolio_shared.bundle import read_manifest
-from portfolio_shared.data.splits import group_folds, split_digest
-from portfolio_shared.evaluation import figures
-from portfolio_shared.evaluation.conformal import interval_coverage, mean_interval_width
-from portfolio_shared.evaluation.regression import root_mean_squared_log_error
-from portfolio_shared.evaluation.sections import fill_sections, markdown_table, serving_table, with_interval
+from portfolio_shared.data.checks import DataReport
+from portfolio_shared.data.splits import split_digest
+from portfolio_shared.evaluation.figures import save_figure
+from portfolio_shared.evaluation.sections import (
+    interval_cell,
+    markdown_table,
+    measured_sections,
+    serving_table,
+    write_report,
+)
+from portfolio_shared.evaluation.tables import candidate_rows
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.terminal import progress
 
-Floats = NDArray[np.float64]
-
-SHARES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+Stored = Mapping[str, Any]
+FEW = 10
+"""Groups with fewer test houses are not shown."""
 
 
 def report(config: ReportConfig, console: Console | None = None) -> None:
     """Train, take the model apart, and write `docs/` and the marked sections of the READMEs."""
     console = console or Console()
     trained = learn(TrainConfig(data=config.data, tracking_uri="", seed=config.seed, threads=config.threads), console)
-    training = trained.training
-    records, prices = training.records, training.prices
-    fold = group_folds(training.keys, n_folds=5, seed=config.seed)
-    with progress(console, "ablation", total=5 * N_STEPS) as advance:
-        steps = ablate(records, prices, fold, trained.settings, threads=config.threads, advance=advance)
-    with progress(console, "learning curve", total=5 * len(SHARES)) as advance:
-        curve = learning_curve(training, fold, trained.settings, threads=config.threads, advance=advance)
-    ten = ten_fields(trained)
-
-    docs = config.project / "docs"
-    draw(trained.evaluation, list(trained.candidates.values()), docs)
-    figures.save_figure(draw_curve(curve), docs / "learning-curve.svg")
-    recorded = record(trained, steps, curve, ten)
-    (docs / "report.json").write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
-    fill_sections(config.project / "README.md", {**sections(trained, steps, ten), **measured(config.benchmarks)})
-    fill_sections(config.root_readme, {"housing": summary_row(trained)})
-    console.print(f"Written: {docs}, {config.project / 'README.md'} and {config.root_readme}")
-
-
-def learning_curve(
-    training: Sales,
-    fold: NDArray[np.int64],
-    settings: ModelSettings,
-    *,
-    threads: int = 2,
-    advance: Callable[[str], None] = lambda _: None,
-) -> dict[int, list[float]]:
-    """Return number of training houses -> RMSLE on each held-out fold, for growing shares of the other folds."""
-    records, prices = training.records, training.prices
-    curve: dict[int, list[float]] = {}
-    for share in SHARES:
-        for k in range(int(fold.max()) + 1):
-            rng = np.random.default_rng(k)
-            inside, outside = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-            used = rng.permutation(inside)[: int(share * len(inside))]
-            members = fit_members([records[i] for i in used], prices[used], settings, threads=threads)
-            predicted = members.log_prices([records[i] for i in outside]).blend(settings.linear_weight)
-            error = root_mean_squared_log_error(prices[outside], np.exp(predicted))
-            size = round(share * len(training.frame) * 0.8)
-            curve.setdefault(size, []).append(error)
-            advance(f"learning curve: {len(used):,} houses")
-    return curve
-
-
-def draw_curve(curve: Mapping[int, list[float]]) -> Figure:
-    """Draw the learning curve with one standard error of the folds' mean."""
-    errors = np.array(list(curve.values()))
-    mean, spread = errors.mean(axis=1), errors.std(axis=1, ddof=1) / np.sqrt(errors.shape[1])
-    return figures.line_with_band(
-        list(curve),
-        {"RMSLE": (mean, mean - spread, mean + spread)},
-        xlabel="Houses to learn from",
-        ylabel="RMSLE of held-out houses",
-        title="Error by the number of houses to learn from",
+    split, settings, folds = trained.split, trained.settings, n_folds(trained.split)
+    with progress(console, "ablation", total=folds) as advance:
+        steps = ablate(split, settings, threads=config.threads, advance=advance)
+    with progress(console, "learning curve", total=folds * len(SHARES)) as advance:
+        curve = learning_curve(split, settings, threads=config.threads, advance=advance)
+    draw(trained.evaluation, trained.candidates, config.project / "docs")
+    save_figure(draw_learning_curve(curve), config.project / "docs" / "learning-curve.svg")
+    recorded = record(trained, steps, curve)
+    measured = measured_sections(
+        {
+            "baselines": (config.benchmarks / "housing.json", baselines_table),
+            "serving": (config.benchmarks / "housing_serving.json", serving_table),
+        }
+    )
+    sections = {**tables(recorded), **measured}
+    console.print(
+        write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary_table(recorded))
     )
 
 
-def ten_fields(trained: Trained) -> dict[str, Interval]:
-    """Return the test metrics when only the ten required fields are given and the rest is filled."""
-    sparse = [sparsely(record) for record in trained.test.records]
-    return measure(Answers(trained.test, *trained.predictor.price_and_interval(sparse)))
-
-
-def record(
-    trained: Trained, steps: list[Step], curve: Mapping[int, list[float]], ten: Mapping[str, Interval]
-) -> dict[str, object]:
+def record(trained: Trained, steps: Sequence[Step], curve: Mapping[int, list[float]]) -> dict[str, Any]:
     """Return everything the README states, as JSON types."""
-    evaluation = trained.evaluation
+    data, split, evaluation = trained.data, trained.split, trained.evaluation
     return {
-        "data": {"source": trained.training.source.kind, "sha256": trained.training.sha256},
-        "rows": {"train": len(trained.training.frame), "test": len(trained.test.frame)},
-        "test_split_sha256": split_digest(trained.test.keys),
+        "data": {"source": data.source.kind, "sha256": data.sha256, "report": data.report.as_dict()},
+        "rows": {"train": len(split.train.frame), "test": len(split.test.frame)},
+        "test_split_sha256": split_digest(split.test.keys),
         "chosen": trained.chosen,
         "settings": trained.settings.model_dump(mode="json"),
-        "candidates": {name: candidate.summary for name, candidate in trained.candidates.items()},
-        "test": {name: interval._asdict() for name, interval in evaluation.metrics.items()},
-        "baselines": {
-            name: {metric: interval._asdict() for metric, interval in metrics.items()}
-            for name, metrics in trained.baselines.items()
-        },
-        "ten_fields": {name: interval._asdict() for name, interval in ten.items()},
-        "width_ratio": evaluation.width_ratio,
+        "candidates": {name: candidate.metrics for name, candidate in trained.candidates.items()},
+        "test": as_json(evaluation.metrics),
+        "baselines": {name: as_json(metrics) for name, metrics in trained.baselines.items()},
+        "ten_fields": as_json(ten_fields(trained)),
+        **trained.details,
         "calibration": {f"{level:g}": share for level, share in evaluation.calibration.items()},
-        "groups": [asdict(group) for group in evaluation.groups],
-        "misses": [asdict(miss) for miss in evaluation.misses],
+        "groups": [asdict(group) for group in by_group(evaluation)],
+        "misses": [asdict(miss) for miss in worst(evaluation, trained.predictor)],
         "ablation": [asdict(step) for step in steps],
         "learning_curve": {str(size): errors for size, errors in curve.items()},
     }
 
 
-def sections(trained: Trained, steps: list[Step], ten: Mapping[str, Interval]) -> dict[str, str]:
-    """Return the project README's marked sections."""
-    evaluation = trained.evaluation
+def ten_fields(trained: Trained) -> dict[str, Interval]:
+    """Return the test metrics when only the ten required fields are given and the rest is filled."""
+    test = trained.split.test
+    return measure(test, *trained.predictor.price_and_interval([sparsely(record) for record in test.records]))
+
+
+def as_json(metrics: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
+    """Return metrics with their intervals as JSON types."""
+    return {name: interval._asdict() for name, interval in metrics.items()}
+
+
+def tables(recorded: Stored) -> dict[str, str]:
+    """Return the project README's marked sections from what was recorded."""
+    data = {name: value for name, value in recorded["data"]["report"].items() if name != "rows_kept"}
     return {
-        "data": trained.training.report.as_markdown(),
-        "candidates": candidates_table(trained),
-        "ablation": ablation_table(steps),
-        "test": test_table(trained, ten),
-        "intervals": intervals_table(evaluation),
-        "groups": groups_table(evaluation.groups),
-        "misses": misses_table(evaluation),
+        "data": DataReport(**data).as_markdown(),
+        "candidates": markdown_table(*candidate_rows(recorded["candidates"], COLUMNS, chosen=recorded["chosen"])),
+        "ablation": ablation_table(recorded["ablation"]),
+        "test": test_table(recorded),
+        "intervals": intervals_table(recorded),
+        "groups": groups_table(recorded["groups"]),
+        "misses": misses_table(recorded["misses"]),
     }
 
 
-def measured(results: Path) -> dict[str, str]:
-    """Return the sections that state what `make bench-housing` measured last."""
-    peers = json.loads((results / "housing.json").read_text(encoding="utf-8"))["rows"]
-    serving = json.loads((results / "housing_serving.json").read_text(encoding="utf-8"))
+def ablation_table(steps: Sequence[Stored]) -> str:
+    """Return what each step contributes."""
     rows = [
-        [
-            row["name"],
-            f"{row['rmsle_mean']:.4f}",
-            f"{row['rmsle_sd']:.4f}",
-            f"{row['rmsle_mean_up_to_4000_sf']:.4f}",
-            f"{row['mae_mean']:,.0f}",
-            f"{row['fit_seconds']:.1f}",
-            _difference(row),
-        ]
-        for row in peers
+        [step["name"], f"{step['rmsle']:.4f}", f"{step['mae']:,.0f}", f"{step['training_rmsle']:.4f}"] for step in steps
     ]
-    headings = ["model", "RMSLE", "sd", "up to 4,000 sq ft", "MAE, dollars", "fit, s", "served - this (95 %)"]
-    return {"peers": markdown_table(headings, rows), "serving": serving_table(serving)}
-
-
-def _difference(row: Mapping[str, float]) -> str:
-    if "served_minus_this" not in row:
-        return ""
-    estimate, low, high = (row[f"served_minus_this{end}"] for end in ("", "_low", "_high"))
-    return f"{estimate:.4f} ({low:.4f} to {high:.4f})"
-
-
-def candidates_table(trained: Trained) -> str:
-    """Return the cross-validated candidates, the best first."""
-    ordered = sorted(trained.candidates.values(), key=lambda candidate: candidate.summary["rmsle_mean"])
-    rows = [
-        [
-            f"**{candidate.name}**" if candidate.name == trained.chosen else candidate.name,
-            f"{candidate.summary['rmsle_mean']:.4f}",
-            f"{candidate.summary['rmsle_sd']:.4f}",
-            f"{candidate.summary['mae_mean']:,.0f}",
-            f"{candidate.summary['fit_seconds']:.2f}",
-        ]
-        for candidate in ordered
-    ]
-    return markdown_table(["candidate", "RMSLE", "sd over folds", "MAE, dollars", "fit, s"], rows)
-
-
-def ablation_table(steps: list[Step]) -> str:
-    """Return what each step bought."""
-    rows = [[step.name, f"{step.rmsle:.4f}", f"{step.mae:,.0f}", f"{step.training_rmsle:.4f}"] for step in steps]
     return markdown_table(["step", "RMSLE held out", "MAE, dollars", "RMSLE on its own training rows"], rows)
 
 
-def test_table(trained: Trained, ten: Mapping[str, Interval]) -> str:
-    """Return the test metrics with intervals, the baselines and the ten-field answers beside them."""
-    names = list(trained.baselines)
-    rows = []
-    for metric, label in METRIC_LABELS.items():
-        others = [trained.baselines[name].get(metric) for name in names]
-        cells = [trained.evaluation.metrics[metric], ten[metric], *others]
-        rows.append([label, *("" if interval is None else with_interval(interval) for interval in cells)])
-    return markdown_table(["test split", "all fields", "ten fields", *names], rows)
+def test_table(recorded: Stored) -> str:
+    """Return the test metrics with intervals, beside those from ten fields and those of the baselines."""
+    columns = {"all fields": recorded["test"], "ten fields": recorded["ten_fields"], **recorded["baselines"]}
+    rows = [
+        [label, *(interval_cell(column[metric]) if metric in column else "" for column in columns.values())]
+        for metric, label in METRIC_LABELS.items()
+    ]
+    return markdown_table(["test split", *columns], rows)
 
 
-def intervals_table(evaluation: Evaluation) -> str:
+def intervals_table(recorded: Stored) -> str:
     """Return coverage by price quintile, and widths against constant intervals."""
-    quintiles = [group for group in evaluation.groups if group.by == "price quintile"]
-    rows = [[f"price quintile {group.name}", f"{group.coverage:.1%}", str(group.houses)] for group in quintiles]
-    answers = evaluation.answers
-    total = interval_coverage(answers.paid, answers.low, answers.high)
-    rows.append(["all", f"{total:.1%}", str(len(answers.paid))])
-    width = mean_interval_width(answers.low, answers.high)
-    ratio = evaluation.width_ratio
+    quintiles = [group for group in recorded["groups"] if group["by"] == "price quintile"]
+    rows = [
+        [f"price quintile {group['name']}", f"{group['coverage']:.1%}", str(group["houses"])] for group in quintiles
+    ]
+    rows.append(["all", f"{recorded['test']['interval_coverage']['estimate']:.1%}", str(recorded["rows"]["test"])])
+    width, ratio = recorded["test"]["mean_interval_width"]["estimate"], recorded["width_ratio"]
     return (
         markdown_table(["test houses", "share inside the 90 % interval", "houses"], rows)
         + f"\n\nMean width {width:,.0f} dollars: {ratio['constant_dollars']:.1%} of the width of one constant "
@@ -219,43 +140,51 @@ def intervals_table(evaluation: Evaluation) -> str:
     )
 
 
-def groups_table(groups: list[Group]) -> str:
-    """Return the errors by kind of house; neighbourhoods with few test houses are left out and counted."""
-    shown = [group for group in groups if group.houses >= 10]
+def groups_table(groups: Sequence[Stored]) -> str:
+    """Return the errors by kind of house; groups with few test houses are not shown, and counted."""
     rows = [
-        [f"{one.by}: {one.name}", str(one.houses), f"{one.rmsle:.3f}", f"{one.bias:+.3f}", f"{one.coverage:.0%}"]
-        for one in shown
+        [
+            f"{group['by']}: {group['name']}",
+            str(group["houses"]),
+            f"{group['rmsle']:.3f}",
+            f"{group['bias']:+.3f}",
+            f"{group['coverage']:.0%}",
+        ]
+        for group in groups
+        if group["houses"] >= FEW
     ]
-    left = len(groups) - len(shown)
-    note = f"\n\n{left} groups with fewer than 10 test houses are not shown; `docs/report.json` has them.\n"
+    hidden = len(groups) - len(rows)
+    note = f"\n\n{hidden} groups with fewer than {FEW} test houses are not shown; `docs/report.json` has them.\n"
     return markdown_table(["kind of house", "houses", "RMSLE", "bias (log)", "coverage"], rows) + note
 
 
-def misses_table(evaluation: Evaluation) -> str:
-    """Return the ten houses that are priced worst."""
-    rows = [[miss.why, miss.key, f"{miss.price:,.0f}", f"{miss.predicted:,.0f}"] for miss in evaluation.misses]
+def misses_table(misses: Sequence[Stored]) -> str:
+    """Return the houses with the largest errors."""
+    rows = [[miss["why"], miss["key"], f"{miss['price']:,.0f}", f"{miss['predicted']:,.0f}"] for miss in misses]
     return markdown_table(["why", "parcel", "paid", "predicted"], rows)
 
 
-def summary_row(trained: Trained) -> str:
+def baselines_table(measured: Stored) -> str:
+    """Return what `make bench-housing` measured last: the served model beside the usual libraries."""
+    headings = ["model", "RMSLE", "sd", "up to 4,000 sq ft", "MAE, dollars", "fit, s", "difference (95 % interval)"]
+    rows = [
+        [
+            row["name"],
+            f"{row['rmsle_mean']:.4f}",
+            f"{row['rmsle_sd']:.4f}",
+            f"{row['rmsle_mean_up_to_4000_sf']:.4f}",
+            f"{row['mae_mean']:,.0f}",
+            f"{row['fit_seconds']:.1f}",
+            "{:.4f} ({:.4f} to {:.4f})".format(*row["difference"].values()) if "difference" in row else "",
+        ]
+        for row in measured["rows"]
+    ]
+    return markdown_table(headings, rows)
+
+
+def summary_table(recorded: Stored) -> str:
     """Return the root README's table of this project: the model beside its baselines."""
     metric = "root_mean_squared_log_error"
-    rows = [
-        ["served model", with_interval(trained.evaluation.metrics[metric])],
-        *([name, with_interval(metrics[metric])] for name, metrics in trained.baselines.items()),
-    ]
-    return markdown_table([f"house prices, {len(trained.test.frame)} test houses", "RMSLE (95 % interval)"], rows)
-
-
-def evaluate_bundle(bundle: Path, data: str, console: Console | None = None) -> None:
-    """Print the metrics of a bundle on the frozen test split of these data."""
-    console = console or Console()
-    described = read_manifest(bundle, project=MODEL_NAME)
-    sales = load_sales(data)
-    console.print(sales.source.reason)
-    _, test = split_sales(sales)
-    if split_digest(test.keys) != described.data.test_split_sha256:
-        console.print("These are not the houses that the bundle was tested on: some may be houses it learned from.")
-    answers = Answers(test, *load(bundle).price_and_interval(test.records))
-    for name, interval in measure(answers).items():
-        console.print(f"{METRIC_LABELS[name]}: {with_interval(interval)}")
+    models = {"served model": recorded["test"], **recorded["baselines"]}
+    rows = [[name, interval_cell(metrics[metric])] for name, metrics in models.items()]
+    return markdown_table([f"house prices, {recorded['rows']['test']} test houses", "RMSLE (95 % interval)"], rows)

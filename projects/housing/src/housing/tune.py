@@ -5,6 +5,8 @@ candidates, and the test split is never touched.
 """
 
 import json
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -14,32 +16,48 @@ import optuna
 from numpy.typing import NDArray
 from rich.console import Console
 
-from housing.config import TUNED, LinearSettings, ModelSettings, TreeSettings, TuneConfig, tuned_settings
-from housing.data.load import Sales, load_sales, split_sales
-from housing.evaluation.candidates import parted
+from housing.config import MODEL_NAME, TUNED, LinearSettings, ModelSettings, TreeSettings, TuneConfig, tuned_settings
+from housing.data.load import Dataset, Split, load, split
+from housing.evaluation.candidates import n_folds
 from housing.models.fit import fit_members
-from portfolio_shared.data.splits import group_folds
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
 from portfolio_shared.terminal import progress
+from portfolio_shared.tracking.runs import UNTRACKED, RunLog, tracked_run
 
 Floats = NDArray[np.float64]
 
 FOLD_SEED = 1000
 WEIGHTS = np.linspace(0, 1, 21)
+FINISHED = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
 
 
-def tune(config: TuneConfig, console: Console | None = None) -> ModelSettings:
-    """Run (or go on with) the study and write the best settings; return them."""
+def tune(config: TuneConfig, console: Console | None = None) -> None:
+    """Run (or go on with) the study and write the best settings."""
     console = console or Console()
-    sales = load_sales(config.data)
-    console.print(sales.source.reason)
-    if sales.source.kind == "sample" and config.data != "sample" and config.write:
+    data = load(config.data)
+    console.print(data.source.reason)
+    if data.source.kind == "sample" and config.data != "sample" and config.write:
         raise ValueError("the public data cannot be had, and settings found on invented houses are no replacement")
-    training, _ = split_sales(sales)
+    study = open_study(config, data)
+    left = max(0, config.trials - len(study.get_trials(deepcopy=False, states=FINISHED)))
+    objective = Objective(split(data, fold_seed=FOLD_SEED), config.threads)
+    uri = config.tracking_uri
+    run = tracked_run(uri, experiment=MODEL_NAME, run_name="tuning") if uri else nullcontext(UNTRACKED)
+    with run as tracked, progress(console, f"{left} trials", total=left) as advance:
+        study.optimize(objective, n_trials=left, callbacks=[log_trial(tracked, advance)])
+    best = settings_of(study.best_trial)
+    console.print(f"Best of {len(study.trials)} trials: RMSLE {study.best_value:.5f}")
+    if config.write:
+        write(best, study, data)
+        console.print(f"Written to {TUNED}")
+
+
+def open_study(config: TuneConfig, data: Dataset) -> optuna.Study:
+    """Open the study of these data, or start one with the committed settings as its first trial."""
     config.study.parent.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        study_name=f"housing-{sales.sha256[:12]}",
+        study_name=f"housing-{data.sha256[:12]}",
         storage=f"sqlite:///{config.study}",
         load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=8, n_warmup_steps=1),
@@ -48,41 +66,39 @@ def tune(config: TuneConfig, console: Console | None = None) -> ModelSettings:
     study.sampler = optuna.samplers.TPESampler(seed=config.seed + len(study.trials), multivariate=True)
     if not study.trials:
         study.enqueue_trial(flat(tuned_settings()))
-    left = max(0, config.trials - len(study.trials_dataframe().query("state in ('COMPLETE', 'PRUNED')")))
-    objective = Objective(training, group_folds(training.keys, n_folds=5, seed=FOLD_SEED), config.threads)
-    with progress(console, f"{left} trials", total=left) as advance:
-        study.optimize(
-            objective,
-            n_trials=left,
-            callbacks=[lambda study, _: advance(f"best RMSLE so far {study.best_value:.5f}")],
-        )
-    best = settings_of(study.best_trial)
-    console.print(f"Best of {len(study.trials)} trials: RMSLE {study.best_value:.5f}")
-    if config.write:
-        write(best, study, sales)
-        console.print(f"Written to {TUNED}")
-    return best
+    return study
+
+
+def log_trial(
+    tracked: RunLog, advance: Callable[[str], None]
+) -> Callable[[optuna.Study, optuna.trial.FrozenTrial], None]:
+    """Return the callback that logs a finished trial as a child run and moves the bar."""
+
+    def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        metrics = {} if trial.value is None else {"rmsle": trial.value}
+        tracked.child(f"trial {trial.number}", {**trial.params, "state": trial.state.name}, metrics)
+        advance(f"best RMSLE so far {study.best_value:.5f}")
+
+    return after
 
 
 @dataclass(frozen=True)
 class Objective:
     """Cross-validated RMSLE of the blend, at the weight that is best for these settings."""
 
-    training: Sales
-    fold: NDArray[np.int64]
+    split: Split
     threads: int
 
     def __call__(self, trial: optuna.Trial) -> float:
         settings = suggest(trial)
-        records, prices = self.training.records, self.training.prices
+        fold, prices = self.split.validation, self.split.train.prices
         linear, trees = np.empty(len(prices)), np.empty(len(prices))
-        for k in range(int(self.fold.max()) + 1):
-            out = self.fold == k
-            inside, outside = parted(records, out)
-            members = fit_members(inside, prices[~out], settings, threads=self.threads)
-            predicted = members.log_prices(outside)
+        for k in range(n_folds(self.split)):
+            out, done = fold == k, fold <= k
+            inside, outside = self.split.train.take(~out), self.split.train.take(out)
+            members = fit_members(inside.records, inside.prices, settings, threads=self.threads)
+            predicted = members.log_prices(outside.records)
             linear[out], trees[out] = predicted.linear, predicted.trees
-            done = self.fold <= k
             trial.report(best_weight(linear[done], trees[done], prices[done])[1], step=k)
             if trial.should_prune():
                 raise optuna.TrialPruned
@@ -130,11 +146,11 @@ def settings_of(trial: optuna.trial.FrozenTrial) -> ModelSettings:
     return drawn.model_copy(update={"linear_weight": trial.user_attrs["linear_weight"]})
 
 
-def write(settings: ModelSettings, study: optuna.Study, sales: Sales) -> None:
+def write(settings: ModelSettings, study: optuna.Study, data: Dataset) -> None:
     """Write the settings and the study's summary to the package's `tuned.json`."""
     complete = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
     summary = {
-        "data_sha256": sales.sha256,
+        "data_sha256": data.sha256,
         "objective": "RMSLE of the blend, 5 folds inside the training part",
         "trials": len(study.trials),
         "complete": len(complete),

@@ -3,12 +3,14 @@
 Source: De Cock (2011), "Ames, Iowa: Alternative to the Boston Housing Data as an End of Semester
 Regression Project", Journal of Statistics Education 19(3). 2,930 sales of 2006 to 2010.
 
-Nothing is dropped silently: every row that is repaired or set aside is counted in a `DataReport`.
+Nothing is dropped silently: every row that is repaired or excluded is counted in a `DataReport`.
 """
 
-import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -18,11 +20,11 @@ from numpy.typing import NDArray
 from housing.data.cells import SPELLINGS, meaning
 from housing.data.columns import NONE, Record, column_name, columns
 from housing.data.consistency import violations
-from housing.data.sample import generate_sales
+from housing.data.sample import write_sample
 from portfolio_shared.data.checks import DataError, DataReport, validate_frame
 from portfolio_shared.data.download import RemoteFile, file_sha256
 from portfolio_shared.data.sources import Source, resolve_source
-from portfolio_shared.data.splits import hash_split
+from portfolio_shared.data.splits import group_folds, hash_split
 
 KEY = "pid"
 TARGET = "sale_price"
@@ -51,26 +53,19 @@ BASEMENT_AREAS = ("bsmtfin_sf_1", "bsmtfin_sf_2", "bsmt_unf_sf", "total_bsmt_sf"
 
 @dataclass(frozen=True)
 class Sales:
-    """Clean sales and where they come from.
+    """Clean sales.
 
     Attributes
     ----------
     frame
         One row a sale: `pid`, the input columns (numbers as float64 with NaN for unknown, codes as
         str with None for unknown) and `sale_price` in dollars.
-    sha256
-        Of the file's text, or of the generated sample's.
+    records
+        The input columns, one record a row.
     """
 
     frame: pd.DataFrame
-    report: DataReport
-    source: Source
-    sha256: str
-
-    @property
-    def records(self) -> list[Record]:
-        """The input columns, one record a row."""
-        return to_records(self.frame)
+    records: list[Record]
 
     @property
     def prices(self) -> NDArray[np.float64]:
@@ -83,10 +78,30 @@ class Sales:
 
     def take(self, mask: NDArray[np.bool_]) -> "Sales":
         """Return the sales where `mask`, shape (n_rows,), is true."""
-        return Sales(self.frame.loc[mask].reset_index(drop=True), self.report, self.source, self.sha256)
+        return Sales(self.frame.loc[mask].reset_index(drop=True), list(compress(self.records, mask)))
 
 
-def load_sales(setting: str) -> Sales:
+@dataclass(frozen=True)
+class Dataset:
+    """All sales, where they come from (`sha256` is of the file's text), and what was done to them."""
+
+    source: Source
+    name: str
+    sha256: str
+    report: DataReport
+    sales: Sales
+
+
+@dataclass(frozen=True)
+class Split:
+    """The training part, its cross-validation folds (the fold of each row, shape (n,)), and the frozen test part."""
+
+    train: Sales
+    validation: NDArray[np.int64]
+    test: Sales
+
+
+def load(setting: str) -> Dataset:
     """Read, clean and validate the sales that `setting` names.
 
     Parameters
@@ -100,26 +115,32 @@ def load_sales(setting: str) -> Sales:
         If the file breaks the schema; the message names column, rule, number of rows and examples.
     """
     source = resolve_source(setting, AMES)
-    if source.path is None:
-        raw = generate_sales()
-        digest = hashlib.sha256(raw.to_csv(index=False).encode()).hexdigest()
-    else:
-        raw = read_file(source.path)
-        digest = file_sha256(source.path, text=True)
+    with TemporaryDirectory() as scratch:
+        path = source.path or write_sample(Path(scratch))
+        raw, sha256 = read_file(path), file_sha256(path, text=True)
     report = DataReport(name=f"Ames sales ({source.kind})", rows_read=len(raw))
-    name = str(source.path or "the generated sample")
-    frame = validate_frame(clean(raw, report), sales_schema(), source=name)
-    refuse_impossible(frame, source=name)
-    return Sales(frame, report, source, digest)
+    origin = str(source.path or "the generated sample")
+    frame = validate_frame(clean(raw, report), sales_schema(), source=origin)
+    records = to_records(frame)
+    refuse_impossible(records, source=origin)
+    name = "generated house sales" if source.kind == "sample" else "Ames house sales"
+    return Dataset(source, name, sha256, report, Sales(frame, records))
 
 
-def split_sales(sales: Sales) -> tuple[Sales, Sales]:
-    """Return (training part, frozen test part), chosen by a hash of the parcel number.
+def is_sample(setting: str) -> bool:
+    """Return whether the setting leads to the generated sample; no rows are read."""
+    return resolve_source(setting, AMES).kind == "sample"
+
+
+def split(dataset: Dataset, *, folds: int = 5, fold_seed: int = SPLIT_SEED) -> Split:
+    """Split off the frozen test part by a hash of the parcel number, and deal the training part into folds.
 
     A parcel stays on its side when rows are added, removed or reordered.
     """
+    sales = dataset.sales
     is_test = hash_split(sales.keys, test_fraction=TEST_FRACTION, seed=SPLIT_SEED)
-    return sales.take(~is_test), sales.take(is_test)
+    train = sales.take(~is_test)
+    return Split(train, group_folds(train.keys, n_folds=folds, seed=fold_seed), sales.take(is_test))
 
 
 def read_file(path: Path) -> pd.DataFrame:
@@ -140,7 +161,7 @@ def clean(raw: pd.DataFrame, report: DataReport) -> pd.DataFrame:
         and the empty cell are unknown.
     """
     text = _rename(raw).apply(lambda cells: cells.str.strip())
-    text = _set_aside(text, report)
+    text = _exclude(text, report)
     frame = pd.DataFrame({KEY: text[KEY]})
     for name, column in columns().items():
         frame[name] = _numbers(text[name]) if column.is_numeric else _codes(text[name], report)
@@ -149,20 +170,20 @@ def clean(raw: pd.DataFrame, report: DataReport) -> pd.DataFrame:
 
 
 def _rename(raw: pd.DataFrame) -> pd.DataFrame:
-    """Rename headings to column names; a missing or a strange heading is an error."""
+    """Rename headings to column names; a missing or an unknown heading is an error."""
     special = {"pid": KEY, "id": KEY, "saleprice": TARGET, "sale_price": TARGET, "order": "order"}
     names = {heading: special.get(heading.strip().lower()) or column_name(heading) for heading in raw.columns}
-    strange = [heading for heading, name in names.items() if name is None]
+    unknown = [heading for heading, name in names.items() if name is None]
     missing = [name for name in (KEY, *columns(), TARGET) if name not in names.values()]
-    if strange or missing:
+    if unknown or missing:
         raise DataError(
-            f"the headings are not those of the Ames data: unknown {strange or 'none'}, missing {missing or 'none'}"
+            f"the headings are not those of the Ames data: unknown {unknown or 'none'}, missing {missing or 'none'}"
         )
     return raw.rename(columns=names)
 
 
-def _set_aside(text: pd.DataFrame, report: DataReport) -> pd.DataFrame:
-    """Quarantine rows that cannot be learned from; the rest go on."""
+def _exclude(text: pd.DataFrame, report: DataReport) -> pd.DataFrame:
+    """Exclude rows that cannot be learned from, and count them."""
     repeated = text.drop(columns="order", errors="ignore").duplicated()
     report.quarantine("an exact copy of an earlier row", int(repeated.sum()))
     text = text[~repeated]
@@ -194,7 +215,7 @@ def _codes(cells: pd.Series, report: DataReport) -> pd.Series:
 
 
 def _repair(frame: pd.DataFrame, report: DataReport) -> pd.DataFrame:
-    """Mend what contradicts itself; each rule states what it takes for the truth."""
+    """Repair what contradicts itself; each rule states which column it trusts."""
     no_basement = frame[[*BASEMENT, *BASEMENT_AREAS[:4]]].isna().all(axis=1)
     frame.loc[no_basement, list(BASEMENT)] = NONE
     without = frame["total_bsmt_sf"].eq(0) | no_basement
@@ -221,7 +242,7 @@ def _repair(frame: pd.DataFrame, report: DataReport) -> pd.DataFrame:
     )
     unknown = frame[list(columns())].isna().sum()
     cells = ", ".join(f"{name} {count:,}" for name, count in unknown[unknown > 0].items())
-    report.notes.append(f"Cells that stay unknown and are filled by the rules of completion.py: {cells}.")
+    report.notes.append(f"Cells that stay unknown and are filled by the rules of imputation.py: {cells}.")
     return frame
 
 
@@ -241,10 +262,10 @@ def sales_schema() -> pa.DataFrameSchema:
     return pa.DataFrameSchema({KEY: pa.Column(unique=True), **inputs, TARGET: price}, strict=True)
 
 
-def refuse_impossible(frame: pd.DataFrame, *, source: str) -> None:
-    """Raise DataError if rows break a rule across columns, naming column, rule, rows and examples."""
+def refuse_impossible(records: Sequence[Record], *, source: str) -> None:
+    """Raise DataError if records break a rule across columns, naming column, rule, rows and examples."""
     broken: dict[str, list[int]] = {}
-    for row, record in enumerate(to_records(frame)):
+    for row, record in enumerate(records):
         for violation in violations(record):
             broken.setdefault(f"{violation.field}: {violation.rule}", []).append(row)
     if broken:

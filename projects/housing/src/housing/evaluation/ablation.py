@@ -1,19 +1,22 @@
-"""What each step bought: the model taken apart, cross-validated inside the training part."""
+"""What each step contributes: the model taken apart, cross-validated inside the training part."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from housing.config import ModelSettings
-from housing.data.columns import Record
-from housing.evaluation.candidates import Fit, parted, peers
+from housing.config import LinearSettings, ModelSettings
+from housing.data.load import Sales, Split
+from housing.evaluation.candidates import baselines, n_folds
 from housing.models.fit import Members, fit_members, fit_trees
-from housing.models.predictor import MemberPrices
+from housing.models.linear import fit_linear
 from portfolio_shared.evaluation.regression import mean_absolute_error, root_mean_squared_log_error
 
 Floats = NDArray[np.float64]
+Both = tuple[Floats, Floats]
+"""Log prices of held-out houses, and of those that were fitted to."""
 
 SQUARED_LOSS = 1e6  # Huber's loss with a threshold that nothing reaches
 
@@ -28,98 +31,61 @@ class Step:
     training_rmsle: float
 
 
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def ablate(
-    records: Sequence[Record],
-    prices: Floats,
-    fold: NDArray[np.int64],
+    split: Split,
     settings: ModelSettings,
     *,
+    seed: int = 0,
     threads: int = 2,
     advance: Callable[[str], None] = lambda _: None,
 ) -> list[Step]:
-    """Cross-validate the steps from a plain model to the served one.
-
-    Parameters
-    ----------
-    fold
-        The fold of each row, shape (n,).
-    """
-    steps = _steps(settings, threads)
-    scores: dict[str, list[tuple[float, float, float]]] = {name: [] for name in steps}
-    for k in range(int(fold.max()) + 1):
-        out = fold == k
-        inside, outside = parted(records, out)
-        for name, fit in steps.items():
-            predicted, fitted = fit(inside, prices[~out], outside)
-            scores[name].append(
-                (
-                    root_mean_squared_log_error(prices[out], np.exp(predicted)),
-                    mean_absolute_error(prices[out], np.exp(predicted)),
-                    root_mean_squared_log_error(prices[~out], np.exp(fitted)),
-                )
-            )
-            advance(name)
+    """Cross-validate the steps from a plain model to the served one; `advance` is called once a fold."""
+    scores: dict[str, list[tuple[float, float, float]]] = {}
+    for k in range(n_folds(split)):
+        out = split.validation == k
+        inside, outside = split.train.take(~out), split.train.take(out)
+        for name, (predicted, fitted) in _steps(inside, outside, settings, seed=seed, threads=threads).items():
+            error = root_mean_squared_log_error(outside.prices, np.exp(predicted))
+            mae = mean_absolute_error(outside.prices, np.exp(predicted))
+            training = root_mean_squared_log_error(inside.prices, np.exp(fitted))
+            scores.setdefault(name, []).append((error, mae, training))
+        advance(f"fold {k + 1}")
     return [Step(name, *(float(value) for value in np.mean(rows, axis=0))) for name, rows in scores.items()]
 
 
-N_STEPS = 8
+def _steps(inside: Sales, outside: Sales, settings: ModelSettings, *, seed: int, threads: int) -> dict[str, Both]:
+    """Return what each step predicts of the houses outside and inside; the steps share what they have in common."""
+    members = fit_members(inside.records, inside.prices, settings, seed=seed, threads=threads)
+    new, old = members.log_prices(outside.records), members.log_prices(inside.records)
+    ridge = baselines(seed=seed)["ridge"](inside.records, inside.prices, [*outside.records, *inside.records])
+    houses = members.design(outside.records)
 
-Both = Callable[[Sequence[Record], Floats, Sequence[Record]], tuple[Floats, Floats]]
-"""(training records, prices, new records) -> log prices of the new records, and of the training records."""
+    def linear(changed: LinearSettings) -> Both:
+        model = fit_linear(members.houses, np.log(inside.prices), changed)
+        return model.predict(houses), model.predict(members.houses)
 
-
-def _steps(settings: ModelSettings, threads: int) -> dict[str, Both]:
-    linear = settings.linear
-    bare = linear.model_copy(update={"huber": SQUARED_LOSS, "slopes": False, "knots": 0})
-    hinges = linear.model_copy(update={"huber": SQUARED_LOSS, "slopes": False})
-    slopes = linear.model_copy(update={"huber": SQUARED_LOSS})
-
-    def linear_of(changed: object) -> Both:
-        return _members(settings.model_copy(update={"linear": changed}), threads, lambda prices: prices.linear)
-
+    squared = settings.linear.model_copy(update={"huber": SQUARED_LOSS})
+    hinges = squared.model_copy(update={"slopes": False})
+    leaking = _with_leak(members, inside, settings, seed=seed, threads=threads)
+    weight = settings.linear_weight
     return {
-        "ridge on the file's own columns": _peer("ridge"),
-        "linear member: derived features, logarithms, products": linear_of(bare),
-        "+ hinges": linear_of(hinges),
-        "+ neighbourhood slopes": linear_of(slopes),
-        "+ Huber's loss (the linear member)": linear_of(linear),
-        "trees, naive neighbourhood means (the leak)": _leaking(settings, threads),
-        "trees, cross-fitted neighbourhood means (the tree member)": _members(
-            settings, threads, lambda prices: prices.trees
+        "ridge on the file's own columns": (ridge[: len(outside.prices)], ridge[len(outside.prices) :]),
+        "linear member: derived features, logarithms, products": linear(hinges.model_copy(update={"knots": 0})),
+        "+ hinges": linear(hinges),
+        "+ neighbourhood slopes": linear(squared),
+        "+ Huber's loss (the linear member)": (new.linear, old.linear),
+        "trees, naive neighbourhood means (the leak)": (
+            leaking.log_prices(outside.records).trees,
+            leaking.log_prices(inside.records).trees,
         ),
-        "blend of the two members (served)": _members(
-            settings, threads, lambda prices: prices.blend(settings.linear_weight)
-        ),
+        "trees, cross-fitted neighbourhood means (the tree member)": (new.trees, old.trees),
+        "blend of the two members (served)": (new.blend(weight), old.blend(weight)),
     }
 
 
-def _peer(name: str) -> Both:
-    fit: Fit = peers(seed=0)[name]
-
-    def both(records: Sequence[Record], prices: Floats, new: Sequence[Record]) -> tuple[Floats, Floats]:
-        predicted = fit(records, prices, [*new, *records])[name]
-        return predicted[: len(new)], predicted[len(new) :]
-
-    return both
-
-
-def _members(settings: ModelSettings, threads: int, pick: Callable[[MemberPrices], Floats]) -> Both:
-    def both(records: Sequence[Record], prices: Floats, new: Sequence[Record]) -> tuple[Floats, Floats]:
-        members: Members = fit_members(records, prices, settings, threads=threads)
-        return pick(members.log_prices(new)), pick(members.log_prices(records))
-
-    return both
-
-
-def _leaking(settings: ModelSettings, threads: int) -> Both:
+def _with_leak(members: Members, sales: Sales, settings: ModelSettings, *, seed: int, threads: int) -> Members:
     """Fit the trees on neighbourhood means that contain each training house's own price."""
-
-    def both(records: Sequence[Record], prices: Floats, new: Sequence[Record]) -> tuple[Floats, Floats]:
-        members: Members = fit_members(records, prices, settings, threads=threads)
-        naive = members.encoding.transform(members.houses)
-        exception = members.linear.exception_effect * members.houses.numbers[:, -1]
-        trees = fit_trees(naive, np.log(prices) - exception, settings.trees, seed=0, threads=threads)
-        leaking = Members(**{**vars(members), "library_trees": trees})
-        return leaking.log_prices(new).trees, leaking.log_prices(records).trees
-
-    return both
+    naive = members.encoding.transform(members.houses)
+    target = np.log(sales.prices) - members.linear.exception(members.houses)
+    return replace(members, library_trees=fit_trees(naive, target, settings.trees, seed=seed, threads=threads))

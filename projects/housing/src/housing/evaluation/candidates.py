@@ -1,12 +1,11 @@
 """What is tried, from the median to the served blend, and the cross-validation that compares it.
 
-The peers (median to LightGBM) read the file's own columns, one-hot and ordinal encoded, so that the table also
+The baselines (median to LightGBM) read the file's own columns, one-hot and ordinal encoded, so that the table also
 shows what the features of `features.py` are worth. Only the linear member, the trees and their blend can be served.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from lightgbm import LGBMRegressor
@@ -19,171 +18,183 @@ from threadpoolctl import threadpool_limits
 
 from housing.config import ModelSettings
 from housing.data.columns import Record, columns
+from housing.data.load import Split
+from housing.evaluation.evaluate import METRICS
 from housing.models.features import DERIVED, category_names, design
-from housing.models.fit import Members, fit_members, sparsely
+from housing.models.fit import OutOfFold, fit_members, sparsely
 from housing.models.imputation import Typical, complete, fit_typical
-from housing.models.predictor import MemberPrices
+from housing.models.intervals import MemberPrices
 from portfolio_shared.evaluation.regression import mean_absolute_error, root_mean_squared_log_error
+from portfolio_shared.evaluation.tables import Column
+from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
+from portfolio_shared.results import Candidate
 
 Floats = NDArray[np.float64]
-Predict = Callable[[Sequence[Record]], Floats]
-"""Records -> log prices, shape (n,)."""
+Candidates = dict[str, Candidate[OutOfFold]]
+
+Fit = Callable[[Sequence[Record], Floats, Sequence[Record]], Floats]
+"""(training records, prices, new records) -> log prices of the new records, shape (n_new,)."""
 
 BLEND, LINEAR, TREES = "blend", "Huber ridge (linear member)", "CatBoost (tree member)"
-SERVABLE = {BLEND: None, LINEAR: 1.0, TREES: 0.0}
-"""Candidates that can be served, and the weight of the linear member that stands for each (None: as set)."""
+MEMBER_WEIGHTS = {LINEAR: 1.0, TREES: 0.0}
+"""The weight of the linear member with which a member is served alone."""
 
+REFERENCES = ("median", "ridge", "LightGBM")
+"""Baselines that are measured on the test split beside the chosen model."""
 
-@dataclass
-class Candidate:
-    """One candidate's errors on held-out houses.
-
-    Attributes
-    ----------
-    log_prices
-        Out-of-fold predictions, shape (n,).
-    rmsle, mae
-        Of each fold: root mean squared error of the log price; mean absolute error in dollars.
-    fit_seconds
-        Of each fold, features included.
-    """
-
-    name: str
-    log_prices: Floats
-    rmsle: list[float] = field(default_factory=list)
-    mae: list[float] = field(default_factory=list)
-    fit_seconds: list[float] = field(default_factory=list)
-
-    def add_fold(self, rows: NDArray[np.bool_], prices: Floats, predicted: Floats, seconds: float) -> None:
-        """Record the predictions for the held-out `rows`, shape (n,) of booleans."""
-        self.log_prices[rows] = predicted
-        self.rmsle.append(root_mean_squared_log_error(prices[rows], np.exp(predicted)))
-        self.mae.append(mean_absolute_error(prices[rows], np.exp(predicted)))
-        self.fit_seconds.append(seconds)
-
-    @property
-    def summary(self) -> dict[str, float]:
-        """Mean and standard deviation over folds."""
-        return {
-            "rmsle_mean": float(np.mean(self.rmsle)),
-            "rmsle_sd": float(np.std(self.rmsle, ddof=1)),
-            "mae_mean": float(np.mean(self.mae)),
-            "fit_seconds": float(np.mean(self.fit_seconds)),
-        }
+COLUMNS = (
+    Column("rmsle_mean", "RMSLE", ".4f"),
+    Column("rmsle_sd", "sd over folds", ".4f"),
+    Column("mae_mean", "MAE, dollars", ",.0f"),
+    Column("fit_seconds", "fit, s", ".2f"),
+)
 
 
 # OpenMP and BLAS threads wait for each other in a busy loop: on cores that something else uses too, two threads were
 # seen to take 40 times as long as one. CatBoost has its own threads, which do not.
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
-def cross_validate(
-    records: Sequence[Record],
-    prices: Floats,
-    fold: NDArray[np.int64],
+def compare(
+    split: Split,
     settings: ModelSettings,
     *,
     seed: int = 0,
     threads: int = 2,
     advance: Callable[[str], None] = lambda _: None,
-) -> dict[str, Candidate]:
-    """Fit every candidate on all folds but one, predict that one; return candidates by name.
+    log: Callable[[Candidate[OutOfFold]], None] = lambda _: None,
+) -> Candidates:
+    """Cross-validate every candidate on the folds of the training part; return them by name, the best first.
 
     Parameters
     ----------
-    fold
-        The fold of each row, shape (n,).
     advance
-        Called with "fold 1 of 5: Ridge" after each fit, for a progress bar.
+        Called with "ridge: fold 1" after each fit, for a progress bar; `n_fits` times.
+    log
+        Called with each candidate as soon as it is measured.
     """
-    results: dict[str, Candidate] = {}
-    n_folds = int(fold.max()) + 1
-    for k in range(n_folds):
-        held_out = fold == k
-        inside, outside = parted(records, held_out)
-        fits = {**peers(seed=seed), **served(settings, seed=seed, threads=threads)}
-        for fit in fits.values():
-            started = time.perf_counter()
-            predictions = fit(inside, prices[~held_out], outside)
-            seconds = time.perf_counter() - started
-            for name, predicted in predictions.items():
-                candidate = results.setdefault(name, Candidate(name, np.empty(len(prices))))
-                candidate.add_fold(held_out, prices, predicted, seconds)
-                advance(f"fold {k + 1} of {n_folds}: {name}")
-    return results
+    candidates: Candidates = {}
+    for name, fit in baselines(seed=seed).items():
+        candidates[name] = cross_validate(name, fit, split, advance=advance)
+        log(candidates[name])
+    for candidate in cross_validate_members(split, settings, seed=seed, threads=threads, advance=advance):
+        candidates[candidate.name] = candidate
+        log(candidate)
+    return dict(sorted(candidates.items(), key=lambda item: item[1].metrics["rmsle_mean"]))
 
 
-Fit = Callable[[Sequence[Record], Floats, Sequence[Record]], dict[str, Floats]]
-"""(training records, prices, new records) -> log prices of the new records by candidate."""
+def choose(candidates: Mapping[str, Candidate[OutOfFold]]) -> str:
+    """Return the name of the best candidate that can be served."""
+    servable = [candidate for candidate in candidates.values() if candidate.servable]
+    return min(servable, key=lambda candidate: candidate.metrics["rmsle_mean"]).name
 
 
-def sparse_out_of_fold(
-    records: Sequence[Record],
-    prices: Floats,
-    fold: NDArray[np.int64],
+def chosen_settings(chosen: str, settings: ModelSettings) -> ModelSettings:
+    """Return the settings of the chosen candidate: the blend as set, or one of its members alone."""
+    return settings.model_copy(update={"linear_weight": MEMBER_WEIGHTS.get(chosen, settings.linear_weight)})
+
+
+def n_fits(split: Split) -> int:
+    """Return how often `compare` calls `advance`."""
+    return n_folds(split) * (len(baselines(seed=0)) + 1)
+
+
+def n_folds(split: Split) -> int:
+    """Return the number of folds of the training part."""
+    return int(split.validation.max()) + 1
+
+
+def cross_validate(
+    name: str, fit: Fit, split: Split, *, advance: Callable[[str], None] = lambda _: None
+) -> Candidate[OutOfFold]:
+    """Fit a baseline on all folds but one, predict that one, and measure it."""
+    log_prices, seconds = np.empty(len(split.validation)), []
+    for k in range(n_folds(split)):
+        out = split.validation == k
+        inside, outside = split.train.take(~out), split.train.take(out)
+        started = time.perf_counter()
+        log_prices[out] = fit(inside.records, inside.prices, outside.records)
+        seconds.append(time.perf_counter() - started)
+        advance(f"{name}: fold {k + 1}")
+    rmsle, metrics = _measure(log_prices, split, seconds)
+    return Candidate(name, metrics, OutOfFold(log_prices, rmsle), servable=False)
+
+
+def cross_validate_members(
+    split: Split,
     settings: ModelSettings,
     *,
     seed: int = 0,
     threads: int = 2,
     advance: Callable[[str], None] = lambda _: None,
-) -> MemberPrices:
-    """Return what the members say of held-out houses of which only the required fields are given.
+) -> list[Candidate[OutOfFold]]:
+    """Measure the blend and its two members, which one fit a fold gives together.
 
-    They learn from complete records, as the served model does.
+    The time of the predictions for records with the required fields alone is not counted: a candidate does not need
+    them, the intervals of the served model do.
     """
-    linear, trees = np.empty(len(prices)), np.empty(len(prices))
-    for k in range(int(fold.max()) + 1):
-        held_out = fold == k
-        inside, outside = parted(records, held_out)
-        members: Members = fit_members(inside, prices[~held_out], settings, seed=seed, threads=threads)
-        predicted = members.log_prices([sparsely(record) for record in outside])
-        linear[held_out], trees[held_out] = predicted.linear, predicted.trees
-        advance(f"fold {k + 1}: required fields alone")
-    return MemberPrices(linear, trees)
+    full, sparse = (MemberPrices(np.empty(len(split.validation)), np.empty(len(split.validation))) for _ in range(2))
+    seconds = []
+    for k in range(n_folds(split)):
+        out = split.validation == k
+        inside, outside = split.train.take(~out), split.train.take(out).records
+        started = time.perf_counter()
+        members = fit_members(inside.records, inside.prices, settings, seed=seed, threads=threads)
+        predicted = members.log_prices(outside)
+        seconds.append(time.perf_counter() - started)
+        for prices, new in ((full, predicted), (sparse, members.log_prices([sparsely(record) for record in outside]))):
+            prices.linear[out], prices.trees[out] = new.linear, new.trees
+        advance(f"{BLEND} and its members: fold {k + 1}")
+    weights = {BLEND: settings.linear_weight, **MEMBER_WEIGHTS}
+    candidates = []
+    for name, weight in weights.items():
+        rmsle, metrics = _measure(full.blend(weight), split, seconds)
+        candidates.append(Candidate(name, metrics, OutOfFold(full.blend(weight), rmsle, full, sparse)))
+    return candidates
 
 
-def parted(records: Sequence[Record], held_out: NDArray[np.bool_]) -> tuple[list[Record], list[Record]]:
-    """Return (the records to fit to, the records that are held out)."""
-    inside = [record for record, out in zip(records, held_out, strict=True) if not out]
-    return inside, [record for record, out in zip(records, held_out, strict=True) if out]
+def _measure(log_prices: Floats, split: Split, seconds: Sequence[float]) -> tuple[tuple[float, ...], dict[str, float]]:
+    """Return each fold's error, and means and standard deviations over folds."""
+    prices, predicted = split.train.prices, np.exp(log_prices)
+    folds = [split.validation == k for k in range(n_folds(split))]
+    rmsle = tuple(root_mean_squared_log_error(prices[rows], predicted[rows]) for rows in folds)
+    metrics = {
+        "rmsle_mean": float(np.mean(rmsle)),
+        "rmsle_sd": float(np.std(rmsle, ddof=1)),
+        "mae_mean": float(np.mean([mean_absolute_error(prices[rows], predicted[rows]) for rows in folds])),
+        "fit_seconds": float(np.mean(seconds)),
+    }
+    return rmsle, metrics
 
 
-def n_fits(folds: int) -> int:
-    """Return how often `cross_validate` calls `advance`."""
-    return folds * (len(peers(seed=0)) + len(SERVABLE))
-
-
-def peers(*, seed: int) -> dict[str, Fit]:
-    """Return the baselines and the usual libraries at their defaults, on the file's own columns."""
-    gradient = HistGradientBoostingRegressor(random_state=seed)
+def baselines(*, seed: int) -> dict[str, Fit]:
+    """Return the median and the usual libraries at their defaults, on the file's own columns."""
     lightgbm = LGBMRegressor(random_state=seed, n_jobs=1, verbose=-1, deterministic=True, force_row_wise=True)
     return {
-        "median": _median,
-        "linear regression": _plain("linear regression", LinearRegression()),
-        "ridge": _plain("ridge", make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 4, 13)))),
-        "HistGradientBoosting": _plain("HistGradientBoosting", gradient),
-        "LightGBM": _plain("LightGBM", lightgbm),
+        "median": lambda _, prices, new: np.full(len(new), np.median(np.log(prices))),
+        "linear regression": on_own_columns(LinearRegression()),
+        "ridge": on_own_columns(make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 4, 13)))),
+        "HistGradientBoosting": on_own_columns(HistGradientBoostingRegressor(random_state=seed)),
+        "LightGBM": on_own_columns(lightgbm),
     }
 
 
-def served(settings: ModelSettings, *, seed: int, threads: int) -> dict[str, Fit]:
-    """Return the blend and its two members, which one fit gives together."""
-
-    def fit(records: Sequence[Record], prices: Floats, new: Sequence[Record]) -> dict[str, Floats]:
-        members = fit_members(records, prices, settings, seed=seed, threads=threads)
-        predicted = members.log_prices(new)
-        return {LINEAR: predicted.linear, TREES: predicted.trees, BLEND: predicted.blend(settings.linear_weight)}
-
-    return {BLEND: fit}
-
-
-def _median(_: Sequence[Record], prices: Floats, new: Sequence[Record]) -> dict[str, Floats]:
-    return {"median": np.full(len(new), np.median(np.log(prices)))}
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
+def measure_references(split: Split, *, seed: int = 0) -> dict[str, dict[str, Interval]]:
+    """Fit the reference baselines on the training part and measure them on the test part."""
+    fits, paid = baselines(seed=seed), split.test.prices
+    metrics = {}
+    for name in REFERENCES:
+        predicted = np.exp(fits[name](split.train.records, split.train.prices, split.test.records))
+        metrics[name] = {key: bootstrap_interval(metric, paid, predicted, seed=seed) for key, metric in METRICS.items()}
+    return metrics
 
 
-def _plain(name: str, regressor: object) -> Fit:
-    def fit(records: Sequence[Record], prices: Floats, new: Sequence[Record]) -> dict[str, Floats]:
+def on_own_columns(regressor: object) -> Fit:
+    """Return the fit of a library's regressor to log prices on the file's own columns."""
+
+    def fit(records: Sequence[Record], prices: Floats, new: Sequence[Record]) -> Floats:
         typical = fit_typical(records)
         regressor.fit(plain_matrix(records, typical), np.log(prices))  # type: ignore[attr-defined]
-        return {name: regressor.predict(plain_matrix(new, typical))}  # type: ignore[attr-defined]
+        return np.asarray(regressor.predict(plain_matrix(new, typical)), dtype=np.float64)  # type: ignore[attr-defined]
 
     return fit
 

@@ -1,4 +1,4 @@
-"""Where the model fails: errors by kind of house, and the houses it prices worst with a sentence on why."""
+"""Where the model fails: errors by kind of house, and the houses with the largest errors and a sentence on why."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,24 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from housing.data.columns import columns
-from housing.data.load import Sales
+from housing.evaluation.evaluate import Evaluation
 from housing.models.predictor import Predictor
 
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Sold houses, and what the model says of them: dollars, shape (n,) each."""
-
-    sales: Sales
-    predicted: Floats
-    low: Floats
-    high: Floats
-
-    @property
-    def paid(self) -> Floats:
-        return self.sales.prices
+QUINTILES = ("1 (cheapest)", "2", "3", "4", "5 (most expensive)")
+AGES = ("under 10 years", "10 to 29", "30 to 49", "50 to 79", "80 and more")
+USUAL = {
+    "sale_condition": ("Normal",),
+    "sale_type": ("WD", "New"),
+    "ms_zoning": ("RL", "RM", "RH", "RP", "FV"),
+    "functional": ("Typ",),
+}
+"""Codes that do not explain an unusual price."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +29,13 @@ class Group:
     name: str
     houses: int
     rmsle: float
-    bias: float  # mean of log predicted - log true: above 0 is too dear
+    bias: float  # mean of log predicted - log true: above 0 is overpriced
     coverage: float
 
 
 @dataclass(frozen=True)
 class Miss:
-    """One of the houses that the model prices worst, with a sentence on why."""
+    """A house with one of the largest errors, and a sentence on why."""
 
     key: str
     price: float
@@ -51,61 +45,54 @@ class Miss:
     why: str
 
 
-def by_group(answers: Answers) -> list[Group]:
-    """Break the errors down by price quintile, neighbourhood, age and condition of sale."""
-    frame, paid = answers.sales.frame, answers.paid
+def by_group(evaluation: Evaluation) -> list[Group]:
+    """Break the errors down by price quintile, age, condition of sale and neighbourhood."""
+    frame, paid = evaluation.sales.frame, evaluation.sales.prices
     quintile = np.searchsorted(np.quantile(paid, [0.2, 0.4, 0.6, 0.8]), paid, side="right")
     age = np.searchsorted([10, 30, 50, 80], (frame["yr_sold"] - frame["year_built"]).to_numpy(), side="right")
     names = {
-        "price quintile": np.array(["1 (cheapest)", "2", "3", "4", "5 (dearest)"])[quintile],
-        "age at sale": np.array(["under 10 years", "10 to 29", "30 to 49", "50 to 79", "80 and more"])[age],
+        "price quintile": np.array(QUINTILES)[quintile],
+        "age at sale": np.array(AGES)[age],
         "condition of sale": frame["sale_condition"].to_numpy(dtype=str),
         "neighborhood": frame["neighborhood"].to_numpy(dtype=str),
     }
-    return [_group(by, name, labels == name, answers) for by, labels in names.items() for name in _ordered(by, labels)]
+    return [
+        _group(by, name, labels == name, evaluation) for by, labels in names.items() for name in _ordered(by, labels)
+    ]
 
 
 def _ordered(by: str, labels: NDArray[np.str_]) -> list[str]:
-    found = np.unique(labels).tolist()
-    order = ["under 10 years", "10 to 29", "30 to 49", "50 to 79", "80 and more"]
-    return [name for name in order if name in found] if by == "age at sale" else found
+    present = np.unique(labels).tolist()
+    return [name for name in AGES if name in present] if by == "age at sale" else present
 
 
-def _group(by: str, name: str, rows: NDArray[np.bool_], answers: Answers) -> Group:
-    paid = answers.paid[rows]
-    error = np.log(answers.predicted[rows] / paid)
-    inside = (answers.low[rows] <= paid) & (paid <= answers.high[rows])
-    return Group(
-        by, name, int(rows.sum()), float(np.sqrt(np.mean(error**2))), float(error.mean()), float(inside.mean())
-    )
+def _group(by: str, name: str, rows: NDArray[np.bool_], evaluation: Evaluation) -> Group:
+    paid = evaluation.sales.prices[rows]
+    error = np.log(evaluation.predicted[rows] / paid)
+    inside = (evaluation.low[rows] <= paid) & (paid <= evaluation.high[rows])
+    rmsle = float(np.sqrt(np.mean(error**2)))
+    return Group(by, name, int(rows.sum()), rmsle, float(error.mean()), float(inside.mean()))
 
 
-def worst(answers: Answers, predictor: Predictor, *, n: int = 10) -> list[Miss]:
+def worst(evaluation: Evaluation, predictor: Predictor, *, n: int = 10) -> list[Miss]:
     """Return the houses with the largest relative errors, and what the record says about each."""
-    error = np.abs(np.log(answers.predicted / answers.paid))
+    sales = evaluation.sales
+    error = np.abs(np.log(evaluation.predicted / sales.prices))
     misses = []
     for i in np.argsort(-error)[:n]:
-        row = answers.sales.frame.iloc[i]
-        (house,) = predictor.predict([answers.sales.records[i]], explain=True)
-        sales = house.explanation.comparables if house.explanation else []
-        nearby = float(np.median([sale.price for sale in sales]))
-        paid = float(answers.paid[i])
+        row, paid = sales.frame.iloc[i], float(sales.prices[i])
+        (house,) = predictor.predict([sales.records[i]], explain=True)
+        comparables = house.explanation.comparables if house.explanation else []
+        nearby = float(np.median([sale.price for sale in comparables]))
         why = _why(row.to_dict(), paid, house.price, nearby)
         misses.append(Miss(str(row["pid"]), paid, house.price, house.interval.low, house.interval.high, why))
     return misses
 
 
-def _why(record: Mapping[str, object], true: float, predicted: float, nearby: float) -> str:
+def _why(record: Mapping[str, object], paid: float, predicted: float, nearby: float) -> str:
     """Say from the record why the price may be unlike the model's; facts of the record, no guess about people."""
-    direction = "dearer" if predicted > true else "cheaper"
     reasons = []
-    usual = {
-        "sale_condition": ("Normal",),
-        "sale_type": ("WD", "New"),
-        "ms_zoning": ("RL", "RM", "RH", "RP", "FV"),
-        "functional": ("Typ",),
-    }
-    for name, codes in usual.items():
+    for name, codes in USUAL.items():
         code, column = record[name], columns()[name]
         if code is not None and code not in codes:
             reasons.append(f"{column.label.lower()} {column.choices[str(code)].lower()}")
@@ -113,7 +100,8 @@ def _why(record: Mapping[str, object], true: float, predicted: float, nearby: fl
         reasons.append(f"quality {record['overall_qual']:.0f}, condition {record['overall_cond']:.0f}")
     if not reasons:
         reasons.append("a normal sale whose record shows nothing unusual: the reason is not in the data")
+    direction = "Overpriced" if predicted > paid else "Underpriced"
     return (
-        f"Priced {direction} than it sold by {abs(np.expm1(np.log(predicted / true))):.0%}; "
-        f"{', '.join(reasons)}; the five most similar sales have a median of {nearby:,.0f} dollars."
+        f"{direction} by {abs(np.expm1(np.log(predicted / paid))):.0%}; {', '.join(reasons)}; "
+        f"the five most similar sales have a median of {nearby:,.0f} dollars."
     )

@@ -1,14 +1,17 @@
-"""How good the model is, where it fails, and how sure that is: on houses it has never seen."""
+"""How good the model is, with intervals, on houses that it was not trained on."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
-from housing.data.load import Sales
-from housing.evaluation.errors import Answers, Group, Miss, by_group, worst
+from housing.config import MODEL_NAME
+from housing.data.load import Sales, Split, load, split
 from housing.models.predictor import Predictor
+from portfolio_shared.bundle import read_manifest
+from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.conformal import conformal_quantile, interval_coverage, mean_interval_width
 from portfolio_shared.evaluation.regression import (
     mean_absolute_error,
@@ -18,7 +21,8 @@ from portfolio_shared.evaluation.regression import (
     r2_score,
     root_mean_squared_log_error,
 )
-from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
+from portfolio_shared.evaluation.sections import with_interval
+from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison, bootstrap_interval, paired_bootstrap
 
 Floats = NDArray[np.float64]
 
@@ -36,7 +40,7 @@ METRIC_LABELS = {
     "mean_absolute_error": "MAE, dollars",
     "median_absolute_error": "median absolute error, dollars",
     "mean_absolute_percentage_error": "mean absolute percentage error",
-    "mean_error": "mean error, dollars (above 0: too dear)",
+    "mean_error": "mean error, dollars (above 0: overpriced)",
     "r2_score": "R²",
     "interval_coverage": "coverage of the 90 % intervals",
     "mean_interval_width": "mean width of the intervals, dollars",
@@ -50,51 +54,34 @@ class Evaluation:
 
     Attributes
     ----------
+    predicted, low, high
+        Price and interval of each of the sales, in dollars, shape (n,).
     metrics
         Name -> estimate with its 95 % bootstrap interval over houses; dollars where not relative.
-    width_ratio
-        Mean interval width over that of one constant half width for every house, of the same coverage, calibrated on
-        the same out-of-fold errors: in dollars, and constant in relative terms; and over the range of the training
-        prices that holds the same share of them, which knows nothing of the house.
     calibration
         Nominal coverage -> measured coverage.
     """
 
-    answers: Answers
+    sales: Sales
+    predicted: Floats
+    low: Floats
+    high: Floats
     metrics: dict[str, Interval]
-    groups: list[Group]
-    misses: list[Miss]
-    width_ratio: dict[str, float]
     calibration: dict[float, float]
 
 
-def evaluate(
-    predictor: Predictor, sales: Sales, out_of_fold: Floats, training_prices: Floats, *, seed: int = 0
-) -> Evaluation:
-    """Evaluate on sales that the predictor was not trained on.
-
-    Parameters
-    ----------
-    out_of_fold
-        Log prices of the training houses when they were held out: what the unconditional intervals are calibrated on.
-    training_prices
-        Dollars, in the same order.
-    """
-    answers = Answers(sales, *predictor.price_and_interval(sales.records))
-    return Evaluation(
-        answers=answers,
-        metrics=measure(answers, seed=seed),
-        groups=by_group(answers),
-        misses=worst(answers, predictor),
-        width_ratio=_width_ratio(answers, predictor, out_of_fold, training_prices),
-        calibration=_calibration(answers, predictor),
-    )
+def evaluate(predictor: Predictor, split: Split, *, seed: int = 0) -> Evaluation:
+    """Evaluate on the test part."""
+    sales = split.test
+    predicted, low, high = predictor.price_and_interval(sales.records)
+    metrics = measure(sales, predicted, low, high, seed=seed)
+    return Evaluation(sales, predicted, low, high, metrics, _calibration(predictor, sales.prices, predicted, low, high))
 
 
-def measure(answers: Answers, *, seed: int = 0) -> dict[str, Interval]:
+def measure(sales: Sales, predicted: Floats, low: Floats, high: Floats, *, seed: int = 0) -> dict[str, Interval]:
     """Return every metric with its interval."""
-    paid, predicted, low, high = answers.paid, answers.predicted, answers.low, answers.high
-    usual = answers.sales.frame["gr_liv_area"].to_numpy() <= LARGE
+    paid = sales.prices
+    usual = sales.frame["gr_liv_area"].to_numpy() <= LARGE
     return {
         **{name: bootstrap_interval(metric, paid, predicted, seed=seed) for name, metric in METRICS.items()},
         "root_mean_squared_log_error_up_to_4000_sf": bootstrap_interval(
@@ -105,22 +92,29 @@ def measure(answers: Answers, *, seed: int = 0) -> dict[str, Interval]:
     }
 
 
-def baseline_metrics(
-    candidates: Mapping[str, Floats], prices: Floats, *, seed: int = 0
-) -> dict[str, dict[str, Interval]]:
-    """Return each baseline's metrics on the same houses, from its log prices, shape (n,)."""
-    return {
-        name: {metric: bootstrap_interval(METRICS[metric], prices, np.exp(log_prices), seed=seed) for metric in METRICS}
-        for name, log_prices in candidates.items()
-    }
+def compare_with_champion(evaluation: Evaluation, champion: Predictor) -> PairedComparison:
+    """Return this model's RMSLE minus the champion's, on this model's test houses."""
+    predicted = champion.price_and_interval(evaluation.sales.records)[0]
+    return paired_bootstrap(root_mean_squared_log_error, evaluation.sales.prices, predicted, evaluation.predicted)
 
 
-def _width_ratio(answers: Answers, predictor: Predictor, out_of_fold: Floats, prices: Floats) -> dict[str, float]:
-    coverage = predictor.intervals.coverage
+def width_ratios(evaluation: Evaluation, out_of_fold: Floats, prices: Floats, *, coverage: float) -> dict[str, float]:
+    """Return the mean interval width over that of intervals which are alike for every house, of the same coverage.
+
+    Those are one constant half width in dollars, and one in per cent of the price, both calibrated on the same
+    out-of-fold errors; and the range of the training prices that holds the same share of them.
+
+    Parameters
+    ----------
+    out_of_fold
+        Log prices of the training houses when they were held out.
+    prices
+        Of the training houses, in dollars.
+    """
     dollars = conformal_quantile(np.abs(prices - np.exp(out_of_fold)), coverage=coverage)
     relative = conformal_quantile(np.abs(np.log(prices) - out_of_fold), coverage=coverage)
-    own = mean_interval_width(answers.low, answers.high)
-    constant = answers.predicted * 2 * np.sinh(relative)
+    own = mean_interval_width(evaluation.low, evaluation.high)
+    constant = evaluation.predicted * 2 * np.sinh(relative)
     low, high = np.quantile(prices, [(1 - coverage) / 2, (1 + coverage) / 2])
     return {
         "constant_dollars": own / (2 * dollars),
@@ -129,12 +123,26 @@ def _width_ratio(answers: Answers, predictor: Predictor, out_of_fold: Floats, pr
     }
 
 
-def _calibration(answers: Answers, predictor: Predictor) -> dict[float, float]:
+def evaluate_bundle(bundle: Path, setting: str, console: Console) -> None:
+    """Print the metrics of a bundle on the frozen test split of these data."""
+    manifest = read_manifest(bundle, project=MODEL_NAME)
+    dataset = load(setting)
+    console.print(dataset.source.reason)
+    test = split(dataset).test
+    if split_digest(test.keys) != manifest.data.test_split_sha256:
+        console.print("These are not the houses that the bundle was tested on: some may be houses it learned from.")
+    for name, interval in measure(test, *Predictor.load(bundle).price_and_interval(test.records)).items():
+        console.print(f"{METRIC_LABELS[name]}: {with_interval(interval)}")
+
+
+def _calibration(
+    predictor: Predictor, paid: Floats, predicted: Floats, low: Floats, high: Floats
+) -> dict[float, float]:
     """Return nominal -> measured coverage of the intervals at other levels, from the same scores."""
     intervals = predictor.intervals
-    log_price = np.log(answers.predicted)
+    log_price = np.log(predicted)
     band = intervals.band_of(log_price)
-    scale = np.log(answers.high / answers.low) / 2 / intervals.quantiles[band]
-    score = np.abs(np.log(answers.paid) - log_price) / scale
+    scale = np.log(high / low) / 2 / intervals.quantiles[band]
+    score = np.abs(np.log(paid) - log_price) / scale
     levels = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
     return {level: float(np.mean(score <= intervals.quantiles_at(level)[band])) for level in levels}

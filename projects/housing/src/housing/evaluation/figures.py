@@ -1,29 +1,29 @@
 """The project's figures, in the house style."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from housing.evaluation.candidates import Candidate
+from housing.evaluation.errors import by_group
 from housing.evaluation.evaluate import Evaluation
+from housing.models.fit import OutOfFold
 from portfolio_shared.evaluation import figures
 from portfolio_shared.evaluation.uncertainty import Interval
+from portfolio_shared.results import Candidate
 
 
-def draw(evaluation: Evaluation, candidates: Sequence[Candidate], folder: Path) -> list[Path]:
-    """Write the figures as SVG; return their paths."""
-    quintiles = [group for group in evaluation.groups if group.by == "price quintile"]
+def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[OutOfFold]], folder: Path) -> None:
+    """Write the figures as SVG."""
+    quintiles = [group for group in by_group(evaluation) if group.by == "price quintile"]
     nominal = np.array(list(evaluation.calibration))
     measured = np.array(list(evaluation.calibration.values()))
-    spread = 1.96 * np.sqrt(measured * (1 - measured) / len(evaluation.answers.paid))
-    by_score = sorted(candidates, key=lambda candidate: candidate.summary["rmsle_mean"])
-    bars = [_fold_interval(candidate.rmsle) for candidate in by_score]
-    paid, predicted = evaluation.answers.paid, evaluation.answers.predicted
+    paid, predicted = evaluation.sales.prices, evaluation.predicted
+    spread = 1.96 * np.sqrt(measured * (1 - measured) / len(paid))
     drawn = {
         "candidates": figures.interval_bars(
-            [candidate.name for candidate in by_score],
-            bars,
+            list(candidates),
+            [_fold_interval(candidate.model.fold_rmsle) for candidate in candidates.values()],
             xlabel="RMSLE over folds: mean and its standard error, lower is better",
             title="Candidates",
         ),
@@ -51,7 +51,8 @@ def draw(evaluation: Evaluation, candidates: Sequence[Candidate], folder: Path) 
             title="Coverage of the intervals at other levels",
         ),
     }
-    return [figures.save_figure(figure, folder / f"{name}.svg") for name, figure in drawn.items()]
+    for name, figure in drawn.items():
+        figures.save_figure(figure, folder / f"{name}.svg")
 
 
 def _fold_interval(values: Sequence[float]) -> Interval:

@@ -5,7 +5,7 @@ Nothing here is learned from data; what is learned lives in `linear.py` (knots, 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,34 +17,63 @@ from housing.models.imputation import Complete
 
 Floats = NDArray[np.float64]
 
-DERIVED = {
-    # name: the group of an explanation that its contribution counts for
-    "total_sf": "Living area",
-    "finished_sf": "Living area",
-    "basement_finished_sf": "Basement",
-    "basement_finished_share": "Basement",
-    "basement_finish_score": "Basement",
-    "bathrooms": "Bathrooms and rooms",
-    "baths_per_bedroom": "Bathrooms and rooms",
-    "room_size": "Living area",
-    "age": "Age",
-    "remodel_age": "Age",
-    "garage_age": "Garage",
-    "was_remodelled": "Age",
-    "porch_sf": "Porches and extras",
-    "quality_x_total_sf": "Quality",
-    "quality_x_living_area": "Quality",
-    "quality_x_condition": "Condition",
-    "quality_sum": "Quality",
-    "months_since_2006": "Sale",
-    "living_to_lot": "Lot",
-    "log_living_to_lot": "Lot",
-    "garage_score": "Garage",
-    "fireplace_score": "Fireplaces",
-    "is_new": "Sale",
-    "is_partial": "Sale",
-    "is_abnormal": "Sale",
-    "large_and_partial": "Sale",
+Numbers = dict[str, float]
+"""Column or feature -> value of one house."""
+
+
+def _bathrooms(x: Numbers, _: Complete) -> float:
+    return x["full_bath"] + x["bsmt_full_bath"] + 0.5 * (x["half_bath"] + x["bsmt_half_bath"])
+
+
+def _years(x: Numbers, since: float) -> float:
+    return max(0.0, x["yr_sold"] - since)
+
+
+def _porches(x: Numbers, _: Complete) -> float:
+    return x["open_porch_sf"] + x["enclosed_porch"] + x["three_ssn_porch"] + x["screen_porch"] + x["wood_deck_sf"]
+
+
+def _basement_finish(x: Numbers, _: Complete) -> float:
+    return x["bsmtfin_sf_1"] * x["bsmtfin_type_1"] + x["bsmtfin_sf_2"] * x["bsmtfin_type_2"]
+
+
+def _quality_sum(x: Numbers, _: Complete) -> float:
+    return x["exter_qual"] + x["kitchen_qual"] + x["bsmt_qual"] + x["heating_qc"] + x["overall_qual"]
+
+
+DERIVED: dict[str, tuple[str, Callable[[Numbers, Complete], float]]] = {
+    # name: the group of an explanation that its contribution counts for, and its formula, which may read what stands
+    # above it. A bundle stores positions, so the order stays.
+    "total_sf": ("Living area", lambda x, _: x["gr_liv_area"] + x["total_bsmt_sf"]),
+    "finished_sf": (
+        "Living area",
+        lambda x, _: x["gr_liv_area"] - x["low_qual_fin_sf"] + (x["bsmtfin_sf_1"] + x["bsmtfin_sf_2"]),
+    ),
+    "basement_finished_sf": ("Basement", lambda x, _: x["bsmtfin_sf_1"] + x["bsmtfin_sf_2"]),
+    "basement_finished_share": ("Basement", lambda x, _: x["basement_finished_sf"] / max(1.0, x["total_bsmt_sf"])),
+    "basement_finish_score": ("Basement", _basement_finish),
+    "bathrooms": ("Bathrooms and rooms", _bathrooms),
+    "baths_per_bedroom": ("Bathrooms and rooms", lambda x, _: x["bathrooms"] / max(1.0, x["bedroom_abv_gr"])),
+    "room_size": ("Living area", lambda x, _: x["gr_liv_area"] / max(1.0, x["tot_rms_abv_grd"])),
+    "age": ("Age", lambda x, _: _years(x, x["year_built"])),
+    "remodel_age": ("Age", lambda x, _: _years(x, max(x["year_remod_add"], x["year_built"]))),
+    "garage_age": ("Garage", lambda x, _: _years(x, x["garage_yr_blt"])),
+    "was_remodelled": ("Age", lambda x, _: float(x["year_remod_add"] > x["year_built"])),
+    "porch_sf": ("Porches and extras", _porches),
+    "quality_x_total_sf": ("Quality", lambda x, _: x["overall_qual"] * x["total_sf"]),
+    "quality_x_living_area": ("Quality", lambda x, _: x["overall_qual"] * x["gr_liv_area"]),
+    "quality_x_condition": ("Condition", lambda x, _: x["overall_qual"] * x["overall_cond"]),
+    "quality_sum": ("Quality", _quality_sum),
+    "months_since_2006": ("Sale", lambda x, _: 12 * (x["yr_sold"] - 2006) + x["mo_sold"]),
+    "living_to_lot": ("Lot", lambda x, _: x["gr_liv_area"] / x["lot_area"]),
+    "log_living_to_lot": ("Lot", lambda x, _: math.log(x["living_to_lot"])),
+    "garage_score": ("Garage", lambda x, _: x["garage_area"] * x["garage_finish"]),
+    "fireplace_score": ("Fireplaces", lambda x, _: x["fireplaces"] * x["fireplace_qu"]),
+    "is_new": ("Sale", lambda _, house: float(house["sale_type"] == "New")),
+    "is_partial": ("Sale", lambda _, house: float(house["sale_condition"] == "Partial")),
+    "is_abnormal": ("Sale", lambda _, house: float(house["sale_condition"] == "Abnorml")),
+    # Sold before completion and over 4,000 square feet: cheap for their size, so they get a level of their own.
+    "large_and_partial": ("Sale", lambda x, _: float(x["is_partial"] and x["gr_liv_area"] > 4000)),
 }
 
 
@@ -62,6 +91,12 @@ class Design:
 
     numbers: Floats
     codes: NDArray[np.intp]
+
+    @property
+    def large_and_partial(self) -> Floats:
+        """1 where a house is large and was sold partly built, else 0; shape (n,)."""
+        flag: Floats = self.numbers[:, _position("large_and_partial")]
+        return flag
 
 
 @cache
@@ -90,23 +125,31 @@ def fields_of(group: str) -> list[str]:
 
 def group_of(feature: str) -> int:
     """Return the position in `groups()` that a number's or a category's contribution counts for."""
-    heading = DERIVED.get(feature) or columns()[feature].group
+    heading = DERIVED[feature][0] if feature in DERIVED else columns()[feature].group
     return groups().index(heading)
 
 
 def design(houses: Sequence[Complete]) -> Design:
     """Turn complete records into arrays, one row a house."""
-    levels = _levels()
-    quantities = _quantities()
     positions = _positions()
-    numbers, codes = [], []
-    for house in houses:
-        basic = {name: float(house[name]) for name in quantities}
-        for name, level in levels.items():
-            basic[name] = level[str(house[name])]
-        numbers.append([*basic.values(), *_derive(basic, house)])
-        codes.append([position[str(house[name])] for name, position in positions.items()])
+    numbers = [list(_numbers(house).values()) for house in houses]
+    codes = [[position[str(house[name])] for name, position in positions.items()] for house in houses]
     return Design(np.array(numbers, dtype=np.float64), np.array(codes, dtype=np.intp))
+
+
+def _numbers(house: Complete) -> Numbers:
+    """Return quantities, levels and derived features of one house, in the order of `number_names`."""
+    x = {name: float(house[name]) for name in _quantities()}
+    for name, level in _levels().items():
+        x[name] = level[str(house[name])]
+    for name, (_, formula) in DERIVED.items():
+        x[name] = formula(x, house)
+    return x
+
+
+@cache
+def _position(number: str) -> int:
+    return number_names().index(number)
 
 
 @cache
@@ -127,41 +170,3 @@ def _levels() -> dict[str, dict[str, float]]:
 @cache
 def _positions() -> dict[str, dict[str, int]]:
     return {name: {code: i for i, code in enumerate(columns()[name].choices)} for name in category_names()}
-
-
-def _derive(x: dict[str, float], house: Complete) -> tuple[float, ...]:
-    """Return the derived features in the order of DERIVED."""
-    living, basement, quality = x["gr_liv_area"], x["total_bsmt_sf"], x["overall_qual"]
-    total = living + basement
-    finished = x["bsmtfin_sf_1"] + x["bsmtfin_sf_2"]
-    bathrooms = x["full_bath"] + x["bsmt_full_bath"] + 0.5 * (x["half_bath"] + x["bsmt_half_bath"])
-    porches = x["open_porch_sf"] + x["enclosed_porch"] + x["three_ssn_porch"] + x["screen_porch"]
-    partial = house["sale_condition"] == "Partial"
-    return (
-        total,
-        living - x["low_qual_fin_sf"] + finished,
-        finished,
-        finished / max(1.0, basement),
-        x["bsmtfin_sf_1"] * x["bsmtfin_type_1"] + x["bsmtfin_sf_2"] * x["bsmtfin_type_2"],
-        bathrooms,
-        bathrooms / max(1.0, x["bedroom_abv_gr"]),
-        living / max(1.0, x["tot_rms_abv_grd"]),
-        max(0.0, x["yr_sold"] - x["year_built"]),
-        max(0.0, x["yr_sold"] - max(x["year_remod_add"], x["year_built"])),
-        max(0.0, x["yr_sold"] - x["garage_yr_blt"]),
-        float(x["year_remod_add"] > x["year_built"]),
-        porches + x["wood_deck_sf"],
-        quality * total,
-        quality * living,
-        quality * x["overall_cond"],
-        x["exter_qual"] + x["kitchen_qual"] + x["bsmt_qual"] + x["heating_qc"] + quality,
-        12 * (x["yr_sold"] - 2006) + x["mo_sold"],
-        living / x["lot_area"],
-        math.log(living / x["lot_area"]),
-        x["garage_area"] * x["garage_finish"],
-        x["fireplaces"] * x["fireplace_qu"],
-        float(house["sale_type"] == "New"),
-        float(partial),
-        float(house["sale_condition"] == "Abnorml"),
-        float(partial and living > 4000),
-    )

@@ -1,6 +1,6 @@
 """Fit the served model: linear member, tree member, their blend, and its intervals.
 
-Training only: this module needs CatBoost. What it returns needs NumPy alone (`model.py`).
+Training only: this module needs CatBoost. What it returns needs NumPy alone (`predictor.py`).
 """
 
 import json
@@ -16,17 +16,40 @@ from threadpoolctl import threadpool_limits
 
 from housing.config import COVERAGE, ModelSettings, ScaleSettings, TreeSettings
 from housing.data.columns import Record, columns
+from housing.data.load import Split
 from housing.models.comparables import fit_comparables
 from housing.models.encoding import Encoding, fit_encoding
 from housing.models.features import Design, design, groups
 from housing.models.imputation import Complete, Typical, complete, fit_typical
+from housing.models.intervals import Calibration, Intervals, MemberPrices
 from housing.models.linear import LinearModel, fit_linear
-from housing.models.predictor import Intervals, MemberPrices, Predictor, seen_in
+from housing.models.predictor import Predictor, seen_in
 from housing.models.trees import SymmetricTrees, from_catboost, mean_of
+from portfolio_shared.results import Candidate
 
 Floats = NDArray[np.float64]
 
 SCALE_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """What a candidate predicts of the training houses when they are held out.
+
+    Attributes
+    ----------
+    log_prices
+        Shape (n,).
+    fold_rmsle
+        Root mean squared error of the log price in each fold.
+    members, sparse_members
+        Predictions of the two members, from all fields and from the required ones alone; None for a baseline.
+    """
+
+    log_prices: Floats
+    fold_rmsle: tuple[float, ...]
+    members: MemberPrices | None = None
+    sparse_members: MemberPrices | None = None
 
 
 @dataclass(frozen=True)
@@ -43,11 +66,14 @@ class Members:
 
     def log_prices(self, records: Sequence[Record]) -> MemberPrices:
         """Return the log prices that the members give new houses."""
-        houses = design([complete(record, self.typical)[0] for record in records])
-        exception = self.linear.exception_effect * houses.numbers[:, -1]
+        houses = self.design(records)
         inputs = self.encoding.transform(houses)
-        trees: Floats = np.mean([trees.predict(inputs) for trees in self.library_trees], axis=0) + exception
-        return MemberPrices(self.linear.predict(houses), trees)
+        trees: Floats = np.mean([trees.predict(inputs) for trees in self.library_trees], axis=0)
+        return MemberPrices(self.linear.predict(houses), trees + self.linear.exception(houses))
+
+    def design(self, records: Sequence[Record]) -> Design:
+        """Fill new houses and return them as arrays."""
+        return design([complete(record, self.typical)[0] for record in records])
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
@@ -68,61 +94,60 @@ def fit_members(
     linear = fit_linear(houses, log_price, settings.linear)
     # Two or three houses cannot teach the trees what "large and partly built" costs: the exception's own column in the
     # linear member says it for both, and the trees learn what is left.
-    target = log_price - linear.exception_effect * houses.numbers[:, -1]
+    target = log_price - linear.exception(houses)
     encoding, inputs = fit_encoding(houses, target, settings.encoding, seed=seed)
     trees = fit_trees(inputs, target, settings.trees, seed=seed, threads=threads)
     return Members(typical, completed, houses, linear, encoding, inputs, trees)
 
 
-def fit_predictor(
-    records: Sequence[Record],
-    prices: Floats,
-    settings: ModelSettings,
-    out_of_fold: MemberPrices,
-    sparse_out_of_fold: MemberPrices,
-    *,
-    seed: int = 0,
-    threads: int = 2,
+def fit(
+    split: Split, settings: ModelSettings, chosen: Candidate[OutOfFold], *, seed: int = 0, threads: int = 2
 ) -> Predictor:
-    """Fit the model that is served.
+    """Fit the model that is served to the whole training part.
 
     Parameters
     ----------
-    out_of_fold
-        What the same settings said of these houses when they were held out: its errors calibrate the intervals.
-    sparse_out_of_fold
-        The same when only the required fields were given: filling the rest makes larger errors.
+    chosen
+        Its out-of-fold errors calibrate the intervals: those of full records, and those of records with the required
+        fields alone, which are larger.
+
+    Raises
+    ------
+    ValueError
+        If the candidate is a baseline.
     """
+    members_of_fold, sparse_of_fold = chosen.model.members, chosen.model.sparse_members
+    if members_of_fold is None or sparse_of_fold is None:
+        raise ValueError(f"expected a candidate that can be served, found the baseline {chosen.name!r}")
+    records, prices = split.train.records, split.train.prices
     members = fit_members(records, prices, settings, seed=seed, threads=threads)
     players = members.encoding.groups()
     trees = mean_of([_as_arrays(trees, players) for trees in members.library_trees])
     weight = settings.linear_weight
-    shares = weight * members.linear.contributions(members.houses) + (1 - weight) * trees.contributions(
-        members.encoding.transform(members.houses), len(groups())
-    )
-    # The neighbourhood statistics here contain each house's own price, which the full records' do not. It tells the
-    # scale alone, and the measured coverage of sparse records (README) shows no harm.
-    sparse = design([complete(sparsely(record), members.typical)[0] for record in records])
-    inputs = {"full": members.inputs, "sparse": members.encoding.transform(sparse)}
-    intervals = {
-        kind: fit_intervals(inputs[kind], np.log(prices), held_out, settings, seed=seed, threads=threads)
-        for kind, held_out in (("full", out_of_fold), ("sparse", sparse_out_of_fold))
-    }
+    tree_shares = trees.contributions(members.encoding.transform(members.houses), len(groups()))
+    shares = weight * members.linear.contributions(members.houses) + (1 - weight) * tree_shares
+
+    def intervals(inputs: Floats, out_of_fold: MemberPrices) -> Intervals:
+        return fit_intervals(inputs, np.log(prices), out_of_fold, settings, seed=seed, threads=threads)
+
+    # The neighbourhood statistics of sparse records contain each house's own price, which the full records' do not.
+    # Only the scale reads them, and the measured coverage of sparse records (README) shows no harm.
+    sparse_inputs = members.encoding.transform(members.design([sparsely(record) for record in records]))
     return Predictor(
         typical=members.typical,
         linear=members.linear,
         encoding=members.encoding,
         trees=trees,
         linear_weight=weight,
-        intervals=intervals["full"],
-        sparse_intervals=intervals["sparse"],
+        intervals=intervals(members.inputs, members_of_fold),
+        sparse_intervals=intervals(sparse_inputs, sparse_of_fold),
         comparables=fit_comparables(members.completed, prices, shares),
         seen=seen_in(records),
     )
 
 
 def sparsely(record: Record) -> Record:
-    """Return the required fields alone: what a person knows of a house."""
+    """Return the required fields alone."""
     return {name: record[name] for name, column in columns().items() if column.required}
 
 
@@ -145,17 +170,17 @@ def fit_intervals(
     error = log_price - predicted
     target = np.log(np.abs(error) + settings.scale.floor)
 
-    def fit(rows: NDArray[np.bool_]) -> CatBoostRegressor:
+    def fit_scale(rows: NDArray[np.bool_]) -> CatBoostRegressor:
         return regressor(settings.scale, seed=seed, threads=threads).fit(inputs[rows], target[rows])
 
     fold = np.random.default_rng(seed).permutation(len(error)) % SCALE_FOLDS
     scale = np.empty(len(error))
     for k in range(SCALE_FOLDS):
-        scale[fold == k] = np.exp(fit(fold != k).predict(inputs[fold == k]))
-    trees = _as_arrays(fit(np.ones(len(error), dtype=bool)), np.zeros(inputs.shape[1], dtype=np.int32))
+        scale[fold == k] = np.exp(fit_scale(fold != k).predict(inputs[fold == k]))
+    trees = _as_arrays(fit_scale(np.ones(len(error), dtype=bool)), np.zeros(inputs.shape[1], dtype=np.int32))
     edges = np.quantile(predicted, np.linspace(0, 1, settings.scale.bands + 1)[1:-1])
     bands = np.searchsorted(edges, predicted)
-    return Intervals(trees, band_edges=edges, scores=np.abs(error) / scale, bands=bands, coverage=COVERAGE)
+    return Intervals(trees, Calibration(edges, scores=np.abs(error) / scale, bands=bands), COVERAGE)
 
 
 def fit_trees(
@@ -163,7 +188,7 @@ def fit_trees(
 ) -> list[CatBoostRegressor]:
     """Fit one ensemble a seed; the member is their mean."""
     seeds = range(seed, seed + settings.seeds)
-    return [regressor(settings, seed=one, threads=threads).fit(inputs, target) for one in seeds]
+    return [regressor(settings, seed=each, threads=threads).fit(inputs, target) for each in seeds]
 
 
 def regressor(settings: TreeSettings | ScaleSettings, *, seed: int, threads: int) -> CatBoostRegressor:

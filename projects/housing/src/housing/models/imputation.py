@@ -108,10 +108,11 @@ def _grade(full: Complete) -> int:
     return min(10, max(1, round(float(full.get("overall_qual", 5)))))
 
 
-Guess = tuple[str, float | str, str]
+Filling = tuple[str, float | str, str]
+"""Column, value and rule."""
 
 
-def _consequences(full: Complete, typical: Typical) -> Iterable[Guess]:
+def _consequences(full: Complete, typical: Typical) -> Iterable[Filling]:
     """Yield (column, value, rule) for what follows from other columns; `full` grows while this runs."""
     yield "year_remod_add", full["year_built"], "taken as never remodelled: the year built"
     yield "yr_sold", typical.last_year, "the latest year of sale in the training data"
@@ -137,7 +138,7 @@ def _consequences(full: Complete, typical: Typical) -> Iterable[Guess]:
     yield "pool_qc", "TA", "taken as typical"
 
 
-def _fireplaces(full: Complete, typical: Typical) -> Iterable[Guess]:
+def _fireplaces(full: Complete, typical: Typical) -> Iterable[Filling]:
     if full.get("fireplace_qu") == NONE:
         yield "fireplaces", 0.0, "no fireplace"
     quality = _grade(full)
@@ -147,7 +148,7 @@ def _fireplaces(full: Complete, typical: Typical) -> Iterable[Guess]:
     yield "fireplace_qu", "TA", "taken as typical"
 
 
-def _garage(full: Complete, typical: Typical) -> Iterable[Guess]:
+def _garage(full: Complete, typical: Typical) -> Iterable[Filling]:
     cars = float(full["garage_cars"])
     if cars == 0:
         for name in ("garage_type", "garage_finish", "garage_qual", "garage_cond"):
@@ -160,7 +161,7 @@ def _garage(full: Complete, typical: Typical) -> Iterable[Guess]:
     yield "garage_yr_blt", full["year_built"], "the year the house was built"
 
 
-def _basement(full: Complete, typical: Typical) -> Iterable[Guess]:
+def _basement(full: Complete, typical: Typical) -> Iterable[Filling]:
     area = float(full["total_bsmt_sf"])
     if area == 0:
         for name in ("bsmt_qual", "bsmt_cond", "bsmt_exposure", "bsmtfin_type_1", "bsmtfin_type_2"):
@@ -178,7 +179,7 @@ def _basement(full: Complete, typical: Typical) -> Iterable[Guess]:
     yield "bsmt_unf_sf", max(0.0, area - finished - float(full["bsmtfin_sf_1"])), "the basement less its finished parts"
 
 
-def _floors(full: Complete) -> Iterable[Guess]:
+def _floors(full: Complete) -> Iterable[Filling]:
     """Split the living area into floors: the first floor is about as large as the basement under it."""
     living, low = float(full["gr_liv_area"]), float(full.get("low_qual_fin_sf", 0.0))
     yield "low_qual_fin_sf", 0.0, "taken as none"
@@ -209,15 +210,15 @@ def _floors(full: Complete) -> Iterable[Guess]:
 
 def _by_quality(name: str, of_grade: Mapping[float, Sequence[Record]]) -> list[float | str]:
     """Return one typical value for each quality 1 to 10, over houses at most one grade away."""
-    known = {
+    values_of = {
         grade: [value for record in records if (value := record[name]) is not None]
         for grade, records in of_grade.items()
     }
-    everything = [value for values in known.values() for value in values]
+    everything = [value for values in values_of.values() for value in values]
     if not everything:
         n_records = sum(map(len, of_grade.values()))
         raise ValueError(f"column {name} is unknown in all {n_records} training records: nothing is typical")
-    near = [[value for q in (grade - 1, grade, grade + 1) for value in known.get(q, [])] for grade in range(1, 11)]
+    near = [[value for q in (grade - 1, grade, grade + 1) for value in values_of.get(q, [])] for grade in range(1, 11)]
     return [_typical_value(name, values if len(values) >= 20 else everything) for values in near]
 
 

@@ -1,80 +1,31 @@
-"""The served model: what it holds and how it predicts.
+"""The served model: what it holds, how it predicts, how it is stored.
 
 `Predictor` is the only code that turns records into prices: evaluation, the command line, the API, the batch job and
-MLflow's adapter all call it. It needs NumPy alone. Fitting is `fit.py`, storing `storage.py`.
+MLflow's adapter all call it. It needs NumPy alone; fitting is `fit.py`.
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from housing.data.columns import Record, columns
+from housing.models.arrays import load_arrays, save_arrays
 from housing.models.comparables import Comparables, Sale
 from housing.models.encoding import Encoding
 from housing.models.features import Design, design, fields_of, groups
 from housing.models.imputation import Complete, Filled, Typical, complete
+from housing.models.intervals import Intervals, MemberPrices
 from housing.models.linear import LinearModel
 from housing.models.trees import SymmetricTrees
-from portfolio_shared.evaluation.conformal import conformal_quantile
 
 Floats = NDArray[np.float64]
 
-
-@dataclass(frozen=True)
-class MemberPrices:
-    """Log prices of the two members, shape (n,) each."""
-
-    linear: Floats
-    trees: Floats
-
-    def blend(self, linear_weight: float) -> Floats:
-        """Return the log prices of the blend, shape (n,)."""
-        return linear_weight * self.linear + (1 - linear_weight) * self.trees
-
-    def scale_inputs(self, inputs: Floats, linear_weight: float) -> Floats:
-        """Return what the scale of the error is told by: the trees' inputs, the price, the members' disagreement."""
-        apart = self.linear - self.trees
-        return np.column_stack([inputs, self.blend(linear_weight), apart, np.abs(apart)])
-
-
-@dataclass(frozen=True)
-class Intervals:
-    """Normalised conformal intervals: half width on the log scale = a quantile x the scale the trees give a house.
-
-    Lei et al. (2018), "Distribution-Free Predictive Inference for Regression", JASA 113, section 5.2. The quantile is
-    taken in each of a few bands of predicted price (Mondrian conformal prediction; Vovk, Gammerman and Shafer 2005,
-    section 4.5), so that cheap and dear houses are covered more alike. The scores come from models fitted to four
-    fifths of the houses, so the theorem of split conformal prediction holds in spirit only; the coverage is measured.
-    """
-
-    scale: SymmetricTrees  # log scale of a house's error, from `MemberPrices.scale_inputs`
-    band_edges: Floats  # log prices between the bands
-    scores: Floats  # |error| / scale of the training houses when they were held out, shape (n_train,)
-    bands: NDArray[np.intp]  # of the training houses, shape (n_train,)
-    coverage: float
-
-    @cached_property
-    def quantiles(self) -> Floats:
-        """Conformal quantile of each band's scores."""
-        return self.quantiles_at(self.coverage)
-
-    def quantiles_at(self, coverage: float) -> Floats:
-        """Return the quantiles of the bands for another coverage, shape (n_bands,)."""
-        bands = range(len(self.band_edges) + 1)
-        return np.array([conformal_quantile(self.scores[self.bands == band], coverage=coverage) for band in bands])
-
-    def half_width(self, scale_inputs: Floats, log_price: Floats) -> Floats:
-        """Return half the width of each house's interval on the log scale, shape (n,)."""
-        quantile = self.quantiles[self.band_of(log_price)]
-        half: Floats = quantile * np.exp(self.scale.predict(scale_inputs))
-        return half
-
-    def band_of(self, log_price: Floats) -> NDArray[np.intp]:
-        """Return the band of each predicted log price, shape (n,)."""
-        return np.searchsorted(self.band_edges, log_price)
+ARRAYS = {"linear": LinearModel, "encoding": Encoding, "trees": SymmetricTrees, "comparables": Comparables}
+"""Parts of a predictor that are stored as arrays: name of the field and of its file -> type."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +60,7 @@ class Explanation:
 
 
 @dataclass(frozen=True)
-class PredictedHouse:
+class Prediction:
     """The price of one house in dollars of its year of sale, and what was assumed to get there.
 
     `filled` lists the fields that were left open, `warnings` where the house lies outside of what the model has seen.
@@ -131,16 +82,18 @@ class Seen:
 
     def warnings(self, record: Record) -> list[str]:
         """Say where a record's given values lie outside of what the model has seen."""
-        found = []
+        warnings = []
         for name, value in record.items():
             if isinstance(value, str):
                 if value not in self.codes[name]:
-                    found.append(f"no house that the model learned from has {name} {value}")
+                    warnings.append(f"no house that the model learned from has {name} {value}")
             elif value is not None:
                 low, high = self.ranges[name]
                 if value < low or value > high:
-                    found.append(f"{name} {value:g} is outside of the {low:g} to {high:g} that the model learned from")
-        return found
+                    warnings.append(
+                        f"{name} {value:g} is outside of the {low:g} to {high:g} that the model learned from"
+                    )
+        return warnings
 
 
 SPARSE_FROM = 5
@@ -152,7 +105,7 @@ That is wide for records between the two, and meant to be: the calibration for f
 
 @dataclass(frozen=True)
 class Predictor:
-    """A fitted model; `sparse_intervals` are for records of which little more than the required fields is known."""
+    """A fitted model; `sparse_intervals` are for records with little more than the required fields."""
 
     typical: Typical
     linear: LinearModel
@@ -164,7 +117,7 @@ class Predictor:
     comparables: Comparables
     seen: Seen
 
-    def predict(self, records: Sequence[Record], *, explain: bool = False) -> list[PredictedHouse]:
+    def predict(self, records: Sequence[Record], *, explain: bool = False) -> list[Prediction]:
         """Price houses.
 
         Parameters
@@ -176,74 +129,107 @@ class Predictor:
         """
         if not records:
             return []
-        completed = [complete(record, self.typical) for record in records]
-        houses = design([full for full, _ in completed])
-        inputs = self.encoding.transform(houses)
-        members = self._members(houses, inputs)
-        log_price = members.blend(self.linear_weight)
-        low, high = self._interval(inputs, members, [filled for _, filled in completed])
-        shares = self._contributions(houses, inputs) if explain else None
+        priced = self._price(records)
+        shares = self._contributions(priced) if explain else None
         return [
-            PredictedHouse(
-                price=round(float(np.exp(log_price[i])), 2),
-                interval=PriceRange(round(float(low[i]), 2), round(float(high[i]), 2), self.intervals.coverage),
-                filled=filled,
+            Prediction(
+                price=round(float(np.exp(priced.log_price[i])), 2),
+                interval=PriceRange(
+                    round(float(priced.low[i]), 2), round(float(priced.high[i]), 2), self.intervals.coverage
+                ),
+                filled=priced.filled[i],
                 warnings=self.seen.warnings(record),
-                explanation=None if shares is None else self._explain(full, float(log_price[i]), shares[i]),
+                explanation=None if shares is None else self._explain(priced, i, shares[i]),
             )
-            for i, (record, (full, filled)) in enumerate(zip(records, completed, strict=True))
+            for i, record in enumerate(records)
         ]
 
     def price_and_interval(self, records: Sequence[Record]) -> tuple[Floats, Floats, Floats]:
         """Return (price, low, high) alone, in dollars, each of shape (n,)."""
         if not records:
             return np.empty(0), np.empty(0), np.empty(0)
-        completed = [complete(record, self.typical) for record in records]
-        houses = design([full for full, _ in completed])
+        priced = self._price(records)
+        return np.exp(priced.log_price), priced.low, priced.high
+
+    def _price(self, records: Sequence[Record]) -> "_Priced":
+        completed, filled = zip(*[complete(record, self.typical) for record in records], strict=True)
+        houses = design(completed)
         inputs = self.encoding.transform(houses)
-        members = self._members(houses, inputs)
-        low, high = self._interval(inputs, members, [filled for _, filled in completed])
-        return np.exp(members.blend(self.linear_weight)), low, high
-
-    def _members(self, houses: Design, inputs: Floats) -> MemberPrices:
-        return MemberPrices(self.linear.predict(houses), self.trees.predict(inputs) + self._exception(houses))
-
-    def _exception(self, houses: Design) -> Floats:
-        """Return what the linear member says of large, partly built houses, for the trees as well; shape (n,)."""
-        effect: Floats = self.linear.exception_effect * houses.numbers[:, -1]
-        return effect
-
-    def _interval(
-        self, inputs: Floats, members: MemberPrices, filled: Sequence[Sequence[Filled]]
-    ) -> tuple[Floats, Floats]:
+        trees = self.trees.predict(inputs) + self.linear.exception(houses)
+        members = MemberPrices(self.linear.predict(houses), trees)
         log_price = members.blend(self.linear_weight)
-        scale_inputs = members.scale_inputs(inputs, self.linear_weight)
+        half = self._half_width(members.scale_inputs(inputs, self.linear_weight), log_price, filled)
+        low, high = np.exp(log_price - half), np.exp(log_price + half)
+        return _Priced(completed, filled, houses, inputs, log_price, low, high)
+
+    def _half_width(self, scale_inputs: Floats, log_price: Floats, filled: Sequence[Sequence[Filled]]) -> Floats:
         sparse = np.array([len(fields) >= SPARSE_FROM for fields in filled])
         half = np.empty(len(log_price))
         for rows, intervals in ((~sparse, self.intervals), (sparse, self.sparse_intervals)):
             if rows.any():
                 half[rows] = intervals.half_width(scale_inputs[rows], log_price[rows])
-        return np.exp(log_price - half), np.exp(log_price + half)
+        return half
 
-    def _contributions(self, houses: Design, inputs: Floats) -> Floats:
+    def _contributions(self, priced: "_Priced") -> Floats:
         """Return each group's part of the log price, shape (n, n_groups): with `_expected` they sum to it."""
-        trees = self.trees.contributions(inputs, len(groups()))
-        trees[:, groups().index("Sale")] += self._exception(houses)
-        return self.linear_weight * self.linear.contributions(houses) + (1 - self.linear_weight) * trees
+        trees = self.trees.contributions(priced.inputs, len(groups()))
+        trees[:, groups().index("Sale")] += self.linear.exception(priced.houses)
+        return self.linear_weight * self.linear.contributions(priced.houses) + (1 - self.linear_weight) * trees
 
     @property
     def _expected(self) -> float:
         return self.linear_weight * self.linear.expected + (1 - self.linear_weight) * self.trees.expected
 
-    def _explain(self, house: Complete, log_price: float, shares: Floats) -> Explanation:
+    def _explain(self, priced: "_Priced", i: int, shares: Floats) -> Explanation:
         average = float(np.exp(self._expected))
-        dollars = to_dollars(shares, total=log_price - self._expected, average=average)
+        dollars = to_dollars(shares, total=float(priced.log_price[i]) - self._expected, average=average)
         order = np.argsort(-np.abs(dollars))
         return Explanation(
             average_price=round(average, 2),
             contributions=[Contribution(groups()[i], float(dollars[i]), fields_of(groups()[i])) for i in order],
-            comparables=self.comparables.nearest(house, shares),
+            comparables=self.comparables.nearest(priced.completed[i], shares),
         )
+
+    def save(self, folder: Path) -> None:
+        """Write the parameters: arrays as npz, the rest as JSON."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ARRAYS:
+            save_arrays(folder / f"{name}.npz", getattr(self, name))
+        self.intervals.save(folder)
+        self.sparse_intervals.save(folder, prefix="sparse_")
+        rest = {
+            "linear_weight": self.linear_weight,
+            "coverage": self.intervals.coverage,
+            "typical": asdict(self.typical),
+            "seen": asdict(self.seen),
+        }
+        (folder / "model.json").write_text(json.dumps(rest, indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Predictor":
+        """Read the parameters that `save` wrote; the caller has verified the bundle's hashes."""
+        rest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        return cls(
+            typical=Typical(**rest["typical"]),
+            linear_weight=rest["linear_weight"],
+            intervals=Intervals.load(folder, coverage=rest["coverage"]),
+            sparse_intervals=Intervals.load(folder, coverage=rest["coverage"], prefix="sparse_"),
+            seen=Seen({name: tuple(ends) for name, ends in rest["seen"]["ranges"].items()}, rest["seen"]["codes"]),
+            **{name: load_arrays(folder / f"{name}.npz", kind) for name, kind in ARRAYS.items()},
+        )
+
+
+@dataclass(frozen=True)
+class _Priced:
+    """n houses on their way from records to predictions."""
+
+    completed: Sequence[Complete]
+    filled: Sequence[list[Filled]]
+    houses: Design
+    inputs: Floats  # of the trees, shape (n, F)
+    log_price: Floats  # shape (n,)
+    low: Floats  # dollars, shape (n,)
+    high: Floats
 
 
 def to_dollars(shares: Floats, *, total: float, average: float) -> Floats:

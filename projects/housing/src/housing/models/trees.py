@@ -142,7 +142,7 @@ def _shapley_tables(leaf: Floats, cover: Floats, player: NDArray[np.int32]) -> t
     `player` is -1 for padding. Values of one player stand in the slot of its first question.
     """
     n_trees, depth = player.shape
-    known = _coalition_values(leaf, cover, depth)
+    expected = _coalition_values(leaf, cover, depth)  # by which questions are answered
     tables = np.zeros((n_trees, 2**depth, depth))
     for t, row in enumerate(player):
         players = [int(p) for p in dict.fromkeys(row.tolist()) if p >= 0]
@@ -153,8 +153,8 @@ def _shapley_tables(leaf: Floats, cover: Floats, player: NDArray[np.int32]) -> t
             for chosen in product((0, 1), repeat=len(others)):
                 without = sum(mask for mask, take in zip(others, chosen, strict=True) if take)
                 weight = factorial(sum(chosen)) * factorial(len(others) - sum(chosen)) / factorial(len(players))
-                tables[t, :, first] += weight * (known[without | questions[slot_of], t] - known[without, t])
-    return tables, known[0, :, 0]
+                tables[t, :, first] += weight * (expected[without | questions[slot_of], t] - expected[without, t])
+    return tables, expected[0, :, 0]
 
 
 def _coalition_values(leaf: Floats, cover: Floats, depth: int) -> Floats:

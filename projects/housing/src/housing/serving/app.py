@@ -1,17 +1,17 @@
 """The HTTP service: what is special to house prices. Health, metrics, limits and model loading are shared."""
 
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 
 from housing.config import MODEL_NAME, ServeSettings
 from housing.data.columns import Column, Record, columns
 from housing.data.consistency import violations
+from housing.data.house import EXAMPLE
 from housing.models.imputation import Typical
-from housing.models.predictor import PredictedHouse, Predictor
-from housing.models.storage import load
+from housing.models.predictor import Prediction, Predictor
 from housing.serving.schemas import (
-    EXAMPLE,
     FieldChoice,
     FieldDescription,
     FieldsResponse,
@@ -19,46 +19,43 @@ from housing.serving.schemas import (
     PredictionResponse,
 )
 from portfolio_shared.serving.app import create_service
-from portfolio_shared.serving.models import ModelHolder
-from portfolio_shared.serving.pool import pool_of, request_id_of
+from portfolio_shared.serving.dependencies import loaded_model, pool_of, request_id_of
+from portfolio_shared.serving.models import LoadedModel
 from portfolio_shared.serving.problems import FieldError, unprocessable
 from portfolio_shared.serving.routes import StrictRoute
 
-WEB = Path(__file__).parent / "web"
+Model = Annotated[LoadedModel[Predictor], Depends(loaded_model)]
+
+router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["houses"])
+
+
+@router.post("/predictions", summary="Price 1 to 1,000 houses")
+async def predict(body: PredictionRequest, request: Request, model: Model) -> PredictionResponse:
+    """Price the houses of a request, in its order."""
+    houses = await pool_of(request).run(price, model.predictor, body)
+    return PredictionResponse(id=request_id_of(request), model=model.named, predictions=houses)
+
+
+@router.get("/fields", summary="The fields of a house: meaning, bounds, choices, typical value")
+async def fields(model: Model) -> FieldsResponse:
+    """Describe every field, those that a person can tell first."""
+    described = [describe(column, model.predictor.typical) for column in columns().values()]
+    order = [*EXAMPLE, *columns()]
+    return FieldsResponse(fields=sorted(described, key=lambda field: order.index(field.name)))
 
 
 def create_app(settings: ServeSettings) -> FastAPI:
     """Build the service; its model is loaded when it starts."""
-    models = ModelHolder(settings=settings, project=MODEL_NAME, load=load, smoke_test=smoke_test)
-    router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["houses"])
-
-    @router.post("/predictions", summary="Price 1 to 1,000 houses")
-    async def predict(body: PredictionRequest, request: Request) -> PredictionResponse:
-        loaded = models.current()
-        houses = await pool_of(request).run(answer, loaded.predictor, body)
-        return PredictionResponse(id=request_id_of(request), model=loaded.named, predictions=houses)
-
-    @router.get("/fields", summary="The fields of a house: meaning, bounds, choices, typical value")
-    async def fields() -> FieldsResponse:
-        typical = models.current().predictor.typical
-        described = [describe(column, typical) for column in columns().values()]
-        order = [*EXAMPLE, *columns()]  # what a person knows best comes first
-        return FieldsResponse(fields=sorted(described, key=lambda field: order.index(field.name)))
-
     return create_service(
         title="House prices",
         description="A price, a 90 % interval and a reason for a house in Ames, Iowa, as of 2006 to 2010.",
         settings=settings,
-        models=models,
-        web=WEB,
+        project=MODEL_NAME,
+        load=Predictor.load,
+        smoke_test=smoke_test,
+        web=Path(__file__).parent / "web",
         router=router,
     )
-
-
-def answer(predictor: Predictor, body: PredictionRequest) -> list[PredictedHouse]:
-    """Price the request's houses; runs in a worker thread."""
-    records = possible([house.model_dump(exclude_none=True) for house in body.houses])
-    return predictor.predict(records, explain=body.explain)
 
 
 def smoke_test(predictor: Predictor) -> None:
@@ -68,7 +65,13 @@ def smoke_test(predictor: Predictor) -> None:
         raise ValueError(f"the example's price {house.price} is not within its interval {house.interval}")
 
 
-def possible(records: list[Record]) -> list[Record]:
+def price(predictor: Predictor, body: PredictionRequest) -> list[Prediction]:
+    """Price the request's houses; runs in a worker thread."""
+    records = refuse_impossible([house.model_dump(exclude_none=True) for house in body.houses])
+    return predictor.predict(records, explain=body.explain)
+
+
+def refuse_impossible(records: list[Record]) -> list[Record]:
     """Return the records if no rule across columns is broken; otherwise answer 422 in the shape of a wrong field."""
     errors = [
         FieldError(

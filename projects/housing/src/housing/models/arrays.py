@@ -1,0 +1,19 @@
+"""Fitted parameters as npz files: arrays and numbers alone, so that nothing in a file can run code."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+
+def save_arrays(path: Path, parameters: Any) -> None:
+    """Write a dataclass of arrays and numbers."""
+    np.savez_compressed(path, **vars(parameters))
+
+
+def load_arrays(path: Path, kind: type[T]) -> T:
+    """Read what `save_arrays` wrote: a dataclass of type `kind`."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return kind(**{name: array if array.ndim else float(array) for name, array in arrays.items()})
