@@ -170,10 +170,10 @@ def read_manifest(directory: Path, *, project: str | None = None) -> Manifest:
         the folder, or if a file is missing, unexpected, a link, or has another hash.
     """
     manifest = parse_manifest(directory, project=project)
-    found = set(_list_files(directory))
-    if missing := sorted(set(manifest.files) - found):
+    present = set(_list_files(directory))
+    if missing := sorted(set(manifest.files) - present):
         raise BundleError(f"{directory / missing[0]}: named in {MANIFEST_NAME}, but missing ({len(missing)} in all)")
-    if extra := sorted(found - set(manifest.files)):
+    if extra := sorted(present - set(manifest.files)):
         raise BundleError(f"{directory / extra[0]}: not named in {MANIFEST_NAME} ({len(extra)} in all)")
     for name, expected in manifest.files.items():
         if (actual := _sha256(directory / name)) != expected:

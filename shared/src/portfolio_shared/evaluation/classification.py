@@ -1,4 +1,4 @@
-"""How right a classifier is, and how honest its probabilities are.
+"""Metrics of classification and calibration: ``*_error`` is better when lower, ``*_score`` when higher.
 
 Everywhere: `y_true` holds label numbers [n], `probabilities` is [n, n_classes] with rows that sum to 1.
 """
@@ -23,8 +23,8 @@ def accuracy_score(y_true: ArrayLike, probabilities: ArrayLike) -> float:
     >>> accuracy_score([0, 1, 1, 0], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
     0.75
     """
-    true, found = _check(y_true, probabilities)
-    return float(np.mean(found.argmax(axis=1) == true))
+    true, proba = _check(y_true, probabilities)
+    return float(np.mean(proba.argmax(axis=1) == true))
 
 
 def log_loss_error(y_true: ArrayLike, probabilities: ArrayLike) -> float:
@@ -35,8 +35,8 @@ def log_loss_error(y_true: ArrayLike, probabilities: ArrayLike) -> float:
     >>> round(log_loss_error([0, 1], [[0.5, 0.5], [0.75, 0.25]]), 4)
     1.0397
     """
-    true, found = _check(y_true, probabilities)
-    return float(-np.mean(np.log(np.maximum(found[np.arange(len(true)), true], LEAST))))
+    true, proba = _check(y_true, probabilities)
+    return float(-np.mean(np.log(np.maximum(proba[np.arange(len(true)), true], LEAST))))
 
 
 def expected_calibration_error(y_true: ArrayLike, probabilities: ArrayLike, *, n_bins: int = 15) -> float:
@@ -61,14 +61,14 @@ def reliability(y_true: ArrayLike, probabilities: ArrayLike, n_bins: int = 15) -
     >>> reliability([0, 0, 1, 1], [[0.75, 0.25]] * 4, n_bins=2)
     [(0.75, 0.5, 1.0)]
     """
-    true, found = _check(y_true, probabilities)
+    true, proba = _check(y_true, probabilities)
     if n_bins < 1:
         raise ValueError(f"n_bins must be at least 1, not {n_bins}")
-    sure, right = found.max(axis=1), found.argmax(axis=1) == true
+    sure, right = proba.max(axis=1), proba.argmax(axis=1) == true
     number = np.clip(np.ceil(sure * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
     return [
-        (float(sure[number == one].mean()), float(right[number == one].mean()), float(np.mean(number == one)))
-        for one in np.unique(number)
+        (float(sure[number == bin_].mean()), float(right[number == bin_].mean()), float(np.mean(number == bin_)))
+        for bin_ in np.unique(number)
     ]
 
 
@@ -80,9 +80,9 @@ def confusion_matrix(y_true: ArrayLike, probabilities: ArrayLike) -> Labels:
     >>> confusion_matrix([0, 1, 1], [[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]).tolist()
     [[1, 0], [1, 1]]
     """
-    true, found = _check(y_true, probabilities)
-    counts = np.zeros((found.shape[1],) * 2, dtype=np.int64)
-    np.add.at(counts, (true, found.argmax(axis=1)), 1)
+    true, proba = _check(y_true, probabilities)
+    counts = np.zeros((proba.shape[1],) * 2, dtype=np.int64)
+    np.add.at(counts, (true, proba.argmax(axis=1)), 1)
     return counts
 
 
@@ -142,7 +142,7 @@ def softmax(logits: ArrayLike) -> Floats:
 def fit_temperature(y_true: ArrayLike, logits: ArrayLike) -> float:
     """Return the temperature T > 0 that gives ``softmax(logits / T)`` the least log loss (Guo et al. 2017).
 
-    It does not change which label is the most probable. The loss has one minimum in 1 / T, found by bisection on
+    It does not change which label is the most probable. The loss has one minimum in 1 / T, proba by bisection on
     its derivative; T stays between 0.05 and 20.
 
     Examples
@@ -184,9 +184,9 @@ def label_set_threshold(y_true: ArrayLike, probabilities: ArrayLike, *, coverage
     >>> label_set_threshold([0, 0, 1], [[0.9, 0.1], [0.6, 0.4], [0.3, 0.7]], coverage=0.75)
     0.6
     """
-    true, found = _check(y_true, probabilities)
+    true, proba = _check(y_true, probabilities)
     # In the order of 1 - p, without its rounding: the row at the threshold must reach it.
-    return -conformal_quantile(-found[np.arange(len(true)), true], coverage=coverage)
+    return -conformal_quantile(-proba[np.arange(len(true)), true], coverage=coverage)
 
 
 def _shares(counts: ArrayLike, *, axis: int) -> Floats:
@@ -196,13 +196,13 @@ def _shares(counts: ArrayLike, *, axis: int) -> Floats:
 
 
 def _check(y_true: ArrayLike, probabilities: ArrayLike) -> tuple[Labels, Floats]:
-    true, found = np.asarray(y_true), np.asarray(probabilities, dtype=np.float64)
-    if found.ndim != 2 or true.shape != found.shape[:1] or not len(true):
+    true, proba = np.asarray(y_true), np.asarray(probabilities, dtype=np.float64)
+    if proba.ndim != 2 or true.shape != proba.shape[:1] or not len(true):
         raise ValueError(
-            f"expected labels [n] and probabilities [n, n_classes], not shapes {true.shape}, {found.shape}"
+            f"expected labels [n] and probabilities [n, n_classes], not shapes {true.shape}, {proba.shape}"
         )
-    if true.dtype.kind not in "iu" or true.min() < 0 or true.max() >= found.shape[1]:
-        raise ValueError(f"expected label numbers from 0 to {found.shape[1] - 1}")
-    if not np.isfinite(found).all() or (found < 0).any() or not np.allclose(found.sum(axis=1), 1, atol=1e-4):
+    if true.dtype.kind not in "iu" or true.min() < 0 or true.max() >= proba.shape[1]:
+        raise ValueError(f"expected label numbers from 0 to {proba.shape[1] - 1}")
+    if not np.isfinite(proba).all() or (proba < 0).any() or not np.allclose(proba.sum(axis=1), 1, atol=1e-4):
         raise ValueError("probabilities must be finite, at least 0 and sum to 1 in every row")
-    return true.astype(np.int64), found
+    return true.astype(np.int64), proba

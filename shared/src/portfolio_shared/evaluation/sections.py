@@ -137,9 +137,9 @@ def _replace(text: str, name: str, body: str, path: Path) -> str:
 
 def _find(text: str, name: str, path: Path) -> re.Match[str]:
     pattern = rf"<!-- report:{re.escape(name)} -->(?P<body>.*?)<!-- /report:{re.escape(name)} -->"
-    found = list(re.finditer(pattern, text, re.DOTALL))
-    if len(found) != 1:
+    matches = list(re.finditer(pattern, text, re.DOTALL))
+    if len(matches) != 1:
         raise SectionError(
-            f"{path}: expected one pair <!-- report:{name} --> ... <!-- /report:{name} -->, found {len(found)}"
+            f"{path}: expected one pair <!-- report:{name} --> ... <!-- /report:{name} -->, found {len(matches)}"
         )
-    return found[0]
+    return matches[0]

@@ -201,8 +201,8 @@ class ModelHolder(Generic[P]):
     def _serve_last_good(self, reason: Exception) -> None:
         try:
             with self._cache.locked():
-                if (found := self._cache.last_good()) is not None:
-                    self._activate_version(*found, "cache")
+                if (good := self._cache.last_good()) is not None:
+                    self._activate_version(*good, "cache")
         except (BundleError, OSError) as error:
             raise BundleError(f"{reason}; and of the last good bundle: {error}") from error
 

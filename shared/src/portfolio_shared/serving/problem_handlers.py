@@ -61,8 +61,8 @@ def install_problem_handlers(app: FastAPI, table: RouteTable) -> None:
 
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
         if isinstance(error.body, bytes):  # FastAPI leaves a body unparsed only if its content type is not JSON
-            found = request.headers.get("content-type", "no content type")
-            detail = f"The body is {echo(found)}. Send JSON with Content-Type: application/json."
+            content_type = request.headers.get("content-type", "no content type")
+            detail = f"The body is {echo(content_type)}. Send JSON with Content-Type: application/json."
             return respond(request, ProblemError(415, phrase(415), detail))
         return respond(request, unprocessable(field_errors(error)))
 

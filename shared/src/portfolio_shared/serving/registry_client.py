@@ -221,10 +221,10 @@ class RegistryClient:
 
 
 def _check_digest(directory: Path, version: RegisteredVersion) -> None:
-    if (found := bundle_digest(directory)) != version.bundle_sha256:
+    if (digest := bundle_digest(directory)) != version.bundle_sha256:
         raise BundleError(
             f"{directory / MANIFEST_NAME}: expected sha256 {version.bundle_sha256} "
-            f"as registered for {version.name} version {version.version}, found {found}"
+            f"as registered for {version.name} version {version.version}, found {digest}"
         )
 
 

@@ -1,6 +1,6 @@
 """Which version serves: register, compare, promote, roll back. The alias `champion` in MLflow's registry decides.
 
-Services follow the alias; nothing else has to be told about a promotion.
+Services follow the alias: a promotion needs nothing else.
 """
 
 from dataclasses import dataclass

@@ -237,16 +237,16 @@ def _experiment_id(tracking_uri: str, name: str) -> str:
     with tracking_client(tracking_uri) as client:
         from mlflow.exceptions import MlflowException
 
-        if (found := client.get_experiment_by_name(name)) is None:
+        if (experiment := client.get_experiment_by_name(name)) is None:
             try:
                 return str(client.create_experiment(name))
             except MlflowException:
                 # Another training made it in between; if that is not it, the reason is worth seeing.
-                if (found := client.get_experiment_by_name(name)) is None:
+                if (experiment := client.get_experiment_by_name(name)) is None:
                     raise
-        if found.lifecycle_stage != "active":
+        if experiment.lifecycle_stage != "active":
             raise ValueError(f"the experiment {name!r} was deleted in MLflow: restore it or choose another name")
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)
 
 
 def _create_run(
