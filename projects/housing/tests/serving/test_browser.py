@@ -1,27 +1,26 @@
-"""The page in a real browser: filled in by keyboard, read as a person reads it, on a desk and on a phone."""
+"""The housing page in a real browser: the form, the price, its reasons and refusals.
+
+What every page promises is in tests/test_pages.py.
+"""
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from browser_page import DESK, Visit
+from playwright.sync_api import Route, expect
 
 from housing.data.columns import columns
 from housing.models.predictor import Predictor
-from portfolio_shared.bundle import bundle_digest
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 REQUIRED = [name for name, column in columns().items() if column.required]
 Running = Callable[..., AbstractContextManager[Any]]
-Visiting = Callable[..., AbstractContextManager["Visit"]]
-STATUS = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
 
 
 @pytest.fixture(scope="module")
@@ -31,22 +30,14 @@ def service(running_service: Running, bundle: Path, tmp_path_factory: pytest.Tem
         yield service
 
 
-@dataclass
-class Visit:
-    """A page, and what it did behind the reader's back."""
-
-    page: Page
-    origin: str
-    complaints: list[str]
+class HousingVisit(Visit):
+    """What only the housing page shows."""
 
     def open(self, query: str = "") -> None:
         self.page.goto(f"{self.origin}/{query}")
 
     def value(self, test_id: str) -> float:
         return float(self.page.get_by_test_id(test_id).get_attribute("value") or "nan")
-
-    def wait_for_answer(self) -> None:
-        expect(self.page.get_by_test_id("answer")).to_have_attribute("data-state", "fresh", timeout=15_000)
 
     def house(self) -> dict[str, Any]:
         """Return what the form says, as a record."""
@@ -64,30 +55,14 @@ class Visit:
         )
         return rows
 
-    def statuses(self) -> set[str]:
-        """Return the statuses that the console complains about; anything else it says is an error of the page."""
-        found = [STATUS.match(text) for text in self.complaints]
-        assert all(found), self.complaints
-        return {match[1] for match in found if match}
-
-
-@pytest.fixture(scope="module")
-def visiting(watched_page: Callable[..., AbstractContextManager[tuple[Page, list[str]]]]) -> Visiting:
-    @contextmanager
-    def visiting(origin: str, **options: Any) -> Iterator[Visit]:
-        with watched_page(origin, **options) as (page, complaints):
-            yield Visit(page, origin, complaints)
-
-    return visiting
-
 
 @pytest.fixture
-def visit(visiting: Visiting, service: Any) -> Iterator[Visit]:
-    with visiting(service.origin, viewport={"width": 1280, "height": 900}) as visit:
-        yield visit
+def visit(watched_page: Callable[..., AbstractContextManager[Any]], service: Any) -> Iterator[HousingVisit]:
+    with watched_page(service.origin, **DESK) as opened:
+        yield HousingVisit(service.origin, *opened)
 
 
-def test_the_page_opens_with_the_price_of_a_typical_house(visit: Visit, predictor: Predictor) -> None:
+def test_the_page_opens_with_the_price_of_a_typical_house(visit: HousingVisit, predictor: Predictor) -> None:
     visit.open()
     visit.wait_for_answer()
 
@@ -102,7 +77,7 @@ def test_the_page_opens_with_the_price_of_a_typical_house(visit: Visit, predicto
     assert visit.complaints == []
 
 
-def test_the_steps_sum_to_the_price_and_comparables_are_shown(visit: Visit) -> None:
+def test_the_steps_sum_to_the_price_and_comparables_are_shown(visit: HousingVisit) -> None:
     visit.open()
     visit.wait_for_answer()
 
@@ -116,7 +91,7 @@ def test_the_steps_sum_to_the_price_and_comparables_are_shown(visit: Visit) -> N
     assert visit.page.get_by_test_id("filled").locator("tbody tr").count() == len(columns()) - len(REQUIRED)
 
 
-def test_the_form_can_be_filled_in_by_keyboard_alone(visit: Visit, predictor: Predictor) -> None:
+def test_the_form_can_be_filled_in_by_keyboard_alone(visit: HousingVisit, predictor: Predictor) -> None:
     visit.open()
     visit.wait_for_answer()
     page = visit.page
@@ -144,19 +119,19 @@ def test_the_form_can_be_filled_in_by_keyboard_alone(visit: Visit, predictor: Pr
     assert visit.complaints == []
 
 
-def test_an_address_brings_its_house_back(visit: Visit, predictor: Predictor) -> None:
+def test_an_address_brings_its_house_back(visit: HousingVisit, predictor: Predictor) -> None:
     visit.open("?gr_liv_area=2345&kitchen_qual=Ex&nonsense=1")
     visit.wait_for_answer()
 
     house = visit.house()
     assert (house["gr_liv_area"], house["kitchen_qual"]) == (2345, "Ex")
     assert visit.value("price") == pytest.approx(predictor.predict([house])[0].price)
-    expect(visit.page.get_by_test_id("link-notice")).to_contain_text("nonsense")
+    expect(visit.page.get_by_test_id("notice")).to_contain_text("nonsense")
     # A detail that is stated is open to see, and counts among those that were given.
     expect(visit.page.get_by_test_id("field-kitchen_qual")).to_be_visible()
 
 
-def test_an_error_appears_at_its_field_and_goes_when_it_is_corrected(visit: Visit) -> None:
+def test_an_error_appears_at_its_field_and_goes_when_it_is_corrected(visit: HousingVisit) -> None:
     visit.open()
     visit.wait_for_answer()
     area = visit.page.get_by_test_id("field-gr_liv_area")
@@ -180,62 +155,18 @@ def test_an_error_appears_at_its_field_and_goes_when_it_is_corrected(visit: Visi
     assert visit.statuses() == {"422"}
 
 
-def test_an_error_across_fields_opens_the_details_it_is_in(visit: Visit) -> None:
+def test_an_error_across_fields_opens_the_details_it_is_in(visit: HousingVisit) -> None:
     visit.open("?yr_sold=2007&year_built=2010")
 
     error = visit.page.get_by_test_id("error-year_built")
     expect(error).to_be_visible()
 
     assert "2008" in error.inner_text()
-    assert visit.page.get_by_test_id("answer").get_attribute("data-state") == "empty"
+    assert visit.page.get_by_test_id("region").get_attribute("data-state") == "empty"
     assert visit.statuses() == {"422"}
 
 
-def test_the_page_says_which_model_and_which_data_answered(visit: Visit, bundle: Path) -> None:
-    visit.open()
-    visit.wait_for_answer()
-
-    badge = visit.page.get_by_test_id("model-badge")
-    expect(badge).to_contain_text(f"housing version {bundle_digest(bundle)[:12]}")
-    expect(badge).to_contain_text("Generated sample data")
-    expect(visit.page.get_by_test_id("sample-notice")).to_be_visible()
-    expect(visit.page.get_by_test_id("sample-notice")).to_contain_text("prices mean nothing")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_everything_without_scrolling_sideways(visiting: Visiting, service: Any, scheme: Any) -> None:
-    phone = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
-    with visiting(service.origin, color_scheme=scheme, **phone) as visit:
-        visit.open("?kitchen_qual=Ex")
-        visit.wait_for_answer()
-        visit.page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
-
-        assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
-        outside = visit.page.evaluate(
-            """[...document.querySelectorAll("body *")].filter((node) => {
-                const box = node.getBoundingClientRect();
-                return box.width > 0 && box.right > 391 && !node.closest(".table-scroll, .visually-hidden");
-            }).map((node) => node.id || node.className)"""
-        )
-        assert outside == []
-        assert contrast(visit.page, "#price") >= 4.5
-        assert contrast(visit.page, "label[for=field-gr_liv_area]") >= 4.5
-        assert visit.complaints == []
-
-
-def test_dark_mode_is_dark(visiting: Visiting, service: Any) -> None:
-    brightness = {}
-    for scheme in ("light", "dark"):
-        with visiting(service.origin, color_scheme=scheme) as visit:
-            visit.open()
-            visit.wait_for_answer()
-            brightness[scheme] = luminance(colours(visit.page, "#price")[1])
-
-    assert brightness["dark"] < 0.1
-    assert brightness["light"] > 0.7
-
-
-def test_a_busy_service_leaves_the_old_answer_marked_as_old(visit: Visit) -> None:
+def test_a_busy_service_leaves_the_old_answer_marked_as_old(visit: HousingVisit) -> None:
     visit.open()
     visit.wait_for_answer()
     before = visit.value("price")
@@ -254,7 +185,7 @@ def test_a_busy_service_leaves_the_old_answer_marked_as_old(visit: Visit) -> Non
     visit.page.route("**/v1/predictions", refuse)
     visit.page.get_by_test_id("field-gr_liv_area").fill("2000")
     expect(visit.page.get_by_test_id("failure")).to_contain_text("Too slow.")
-    expect(visit.page.get_by_test_id("answer")).to_have_attribute("data-state", "stale")
+    expect(visit.page.get_by_test_id("region")).to_have_attribute("data-state", "stale")
     expect(visit.page.get_by_test_id("stale")).to_be_visible()
     assert visit.value("price") == before
 
@@ -264,53 +195,3 @@ def test_a_busy_service_leaves_the_old_answer_marked_as_old(visit: Visit) -> Non
     expect(visit.page.get_by_test_id("failure")).to_be_hidden()
     assert visit.value("price") != before
     assert visit.statuses() == {"503"}
-
-
-def test_a_page_that_was_opened_too_early_answers_once_there_is_a_model(
-    running_service: Running, visiting: Visiting, bundle: Path, tmp_path: Path
-) -> None:
-    later = tmp_path / "later"
-    options = {"bundle": later, "model_poll_seconds": 0.1}
-    with running_service("housing", tmp_path, **options) as service, visiting(service.origin) as visit:
-        visit.open()
-        expect(visit.page.get_by_test_id("failure")).to_contain_text("not ready")
-        expect(visit.page.get_by_test_id("price")).to_have_text("\N{EN DASH}")
-
-        shutil.copytree(bundle, tmp_path / "copy")
-        (tmp_path / "copy").rename(later)
-        service.wait_for("/readyz")
-        visit.page.get_by_test_id("retry").press("Enter")
-        visit.wait_for_answer()
-
-        expect(visit.page.get_by_test_id("failure")).to_be_hidden()
-        expect(visit.page.get_by_test_id("model-badge")).to_contain_text("housing version")
-        assert visit.value("price") > 0
-        assert visit.statuses() == {"503"}
-
-
-def colours(page: Page, selector: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the colours of an element's text and of what lies behind it."""
-    text, behind = page.evaluate(
-        """(selector) => {
-            const node = document.querySelector(selector);
-            let behind = node;
-            while (behind.parentElement && /, 0\\)|transparent/.test(getComputedStyle(behind).backgroundColor)) {
-                behind = behind.parentElement;
-            }
-            return [getComputedStyle(node).color, getComputedStyle(behind).backgroundColor];
-        }""",
-        selector,
-    )
-    return tuple(map(int, re.findall(r"\d+", text)[:3])), tuple(map(int, re.findall(r"\d+", behind)[:3]))
-
-
-def luminance(colour: tuple[int, ...]) -> float:
-    """Return the relative luminance, as WCAG 2.2 defines it."""
-    parts = [value / 255 for value in colour]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(page: Page, selector: str) -> float:
-    lighter, darker = sorted((luminance(colour) for colour in colours(page, selector)), reverse=True)
-    return (lighter + 0.05) / (darker + 0.05)

@@ -1,14 +1,17 @@
-"""The page in a real browser: films found by a typo, picked by keyboard, answered with reasons, shared by a link."""
+"""The films page in a real browser: typos, picks by keyboard, reasons, options, links.
+
+What every page promises is in tests/test_pages.py.
+"""
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from browser_page import DESK, PHONE, Visit
+from playwright.sync_api import Locator, expect
 
 from recommender.data.catalogue import Film, Filters
 from recommender.models.predictor import Predictor, Seen
@@ -16,8 +19,7 @@ from recommender.models.predictor import Predictor, Seen
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 Running = Callable[..., AbstractContextManager[Any]]
-Visiting = Callable[..., AbstractContextManager["Visit"]]
-PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+Watched = Callable[..., AbstractContextManager[Any]]
 
 
 @pytest.fixture(scope="module")
@@ -27,20 +29,12 @@ def service(running_service: Running, bundle: Path, tmp_path_factory: pytest.Tem
         yield service
 
 
-@dataclass
-class Visit:
-    """A page, and what it did behind the reader's back."""
-
-    page: Page
-    origin: str
-    complaints: list[str]
+class FilmsVisit(Visit):
+    """What only the films page has."""
 
     def open(self, query: str = "") -> None:
         self.page.goto(f"{self.origin}/{query}")
         self.wait_for_answer()
-
-    def wait_for_answer(self) -> None:
-        expect(self.page.get_by_test_id("region")).to_have_attribute("data-state", "ready", timeout=15_000)
 
     def pick(self, typed: str, film: Film) -> None:
         """Type, then choose the film among what was found, without a mouse."""
@@ -68,20 +62,10 @@ class Visit:
         self.wait_for_answer()
 
 
-@pytest.fixture(scope="module")
-def visiting(watched_page: Callable[..., AbstractContextManager[tuple[Page, list[str]]]]) -> Visiting:
-    @contextmanager
-    def visiting(origin: str, **options: Any) -> Iterator[Visit]:
-        with watched_page(origin, **options) as (page, complaints):
-            yield Visit(page, origin, complaints)
-
-    return visiting
-
-
 @pytest.fixture
-def visit(visiting: Visiting, service: Any) -> Iterator[Visit]:
-    with visiting(service.origin, viewport={"width": 1280, "height": 900}) as visit:
-        yield visit
+def visit(watched_page: Watched, service: Any) -> Iterator[FilmsVisit]:
+    with watched_page(service.origin, **DESK) as opened:
+        yield FilmsVisit(service.origin, *opened)
 
 
 def longest_word(film: Film) -> str:
@@ -100,7 +84,7 @@ def films_for(predictor: Predictor, history: list[Seen], **options: Any) -> list
     return [recommendation.film for recommendation in predictor.recommend(history, **options).recommendations]
 
 
-def test_an_untouched_page_shows_popular_films(visit: Visit, predictor: Predictor) -> None:
+def test_an_untouched_page_shows_popular_films(visit: FilmsVisit, predictor: Predictor) -> None:
     visit.open()
 
     visit.expect_films(films_for(predictor, []))
@@ -110,7 +94,7 @@ def test_an_untouched_page_shows_popular_films(visit: Visit, predictor: Predicto
 
 
 def test_three_films_are_found_with_typos_and_answered_with_reasons(
-    visit: Visit, predictor: Predictor, three: list[Film]
+    visit: FilmsVisit, predictor: Predictor, three: list[Film]
 ) -> None:
     visit.open()
     for film in three:
@@ -132,7 +116,7 @@ def test_three_films_are_found_with_typos_and_answered_with_reasons(
     assert visit.complaints == []
 
 
-def test_stars_and_options_change_the_answer(visit: Visit, predictor: Predictor, three: list[Film]) -> None:
+def test_stars_and_options_change_the_answer(visit: FilmsVisit, predictor: Predictor, three: list[Film]) -> None:
     history = [Seen(film.id) for film in three]
     visit.open(f"?films={'-'.join(str(film.id) for film in three)}")
     visit.expect_films(films_for(predictor, history))
@@ -154,7 +138,7 @@ def test_stars_and_options_change_the_answer(visit: Visit, predictor: Predictor,
 
 
 def test_a_link_brings_the_history_back(
-    visiting: Visiting, visit: Visit, predictor: Predictor, three: list[Film]
+    watched_page: Watched, visit: FilmsVisit, predictor: Predictor, three: list[Film]
 ) -> None:
     visit.open()
     visit.pick(three[0].name, three[0])
@@ -164,7 +148,8 @@ def test_a_link_brings_the_history_back(
     visit.expect_films(films_for(predictor, history))
     address = visit.page.url
 
-    with visiting(visit.origin) as other:
+    with watched_page(visit.origin) as opened:
+        other = FilmsVisit(visit.origin, *opened)
         other.open(address.removeprefix(f"{visit.origin}/"))
         other.expect_films(films_for(predictor, history))
         assert other.page.get_by_test_id("pick").count() == 2
@@ -172,7 +157,7 @@ def test_a_link_brings_the_history_back(
         assert other.complaints == []
 
 
-def test_films_of_a_link_that_are_unknown_are_said(visit: Visit, predictor: Predictor, three: list[Film]) -> None:
+def test_films_of_a_link_that_are_unknown_are_said(visit: FilmsVisit, predictor: Predictor, three: list[Film]) -> None:
     visit.open(f"?films={three[0].id}-2000000000")
 
     expect(visit.page.get_by_test_id("notice")).to_contain_text("1 of the link's films")
@@ -180,12 +165,13 @@ def test_films_of_a_link_that_are_unknown_are_said(visit: Visit, predictor: Pred
 
 
 def test_a_full_history_is_said_and_not_sent(
-    running_service: Running, visiting: Visiting, bundle: Path, three: list[Film], tmp_path: Path
+    running_service: Running, watched_page: Watched, bundle: Path, three: list[Film], tmp_path: Path
 ) -> None:
     """The page takes the limit from the service: nothing on it is refused for a history that is too long."""
     with running_service("recommender", tmp_path, bundle=bundle, max_history=2) as service:
         service.wait_for("/readyz")
-        with visiting(service.origin) as visit:
+        with watched_page(service.origin) as opened:
+            visit = FilmsVisit(service.origin, *opened)
             visit.open(f"?films={'-'.join(str(film.id) for film in three)}")
             expect(visit.page.get_by_test_id("notice")).to_contain_text("only the last 2 were taken")
             expect(visit.page.get_by_test_id("pick")).to_have_count(2)
@@ -202,7 +188,7 @@ def test_a_full_history_is_said_and_not_sent(
 
 
 def test_a_seen_film_moves_to_the_history_and_comes_back_when_it_is_removed(
-    visit: Visit, predictor: Predictor, three: list[Film]
+    visit: FilmsVisit, predictor: Predictor, three: list[Film]
 ) -> None:
     history = [Seen(three[0].id)]
     visit.open(f"?films={three[0].id}")
@@ -217,7 +203,7 @@ def test_a_seen_film_moves_to_the_history_and_comes_back_when_it_is_removed(
     assert "films=" not in visit.page.url
 
 
-def test_an_error_is_said_and_goes_when_it_is_corrected(visit: Visit, predictor: Predictor) -> None:
+def test_an_error_is_said_and_goes_when_it_is_corrected(visit: FilmsVisit, predictor: Predictor) -> None:
     first, last = predictor.catalogue.years[predictor.catalogue.years > 0].min(), predictor.catalogue.years.max()
     visit.page.goto(f"{visit.origin}/?from={last}&to={first}")
     expect(visit.page.get_by_test_id("failure")).to_contain_text("year_from")
@@ -227,33 +213,18 @@ def test_an_error_is_said_and_goes_when_it_is_corrected(visit: Visit, predictor:
     visit.page.keyboard.press("Tab")
     visit.expect_films(films_for(predictor, [], filters=Filters(year_from=int(last), year_to=int(last))))
     expect(visit.page.get_by_test_id("failure")).to_be_hidden()
-    assert all("422" in complaint for complaint in visit.complaints)
+    assert visit.statuses() == {"422"}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_everything_without_scrolling_sideways(
-    visiting: Visiting, service: Any, three: list[Film], scheme: Any
+def test_a_phone_shows_the_answers_and_the_films_that_match(
+    watched_page: Watched, service: Any, three: list[Film]
 ) -> None:
-    with visiting(service.origin, color_scheme=scheme, **PHONE) as visit:
+    with watched_page(service.origin, **PHONE) as opened:
+        visit = FilmsVisit(service.origin, *opened)
         visit.open(f"?films={'-'.join(str(film.id) for film in three)}")
         visit.page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
         visit.page.get_by_role("button", name="More like this").first.click()
         visit.page.get_by_test_id("search").press_sequentially(longest_word(three[0])[:4])
         expect(visit.options().first).to_be_visible()
-
-        assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
-        outside = visit.page.evaluate(
-            """[...document.querySelectorAll("body *")].filter((node) => {
-                const box = node.getBoundingClientRect();
-                return box.width > 0 && box.right > 391 && !node.closest(".table-scroll, .visually-hidden");
-            }).map((node) => node.id || node.className)"""
-        )
-        assert outside == []
+        visit.expect_to_fit()
         assert visit.complaints == []
-
-
-def test_the_page_says_which_model_and_which_data_answered(visit: Visit) -> None:
-    visit.open()
-
-    expect(visit.page.get_by_test_id("model-badge")).to_contain_text("recommender version")
-    expect(visit.page.get_by_test_id("sample-notice")).to_be_visible()

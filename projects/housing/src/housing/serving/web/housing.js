@@ -5,21 +5,25 @@
  */
 
 import {
-  ConnectionError,
   ProblemError,
-  createAnnouncer,
+  announce,
+  byId,
   dataElement,
   debounce,
+  describeErrors,
   describeFailure,
   element,
+  enableCopyLink,
   format,
+  hideFailure,
   latestOnly,
   readAddress,
-  renderModelBadge,
-  renderSampleNotice,
   requestJson,
   roundToSum,
   setProperties,
+  showFailure,
+  showModel,
+  showNotice,
   writeAddress,
 } from "../static/page.js";
 
@@ -34,10 +38,8 @@ const SLIDER_STEPS = 10;
 const SCALE_END = 400_000;
 const SCALE_STEP = 100_000;
 
-const byId = (id) => document.getElementById(id);
 const form = byId("house");
-const region = byId("answer-region");
-const announce = createAnnouncer(byId("announcement"));
+const region = byId("region");
 
 /** @type {Map<string, {field: object, control: HTMLInputElement | HTMLSelectElement}>} */
 const inputs = new Map();
@@ -188,8 +190,8 @@ function applyAddress() {
     if (control?.value === value) openGroupOf(control);
     else unused.push(name);
   }
-  byId("link-notice").hidden = unused.length === 0;
-  byId("link-notice").textContent = `The link has values that this model does not know; they are ignored: ${unused.join(", ")}.`;
+  const names = unused.join(", ");
+  showNotice(names && `The link has values that this model does not know; they are ignored: ${names}.`);
 }
 
 /** The address names only what differs from the start, so that links stay short. */
@@ -199,13 +201,6 @@ function saveAddress() {
     if (control.value !== defaultValue(field)) changed.set(name, control.value);
   }
   writeAddress(changed);
-}
-
-async function copyLink() {
-  saveAddress();
-  await navigator.clipboard.writeText(location.href);
-  byId("copy-link").textContent = "Link copied";
-  announce("Link copied");
 }
 
 // ---- Ask ----
@@ -219,12 +214,12 @@ const predict = latestOnly(async (signal) => {
 async function update() {
   clearTimeout(retryTimer);
   saveAddress();
-  if (region.dataset.state === "fresh") region.dataset.state = "waiting";
+  if (region.dataset.state === "ready") region.dataset.state = "loading";
   try {
     const answer = await predict();
     if (answer) showAnswer(answer);
   } catch (error) {
-    showFailure(error, update);
+    fail(error, update);
   }
 }
 
@@ -233,7 +228,7 @@ const updateSoon = debounce(update, () => (form.checkValidity() ? PAUSE : PAUSE_
 // ---- Answer ----
 
 function showAnswer(answer) {
-  region.dataset.state = "fresh";
+  region.dataset.state = "ready";
   clearFieldErrors();
   clearFailure();
   byId("stale").hidden = true;
@@ -423,14 +418,13 @@ function formatValue(name, value) {
 
 // ---- Failures ----
 
-function showFailure(error, again) {
-  const isPage = !(error instanceof ProblemError || error instanceof ConnectionError);
-  if (isPage) throw error;
+function fail(error, again) {
+  const failure = describeFailure(error);
   markStale();
   clearFieldErrors();
   const unplaced = error.status === 422 ? showFieldErrors(error.errors) : [];
   if (error.status === 422 && error.errors.length && !unplaced.length) clearFailure();
-  else showFailureNotice(error, unplaced, again);
+  else showFailureNotice(failure, unplaced, again);
 }
 
 function markStale() {
@@ -440,17 +434,9 @@ function markStale() {
   byId("stale").textContent = "Old: the answer to what you had entered before.";
 }
 
-function showFailureNotice(error, unplaced, again) {
-  const { title, text, retrySeconds } = describeFailure(error);
+function showFailureNotice({ title, text, retrySeconds }, unplaced, again) {
   const canRetry = retrySeconds !== null;
-  const details = unplaced.map(({ field, message }) => `${field}: ${message}`);
-  byId("failure-title").textContent = title;
-  byId("failure-text").textContent = [
-    text,
-    ...details,
-    canRetry ? `Trying again every ${retrySeconds} seconds.` : "",
-  ].join(" ");
-  byId("failure").hidden = false;
+  showFailure(title, text, describeErrors(unplaced), canRetry && `Trying again every ${retrySeconds} seconds.`);
   byId("retry").hidden = !canRetry;
   byId("retry").onclick = again;
   clearTimeout(retryTimer);
@@ -458,8 +444,8 @@ function showFailureNotice(error, unplaced, again) {
 }
 
 function clearFailure() {
-  if (document.activeElement === byId("retry")) byId("answer").focus();
-  byId("failure").hidden = true;
+  if (document.activeElement === byId("retry")) byId("results").focus();
+  hideFailure();
 }
 
 /** Shows each error at its field; returns those that name no field of the form. */
@@ -509,8 +495,7 @@ async function loadModel() {
   try {
     const model = await requestJson("v1/model");
     knownVersion = model.version;
-    renderSampleNotice(byId("sample-notice"), model);
-    renderModelBadge(byId("model-badge"), model, [errorEntry(model)]);
+    showModel(model, errorEntry(model));
   } catch (error) {
     // The next answer names its model, and asks again.
     knownVersion = null;
@@ -536,7 +521,7 @@ async function start() {
     const { fields } = await requestJson("v1/fields");
     buildForm(fields);
   } catch (error) {
-    showFailure(error, start);
+    fail(error, start);
     return;
   }
   applyAddress();
@@ -546,7 +531,7 @@ async function start() {
 }
 
 function restart() {
-  byId("link-notice").hidden = true;
+  showNotice("");
   refreshForm();
   update();
 }
@@ -558,7 +543,5 @@ form.addEventListener("input", () => {
 form.addEventListener("submit", (event) => event.preventDefault());
 // The controls have their first values again only after the event.
 form.addEventListener("reset", () => setTimeout(restart));
-byId("copy-link").hidden = !navigator.clipboard;
-byId("copy-link").addEventListener("click", copyLink);
-
+enableCopyLink(saveAddress);
 start();

@@ -5,27 +5,26 @@
  */
 
 import {
-  ConnectionError,
-  ProblemError,
-  createAnnouncer,
+  announce,
+  byId,
   describeFailure,
   element,
   format,
-  renderModelBadge,
-  renderSampleNotice,
+  hideFailure,
+  isServiceFailure,
   requestJson,
   setProperties,
+  showFailure,
+  showModel,
 } from "../static/page.js";
 
 const AT_ONCE = 2; // uploads under way
 const TRIES = 4; // of one picture, while the service is busy
-const LONGEST_PAUSE = 30; // seconds; who must wait longer is told so
+const LONGEST_PAUSE = 30; // seconds; a longer one is not waited for, but named
 const UPLOAD_MILLISECONDS = 60_000; // the service gives an upload 30 s, and its computation another 30 s
 const EXAMPLE_MILLISECONDS = 15_000;
-const byId = (id) => document.getElementById(id);
 const region = byId("results");
 const answers = byId("answers");
-const announce = createAnnouncer(byId("announcement"));
 let maxFiles = 32; // the service says both
 let maxFileBytes = Infinity;
 let work = newWork();
@@ -55,7 +54,7 @@ function take(files) {
 }
 
 /** Like `take`, for ways in that may hold no file at all: text, a link, a picture dragged from another page. */
-function takeOrSay(files, text) {
+function takeOrExplain(files, text) {
   if (files?.length) return take(files);
   showFailure("That was no picture.", text);
   showRegion();
@@ -144,14 +143,14 @@ function newRow(file) {
     setProperties(box, { "--ratio": preview.naturalWidth / preview.naturalHeight });
     URL.revokeObjectURL(preview.src);
   });
-  const said = element("div", { class: "said" }, element("p", { class: "soft" }, "Looking at it"));
+  const outcome = element("div", { class: "outcome" }, element("p", { class: "soft" }, "Looking at it"));
   const name = element("p", { class: "file" }, file.name || "pasted picture");
-  return element("li", { class: "waiting", "data-testid": "answer" }, box, element("div", {}, name, said));
+  return element("li", { class: "waiting", "data-testid": "answer" }, box, element("div", {}, name, outcome));
 }
 
 function showAnswer(row, result) {
   row.classList.remove("waiting");
-  const said = row.querySelector(".said");
+  const outcome = row.querySelector(".outcome");
   if (result.error) return showText(row, "This file was not classified.", result.error.detail);
   const [first] = result.predictions;
   row.dataset.unsure = String(Boolean(result.unsure));
@@ -164,7 +163,7 @@ function showAnswer(row, result) {
   if (unfamiliar) parts.push(element("p", { class: "set" }, "If it had to choose:"));
   parts.push(bars(result.predictions));
   if (!unfamiliar) parts.push(setOf(result));
-  said.replaceChildren(...parts);
+  outcome.replaceChildren(...parts);
   showHeat(row, result);
   announce(`${result.file}: ${title}, ${format.percent(first.probability)}`);
 }
@@ -207,7 +206,7 @@ function showHeat(row, { heat, crop }) {
 
 function showPause(row, error, seconds) {
   const text = `${describeFailure(error).title} Trying again in ${seconds} s.`;
-  row.querySelector(".said").replaceChildren(element("p", { class: "soft" }, text));
+  row.querySelector(".outcome").replaceChildren(element("p", { class: "soft" }, text));
 }
 
 function showRefusal(row, error) {
@@ -224,26 +223,16 @@ function describe(error) {
     const when = error.retryAfter > LONGEST_PAUSE ? `in ${error.retryAfter} seconds` : "in a minute";
     return { title: "The service is busy.", text: `It answers many others just now. Try again ${when}.` };
   }
-  if (error instanceof ProblemError || error instanceof ConnectionError) return describeFailure(error);
+  if (isServiceFailure(error)) return describeFailure(error);
   console.error(error);
   return { title: "Something went wrong.", text: "The page does not understand the answer. Reload it and try again." };
 }
 
 function showText(row, title, text) {
-  const said = element("strong", {}, title);
-  const notice = element("div", { class: "notice", "data-kind": "error", "data-testid": "file-error" }, said, ` ${text}`);
-  row.querySelector(".said").replaceChildren(notice);
+  const strong = element("strong", {}, title);
+  const notice = element("div", { class: "notice", "data-kind": "error", "data-testid": "file-error" }, strong, ` ${text}`);
+  row.querySelector(".outcome").replaceChildren(notice);
   announce(`${title} ${text}`);
-}
-
-function showFailure(title, text) {
-  byId("failure-title").textContent = title;
-  byId("failure-text").textContent = text;
-  byId("failure").hidden = false;
-}
-
-function hideFailure() {
-  byId("failure").hidden = true;
 }
 
 // ---- Ways in ----
@@ -266,10 +255,10 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   delete drop.dataset.over;
-  takeOrSay(event.dataTransfer?.files, "Drop a file: save the picture first if it is on another page.");
+  takeOrExplain(event.dataTransfer?.files, "Drop a file: save the picture first if it is on another page.");
 });
 document.addEventListener("paste", (event) => {
-  takeOrSay(event.clipboardData?.files, "The clipboard holds no picture. Copy one, or choose its file.");
+  takeOrExplain(event.clipboardData?.files, "The clipboard holds no picture. Copy one, or choose its file.");
 });
 byId("upload").addEventListener("submit", (event) => event.preventDefault());
 byId("heat").addEventListener("change", (event) => {
@@ -312,14 +301,14 @@ async function takeExample(name, url) {
     const blob = await response.blob();
     if (signal.aborted) return;
     if (response.ok) return take([new File([blob], name, { type: blob.type })]);
-    sayNoExample(`The service answered with status ${response.status}.`);
+    showNoExample(`The service answered with status ${response.status}.`);
   } catch {
     if (signal.aborted) return;
-    sayNoExample(limit.aborted ? "The service takes too long." : "The service cannot be reached.");
+    showNoExample(limit.aborted ? "The service takes too long." : "The service cannot be reached.");
   }
 }
 
-function sayNoExample(reason) {
+function showNoExample(reason) {
   showFailure("This example cannot be loaded.", `${reason} Try it again, or choose a picture of your own.`);
   showRegion();
 }
@@ -335,9 +324,7 @@ async function start() {
     showExamples(known.examples);
     const { accuracy } = model.metrics;
     const note = `${format.percent(accuracy.low)} to ${format.percent(accuracy.high)} (95 % interval), test pictures`;
-    const right = { label: "Right", value: format.percent(accuracy.estimate), note };
-    renderModelBadge(byId("model-badge"), model, [right]);
-    renderSampleNotice(byId("sample-notice"), model);
+    showModel(model, { label: "Right", value: format.percent(accuracy.estimate), note });
     hideFailure();
   } catch (error) {
     const failure = describe(error);

@@ -4,19 +4,22 @@
  */
 
 import {
-  ConnectionError,
-  ProblemError,
-  createAnnouncer,
+  announce,
+  byId,
   debounce,
+  describeErrors,
   describeFailure,
   element,
+  enableCopyLink,
   format,
+  hideFailure,
   latestOnly,
   readAddress,
-  renderModelBadge,
-  renderSampleNotice,
   requestJson,
   setProperties,
+  showFailure,
+  showModel,
+  showNotice,
   writeAddress,
 } from "../static/page.js";
 
@@ -24,15 +27,13 @@ const PAUSE = 200;
 const STARS = [5, 4.5, 4, 3.5, 3, 2.5, 2, 1.5, 1, 0.5];
 const NEXT_STATE = { "": "wanted", wanted: "excluded", excluded: "" };
 
-const byId = (id) => document.getElementById(id);
 const region = byId("region");
 const search = byId("search");
 const options = byId("options");
-const announce = createAnnouncer(byId("announcement"));
 
 /** @type {{film: object, rating: number | null}[]} the oldest first */
 let picks = [];
-let found = [];
+let matches = [];
 let active = -1;
 let started = false;
 let maxHistory = Infinity; // the service says it
@@ -50,12 +51,12 @@ const lookUp = debounce(async () => {
     const answer = await findFilms(query);
     if (answer && search.value.trim() === query) showOptions(answer.films);
   } catch (error) {
-    showFailure(error);
+    fail(error);
   }
 }, PAUSE);
 
 function showOptions(films) {
-  found = films;
+  matches = films;
   active = films.length ? 0 : -1;
   const rows = films.map((film, index) => {
     const row = element("li", { id: `option-${index}`, role: "option", "data-testid": "option" }, ...titleOf(film));
@@ -72,7 +73,7 @@ function showOptions(films) {
 }
 
 function closeOptions() {
-  found = [];
+  matches = [];
   active = -1;
   options.hidden = true;
   search.setAttribute("aria-expanded", "false");
@@ -90,11 +91,11 @@ function markActive() {
 
 function onSearchKey(event) {
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (step && found.length) {
-    active = (active + step + found.length) % found.length;
+  if (step && matches.length) {
+    active = (active + step + matches.length) % matches.length;
     markActive();
-  } else if (event.key === "Enter" && found[active]) {
-    pick(found[active]);
+  } else if (event.key === "Enter" && matches[active]) {
+    pick(matches[active]);
   } else if (event.key === "Escape") {
     closeOptions();
   } else {
@@ -108,7 +109,7 @@ function onSearchKey(event) {
 function pick(film) {
   search.value = "";
   closeOptions();
-  if (picks.some((one) => one.film.film_id === film.film_id)) return;
+  if (picks.some((entry) => entry.film.film_id === film.film_id)) return;
   if (picks.length >= maxHistory) return showNotice(`A history holds at most ${maxHistory} films: remove one first.`);
   picks.push({ film, rating: null });
   changed();
@@ -121,19 +122,19 @@ function changed() {
   recommend();
 }
 
-function pickRow(one) {
-  const { film } = one;
+function pickRow(entry) {
+  const { film } = entry;
   const rating = element("select", { class: "input", "aria-label": `Your stars for ${film.title}`, "data-testid": "rating" });
   rating.append(element("option", { value: "" }, "No stars"), ...STARS.map((stars) => element("option", { value: stars }, `${stars} stars`)));
-  rating.value = one.rating ?? "";
+  rating.value = entry.rating ?? "";
   rating.addEventListener("change", () => {
-    one.rating = rating.value ? Number(rating.value) : null;
+    entry.rating = rating.value ? Number(rating.value) : null;
     writeAddress(stateOf()); // the rows stay as they are, and so does the focus
     recommend();
   });
   const remove = element("button", { type: "button", class: "button-plain", "aria-label": `Remove ${film.title}` }, "Remove");
   remove.addEventListener("click", () => {
-    picks = picks.filter((other) => other !== one);
+    picks = picks.filter((other) => other !== entry);
     showNotice("");
     changed();
     search.focus();
@@ -196,11 +197,6 @@ async function restore() {
   showNotice(notes.filter(Boolean).join(" "));
 }
 
-function showNotice(text) {
-  byId("notice").textContent = text;
-  byId("notice").hidden = !text;
-}
-
 function setGenre(button, state) {
   button.dataset.state = state;
   const words = { wanted: "wanted", excluded: "left out", "": "any" };
@@ -248,12 +244,12 @@ const recommend = debounce(async () => {
     });
     if (answer) showAnswer(answer);
   } catch (error) {
-    showFailure(error);
+    fail(error);
   }
 }, PAUSE);
 
 function showAnswer(answer) {
-  byId("failure").hidden = true;
+  hideFailure();
   byId("results-title").textContent = answer.popular ? "Popular films" : "Films for you";
   const rows = answer.recommendations.map(filmRow);
   const none = element("li", { class: "soft" }, "No film fits: widen the genres or the years.");
@@ -292,11 +288,11 @@ function similarTo(film) {
   more.addEventListener("click", async () => {
     try {
       const { similar } = await requestJson(`v1/films/${film.film_id}/similar?k=5`);
-      list.textContent = similar.map((one) => one.film.title).join(" · ") || "Nothing is known to be like it.";
+      list.textContent = similar.map((entry) => entry.film.title).join(" · ") || "Nothing is known to be like it.";
       list.hidden = false;
       more.setAttribute("aria-expanded", "true");
     } catch (error) {
-      showFailure(error);
+      fail(error);
     }
   });
   return element("div", { class: "similar" }, more, list);
@@ -306,13 +302,10 @@ function titleOf(film) {
   return [film.title, film.year === null ? null : element("span", { class: "year" }, ` ${film.year}`)];
 }
 
-function showFailure(error) {
-  if (!(error instanceof ProblemError || error instanceof ConnectionError)) throw error;
+function fail(error) {
   const { title, text } = describeFailure(error);
-  byId("failure-title").textContent = title;
-  byId("failure-text").textContent = [text, ...(error.errors ?? []).map((one) => `${one.field}: ${one.message}`)].join(" ");
-  byId("failure").hidden = false;
-  region.dataset.state = byId("films").children.length ? "old" : "failed";
+  showFailure(title, text, describeErrors(error.errors));
+  region.dataset.state = byId("films").children.length ? "stale" : "failed";
 }
 
 // ---- Start ----
@@ -322,15 +315,14 @@ async function start() {
     const [catalogue, model] = await Promise.all([requestJson("v1/catalogue"), requestJson("v1/model")]);
     buildOptions(catalogue);
     await restore();
-    renderSampleNotice(byId("sample-notice"), model);
     const score = model.metrics.ndcg_at_10;
     const note = score ? `95 % interval ${format.metric(score.low)} to ${format.metric(score.high)}` : "";
-    const extra = score ? [{ label: "nDCG at 10, viewers' later films", value: format.metric(score.estimate), note }] : [];
-    renderModelBadge(byId("model-badge"), model, extra);
+    const figures = score ? [{ label: "nDCG at 10, viewers' later films", value: format.metric(score.estimate), note }] : [];
+    showModel(model, ...figures);
     started = true;
     changed();
   } catch (error) {
-    showFailure(error);
+    fail(error);
   }
 }
 
@@ -348,8 +340,5 @@ byId("clear").addEventListener("click", () => {
   changed();
 });
 byId("retry").addEventListener("click", () => (started ? recommend() : start()));
-byId("copy-link").addEventListener("click", async () => {
-  await navigator.clipboard.writeText(location.href);
-  announce("Link copied");
-});
+enableCopyLink();
 start();
