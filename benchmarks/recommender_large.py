@@ -29,12 +29,13 @@ from portfolio_shared.evaluation.ranking import judge, ranking_metrics
 from portfolio_shared.evaluation.sections import markdown_table
 from recommender.config import TrainConfig, tuned_settings
 from recommender.data.catalogue import load_catalogue, save_catalogue
+from recommender.data.load import load, split
 from recommender.data.ratings import Ratings
-from recommender.data.read import read_movielens
 from recommender.data.sample import write_sample
-from recommender.data.splits import split_by_user_time
-from recommender.evaluation.candidates import SERVABLE, best_servable, left_out, recipes
-from recommender.evaluation.evaluate import accuracy, lists_for, make_task
+from recommender.evaluation.candidates import best_servable
+from recommender.evaluation.evaluate import accuracy
+from recommender.evaluation.task import lists_for, make_task
+from recommender.models.fit import SERVABLE, recipes, too_large
 from recommender.train import learn
 
 RESULTS = Path(__file__).parent / "results" / "recommender_large.json"
@@ -42,7 +43,7 @@ N_USERS, N_FILMS, MEAN_RATINGS = 200_000, 20_000, 5
 USERS_MEASURED, K = 2_000, 10
 ROWS_OF_1M = 1_000_209
 READ_1M, TRAINING = f"read {ROWS_OF_1M:,} ratings, format of 1M", "whole training on latest-small"
-LIMITS = {READ_1M: 2.0, TRAINING: 60.0}  # seconds of the processor: on busy cores the clock counts others' work too
+LIMITS = {READ_1M: 2.0, TRAINING: 60.0}  # CPU seconds: on busy cores the clock counts others' work too
 LARGE_USERS, LARGE_FILMS, ROWS_AT_ONCE = 162_541, 62_423, 1_000_000  # as many as 25M has
 T = TypeVar("T")
 COLUMNS = ("users", "items", "values", "times")
@@ -56,16 +57,16 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where generated files are; a temporary folder without it")
     options = parser.parse_args()
     if options.step:
-        found = steps(options.folder, options.rows)[options.step]()
-        found["peak_rss_mb"] = peak_megabytes()
-        (options.folder / "found.json").write_text(json.dumps(found), encoding="utf-8")
+        result = steps(options.folder, options.rows)[options.step]()
+        result["peak_rss_mb"] = peak_megabytes()
+        (options.folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
         return 0
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         recorded = measure(Path(folder), options.rows, console)
     RESULTS.write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
     measures = ("fit_seconds", "fit_cpu_seconds", "peak_rss_mb", "before_fit_mb", "ndcg")
-    rows = [[model["name"], *(f"{model[one]:,.3f}" for one in measures)] for model in recorded["models"]]
+    rows = [[model["name"], *(f"{model[measure]:,.3f}" for measure in measures)] for model in recorded["models"]]
     console.print(markdown_table(["model", *measures], rows))
     console.print(f"Chosen: {recorded['why']}. Written: {RESULTS}")
     seconds = {row["name"]: row["cpu_seconds"] for row in recorded["others"]}
@@ -81,9 +82,9 @@ def measure(folder: Path, rows: int, console: Console) -> dict[str, Any]:
     def run(step: str) -> dict[str, Any]:
         command = [sys.executable, __file__, "--step", step, "--folder", str(folder), "--rows", str(rows)]
         subprocess.run(command, check=True)
-        found: dict[str, Any] = json.loads((folder / "found.json").read_text(encoding="utf-8"))
-        console.print(f"{step}: {', '.join(f'{key} {value}' for key, value in found.items())}")
-        return found
+        result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        console.print(f"{step}: {', '.join(f'{key} {value}' for key, value in result.items())}")
+        return result
 
     generated = run("generate")
     models = [{"name": name, **run(name)} for name in generated["candidates"]]
@@ -93,7 +94,7 @@ def measure(folder: Path, rows: int, console: Console) -> dict[str, Any]:
     others.append({"name": f"read {rows:,} ratings, format of 25M", **run("read rows")})
     others.append({"name": "ranking metrics, 1,000,000 people, 20 films each", **run("metrics")})
     others.append({"name": TRAINING, **run("train")})
-    sizes = {name: generated[name] for name in ("ratings", "users", "films", "left_out")}
+    sizes = {name: generated[name] for name in ("ratings", "users", "films", "excluded")}
     return {**sizes, "k": K, "users_measured": USERS_MEASURED, **choice(models), "models": models, "others": others}
 
 
@@ -109,7 +110,7 @@ def choice(models: list[dict[str, Any]]) -> dict[str, str | None]:
 
 
 def steps(folder: Path, rows: int) -> dict[str, Callable[[], dict[str, Any]]]:
-    """Return the steps by name; each returns what it found, as JSON types."""
+    """Return the steps by name; each returns what it measured, as JSON types."""
     names = json.loads((folder / "names.json").read_text(encoding="utf-8")) if (folder / "names.json").is_file() else []
     return {
         "generate": partial(generate, folder),
@@ -128,20 +129,20 @@ def generate(folder: Path) -> dict[str, Any]:
         folder / "sample", n_users=N_USERS, n_films=N_FILMS, mean_ratings=MEAN_RATINGS, seed=0, dirt=False
     )
     write_1m(source, folder / "1m")
-    data = read_movielens(source)
-    split = split_by_user_time(data.ratings)
-    for name, part in (("train", split.train), ("validation", split.validation)):
+    data = load(str(source))
+    parts = split(data)
+    for name, part in (("train", parts.train), ("validation", parts.validation)):
         np.savez(folder / f"{name}.npz", allow_pickle=False, **{column: getattr(part, column) for column in COLUMNS})
     save_catalogue(data.catalogue, folder / "films.json")
     settings = tuned_settings()
-    candidates = list(recipes(settings, split.before_test, data.catalogue))
+    candidates = list(recipes(settings, parts.before_test, data.catalogue))
     (folder / "names.json").write_text(json.dumps(candidates), encoding="utf-8")
     return {
         "ratings": len(data.ratings),
         "users": data.ratings.n_users,
         "films": len(data.catalogue),
         "candidates": candidates,
-        "left_out": left_out(settings, split.before_test),
+        "excluded": [f"{name}: {reason}" for name, reason in too_large(settings, parts.before_test).items()],
     }
 
 
@@ -167,7 +168,7 @@ def fit(folder: Path, name: str) -> dict[str, Any]:
     before = peak_megabytes()
     model, seconds, cpu = timed(lambda: recipe.fit(X))
     peak = peak_megabytes()
-    lists = lists_for(model, task.before, task.users, k=K, weigh=recipe.weigh)
+    lists = lists_for(model, task, k=K, weigh=recipe.weigh)
     ndcg = float(accuracy(lists, task, k=K)["ndcg"].mean())
     return {
         "fit_seconds": seconds,
@@ -179,7 +180,7 @@ def fit(folder: Path, name: str) -> dict[str, Any]:
 
 
 def timed(work: Callable[[], T]) -> tuple[T, float, float]:
-    """Return a result, the seconds that it took, and those of the processor."""
+    """Return a result, the seconds that it took, and the CPU seconds."""
     started, used = time.perf_counter(), time.process_time()
     return work(), time.perf_counter() - started, time.process_time() - used
 
@@ -193,7 +194,7 @@ def read_part(path: Path, n_films: int) -> Ratings:
 
 def read(folder: Path, *, repeats: int) -> dict[str, Any]:
     """Read a folder in one of the public formats; the median time."""
-    reads = [timed(lambda: read_movielens(folder).report.rows_read) for _ in range(repeats)]
+    reads = [timed(lambda: load(str(folder)).report.rows_read) for _ in range(repeats)]
     rows, seconds, cpu = zip(*reads, strict=True)
     return {"rows": rows[0], "seconds": float(np.median(seconds)), "cpu_seconds": float(np.median(cpu))}
 

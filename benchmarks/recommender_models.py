@@ -1,4 +1,4 @@
-"""The peers' table: the served model against popularity, neighbours, ALS and EASE, on three splits in one run.
+"""The baselines' table: the served model against popularity, neighbours, ALS and EASE, on three splits in one run.
 
 By time, each user's last 20 % are hidden; by date, everything after one point in time; at random, 25 % of each user's
 ratings. Every model has the settings that were best for it on validation parts (`tuned.json`), is fitted on all that
@@ -10,38 +10,34 @@ limits are of latest-small, and so are the settings.
 import argparse
 import json
 import sys
+import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import scipy.sparse as sp
 from rich.console import Console
 from rich.table import Table
+from threadpoolctl import threadpool_limits
 
-from portfolio_shared.evaluation.sections import with_interval
+from portfolio_shared.evaluation.sections import interval_cell
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.terminal import progress
-from recommender.config import tuned_settings
-from recommender.data.load import Loaded, load_movielens
-from recommender.data.splits import Split, split_at_random, split_by_date, split_by_user_time
-from recommender.evaluation.candidates import (
-    ALS,
-    ALS_FADING,
-    FULL,
-    Candidate,
-    by_score,
-    compare,
-    describe_settings,
-    left_out,
-    recipes,
-)
-from recommender.evaluation.evaluate import compare_ndcg, make_task
+from recommender.config import ModelSettings, tuned_settings
+from recommender.data.load import Dataset, load, split
+from recommender.data.splits import Split, split_at_random, split_by_date
+from recommender.evaluation.candidates import describe_settings
+from recommender.evaluation.evaluate import LONGEST, Evaluation, compare_ndcg, measure
+from recommender.evaluation.task import lists_for, make_task
+from recommender.models.fit import ALS, ALS_RECENT, FULL, Recipe, Scorer, recipes, too_large
 
 RESULTS = Path(__file__).parent / "results"
 DATASET = "latest-small"
 LIMITS = {"time": 0.132, "random": 0.410}
 K = 10
 SPLITS = ("time", "date", "random")
-BY_PREFERENCE = (FULL, ALS_FADING, ALS)
+BY_PREFERENCE = (FULL, ALS_RECENT, ALS)
 """The model that stands for the served one is the first of these that was fitted."""
 
 
@@ -53,14 +49,14 @@ def main() -> int:
     parser.add_argument("--max-users", type=int, default=10_000, help="users evaluated at most (default: %(default)s)")
     options = parser.parse_args()
     console = Console()
-    data = load_movielens(options.data, dataset=options.dataset)
+    data = load(options.data, dataset=options.dataset)
     console.print(data.source.reason)
-    for said in left_out(tuned_settings(), data.movielens.ratings):
-        console.print(f"Not fitted: {said}")
+    for name, reason in too_large(tuned_settings(), data.ratings).items():
+        console.print(f"Not fitted: {name}: {reason}")
     rows: list[dict[str, Any]] = []
     with progress(console, "three splits", total=sum(len(models(data, name)) for name in SPLITS)) as advance:
         for name in SPLITS:
-            rows += measure(data, name, max_users=options.max_users, advance=advance)
+            rows += measure_split(data, name, max_users=options.max_users, advance=advance)
     for name in SPLITS:
         console.print(table([row for row in rows if row["split"] == name]))
     default = data.source.kind == "full" and options.dataset == DATASET
@@ -76,80 +72,101 @@ def main() -> int:
     return bool(missed)
 
 
-def name_of(data: Loaded, dataset: str) -> str:
+def name_of(data: Dataset, dataset: str) -> str:
     """Return what to call the results: the public data set, the sample, or the folder of other data."""
     if data.source.kind == "full":
         return dataset
     return "sample" if data.source.path is None else data.source.path.name
 
 
-def split_of(data: Loaded, name: str) -> Split:
+def split_of(data: Dataset, name: str) -> Split:
     """Return one of the three splits."""
-    ratings = data.movielens.ratings
     if name == "time":
-        return split_by_user_time(ratings)
-    return split_by_date(ratings) if name == "date" else split_at_random(ratings, seed=0)
+        return split(data)
+    return (split_by_date if name == "date" else split_at_random)(data.ratings, data.catalogue)
 
 
-def models(data: Loaded, name: str) -> dict[str, Any]:
+def settings_for(name: str) -> ModelSettings:
+    """Return the settings that are best for a split; by date, those by time."""
+    return tuned_settings("random" if name == "random" else "time")
+
+
+def models(data: Dataset, name: str) -> dict[str, Recipe]:
     """Return the models with the settings that are best for this split."""
-    if name != "random":
-        return recipes(tuned_settings("time"), data.movielens.ratings, data.movielens.catalogue)
-    found = recipes(tuned_settings("random"), data.movielens.ratings, data.movielens.catalogue)
-    del found[ALS_FADING]  # nothing fades where order means nothing: it would be ALS again
-    return found
+    available = recipes(settings_for(name), data.ratings, data.catalogue)
+    if name == "random":
+        del available[ALS_RECENT]  # where order means nothing it would be ALS again
+    return available
 
 
-def measure(data: Loaded, name: str, *, max_users: int, advance: Callable[[str], None]) -> list[dict[str, Any]]:
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
+def measure_split(data: Dataset, name: str, *, max_users: int, advance: Callable[[str], None]) -> list[dict[str, Any]]:
     """Return one row a model, the best first: metrics with intervals, and the paired difference from the served one."""
-    split = split_of(data, name)
-    task = make_task(split.before_test, split.test, data.movielens.catalogue, max_users=max_users)
-    found = compare(task, models(data, name), k=K, advance=advance)
-    served = found[next(model for model in BY_PREFERENCE if model in found)]
-    return [row_of(candidate, served, data, name, split) for candidate in by_score(found)]
+    parts = split_of(data, name)
+    task = make_task(parts.before_test, parts.test, data.catalogue, max_users=max_users)
+    X, evaluations, costs = task.before.matrix(), {}, {}
+    for model, recipe in models(data, name).items():
+        fitted, costs[model] = measured_fit(recipe, X)
+        evaluations[model] = measure(lists_for(fitted, task, k=LONGEST, weigh=recipe.weigh), task, k=K)
+        advance(model)
+    served = next(model for model in BY_PREFERENCE if model in evaluations)
+    ordered = sorted(evaluations, key=lambda model: -evaluations[model].metric("ndcg").estimate)
+    shared = {"dataset": data.name, "split": name, "users": len(task.users), "excluded": parts.excluded}
+    return [
+        {
+            **shared,
+            "name": model,
+            "served": model == served,
+            "settings": describe_settings(model, settings_for(name)),
+            **metrics_of(evaluations[model]),
+            **costs[model],
+            **({} if model == served else {"difference": difference(evaluations[served], evaluations[model])}),
+        }
+        for model in ordered
+    ]
 
 
-def row_of(candidate: Candidate, served: Candidate, data: Loaded, name: str, split: Split) -> dict[str, Any]:
-    """Return one row of the table."""
-    settings = tuned_settings("random" if name == "random" else "time")
-    evaluation = candidate.evaluation
-    row = {
-        "dataset": data.name,
-        "split": name,
-        "name": candidate.name,
-        "served": candidate is served,
-        "settings": describe_settings(candidate.name, settings),
-        **{metric: interval._asdict() for metric, interval in evaluation.metrics.items()},
-        "coverage": evaluation.coverage,
-        "fit_seconds": candidate.fit_seconds,
-        "fit_megabytes": candidate.fit_megabytes,
-        "model_megabytes": candidate.model_megabytes,
-        "score_milliseconds": candidate.score_milliseconds,
-        "users": len(evaluation.lists),
-        "left_out": split.left_out,
-    }
-    if candidate is not served:
-        # As an error, below 0 is better; as a difference of nDCG, above 0.
-        error = compare_ndcg(served.evaluation.per_user["ndcg"], evaluation.per_user["ndcg"]).difference
-        row["served_minus_this"] = Interval(-error.estimate, -error.high, -error.low)._asdict()
-    return row
+def measured_fit(recipe: Recipe, X: sp.csr_array) -> tuple[Scorer, dict[str, float]]:
+    """Fit once for the CPU seconds, and once more for the largest memory of arrays: counting it takes time."""
+    started = time.process_time()
+    model = recipe.fit(X)
+    seconds = time.process_time() - started
+    tracemalloc.start()
+    try:
+        recipe.fit(X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    return model, {"fit_seconds": seconds, "fit_megabytes": peak / 1e6}
+
+
+def metrics_of(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the metrics as JSON types."""
+    intervals = {metric: evaluation.metric(metric)._asdict() for metric in evaluation.per_user}
+    return {**intervals, "coverage": evaluation.coverage}
+
+
+def difference(served: Evaluation, other: Evaluation) -> dict[str, float]:
+    """Return the served model's nDCG minus that of another model on the same users, paired: above 0 it is better."""
+    error = compare_ndcg(served.per_user["ndcg"], other.per_user["ndcg"]).difference  # below 0 it is better
+    return Interval(-error.estimate, -error.high, -error.low)._asdict()
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """Return the rows of one split for the terminal."""
     split, users = rows[0]["split"], rows[0]["users"]
-    drawn = Table(title=f"Split: {split}, {users} users; served - this: paired 95 % interval, above 0 is better")
-    for heading in ("model", f"nDCG@{K}", "recall", "hit rate", "fit, s", "served - this"):
+    drawn = Table(title=f"Split: {split}, {users} users; served minus this: paired 95 % interval, above 0 is better")
+    for heading in ("model", f"nDCG@{K}", "recall", "hit rate", "fit, CPU s", "served minus this"):
         drawn.add_column(heading, justify="left" if heading == "model" else "right")
     for row in rows:
-        difference = with_interval(Interval(**row["served_minus_this"])) if "served_minus_this" in row else ""
+        lead = interval_cell(row["difference"]) if "difference" in row else ""
         drawn.add_row(
             row["name"],
-            with_interval(Interval(**row["ndcg"])),
+            interval_cell(row["ndcg"]),
             f"{row['recall']['estimate']:.3f}",
             f"{row['hit_rate']['estimate']:.3f}",
             f"{row['fit_seconds']:.2f}",
-            difference,
+            lead,
         )
     return drawn
 

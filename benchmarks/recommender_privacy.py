@@ -1,6 +1,6 @@
 """What a bundle gives away: two attacks on the models of the README's privacy section, and on those it warns of.
 
-Four fifths of the people are learned from, the others are strangers; both are drawn once. Every model is fitted on
+Four fifths of the people are learned from, the others are not; both are drawn once. Every model is fitted on
 whole histories, as nothing needs to be hidden for a test here. Writes benchmarks/results/recommender_privacy.json.
 """
 
@@ -19,11 +19,11 @@ from threadpoolctl import threadpool_limits
 from portfolio_shared.evaluation.sections import markdown_table
 from portfolio_shared.terminal import progress
 from recommender.config import ModelSettings, tuned_settings
-from recommender.data.load import Loaded, load_movielens
-from recommender.evaluation.candidates import ALS, ALS_FADING, EASE, FULL, fit_full
+from recommender.data.load import Dataset, load
 from recommender.evaluation.privacy import KEYS, LEAST_FILMS, Model, attack
 from recommender.models.als import fit_als
 from recommender.models.ease import fit_ease
+from recommender.models.fit import ALS, ALS_RECENT, EASE, FULL, fit_full
 
 RESULTS = Path(__file__).parent / "results" / "recommender_privacy.json"
 MEMBERS = 0.8
@@ -37,26 +37,26 @@ def main() -> int:
     parser.add_argument("--data", default="full", help="full or a path (default: %(default)s)")
     options = parser.parse_args()
     console = Console()
-    data = load_movielens(options.data)
+    data = load(options.data)
     console.print(data.source.reason)
-    n_users = data.movielens.ratings.n_users
+    n_users = data.ratings.n_users
     drawn = np.random.default_rng(SEED).permutation(n_users)
-    members, strangers = np.sort(drawn[: int(MEMBERS * n_users)]), np.sort(drawn[int(MEMBERS * n_users) :])
+    members, non_members = np.sort(drawn[: int(MEMBERS * n_users)]), np.sort(drawn[int(MEMBERS * n_users) :])
     fits, rows = models(data, tuned_settings()), []
-    everybody = data.movielens.ratings.matrix()
-    learned = data.movielens.ratings.where(np.isin(data.movielens.ratings.users, members)).matrix()
+    everybody = data.ratings.matrix()
+    learned = data.ratings.where(np.isin(data.ratings.users, members)).matrix()
     with progress(console, "attacks", total=len(fits)) as advance:
         for name, (fit, served) in fits.items():
             with threadpool_limits(limits=1):
                 model = fit(learned)
-            found = asdict(attack(model, everybody, members=members, strangers=strangers, seed=SEED))
-            rows.append({"name": name, "served": served, **found})
+            exposure = asdict(attack(model, everybody, members=members, non_members=non_members, seed=SEED))
+            rows.append({"name": name, "served": served, **exposure})
             advance(name)
     recorded = {
         "dataset": data.name,
         "data_sha256": data.sha256,
         "members": len(members),
-        "strangers": len(strangers),
+        "non_members": len(non_members),
         "rated_a_film_alone": float(np.mean(rated_alone(learned)[members])),
         "keys": KEYS,
         "least_films": LEAST_FILMS,
@@ -75,9 +75,9 @@ def main() -> int:
     return bool(failed)
 
 
-def models(data: Loaded, settings: ModelSettings) -> dict[str, tuple[Callable[[sp.csr_array], Model], bool]]:
+def models(data: Dataset, settings: ModelSettings) -> dict[str, tuple[Callable[[sp.csr_array], Model], bool]]:
     """Return how each model is fitted, by what sets it apart, and whether it can be served."""
-    catalogue, ease, als = data.movielens.catalogue, settings.ease, settings.als.model_dump()
+    catalogue, ease, als = data.catalogue, settings.ease, settings.als.model_dump()
 
     def full(**changes: int | None) -> Callable[[sp.csr_array], Model]:
         return lambda X: fit_full(X, catalogue, ease.model_copy(update=changes), seed=SEED)
@@ -91,7 +91,7 @@ def models(data: Loaded, settings: ModelSettings) -> dict[str, tuple[Callable[[s
         "the same, rank 128": (full(rank=128), False),
         "the same, rank 64": (full(rank=64), False),
         f"{ALS}, films of one person too": (lambda X: fit_als(X, **als, seed=SEED), False),
-        f"{ALS_FADING}": (lambda X: fit_als(X, **als, min_raters=ease.min_raters, seed=SEED), True),
+        f"{ALS_RECENT}": (lambda X: fit_als(X, **als, min_raters=ease.min_raters, seed=SEED), True),
     }
 
 

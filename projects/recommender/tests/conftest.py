@@ -6,25 +6,25 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from portfolio_shared.training import write
 from recommender.config import TrainConfig
-from recommender.data.read import MovieLens, read_movielens
-from recommender.data.sample import write_sample
+from recommender.data.load import Dataset, load
 from recommender.models.predictor import Predictor
-from recommender.train import Trained, describe, learn, write
+from recommender.train import PROJECT, Trained, learn
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> MovieLens:
-    return read_movielens(write_sample(tmp_path_factory.mktemp("sample")))
+def sample() -> Dataset:
+    return load("sample")
 
 
 @pytest.fixture(scope="session")
-def latest_small() -> MovieLens:
+def latest_small() -> Dataset:
     """MovieLens latest-small, or a skip that says how to provide it."""
     folder = Path(os.environ.get("PORTFOLIO_DATA_DIR", Path(__file__).parents[3] / ".data")) / "ml-latest-small"
     if not (folder / "ratings.csv").is_file():
         pytest.skip(f"no MovieLens in {folder}: set PORTFOLIO_DATA_DIR, or let `make data` download it")
-    return read_movielens(folder)
+    return load(str(folder))
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +40,9 @@ def trained(train_config: TrainConfig) -> Trained:
 @pytest.fixture(scope="session")
 def bundle(train_config: TrainConfig, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the trained model; tests that change files copy it first."""
-    folder = tmp_path_factory.mktemp("model") / "bundle"
-    write(folder, trained.predictor, describe(train_config, trained))
-    return folder
+    config = train_config.model_copy(update={"output": tmp_path_factory.mktemp("model") / "bundle"})
+    write(PROJECT, config, trained, Console(quiet=True))
+    return config.output
 
 
 @pytest.fixture(scope="session")

@@ -7,48 +7,46 @@ line. Heavy libraries are imported by the command that needs them.
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, SettingsConfigDict
+from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
 
-from portfolio_shared.cli import champion_stays, counting, end_batch, flags_alone, roll_back, run_project
-from portfolio_shared.config import default_tracking_uri
+from portfolio_shared import cli as shared
+from portfolio_shared.config import DataOptions, EvaluateOptions
 from portfolio_shared.terminal import Command
 from recommender.config import (
     BUNDLE,
     DATA,
     DATASET,
     MODEL_NAME,
-    Dataset,
+    DatasetName,
     ReportConfig,
     ServeSettings,
     TrainConfig,
     TuneConfig,
 )
 
-FLAGS = TrainConfig.model_config
 
-
-class DataOptions(BaseSettings):
+class Data(DataOptions):
     """Find or download the data, and report what is in them."""
 
-    model_config = FLAGS
+    model_config = TrainConfig.model_config
     data: str = Field("auto", description=DATA)
-    dataset: Dataset = Field("latest-small", description=DATASET)
+    dataset: DatasetName = Field("latest-small", description=DATASET)
 
 
-class EvaluateOptions(BaseSettings):
-    """Evaluate a bundle on the frozen test."""
+class Evaluate(EvaluateOptions):
+    """Evaluate a bundle on the frozen test split."""
 
-    model_config = FLAGS
+    model_config = TrainConfig.model_config
     data: str = Field("auto", description=DATA)
-    dataset: Dataset = Field("latest-small", description=DATASET)
+    dataset: DatasetName = Field("latest-small", description=DATASET)
     bundle: Path = Field(BUNDLE, description="folder of the model")
 
 
-@flags_alone
-class PredictOptions(BaseSettings):
+@shared.flags_alone
+class Predict(BaseSettings):
     """Recommend for the histories of a CSV file, in constant memory."""
 
-    model_config = FLAGS | SettingsConfigDict(cli_shortcuts={"output": "o"})
+    model_config = TrainConfig.model_config | SettingsConfigDict(cli_shortcuts={"output": "o"})
     histories: CliPositionalArg[Path] = Field(description='CSV file with a column history, such as "318 296:4.5"')
     output: Path = Field(Path("recommendations.csv"), description="file to write")
     bundle: Path = Field(BUNDLE, description="folder of the model")
@@ -56,28 +54,18 @@ class PredictOptions(BaseSettings):
     max_history: int = Field(500, ge=1, description="films in a history; rows with more are refused")
 
 
-class RollbackOptions(BaseSettings):
-    """Give the alias back to the champion before this one."""
-
-    model_config = FLAGS
-    tracking_uri: str = Field(default_factory=default_tracking_uri, description="MLflow server")
-
-
-def show_data(arguments: list[str]) -> None:
+def show_data(options: Data) -> None:
     """Find or download the data, and report what is in them."""
-    from rich.console import Console
+    from recommender.data.load import load
 
-    from recommender.data.load import load_movielens
-
-    options = CliApp.run(DataOptions, cli_args=arguments)
-    data = load_movielens(options.data, dataset=options.dataset)
-    Console().print(data.source.reason, data.movielens.report.as_table(), sep="\n")
+    shared.show_data(load(options.data, dataset=options.dataset))
 
 
-def train(arguments: list[str]) -> None:
+def train(config: TrainConfig) -> None:
     """Train, evaluate, register and pass the gate."""
-    config = CliApp.run(TrainConfig, cli_args=arguments)
-    if config.if_missing and champion_stays(MODEL_NAME, config.tracking_uri, real_data=lambda: real_data(config)):
+    if config.if_missing and shared.champion_stays(
+        MODEL_NAME, config.tracking_uri, real_data=lambda: real_data(config)
+    ):
         return
     from recommender.train import train
 
@@ -86,44 +74,35 @@ def train(arguments: list[str]) -> None:
 
 def real_data(config: TrainConfig) -> bool:
     """Return whether the data setting leads to other data than the generated sample."""
-    from recommender.data.source import resolve_dataset
+    from recommender.data.load import is_sample
 
-    return resolve_dataset(config.data, dataset=config.dataset).kind != "sample"
+    return not is_sample(config.data, dataset=config.dataset)
 
 
-def tune(arguments: list[str]) -> None:
+def tune(config: TuneConfig) -> None:
     """Search hyper-parameters on the validation part."""
-    config = CliApp.run(TuneConfig, cli_args=arguments)
     from recommender.tune import tune
 
     tune(config)
 
 
-def evaluate(arguments: list[str]) -> None:
-    """Evaluate a bundle on the frozen test."""
-    options = CliApp.run(EvaluateOptions, cli_args=arguments)
-    from recommender.report import evaluate_bundle
+def evaluate(options: Evaluate) -> None:
+    """Evaluate a bundle on the frozen test split."""
+    from rich.console import Console
 
-    evaluate_bundle(options.bundle, options.data, dataset=options.dataset)
+    from recommender.evaluation.evaluate import evaluate_bundle
 
-
-def report(arguments: list[str]) -> None:
-    """Train on the public data and rewrite the READMEs' tables and figures."""
-    config = CliApp.run(ReportConfig, cli_args=arguments)
-    from recommender.report import report
-
-    report(config)
+    evaluate_bundle(options.bundle, options.data, Console(), dataset=options.dataset)
 
 
-def predict(arguments: list[str]) -> None:
+def predict(options: Predict) -> None:
     """Recommend for the histories of a CSV file, in constant memory; exit with 1 if rows were refused."""
-    options = CliApp.run(PredictOptions, cli_args=arguments)
     from portfolio_shared.bundle import read_manifest
     from recommender.models.predictor import Predictor
     from recommender.serving.batch import predict_file
 
     read_manifest(options.bundle, project=MODEL_NAME)
-    with counting("recommending", "histories") as advance:
+    with shared.counting("recommending", "histories") as advance:
         result = predict_file(
             options.histories,
             options.output,
@@ -132,38 +111,28 @@ def predict(arguments: list[str]) -> None:
             max_history=options.max_history,
             advance=advance,
         )
-    end_batch(options.output, done=result.answered, refused=result.refused, what="histories answered")
+    shared.end_batch(options.output, done=result.done, refused=result.refused, what="histories answered")
 
 
-def serve(arguments: list[str]) -> None:
-    """Serve the champion over HTTP."""
-    from portfolio_shared.serving.server import serve
+def report(config: ReportConfig) -> None:
+    """Train on the public data and rewrite the READMEs' tables and figures."""
+    from recommender.report import report
 
-    serve(
-        "recommender.serving.app:create_app",
-        ServeSettings,
-        **CliApp.run(ServeSettings, cli_args=arguments).model_dump(),
-    )
-
-
-def rollback(arguments: list[str]) -> None:
-    """Give the alias back to the champion before this one."""
-    roll_back(MODEL_NAME, CliApp.run(RollbackOptions, cli_args=arguments).tracking_uri)
+    report(config)
 
 
 COMMANDS: dict[str, Command] = {
-    "data": show_data,
-    "train": train,
-    "tune": tune,
-    "evaluate": evaluate,
-    "predict": predict,
-    "serve": serve,
-    "rollback": rollback,
-    "report": report,
+    "data": Command(Data, show_data),
+    "train": Command(TrainConfig, train),
+    "tune": Command(TuneConfig, tune),
+    "evaluate": Command(Evaluate, evaluate),
+    "predict": Command(Predict, predict),
+    "serve": shared.serve_command("recommender.serving.app:create_app", ServeSettings),
+    "rollback": shared.rollback_command(MODEL_NAME, TrainConfig),
+    "report": Command(ReportConfig, report),
 }
 
 
 def main() -> None:
     """Run the command that the first argument names."""
-    settings = (TrainConfig, TuneConfig, ReportConfig, DataOptions, EvaluateOptions, RollbackOptions)
-    run_project("recommender", COMMANDS, settings)
+    shared.run_project("recommender", COMMANDS)

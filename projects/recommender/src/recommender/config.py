@@ -7,31 +7,30 @@ Flags come from the field names (`--if-missing`), environment variables from the
 import json
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from portfolio_shared.config import Frozen, command_settings, default_tracking_uri
+from portfolio_shared.config import Frozen, ReportSettings, TrainSettings, command_settings
 from portfolio_shared.serving.settings import ServiceSettings
-
-if TYPE_CHECKING:  # it needs NumPy, which must not be loaded before `serve` has set the number of its threads
-    from recommender.models.history_weights import HistoryWeights
 
 MODEL_NAME = "recommender"
 TUNED = "tuned.json"
 DATA = "auto, sample, full, or the path of a MovieLens folder or archive"
 BUNDLE = Path(".state/bundles/recommender")
 
+MAX_USERS = 10_000
+
 SplitName = Literal["time", "random"]
 """Which split the hyper-parameters are for: each user's last ratings, or random ones."""
 
 DATASET = "which public data auto and full mean: latest-small, 100k, 1m, 25m or 32m"
-Dataset = Literal["latest-small", "100k", "1m", "25m", "32m"]
+DatasetName = Literal["latest-small", "100k", "1m", "25m", "32m"]
 
 
 class EaseSettings(Frozen):
-    """EASE with what is known of the films, in factor form (`models/ease.py`)."""
+    """EASE with genres and years of the films, in factor form (`models/ease.py`)."""
 
     penalty: float = Field(300.0, gt=0, description="more of it trusts rare coincidences less")
     genre_weight: float = Field(2.0, ge=0, description="how much a common genre counts; 0 for none")
@@ -42,17 +41,11 @@ class EaseSettings(Frozen):
 
 
 class HistorySettings(Frozen):
-    """How a history is weighed when films are scored (`history.py`)."""
+    """How a history is weighed when films are scored (`models/history_weights.py`)."""
 
-    half_life_share: float = Field(0.15, ge=0, description="half-life as a share of the history; 0 never fades")
+    half_life_share: float = Field(0.15, ge=0, description="half-life as a share of the history; 0: no recency")
     half_life_films: float = Field(3.0, gt=0, description="least half-life, in films")
     rating_slope: float = Field(0.3, ge=0, le=0.33, description="what a star above the middle adds to a film's weight")
-
-    def weights(self) -> "HistoryWeights":
-        """Return the function from stars to weights."""
-        from recommender.models.history_weights import HistoryWeights
-
-        return HistoryWeights(**self.model_dump())
 
 
 class AlsSettings(Frozen):
@@ -64,8 +57,8 @@ class AlsSettings(Frozen):
     iterations: int = Field(15, ge=1)
 
 
-class PeerSettings(Frozen):
-    """The peers' own settings."""
+class BaselineSettings(Frozen):
+    """The baselines' own settings."""
 
     user_neighbours: int = Field(40, ge=1)
     item_neighbours: int = Field(50, ge=1)
@@ -78,7 +71,7 @@ class ModelSettings(Frozen):
     ease: EaseSettings = EaseSettings()
     history: HistorySettings = HistorySettings()
     als: AlsSettings = AlsSettings()
-    peers: PeerSettings = PeerSettings()
+    baselines: BaselineSettings = BaselineSettings()
     most_ratings: int = Field(10_000_000, ge=1, description="above so many ratings EASE is not fitted and ALS serves")
 
 
@@ -88,21 +81,16 @@ def tuned_settings(split: SplitName = "time") -> ModelSettings:
     return ModelSettings.model_validate(json.loads(text)[split]["settings"])
 
 
-class TrainConfig(BaseSettings):
+class TrainConfig(TrainSettings):
     """Train, evaluate, register and pass the gate."""
 
     model_config = command_settings("RECOMMENDER_TRAIN_")
 
     data: str = Field("auto", description=DATA)
-    dataset: Dataset = Field("latest-small", description=DATASET)
-    tracking_uri: str = Field(
-        default_factory=default_tracking_uri, description="MLflow server; empty to train without one"
-    )
+    dataset: DatasetName = Field("latest-small", description=DATASET)
     output: Path = Field(BUNDLE, description="folder that the bundle is written to")
-    if_missing: bool = Field(default=False, description="do nothing if the registry has a champion already")
     k: int = Field(10, ge=2, le=50, description="length of the lists that are measured")
-    max_users: int = Field(10_000, ge=2, description="users that are evaluated; of more, so many are drawn")
-    seed: int = Field(0, ge=0, description="seed of fits, draws and bootstrap")
+    max_users: int = Field(MAX_USERS, ge=2, description="users that are evaluated; of more, so many are drawn")
     threads: int = Field(1, ge=1, description="threads of ALS; with more than one a fit does not repeat exactly")
 
 
@@ -112,24 +100,24 @@ class TuneConfig(BaseSettings):
     model_config = TrainConfig.model_config
 
     data: str = Field("full", description=DATA)
-    dataset: Dataset = Field("latest-small", description=DATASET)
+    dataset: DatasetName = Field("latest-small", description=DATASET)
     split: SplitName = Field("time", description="time: each user's last ratings are hidden; random: random ones")
-    rounds: int = Field(2, ge=1, description="how often each setting is tried again with the others as found")
+    trials: int = Field(40, ge=2, description="trials of each candidate, those of earlier runs counted")
     k: int = Field(10, ge=2, le=50, description="length of the lists that are measured")
-    seed: int = Field(0, ge=0, description="seed of fits and random splits")
+    seed: int = Field(0, ge=0, description="seed of the sampler, fits and random splits")
+    study: Path = Field(Path(".state/tuning/recommender.db"), description="SQLite file in which studies go on")
+    write: bool = Field(default=True, description="write the settings to the package's tuned.json")
+    tracking_uri: str = Field("", description="MLflow server for the trials; empty for none")
 
 
-class ReportConfig(BaseSettings):
+class ReportConfig(ReportSettings):
     """Train on the public data and rewrite the READMEs' tables and figures."""
 
     model_config = TrainConfig.model_config
 
     data: str = Field("full", description=DATA)
-    dataset: Dataset = Field("latest-small", description=DATASET)
+    dataset: DatasetName = Field("latest-small", description=DATASET)
     project: Path = Field(Path("projects/recommender"), description="folder of the project's README and docs")
-    benchmarks: Path = Field(Path("benchmarks/results"), description="folder of what the benchmarks measured")
-    root_readme: Path = Field(Path("README.md"), description="the README with the table of results")
-    seed: int = Field(0, ge=0, description="seed of fits, draws and bootstrap")
 
 
 class ServeSettings(ServiceSettings):

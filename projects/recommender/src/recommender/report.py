@@ -7,37 +7,29 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from matplotlib.figure import Figure
 from rich.console import Console
 
-from portfolio_shared.bundle import read_manifest
-from portfolio_shared.evaluation import figures
-from portfolio_shared.evaluation.sections import fill_sections, markdown_table, serving_table, with_interval
-from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
+from portfolio_shared.evaluation.figures import save_figure
+from portfolio_shared.evaluation.sections import (
+    interval_cell,
+    markdown_table,
+    measured_sections,
+    serving_table,
+    write_report,
+)
+from portfolio_shared.evaluation.tables import candidate_rows
+from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.terminal import progress
 from recommender.config import MODEL_NAME, TUNED, ReportConfig, TrainConfig
-from recommender.data.load import load_movielens
-from recommender.data.splits import split_by_user_time
-from recommender.evaluation.ablation import (
-    DIVERSITIES,
-    FOLDS,
-    HISTORY_LENGTHS,
-    Group,
-    Start,
-    Step,
-    Turn,
-    ablate,
-    by_group,
-    start_from_nothing,
-    steps_of,
-    turn_knob,
-)
-from recommender.evaluation.candidates import by_score, recipes
-from recommender.evaluation.evaluate import METRIC_LABELS, Evaluation, accuracy, make_task, recommend_all
-from recommender.evaluation.figures import draw
-from recommender.models.predictor import Predictor
-from recommender.train import Trained, evaluations, learn, who_is_left_out
+from recommender.evaluation.ablation import Step, ablate, steps_of
+from recommender.evaluation.candidates import COLUMNS
+from recommender.evaluation.cold_start import FOLDS, HISTORY_LENGTHS, ColdStart, measure_cold_start
+from recommender.evaluation.diversity import DIVERSITIES, DiversityPoint, diversity_curve
+from recommender.evaluation.errors import by_group
+from recommender.evaluation.evaluate import METRIC_LABELS, Evaluation
+from recommender.evaluation.figures import SERVED, draw, draw_cold_start, draw_diversity
+from recommender.models.fit import recipes
+from recommender.train import Trained, learn, metrics_of, user_counts
 
 SPLIT_LABELS = {"time": "each user's last 20 % by time", "date": "one date for everyone", "random": "random 25 %"}
 
@@ -46,126 +38,87 @@ def report(config: ReportConfig, console: Console | None = None) -> None:
     """Train, take the model apart, and write `docs/` and the marked sections of the READMEs."""
     console = console or Console()
     trained = learn(TrainConfig(data=config.data, dataset=config.dataset, tracking_uri="", seed=config.seed), console)
-    k, split, settings = trained.evaluation.k, trained.split, trained.settings
-    validation = make_task(split.train, split.validation, trained.data.movielens.catalogue)
+    parts, settings, evaluation = trained.split, trained.settings, trained.evaluation
+    k, task = evaluation.k, evaluation.task
     with progress(console, "ablation", total=len(steps_of(settings))) as advance:
-        steps = ablate(validation, settings, k=k, seed=config.seed, advance=advance)
+        steps = ablate(parts, settings, k=k, seed=config.seed, advance=advance)
     with progress(console, "diversity", total=len(DIVERSITIES)) as advance:
-        turns = turn_knob(trained.predictor, trained.task, k=k, advance=advance)
-    recipe = recipes(settings, split.before_test, trained.task.catalogue, seed=config.seed)[trained.chosen]
+        points = diversity_curve(trained.predictor, evaluation, advance=advance)
+    recipe = recipes(settings, parts.before_test, task.catalogue, seed=config.seed)[trained.chosen]
     with progress(console, "cold start", total=FOLDS * (1 + len(HISTORY_LENGTHS))) as advance:
-        starts = start_from_nothing(trained.task, recipe, k=k, seed=config.seed, advance=advance)
-    per_user = trained.evaluation.per_user
-    groups = by_group(per_user["ndcg"], per_user["hit_rate"], trained.task)
+        starts = measure_cold_start(task, recipe, k=k, seed=config.seed, advance=advance)
 
     docs = config.project / "docs"
-    draw(trained.task, trained.candidates, {trained.chosen: trained.evaluation, **evaluations(trained)}, docs)
-    figures.save_figure(draw_knob(turns, k), docs / "diversity.svg")
-    figures.save_figure(draw_start(starts, k), docs / "cold-start.svg")
-    recorded = record(trained, steps, turns, starts, groups)
-    (docs / "report.json").write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
+    draw(evaluation, trained.candidates, docs)
+    save_figure(draw_diversity(points, k), docs / "diversity.svg")
+    save_figure(draw_cold_start(starts, k), docs / "cold-start.svg")
+    recorded = record(trained, steps, points, starts)
     sections = {**tables(recorded), **measured(config.benchmarks), "search": search_table(studies())}
-    fill_sections(config.project / "README.md", {"data": trained.data.movielens.report.as_markdown(), **sections})
-    fill_sections(config.root_readme, {"recommender": summary_row(recorded)})
-    console.print(f"Written: {docs}, {config.project / 'README.md'} and {config.root_readme}")
+    sections["data"] = trained.data.report.as_markdown()
+    summary = summary_row(recorded)
+    console.print(write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary))
 
 
 def record(
-    trained: Trained, steps: Sequence[Step], turns: Sequence[Turn], starts: Sequence[Start], groups: Sequence[Group]
+    trained: Trained, steps: Sequence[Step], points: Sequence[DiversityPoint], starts: Sequence[ColdStart]
 ) -> dict[str, Any]:
     """Return everything the README states, as JSON types."""
-    tested = {"served model": trained.evaluation, **evaluations(trained)}
+    data, evaluation = trained.data, trained.evaluation
+    tested = {SERVED: evaluation, **evaluation.baselines}
     return {
-        "data": {"source": trained.data.source.kind, "name": trained.data.name, "sha256": trained.data.sha256},
-        "left_out": who_is_left_out(trained.split, trained.task),
-        "test_split_sha256": trained.task.digest,
-        "k": trained.evaluation.k,
+        "data": {"source": data.source.kind, "name": data.name, "sha256": data.sha256},
+        "users": user_counts(trained.split, len(evaluation.task.users)),
+        "test_split_sha256": evaluation.task.digest,
+        "k": evaluation.k,
         "chosen": trained.chosen,
         "settings": trained.settings.model_dump(mode="json"),
-        "candidates": {candidate.name: candidate.summary for candidate in by_score(trained.candidates)},
-        "test": {name: _measures(evaluation) for name, evaluation in tested.items()},
-        "ablation": [{"name": step.name, "ndcg": step.ndcg._asdict()} for step in steps],
-        "diversity": [
-            {
-                "diversity": turn.diversity,
-                "ndcg": turn.ndcg._asdict(),
-                "intra_list": turn.intra_list._asdict(),
-                "coverage": turn.coverage,
-            }
-            for turn in turns
-        ],
-        "cold_start": [
-            {
-                "films": start.films,
-                "ndcg": start.ndcg._asdict(),
-                "popularity": start.popularity._asdict(),
-                "difference": start.difference._asdict(),
-            }
-            for start in starts
-        ],
-        "groups": [asdict(group) for group in groups],
+        "candidates": metrics_of(trained.candidates),
+        "test": {name: _measures(measured) for name, measured in tested.items()},
+        "ablation": [_as_json(step) for step in steps],
+        "diversity": [_as_json(point) for point in points],
+        "cold_start": [_as_json(start) for start in starts],
+        "groups": [asdict(group) for group in by_group(evaluation)],
     }
 
 
 def _measures(evaluation: Evaluation) -> dict[str, Any]:
-    intervals = {name: interval._asdict() for name, interval in evaluation.metrics.items()}
+    intervals = {name: evaluation.metric(name)._asdict() for name in evaluation.per_user}
     return {**intervals, "coverage": evaluation.coverage}
 
 
-def tables(told: Mapping[str, Any]) -> dict[str, str]:
+def _as_json(row: Step | DiversityPoint | ColdStart) -> dict[str, Any]:
+    return {name: value._asdict() if isinstance(value, Interval) else value for name, value in vars(row).items()}
+
+
+def tables(recorded: Mapping[str, Any]) -> dict[str, str]:
     """Return the project README's marked sections from what was recorded."""
-    k = told["k"]
-    return {
-        "left-out": markdown_table(
-            ["each user's last 20 %", "number"], [[a, f"{n:,}"] for a, n in told["left_out"].items()]
-        ),
-        "candidates": candidates_table(told["candidates"], told["chosen"], k),
-        "ablation": markdown_table(
-            ["step", f"nDCG@{k} on validation"], [[step["name"], _cell(step["ndcg"])] for step in told["ablation"]]
-        ),
-        "test": test_table(told["test"], k),
-        "diversity": markdown_table(
-            ["diversity", f"nDCG@{k}", "diversity of genres", "share of films recommended"],
-            [
-                [f"{turn['diversity']:g}", _cell(turn["ndcg"]), _cell(turn["intra_list"]), f"{turn['coverage']:.3f}"]
-                for turn in told["diversity"]
-            ],
-        ),
-        "cold-start": markdown_table(
-            ["films in the history", f"nDCG@{k}", "popularity, same people", "difference, paired"],
-            [
-                [str(s["films"]), _cell(s["ndcg"]), _cell(s["popularity"]), _cell(s["difference"])]
-                for s in told["cold_start"]
-            ],
-        ),
-        "groups": markdown_table(
-            ["people of the test", "number", f"nDCG@{k}", "hit rate"],
-            [
-                [f"{g['by']}: {g['name']}", str(g["users"]), f"{g['ndcg']:.3f}", f"{g['hit_rate']:.0%}"]
-                for g in told["groups"]
-            ],
-        ),
-    }
-
-
-def _cell(interval: Mapping[str, float]) -> str:
-    return with_interval(Interval(**interval))
-
-
-def candidates_table(candidates: Mapping[str, Mapping[str, float]], chosen: str, k: int) -> str:
-    """Return the candidates on the validation part, the best first."""
-    rows = [
-        [
-            f"**{name}**" if name == chosen else name,
-            f"{row['ndcg']:.4f}",
-            f"{row['fit_seconds']:.2f}",
-            f"{row['fit_megabytes']:,.0f}",
-            f"{row['model_megabytes']:,.1f}",
-            f"{row['score_milliseconds']:.2f}",
-        ]
-        for name, row in candidates.items()
+    k, cell = recorded["k"], interval_cell
+    users = [[label, f"{number:,}"] for label, number in recorded["users"].items()]
+    steps = [[step["name"], cell(step["ndcg"])] for step in recorded["ablation"]]
+    points = [
+        [f"{point['diversity']:g}", cell(point["ndcg"]), cell(point["intra_list"]), f"{point['coverage']:.3f}"]
+        for point in recorded["diversity"]
     ]
-    return markdown_table(["candidate", f"nDCG@{k}", "fit, s", "fit, MB", "model, MB", "scoring, ms"], rows)
+    starts = [
+        [str(start["films"]), cell(start["ndcg"]), cell(start["popularity"]), cell(start["difference"])]
+        for start in recorded["cold_start"]
+    ]
+    groups = [
+        [f"{group['by']}: {group['name']}", str(group["users"]), f"{group['ndcg']:.3f}", f"{group['hit_rate']:.0%}"]
+        for group in recorded["groups"]
+    ]
+    candidates = candidate_rows(recorded["candidates"], COLUMNS, chosen=recorded["chosen"])
+    start_headings = ["films in the history", f"nDCG@{k}", "popularity, same people", "difference, paired"]
+    point_headings = ["diversity", f"nDCG@{k}", "diversity of genres", "share of films recommended"]
+    return {
+        "users": markdown_table(["each user's last 20 %", "number"], users),
+        "candidates": markdown_table(*candidates),
+        "ablation": markdown_table(["step", f"nDCG@{k} on validation"], steps),
+        "test": test_table(recorded["test"], k),
+        "diversity": markdown_table(point_headings, points),
+        "cold-start": markdown_table(start_headings, starts),
+        "groups": markdown_table(["people of the test", "number", f"nDCG@{k}", "hit rate"], groups),
+    }
 
 
 def test_table(tested: Mapping[str, Mapping[str, Any]], k: int) -> str:
@@ -176,9 +129,19 @@ def test_table(tested: Mapping[str, Mapping[str, Any]], k: int) -> str:
         if metric == "coverage":
             cells = [f"{tested[name][metric]:.3f}" for name in tested]
         else:
-            cells = [_cell(tested[served][metric]), *(f"{tested[name][metric]['estimate']:.3f}" for name in others)]
+            estimates = [f"{tested[name][metric]['estimate']:.3f}" for name in others]
+            cells = [interval_cell(tested[served][metric]), *estimates]
         rows.append([label.format(k=k), *cells])
     return markdown_table(["test", *tested], rows)
+
+
+def summary_row(recorded: Mapping[str, Any]) -> str:
+    """Return the root README's table of this project: the model beside its baselines."""
+    served, *others = recorded["test"].items()
+    others.sort(key=lambda item: -item[1]["ndcg"]["estimate"])
+    rows = [[name, interval_cell(metrics["ndcg"])] for name, metrics in (served, *others)]
+    title = f"films, {recorded['users']['users evaluated']} users of {recorded['data']['name']}"
+    return markdown_table([title, f"nDCG@{recorded['k']} (95 % interval)"], rows)
 
 
 def studies() -> dict[str, Any]:
@@ -188,7 +151,7 @@ def studies() -> dict[str, Any]:
 
 
 def search_table(studied: Mapping[str, Any]) -> str:
-    """Return what the search for settings found, and what of it is not used."""
+    """Return what the search for settings came to, and what of it is not used."""
     rows = [
         [
             f"{SPLIT_LABELS[split]}: {name}",
@@ -201,27 +164,31 @@ def search_table(studied: Mapping[str, Any]) -> str:
         for split, study in studied.items()
         for name, fits in study["fits"].items()
     ]
-    headings = ["validation of", "fits", "nDCG@10, settings in use", "nDCG@10, best", "better settings", "taken"]
+    headings = [
+        "validation of",
+        "trials",
+        "nDCG@10, settings in use",
+        "nDCG@10, best trial",
+        "better by more than chance",
+        "taken",
+    ]
     return markdown_table(headings, rows)
 
 
 def measured(results: Path) -> dict[str, str]:
     """Return the sections that state what `make bench-recommender` measured last; a file that is missing is named."""
-    found = {}
-    for section, name, table in (
-        ("splits", "recommender.json", splits_table),
-        ("privacy", "recommender_privacy.json", privacy_table),
-        ("large", "recommender_large.json", large_table),
-        ("serving", "recommender_serving.json", serving_table),
-    ):
-        path = results / name
-        there = path.is_file()
-        found[section] = table(json.loads(path.read_text(encoding="utf-8"))) if there else f"There is no {name} here."
-    return found
+    return measured_sections(
+        {
+            "splits": (results / "recommender.json", splits_table),
+            "privacy": (results / "recommender_privacy.json", privacy_table),
+            "large": (results / "recommender_large.json", large_table),
+            "serving": (results / "recommender_serving.json", serving_table),
+        }
+    )
 
 
 def splits_table(bench: Mapping[str, Any]) -> str:
-    """Return the peers' table on the three splits."""
+    """Return the served model beside the baselines on the three splits."""
     parts = []
     for split, label in SPLIT_LABELS.items():
         rows = [row for row in bench["rows"] if row["split"] == split]
@@ -230,11 +197,12 @@ def splits_table(bench: Mapping[str, Any]) -> str:
         cells = [
             [
                 str(row["name"]),
-                _cell(row["ndcg"]),
-                _cell(row["recall"]),
-                _cell(row["hit_rate"]),
+                interval_cell(row["ndcg"]),
+                interval_cell(row["recall"]),
+                interval_cell(row["hit_rate"]),
                 f"{row['fit_seconds']:.2f}",
-                _cell(row["served_minus_this"]) if "served_minus_this" in row else "",
+                f"{row['fit_megabytes']:,.0f}",
+                interval_cell(row["difference"]) if "difference" in row else "",
                 str(row["settings"]),
             ]
             for row in rows
@@ -245,8 +213,9 @@ def splits_table(bench: Mapping[str, Any]) -> str:
             f"nDCG@{k}",
             f"recall@{k}",
             f"hit rate@{k}",
-            "fit, s",
-            "nDCG: served - this",
+            "fit, CPU s",
+            "fit, MB",
+            "difference: served model minus this",
             "settings",
         ]
         parts.append(markdown_table(headings, cells))
@@ -262,13 +231,13 @@ def privacy_table(attacked: Mapping[str, Any]) -> str:
             f"{row['read_completely']:.1%}",
             f"{row['read_nearly']:.1%}",
             f"{row['share_read']:.2f}",
-            f"{row['filled_in_members']:.2f}",
-            f"{row['filled_in_strangers']:.2f}",
+            f"{row['precision_members']:.2f}",
+            f"{row['precision_non_members']:.2f}",
         ]
         for row in attacked["rows"]
     ]
     headings = [
-        f"{attacked['members']} people learned from, {attacked['strangers']} not",
+        f"{attacked['members']} people learned from, {attacked['non_members']} not",
         "histories to read",
         "read completely",
         "to over 90 %",
@@ -297,7 +266,7 @@ def large_table(large: Mapping[str, Any]) -> str:
     headings = [
         sizes,
         "fit, s",
-        "of the processor",
+        "CPU seconds",
         "peak memory, MB",
         "before the fit, MB",
         f"nDCG@{large['k']} on validation",
@@ -306,64 +275,6 @@ def large_table(large: Mapping[str, Any]) -> str:
         [row["name"], f"{row['seconds']:,.1f}", f"{row['cpu_seconds']:,.1f}", f"{row['peak_rss_mb']:,.0f}"]
         for row in large["others"]
     ]
-    words = [*(f"Not fitted: {said}." for said in large["left_out"]), f"Chosen: {large['why']}."]
-    rest = markdown_table(["the rest", "seconds", "of the processor", "peak memory, MB"], others)
+    words = [*(f"Not fitted: {excluded}." for excluded in large["excluded"]), f"Chosen: {large['why']}."]
+    rest = markdown_table(["the rest", "seconds", "CPU seconds", "peak memory, MB"], others)
     return "\n\n".join([markdown_table(headings, rows), *words, rest])
-
-
-def summary_row(told: Mapping[str, Any]) -> str:
-    """Return the root README's table of this project: the model beside its baselines."""
-    served, *others = told["test"]
-    others.sort(key=lambda name: -told["test"][name]["ndcg"]["estimate"])
-    rows = [[name, _cell(told["test"][name]["ndcg"])] for name in (served, *others)]
-    users = told["left_out"]["users evaluated"]
-    return markdown_table(
-        [f"films, {users} users of {told['data']['name']}", f"nDCG@{told['k']} (95 % interval)"], rows
-    )
-
-
-def draw_knob(turns: Sequence[Turn], k: int) -> Figure:
-    """Draw quality, and the share of films that is recommended, as the knob turns."""
-    estimate, low, high = np.array([turn.ndcg for turn in turns]).T
-    coverage = [turn.coverage for turn in turns]
-    return figures.line_with_band(
-        [turn.diversity for turn in turns],
-        {f"nDCG@{k}": (estimate, low, high), "share of films recommended": (coverage, coverage, coverage)},
-        xlabel="Diversity knob",
-        ylabel="nDCG, and share of all films",
-        title="Accuracy and coverage as the diversity knob turns",
-    )
-
-
-def draw_start(starts: Sequence[Start], k: int) -> Figure:
-    """Draw quality against the length of a history, for people the model has never seen."""
-
-    def band(intervals: Sequence[Interval]) -> tuple[list[float], list[float], list[float]]:
-        return [one.estimate for one in intervals], [one.low for one in intervals], [one.high for one in intervals]
-
-    return figures.line_with_band(
-        [start.films for start in starts],
-        {
-            "served model": band([start.ndcg for start in starts]),
-            "popularity": band([start.popularity for start in starts]),
-        },
-        xlabel="Films in the history of somebody who was not in the training data",
-        ylabel=f"nDCG@{k}",
-        title="A handful of films is enough to beat popularity",
-    )
-
-
-def evaluate_bundle(bundle: Path, data: str, console: Console | None = None, *, dataset: str = "latest-small") -> None:
-    """Print the metrics of a bundle on the frozen test of these data."""
-    console = console or Console()
-    described = read_manifest(bundle, project=MODEL_NAME)
-    loaded = load_movielens(data, dataset=dataset)
-    console.print(loaded.source.reason)
-    split = split_by_user_time(loaded.movielens.ratings)
-    k, max_users, seed = (int(str(described.config[name])) for name in ("k", "max_users", "seed"))
-    task = make_task(split.before_test, split.test, loaded.movielens.catalogue, max_users=max_users, seed=seed)
-    if task.digest != described.data.test_split_sha256:
-        console.print("These are not the ratings that the bundle was tested on: it may have learned from some of them.")
-    for name, values in accuracy(recommend_all(Predictor.load(bundle), task), task, k=k).items():
-        interval = bootstrap_interval(np.mean, values, seed=seed)
-        console.print(f"{METRIC_LABELS[name].format(k=k)}: {with_interval(interval)}")

@@ -1,186 +1,211 @@
 """Search hyper-parameters on the validation part: run once for each split, the result is committed as `tuned.json`.
 
-One setting after the other is tried at all values of its grid, the others as found so far, and then all of it again. It
-starts from the settings in use and changes one only where that is better by more than chance, which is the gate's rule
+Each candidate has a study of its own, which lives in SQLite and goes on where it stopped. Its first trial has the
+settings in use, and its best one replaces them only where it is better by more than chance, which is the gate's rule
 too: of many settings that are about equally good, the highest on one validation part is seldom the best. The test is
 never touched: it is not even a part of what the random split's three validation parts are drawn from.
 
-Candidates that the data are too large for are left out, and named. What was found is written after each candidate, so
-that a search that is stopped keeps the candidates it finished.
-
-Two candidates are searched to see what their settings cost, and what is found for them is not taken (`BORROWED`): ALS
-with a fading history, which has the factors' settings of ALS and weighs a history as EASE does; and on random ratings
-the served EASE, which stands there with what is served, so that one model meets all splits.
+Two candidates are searched to see what their settings cost, and what is best for them is not taken (`BORROWED`): ALS,
+recency-weighted, which has the factors' settings of ALS and weighs a history as EASE does; and on random ratings the
+served EASE, which stands there with what is served, so that one model meets all splits.
 
 Not searched are `min_raters` and `rank` of the served model. More films and more directions would not make it better
 by more than chance, but they would let single histories be read from it (README, "Privacy").
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from portfolio_shared.terminal import progress
-from recommender.config import TUNED, ModelSettings, SplitName, TuneConfig, tuned_settings
-from recommender.data.load import Loaded, load_movielens
+from portfolio_shared.tracking.client import check_server
+from portfolio_shared.tracking.runs import UNTRACKED, RunLog, tracked_run
+from recommender.config import MODEL_NAME, TUNED, ModelSettings, SplitName, TuneConfig, tuned_settings
+from recommender.data.load import Dataset, load
 from recommender.data.splits import split_at_random, split_by_user_time
-from recommender.evaluation.candidates import ALS, ALS_FADING, EASE, FULL, ITEMS, USERS, Recipe, left_out, recipes
-from recommender.evaluation.evaluate import Floats, Task, accuracy, lists_for, make_task
+from recommender.evaluation.evaluate import accuracy
+from recommender.evaluation.task import Floats, Task, lists_for, make_task
+from recommender.models.fit import ALS, ALS_RECENT, EASE, FULL, ITEMS, USERS, recipes, too_large
 
 STANDARD_ERRORS = 1.96  # of the paired difference over users, by which a setting must be better to be taken
 SPLITS_OF_RANDOM, SHARE_OF_RANDOM = 3, 0.15
-MOST_USERS = 10_000  # that settings are measured on; of more, so many are drawn
-Value = float | int
-Grid = dict[str, Sequence[Value]]
+Space = dict[str, BaseDistribution]
+Changes = dict[str, float | int]
 
-ALS_GRID: Grid = {
-    "als.n_factors": (32, 64, 128, 192),
-    "als.regularization": (1, 3, 10, 30, 100),
-    "als.alpha": (1, 2, 5, 10),
+ALS_SPACE: Space = {
+    "als.n_factors": IntDistribution(32, 192, step=32),
+    "als.regularization": FloatDistribution(1, 100, log=True),
+    "als.alpha": FloatDistribution(1, 10, log=True),
 }
-GRIDS: dict[str, Grid] = {
+RECENCY_SPACE: Space = {
+    "history.half_life_share": FloatDistribution(0.05, 1.0, log=True),
+    "history.half_life_films": FloatDistribution(1, 10, log=True),
+    "history.rating_slope": FloatDistribution(0.0, 0.33),
+}
+SPACES: dict[str, Space] = {
     FULL: {
-        "ease.penalty": (50, 100, 150, 200, 300, 400, 600, 800),
-        "history.half_life_share": (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0),
-        "history.half_life_films": (1, 2, 3, 5, 10),
-        "history.rating_slope": (0.0, 0.1, 0.2, 0.3),
-        "ease.genre_weight": (0, 1, 2, 3, 4, 6),
-        "ease.year_weight": (0, 1, 2, 3, 4, 6),
-        "ease.length_exponent": (0.0, 0.1, 0.15, 0.2, 0.3),
+        "ease.penalty": FloatDistribution(50, 800, log=True),
+        "ease.genre_weight": FloatDistribution(0, 6),
+        "ease.year_weight": FloatDistribution(0, 6),
+        "ease.length_exponent": FloatDistribution(0.0, 0.3),
+        **RECENCY_SPACE,
     },
-    EASE: {"peers.ease_penalty": (100, 200, 300, 400, 600, 800)},
-    USERS: {"peers.user_neighbours": (20, 40, 80, 120)},
-    ITEMS: {"peers.item_neighbours": (20, 50, 100, 200)},
-    ALS: ALS_GRID,
-    ALS_FADING: {
-        **ALS_GRID,
-        "history.half_life_share": (0.05, 0.1, 0.15, 0.2, 0.3),
-        "history.rating_slope": (0.0, 0.1, 0.2, 0.3),
-    },
+    EASE: {"baselines.ease_penalty": FloatDistribution(100, 800, log=True)},
+    USERS: {"baselines.user_neighbours": IntDistribution(20, 120)},
+    ITEMS: {"baselines.item_neighbours": IntDistribution(20, 200)},
+    ALS: ALS_SPACE,
+    ALS_RECENT: {**ALS_SPACE, **RECENCY_SPACE},
 }
-"""Candidate -> setting -> values. A peer has a grid of its own: each is compared at its best."""
+"""Candidate -> setting -> values. A baseline has a space of its own: each is compared at its best."""
 
-BORROWED: dict[SplitName, frozenset[str]] = {"time": frozenset({ALS_FADING}), "random": frozenset({FULL})}
-"""Candidates with settings that were found elsewhere: what would be best for them is recorded, and not taken."""
-
-ORDER_MEANS_NOTHING = {"history.half_life_share", "history.half_life_films", "history.rating_slope"}
-"""Not searched for random ratings, where what was rated last says nothing about what was hidden."""
+BORROWED: dict[SplitName, frozenset[str]] = {"time": frozenset({ALS_RECENT}), "random": frozenset({FULL})}
+"""Candidates with the settings of others: what would be best for them is recorded, and not taken."""
 
 
 @dataclass
-class Study:
-    """What was tried: the mean nDCG of every setting of every candidate, and which settings were better than before."""
+class Summary:
+    """What the studies of one split came to, by candidate: for `tuned.json`."""
 
-    tried: dict[str, list[float]] = field(default_factory=dict)
+    users: int
+    excluded: list[str]
+    fits: dict[str, int] = field(default_factory=dict)
+    first: dict[str, float] = field(default_factory=dict)
     best: dict[str, float] = field(default_factory=dict)
-    changed: dict[str, dict[str, Value | None]] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
-    users: int = 0
+    changed: dict[str, Changes] = field(default_factory=dict)
+    median: dict[str, float] = field(default_factory=dict)
+
+    def add(self, candidate: str, study: optuna.Study, better: Changes) -> None:
+        """Add a study, and what of its best trial is better by more than chance."""
+        values = [trial.values[0] for trial in complete_trials(study)]
+        self.fits[candidate] = len(values)
+        self.first[candidate] = round(values[0], 4)
+        self.best[candidate] = round(max(values), 4)
+        self.changed[candidate] = better
+        self.median[candidate] = round(float(np.median(values)), 4)
 
 
-def tune(config: TuneConfig, console: Console | None = None) -> ModelSettings:
-    """Search the grids and write the best settings of this split; return them."""
+def tune(config: TuneConfig, console: Console | None = None) -> None:
+    """Run (or go on with) the studies of one split, and write its best settings."""
     console = console or Console()
-    data = load_movielens(config.data, dataset=config.dataset)
+    data = load(config.data, dataset=config.dataset)
     console.print(data.source.reason)
+    if data.source.kind == "sample" and config.data != "sample" and config.write:
+        raise ValueError("the public data cannot be had, and settings found on invented films are no replacement")
+    if not config.tracking_uri:
+        search(config, data, console, UNTRACKED)
+        return
+    check_server(config.tracking_uri)
+    with tracked_run(config.tracking_uri, experiment=MODEL_NAME, run_name=f"tuning, split by {config.split}") as run:
+        search(config, data, console, run)
+
+
+def search(config: TuneConfig, data: Dataset, console: Console, run: RunLog) -> ModelSettings:
+    """Search the space of each candidate that data of this size admit; return the settings to use."""
     tasks = validation_tasks(data, config)
     settings = tuned_settings(config.split).model_copy(update={"ease": tuned_settings("time").ease})
-    study = Study(left_out=_left_out(settings, tasks), users=max(len(task.users) for task in tasks))
-    for said in study.left_out:
-        console.print(f"Not searched: {said}")
-    available = [recipes(settings, task.before, task.catalogue) for task in tasks]
-    grids = {
-        candidate: grid
-        for candidate, grid in grids_of(config.split).items()
-        if all(candidate in found for found in available)
-    }
-    total = sum(len(values) for grid in grids.values() for values in grid.values()) * config.rounds
-    with progress(console, f"{total} trials", total=total) as advance:
-        for candidate, grid in grids.items():
-            found = search(candidate, grid, settings, tasks, config=config, study=study, advance=advance)
-            study.changed[candidate] = changes(settings, found)
-            settings = settings if candidate in BORROWED[config.split] else found
-            write(settings, study, data, config)
-    for candidate, values in study.tried.items():
-        console.print(f"{candidate}: nDCG@{config.k} {study.best[candidate]:.4f}, best of {len(values)} fits")
-    console.print(f"Written to {TUNED}")
+    reasons = {name: reason for task in tasks for name, reason in too_large(settings, task.before).items()}
+    summary = Summary(max(len(task.users) for task in tasks), [f"{name}: {why}" for name, why in reasons.items()])
+    for excluded in summary.excluded:
+        console.print(f"Not searched: {excluded}")
+    spaces = {name: space for name, space in spaces_of(config.split).items() if name not in reasons}
+    with progress(console, "trials", total=len(spaces) * config.trials) as advance:
+        for candidate, space in spaces.items():
+            study = run_study(
+                candidate, space, settings, tasks, data_sha256=data.sha256, config=config, run=run, advance=advance
+            )
+            better = better_settings(candidate, study, settings, tasks, config)
+            summary.add(candidate, study, better)
+            if candidate not in BORROWED[config.split]:
+                settings = with_changes(settings, better)
+            if config.write:
+                write(settings, summary, data, config)
+    for candidate, fits in summary.fits.items():
+        console.print(f"{candidate}: nDCG@{config.k} {summary.best[candidate]:.4f}, best of {fits} fits")
+    console.print(f"Written to {TUNED}" if config.write else f"{TUNED} stays as it is")
     return settings
 
 
-def _left_out(settings: ModelSettings, tasks: Sequence[Task]) -> list[str]:
-    """Say which candidates one of the tasks is too large for, each once."""
-    return list(dict.fromkeys(said for task in tasks for said in left_out(settings, task.before)))
-
-
-def grids_of(split: SplitName) -> dict[str, Grid]:
-    """Return what is searched for this split; where order means nothing, ALS that fades would be ALS again."""
+def spaces_of(split: SplitName) -> dict[str, Space]:
+    """Return what is searched for this split: on random ratings no recency, where order means nothing."""
     if split == "time":
-        return dict(GRIDS)
+        return dict(SPACES)
     return {
-        candidate: {name: values for name, values in grid.items() if name not in ORDER_MEANS_NOTHING}
-        for candidate, grid in GRIDS.items()
-        if candidate != ALS_FADING
+        candidate: {name: values for name, values in space.items() if name not in RECENCY_SPACE}
+        for candidate, space in SPACES.items()
+        if candidate != ALS_RECENT  # it would be ALS again
     }
 
 
-def validation_tasks(data: Loaded, config: TuneConfig) -> list[Task]:
+def validation_tasks(data: Dataset, config: TuneConfig) -> list[Task]:
     """Return what settings are measured on.
 
     By time it is the validation part. The random split's own validation part trains on 56 % of the ratings, and what
     was best there was not best on 75 %: there it is three re-splits of everything but the test, hiding 15 % each.
     """
-    ratings, catalogue = data.movielens.ratings, data.movielens.catalogue
     if config.split == "time":
-        split = split_by_user_time(ratings)
-        return [make_task(split.train, split.validation, catalogue, max_users=MOST_USERS, seed=config.seed)]
-    before_test = split_at_random(ratings, seed=config.seed).before_test
+        parts = split_by_user_time(data.ratings, data.catalogue)
+        return [make_task(parts.train, parts.validation, data.catalogue, seed=config.seed)]
+    before_test = split_at_random(data.ratings, data.catalogue, seed=config.seed).before_test
     seeds = range(config.seed + 1, config.seed + 1 + SPLITS_OF_RANDOM)
-    again = [split_at_random(before_test, share=SHARE_OF_RANDOM, seed=seed) for seed in seeds]
-    return [
-        make_task(split.before_test, split.test, catalogue, max_users=MOST_USERS, seed=config.seed) for split in again
-    ]
+    again = [split_at_random(before_test, data.catalogue, share=SHARE_OF_RANDOM, seed=seed) for seed in seeds]
+    return [make_task(parts.before_test, parts.test, data.catalogue, seed=config.seed) for parts in again]
 
 
-def search(
+def run_study(
     candidate: str,
-    grid: Grid,
+    space: Space,
     settings: ModelSettings,
-    tasks: list[Task],
+    tasks: Sequence[Task],
     *,
+    data_sha256: str,
     config: TuneConfig,
-    study: Study,
+    run: RunLog = UNTRACKED,
     advance: Callable[[str], None] = lambda _: None,
-) -> ModelSettings:
-    """Return the settings with those of one candidate at their best."""
-    best = score(candidate, settings, tasks, config)
-    study.tried[candidate] = [float(best.mean())]
-    for _ in range(config.rounds):
-        for name, values in grid.items():
-            for trial in _with_each(settings, name, values):
-                found = score(candidate, trial, tasks, config)
-                study.tried[candidate].append(float(found.mean()))
-                if is_better(found, best):
-                    best, settings = found, trial
-                advance(f"{candidate}: {best.mean():.4f}")
-    study.best[candidate] = float(best.mean())
-    return settings
+) -> optuna.Study:
+    """Run the trials of a candidate that are left, the first with the settings in use; return its study."""
+    config.study.parent.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        study_name=f"{candidate}, split by {config.split}, nDCG@{config.k}, data {data_sha256[:12]}",
+        storage=f"sqlite:///{config.study}",
+        direction="maximize",
+        load_if_exists=True,
+    )
+    # A sampler that started from the same seed again would draw the settings of the first trials again.
+    study.sampler = optuna.samplers.TPESampler(seed=config.seed + len(study.trials))
+    if not study.trials:
+        study.enqueue_trial({name: value_of(settings, name) for name in space})
+    for _ in range(len(complete_trials(study)), config.trials):
+        trial = study.ask(space)
+        ndcg = float(score(candidate, with_changes(settings, trial.params), tasks, config).mean())
+        study.tell(trial, ndcg)
+        run.child(f"{candidate}, trial {trial.number}", {"candidate": candidate, **trial.params}, {"ndcg": ndcg})
+        advance(f"{candidate}: {study.best_value:.4f}")
+    return study
 
 
-def changes(before: ModelSettings, after: ModelSettings) -> dict[str, Value | None]:
-    """Return the settings that differ, such as ``ease.penalty``, with their new values."""
-    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
+def complete_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Return the trials that ended with a score."""
+    return study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+
+
+def better_settings(
+    candidate: str, study: optuna.Study, settings: ModelSettings, tasks: Sequence[Task], config: TuneConfig
+) -> Changes:
+    """Return what the best trial has changed, if that is better than the settings in use by more than chance."""
+    best = with_changes(settings, study.best_params)
+    if not is_better(score(candidate, best, tasks, config), score(candidate, settings, tasks, config)):
+        return {}
     return {
-        f"{part}.{name}": value
-        for part, values in new.items()
-        if isinstance(values, dict)
-        for name, value in values.items()
-        if value != old[part][name]
+        name: value_of(best, name) for name in study.best_params if value_of(best, name) != value_of(settings, name)
     }
 
 
@@ -200,43 +225,43 @@ def is_better(challenger: Floats, champion: Floats) -> bool:
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
-def score(candidate: str, settings: ModelSettings, tasks: list[Task], config: TuneConfig) -> Floats:
+def score(candidate: str, settings: ModelSettings, tasks: Sequence[Task], config: TuneConfig) -> Floats:
     """Return the nDCG of each user, the mean over the tasks that they are in, of a candidate with these settings."""
-    found = np.full((len(tasks), tasks[0].before.n_users), np.nan)
-    for row, task in zip(found, tasks, strict=True):
-        recipe: Recipe = recipes(settings, task.before, task.catalogue, seed=config.seed)[candidate]
-        model = recipe.fit(task.before.matrix())
-        lists = lists_for(model, task.before, task.users, k=config.k, weigh=recipe.weigh)
+    ndcg = np.full((len(tasks), tasks[0].before.n_users), np.nan)
+    for row, task in zip(ndcg, tasks, strict=True):
+        recipe = recipes(settings, task.before, task.catalogue, seed=config.seed)[candidate]
+        lists = lists_for(recipe.fit(task.before.matrix()), task, k=config.k, weigh=recipe.weigh)
         row[task.users] = accuracy(lists, task, k=config.k)["ndcg"]
-    return np.asarray(np.nanmean(found[:, np.isfinite(found).any(axis=0)], axis=0))
+    return np.asarray(np.nanmean(ndcg[:, np.isfinite(ndcg).any(axis=0)], axis=0))
 
 
-def _with_each(settings: ModelSettings, name: str, values: Sequence[Value]) -> Iterator[ModelSettings]:
-    """Yield the settings with one of them, such as ``ease.penalty``, at each of its values."""
+def value_of(settings: ModelSettings, name: str) -> float | int:
+    """Return a setting by its name, such as ``ease.penalty``."""
     part, key = name.split(".")
-    for value in values:
-        changed = getattr(settings, part).model_copy(update={key: value})
-        yield settings.model_copy(update={part: changed})
+    value: float | int = getattr(getattr(settings, part), key)
+    return value
 
 
-def write(settings: ModelSettings, study: Study, data: Loaded, config: TuneConfig) -> None:
-    """Write the settings and the study's summary to the package's `tuned.json`; the other split's part stays."""
+def with_changes(settings: ModelSettings, changes: Mapping[str, float | int]) -> ModelSettings:
+    """Return the settings with other values, such as of ``ease.penalty``, of three digits: more mean nothing."""
+    for name, value in changes.items():
+        part, key = name.split(".")
+        rounded = value if isinstance(value, int) else float(f"{value:.3g}")
+        settings = settings.model_copy(update={part: getattr(settings, part).model_copy(update={key: rounded})})
+    return settings
+
+
+def write(settings: ModelSettings, summary: Summary, data: Dataset, config: TuneConfig) -> None:
+    """Write the settings and the studies' summary to the package's `tuned.json`; the other split's part stays."""
     path = Path(str(files("recommender").joinpath(TUNED)))
     stored = json.loads(path.read_text(encoding="utf-8"))
     where = "the validation part" if config.split == "time" else f"{SPLITS_OF_RANDOM} re-splits of all but the test"
-    summary = {
+    study = {
         "data_sha256": data.sha256,
         "objective": f"mean nDCG@{config.k} over users on {where}",
-        "users": study.users,
-        "left_out": study.left_out,
-        "borrowed": sorted(BORROWED[config.split] & study.tried.keys()),
-        "rounds": config.rounds,
+        "borrowed": sorted(BORROWED[config.split] & summary.fits.keys()),
         "standard_errors": STANDARD_ERRORS,
-        "fits": {candidate: len(values) for candidate, values in study.tried.items()},
-        "first": {candidate: round(values[0], 4) for candidate, values in study.tried.items()},
-        "best": {candidate: round(value, 4) for candidate, value in study.best.items()},
-        "changed": study.changed,
-        "median": {candidate: round(float(np.median(values)), 4) for candidate, values in study.tried.items()},
+        **asdict(summary),
     }
-    stored[config.split] = {"study": summary, "settings": settings.model_dump(mode="json")}
+    stored[config.split] = {"study": study, "settings": settings.model_dump(mode="json")}
     path.write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")

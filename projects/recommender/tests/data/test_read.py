@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from portfolio_shared.data.checks import DataError
-from recommender.data.read import MovieLens, read_movielens
+from recommender.data.load import Dataset, load
 
 FLAGS = ["0"] * 19
 CSV_FILMS = (
@@ -38,7 +38,7 @@ def write_tab(folder: Path) -> Path:
     return folder
 
 
-def check(data: MovieLens) -> None:
+def check(data: Dataset) -> None:
     first, second = data.catalogue.films
     assert (first.id, first.name, first.year, first.genres, first.n_ratings) == (
         1,
@@ -59,21 +59,21 @@ def check(data: MovieLens) -> None:
 
 
 def test_csv(tmp_path: Path) -> None:
-    check(read_movielens(write_csv(tmp_path)))
+    check(load(str(write_csv(tmp_path))))
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
 def test_double_colons(tmp_path: Path, encoding: str) -> None:
-    check(read_movielens(write_dat(tmp_path, encoding)))
+    check(load(str(write_dat(tmp_path, encoding))))
 
 
 def test_tabs_and_bars(tmp_path: Path) -> None:
-    check(read_movielens(write_tab(tmp_path)))
+    check(load(str(write_tab(tmp_path))))
 
 
-def test_defects_are_put_aside_by_their_reason(tmp_path: Path) -> None:
+def test_defects_are_excluded_by_their_reason(tmp_path: Path) -> None:
     rows = "5,1,5.5,1\r\n5,1,0,2\r\n5,1,,3\r\n5,99,4.0,4\r\n5,7,2.0,200\r\n"
-    data = read_movielens(write_csv(tmp_path, ratings=CSV_RATINGS + rows))
+    data = load(str(write_csv(tmp_path, ratings=CSV_RATINGS + rows)))
     assert data.report.rows_read == 8
     assert data.report.quarantined == {
         "rating outside 0.5 to 5.0 stars": 3,
@@ -86,7 +86,7 @@ def test_defects_are_put_aside_by_their_reason(tmp_path: Path) -> None:
 
 def test_films_of_one_title_stay_apart_and_are_counted(tmp_path: Path) -> None:
     films = CSV_FILMS + "8,Toy Story (1995),Horror\r\n9,No Year,Drama\r\n"
-    data = read_movielens(write_csv(tmp_path, films=films))
+    data = load(str(write_csv(tmp_path, films=films)))
     assert [film.id for film in data.catalogue.films] == [1, 7, 8, 9]
     notes = "\n".join(data.report.notes)
     assert "1 titles belong to more than one film" in notes
@@ -108,38 +108,26 @@ def test_films_of_one_title_stay_apart_and_are_counted(tmp_path: Path) -> None:
 )
 def test_other_content_is_refused(tmp_path: Path, films: str, ratings: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        read_movielens(write_csv(tmp_path, films=films, ratings=ratings))
+        load(str(write_csv(tmp_path, films=films, ratings=ratings)))
 
 
 def test_a_folder_without_the_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"is no MovieLens folder: expected ratings\.csv and movies\.csv"):
-        read_movielens(tmp_path)
+        load(str(tmp_path))
 
 
 def test_a_broken_film_line_is_named(tmp_path: Path) -> None:
     write_dat(tmp_path, "utf-8")
     (tmp_path / "movies.dat").write_text("1::Toy Story (1995)\n")
     with pytest.raises(DataError, match="line 1: expected id::title::genres"):
-        read_movielens(tmp_path)
+        load(str(tmp_path))
 
 
-def test_pieces_make_the_same_whole(tmp_path: Path, sample: MovieLens, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_make_the_same_whole(tmp_path: Path, sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     from recommender.data import read as module
     from recommender.data.sample import write_sample
 
     monkeypatch.setattr(module, "ROWS_AT_ONCE", 1_000)
-    again = read_movielens(write_sample(tmp_path / "sample"))
+    again = load(str(write_sample(tmp_path / "sample")))
     np.testing.assert_array_equal(again.ratings.items, sample.ratings.items)
     assert again.report.quarantined == sample.report.quarantined
-
-
-@pytest.mark.real_data
-def test_latest_small(latest_small: MovieLens) -> None:
-    assert (len(latest_small.ratings), latest_small.ratings.n_users, len(latest_small.catalogue)) == (
-        100_836,
-        610,
-        9_742,
-    )
-    assert sum(latest_small.report.quarantined.values()) == 0
-    by_name = {(film.name, film.year): film for film in latest_small.catalogue.films}
-    assert by_name["The Matrix", 1999].n_ratings == 278

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 
 from portfolio_shared.evaluation.ranking import ndcg_at_k
-from recommender.data.read import MovieLens, read_movielens
+from recommender.data.load import Dataset, load, split
 from recommender.data.sample import write_sample
-from recommender.data.splits import evaluated_users, split_by_user_time
-from recommender.evaluation.evaluate import judge_lists, lists_for
+from recommender.evaluation.task import judge_lists, lists_for, make_task
 from recommender.models.ease import fit_ease
+from recommender.models.fit import Scorer
 from recommender.models.history_weights import HistoryWeights
 from recommender.models.popularity import fit_popularity
 
 
 def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
-    one, two, other = (write_sample(tmp_path / name, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
+    first, again, other = (write_sample(tmp_path / name, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
     for name in ("ratings.csv", "movies.csv"):
-        assert (one / name).read_bytes() == (two / name).read_bytes()
-        assert (one / name).read_bytes() != (other / name).read_bytes()
+        assert (first / name).read_bytes() == (again / name).read_bytes()
+        assert (first / name).read_bytes() != (other / name).read_bytes()
 
 
 def test_it_has_the_header_and_line_ends_of_latest_small(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_it_has_the_header_and_line_ends_of_latest_small(tmp_path: Path) -> None
     assert (folder / "movies.csv").read_bytes().startswith(b"movieId,title,genres\r\n")
 
 
-def test_every_kind_of_defect_is_there_and_found(sample: MovieLens) -> None:
+def test_every_kind_of_defect_is_there_and_found(sample: Dataset) -> None:
     assert sample.report.quarantined == {
         "rating outside 0.5 to 5.0 stars": 2,
         "rating of a film that the list of films does not have": 1,
@@ -39,25 +39,25 @@ def test_every_kind_of_defect_is_there_and_found(sample: MovieLens) -> None:
         assert expected in notes
 
 
-def test_without_dirt_nothing_is_put_aside(tmp_path: Path) -> None:
-    report = read_movielens(write_sample(tmp_path, dirt=False)).report
+def test_without_dirt_nothing_is_excluded(tmp_path: Path) -> None:
+    report = load(str(write_sample(tmp_path, dirt=False))).report
     assert sum(report.quarantined.values()) == 0
 
 
-def test_popularity_has_a_long_tail(sample: MovieLens) -> None:
+def test_popularity_has_a_long_tail(sample: Dataset) -> None:
     counts = np.sort(sample.ratings.item_counts())[::-1]
     assert counts[: len(counts) // 5].sum() > 0.5 * counts.sum()
     assert np.median(counts) < counts.mean()
 
 
-def test_taste_can_be_learned_and_drifts(sample: MovieLens) -> None:
-    split = split_by_user_time(sample.ratings)
-    users = evaluated_users(split.before_test, split.test)
-    X = split.before_test.matrix()
+def test_taste_can_be_learned_and_drifts(sample: Dataset) -> None:
+    parts = split(sample)
+    task = make_task(parts.before_test, parts.test, sample.catalogue)
+    X = task.before.matrix()
 
-    def quality(model: object, weigh: HistoryWeights) -> float:
-        lists = lists_for(model, split.before_test, users, k=10, weigh=weigh)  # type: ignore[arg-type]
-        return float(ndcg_at_k(judge_lists(lists, users, split.test), 10).mean())
+    def quality(model: Scorer, weigh: HistoryWeights) -> float:
+        lists = lists_for(model, task, k=10, weigh=weigh)
+        return float(ndcg_at_k(judge_lists(lists, task.users, task.hidden), 10).mean())
 
     same, recent = HistoryWeights(), HistoryWeights(half_life_share=0.2)
     ease = fit_ease(X, penalty=50.0)

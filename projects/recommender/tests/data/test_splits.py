@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from recommender.data.catalogue import Catalogue, Film
+from recommender.data.load import Dataset
 from recommender.data.ratings import Ratings
-from recommender.data.read import MovieLens
 from recommender.data.splits import (
     MIN_HISTORY,
     Split,
@@ -16,7 +17,10 @@ from recommender.data.splits import (
     split_by_user_time,
 )
 
-SPLITS: list[Callable[[Ratings], Split]] = [split_by_user_time, split_by_date, split_at_random]
+SplitBy = Callable[[Ratings, Catalogue], Split]
+SPLITS: list[SplitBy] = [split_by_user_time, split_by_date, split_at_random]
+
+FILMS = Catalogue(tuple(Film(number, f"film {number}", 2000, ("Drama",), (f"film {number}",)) for number in range(60)))
 
 
 def ratings_of(*histories: list[tuple[int, int]], n_items: int = 60) -> Ratings:
@@ -32,8 +36,8 @@ def pairs(ratings: Ratings) -> set[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("split_by", SPLITS)
-def test_every_rating_is_in_exactly_one_part(sample: MovieLens, split_by: Callable[[Ratings], Split]) -> None:
-    split = split_by(sample.ratings)
+def test_every_rating_is_in_exactly_one_part(sample: Dataset, split_by: SplitBy) -> None:
+    split = split_by(sample.ratings, sample.catalogue)
     parts = [pairs(part) for part in (split.train, split.validation, split.test)]
     assert sum(map(len, parts)) == len(sample.ratings)
     assert set.union(*parts) == pairs(sample.ratings)
@@ -42,12 +46,14 @@ def test_every_rating_is_in_exactly_one_part(sample: MovieLens, split_by: Callab
 
 
 @pytest.mark.parametrize("split_by", SPLITS)
-def test_the_same_ratings_give_the_same_split(sample: MovieLens, split_by: Callable[[Ratings], Split]) -> None:
-    assert pairs(split_by(sample.ratings).test) == pairs(split_by(sample.ratings).test)
+def test_the_same_ratings_give_the_same_split(sample: Dataset, split_by: SplitBy) -> None:
+    assert pairs(split_by(sample.ratings, sample.catalogue).test) == pairs(
+        split_by(sample.ratings, sample.catalogue).test
+    )
 
 
-def test_user_time_hides_the_last_fifth_of_each_user(sample: MovieLens) -> None:
-    split = split_by_user_time(sample.ratings)
+def test_user_time_hides_the_last_fifth_of_each_user(sample: Dataset) -> None:
+    split = split_by_user_time(sample.ratings, sample.catalogue)
     counts = sample.ratings.user_counts()
     np.testing.assert_array_equal(split.test.user_counts(), counts // 5)
     np.testing.assert_array_equal(split.validation.user_counts(), counts // 5)
@@ -58,62 +64,62 @@ def test_user_time_hides_the_last_fifth_of_each_user(sample: MovieLens) -> None:
 
 
 def test_ties_in_time_are_broken_by_item() -> None:
-    split = split_by_user_time(ratings_of([(item, 100) for item in range(20)]))
+    split = split_by_user_time(ratings_of([(item, 100) for item in range(20)]), FILMS)
     assert sorted(split.validation.items) == [12, 13, 14, 15]
     assert sorted(split.test.items) == [16, 17, 18, 19]
 
 
 def test_a_user_with_too_little_history_is_trained_on_and_counted() -> None:
     short, long = [(item, item) for item in range(6)], [(item, item) for item in range(20)]
-    split = split_by_user_time(ratings_of(short, long))
+    split = split_by_user_time(ratings_of(short, long), FILMS)
     assert split.train.user_counts().tolist() == [6, 12]
-    assert split.left_out["users without a rating in the test"] == 1
+    assert split.excluded["users without a rating in the test"] == 1
     np.testing.assert_array_equal(evaluated_users(split.before_test, split.test), [1])
 
 
 def test_films_that_only_the_test_has_are_counted() -> None:
-    split = split_by_user_time(ratings_of([(item, item) for item in range(20)]))
-    assert split.left_out["films of the test that nobody rated before"] == 4
-    assert split.left_out["ratings of such films, which count as missed"] == 4
+    split = split_by_user_time(ratings_of([(item, item) for item in range(20)]), FILMS)
+    assert split.excluded["films of the test that nobody rated before"] == 4
+    assert split.excluded["ratings of such films, which count as missed"] == 4
 
 
-def test_date_puts_one_cut_through_all_users(sample: MovieLens) -> None:
-    split = split_by_date(sample.ratings)
+def test_date_puts_one_cut_through_all_users(sample: Dataset) -> None:
+    split = split_by_date(sample.ratings, sample.catalogue)
     assert split.train.times.max() < split.validation.times.min()
     assert split.validation.times.max() < split.test.times.min()
     users = evaluated_users(split.before_test, split.test)
-    absent = split.left_out["users without a rating in the test"]
-    few = split.left_out[f"users with fewer than {MIN_HISTORY} ratings before the test"]
+    absent = split.excluded["users without a rating in the test"]
+    few = split.excluded[f"users with fewer than {MIN_HISTORY} ratings before the test"]
     assert len(users) + absent + few == sample.ratings.n_users
     assert 0 < len(users) < sample.ratings.n_users
 
 
 def test_date_keeps_one_second_on_one_side() -> None:
-    split = split_by_date(ratings_of([(item, min(item, 8)) for item in range(10)]), share=0.1)
+    split = split_by_date(ratings_of([(item, min(item, 8)) for item in range(10)]), FILMS, share=0.1)
     # The last two ratings share a second, so the cut that should part them goes after both.
     assert split.test.times.tolist() == []
     assert split.validation.times.tolist() == [8, 8]
 
 
-def test_random_hides_a_quarter_and_the_seed_chooses(sample: MovieLens) -> None:
-    split = split_at_random(sample.ratings, seed=1)
+def test_random_hides_a_quarter_and_the_seed_chooses(sample: Dataset) -> None:
+    split = split_at_random(sample.ratings, sample.catalogue, seed=1)
     counts = sample.ratings.user_counts()
     np.testing.assert_array_equal(split.test.user_counts(), counts // 4)
     np.testing.assert_array_equal(split.validation.user_counts(), (counts - counts // 4) // 4)
-    assert pairs(split.test) != pairs(split_at_random(sample.ratings, seed=2).test)
+    assert pairs(split.test) != pairs(split_at_random(sample.ratings, sample.catalogue, seed=2).test)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, -1.0])
-def test_impossible_shares_are_refused(sample: MovieLens, share: float) -> None:
+def test_impossible_shares_are_refused(sample: Dataset, share: float) -> None:
     with pytest.raises(ValueError, match="share"):
-        split_by_user_time(sample.ratings, share=share)
+        split_by_user_time(sample.ratings, sample.catalogue, share=share)
     with pytest.raises(ValueError, match="share"):
-        split_by_date(sample.ratings, share=share)
+        split_by_date(sample.ratings, sample.catalogue, share=share)
 
 
 @pytest.mark.real_data
-def test_counts_on_latest_small(latest_small: MovieLens) -> None:
-    by_user = split_by_user_time(latest_small.ratings)
+def test_counts_on_latest_small(latest_small: Dataset) -> None:
+    by_user = split_by_user_time(latest_small.ratings, latest_small.catalogue)
     assert len(evaluated_users(by_user.before_test, by_user.test)) == 610
-    by_date = split_by_date(latest_small.ratings)
+    by_date = split_by_date(latest_small.ratings, latest_small.catalogue)
     assert len(evaluated_users(by_date.before_test, by_date.test)) == 28

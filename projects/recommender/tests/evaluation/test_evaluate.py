@@ -1,23 +1,26 @@
-"""Lists for many users, and their comparison with what was hidden."""
+"""Metrics of the lists of many users, and the comparison of two models on the same users."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from recommender.data.catalogue import Catalogue, Film
 from recommender.data.ratings import Ratings
+from recommender.data.sample import write_sample
 from recommender.evaluation.evaluate import (
-    Task,
     accuracy,
     compare_ndcg,
+    compare_with_champion,
     evaluate,
-    judge_lists,
-    lists_for,
-    make_task,
+    evaluate_bundle,
+    measure,
     recommend_all,
 )
+from recommender.evaluation.task import Task, judge_lists, lists_for
 from recommender.models.history_weights import HistoryWeights
 from recommender.models.item_factors import ItemFactors
-from recommender.models.popularity import Popularity
 from recommender.models.predictor import Predictor
 
 
@@ -33,20 +36,6 @@ def table(users: list[int], items: list[int]) -> Ratings:
     )
 
 
-def test_lists_leave_out_the_history_and_end_with_free_places() -> None:
-    model = Popularity(np.array([4, 3, 2, 1], dtype=np.float32))
-    before = table([0, 0, 2, 2, 2], [0, 2, 1, 2, 3])
-    lists = lists_for(model, before, np.array([0, 2]), k=3, weigh=HistoryWeights())
-    np.testing.assert_array_equal(lists, [[1, 3, -1], [0, -1, -1]])
-
-
-def test_only_the_users_of_the_lists_are_judged() -> None:
-    hidden = table([0, 1, 2, 2], [3, 0, 0, 1])
-    judged = judge_lists(np.array([[1, 3, -1], [0, -1, -1]]), np.array([0, 2]), hidden)
-    np.testing.assert_array_equal(judged.hits, [[False, True, False], [True, False, False]])
-    np.testing.assert_array_equal(judged.n_relevant, [1, 2])
-
-
 FILMS = Catalogue(
     tuple(Film(10 * i, f"film {i}", 2000, ("Drama", "War")[: 1 + i % 2], (f"film {i}",)) for i in range(1, 5))
 )
@@ -58,62 +47,37 @@ def small() -> Task:
     return Task(table([0, 0, 2, 2], [0, 2, 1, 2]), table([0, 2], [3, 0]), np.array([0, 2]), FILMS)
 
 
-def test_the_keys_name_what_is_looked_for(small: Task) -> None:
-    assert small.keys == ["0:40", "2:10"]
-    fewer = Task(small.before, small.hidden, np.array([2]), FILMS)
-    assert fewer.keys == ["2:10"]
-    assert fewer.digest != small.digest
-
-
 def test_metrics_are_means_over_users_who_all_count(small: Task) -> None:
-    found = evaluate(np.array([[1, 3], [3, 1]]), small, k=2)  # a hit in second place, and none
-    assert found.per_user["ndcg"].tolist() == pytest.approx([1 / np.log2(3), 0])
-    assert found.metrics["ndcg"].estimate == pytest.approx(0.5 / np.log2(3))
-    assert found.metrics["ndcg"].low == 0
-    assert found.metrics["hit_rate"].estimate == 0.5
-    assert found.at_k["ndcg_at_2"] == found.metrics["ndcg"]
-    assert found.coverage == 2 / 4
+    measured = measure(np.array([[1, 3], [3, 1]]), small, k=2)  # a hit in second place, and none
+    assert measured.per_user["ndcg"].tolist() == pytest.approx([1 / np.log2(3), 0])
+    assert measured.metric("ndcg").estimate == pytest.approx(0.5 / np.log2(3))
+    assert measured.metric("ndcg").low == 0
+    assert measured.metric("hit_rate").estimate == 0.5
+    assert measured.metrics["ndcg_at_2"] == measured.metric("ndcg")
+    assert measured.coverage == 2 / 4
 
 
 def test_lists_with_one_film_have_no_diversity(small: Task) -> None:
     with pytest.raises(ValueError, match="fewer than two items"):
-        evaluate(np.array([[3, -1], [0, -1]]), small, k=2)
+        measure(np.array([[3, -1], [0, -1]]), small, k=2)
 
 
 def test_metrics_of_kind_are_by_hand() -> None:
     before = table([0, 0, 1, 1, 2, 2], [0, 1, 0, 1, 0, 2])
     task = Task(before, table([0, 1], [2, 3]), np.array([0, 1]), FILMS)
-    found = evaluate(np.array([[2, 3], [2, 3]]), task, k=2)
+    measured = measure(np.array([[2, 3], [2, 3]]), task, k=2)
     # One of three people rated film 2; nobody rated film 3, which counts as once.
-    assert found.per_user["novelty"].tolist() == pytest.approx([np.log2(3)] * 2)
-    assert found.per_user["popularity_lift"].tolist() == pytest.approx([(1 / 3) / ((1 + 2 / 3) / 2) - 1] * 2)
+    assert measured.per_user["novelty"].tolist() == pytest.approx([np.log2(3)] * 2)
+    assert measured.per_user["popularity_lift"].tolist() == pytest.approx([(1 / 3) / ((1 + 2 / 3) / 2) - 1] * 2)
     # Film 2 is drama, film 3 drama and war.
-    assert found.per_user["diversity"].tolist() == pytest.approx([1 - 1 / np.sqrt(2)] * 2)
-
-
-def test_a_task_is_for_all_users_or_for_a_draw_of_them() -> None:
-    before = table([0] * 4 + [1] * 4 + [2] * 4, [0, 1, 2, 3] * 3)
-    with pytest.raises(ValueError, match="0 users can be evaluated"):
-        make_task(before, table([0], [3]), FILMS)
-
-
-def test_a_draw_repeats_and_counts_films_in_what_comes_before(sample) -> None:
-    from recommender.data.splits import split_by_user_time
-
-    split = split_by_user_time(sample.ratings)
-    one, again = (make_task(split.train, split.validation, sample.catalogue, max_users=25, seed=3) for _ in range(2))
-    np.testing.assert_array_equal(one.users, again.users)
-    assert len(set(one.users)) == 25
-    other = make_task(split.train, split.validation, sample.catalogue, max_users=25, seed=4)
-    assert set(one.users) != set(other.users)
-    np.testing.assert_array_equal(one.catalogue.n_ratings, split.train.item_counts())
+    assert measured.per_user["diversity"].tolist() == pytest.approx([1 - 1 / np.sqrt(2)] * 2)
 
 
 def test_the_predictor_is_asked_with_each_users_history(small: Task) -> None:
     factors = np.array([[0.5, 0], [0, 0.5], [0.3, 0.3], [0.4, 0]], dtype=np.float32)
     predictor = Predictor(FILMS, ItemFactors(factors, np.ones(4, dtype=np.bool_)), HistoryWeights())
     lists = recommend_all(predictor, small, k=3)
-    expected = lists_for(predictor.model, small.before, small.users, k=3, weigh=predictor.weigh)
+    expected = lists_for(predictor.model, small, k=3, weigh=predictor.weigh)
     np.testing.assert_array_equal(lists, expected)
 
 
@@ -130,7 +94,55 @@ def test_films_beyond_the_task_are_misses(small: Task) -> None:
 
 def test_a_comparison_is_below_zero_where_the_challenger_is_better() -> None:
     champion = np.array([0.1, 0.2, 0.3, 0.4])
-    found = compare_ndcg(champion + 0.1, champion)
-    assert tuple(found.difference) == pytest.approx((-0.1, -0.1, -0.1))
-    assert found.n == 4
+    compared = compare_ndcg(champion + 0.1, champion)
+    assert tuple(compared.difference) == pytest.approx((-0.1, -0.1, -0.1))
+    assert compared.n == 4
     assert compare_ndcg(champion - 0.1, champion).difference.low > 0
+
+
+def test_a_champion_is_compared_on_the_users_of_the_new_model(trained, bundle):
+    """With itself there is no difference; with one whose hits were taken away there is."""
+    evaluation, champion = trained.evaluation, Predictor.load(bundle)
+    same = compare_with_champion(evaluation, champion)
+    assert tuple(same.difference) == (0, 0, 0)
+    assert same.n == len(evaluation.task.users)
+    worse = measure(np.tile(np.arange(60), (same.n, 1)), evaluation.task, k=10)
+    compared = compare_with_champion(worse, champion)
+    assert compared.difference.low > 0  # above 0: the champion is better
+    lost = evaluation.metric("ndcg").estimate - worse.metric("ndcg").estimate
+    assert compared.difference.estimate == pytest.approx(lost)
+
+
+def test_films_that_a_champion_does_not_know_count_as_not_recommended(trained):
+    """A champion with half of the films still answers, and scores less."""
+    predictor = trained.predictor
+    half = np.arange(len(predictor.catalogue)) % 2 == 0
+    films = tuple(film for film, kept in zip(predictor.catalogue.films, half, strict=True) if kept)
+    factors, recommendable = predictor.model.factors[half], predictor.model.recommendable[half]
+    model = replace(predictor.model, factors=factors, recommendable=recommendable)
+    smaller = replace(predictor, catalogue=Catalogue(films), model=model)
+    assert compare_with_champion(trained.evaluation, smaller).difference.high < 0
+
+
+def test_films_that_only_the_champion_knows_are_misses(trained):
+    """Twins of all films, which the champion puts beside them: half of its places are taken by films without hits."""
+    predictor = trained.predictor
+    films = predictor.catalogue.films
+    twins = tuple(replace(film, id=film.id + 1_000_000) for film in films)
+    doubled = {name: np.concatenate([getattr(predictor.model, name)] * 2) for name in ("factors", "recommendable")}
+    model = replace(predictor.model, **doubled)
+    larger = replace(predictor, catalogue=Catalogue((*films, *twins)), model=model)
+    assert compare_with_champion(trained.evaluation, larger).difference.high < 0
+
+
+def test_of_many_users_the_evaluation_draws_some(trained):
+    few = evaluate(trained.predictor, trained.split, max_users=30)
+    assert len(few.lists) == len(few.task.users) == 30
+
+
+def test_a_bundle_of_other_data_is_said_to_be_one(bundle, tmp_path, capsys):
+    other = write_sample(tmp_path / "other", n_users=60, n_films=150, mean_ratings=40, seed=3)
+    evaluate_bundle(bundle, str(other), Console(width=200))
+    printed = capsys.readouterr().out
+    assert "These are not the ratings that the bundle was tested on" in printed
+    assert "nDCG@10: " in printed

@@ -5,11 +5,11 @@ import pytest
 import scipy.sparse as sp
 
 from recommender.config import AlsSettings, EaseSettings, ModelSettings
-from recommender.data.read import MovieLens
-from recommender.evaluation.candidates import SERVABLE, recipes
-from recommender.evaluation.privacy import LEAST_FILMS, attack, fill_in, read_back
+from recommender.data.load import Dataset
+from recommender.evaluation.privacy import LEAST_FILMS, attack, complete, read_back
 from recommender.models.als import fit_als
 from recommender.models.ease import fit_ease
+from recommender.models.fit import SERVABLE, recipes
 from recommender.models.fold_in import FoldIn
 from recommender.models.item_factors import ItemFactors
 
@@ -17,7 +17,7 @@ EVERYBODY = np.arange(400)
 
 
 @pytest.fixture(scope="module")
-def marked(sample: MovieLens) -> sp.csr_array:
+def marked(sample: Dataset) -> sp.csr_array:
     """Everybody of the sample has rated one film that nobody else did."""
     return sp.csr_array(sp.hstack([sample.ratings.matrix(), sp.eye_array(400, dtype=np.float32)]))
 
@@ -31,7 +31,7 @@ def blocks(n_users: int = 6, length: int = 12) -> tuple[ItemFactors, sp.csr_arra
 def test_factors_that_are_histories_are_read_completely() -> None:
     model, X = blocks()
     np.testing.assert_array_equal(read_back(model, X, np.arange(6)), 1.0)
-    np.testing.assert_array_equal(fill_in(model, X, np.arange(6)), 1.0)
+    np.testing.assert_array_equal(complete(model, X, np.arange(6)), 1.0)
 
 
 def test_a_share_is_counted_by_hand() -> None:
@@ -46,20 +46,20 @@ def test_a_share_is_counted_by_hand() -> None:
     assert read_back(model, sp.csr_array(X), np.array([0])).tolist() == [8 / 11]
 
 
-def test_random_factors_tell_nothing(sample: MovieLens) -> None:
+def test_random_factors_tell_nothing(sample: Dataset) -> None:
     rng = np.random.default_rng(0)
     factors = (rng.normal(size=(500, 8)) / 30).astype(np.float32)
-    found = read_back(ItemFactors(factors, np.ones(500, dtype=np.bool_)), sample.ratings.matrix(), EVERYBODY)
+    shares = read_back(ItemFactors(factors, np.ones(500, dtype=np.bool_)), sample.ratings.matrix(), EVERYBODY)
     density = sample.ratings.matrix().mean()
-    assert found.mean() < 3 * density  # the best of twelve guesses is somewhat better than one
+    assert shares.mean() < 3 * density  # the best of twelve guesses is somewhat better than one
 
 
 def test_histories_of_few_films_that_the_model_knows_are_left_out() -> None:
     model, X = blocks()
-    known = np.arange(X.shape[1]) % 12 < LEAST_FILMS - 1
-    assert len(read_back(ItemFactors(model.factors, known), X, np.arange(6))) == 0
-    known = np.arange(X.shape[1]) % 12 < LEAST_FILMS
-    assert len(read_back(ItemFactors(model.factors, known), X, np.arange(6))) == 6
+    enough = np.arange(X.shape[1]) % 12 < LEAST_FILMS - 1
+    assert len(read_back(ItemFactors(model.factors, enough), X, np.arange(6))) == 0
+    enough = np.arange(X.shape[1]) % 12 < LEAST_FILMS
+    assert len(read_back(ItemFactors(model.factors, enough), X, np.arange(6))) == 6
 
 
 def test_what_one_person_alone_rated_leads_to_their_history_unless_it_is_left_out(marked: sp.csr_array) -> None:
@@ -73,22 +73,22 @@ def test_what_one_person_alone_rated_leads_to_their_history_unless_it_is_left_ou
         assert (read_back(kept, marked, users) < 0.9).all()
 
 
-def test_both_kinds_that_are_served_pass(marked: sp.csr_array, sample: MovieLens) -> None:
+def test_both_kinds_that_are_served_pass(marked: sp.csr_array, sample: Dataset) -> None:
     settings = ModelSettings(als=AlsSettings(n_factors=32), ease=EaseSettings(rank=64, min_raters=5))
     fits = recipes(settings, sample.ratings, sample.catalogue)
     X = sample.ratings.matrix()
     for name in SERVABLE:
         model = fits[name].fit(X)
         assert isinstance(model, ItemFactors | FoldIn)
-        found = attack(model, X, members=EVERYBODY[:40], strangers=EVERYBODY[40:60])
+        found = attack(model, X, members=EVERYBODY[:40], non_members=EVERYBODY[40:60])
         assert found.read_completely == 0
         assert 0 < found.share_read < 1
 
 
-def test_a_model_that_remembers_fills_in_more_for_those_it_learned_from(sample: MovieLens) -> None:
+def test_a_model_that_remembers_fills_in_more_for_those_it_learned_from(sample: Dataset) -> None:
     X = sample.ratings.matrix()
-    members, strangers = EVERYBODY[:200], EVERYBODY[200:]
+    members, non_members = EVERYBODY[:200], EVERYBODY[200:]
     model = fit_ease(X[members], penalty=1.0)
-    found = attack(model, X, members=members, strangers=strangers)
-    assert found.filled_in_members > found.filled_in_strangers + 0.2
-    assert found == attack(model, X, members=members, strangers=strangers)
+    found = attack(model, X, members=members, non_members=non_members)
+    assert found.precision_members > found.precision_non_members + 0.2
+    assert found == attack(model, X, members=members, non_members=non_members)

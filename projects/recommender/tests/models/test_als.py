@@ -5,11 +5,11 @@ import scipy.sparse as sp
 from implicit.cpu.als import AlternatingLeastSquares
 from threadpoolctl import threadpool_limits
 
-from recommender.data.read import MovieLens
+from recommender.data.load import Dataset
 from recommender.models.als import fit_als
 
 
-def test_fold_in_agrees_with_the_library(sample: MovieLens) -> None:
+def test_fold_in_agrees_with_the_library(sample: Dataset) -> None:
     X = sp.csr_matrix(sample.ratings.matrix())
     model = fit_als(sample.ratings.matrix(), n_factors=8, regularization=2.0, alpha=3.0, iterations=3)
     with threadpool_limits(limits=1, user_api="blas"):
@@ -22,7 +22,7 @@ def test_fold_in_agrees_with_the_library(sample: MovieLens) -> None:
         np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-5)
 
 
-def test_fold_in_solves_the_weighted_least_squares(sample: MovieLens) -> None:
+def test_fold_in_solves_the_weighted_least_squares(sample: Dataset) -> None:
     model = fit_als(sample.ratings.matrix(), n_factors=6, regularization=2.0, alpha=3.0, iterations=2)
     items, weights = np.array([4, 9, 30]), np.array([1.0, 0.5, 0.1], dtype=np.float32)
     Y = model.factors.astype(np.float64)
@@ -35,13 +35,13 @@ def test_fold_in_solves_the_weighted_least_squares(sample: MovieLens) -> None:
     np.testing.assert_allclose(found, Y @ expected, rtol=1e-3, atol=1e-6)  # films that nobody rated have no factors
 
 
-def test_equal_seeds_give_equal_factors(sample: MovieLens) -> None:
+def test_equal_seeds_give_equal_factors(sample: Dataset) -> None:
     X = sample.ratings.matrix()
     one, two = (fit_als(X, n_factors=4, regularization=1.0, alpha=2.0, iterations=2, seed=5) for _ in range(2))
     np.testing.assert_array_equal(one.factors, two.factors)
 
 
-def test_films_that_few_rated_do_not_enter_the_fit(sample: MovieLens) -> None:
+def test_films_that_few_rated_do_not_enter_the_fit(sample: Dataset) -> None:
     """Whoever rated them, the model is the same; they have no factors and are not recommended."""
     X = sample.ratings.matrix().toarray()
     few = X.sum(axis=0) < 8

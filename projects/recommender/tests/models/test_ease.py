@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recommender.data.read import MovieLens
+from recommender.data.load import Dataset
 from recommender.models import ease
 from recommender.models.ease import fit_ease
 from recommender.models.features import film_features
@@ -68,7 +68,7 @@ def test_the_randomised_method_finds_the_same_strong_directions() -> None:
     np.testing.assert_allclose(random, exact, atol=1e-3)  # scores go up to about 1
 
 
-def test_features_are_rows_below_the_users(sample: MovieLens) -> None:
+def test_features_are_rows_below_the_users(sample: Dataset) -> None:
     X = sample.ratings.matrix()
     features = film_features(sample.catalogue, genre_weight=2.0, year_weight=1.5)
     model = fit_ease(X, penalty=50.0, features=features)
@@ -136,7 +136,7 @@ def test_side_and_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("user", [7, 50, 123])
-def test_the_factors_do_not_show_the_history_of_the_only_user_of_a_film(sample: MovieLens, user: int) -> None:
+def test_the_factors_do_not_show_the_history_of_the_only_user_of_a_film(sample: Dataset, user: int) -> None:
     """The partners of a film that one user rated are that user's history; `min_raters` alone prevents it.
 
     Neither features nor a lower rank help here: the two fits below differ in nothing else.

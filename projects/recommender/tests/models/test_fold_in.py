@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recommender.data.catalogue import Catalogue
-from recommender.data.read import MovieLens
+from recommender.data.load import Dataset
 from recommender.models.als import fit_als
 from recommender.models.fold_in import FoldIn
 from recommender.models.history_weights import HistoryWeights
@@ -18,7 +18,7 @@ WEIGHTS = np.array([0.2, 0.5, 1.3, 0.9], dtype=np.float32)
 
 
 @pytest.fixture(scope="module")
-def model(sample: MovieLens) -> FoldIn:
+def model(sample: Dataset) -> FoldIn:
     return fit_als(sample.ratings.matrix(), n_factors=6, regularization=2.0, alpha=3.0, iterations=3, min_raters=5)
 
 
@@ -39,7 +39,7 @@ def test_a_contribution_is_what_a_films_weight_on_the_right_hand_side_adds(model
     np.testing.assert_allclose(model.contributions(ITEMS, WEIGHTS, np.array([0]))[0], expected, rtol=1e-3, atol=1e-7)
 
 
-def test_films_that_few_rated_are_not_recommended(model: FoldIn, sample: MovieLens) -> None:
+def test_films_that_few_rated_are_not_recommended(model: FoldIn, sample: Dataset) -> None:
     rare = sample.ratings.item_counts() < 5
     assert 0 < rare.sum() < len(rare)
     assert np.isneginf(model.scores(ITEMS, WEIGHTS)[rare]).all()
@@ -54,7 +54,7 @@ def test_similarity_is_a_cosine(model: FoldIn) -> None:
     assert found[4] == pytest.approx(1.0, abs=1e-6)
 
 
-def test_the_predictor_stores_it_and_recommends_the_same(model: FoldIn, sample: MovieLens, tmp_path: Path) -> None:
+def test_the_predictor_stores_it_and_recommends_the_same(model: FoldIn, sample: Dataset, tmp_path: Path) -> None:
     predictor = Predictor(sample.catalogue, model, HistoryWeights(half_life_share=0.2))
     predictor.save(tmp_path)
     read = Predictor.load(tmp_path)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from recommender.data.catalogue import Filters
-from recommender.data.read import MovieLens
-from recommender.evaluation.evaluate import lists_for
+from recommender.data.load import Dataset
+from recommender.evaluation.task import Task, lists_for
 from recommender.models.ease import fit_ease
 from recommender.models.features import film_features
 from recommender.models.history_weights import HistoryWeights
@@ -21,28 +21,28 @@ WEIGH = HistoryWeights(half_life_share=0.2, half_life_films=3, rating_slope=0.2)
 
 
 @pytest.fixture(scope="module")
-def predictor(sample: MovieLens) -> Predictor:
+def predictor(sample: Dataset) -> Predictor:
     features = film_features(sample.catalogue, genre_weight=1.0, year_weight=1.0)
     model = fit_ease(sample.ratings.matrix(), penalty=50.0, features=features, min_raters=5, rank=64)
     return Predictor(sample.catalogue, model, WEIGH)
 
 
-def history_of(sample: MovieLens, user: int) -> list[Seen]:
+def history_of(sample: Dataset, user: int) -> list[Seen]:
     rows = sample.ratings.users == user
     films = [sample.catalogue.films[item].id for item in sample.ratings.items[rows]]
     return [Seen(film, float(stars)) for film, stars in zip(films, sample.ratings.values[rows], strict=True)]
 
 
-def test_it_recommends_what_the_evaluation_measured(predictor: Predictor, sample: MovieLens) -> None:
-    users = np.array([0, 5, 123])
-    lists = lists_for(predictor.model, sample.ratings, users, k=10, weigh=WEIGH)
-    for user, expected in zip(users, lists, strict=True):
-        answer = predictor.recommend(history_of(sample, int(user)), k=10)
+def test_it_recommends_what_the_evaluation_measured(predictor: Predictor, sample: Dataset) -> None:
+    task = Task(sample.ratings, sample.ratings, np.array([0, 5, 123]), sample.catalogue)
+    lists = lists_for(predictor.model, task, k=10, weigh=WEIGH)
+    answers = predictor.predict([history_of(sample, int(user)) for user in task.users], k=10)
+    for answer, expected in zip(answers, lists, strict=True):
         assert [r.film.id for r in answer.recommendations] == [sample.catalogue.films[item].id for item in expected]
         assert answer.basis == "history"
 
 
-def test_films_of_the_history_never_come_back(predictor: Predictor, sample: MovieLens) -> None:
+def test_films_of_the_history_never_come_back(predictor: Predictor, sample: Dataset) -> None:
     history = history_of(sample, 3)
     answer = predictor.recommend(history, k=len(sample.catalogue), diversity=0.3)
     returned = {r.film.id for r in answer.recommendations}
@@ -55,7 +55,7 @@ def test_films_of_the_history_never_come_back(predictor: Predictor, sample: Movi
     )
 
 
-def test_reasons_are_exact_and_come_from_the_history(predictor: Predictor, sample: MovieLens) -> None:
+def test_reasons_are_exact_and_come_from_the_history(predictor: Predictor, sample: Dataset) -> None:
     history = history_of(sample, 9)
     complete = predictor.recommend(history, k=5, n_reasons=len(history))
     for recommendation in complete.recommendations:
@@ -66,8 +66,7 @@ def test_reasons_are_exact_and_come_from_the_history(predictor: Predictor, sampl
             (r.contribution for r in recommendation.reasons), reverse=True
         )
         assert {r.film.id for r in recommendation.reasons} <= {seen.film_id for seen in history}
-    one = predictor.recommend(history[:1], k=5)
-    for recommendation in one.recommendations:
+    for recommendation in predictor.recommend(history[:1], k=5).recommendations:
         assert recommendation.reasons[0].contribution == pytest.approx(recommendation.score, rel=1e-4)
     assert all(not r.reasons for r in predictor.recommend(history, n_reasons=0).recommendations)
 
@@ -89,20 +88,20 @@ def test_unknown_films_are_reported_and_the_rest_is_used(predictor: Predictor) -
     assert predictor.recommend([Seen(-1)]).basis == "popularity"
 
 
-def test_order_and_stars_matter(predictor: Predictor, sample: MovieLens) -> None:
+def test_order_and_stars_matter(predictor: Predictor, sample: Dataset) -> None:
     history = history_of(sample, 1)
     forward = predictor.recommend(history).recommendations
     assert forward != predictor.recommend(history[::-1]).recommendations
     assert forward != predictor.recommend([replace(seen, stars=None) for seen in history]).recommendations
 
 
-def test_of_a_film_named_twice_the_last_mention_counts(predictor: Predictor, sample: MovieLens) -> None:
+def test_of_a_film_named_twice_the_last_mention_counts(predictor: Predictor, sample: Dataset) -> None:
     first, second = history_of(sample, 1)[:2]
     twice = predictor.recommend([replace(first, stars=0.5), second, replace(first, stars=5.0)])
     assert twice == predictor.recommend([second, replace(first, stars=5.0)])
 
 
-def test_filters_hold(predictor: Predictor, sample: MovieLens) -> None:
+def test_filters_hold(predictor: Predictor, sample: Dataset) -> None:
     history = history_of(sample, 2)
     filters = Filters(genres=("Comedy", "Action"), without_genres=("Romance",), year_from=1990, year_to=2005)
     answer = predictor.recommend(history, k=50, filters=filters)
@@ -114,7 +113,7 @@ def test_filters_hold(predictor: Predictor, sample: MovieLens) -> None:
     assert predictor.recommend(history, filters=Filters(year_to=1880)).recommendations == ()
 
 
-def test_diversity_changes_the_list_but_not_its_first_film(predictor: Predictor, sample: MovieLens) -> None:
+def test_diversity_changes_the_list_but_not_its_first_film(predictor: Predictor, sample: Dataset) -> None:
     history = history_of(sample, 4)
     plain, diverse = (predictor.recommend(history, diversity=value).recommendations for value in (0.0, 0.7))
     assert plain[0].film == diverse[0].film
@@ -131,7 +130,7 @@ def test_similar_films_are_ordered_and_share_genres(predictor: Predictor) -> Non
         assert values == sorted(values, reverse=True)
         assert all(-1.001 <= value <= 1.001 for value in values)
         shared += [bool(set(other.genres) & set(film.genres)) for other, _ in similar]
-    by_chance = [bool(set(one.genres) & set(two.genres)) for one in films[::10] for two in films[::7]]
+    by_chance = [bool(set(film.genres) & set(other.genres)) for film in films[::10] for other in films[::7]]
     assert np.mean(shared) > 2 * np.mean(by_chance)
     with pytest.raises(KeyError):
         predictor.similar(-1)
@@ -154,7 +153,7 @@ def test_impossible_requests_are_refused(
         predictor.recommend(history, **options)  # type: ignore[arg-type]
 
 
-def test_round_trip(predictor: Predictor, sample: MovieLens, tmp_path: Path) -> None:
+def test_round_trip(predictor: Predictor, sample: Dataset, tmp_path: Path) -> None:
     predictor.save(tmp_path)
     loaded = Predictor.load(tmp_path)
     history = history_of(sample, 8)
@@ -169,7 +168,7 @@ def test_films_and_factors_must_match(predictor: Predictor) -> None:
 
 
 def test_serving_needs_numpy_alone() -> None:
-    modules = "recommender.models.predictor, recommender.serving.search"
+    modules = "recommender.models.predictor, recommender.models.search"
     code = f"import sys, {modules}; print([m for m in sys.modules if '.' not in m])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for heavy in ("pandas", "scipy", "sklearn", "implicit", "torch", "mlflow"):

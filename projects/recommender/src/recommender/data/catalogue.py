@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -100,6 +100,11 @@ class Catalogue:
     def n_ratings(self) -> NDArray[np.int64]:
         """Int, shape (n_films,): people in the training data who rated the film."""
         return np.array([film.n_ratings for film in self.films], dtype=np.int64)
+
+    def counted(self, counts: NDArray[np.int64]) -> "Catalogue":
+        """Return the films with other numbers of ratings, shape (n_films,)."""
+        films = zip(self.films, counts.tolist(), strict=True)
+        return Catalogue(tuple(replace(film, n_ratings=count) for film, count in films))
 
     def admitted(self, filters: Filters) -> NDArray[np.bool_]:
         """Return which films pass the filters, shape (n_films,).

@@ -1,4 +1,4 @@
-"""From the data setting to ratings and films, with a hash of what was read."""
+"""From the data setting to checked, split data, with a hash of what was read."""
 
 import hashlib
 import json
@@ -6,35 +6,51 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from portfolio_shared.data.checks import DataReport
 from portfolio_shared.data.sources import Source
-from recommender.data.read import MovieLens, read_movielens
+from recommender.data.catalogue import Catalogue
+from recommender.data.ratings import Ratings
+from recommender.data.read import read_movielens
 from recommender.data.sample import write_sample
 from recommender.data.source import resolve_dataset
+from recommender.data.splits import Split, split_by_user_time
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """Data after reading.
+class Dataset:
+    """Data after reading and cleaning.
 
     Attributes
     ----------
     source
         Which data these are, and why.
-    movielens
-        Ratings, films, and the account of every row.
     name
         What to call them.
     sha256
         Of the ratings and films as they were kept: equal for the same data in another format.
+    report
+        Which ratings were read and which were excluded.
+    ratings
+        Users and items are numbered in ascending order of their ids.
+    catalogue
+        All films, rated or not.
+    user_ids
+        Int32, shape (n_users,): id of each user in the files.
     """
 
     source: Source
-    movielens: MovieLens
     name: str
     sha256: str
+    report: DataReport
+    ratings: Ratings
+    catalogue: Catalogue
+    user_ids: NDArray[np.int32]
 
 
-def load_movielens(setting: str, *, dataset: str = "latest-small") -> Loaded:
+def load(setting: str, *, dataset: str = "latest-small") -> Dataset:
     """Find, download or generate the data, and read them.
 
     Parameters
@@ -47,19 +63,26 @@ def load_movielens(setting: str, *, dataset: str = "latest-small") -> Loaded:
     source = resolve_dataset(setting, dataset=dataset)
     if source.path is None:
         with tempfile.TemporaryDirectory() as folder:
-            movielens = read_movielens(write_sample(Path(folder) / "sample"))
-        return Loaded(source, movielens, "generated film ratings", digest(movielens))
-    movielens = read_movielens(source.path)
+            return _read(source, write_sample(Path(folder) / "sample"), "generated film ratings")
     name = f"MovieLens {dataset}" if source.kind == "full" else f"film ratings in {source.path.name}"
-    return Loaded(source, movielens, name, digest(movielens))
+    return _read(source, source.path, name)
 
 
-def digest(movielens: MovieLens) -> str:
-    """Return the SHA-256 of ratings, ids and films in their order, which does not depend on that of the files."""
-    ratings = movielens.ratings
-    found = hashlib.sha256()
-    for array in (movielens.user_ids, ratings.users, ratings.items, ratings.values, ratings.times):
-        found.update(array.tobytes())
-    films = [asdict(film) for film in movielens.catalogue.films]
-    found.update(json.dumps(films, ensure_ascii=False).encode())
-    return found.hexdigest()
+def split(dataset: Dataset) -> Split:
+    """Hide each user's last ratings: nothing is drawn, so the same data have the same split."""
+    return split_by_user_time(dataset.ratings, dataset.catalogue)
+
+
+def is_sample(setting: str, *, dataset: str = "latest-small") -> bool:
+    """Return whether the data setting leads to the generated sample; no rating is read."""
+    return resolve_dataset(setting, dataset=dataset).kind == "sample"
+
+
+def _read(source: Source, folder: Path, name: str) -> Dataset:
+    report, ratings, catalogue, user_ids = read_movielens(folder)
+    digest = hashlib.sha256()
+    for array in (user_ids, ratings.users, ratings.items, ratings.values, ratings.times):
+        digest.update(array.tobytes())
+    films = [asdict(film) for film in catalogue.films]
+    digest.update(json.dumps(films, ensure_ascii=False).encode())
+    return Dataset(source, name, digest.hexdigest(), report, ratings, catalogue, user_ids)

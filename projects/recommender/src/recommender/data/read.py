@@ -3,7 +3,6 @@
 import csv
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,32 +29,14 @@ GENRES_100K = (
 RawFilm = tuple[int, str, list[str]]  # id, title as it stands in the file, genres
 
 
-@dataclass(frozen=True)
-class MovieLens:
-    """A data set after reading.
-
-    Attributes
-    ----------
-    ratings
-        Users and items are numbered in ascending order of their ids.
-    catalogue
-        All films, rated or not.
-    user_ids
-        Int32, shape (n_users,): id of each user in the files.
-    report
-        Which ratings were read and which were put aside.
-    """
-
-    ratings: Ratings
-    catalogue: Catalogue
-    user_ids: NDArray[np.int32]
-    report: DataReport
+Contents = tuple[DataReport, Ratings, Catalogue, NDArray[np.int32]]
+"""What was read and excluded; ratings; all films, rated or not; the id of each user in the files, shape (n_users,)."""
 
 
-def read_movielens(folder: Path) -> MovieLens:
-    """Read a data set, in the format that its file names tell.
+def read_movielens(folder: Path) -> Contents:
+    """Read a data set, in the format that its file names tell; users and items are numbered in order of their ids.
 
-    Put aside, and counted, are ratings outside 0.5 to 5 stars, ratings of films that the list of films does not
+    Excluded, and counted, are ratings outside 0.5 to 5 stars, ratings of films that the list of films does not
     have, and ratings that the user replaced by a later one of the same film. Two films of one title stay two:
     they may well be two productions, such as the two of "Emma" of 1996; the report counts them.
 
@@ -81,11 +62,10 @@ def read_movielens(folder: Path) -> MovieLens:
             raise
         raise DataError(f"{folder} is not as GroupLens publishes it: {error}") from error
     user_ids, ratings = _assemble(parts, report, n_items=len(films))
-    counts = ratings.item_counts().tolist()
-    if unrated := counts.count(0):
+    counts = ratings.item_counts()
+    if unrated := int((counts == 0).sum()):
         report.notes.append(f"{unrated} of {len(films)} films have no rating.")
-    catalogue = Catalogue(tuple(replace(film, n_ratings=n) for film, n in zip(films, counts, strict=True)))
-    return MovieLens(ratings, catalogue, user_ids, report)
+    return report, ratings, Catalogue(tuple(films)).counted(counts), user_ids
 
 
 def _open(folder: Path) -> tuple[Iterator[pd.DataFrame], Iterator[RawFilm]]:
@@ -185,10 +165,10 @@ def _clean(chunk: pd.DataFrame, film_ids: NDArray[np.int64], report: DataReport)
     """Return the usable ratings, with films numbered by their position in `film_ids`."""
     report.rows_read += len(chunk)
     on_scale = chunk["value"].between(LOWEST, HIGHEST)  # false for missing values too
-    known = chunk["film"].isin(film_ids)
+    listed = chunk["film"].isin(film_ids)
     report.quarantine(f"rating outside {LOWEST} to {HIGHEST} stars", int((~on_scale).sum()))
-    report.quarantine("rating of a film that the list of films does not have", int((on_scale & ~known).sum()))
-    kept = chunk[on_scale & known]
+    report.quarantine("rating of a film that the list of films does not have", int((on_scale & ~listed).sum()))
+    kept = chunk[on_scale & listed]
     return kept.assign(film=np.searchsorted(film_ids, kept["film"]).astype(np.int32))
 
 

@@ -65,8 +65,8 @@ def write_sample(
         The folder.
     """
     if n_users < 10 or n_films < 50 or mean_ratings < 1:
-        found = f"{n_users}, {n_films} and {mean_ratings}"
-        raise ValueError(f"a sample needs at least 10 users, 50 films and 1 rating a user, not {found}")
+        sizes = f"{n_users}, {n_films} and {mean_ratings}"
+        raise ValueError(f"a sample needs at least 10 users, 50 films and 1 rating a user, not {sizes}")
     rng = np.random.default_rng(seed)
     taste_of_film = rng.integers(len(TASTES), size=n_films)
     ids = np.sort(rng.choice(np.arange(1, 20 * n_films), size=n_films, replace=False))
@@ -125,7 +125,7 @@ def _stars(
 
 def _movies(rng: np.random.Generator, ids: NDArray[np.int64], taste_of_film: NDArray[np.int64]) -> list[list[str]]:
     """Return id, title and genres of each film; a pair of words comes again, with a number, when all are used."""
-    pairs = [f"{one} {two}" for one, two in itertools.product(FIRST_WORDS, SECOND_WORDS)]
+    pairs = [f"{first} {second}" for first, second in itertools.product(FIRST_WORDS, SECOND_WORDS)]
     shuffled = rng.permutation(len(pairs))
     movies = []
     for position, (film, taste) in enumerate(zip(ids, taste_of_film, strict=True)):

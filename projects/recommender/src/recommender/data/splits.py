@@ -1,7 +1,7 @@
 """Three ways to hide ratings from the models: by each user's time, by one date for everyone, at random.
 
-A user may be in a test only with a history before it. Who is left out of one is counted in `Split.left_out`, not
-dropped silently: `evaluated_users` and the counts go into every table.
+A user may be in a test only with a history before it. Who is not in it is counted in `Split.excluded`:
+`evaluated_users` and the counts go into every table.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.data.catalogue import Catalogue
 from recommender.data.ratings import Ratings
 
 MIN_HISTORY = 5  # ratings that must stay for training where a user is evaluated
@@ -24,7 +25,9 @@ class Split:
     train, validation, test
         In the order of `Ratings`. Models are tuned by fitting on `train` and looking at `validation`; the final
         ones are fitted on both (`before_test`) and meet `test` once.
-    left_out
+    catalogue
+        The films of all parts.
+    excluded
         Why users are not evaluated on the test, to their number; and the same for test items that no model can
         know because nobody rated them before.
     """
@@ -33,10 +36,11 @@ class Split:
     validation: Ratings
     test: Ratings
     before_test: Ratings
-    left_out: dict[str, int]
+    catalogue: Catalogue
+    excluded: dict[str, int]
 
 
-def split_by_user_time(ratings: Ratings, *, share: float = 0.2) -> Split:
+def split_by_user_time(ratings: Ratings, catalogue: Catalogue, *, share: float = 0.2) -> Split:
     """Hide the last `share` of each user's ratings for the test, and the same number before it for validation.
 
     The number is rounded down, so a user with 20 ratings has 12 for training, 4 for validation and 4 for the test.
@@ -56,10 +60,10 @@ def split_by_user_time(ratings: Ratings, *, share: float = 0.2) -> Split:
     from_end = ratings.offsets()[1:][ratings.users] - 1 - np.arange(len(ratings))
     n_hidden = hidden[ratings.users]
     part = np.where(from_end < n_hidden, TEST, np.where(from_end < 2 * n_hidden, VALIDATION, TRAIN))
-    return _split(ratings, part)
+    return _split(ratings, catalogue, part)
 
 
-def split_by_date(ratings: Ratings, *, share: float = 0.2) -> Split:
+def split_by_date(ratings: Ratings, catalogue: Catalogue, *, share: float = 0.2) -> Split:
     """Hide everything after one point in time, the same for all users: what a service in production faces.
 
     The last `share` of all ratings are the test, the same number before them the validation; ratings of the second
@@ -74,10 +78,10 @@ def split_by_date(ratings: Ratings, *, share: float = 0.2) -> Split:
         raise ValueError(f"{len(ordered)} ratings are too few to hide a share of {share}")
     test_after, validation_after = ordered[-n_hidden - 1], ordered[-2 * n_hidden - 1]
     part = np.where(ratings.times > test_after, TEST, np.where(ratings.times > validation_after, VALIDATION, TRAIN))
-    return _split(ratings, part)
+    return _split(ratings, catalogue, part)
 
 
-def split_at_random(ratings: Ratings, *, share: float = 0.25, seed: int = 0) -> Split:
+def split_at_random(ratings: Ratings, catalogue: Catalogue, *, share: float = 0.25, seed: int = 0) -> Split:
     """Hide a random `share` of each user's ratings for the test, and the same share of the rest for validation.
 
     Published tables often use it, and it flatters: a model sees what the user did after the rating it predicts.
@@ -93,7 +97,7 @@ def split_at_random(ratings: Ratings, *, share: float = 0.25, seed: int = 0) -> 
     rank = np.empty(len(ratings), dtype=np.int64)
     rank[shuffled] = np.arange(len(ratings)) - ratings.offsets()[ratings.users[shuffled]]
     first, second = n_test[ratings.users], (n_test + n_validation)[ratings.users]
-    return _split(ratings, np.where(rank < first, TEST, np.where(rank < second, VALIDATION, TRAIN)))
+    return _split(ratings, catalogue, np.where(rank < first, TEST, np.where(rank < second, VALIDATION, TRAIN)))
 
 
 def evaluated_users(before: Ratings, hidden: Ratings) -> NDArray[np.int64]:
@@ -101,22 +105,23 @@ def evaluated_users(before: Ratings, hidden: Ratings) -> NDArray[np.int64]:
     return np.flatnonzero((before.user_counts() >= MIN_HISTORY) & (hidden.user_counts() > 0))
 
 
-def _split(ratings: Ratings, part: NDArray[np.int64]) -> Split:
+def _split(ratings: Ratings, catalogue: Catalogue, part: NDArray[np.int64]) -> Split:
     train, validation, test = (ratings.where(part == number) for number in (TRAIN, VALIDATION, TEST))
     before = ratings.where(part != TEST)
     histories, hidden = before.user_counts(), test.user_counts()
-    known = before.item_counts() > 0
+    rated = before.item_counts() > 0
     return Split(
         train,
         validation,
         test,
         before,
-        left_out={
+        catalogue,
+        excluded={
             "users without a rating in the test": int(((hidden == 0) & (ratings.user_counts() > 0)).sum()),
             f"users with fewer than {MIN_HISTORY} ratings before the test": int(
                 ((hidden > 0) & (histories < MIN_HISTORY)).sum()
             ),
-            "films of the test that nobody rated before": int(((test.item_counts() > 0) & ~known).sum()),
-            "ratings of such films, which count as missed": int((~known[test.items]).sum()),
+            "films of the test that nobody rated before": int(((test.item_counts() > 0) & ~rated).sum()),
+            "ratings of such films, which count as missed": int((~rated[test.items]).sum()),
         },
     )

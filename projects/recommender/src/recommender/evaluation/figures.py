@@ -1,82 +1,112 @@
 """The project's figures, in the house style."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from portfolio_shared.evaluation import figures
 from portfolio_shared.evaluation.ranking import EMPTY, ndcg_at_k
-from portfolio_shared.evaluation.uncertainty import bootstrap_interval
-from recommender.evaluation.candidates import ALS, EASE, FULL, ITEMS, POPULARITY, USERS, Candidate, by_score
-from recommender.evaluation.evaluate import Band, Evaluation, Task, judge_lists
+from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
+from portfolio_shared.results import Candidate
+from recommender.evaluation.cold_start import ColdStart
+from recommender.evaluation.diversity import DiversityPoint
+from recommender.evaluation.evaluate import Evaluation
+from recommender.evaluation.task import Floats, Task, judge_lists
+from recommender.models.fit import ALS, EASE, ITEMS, POPULARITY, USERS, Scorer
 
-Floats = NDArray[np.float64]
+Band = tuple[Floats, Floats, Floats]
+"""A line and what lies below and above it: mean, low, high, each of one shape."""
 
 LENGTHS = (1, 2, 3, 5, 10, 20, 35, 50)
 TAIL = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1)
 """Shares of the films, the most popular first."""
-DRAWN = (FULL, EASE, ALS, ITEMS, USERS, POPULARITY)
-"""No more than can be told apart."""
+SERVED = "served model"
+BY_LENGTH = (SERVED, EASE, ALS, ITEMS, USERS, POPULARITY)
+"""No more than can be told apart by colour."""
+BY_TAIL = (SERVED, EASE, POPULARITY)
+"""Models whose curves lie apart."""
 
 
-def draw(
-    task: Task, candidates: Mapping[str, Candidate], evaluations: Mapping[str, Evaluation], folder: Path
-) -> list[Path]:
-    """Write the figures as SVG; return their paths.
+def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[Scorer]], folder: Path) -> None:
+    """Write the figures of a training as SVG.
 
     Parameters
     ----------
-    task
-        The test.
+    evaluation
+        Of the served model on the test, with its baselines.
     candidates
-        Measured on the validation part.
-    evaluations
-        Each model by name on the test, the served one first.
+        Measured on the validation part, best first.
     """
-    ordered = by_score(candidates)
-    served = next(iter(evaluations))
-    shown = {name: evaluations[name] for name in dict.fromkeys((served, *DRAWN)) if name in evaluations}
-    shown = dict(list(shown.items())[: len(DRAWN)])
-    k = evaluations[served].k
+    measured, task, k = {SERVED: evaluation, **evaluation.baselines}, evaluation.task, evaluation.k
+    ndcg = [
+        Interval(*(candidate.metrics[name] for name in ("ndcg", "ndcg_low", "ndcg_high")))
+        for candidate in candidates.values()
+    ]
     drawn = {
         "candidates": figures.interval_bars(
-            [candidate.name for candidate in ordered],
-            [candidate.evaluation.metrics["ndcg"] for candidate in ordered],
+            list(candidates),
+            ndcg,
             xlabel=f"nDCG@{k} on the validation part (95 % interval over users; higher is better)",
             title="Candidates",
         ),
         "ndcg-by-length": figures.line_with_band(
             LENGTHS,
-            {name: ndcg_by_length(evaluation, task) for name, evaluation in shown.items()},
+            {name: ndcg_by_length(measured[name]) for name in BY_LENGTH if name in measured},
             xlabel="Length of the list, k",
             ylabel="nDCG@k on the test",
             title="Quality by length of the list",
         ),
         "long-tail": figures.line_with_band(
             TAIL,
-            {"what people rate": _exact(rated_tail(task)), **{n: _exact(tail(e, task)) for n, e in _few(shown)}},
+            {
+                "what people rate": _exact(rated_tail(task)),
+                **{name: _exact(tail(measured[name])) for name in BY_TAIL if name in measured},
+            },
             xlabel="Share of the films that is left out, the most popular first",
             ylabel="Share of ratings or recommendations",
             title="How much lies beyond the most popular films",
         ),
     }
-    return [figures.save_figure(figure, folder / f"{name}.svg") for name, figure in drawn.items()]
+    for name, figure in drawn.items():
+        figures.save_figure(figure, folder / f"{name}.svg")
 
 
-def ndcg_by_length(evaluation: Evaluation, task: Task) -> Band:
+def draw_diversity(points: Sequence[DiversityPoint], k: int) -> Figure:
+    """Draw quality, and the share of films that is recommended, against the option `diversity`."""
+    coverage = np.array([point.coverage for point in points])
+    return figures.line_with_band(
+        [point.diversity for point in points],
+        {f"nDCG@{k}": _band([point.ndcg for point in points]), "share of films recommended": _exact(coverage)},
+        xlabel="Diversity knob",
+        ylabel="nDCG, and share of all films",
+        title="Accuracy and coverage as the diversity knob turns",
+    )
+
+
+def draw_cold_start(starts: Sequence[ColdStart], k: int) -> Figure:
+    """Draw quality against the length of a history, for people the model has never seen."""
+    return figures.line_with_band(
+        [start.films for start in starts],
+        {SERVED: _band([start.ndcg for start in starts]), POPULARITY: _band([start.popularity for start in starts])},
+        xlabel="Films in the history of somebody who was not in the training data",
+        ylabel=f"nDCG@{k}",
+        title="A handful of films is enough to beat popularity",
+    )
+
+
+def ndcg_by_length(evaluation: Evaluation) -> Band:
     """Return the mean nDCG at each of `LENGTHS`, with the ends of its interval; shape (n_lengths,) each."""
-    judged = judge_lists(evaluation.lists, task.users, task.hidden)
-    intervals = [bootstrap_interval(np.mean, ndcg_at_k(judged, length), n_resamples=300) for length in LENGTHS]
-    estimate, low, high = np.array(intervals).T
-    return estimate, low, high
+    judged = judge_lists(evaluation.lists, evaluation.task.users, evaluation.task.hidden)
+    return _band([bootstrap_interval(np.mean, ndcg_at_k(judged, length), n_resamples=300) for length in LENGTHS])
 
 
-def tail(evaluation: Evaluation, task: Task) -> Floats:
+def tail(evaluation: Evaluation) -> Floats:
     """Return the share of recommendations beyond each share of the films in `TAIL`, shape (n_shares,)."""
     first = evaluation.lists[:, : evaluation.k]
-    return _beyond(np.bincount(first[first != EMPTY], minlength=len(task.catalogue)), task)
+    return _beyond(np.bincount(first[first != EMPTY], minlength=len(evaluation.task.catalogue)), evaluation.task)
 
 
 def rated_tail(task: Task) -> Floats:
@@ -90,10 +120,9 @@ def _beyond(counts: NDArray[np.int64], task: Task) -> Floats:
     return np.asarray(1.0 - np.interp(np.array(TAIL) * len(counts), np.arange(len(counts) + 1), total))
 
 
-def _few(shown: Mapping[str, Evaluation]) -> list[tuple[str, Evaluation]]:
-    """Return the models whose curves lie apart: the served one, its plain form, and popularity."""
-    served = next(iter(shown))
-    return [(name, shown[name]) for name in dict.fromkeys((served, EASE, POPULARITY)) if name in shown]
+def _band(intervals: Sequence[Interval]) -> Band:
+    estimate, low, high = np.array(intervals).T
+    return estimate, low, high
 
 
 def _exact(values: Floats) -> Band:

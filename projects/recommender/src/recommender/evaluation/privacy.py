@@ -37,7 +37,7 @@ class Exposure:
         Share of these people whose history was read to the last film, and to over 90 %.
     share_read
         Mean share of a history that was read.
-    filled_in_members, filled_in_strangers
+    precision_members, precision_non_members
         Precision of the guess at the other half: for people it learned from, and for others. How much the first is
         above the second is what the model remembers, and not what it understands.
     """
@@ -46,35 +46,35 @@ class Exposure:
     read_completely: float
     read_nearly: float
     share_read: float
-    filled_in_members: float
-    filled_in_strangers: float
+    precision_members: float
+    precision_non_members: float
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
-def attack(model: Model, X: sp.csr_array, *, members: Ints, strangers: Ints, seed: int = 0) -> Exposure:
+def attack(model: Model, X: sp.csr_array, *, members: Ints, non_members: Ints, seed: int = 0) -> Exposure:
     """Run both attacks.
 
     Parameters
     ----------
     X
         Shape (n_users, n_items): everybody's ratings, 1 where a user rated a film.
-    members, strangers
+    members, non_members
         Rows of X: whom the model learned from, and whom it did not.
     seed
         Of which half of a history is known.
     """
     read = read_back(model, X, members)
-    filled = {
-        group: float(np.mean(fill_in(model, X, users, seed=seed)))
-        for group, users in (("members", members), ("strangers", strangers))
+    precision = {
+        group: float(np.mean(complete(model, X, users, seed=seed)))
+        for group, users in (("members", members), ("non_members", non_members))
     }
     return Exposure(
         n_read=len(read),
         read_completely=float(np.mean(read >= 1)),
         read_nearly=float(np.mean(read > NEARLY)),
         share_read=float(np.mean(read)),
-        filled_in_members=filled["members"],
-        filled_in_strangers=filled["strangers"],
+        precision_members=precision["members"],
+        precision_non_members=precision["non_members"],
     )
 
 
@@ -91,17 +91,17 @@ def read_back(model: Model, X: sp.csr_array, users: Ints) -> Floats:
     raters, factors = np.asarray(rated.sum(axis=0)), model.factors[live]
     lengths = np.sqrt(model.own[live])[:, None]
     unit = np.divide(factors, lengths, out=np.zeros_like(factors), where=lengths > 0)
-    found = []
+    shares = []
     for user in users:
         history = rated.indices[rated.indptr[user] : rated.indptr[user + 1]]
         if len(history) >= LEAST_FILMS:
             rarest = history[np.lexsort((history, raters[history]))][:KEYS]
             guesses = [[key] for key in rarest] + [rarest]
-            found.append(max(_share_found(V, np.array(keys), history) for V in (factors, unit) for keys in guesses))
-    return np.array(found)
+            shares.append(max(_share_read(V, np.array(keys), history) for V in (factors, unit) for keys in guesses))
+    return np.array(shares)
 
 
-def _share_found(vectors: NDArray[np.float32], keys: Ints, history: NDArray[np.integer]) -> float:
+def _share_read(vectors: NDArray[np.float32], keys: Ints, history: NDArray[np.integer]) -> float:
     """Return the share of the history, but for the keys, among as many films with the largest products with them."""
     products = vectors @ vectors[keys].sum(axis=0)
     products[keys] = -np.inf
@@ -109,17 +109,17 @@ def _share_found(vectors: NDArray[np.float32], keys: Ints, history: NDArray[np.i
     return float(np.isin(guess, history).mean())
 
 
-def fill_in(model: Model, X: sp.csr_array, users: Ints, *, seed: int = 0) -> Floats:
+def complete(model: Model, X: sp.csr_array, users: Ints, *, seed: int = 0) -> Floats:
     """Return how much of a guess at half of each history is right when the other half is known, shape (n_users,).
 
     The guess is what the model recommends for the known half, as many films as are hidden; both halves are drawn.
     """
     rng = np.random.default_rng(seed)
-    found = []
+    shares = []
     for user in users:
         history = rng.permutation(X.indices[X.indptr[user] : X.indptr[user + 1]])
-        known, hidden = np.sort(history[: len(history) // 2]), history[len(history) // 2 :]
-        scores = model.scores(known, np.ones(len(known), dtype=np.float32))
-        scores[known] = -np.inf
-        found.append(np.isin(best(scores, len(hidden)), hidden).mean())
-    return np.array(found)
+        given, hidden = np.sort(history[: len(history) // 2]), history[len(history) // 2 :]
+        scores = model.scores(given, np.ones(len(given), dtype=np.float32))
+        scores[given] = -np.inf
+        shares.append(np.isin(best(scores, len(hidden)), hidden).mean())
+    return np.array(shares)

@@ -18,7 +18,7 @@ The first two are exact at full rank, and a test proves them equal to each other
 third (Halko, Martinsson and Tropp 2011, algorithm 4.4) finds the strongest directions only; it takes over where the
 smaller side exceeds `LARGEST_EIGENPROBLEM`.
 
-What is known of the films themselves makes it better: further rows below X (Jeunen, Van Balen and Goethals 2020,
+Features of the films themselves make it better: further rows below X (Jeunen, Van Balen and Goethals 2020,
 "Closed-Form Models for Collaborative Filtering with Side-Information"). So does counting long histories a little
 less. Fewer directions than X has, and films that enough users rated, cost next to nothing and keep single histories
 out of the factors: in exact EASE, the partners of a film that one user rated *are* that user's history.
@@ -141,8 +141,8 @@ def _to_columns(
     rows: sp.csr_array, values: NDArray[np.float64], V: NDArray[np.float64], penalty: float
 ) -> NDArray[np.float64]:
     """Return what `_from_users` returns, from the directions V of the films: ``U = rows V / s``."""
-    found = values > values.max() * NEGLIGIBLE
-    return np.asarray((rows @ V[:, found]) / np.sqrt(values[found] * (values[found] + penalty)))
+    kept = values > values.max() * NEGLIGIBLE
+    return np.asarray((rows @ V[:, kept]) / np.sqrt(values[kept] * (values[kept] + penalty)))
 
 
 def _strongest(gram: NDArray[np.float64], rank: int | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

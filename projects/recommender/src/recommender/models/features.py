@@ -1,4 +1,4 @@
-"""What is known about a film before anybody has rated it: genres and period, as numbers."""
+"""What a film has before anybody has rated it: genres and period, as numbers."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,12 +14,12 @@ def film_features(catalogue: Catalogue, *, genre_weight: float, year_weight: flo
     """Return one row per genre and per point in time, shape (n_features, n_films).
 
     A genre row holds `genre_weight` for its films. A time row holds `year_weight` for films of its year and less
-    for films around it, so that films of neighbouring years are alike; a film of unknown year has none.
+    for films around it, so that films of neighbouring years are alike; a film of undated year has none.
     """
     genres = catalogue.genres.T * genre_weight
-    known = catalogue.years > 0
-    points = np.arange(catalogue.years[known].min(), catalogue.years.max() + YEARS_APART, YEARS_APART)
+    dated = catalogue.years > 0
+    points = np.arange(catalogue.years[dated].min(), catalogue.years.max() + YEARS_APART, YEARS_APART)
     distance = (catalogue.years[None, :] - points[:, None]) / FADE_YEARS
-    closeness = np.where(known, np.exp(-0.5 * distance**2), 0.0)
+    closeness = np.where(dated, np.exp(-0.5 * distance**2), 0.0)
     closeness[closeness < SMALLEST] = 0.0
     return sp.csr_array(np.vstack([genres, closeness * year_weight]))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ from recommender.data.catalogue import Catalogue, Film, Filters, load_catalogue,
 from recommender.models.fold_in import FoldIn
 from recommender.models.history_weights import HistoryWeights
 from recommender.models.item_factors import ItemFactors
+from recommender.models.search import FilmSearch
 from recommender.models.top_k import best, diversify
 
 CATALOGUE_FILE, FACTORS_FILE, WEIGHTS_FILE = "films.json", "factors.npz", "weights.json"
@@ -45,8 +47,8 @@ class Recommendation:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Recommendations and what they rest on.
+class Prediction:
+    """The answer to one history: recommendations and what they rest on.
 
     Attributes
     ----------
@@ -63,6 +65,11 @@ class Answer:
     basis: Literal["history", "popularity"]
     unknown: tuple[int, ...]
 
+    @property
+    def film_ids(self) -> str:
+        """Ids of the films in their order, between spaces: for files and tables."""
+        return " ".join(str(recommendation.film.id) for recommendation in self.recommendations)
+
 
 @dataclass(frozen=True)
 class Predictor:
@@ -76,6 +83,26 @@ class Predictor:
         if len(self.catalogue) != len(self.model.factors):
             raise ValueError(f"{len(self.catalogue)} films, but factors of {len(self.model.factors)}")
 
+    @cached_property
+    def search(self) -> FilmSearch:
+        """Index over the films' titles; made once, which takes about a second on 60,000 films."""
+        return FilmSearch(self.catalogue)
+
+    def predict(
+        self,
+        inputs: Sequence[Sequence[Seen]],
+        *,
+        k: int = 10,
+        filters: Filters = NO_FILTERS,
+        diversity: float = 0.0,
+        n_reasons: int = 3,
+    ) -> list[Prediction]:
+        """Recommend for several histories, each as `recommend` does."""
+        return [
+            self.recommend(history, k=k, filters=filters, diversity=diversity, n_reasons=n_reasons)
+            for history in inputs
+        ]
+
     def recommend(
         self,
         history: Sequence[Seen],
@@ -84,7 +111,7 @@ class Predictor:
         filters: Filters = NO_FILTERS,
         diversity: float = 0.0,
         n_reasons: int = 3,
-    ) -> Answer:
+    ) -> Prediction:
         """Recommend films that are not in the history.
 
         Parameters
@@ -118,7 +145,7 @@ class Predictor:
         chosen = diversify(scores, self.model.factors, k=k, diversity=diversity)
         reasons = self._reasons(chosen, items, weights, n_reasons if informative else 0)
         films = [self.catalogue.films[item] for item in chosen.tolist()]
-        return Answer(
+        return Prediction(
             tuple(map(Recommendation, films, scores[chosen].tolist(), reasons)),
             "history" if informative else "popularity",
             unknown,
@@ -159,7 +186,7 @@ class Predictor:
         return cls(load_catalogue(folder / CATALOGUE_FILE), model, weigh)
 
     def _read(self, history: Sequence[Seen]) -> tuple[NDArray[np.int64], NDArray[np.float64], tuple[int, ...]]:
-        """Return positions and stars of the films that are known, and the ids of the others."""
+        """Return positions and stars of the films of the catalogue, and the ids of the others."""
         last: dict[int, float] = {}
         for seen in history:
             if seen.stars is not None and not 0.5 <= seen.stars <= 5.0:
@@ -167,9 +194,9 @@ class Predictor:
             last.pop(seen.film_id, None)  # a second mention also moves the film to its later place
             last[seen.film_id] = np.nan if seen.stars is None else seen.stars
         position = self.catalogue.position
-        known = {position[film]: stars for film, stars in last.items() if film in position}
+        stars = {position[film]: value for film, value in last.items() if film in position}
         unknown = tuple(film for film in last if film not in position)
-        return np.array(list(known), dtype=np.int64), np.array(list(known.values()), dtype=np.float64), unknown
+        return np.array(list(stars), dtype=np.int64), np.array(list(stars.values()), dtype=np.float64), unknown
 
     def _reasons(
         self, chosen: NDArray[np.int64], items: NDArray[np.int64], weights: NDArray[np.float32], n_reasons: int

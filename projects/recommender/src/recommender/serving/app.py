@@ -1,15 +1,14 @@
 """The HTTP service: what is special to films. Health, metrics, limits and model loading are shared."""
 
 from collections.abc import Iterable, Sequence, Sized
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 
 from portfolio_shared.serving.app import create_service
-from portfolio_shared.serving.models import ModelHolder
-from portfolio_shared.serving.pool import pool_of, request_id_of
+from portfolio_shared.serving.dependencies import loaded_model, pool_of, request_id_of, settings_of
+from portfolio_shared.serving.models import LoadedModel
 from portfolio_shared.serving.problems import FieldError, ProblemError, phrase, unprocessable
 from portfolio_shared.serving.routes import StrictRoute
 from recommender.config import MODEL_NAME, ServeSettings
@@ -33,149 +32,127 @@ from recommender.serving.schemas import (
     film_of,
     result_of,
 )
-from recommender.serving.search import FilmSearch
 
-WEB = Path(__file__).parent / "web"
-
-
-@dataclass(frozen=True)
-class Served:
-    """A model and the index over the titles of its films."""
-
-    predictor: Predictor
-    search: FilmSearch
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """The films of the model."""
-        return self.predictor.catalogue
+Model = Annotated[LoadedModel[Predictor], Depends(loaded_model)]
+router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["films"])
 
 
 def create_app(settings: ServeSettings) -> FastAPI:
     """Build the service; its model is loaded when it starts."""
-    models = ModelHolder(settings=settings, project=MODEL_NAME, load=load, smoke_test=smoke_test)
-    router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["films"])
-
-    @router.post("/recommendations", summary="Recommend films for one history")
-    async def recommend(body: RecommendationRequest, request: Request) -> RecommendationResponse:
-        loaded = models.current()
-        check(too_many("history", body.history, settings.max_history), wrong_options(body, loaded.predictor, settings))
-        result = await pool_of(request).run(lambda: recommend_for(body.history, body, loaded.predictor.predictor))
-        return RecommendationResponse(
-            id=request_id_of(request),
-            model=loaded.named,
-            popular=result.popular,
-            unknown=result.unknown,
-            recommendations=result.recommendations,
-        )
-
-    @router.post("/recommendations/batch", summary="Recommend films for several histories")
-    async def recommend_batch(body: BatchRequest, request: Request) -> BatchResponse:
-        loaded = models.current()
-        check(too_many("histories", body.histories, settings.max_histories))
-        check(too_long(body, settings), wrong_options(body, loaded.predictor, settings))
-        predictor = loaded.predictor.predictor
-        results = await pool_of(request).run(
-            lambda: [recommend_for(history, body, predictor) for history in body.histories]
-        )
-        return BatchResponse(id=request_id_of(request), model=loaded.named, results=results)
-
-    @router.get("/films", summary="Find films by words, or by their ids")
-    async def films(asked: Annotated[FilmsQuery, Query()], request: Request) -> FilmsResponse:
-        loaded = models.current()
-        if asked.query is None:
-            check(too_many("ids", asked.film_ids, settings.max_history))
-            known, unknown = by_ids(asked.film_ids, loaded.predictor.catalogue)
-        else:
-            query = asked.query
-            check(too_many("query", query, settings.max_query))
-            known = await pool_of(request).run(lambda: loaded.predictor.search.find(query, limit=asked.limit))
-            unknown = []
-        films = list(map(film_of, known))
-        return FilmsResponse(id=request_id_of(request), model=loaded.named, films=films, unknown=unknown)
-
-    @router.get("/films/{film_id}/similar", summary="The films that are most like one film")
-    async def similar(film_id: FilmId, asked: Annotated[SimilarQuery, Query()], request: Request) -> SimilarResponse:
-        loaded = models.current()
-        served = loaded.predictor
-        check(too_large("k", asked.k, settings.max_k))
-        if film_id not in served.catalogue.position:
-            detail = f"No film has the id {film_id}. GET /v1/films?query= finds the ids of titles."
-            raise ProblemError(404, phrase(404), detail)
-        film = film_of(served.catalogue.films[served.catalogue.position[film_id]])
-        nearest = await pool_of(request).run(lambda: served.predictor.similar(film_id, k=asked.k))
-        similar = [SimilarFilm(film_of(other), similarity) for other, similarity in nearest]
-        return SimilarResponse(id=request_id_of(request), model=loaded.named, film=film, similar=similar)
-
-    @router.get("/catalogue", summary="How many films there are, their genres and years, and the limits")
-    async def catalogue(request: Request) -> CatalogueResponse:
-        loaded = models.current()
-        known = loaded.predictor.catalogue
-        years = known.years[known.years > 0]
-        return CatalogueResponse(
-            id=request_id_of(request),
-            model=loaded.named,
-            films=len(known),
-            genres=list(known.genre_names),
-            year_min=int(years.min()),
-            year_max=int(years.max()),
-            limits=limits_of(settings),
-        )
-
     return create_service(
         title="Film recommendations",
         description="From a viewing history to films worth watching, each with the films that are the reason.",
         settings=settings,
-        models=models,
-        web=WEB,
+        project=MODEL_NAME,
+        load=Predictor.load,
+        smoke_test=smoke_test,
+        web=Path(__file__).parent / "web",
         router=router,
     )
 
 
-def load(directory: Path) -> Served:
-    """Read a model and index its titles."""
-    predictor = Predictor.load(directory)
-    return Served(predictor, FilmSearch(predictor.catalogue))
-
-
-def smoke_test(served: Served) -> None:
+def smoke_test(predictor: Predictor) -> None:
     """Refuse a model that cannot recommend, filter, search or compare; what they need once is made here as well."""
-    film = served.predictor.recommend([], k=1).recommendations[0].film
-    answer = served.predictor.recommend([Seen(film.id, 4.0)], filters=Filters(genres=film.genres), k=5)
-    scores = [recommendation.score for recommendation in answer.recommendations]
-    if answer.basis != "history" or scores != sorted(scores, reverse=True):
-        raise ValueError(f"recommendations for {film.name!r} rest on {answer.basis} and score {scores}")
-    if film not in served.search.find(film.name):
+    film = predictor.recommend([], k=1).recommendations[0].film
+    prediction = predictor.recommend([Seen(film.id, 4.0)], filters=Filters(genres=film.genres), k=5)
+    scores = [recommendation.score for recommendation in prediction.recommendations]
+    if prediction.basis != "history" or scores != sorted(scores, reverse=True):
+        raise ValueError(f"recommendations for {film.name!r} rest on {prediction.basis} and score {scores}")
+    if film not in predictor.search.find(film.name):
         raise ValueError(f"a search for {film.name!r} does not find it")
-    if film in [other for other, _ in served.predictor.similar(film.id)]:
+    if film in [other for other, _ in predictor.similar(film.id)]:
         raise ValueError(f"{film.name!r} is among the films that are like it")
 
 
-def recommend_for(history: Sequence[Seen], options: Options, predictor: Predictor) -> Result:
-    """Return the answer to one history; the options have been checked."""
-    answer = predictor.recommend(
-        history,
-        k=options.k,
-        filters=filters_of(options),
-        diversity=options.diversity,
+@router.post("/recommendations", summary="Recommend films for one history")
+async def recommend(body: RecommendationRequest, request: Request, model: Model) -> RecommendationResponse:
+    """Recommend films that are not in the history, with the films of it that are the reason."""
+    settings = settings_of(request)
+    check(too_many("history", body.history, settings.max_history), wrong_options(body, model.predictor, settings))
+    (result,) = await pool_of(request).run(results_for, model.predictor, [body.history], body)
+    return RecommendationResponse(id=request_id_of(request), model=model.named, **result)
+
+
+@router.post("/recommendations/batch", summary="Recommend films for several histories")
+async def recommend_batch(body: BatchRequest, request: Request, model: Model) -> BatchResponse:
+    """Answer each history as if it were alone."""
+    settings = settings_of(request)
+    check(too_many("histories", body.histories, settings.max_histories))
+    check(too_long(body, settings), wrong_options(body, model.predictor, settings))
+    results = await pool_of(request).run(results_for, model.predictor, body.histories, body)
+    return BatchResponse(id=request_id_of(request), model=model.named, results=[Result(**result) for result in results])
+
+
+@router.get("/films", summary="Find films by words, or by their ids")
+async def films(asked: Annotated[FilmsQuery, Query()], request: Request, model: Model) -> FilmsResponse:
+    """Return the films that fit a search best, or those of the ids."""
+    settings, predictor, unknown = settings_of(request), model.predictor, list[int]()
+    if (query := asked.query) is None:
+        check(too_many("ids", asked.film_ids, settings.max_history))
+        matches, unknown = by_ids(asked.film_ids, predictor.catalogue)
+    else:
+        check(too_many("query", query, settings.max_query))
+        matches = await pool_of(request).run(lambda: predictor.search.find(query, limit=asked.limit))
+    return FilmsResponse(
+        id=request_id_of(request), model=model.named, films=list(map(film_of, matches)), unknown=unknown
     )
-    return result_of(answer)
 
 
-def filters_of(options: Options) -> Filters:
-    """Return the filters in the model's terms."""
-    return Filters(tuple(options.genres), tuple(options.exclude_genres), options.year_from, options.year_to)
+@router.get("/films/{film_id}/similar", summary="The films that are most like one film")
+async def similar(
+    film_id: FilmId, asked: Annotated[SimilarQuery, Query()], request: Request, model: Model
+) -> SimilarResponse:
+    """Return the films whose factors lie in the direction of one film's."""
+    catalogue = model.predictor.catalogue
+    check(too_large("k", asked.k, settings_of(request).max_k))
+    if film_id not in catalogue.position:
+        detail = f"No film has the id {film_id}. GET /v1/films?query= finds the ids of titles."
+        raise ProblemError(404, phrase(404), detail)
+    film = film_of(catalogue.films[catalogue.position[film_id]])
+    nearest = await pool_of(request).run(lambda: model.predictor.similar(film_id, k=asked.k))
+    others = [SimilarFilm(film_of(other), similarity) for other, similarity in nearest]
+    return SimilarResponse(id=request_id_of(request), model=model.named, film=film, similar=others)
 
 
-def wrong_options(options: Options, served: Served, settings: ServeSettings) -> Iterable[FieldError]:
+@router.get("/catalogue", summary="How many films there are, their genres and years, and the limits")
+async def catalogue(request: Request, model: Model) -> CatalogueResponse:
+    """Return what a page needs to offer filters."""
+    catalogue = model.predictor.catalogue
+    years = catalogue.years[catalogue.years > 0]
+    settings: ServeSettings = settings_of(request)
+    return CatalogueResponse(
+        id=request_id_of(request),
+        model=model.named,
+        films=len(catalogue),
+        genres=list(catalogue.genre_names),
+        year_min=int(years.min()),
+        year_max=int(years.max()),
+        limits=Limits(
+            max_history=settings.max_history,
+            max_k=settings.max_k,
+            max_histories=settings.max_histories,
+            max_batch=settings.max_batch,
+            max_query=settings.max_query,
+        ),
+    )
+
+
+def results_for(predictor: Predictor, histories: Sequence[Sequence[Seen]], options: Options) -> list[dict[str, Any]]:
+    """Return the fields of a `Result` for each history; the options have been checked."""
+    filters = Filters(tuple(options.genres), tuple(options.exclude_genres), options.year_from, options.year_to)
+    predictions = predictor.predict(histories, k=options.k, filters=filters, diversity=options.diversity)
+    return list(map(result_of, predictions))
+
+
+def wrong_options(options: Options, predictor: Predictor, settings: ServeSettings) -> Iterable[FieldError]:
     """Yield what no schema can know: limits that are settings, genres of this model, fields that contradict."""
     yield from too_large("k", options.k, settings.max_k)
-    known = served.catalogue.genre_names
+    genres = predictor.catalogue.genre_names
     for name in ("genres", "exclude_genres"):
         for i, genre in enumerate(getattr(options, name)):
-            if genre not in known:
-                message = f"Expected one of {', '.join(known)}"
-                yield FieldError(field=f"{name}.{i}", message=message, value=genre, bound={"expected": list(known)})
+            if genre not in genres:
+                message = f"Expected one of {', '.join(genres)}"
+                yield FieldError(field=f"{name}.{i}", message=message, value=genre, bound={"expected": list(genres)})
     for i, genre in enumerate(options.exclude_genres):
         if genre in options.genres:
             yield FieldError(field=f"exclude_genres.{i}", message="Expected a genre that is not wanted", value=genre)
@@ -221,16 +198,5 @@ def check(*groups: Iterable[FieldError]) -> None:
 
 def by_ids(ids: Sequence[int], catalogue: Catalogue) -> tuple[list[Film], list[int]]:
     """Return the films of the ids in their order, and the ids that no film has."""
-    known = [catalogue.films[catalogue.position[film_id]] for film_id in ids if film_id in catalogue.position]
-    return known, [film_id for film_id in ids if film_id not in catalogue.position]
-
-
-def limits_of(settings: ServeSettings) -> Limits:
-    """Return the limits of a request."""
-    return Limits(
-        max_history=settings.max_history,
-        max_k=settings.max_k,
-        max_histories=settings.max_histories,
-        max_batch=settings.max_batch,
-        max_query=settings.max_query,
-    )
+    films = [catalogue.films[catalogue.position[film_id]] for film_id in ids if film_id in catalogue.position]
+    return films, [film_id for film_id in ids if film_id not in catalogue.position]

@@ -1,30 +1,15 @@
 """Recommend for a file of histories of any length: rows are read, answered and written one after the other."""
 
-import csv
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from portfolio_shared.serving.batch import ERROR, BatchResult, FileError, Row, misshapen, open_rows, refusal, write_rows
 from recommender.models.predictor import Predictor
 from recommender.serving.history_text import InvalidHistoryError, parse_history
 
 HISTORY = "history"
-ADDED = ("films", "basis", "unknown", "error")
+ADDED = ("films", "basis", "unknown", ERROR)
 """Columns that are added: ids of the films, what they rest on, unknown ids of the history, why a row has no answer."""
-
-Row = dict[str, str]
-
-
-class FileError(ValueError):
-    """A file that cannot be answered at all; the message says what is wrong with its heading."""
-
-
-@dataclass(frozen=True)
-class BatchResult:
-    """How many rows were answered, and how many were refused with a reason in the column `error`."""
-
-    answered: int
-    refused: int
 
 
 def predict_file(
@@ -57,49 +42,27 @@ def predict_file(
     FileError
         If there is no heading, it has no `history`, or it has one of the columns that are added.
     """
-    partial = target.with_name(target.name + ".part")
-    answered = refused = 0
-    try:
-        with source.open(newline="", encoding="utf-8-sig") as reading, partial.open("w", newline="") as writing:
-            reader = csv.DictReader(reading)
-            headings = list(reader.fieldnames or ())
-            _check(source, headings)
-            writer = csv.DictWriter(writing, [*headings, *ADDED], extrasaction="ignore")
-            writer.writeheader()
-            for row in reader:
-                answer = _answer(row, predictor, k, max_history)
-                writer.writerow(row | answer)
-                refused += bool(answer["error"])
-                answered += not answer["error"]
-                advance(1)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return BatchResult(answered, refused)
-
-
-def _check(source: Path, headings: list[str]) -> None:
-    if HISTORY not in headings:
-        raise FileError(f"{source}: expected a heading with the column {HISTORY}, found {headings}")
-    if taken := sorted(set(headings) & set(ADDED)):
-        raise FileError(f"{source}: the columns {', '.join(taken)} would be overwritten: rename them")
+    with open_rows(source, added=ADDED) as (headings, rows):
+        if HISTORY not in headings:
+            raise FileError(f"{source}: expected a heading with the column {HISTORY}, found {headings}")
+        answered = (row | _answer(row, predictor, k, max_history) for row in rows)
+        return write_rows(target, [*headings, *ADDED], answered, advance=advance)
 
 
 def _answer(row: Row, predictor: Predictor, k: int, max_history: int) -> Row:
     """Return the added columns of one row."""
-    if None in row or None in row.values():  # what the csv module does with too many and too few cells
-        return dict.fromkeys(ADDED, "") | {"error": "the row has more or fewer cells than the heading"}
+    if reason := misshapen(row):
+        return refusal(ADDED, reason)
     try:
         history = parse_history(row[HISTORY])
     except InvalidHistoryError as error:
-        return dict.fromkeys(ADDED, "") | {"error": str(error)}
+        return refusal(ADDED, str(error))
     if len(history) > max_history:
-        said = f"the history has {len(history)} films, and at most {max_history} are read"
-        return dict.fromkeys(ADDED, "") | {"error": said}
-    answer = predictor.recommend(history, k=k, n_reasons=0)
+        return refusal(ADDED, f"the history has {len(history)} films, and at most {max_history} are read")
+    (prediction,) = predictor.predict([history], k=k, n_reasons=0)
     return {
-        "films": " ".join(str(one.film.id) for one in answer.recommendations),
-        "basis": answer.basis,
-        "unknown": " ".join(map(str, answer.unknown)),
-        "error": "",
+        "films": prediction.film_ids,
+        "basis": prediction.basis,
+        "unknown": " ".join(map(str, prediction.unknown)),
+        ERROR: "",
     }

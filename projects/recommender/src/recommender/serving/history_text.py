@@ -70,5 +70,5 @@ def _checked(film: int, stars: float | None) -> Seen:
     return Seen(film, None if stars is None else float(stars))
 
 
-def _invalid(found: object) -> InvalidHistoryError:
-    return InvalidHistoryError(f"history: found {str(found)[:80]!r}; {EXPECTED}, stars from 0.5 to 5")
+def _invalid(entry: object) -> InvalidHistoryError:
+    return InvalidHistoryError(f"history: found {str(entry)[:80]!r}; {EXPECTED}, stars from 0.5 to 5")

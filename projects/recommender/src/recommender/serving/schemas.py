@@ -1,14 +1,15 @@
-"""What the API accepts and returns: bounds, meaning and examples, and the model's answers in these terms."""
+"""What the API accepts and returns: bounds, meaning and examples, and predictions in these terms."""
 
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, dataclasses, model_validator
 
-from portfolio_shared.serving.answers import ModelName
+from portfolio_shared.serving.schemas import Answered, ExampleRequest, Strict
 from recommender.data.catalogue import FIRST_YEAR, LAST_YEAR
 from recommender.data.catalogue import Film as CatalogueFilm
-from recommender.models.predictor import Answer, Seen
+from recommender.models.predictor import Prediction, Seen
 from recommender.models.predictor import Recommendation as Recommended
 
 MAX_FILTER_GENRES = 50
@@ -22,12 +23,11 @@ EXAMPLE: dict[str, Any] = {
     "exclude_genres": ["Horror"],
     "year_from": 1970,
 }
-
-
-class Strict(BaseModel):
-    """Unknown fields are refused: a misspelt name must not be taken for a missing one."""
-
-    model_config = ConfigDict(extra="forbid")
+EXAMPLE_REQUEST = ExampleRequest(
+    # Without genres: a model of other films may have none of these.
+    path="/v1/recommendations",
+    body=json.dumps({"history": EXAMPLE["history"], "k": EXAMPLE["k"]}).encode(),
+)
 
 
 @dataclasses.dataclass(config=ConfigDict(extra="forbid"), frozen=True)
@@ -156,38 +156,27 @@ class Recommendation:
     reasons: list[Reason]
 
 
-@dataclass(slots=True)
-class Result:
-    """The answer to one history of a batch; the fields are those of `RecommendationResponse`."""
+class Result(BaseModel):
+    """The answer to one history: films, best first or in the order in which a diverse list was chosen."""
 
-    popular: bool
-    unknown: tuple[int, ...]
-    recommendations: list[Recommendation]
-
-
-class RecommendationResponse(BaseModel):
-    """Recommendations, best first or in the order in which a diverse list was chosen."""
-
-    id: str = Field(description="The request's id, also in the header X-Request-ID")
-    model: ModelName
     popular: bool = Field(description="Nothing is known of the history: these are popular films")
     unknown: tuple[int, ...] = Field(description="Film ids of the history that are in no catalogue")
     recommendations: list[Recommendation]
 
 
-class BatchResponse(BaseModel):
+class RecommendationResponse(Result, Answered):
+    """The answer to one history, with the request's id and the model."""
+
+
+class BatchResponse(Answered):
     """Results in the order of the request's histories."""
 
-    id: str = Field(description="The request's id, also in the header X-Request-ID")
-    model: ModelName
     results: list[Result]
 
 
-class FilmsResponse(BaseModel):
+class FilmsResponse(Answered):
     """Films that fit a search, best first, or the films of the ids in their order."""
 
-    id: str = Field(description="The request's id, also in the header X-Request-ID")
-    model: ModelName
     films: list[Film]
     unknown: list[int] = Field(description="Ids that no film has")
 
@@ -200,11 +189,9 @@ class SimilarFilm:
     similarity: float
 
 
-class SimilarResponse(BaseModel):
+class SimilarResponse(Answered):
     """The films most like one film, most similar first."""
 
-    id: str = Field(description="The request's id, also in the header X-Request-ID")
-    model: ModelName
     film: Film
     similar: list[SimilarFilm]
 
@@ -220,11 +207,9 @@ class Limits:
     max_query: int
 
 
-class CatalogueResponse(BaseModel):
+class CatalogueResponse(Answered):
     """What a page needs to offer filters, and the service's limits."""
 
-    id: str = Field(description="The request's id, also in the header X-Request-ID")
-    model: ModelName
     films: int = Field(description="How many films there are")
     genres: list[str]
     year_min: int
@@ -237,9 +222,13 @@ def film_of(film: CatalogueFilm) -> Film:
     return Film(film.id, film.name, film.year, film.genres)
 
 
-def result_of(answer: Answer) -> Result:
-    """Return the predictor's answer as the API shows it."""
-    return Result(answer.basis == "popularity", answer.unknown, list(map(_recommendation, answer.recommendations)))
+def result_of(prediction: Prediction) -> dict[str, Any]:
+    """Return the fields of a `Result`: a prediction as the API shows it."""
+    return {
+        "popular": prediction.basis == "popularity",
+        "unknown": prediction.unknown,
+        "recommendations": list(map(_recommendation, prediction.recommendations)),
+    }
 
 
 def _recommendation(recommended: Recommended) -> Recommendation:

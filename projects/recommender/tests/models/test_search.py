@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommender.data.catalogue import Catalogue, Film
-from recommender.data.read import MovieLens
+from recommender.data.load import Dataset
 from recommender.data.titles import parse_title
-from recommender.serving.search import FilmSearch, _letters, edit_distances, fold
+from recommender.models.search import FilmSearch, _letters, edit_distances, fold
 
 TITLES = {
     "Matrix, The (1999)": 278,
@@ -134,7 +134,7 @@ def test_folding() -> None:
 
 
 @pytest.mark.real_data
-def test_real_titles(latest_small: MovieLens) -> None:
+def test_real_titles(latest_small: Dataset) -> None:
     search = FilmSearch(latest_small.catalogue)
     for query, name in {
         "matrix 1999": "The Matrix",

@@ -13,7 +13,7 @@ LONGEST_WORD = 20  # letters that are compared
 # How well a word of the query is met; what matters is the order of these numbers.
 EXACT, BEGINS, YEAR, ONE_TYPO, TWO_TYPOS, BEGINS_WITH_TYPO = 1.0, 0.8, 0.7, 0.6, 0.4, 0.3
 MOST_TYPOS = 2
-COVERED, KNOWN = 0.3, 0.25  # what a title without other words adds, and being the film that most people rated
+COVERED, POPULAR = 0.3, 0.25  # what a title without other words adds, and being the film that most people rated
 # Letters that have no accent to take off, but are typed as others.
 PLAIN = str.maketrans(
     {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "\u0131": "i"}
@@ -74,7 +74,7 @@ class FilmSearch:
         self._starts = np.concatenate([[0], np.cumsum([len(entry) for entry in entries])[:-1]])
         self._letters = _letters(self._vocabulary)
         self._tally = _tally(self._letters)
-        self._known = np.log1p(catalogue.n_ratings) / np.log1p(max(1, int(catalogue.n_ratings.max())))
+        self._popularity = np.log1p(catalogue.n_ratings) / np.log1p(max(1, int(catalogue.n_ratings.max())))
 
     def find(self, query: str, *, limit: int = 10) -> list[Film]:
         """Return the films that fit best, at most `limit`.
@@ -101,11 +101,11 @@ class FilmSearch:
         met = (fits > 0).sum(axis=0)
         if met.max() == 0:
             return []
-        score = fits.mean(axis=0) + COVERED * covered + KNOWN * self._known[self._owners]
+        score = fits.mean(axis=0) + COVERED * covered + POPULAR * self._popularity[self._owners]
         names = np.flatnonzero(met == met.max())
         names = names[np.argsort(-score[names], kind="stable")]
-        found = dict.fromkeys(self._owners[names].tolist())  # the best name of each film, in order
-        return [self._catalogue.films[position] for position in list(found)[:limit]]
+        best = dict.fromkeys(self._owners[names].tolist())  # the best name of each film, in order
+        return [self._catalogue.films[position] for position in list(best)[:limit]]
 
     def _fit_of_names(self, word: str) -> NDArray[np.float64]:
         """How well each name meets one word of the query, shape (n_names,); 0 where it does not."""

@@ -1,0 +1,63 @@
+"""Whom the model fails: quality by length of history, by time since it, and by how rare the hidden films are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recommender.evaluation.evaluate import Evaluation
+from recommender.evaluation.task import Floats, Task
+
+HOUR, DAY = 3600.0, 24 * 3600.0
+RATED_BY = 5  # users before the test: films that fewer rated are rare
+
+
+@dataclass(frozen=True)
+class Group:
+    """How good the lists are for a part of the users of the test."""
+
+    by: str
+    name: str
+    users: int
+    ndcg: float
+    hit_rate: float
+
+
+def by_group(evaluation: Evaluation) -> list[Group]:
+    """Return nDCG and hit rate of each group of users; groups without users are left out."""
+    ndcg, hits = evaluation.per_user["ndcg"], evaluation.per_user["hit_rate"]
+    return [
+        Group(by, name, int(rows.sum()), float(ndcg[rows].mean()), float(hits[rows].mean()))
+        for by, values, edges, names in _groupings(evaluation.task)
+        for number, name in enumerate(names)
+        if (rows := np.searchsorted(edges, values, side="right") == number).any()
+    ]
+
+
+def _groupings(task: Task) -> list[tuple[str, Floats, Sequence[float], Sequence[str]]]:
+    """Return what users are grouped by: its name, its value for each user, the edges between groups, their names."""
+    before, hidden, users = task.before, task.hidden, task.users
+    last = before.times[before.offsets()[1:][users] - 1]
+    first = hidden.times[hidden.offsets()[:-1][users]]
+    common = before.item_counts()[hidden.items] >= RATED_BY
+    n_common = np.bincount(hidden.users, weights=common, minlength=hidden.n_users)
+    return [
+        (
+            "films in the history",
+            before.user_counts()[users].astype(np.float64),
+            (30, 60, 150),
+            ("under 30", "30 to 59", "60 to 149", "150 and more"),
+        ),
+        (
+            "from the last film to the test",
+            (first - last).astype(np.float64),
+            (HOUR, DAY, 30 * DAY),
+            ("under an hour", "under a day", "under 30 days", "30 days and more"),
+        ),
+        (
+            f"share of the hidden films that {RATED_BY} people had rated",
+            n_common[users] / hidden.user_counts()[users],
+            (0.5, 0.8, 0.95),
+            ("under half", "under 80 %", "under 95 %", "95 % and more"),
+        ),
+    ]

@@ -1,0 +1,17 @@
+import pytest
+
+from recommender.evaluation.errors import by_group
+
+
+def test_groups_cover_everybody_once(trained):
+    evaluation = trained.evaluation
+    users, groups = evaluation.task.users, by_group(evaluation)
+    for kind in {group.by for group in groups}:
+        of_kind = [group for group in groups if group.by == kind]
+        assert sum(group.users for group in of_kind) == len(users)
+        mean = sum(group.users * group.ndcg for group in of_kind) / len(users)
+        assert mean == pytest.approx(evaluation.metric("ndcg").estimate)
+    lengths = evaluation.task.before.user_counts()[users]
+    short = next(group for group in groups if group.name == "under 30")
+    assert short.users == (lengths < 30).sum()
+    assert short.ndcg == pytest.approx(evaluation.per_user["ndcg"][lengths < 30].mean())
