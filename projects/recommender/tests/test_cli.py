@@ -24,7 +24,7 @@ def test_help_lists_every_command_with_what_it_does(run, capsys):
     for arguments in ([], ["--help"]):
         run(*arguments)
         printed = capsys.readouterr().out
-        assert all(f"  {name:9} {command.__doc__}" in printed for name, command in COMMANDS.items())
+        assert all(f"  {name:9} {command.help}" in printed for name, command in COMMANDS.items())
 
 
 def test_the_commands_are_those_of_the_other_projects():
@@ -91,7 +91,7 @@ def test_a_damaged_bundle_is_not_used(run, bundle, tmp_path):
 def test_evaluate_says_what_training_said(run, bundle, trained, capsys):
     run("evaluate", "--data", "sample", "--bundle", bundle)
     printed = capsys.readouterr().out
-    interval = trained.evaluation.metrics["ndcg"]
+    interval = trained.evaluation.metric("ndcg")
     assert f"nDCG@10: {interval.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f})" in printed
     assert "may have learned" not in printed
 

@@ -7,17 +7,16 @@ from pydantic import ValidationError
 
 from recommender.config import (
     AlsSettings,
+    BaselineSettings,
     EaseSettings,
     HistorySettings,
     ModelSettings,
-    PeerSettings,
     ReportConfig,
     ServeSettings,
     TrainConfig,
     TuneConfig,
     tuned_settings,
 )
-from recommender.models.history_weights import HistoryWeights
 
 COMMANDS = [TrainConfig, TuneConfig, ReportConfig, ServeSettings]
 
@@ -30,7 +29,7 @@ def clean(monkeypatch):
             monkeypatch.delenv(name)
 
 
-@pytest.mark.parametrize("settings", [EaseSettings, HistorySettings, AlsSettings, PeerSettings, ModelSettings])
+@pytest.mark.parametrize("settings", [EaseSettings, HistorySettings, AlsSettings, BaselineSettings, ModelSettings])
 def test_a_misspelt_hyper_parameter_is_an_error(settings):
     with pytest.raises(ValidationError, match="penlaty"):
         settings(penlaty=1.0)
@@ -61,11 +60,6 @@ def test_the_committed_settings_are_complete_and_name_their_study(split):
 def test_random_ratings_have_no_order_to_fade_by():
     assert tuned_settings("random").history.half_life_share == 0
     assert tuned_settings("time").history.half_life_share > 0
-
-
-def test_the_weights_of_a_history_are_those_that_were_set():
-    history = HistorySettings(half_life_share=0.3, half_life_films=2, rating_slope=0.1)
-    assert history.weights() == HistoryWeights(half_life_share=0.3, half_life_films=2, rating_slope=0.1)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +101,7 @@ def test_a_misspelt_variable_of_the_service_is_refused_with_the_nearest_name(mon
         (TrainConfig, "max_users", 1),
         (TrainConfig, "dataset", "2m"),
         (TrainConfig, "seed", -1),
-        (TuneConfig, "rounds", 0),
+        (TuneConfig, "trials", 1),
         (TuneConfig, "split", "date"),
         (ServeSettings, "port", 65536),
         (ServeSettings, "max_k", 0),

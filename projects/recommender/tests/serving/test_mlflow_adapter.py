@@ -4,22 +4,24 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-import recommender.train
 from portfolio_shared.bundle import read_manifest
 from portfolio_shared.evaluation.uncertainty import Interval
+from portfolio_shared.serving.registry_client import champion_of
 from portfolio_shared.tracking.client import tracking_client
-from portfolio_shared.tracking.registry import champion
+from portfolio_shared.tracking.runs import RunLog
+from portfolio_shared.training import run
 from recommender import cli
 from recommender.config import TrainConfig
 from recommender.models.predictor import Predictor
 from recommender.serving.history_text import parse_history
-from recommender.train import Trained, track
+from recommender.train import PROJECT, Trained
 
 pytestmark = pytest.mark.slow
 
@@ -57,15 +59,24 @@ def config(mlflow_server: str, train_config: TrainConfig, bundle: Path) -> Train
 @pytest.fixture(scope="module")
 def logged(config: TrainConfig, trained: Trained) -> str:
     """Log and register the session's model as `recommender train` does, under a name of this module's own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recommender.train, "MODEL_NAME", NAME)
-        track(config, trained, Console(quiet=True))
+    again(trained, config, Console(quiet=True))
     return f"models:/{NAME}@champion"
+
+
+def again(trained: Trained, config: TrainConfig, console: Console) -> None:
+    """Do all that a training does after `learn`, with a model that has learned already."""
+    run(replace(PROJECT, name=NAME, learn=lambda _, __, log: logged_candidates(trained, log)), config, console)
+
+
+def logged_candidates(trained: Trained, log: RunLog) -> Trained:
+    for candidate in trained.candidates.values():
+        log.child(candidate.name, {"candidate": candidate.name}, candidate.metrics)
+    return trained
 
 
 @pytest.fixture(scope="module")
 def questions(trained: Trained) -> list[list[dict[str, object]]]:
-    ids = [film.id for film in trained.task.catalogue.films]
+    ids = [film.id for film in trained.predictor.catalogue.films]
     return [
         [{"history": f"{ids[3]}:4.5 {ids[8]}", "k": 5.0}, {"history": "", "k": None}],
         [{"history": f'[{ids[1]}, {{"film_id": {ids[2]}, "stars": 1}}]'}],
@@ -101,7 +112,7 @@ def test_the_loaded_model_recommends_the_same_films(loaded: dict, predictor: Pre
     for answers, rows in zip(loaded["answers"], questions, strict=True):
         for films, row in zip(answers, rows, strict=True):
             expected = predictor.recommend(parse_history(row["history"]), k=int(row.get("k") or 10))
-            assert films == " ".join(str(one.film.id) for one in expected.recommendations)
+            assert films == expected.film_ids
 
 
 def test_it_runs_on_the_code_that_was_stored_with_it(loaded: dict) -> None:
@@ -127,16 +138,16 @@ def test_the_model_holds_the_bundle_that_services_read(loaded: dict, bundle: Pat
 
 
 def test_the_run_has_intervals_candidates_and_figures(logged: str, config: TrainConfig, trained: Trained) -> None:
-    version = champion(NAME, tracking_uri=config.tracking_uri)
+    version = champion_of(NAME, config.tracking_uri)
     with tracking_client(config.tracking_uri) as client:
-        run = client.get_run(version.run_id)
+        logged_run = client.get_run(version.run_id)
         children = client.search_runs(
-            [run.info.experiment_id], f"tags.mlflow.parentRunId = '{version.run_id}'", max_results=50
+            [logged_run.info.experiment_id], f"tags.mlflow.parentRunId = '{version.run_id}'", max_results=50
         )
         figures = {Path(file.path).stem for file in client.list_artifacts(version.run_id, "figures")}
-    metrics = run.data.metrics
-    found = Interval(metrics["ndcg_at_10"], metrics["ndcg_at_10_low"], metrics["ndcg_at_10_high"])
-    assert found == trained.evaluation.metrics["ndcg"]
+    metrics = logged_run.data.metrics
+    ndcg = Interval(metrics["ndcg_at_10"], metrics["ndcg_at_10_low"], metrics["ndcg_at_10_high"])
+    assert ndcg == trained.evaluation.metric("ndcg")
     assert {child.info.run_name for child in children} == set(trained.candidates)
     assert figures == {"candidates", "ndcg-by-length", "long-tail"}
 
@@ -145,10 +156,9 @@ def test_the_same_model_again_is_a_challenger_and_if_missing_does_nothing(
     logged: str, config: TrainConfig, trained: Trained, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The gate compares users' lists; a model that is no better than the champion does not replace it."""
+    again(trained, config, Console(width=200))
+    assert "as challenger: not proven better: difference 0" in capsys.readouterr().out
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recommender.train, "MODEL_NAME", NAME)
-        track(config, trained, Console(width=200))
-        assert "as challenger: not proven better: difference 0" in capsys.readouterr().out
         patch.setattr(cli, "MODEL_NAME", NAME)
-        cli.train(["--if-missing", "--data", "sample", "--tracking-uri", config.tracking_uri])
+        cli.train(config.model_copy(update={"if_missing": True}))
     assert "version 1 is champion (sample data)" in capsys.readouterr().out

@@ -16,11 +16,12 @@ from rich.console import Console
 from mlflow_server import running_server
 from portfolio_shared.tracking.client import tracking_client
 from portfolio_shared.tracking.registry import rollback
+from portfolio_shared.training import run
 from processes import free_port
 from recommender.config import TrainConfig
-from recommender.evaluation.evaluate import evaluate, recommend_all
+from recommender.evaluation.evaluate import evaluate
 from recommender.models.predictor import Predictor, Seen
-from recommender.train import Trained, describe, track, write
+from recommender.train import PROJECT, Trained
 
 pytestmark = pytest.mark.slow
 
@@ -37,8 +38,7 @@ class Registry:
 
     def train(self, model: Trained) -> None:
         """Do what `recommender train` does after the fit: write, log, register, pass the gate."""
-        write(self.config.output, model.predictor, describe(self.config, model))
-        track(self.config, model, Console(quiet=True))
+        run(replace(PROJECT, learn=lambda *_: model), self.config, Console(quiet=True))
 
     def aliases(self) -> dict[str, str]:
         with tracking_client(self.config.tracking_uri) as client:
@@ -76,8 +76,7 @@ def poor(trained: Trained) -> Trained:
     model = trained.predictor.model
     noise = np.random.default_rng(0).normal(size=model.factors.shape).astype(model.factors.dtype)
     predictor = replace(trained.predictor, model=replace(model, factors=noise))
-    evaluation = evaluate(recommend_all(predictor, trained.task), trained.task, k=trained.evaluation.k)
-    return replace(trained, predictor=predictor, evaluation=evaluation)
+    return replace(trained, predictor=predictor, evaluation=evaluate(predictor, trained.split))
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +140,7 @@ def rolled_back(worse: Story, look: Callable[[Registry, Service], Story]) -> Sto
 
 
 def films_of(predictor: Predictor, history: list[Seen]) -> list[int]:
-    return [one.film.id for one in predictor.recommend(history).recommendations]
+    return [item.film.id for item in predictor.recommend(history).recommendations]
 
 
 def test_the_first_model_is_champion_by_the_gate_and_serves(first: Story, poor: Trained, history: list[Seen]) -> None:

@@ -1,10 +1,10 @@
 """What the API accepts, and how the model's answers read in its terms."""
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from recommender.data.catalogue import Film as CatalogueFilm
-from recommender.models.predictor import Answer, Reason, Recommendation, Seen
+from recommender.models.predictor import Prediction, Reason, Recommendation, Seen
 from recommender.serving.schemas import EXAMPLE, BatchRequest, FilmsQuery, RecommendationRequest, Result, result_of
 
 ALIEN, BRAZIL, CHARADE = (
@@ -19,7 +19,7 @@ ALIEN, BRAZIL, CHARADE = (
 
 def answer(score: float, *contributions: float) -> Result:
     reasons = tuple(Reason(film, added) for film, added in zip((BRAZIL, CHARADE), contributions, strict=False))
-    return result_of(Answer((Recommendation(ALIEN, score, reasons),), "history", (7,)))
+    return Result(**result_of(Prediction((Recommendation(ALIEN, score, reasons),), "history", (7,))))
 
 
 def test_the_example_is_a_request_and_its_films_are_what_the_predictor_takes() -> None:
@@ -79,7 +79,7 @@ def test_ids_are_numbers_in_their_order() -> None:
 
 
 def test_a_film_is_shown_with_its_id_title_year_and_genres() -> None:
-    (shown,) = TypeAdapter(Result).dump_python(answer(0.5))["recommendations"]
+    (shown,) = answer(0.5).model_dump()["recommendations"]
 
     assert shown["film"] == {"film_id": 11, "title": "Alien", "year": 1979, "genres": ("Horror", "Sci-Fi")}
 
@@ -101,7 +101,7 @@ def test_shares_never_add_up_to_more_than_one(score: float) -> None:
 
 
 def test_popular_films_say_so_and_have_no_reasons() -> None:
-    result = result_of(Answer((Recommendation(ALIEN, 215.0, ()),), "popularity", ()))
+    result = Result(**result_of(Prediction((Recommendation(ALIEN, 215.0, ()),), "popularity", ())))
 
     assert (result.popular, result.unknown) == (True, ())
     assert (result.recommendations[0].score, result.recommendations[0].reasons) == (215.0, [])
