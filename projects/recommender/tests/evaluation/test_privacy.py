@@ -80,15 +80,15 @@ def test_both_kinds_that_are_served_pass(marked: sp.csr_array, sample: Dataset) 
     for name in SERVABLE:
         model = fits[name].fit(X)
         assert isinstance(model, ItemFactors | FoldIn)
-        found = attack(model, X, members=EVERYBODY[:40], non_members=EVERYBODY[40:60])
-        assert found.read_completely == 0
-        assert 0 < found.share_read < 1
+        exposure = attack(model, X, members=EVERYBODY[:40], non_members=EVERYBODY[40:60])
+        assert exposure.read_completely == 0
+        assert 0 < exposure.share_read < 1
 
 
 def test_a_model_that_remembers_fills_in_more_for_those_it_learned_from(sample: Dataset) -> None:
     X = sample.ratings.matrix()
     members, non_members = EVERYBODY[:200], EVERYBODY[200:]
     model = fit_ease(X[members], penalty=1.0)
-    found = attack(model, X, members=members, non_members=non_members)
-    assert found.precision_members > found.precision_non_members + 0.2
-    assert found == attack(model, X, members=members, non_members=non_members)
+    exposure = attack(model, X, members=members, non_members=non_members)
+    assert exposure.precision_members > exposure.precision_non_members + 0.2
+    assert exposure == attack(model, X, members=members, non_members=non_members)

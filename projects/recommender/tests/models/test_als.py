@@ -18,8 +18,8 @@ def test_fold_in_agrees_with_the_library(sample: Dataset) -> None:
     for user in (0, 11, 200):
         items = X[user].indices
         expected = library.recalculate_user(user, X[user])
-        found = model.fold_in(items, np.ones(len(items), dtype=np.float32))
-        np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-5)
+        solved = model.fold_in(items, np.ones(len(items), dtype=np.float32))
+        np.testing.assert_allclose(solved, expected, rtol=2e-3, atol=1e-5)
 
 
 def test_fold_in_solves_the_weighted_least_squares(sample: Dataset) -> None:
@@ -31,14 +31,14 @@ def test_fold_in_solves_the_weighted_least_squares(sample: Dataset) -> None:
     A = Y.T @ (confidence[:, None] * Y) + 2.0 * np.eye(6)
     expected = np.linalg.solve(A, Y.T @ (confidence * preference))
     np.testing.assert_allclose(model.fold_in(items, weights), expected, rtol=1e-4, atol=1e-7)
-    found = np.where(model.recommendable, model.scores(items, weights), 0.0)
-    np.testing.assert_allclose(found, Y @ expected, rtol=1e-3, atol=1e-6)  # films that nobody rated have no factors
+    scores = np.where(model.recommendable, model.scores(items, weights), 0.0)
+    np.testing.assert_allclose(scores, Y @ expected, rtol=1e-3, atol=1e-6)  # films that nobody rated have no factors
 
 
 def test_equal_seeds_give_equal_factors(sample: Dataset) -> None:
     X = sample.ratings.matrix()
-    one, two = (fit_als(X, n_factors=4, regularization=1.0, alpha=2.0, iterations=2, seed=5) for _ in range(2))
-    np.testing.assert_array_equal(one.factors, two.factors)
+    first, again = (fit_als(X, n_factors=4, regularization=1.0, alpha=2.0, iterations=2, seed=5) for _ in range(2))
+    np.testing.assert_array_equal(first.factors, again.factors)
 
 
 def test_films_that_few_rated_do_not_enter_the_fit(sample: Dataset) -> None:
@@ -49,8 +49,8 @@ def test_films_that_few_rated_do_not_enter_the_fit(sample: Dataset) -> None:
     options = {"n_factors": 4, "regularization": 1.0, "alpha": 2.0, "iterations": 2, "min_raters": 8}
     other = X.copy()
     other[:, few] = np.roll(X[:, few], 1, axis=0)
-    one, two = (fit_als(sp.csr_array(rows), **options) for rows in (X, other))
-    np.testing.assert_array_equal(one.factors, two.factors)
-    np.testing.assert_array_equal(one.recommendable, ~few)
-    assert not one.factors[few].any()
-    assert one.factors[~few].any(axis=1).all()
+    first, again = (fit_als(sp.csr_array(rows), **options) for rows in (X, other))
+    np.testing.assert_array_equal(first.factors, again.factors)
+    np.testing.assert_array_equal(first.recommendable, ~few)
+    assert not first.factors[few].any()
+    assert first.factors[~few].any(axis=1).all()

@@ -72,14 +72,14 @@ def test_features_are_rows_below_the_users(sample: Dataset) -> None:
     X = sample.ratings.matrix()
     features = film_features(sample.catalogue, genre_weight=2.0, year_weight=1.5)
     model = fit_ease(X, penalty=50.0, features=features)
-    known = model.recommendable
-    np.testing.assert_array_equal(known, sample.ratings.item_counts() > 0)
-    stacked = np.vstack([X.toarray(), features.toarray()]).astype(np.float64)[:, known]
+    rated = model.recommendable
+    np.testing.assert_array_equal(rated, sample.ratings.item_counts() > 0)
+    stacked = np.vstack([X.toarray(), features.toarray()]).astype(np.float64)[:, rated]
     history = X.toarray()[3]
-    expected = history[known] @ textbook(stacked, 50.0)
+    expected = history[rated] @ textbook(stacked, 50.0)
     seen = np.flatnonzero(history)
     scores = model.scores(seen, np.ones(len(seen), dtype=np.float32))
-    np.testing.assert_allclose(scores[known], expected, atol=1e-5)
+    np.testing.assert_allclose(scores[rated], expected, atol=1e-5)
 
 
 def test_films_that_few_rated_are_known_by_their_features_alone() -> None:

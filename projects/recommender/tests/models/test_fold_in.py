@@ -47,11 +47,11 @@ def test_films_that_few_rated_are_not_recommended(model: FoldIn, sample: Dataset
 
 
 def test_similarity_is_a_cosine(model: FoldIn) -> None:
-    one, other = model.factors[4], model.factors[9]
-    expected = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
-    found = model.similarities(4)
-    assert found[9] == pytest.approx(float(expected), abs=1e-6)
-    assert found[4] == pytest.approx(1.0, abs=1e-6)
+    film, other = model.factors[4], model.factors[9]
+    expected = film @ other / np.linalg.norm(film) / np.linalg.norm(other)
+    similarities = model.similarities(4)
+    assert similarities[9] == pytest.approx(float(expected), abs=1e-6)
+    assert similarities[4] == pytest.approx(1.0, abs=1e-6)
 
 
 def test_the_predictor_stores_it_and_recommends_the_same(model: FoldIn, sample: Dataset, tmp_path: Path) -> None:
@@ -64,8 +64,8 @@ def test_the_predictor_stores_it_and_recommends_the_same(model: FoldIn, sample: 
     answer = read.recommend(history, n_reasons=4)
     assert answer == predictor.recommend(history, n_reasons=4)
     assert answer.basis == "history"
-    assert all(one.reasons for one in answer.recommendations)
-    assert not {one.film.id for one in answer.recommendations} & {seen.film_id for seen in history}
+    assert all(item.reasons for item in answer.recommendations)
+    assert not {item.film.id for item in answer.recommendations} & {seen.film_id for seen in history}
 
 
 def test_a_film_without_factors_tells_nothing() -> None:

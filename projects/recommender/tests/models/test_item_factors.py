@@ -40,16 +40,16 @@ def test_an_empty_history_scores_zero() -> None:
 
 
 def test_films_that_few_rated_are_not_scored_and_heard_only_alone() -> None:
-    some = ALL.copy()
-    some[[0, 3]] = False
-    model, everything = ItemFactors(FACTORS, some), ItemFactors(FACTORS, ALL)
+    rated = ALL.copy()
+    rated[[0, 3]] = False
+    model, everything = ItemFactors(FACTORS, rated), ItemFactors(FACTORS, ALL)
     scores = model.scores(ITEMS, WEIGHTS)
     assert np.isneginf(scores[[0, 3]]).all()
     without = everything.scores(ITEMS[1:], WEIGHTS[1:])  # film 3 is silent beside the others
-    np.testing.assert_allclose(scores[some], without[some], atol=1e-6)
+    np.testing.assert_allclose(scores[rated], without[rated], atol=1e-6)
     np.testing.assert_allclose(model.contributions(ITEMS, WEIGHTS, np.array([7]))[0, 0], 0)
     alone = model.scores(ITEMS[:1], WEIGHTS[:1])
-    np.testing.assert_allclose(alone[some], everything.scores(ITEMS[:1], WEIGHTS[:1])[some], atol=1e-6)
+    np.testing.assert_allclose(alone[rated], everything.scores(ITEMS[:1], WEIGHTS[:1])[rated], atol=1e-6)
 
 
 def test_similarities_are_cosines() -> None:
@@ -68,9 +68,9 @@ def test_factors_of_another_kind_are_refused() -> None:
         (FACTORS[0], ALL),
         (FACTORS, ALL[:3]),
     ]
-    for factors, known in wrong_ones:
+    for factors, recommendable in wrong_ones:
         with pytest.raises(ValueError, match="must be"):
-            ItemFactors(factors, known)
+            ItemFactors(factors, recommendable)
     for wrong in (1.0, np.nan):
         with pytest.raises(ValueError, match="shorter than 1"):
             ItemFactors(np.full((2, 1), wrong, dtype=np.float32), ALL[:2])

@@ -79,8 +79,8 @@ def search() -> FilmSearch:
     ],
 )
 def test_the_first_film_found(search: FilmSearch, query: str, first: str | None) -> None:
-    found = search.find(query)
-    assert (found[0].name if found else None) == first
+    films = search.find(query)
+    assert (films[0].name if films else None) == first
 
 
 def test_of_equal_titles_the_better_known_film_is_first_and_a_year_decides(search: FilmSearch) -> None:
@@ -93,23 +93,23 @@ def test_a_year_alone_lists_its_films_after_titles_with_the_number(search: FilmS
 
 
 def test_limit_and_distinct_films(search: FilmSearch) -> None:
-    found = search.find("the", limit=3)
-    assert len(found) == 3
+    films = search.find("the", limit=3)
+    assert len(films) == 3
     assert len({film.id for film in search.find("a", limit=99)}) == len(search.find("a", limit=99))
     with pytest.raises(ValueError, match="at least 1"):
         search.find("the", limit=0)
 
 
-def slow_distance(one: str, two: str) -> int:
+def slow_distance(word: str, other: str) -> int:
     """Optimal string alignment, as written in textbooks."""
-    table = {(i, 0): i for i in range(len(one) + 1)} | {(0, j): j for j in range(len(two) + 1)}
-    for i in range(1, len(one) + 1):
-        for j in range(1, len(two) + 1):
-            cost = one[i - 1] != two[j - 1]
+    table = {(i, 0): i for i in range(len(word) + 1)} | {(0, j): j for j in range(len(other) + 1)}
+    for i in range(1, len(word) + 1):
+        for j in range(1, len(other) + 1):
+            cost = word[i - 1] != other[j - 1]
             table[i, j] = min(table[i - 1, j] + 1, table[i, j - 1] + 1, table[i - 1, j - 1] + cost)
-            if i > 1 and j > 1 and one[i - 1] == two[j - 2] and one[i - 2] == two[j - 1]:
+            if i > 1 and j > 1 and word[i - 1] == other[j - 2] and word[i - 2] == other[j - 1]:
                 table[i, j] = min(table[i, j], table[i - 2, j - 2] + 1)
-    return table[len(one), len(two)]
+    return table[len(word), len(other)]
 
 
 @settings(max_examples=200, deadline=None)

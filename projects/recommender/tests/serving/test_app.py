@@ -140,11 +140,11 @@ def test_an_unknown_film_is_reported_and_changes_nothing(
 ) -> None:
     history = as_json(histories[0])
 
-    known = ask(service, history)
+    without = ask(service, history)
     both = ask(service, [{"film_id": 2_000_000_001}, *history, {"film_id": 2_000_000_000, "rating": 1}])
 
     assert both["unknown"] == [2_000_000_001, 2_000_000_000]
-    assert both["recommendations"] == known["recommendations"]
+    assert both["recommendations"] == without["recommendations"]
     assert ask(service, [{"film_id": 2_000_000_000}])["popular"] is True
 
 

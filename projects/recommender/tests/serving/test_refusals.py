@@ -45,8 +45,8 @@ def test_a_wrong_value_is_named_with_its_bound(
 def test_an_unknown_genre_is_answered_with_the_known_ones(
     service: httpx.Client, refused: Refused, predictor: Predictor
 ) -> None:
-    known = predictor.catalogue.genre_names
-    request = {"history": [], "genres": [known[0], "Dram"], "exclude_genres": ["Horor"]}
+    genres = predictor.catalogue.genre_names
+    request = {"history": [], "genres": [genres[0], "Dram"], "exclude_genres": ["Horor"]}
 
     errors = refused(service.post("/v1/recommendations", json=request))
 
@@ -54,7 +54,7 @@ def test_an_unknown_genre_is_answered_with_the_known_ones(
         ("genres.1", "Dram"),
         ("exclude_genres.0", "Horor"),
     ]
-    assert all(error["message"].endswith(", ".join(known)) for error in errors)
+    assert all(error["message"].endswith(", ".join(genres)) for error in errors)
 
 
 def test_a_genre_cannot_be_wanted_and_excluded_at_once(

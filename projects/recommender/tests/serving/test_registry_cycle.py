@@ -42,8 +42,8 @@ class Registry:
 
     def aliases(self) -> dict[str, str]:
         with tracking_client(self.config.tracking_uri) as client:
-            found = client.get_registered_model("recommender").aliases
-            return {alias: str(version) for alias, version in found.items()}
+            aliases = client.get_registered_model("recommender").aliases
+            return {alias: str(version) for alias, version in aliases.items()}
 
     def gate(self, version: str) -> str:
         """Return the words of the gate about a version."""

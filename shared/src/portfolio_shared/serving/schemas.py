@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Strict(BaseModel):
@@ -21,7 +21,7 @@ class ModelName(BaseModel):
 class Answered(BaseModel):
     """What every response carries: the id of its request, and which model answered."""
 
-    id: str
+    id: str = Field(description="The request's id, also in the header X-Request-ID")
     model: ModelName
 
 
