@@ -8,9 +8,9 @@ leaves is discussed in projects/housing/README.md. Writes benchmarks/results/hou
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,22 +18,33 @@ from catboost import CatBoostRegressor
 from lightgbm import LGBMRegressor
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 from xgboost import XGBRegressor
 
 from housing.config import tuned_settings
 from housing.data.columns import Record, columns
-from housing.data.load import Sales, load_sales
-from housing.evaluation.candidates import BLEND, Fit, peers, plain_matrix, served
+from housing.data.load import Sales, Split, load
+from housing.evaluation.candidates import (
+    BLEND,
+    Candidates,
+    Fit,
+    baselines,
+    compare,
+    cross_validate,
+    n_fits,
+    n_folds,
+    on_own_columns,
+)
 from housing.evaluation.evaluate import LARGE
-from housing.models.imputation import fit_typical
-from portfolio_shared.evaluation.regression import mean_absolute_error, root_mean_squared_log_error
+from housing.report import baseline_rows
+from portfolio_shared.evaluation.regression import root_mean_squared_log_error
+from portfolio_shared.evaluation.tables import terminal_table
 from portfolio_shared.evaluation.uncertainty import paired_bootstrap
 from portfolio_shared.terminal import progress
 
 Floats = NDArray[np.float64]
+Row = dict[str, Any]
 
 RESULTS = Path(__file__).parent / "results" / "housing.json"
 LIMITS = {"rmsle_mean": 0.112, "rmsle_mean_up_to_4000_sf": 0.106, "mae_mean": 12_400.0}
@@ -48,20 +59,17 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2, help="threads of the tree libraries (default: %(default)s)")
     options = parser.parse_args()
     console = Console()
-    sales = load_sales(options.data)
-    console.print(sales.source.reason)
-    fits = all_fits(options.threads)
-    fold = folds(len(sales.frame))
-    with progress(console, "five folds", total=5 * len(fits)) as advance:
-        predicted, seconds = cross_predict(sales, fold, fits, advance)
-    predicted[PAIR_NAME] = (predicted[PAIR[0]] + predicted[PAIR[1]]) / 2
-    seconds[PAIR_NAME] = seconds[PAIR[0]] + seconds[PAIR[1]]
-    rows = [measure(name, sales, fold, predicted, seconds[name]) for name in predicted]
-    rows.sort(key=lambda row: row["rmsle_mean"])
-    console.print(table(rows))
+    data = load(options.data)
+    console.print(data.source.reason)
+    split = five_folds(data.sales)
+    others = more_libraries(options.threads)
+    with progress(console, "five folds", total=n_fits(split) + n_folds(split) * len(others)) as advance:
+        candidates = cross_validate_all(split, others, threads=options.threads, advance=advance)
+    rows = sorted((measure(name, split, candidates) for name in candidates), key=lambda row: row["rmsle_mean"])
+    console.print(terminal_table("Five folds over all houses; difference: served - this", *baseline_rows(rows)))
     chosen = next(row for row in rows if row["name"] == BLEND)
-    missed = {name: chosen[name] for name, limit in LIMITS.items() if float(chosen[name]) > limit}
-    recorded = {"data_sha256": sales.sha256, "folds": "KFold(5, shuffle=True, random_state=0)", "chosen": BLEND}
+    missed = {name: chosen[name] for name, limit in LIMITS.items() if chosen[name] > limit}
+    recorded = {"data_sha256": data.sha256, "folds": "KFold(5, shuffle=True, random_state=0)", "chosen": BLEND}
     RESULTS.write_text(json.dumps({**recorded, "limits": LIMITS, "rows": rows}, indent=2) + "\n", encoding="utf-8")
     console.print(f"Written: {RESULTS}")
     if missed:
@@ -69,27 +77,22 @@ def main() -> int:
     return bool(missed)
 
 
-def all_fits(threads: int) -> dict[str, Fit]:
-    """Return every model, the peers at their defaults unless the name says otherwise."""
+def five_folds(sales: Sales) -> Split:
+    """Return all sales as a training part with five folds."""
+    fold = np.empty(len(sales.frame), dtype=np.int64)
+    for k, (_, held_out) in enumerate(KFold(5, shuffle=True, random_state=0).split(fold)):
+        fold[held_out] = k
+    return Split(sales, fold, sales)
+
+
+def more_libraries(threads: int) -> dict[str, Fit]:
+    """Return the fits that a training does not compare, at the libraries' defaults unless the name says otherwise."""
     slow = LGBMRegressor(n_estimators=2000, learning_rate=0.02, random_state=0, n_jobs=1, verbose=-1)
     return {
-        **peers(seed=0),
-        "XGBoost": on_plain_matrix("XGBoost", XGBRegressor(random_state=0, n_jobs=threads)),
+        "XGBoost": on_own_columns(XGBRegressor(random_state=0, n_jobs=threads)),
         "CatBoost": fit_catboost(threads),
-        "LightGBM 2000 x 0.02": on_plain_matrix("LightGBM 2000 x 0.02", slow),
-        **served(tuned_settings(), seed=0, threads=threads),
+        "LightGBM 2000 x 0.02": on_own_columns(slow),
     }
-
-
-def on_plain_matrix(name: str, regressor: XGBRegressor | LGBMRegressor) -> Fit:
-    """Fit a library on the file's own columns."""
-
-    def fit(records: Sequence[Record], prices: Floats, new: Sequence[Record]) -> dict[str, Floats]:
-        typical = fit_typical(records)
-        regressor.fit(plain_matrix(records, typical), np.log(prices))
-        return {name: np.asarray(regressor.predict(plain_matrix(new, typical)), dtype=np.float64)}
-
-    return fit
 
 
 def fit_catboost(threads: int) -> Fit:
@@ -101,94 +104,51 @@ def fit_catboost(threads: int) -> Fit:
         table[categories] = table[categories].astype(object).where(table[categories].notna(), "unknown")
         return table
 
-    def fit(records: Sequence[Record], prices: Floats, new: Sequence[Record]) -> dict[str, Floats]:
+    def fit(records: Sequence[Record], prices: Floats, new: Sequence[Record]) -> Floats:
         model = CatBoostRegressor(
             random_seed=0, thread_count=threads, verbose=False, allow_writing_files=False, cat_features=categories
         )
         model.fit(frame(records), np.log(prices))
-        return {"CatBoost": model.predict(frame(new))}
+        return np.asarray(model.predict(frame(new)), dtype=np.float64)
 
     return fit
 
 
-def folds(n: int) -> NDArray[np.int64]:
-    """Return the fold of each row, shape (n,)."""
-    fold = np.empty(n, dtype=np.int64)
-    for k, (_, held_out) in enumerate(KFold(5, shuffle=True, random_state=0).split(fold)):
-        fold[held_out] = k
-    return fold
-
-
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
-def cross_predict(
-    sales: Sales, fold: NDArray[np.int64], fits: dict[str, Fit], advance: Callable[[str], None]
-) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Return out-of-fold log prices by model, shape (n,), and the seconds of each fit, features included."""
-    predicted: dict[str, Floats] = {}
-    seconds: dict[str, list[float]] = {}
-    records, prices = sales.records, sales.prices
-    for k in range(5):
-        inside, outside = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-        for name, fit in fits.items():
-            started = time.perf_counter()
-            answers = fit([records[i] for i in inside], prices[inside], [records[i] for i in outside])
-            took = time.perf_counter() - started
-            for model, log_prices in answers.items():
-                predicted.setdefault(model, np.empty(len(prices)))[outside] = log_prices
-                seconds.setdefault(model, []).append(took)
-            advance(f"fold {k + 1} of 5: {name}")
-    return predicted, {name: np.array(values) for name, values in seconds.items()}
+def cross_validate_all(
+    split: Split, others: dict[str, Fit], *, threads: int, advance: Callable[[str], None]
+) -> Candidates:
+    """Return the served model, the baselines of a training, the other libraries and the average of two of them."""
+    compared = compare(split, tuned_settings(), threads=threads, advance=advance)
+    candidates = {name: compared[name] for name in (BLEND, *baselines(seed=0))}
+    candidates |= {name: cross_validate(name, fit, split, advance=advance) for name, fit in others.items()}
+    first, second = (candidates[name] for name in PAIR)
+    average = iter([(first.model.log_prices + second.model.log_prices)[split.validation == k] / 2 for k in range(5)])
+    candidates[PAIR_NAME] = cross_validate(PAIR_NAME, lambda *_: next(average), split)
+    candidates[PAIR_NAME].metrics["fit_seconds"] = first.metrics["fit_seconds"] + second.metrics["fit_seconds"]
+    return candidates
 
 
-def measure(
-    name: str, sales: Sales, fold: NDArray[np.int64], predicted: dict[str, Floats], seconds: Floats
-) -> dict[str, float | str]:
+def measure(name: str, split: Split, candidates: Candidates) -> Row:
     """Return one row: means and standard deviations over folds, and the paired difference from the served model."""
-    prices, own = sales.prices, np.exp(predicted[name])
-    usual = sales.frame["gr_liv_area"].to_numpy() <= LARGE
-    rmsle = [root_mean_squared_log_error(prices[fold == k], own[fold == k]) for k in range(5)]
-    up_to = [root_mean_squared_log_error(prices[(fold == k) & usual], own[(fold == k) & usual]) for k in range(5)]
-    mae = [mean_absolute_error(prices[fold == k], own[fold == k]) for k in range(5)]
-    row: dict[str, float | str] = {
+    prices, own = split.train.prices, np.exp(candidates[name].model.log_prices)
+    usual = split.train.frame["gr_liv_area"].to_numpy() <= LARGE
+    folds = [usual & (split.validation == k) for k in range(n_folds(split))]
+    metrics = candidates[name].metrics
+    row: Row = {
         "name": name,
-        "rmsle_mean": float(np.mean(rmsle)),
-        "rmsle_sd": float(np.std(rmsle, ddof=1)),
-        "rmsle_mean_up_to_4000_sf": float(np.mean(up_to)),
-        "mae_mean": float(np.mean(mae)),
-        "fit_seconds": float(np.mean(seconds)),
+        "rmsle_mean": metrics["rmsle_mean"],
+        "rmsle_sd": metrics["rmsle_sd"],
+        "rmsle_mean_up_to_4000_sf": float(
+            np.mean([root_mean_squared_log_error(prices[rows], own[rows]) for rows in folds])
+        ),
+        "mae_mean": metrics["mae_mean"],
+        "fit_seconds": metrics["fit_seconds"],
     }
     if name != BLEND:
-        served_prices = np.exp(predicted[BLEND])
-        paired = paired_bootstrap(root_mean_squared_log_error, prices, own, served_prices)
-        difference = paired.difference
-        row |= {
-            "served_minus_this": difference.estimate,
-            "served_minus_this_low": difference.low,
-            "served_minus_this_high": difference.high,
-        }
+        served = np.exp(candidates[BLEND].model.log_prices)
+        row["difference"] = paired_bootstrap(root_mean_squared_log_error, prices, own, served).difference._asdict()
     return row
-
-
-def table(rows: list[dict[str, float | str]]) -> Table:
-    """Return the rows for the terminal."""
-    drawn = Table(title="Five folds over all houses; served - this: paired 95 % interval, below 0 is better")
-    for heading in ("model", "RMSLE", "sd", "up to 4,000 sq ft", "MAE", "fit, s", "served - this"):
-        drawn.add_column(heading, justify="left" if heading == "model" else "right")
-    for row in rows:
-        difference = ""
-        if "served_minus_this" in row:
-            estimate, low, high = (row[f"served_minus_this{end}"] for end in ("", "_low", "_high"))
-            difference = f"{estimate:.4f} ({low:.4f} to {high:.4f})"
-        drawn.add_row(
-            str(row["name"]),
-            f"{row['rmsle_mean']:.4f}",
-            f"{row['rmsle_sd']:.4f}",
-            f"{row['rmsle_mean_up_to_4000_sf']:.4f}",
-            f"{row['mae_mean']:,.0f}",
-            f"{row['fit_seconds']:.1f}",
-            difference,
-        )
-    return drawn
 
 
 if __name__ == "__main__":

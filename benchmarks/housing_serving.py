@@ -6,7 +6,7 @@ from pathlib import Path
 
 from serving_cost import Request, run
 
-from housing.serving.schemas import EXAMPLE
+from housing.data.house import EXAMPLE
 
 LIMITS = {"plain_ratio": 3.0, "explained_ratio": 6.0, "ready_seconds": 3.0, "resident_mb": 250.0}
 

@@ -7,13 +7,14 @@ from rich.console import Console
 
 from housing.config import TrainConfig
 from housing.models.predictor import Predictor
-from housing.models.storage import load
-from housing.train import Trained, describe, learn, write
+from housing.train import PROJECT, Trained, learn
+from portfolio_shared.training import write
 
 
 @pytest.fixture(scope="session")
-def train_config() -> TrainConfig:
-    return TrainConfig(data="sample", tracking_uri="", folds=2, threads=1)
+def train_config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    output = tmp_path_factory.mktemp("model") / "bundle"
+    return TrainConfig(data="sample", tracking_uri="", folds=2, threads=1, output=output)
 
 
 @pytest.fixture(scope="session")
@@ -22,13 +23,12 @@ def trained(train_config: TrainConfig) -> Trained:
 
 
 @pytest.fixture(scope="session")
-def bundle(train_config: TrainConfig, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(train_config: TrainConfig, trained: Trained) -> Path:
     """Folder of the trained model; tests that change files copy it first."""
-    folder = tmp_path_factory.mktemp("model") / "bundle"
-    write(folder, trained.predictor, describe(train_config, trained))
-    return folder
+    write(PROJECT, train_config, trained, Console(quiet=True))
+    return train_config.output
 
 
 @pytest.fixture(scope="session")
 def predictor(bundle: Path) -> Predictor:
-    return load(bundle)
+    return Predictor.load(bundle)

@@ -6,7 +6,7 @@ import pytest
 
 from housing import cli
 from housing.config import TrainConfig
-from housing.serving.schemas import EXAMPLE
+from housing.data.house import EXAMPLE
 
 FLAGS_OF = {
     "data": ["--data"],
@@ -61,7 +61,7 @@ def test_help_lists_every_command(run, arguments):
     assert code == 0
     for name, command in cli.COMMANDS.items():
         assert f"  {name} " in out
-        assert command.__doc__.splitlines()[0] in out
+        assert command.help in out
 
 
 @pytest.mark.parametrize("command", list(cli.COMMANDS))
@@ -192,13 +192,13 @@ def test_the_other_commands_pass_their_flags_on(run, monkeypatch, command, targe
 
 
 def test_rollback_names_the_version_that_is_champion_again(run, monkeypatch):
-    from portfolio_shared.tracking.registry import ModelVersion
+    from portfolio_shared.serving.registry_client import RegisteredVersion
 
     asked = []
 
     def rollback(name, *, tracking_uri):
         asked.append((name, tracking_uri))
-        return ModelVersion(name=name, version="3", run_id="r", bundle_sha256="0" * 64, data_source="sample")
+        return RegisteredVersion(name=name, version="3", run_id="r", bundle_sha256="0" * 64, data_source="sample")
 
     monkeypatch.setattr("portfolio_shared.tracking.registry.rollback", rollback)
     code, out, _ = run("rollback", "--tracking-uri", "http://here:5000")

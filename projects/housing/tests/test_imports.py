@@ -6,7 +6,7 @@ import pkgutil
 import pytest
 
 import housing
-from housing.serving.schemas import EXAMPLE
+from housing.data.house import EXAMPLE
 
 TRAINING_ONLY = {
     "pandas",

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -7,12 +8,17 @@ from rich.console import Console
 
 from housing import tune as tune_module
 from housing.config import ModelSettings, TreeSettings, TuneConfig, tuned_settings
-from housing.data.load import load_sales, split_sales
+from housing.data.load import Dataset, load, split
 from housing.models.fit import fit_members
-from housing.tune import best_weight, flat, settings_of, suggest, tune
+from housing.tune import best_weight, flat, log_trial, settings_of, suggest, tune
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
 
 N = 120
+
+
+def part() -> Dataset:
+    data = load("sample")
+    return replace(data, sales=data.sales.take(np.arange(800) < N))
 
 
 @pytest.fixture
@@ -23,7 +29,7 @@ def small(monkeypatch, tmp_path) -> TuneConfig:
         few = TreeSettings(iterations=5, depth=2, learning_rate=settings.trees.learning_rate)
         return fit_members(records, prices, settings.model_copy(update={"trees": few}), threads=threads)
 
-    monkeypatch.setattr(tune_module, "load_sales", lambda setting: load_sales("sample").take(np.arange(800) < N))
+    monkeypatch.setattr(tune_module, "load", lambda setting: part())
     monkeypatch.setattr(tune_module, "fit_members", quick_fit)
     monkeypatch.setattr(tune_module, "files", lambda package: tmp_path)
     return TuneConfig(data="sample", trials=3, study=tmp_path / "folder" / "study.db", threads=1)
@@ -39,12 +45,11 @@ def test_a_study_goes_on_where_it_stopped(small, tmp_path):
     first = study_of(small)
     params, value = [trial.params for trial in first.trials], first.best_value
     assert len(params) == 3
-    best = tune(small.model_copy(update={"trials": 5}), Console(quiet=True))
+    tune(small.model_copy(update={"trials": 5}), Console(quiet=True))
     both = study_of(small)
     assert len(both.trials) == 5
     assert [trial.params for trial in both.trials[:3]] == params
     assert both.best_value <= value
-    assert best == settings_of(both.best_trial)
     tune(small.model_copy(update={"trials": 5}), Console(quiet=True))  # nothing is left to do
     assert len(study_of(small).trials) == 5
 
@@ -64,14 +69,15 @@ def test_the_settings_in_use_are_the_first_trial(small):
 
 
 def test_what_is_written_is_what_training_reads(small, tmp_path, monkeypatch):
-    best = tune(small, Console(quiet=True))
+    tune(small, Console(quiet=True))
     written = json.loads((tmp_path / "tuned.json").read_text(encoding="utf-8"))
-    assert ModelSettings.model_validate(written["settings"]) == best
     study = study_of(small)
+    best = settings_of(study.best_trial)
+    assert ModelSettings.model_validate(written["settings"]) == best
     assert written["study"]["trials"] == len(study.trials) == 3
     assert written["study"]["complete"] + written["study"]["pruned"] == 3
     assert written["study"]["best_rmsle"] == round(study.best_value, 5)
-    assert written["study"]["data_sha256"] == load_sales("sample").sha256
+    assert written["study"]["data_sha256"] == load("sample").sha256
     monkeypatch.setattr("housing.config.files", lambda package: tmp_path)
     assert tuned_settings() == best
 
@@ -86,8 +92,7 @@ def test_the_committed_settings_are_the_best_of_their_study_and_within_its_bound
 
 
 def test_the_objective_never_sees_the_test_split(small, monkeypatch):
-    sales = load_sales("sample").take(np.arange(800) < N)
-    training, test = split_sales(sales)
+    parts = split(part())
     asked = []
 
     def spying(records, prices, settings, *, threads):
@@ -98,8 +103,30 @@ def test_the_objective_never_sees_the_test_split(small, monkeypatch):
 
     monkeypatch.setattr(tune_module, "fit_members", spying)
     tune(small.model_copy(update={"trials": 1}), Console(quiet=True))
-    assert sorted(asked) == sorted(training.prices.tolist() * 4)  # each house in four of five fits
-    assert len(test.frame) > 0
+    assert sorted(asked) == sorted(parts.train.prices.tolist() * 4)  # each house in four of five fits
+    assert len(parts.test.frame) > 0
+
+
+def test_every_trial_is_logged_with_its_state():
+    study = optuna.create_study()
+    logged, steps = [], []
+
+    class Log:
+        def log_metrics(self, metrics, *, step=0) -> None:
+            raise AssertionError("a trial is a child run")
+
+        def child(self, name, params, metrics) -> None:
+            logged.append((name, params["state"], metrics))
+
+    def objective(trial):
+        trial.report(0.5, step=0)
+        if trial.number == 1:
+            raise optuna.TrialPruned
+        return 0.25
+
+    study.optimize(objective, n_trials=2, callbacks=[log_trial(Log(), steps.append)])
+    assert logged == [("trial 0", "COMPLETE", {"rmsle": 0.25}), ("trial 1", "PRUNED", {"rmsle": 0.5})]
+    assert steps == ["best RMSLE so far 0.25000"] * 2
 
 
 def test_the_best_weight_is_found_on_the_grid():

@@ -166,6 +166,11 @@ def misses_table(misses: Sequence[Stored]) -> str:
 
 def baselines_table(measured: Stored) -> str:
     """Return what `make bench-housing` measured last: the served model beside the usual libraries."""
+    return markdown_table(*baseline_rows(measured["rows"]))
+
+
+def baseline_rows(measured: Sequence[Stored]) -> tuple[list[str], list[list[str]]]:
+    """Return headings and a row for each model; the difference is the served model minus this one."""
     headings = ["model", "RMSLE", "sd", "up to 4,000 sq ft", "MAE, dollars", "fit, s", "difference (95 % interval)"]
     rows = [
         [
@@ -177,9 +182,9 @@ def baselines_table(measured: Stored) -> str:
             f"{row['fit_seconds']:.1f}",
             "{:.4f} ({:.4f} to {:.4f})".format(*row["difference"].values()) if "difference" in row else "",
         ]
-        for row in measured["rows"]
+        for row in measured
     ]
-    return markdown_table(headings, rows)
+    return headings, rows
 
 
 def summary_table(recorded: Stored) -> str:

@@ -1,8 +1,8 @@
 import pytest
 
 from housing.data.consistency import violations
-from housing.data.load import load_sales
-from housing.serving.schemas import EXAMPLE
+from housing.data.house import EXAMPLE
+from housing.data.load import load
 
 
 def broken(**changes):
@@ -41,5 +41,5 @@ def test_unknown_columns_break_nothing():
 
 @pytest.mark.real_data
 def test_every_real_sale_is_possible(real_data_dir):
-    sales = load_sales(str(real_data_dir / "ames" / "AmesHousing.txt"))
+    sales = load(str(real_data_dir / "ames" / "AmesHousing.txt")).sales
     assert [violation for record in sales.records for violation in violations(record)] == []

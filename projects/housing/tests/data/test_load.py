@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from housing.data.columns import NONE
-from housing.data.load import AMES, clean, load_sales, read_file, sales_schema, split_sales
-from housing.data.sample import generate_sales
+from housing.data.load import AMES, Sales, clean, is_sample, load, read_file, sales_schema, split, to_records
+from housing.data.sample import generate_sales, write_sample
 from portfolio_shared.data.checks import DataError, DataReport, validate_frame
 
 
@@ -65,7 +65,7 @@ def test_a_veneer_of_type_none_with_an_area_becomes_unknown(raw):
     assert report.repaired["veneer of type None with an area: type unknown"] == 1
 
 
-def test_copies_conflicts_and_unpriced_rows_are_set_aside_and_counted(raw):
+def test_copies_conflicts_and_unpriced_rows_are_excluded_and_counted(raw):
     copy, conflict = raw.iloc[[0]].copy(), raw.iloc[[1]].copy()
     conflict["Lot Area"] = "9999"
     raw.loc[5, "SalePrice"] = "0"
@@ -80,7 +80,7 @@ def test_copies_conflicts_and_unpriced_rows_are_set_aside_and_counted(raw):
     assert raw.loc[1, "PID"] not in set(frame["pid"])
 
 
-def test_strange_and_missing_headings_are_named(raw):
+def test_unknown_and_missing_headings_are_named(raw):
     with pytest.raises(DataError, match=r"unknown \['Colour'\], missing \['lot_area'\]"):
         cleaned(raw.rename(columns={"Lot Area": "Colour"}))
 
@@ -107,25 +107,48 @@ def test_impossible_rows_stop_the_load(raw, tmp_path):
     path = tmp_path / "sales.csv"
     raw.to_csv(path, index=False)
     with pytest.raises(DataError, match="bedroom_abv_gr: no more bedrooms than rooms fails in 1 rows"):
-        load_sales(str(path))
+        load(str(path))
 
 
 def test_the_sample_loads_and_is_the_same_every_time():
-    first, second = load_sales("sample"), load_sales("sample")
+    first, second = load("sample"), load("sample")
     assert first.sha256 == second.sha256
-    pd.testing.assert_frame_equal(first.frame, second.frame)
+    pd.testing.assert_frame_equal(first.sales.frame, second.sales.frame)
     assert first.report.quarantined["an exact copy of an earlier row"] > 0
     assert first.report.repaired["garage built after the sale (2207): year unknown"] == 1
 
 
 def test_the_split_ignores_order_and_new_rows():
-    sales = load_sales("sample")
-    _, test = split_sales(sales)
-    shuffled = replace(sales, frame=sales.frame.sort_values("lot_area", ignore_index=True))
-    half = shuffled.take(np.arange(len(sales.frame)) < 400)
-    assert set(split_sales(shuffled)[1].keys) == set(test.keys)
-    assert set(split_sales(half)[1].keys) == set(test.keys) & set(half.keys)
-    assert 0.15 < len(test.frame) / len(sales.frame) < 0.25
+    data = load("sample")
+    test = split(data).test
+    frame = data.sales.frame.sort_values("lot_area", ignore_index=True)
+    shuffled = Sales(frame, to_records(frame))
+    half = shuffled.take(np.arange(len(frame)) < 400)
+    assert set(split(replace(data, sales=shuffled)).test.keys) == set(test.keys)
+    assert set(split(replace(data, sales=half)).test.keys) == set(test.keys) & set(half.keys)
+    assert 0.15 < len(test.frame) / len(frame) < 0.25
+
+
+def test_every_training_row_has_a_fold_and_the_number_of_folds_does_not_move_the_test():
+    data = load("sample")
+    usual, two = split(data), split(data, folds=2, fold_seed=7)
+    assert usual.validation.shape == (len(usual.train.frame),)
+    assert set(usual.validation) == set(range(5))
+    assert set(two.validation) == {0, 1}
+    assert two.test.keys == usual.test.keys
+
+
+def test_records_stay_beside_their_rows():
+    part = split(load("sample")).test
+    assert part.records == to_records(part.frame)
+
+
+def test_the_written_sample_is_what_is_loaded_and_another_seed_is_another_sample(tmp_path):
+    (tmp_path / "other").mkdir()
+    path = write_sample(tmp_path)
+    assert load(str(path)).sha256 == load("sample").sha256
+    assert write_sample(tmp_path / "other", seed=1).read_bytes() != path.read_bytes()
+    assert (is_sample("sample"), is_sample(str(path))) == (True, False)
 
 
 @pytest.mark.real_data
@@ -133,11 +156,12 @@ def test_the_real_file_is_read_whole(real_data_dir):
     path = real_data_dir / AMES.path
     text = path.read_bytes().replace(b"\r\n", b"\n")
     assert hashlib.sha256(text).hexdigest() in AMES.sha256
-    sales = load_sales(str(path))
-    assert len(sales.frame) == sales.report.rows_read == 2930
-    assert sales.report.repaired["garage built after the sale (2207): year unknown"] == 1
-    assert sales.report.repaired["veneer of type None with an area: type unknown"] == 7
-    large = sales.frame[sales.frame["gr_liv_area"] > 4000]
+    data = load(str(path))
+    frame = data.sales.frame
+    assert len(frame) == data.report.rows_read == 2930
+    assert data.report.repaired["garage built after the sale (2207): year unknown"] == 1
+    assert data.report.repaired["veneer of type None with an area: type unknown"] == 7
+    large = frame[frame["gr_liv_area"] > 4000]
     assert sorted(large["sale_price"]) == [160_000, 183_850, 184_750, 745_000, 755_000]
 
 

@@ -64,7 +64,7 @@ def test_distances_are_those_of_the_definition():
 
 def test_a_sold_house_finds_itself(trained):
     """Asked about a house that it learned from, the model's first comparable is that very sale."""
-    training = trained.training
+    training = trained.split.train
     for i in (0, 99, 300):
         (answer,) = trained.predictor.predict([training.records[i]], explain=True)
         first = answer.explanation.comparables[0]

@@ -89,10 +89,10 @@ def prices_without_noise(houses: Design):
 @pytest.mark.parametrize("house", [0, 123, N - 1])
 def test_a_houses_own_price_does_not_change_its_cross_fitted_row(training, house):
     houses, log_price = training
-    dearer = log_price.copy()
-    dearer[house] += 1.0
+    higher = log_price.copy()
+    higher[house] += 1.0
     before, crossed = fit_encoding(houses, log_price, SPARSE)
-    after, changed = fit_encoding(houses, dearer, SPARSE)
+    after, changed = fit_encoding(houses, higher, SPARSE)
     np.testing.assert_array_equal(changed[house], crossed[house])
     own = Design(houses.numbers[[house]], houses.codes[[house]])
     assert (after.transform(own) - before.transform(own)).max() > 0.1  # the naive row does change
@@ -102,9 +102,9 @@ def test_a_neighbours_price_does_change_the_cross_fitted_row(training):
     houses, log_price = training
     place = houses.codes[0, PLACE]
     others = np.flatnonzero(houses.codes[:, PLACE] == place)[1:]
-    dearer = log_price.copy()
-    dearer[others] += 1.0
-    crossed, changed = (fit_encoding(houses, prices, SPARSE)[1] for prices in (log_price, dearer))
+    higher = log_price.copy()
+    higher[others] += 1.0
+    crossed, changed = (fit_encoding(houses, prices, SPARSE)[1] for prices in (log_price, higher))
     assert changed[0, BY_PLACE] > crossed[0, BY_PLACE] + 0.5
 
 

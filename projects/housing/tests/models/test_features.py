@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from housing.data.columns import NONE, columns
-from housing.data.load import load_sales
+from housing.data.load import load
 from housing.models.features import DERIVED, category_names, design, fields_of, group_of, groups, number_names
 from housing.models.imputation import complete, fit_typical
 
@@ -84,7 +84,7 @@ def numbers(house):
 
 @pytest.fixture(scope="module")
 def completed():
-    records = load_sales("sample").records
+    records = load("sample").sales.records
     typical = fit_typical(records)
     return [complete(record, typical)[0] for record in records]
 
@@ -135,9 +135,14 @@ def test_quantities_are_passed_on_as_they_are():
     assert {name: found[name] for name in quantities} == {name: HOUSE[name] for name in quantities}
 
 
-def test_the_exception_is_the_last_number():
-    """The model reads it by its position."""
-    assert number_names()[-1] == "large_and_partial"
+def test_the_design_flags_large_partly_built_houses():
+    houses = [HOUSE, {**HOUSE, "gr_liv_area": 4001}]
+    assert design(houses).large_and_partial.tolist() == [0, 1]
+
+
+def test_the_order_of_the_derived_numbers_is_that_of_stored_bundles():
+    """A bundle stores positions: a feature that moves would read another one's coefficient."""
+    assert number_names()[-len(BY_HAND) :] == tuple(BY_HAND)
 
 
 def test_nothing_is_unknown_or_infinite(completed):
@@ -158,7 +163,7 @@ def test_a_house_reads_the_same_alone_and_among_others(completed):
 
 def test_a_served_house_reads_as_it_did_in_training(trained):
     """Completed with the stored typical values, a training record gives the comparables' stored columns."""
-    houses = design([complete(record, trained.predictor.typical)[0] for record in trained.training.records])
+    houses = design([complete(record, trained.predictor.typical)[0] for record in trained.split.train.records])
     stored = trained.predictor.comparables
     for name in ("year_built", "gr_liv_area", "overall_qual", "lot_area", "yr_sold"):
         np.testing.assert_array_equal(houses.numbers[:, number_names().index(name)], getattr(stored, name))

@@ -1,21 +1,19 @@
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
 
 from housing.config import ModelSettings, ScaleSettings, TreeSettings
-from housing.evaluation.candidates import LINEAR, TREES
-from housing.models.fit import fit_intervals, fit_members, fit_predictor, sparsely
-from housing.models.predictor import MemberPrices
-from housing.serving.schemas import EXAMPLE
+from housing.data.house import EXAMPLE
+from housing.evaluation.candidates import BLEND
+from housing.models.fit import fit, fit_intervals, fit_members, sparsely
+from housing.models.intervals import MemberPrices
 
 QUICK = ModelSettings(trees=TreeSettings(iterations=40, depth=4, learning_rate=0.1), scale=ScaleSettings(iterations=20))
 
 
-def out_of_fold_of(trained) -> tuple[MemberPrices, MemberPrices]:
-    """What the members said of held-out houses; taken for sparse records as well, 0.05 further apart."""
-    linear, trees = (trained.candidates[name].log_prices for name in (LINEAR, TREES))
-    return MemberPrices(linear, trees), MemberPrices(linear + 0.05, trees)
+def fitted(trained, *, seed: int = 0):
+    return fit(trained.split, QUICK, trained.candidates[BLEND], seed=seed, threads=1)
 
 
 def assert_identical(first: object, second: object) -> None:
@@ -30,43 +28,37 @@ def assert_identical(first: object, second: object) -> None:
 
 
 def test_two_fits_give_identical_numbers(trained):
-    training = trained.training
-    first, second = (
-        fit_predictor(training.records, training.prices, QUICK, *out_of_fold_of(trained), seed=3, threads=1)
-        for _ in range(2)
-    )
+    first, second, other = (fitted(trained, seed=seed) for seed in (3, 3, 4))
     assert_identical(first, second)
-    other = fit_predictor(training.records, training.prices, QUICK, *out_of_fold_of(trained), seed=4, threads=1)
     assert other.predict([EXAMPLE]) != first.predict([EXAMPLE])  # the seed is used
 
 
 def test_the_served_arrays_give_the_prices_of_the_fitted_libraries(trained):
     """What is compared in cross-validation (the libraries) is what is served (arrays)."""
-    training, test = trained.training, trained.test
+    training, test = trained.split.train, trained.split.test
     members = fit_members(training.records, training.prices, QUICK, seed=0, threads=1)
-    served = fit_predictor(training.records, training.prices, QUICK, *out_of_fold_of(trained), seed=0, threads=1)
-    ours = np.log(served.price_and_interval(test.records)[0])
+    ours = np.log(fitted(trained).price_and_interval(test.records)[0])
     np.testing.assert_allclose(members.log_prices(test.records).blend(QUICK.linear_weight), ours, atol=1e-9)
 
 
 def test_the_trees_are_fitted_to_cross_fitted_inputs(trained):
-    training = trained.training
+    training = trained.split.train
     members = fit_members(training.records, training.prices, QUICK, threads=1)
     assert (members.inputs != members.encoding.transform(members.houses)).any()
 
 
 def test_a_houses_own_price_does_not_reach_its_own_inputs(trained):
-    training = trained.training
-    dearer = training.prices.copy()
-    dearer[11] *= 3
-    before, after = (fit_members(training.records, prices, QUICK, threads=1) for prices in (training.prices, dearer))
+    training = trained.split.train
+    higher = training.prices.copy()
+    higher[11] *= 3
+    before, after = (fit_members(training.records, prices, QUICK, threads=1) for prices in (training.prices, higher))
     np.testing.assert_array_equal(before.inputs[11], after.inputs[11])
 
 
 def test_large_partly_built_houses_teach_the_trees_nothing(trained):
     """Their effect is the linear member's; the trees see their prices with it taken out."""
-    records = [dict(record) for record in trained.training.records]
-    prices = trained.training.prices.copy()
+    records = [dict(record) for record in trained.split.train.records]
+    prices = trained.split.train.prices.copy()
     odd = [0, 200, 400]
     for i in odd:
         records[i] |= {"gr_liv_area": 4500.0, "first_flr_sf": 4500.0, "second_flr_sf": 0.0, "sale_condition": "Partial"}
@@ -77,43 +69,49 @@ def test_large_partly_built_houses_teach_the_trees_nothing(trained):
     normal = [{**records[i], "sale_condition": "Normal"} for i in odd]
     inputs = members.encoding.transform(members.houses)[odd]
     partial = np.mean([trees.predict(inputs) for trees in members.library_trees], axis=0)
-    said = members.log_prices([records[i] for i in odd]).trees
-    np.testing.assert_allclose(said - partial, effect, atol=1e-9)
+    predicted = members.log_prices([records[i] for i in odd]).trees
+    np.testing.assert_allclose(predicted - partial, effect, atol=1e-9)
     assert members.log_prices(normal).trees.shape == (3,)
 
 
 def test_nine_tenths_of_the_samples_held_out_prices_lie_in_their_intervals(trained):
     """Within what 163 houses can say: 0.9 and three and a half standard errors."""
-    answers = trained.evaluation.answers
-    inside = np.mean((answers.low <= answers.paid) & (answers.paid <= answers.high))
-    error = np.sqrt(0.9 * 0.1 / len(answers.paid))
+    evaluation, paid = trained.evaluation, trained.split.test.prices
+    inside = np.mean((evaluation.low <= paid) & (paid <= evaluation.high))
+    error = np.sqrt(0.9 * 0.1 / len(paid))
     assert abs(inside - 0.9) < 3.5 * error
 
 
-def test_nine_tenths_hold_as_well_where_only_the_required_fields_are_known(trained):
+def test_nine_tenths_hold_as_well_where_only_the_required_fields_are_given(trained):
     """What a visitor of the page gets: filling the rest makes other errors, which have a calibration of their own."""
-    _, low, high = trained.predictor.price_and_interval([sparsely(record) for record in trained.test.records])
-    inside = np.mean((low <= trained.test.prices) & (trained.test.prices <= high))
+    _, low, high = trained.predictor.price_and_interval([sparsely(record) for record in trained.split.test.records])
+    inside = np.mean((low <= trained.split.test.prices) & (trained.split.test.prices <= high))
     assert abs(inside - 0.9) < 3.5 * np.sqrt(0.9 * 0.1 / len(low))
 
 
 def test_sparse_records_are_calibrated_on_their_own_errors(trained):
     """Held-out errors three times as large widen the sparse records' intervals and leave the full ones' alone."""
-    training, log_price = trained.training, np.log(trained.training.prices)
-    full, _ = out_of_fold_of(trained)
-    worse = MemberPrices(*(log_price + 3 * (said - log_price) for said in (full.linear, full.trees)))
+    log_price, chosen = np.log(trained.split.train.prices), trained.candidates[BLEND]
+    full = chosen.model.members
+    worse = MemberPrices(*(log_price + 3 * (prices - log_price) for prices in (full.linear, full.trees)))
     same, wide = (
-        fit_predictor(training.records, training.prices, QUICK, full, sparse, threads=1) for sparse in (full, worse)
+        fit(trained.split, QUICK, replace(chosen, model=replace(chosen.model, sparse_members=sparse)), threads=1)
+        for sparse in (full, worse)
     )
-    np.testing.assert_array_equal(same.intervals.scores, wide.intervals.scores)
+    np.testing.assert_array_equal(same.intervals.calibration.scores, wide.intervals.calibration.scores)
 
     def width(model, records) -> float:
         _, low, high = model.price_and_interval(records)
         return float(np.mean(np.log(high / low)))
 
-    sparse_records = [sparsely(record) for record in trained.test.records]
+    sparse_records = [sparsely(record) for record in trained.split.test.records]
     assert width(wide, sparse_records) > 1.8 * width(same, sparse_records)
-    assert width(wide, trained.test.records) == width(same, trained.test.records)
+    assert width(wide, trained.split.test.records) == width(same, trained.split.test.records)
+
+
+def test_a_baseline_is_not_served(trained):
+    with pytest.raises(ValueError, match="the baseline 'ridge'"):
+        fit(trained.split, QUICK, trained.candidates["ridge"])
 
 
 def test_sparsely_keeps_the_required_fields_alone():
@@ -160,23 +158,25 @@ def in_bands(bands: int) -> ModelSettings:
 def test_the_quantile_is_the_conformal_one_of_the_stored_scores():
     inputs, prices, log_price = noisy(99, seed=2)
     intervals = fit_intervals(inputs, log_price, prices, in_bands(1), threads=1)
-    assert intervals.quantiles.tolist() == [np.sort(intervals.scores)[89]]  # the ceil(100 x 0.9)-th smallest
-    assert intervals.scores.shape == (99,)
+    assert intervals.quantiles.tolist() == [
+        np.sort(intervals.calibration.scores)[89]
+    ]  # the ceil(100 x 0.9)-th smallest
+    assert intervals.calibration.scores.shape == (99,)
 
 
 def test_bands_of_price_share_out_the_houses_and_each_has_the_quantile_of_its_own_scores():
     inputs, prices, log_price = noisy(297, seed=2)
     intervals = fit_intervals(inputs, log_price, prices, in_bands(3), threads=1)
     band = intervals.band_of(prices.blend(0.5))
-    np.testing.assert_array_equal(band, intervals.bands)
+    np.testing.assert_array_equal(band, intervals.calibration.bands)
     assert np.bincount(band).tolist() == [99, 99, 99]
     assert max(prices.blend(0.5)[band == 0]) < min(prices.blend(0.5)[band == 1])
-    for one in range(3):
-        assert intervals.quantiles[one] == np.sort(intervals.scores[band == one])[89]
+    for number, quantile in enumerate(intervals.quantiles):
+        assert quantile == np.sort(intervals.calibration.scores[band == number])[89]
     assert intervals.band_of(np.array([-1e9, 1e9])).tolist() == [0, 2]  # prices never seen have a band too
 
 
-def test_bands_cover_cheap_and_dear_houses_alike_where_one_quantile_does_not():
+def test_bands_cover_cheap_and_expensive_houses_alike_where_one_quantile_does_not():
     """Errors of cheap houses are three times as large, and the scale may not learn it."""
 
     def houses(n: int, seed: int):
@@ -215,7 +215,7 @@ def test_intervals_are_wider_where_errors_were_larger():
     assert wide > 1.5 * narrow
 
 
-def test_members_that_disagree_are_told_to_the_scale():
+def test_the_scale_reads_how_far_the_members_disagree():
     members = MemberPrices(np.array([12.0, 12.0]), np.array([11.0, 12.5]))
     inputs = members.scale_inputs(np.array([[1.0], [2.0]]), 0.25)
     np.testing.assert_allclose(inputs, [[1, 11.25, 1, 1], [2, 12.375, -0.5, 0.5]])

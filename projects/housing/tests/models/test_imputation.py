@@ -2,14 +2,14 @@ import pytest
 
 from housing.data.columns import NONE, columns
 from housing.data.consistency import violations
-from housing.data.load import load_sales
+from housing.data.house import EXAMPLE
+from housing.data.load import load
 from housing.models.imputation import complete, fit_typical
-from housing.serving.schemas import EXAMPLE
 
 
 @pytest.fixture(scope="module")
 def typical():
-    return fit_typical(load_sales("sample").records)
+    return fit_typical(load("sample").sales.records)
 
 
 def test_a_complete_record_is_left_alone(typical):
@@ -69,6 +69,6 @@ def test_better_houses_get_better_kitchens(typical):
 
 
 def test_a_column_unknown_everywhere_is_an_error():
-    records = [{**record, "fence": None} for record in load_sales("sample").records]
+    records = [{**record, "fence": None} for record in load("sample").sales.records]
     with pytest.raises(ValueError, match="fence is unknown in all"):
         fit_typical(records)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from housing.config import LinearSettings
-from housing.data.load import load_sales
+from housing.data.load import load
 from housing.models.features import Design, category_names, design, groups, number_names
 from housing.models.imputation import complete, fit_typical
 from housing.models.linear import LinearModel, fit_linear
@@ -13,7 +13,7 @@ EXACT = LinearSettings(ridge=1e-4, exception_ridge=1e-4, huber=SQUARED, clip_low
 
 @pytest.fixture(scope="module")
 def houses() -> Design:
-    records = load_sales("sample").records
+    records = load("sample").sales.records
     typical = fit_typical(records)
     return design([complete(record, typical)[0] for record in records])
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from housing.data.columns import columns
 from housing.data.consistency import violations
+from housing.data.house import EXAMPLE
 from housing.models.features import fields_of, groups
 from housing.models.imputation import complete
 from housing.models.predictor import SPARSE_FROM, Predictor, to_dollars
-from housing.serving.schemas import EXAMPLE
 
 REQUIRED = [name for name, column in columns().items() if column.required]
 OPTIONAL = [name for name, column in columns().items() if not column.required]
@@ -102,7 +102,7 @@ def test_dollars_without_a_difference():
 
 
 def test_a_batch_keeps_its_order_and_each_price_is_that_of_the_house_alone(predictor, trained):
-    records = trained.test.records
+    records = trained.split.test.records
     batch = predictor.predict(records, explain=True)
     assert len(batch) == len(records)
     for record, together in zip(records, batch, strict=True):
@@ -123,15 +123,15 @@ def test_no_houses_have_no_prices(predictor):
 
 
 def test_asking_for_a_reason_does_not_change_the_answer(predictor, trained):
-    plain = predictor.predict(trained.test.records)
-    explained = predictor.predict(trained.test.records, explain=True)
+    plain = predictor.predict(trained.split.test.records)
+    explained = predictor.predict(trained.split.test.records, explain=True)
     assert plain == [replace(house, explanation=None) for house in explained]
     assert all(house.explanation is None for house in plain)
 
 
 def test_prices_in_bulk_are_those_of_predict(predictor, trained):
-    price, low, high = predictor.price_and_interval(trained.test.records)
-    houses_ = predictor.predict(trained.test.records)
+    price, low, high = predictor.price_and_interval(trained.split.test.records)
+    houses_ = predictor.predict(trained.split.test.records)
     np.testing.assert_allclose(price, [house.price for house in houses_], atol=0.006)
     np.testing.assert_allclose(low, [house.interval.low for house in houses_], atol=0.006)
     np.testing.assert_allclose(high, [house.interval.high for house in houses_], atol=0.006)
@@ -152,7 +152,8 @@ def test_the_intervals_are_of_the_stated_coverage(predictor):
 def doubled(predictor: Predictor, kind: str) -> Predictor:
     """The model as if its held-out errors had been twice as large."""
     intervals = getattr(predictor, kind)
-    return replace(predictor, **{kind: replace(intervals, scores=2 * intervals.scores)})
+    calibration = replace(intervals.calibration, scores=2 * intervals.calibration.scores)
+    return replace(predictor, **{kind: replace(intervals, calibration=calibration)})
 
 
 def half_width(predictor: Predictor, house: dict) -> float:
@@ -193,7 +194,7 @@ def test_sparse_and_full_records_may_stand_in_one_batch(predictor):
 def test_a_weight_of_one_or_zero_serves_one_member_alone(predictor, trained, weight):
     """Its contributions still add up, so the explanation is of the member that answers."""
     member = replace(predictor, linear_weight=weight)
-    records = trained.test.records[:20]
+    records = trained.split.test.records[:20]
     other = replace(member, linear=replace(predictor.linear, intercept=predictor.linear.intercept + 1))
     moved = other.price_and_interval(records)[0] / member.price_and_interval(records)[0]
     np.testing.assert_allclose(moved, np.exp(weight))
@@ -205,7 +206,7 @@ def test_a_weight_of_one_or_zero_serves_one_member_alone(predictor, trained, wei
 def test_the_average_price_is_the_geometric_mean_of_the_models_own_prices(trained):
     """To the extent that the tree member's own mean, over cross-fitted inputs, is that of its served inputs."""
     predictor = trained.predictor
-    ours = np.exp(np.mean(np.log(predictor.price_and_interval(trained.training.records)[0])))
+    ours = np.exp(np.mean(np.log(predictor.price_and_interval(trained.split.train.records)[0])))
     (house,) = predictor.predict([EXAMPLE], explain=True)
     assert house.explanation.average_price == pytest.approx(ours, rel=0.01)
 
@@ -229,7 +230,7 @@ def test_more_quality_is_credited_to_quality(predictor):
 @pytest.mark.parametrize("larger", [1.1, 1.3, 1.5])
 def test_a_larger_house_is_not_cheaper(predictor, trained, larger):
     """All else equal, the floors grown with the whole; on houses that were not learned from."""
-    small = [complete(record, predictor.typical)[0] for record in trained.test.records]
+    small = [complete(record, predictor.typical)[0] for record in trained.split.test.records]
     areas = ("gr_liv_area", "first_flr_sf", "second_flr_sf")
     large = [{**house, **{name: house[name] * larger for name in areas}} for house in small]
     ratio = predictor.price_and_interval(large)[0] / predictor.price_and_interval(small)[0]
@@ -249,7 +250,7 @@ def test_what_was_filled_is_reported_and_what_was_given_is_not(predictor, traine
 
 
 def test_houses_that_were_learned_from_raise_no_warning(trained):
-    assert all(house.warnings == [] for house in trained.predictor.predict(trained.training.records))
+    assert all(house.warnings == [] for house in trained.predictor.predict(trained.split.train.records))
 
 
 @pytest.mark.parametrize(
@@ -273,7 +274,7 @@ def test_the_edge_of_what_was_seen_is_inside(predictor):
 
 
 def test_what_was_seen_is_the_training_part_alone(trained):
-    frame = trained.training.frame
+    frame = trained.split.train.frame
     assert trained.predictor.seen.ranges["lot_area"] == (frame["lot_area"].min(), frame["lot_area"].max())
     assert trained.predictor.seen.codes["neighborhood"] == sorted(frame["neighborhood"].unique())
 

@@ -1,7 +1,4 @@
 import csv
-import os
-import subprocess
-import sys
 import tracemalloc
 from pathlib import Path
 
@@ -9,13 +6,14 @@ import pytest
 
 from housing.data.cells import meaning
 from housing.data.columns import column_name, columns
+from housing.data.house import EXAMPLE
 from housing.data.load import clean, to_records
 from housing.data.sample import generate_sales
-from housing.models.predictor import PredictedHouse, PriceRange
+from housing.models.predictor import Prediction, PriceRange
 from housing.serving import batch
-from housing.serving.batch import ADDED, BatchResult, FileError, predict_file
-from housing.serving.schemas import EXAMPLE
+from housing.serving.batch import ADDED, predict_file
 from portfolio_shared.data.checks import DataReport
+from portfolio_shared.serving.batch import BatchResult, FileError
 
 HEADING = ",".join(EXAMPLE)
 
@@ -29,7 +27,7 @@ class Flat:
 
     def predict(self, records):
         return [
-            PredictedHouse(round(100.0 * house["gr_liv_area"], 2), PriceRange(1.0, 2.0, 0.9), [], [], None)
+            Prediction(round(100.0 * house["gr_liv_area"], 2), PriceRange(1.0, 2.0, 0.9), [], [], None)
             for house in records
         ]
 
@@ -53,7 +51,7 @@ def priced(tmp_path):
 def test_prices_are_those_of_the_predictor(priced, predictor):
     houses = [{**EXAMPLE, "gr_liv_area": 1200}, EXAMPLE]
     result, heading, rows = priced(f"{HEADING}\n{line(gr_liv_area=1200)}\n{line()}\n", predictor)
-    assert result == BatchResult(priced=2, refused=0)
+    assert result == BatchResult(done=2, refused=0)
     assert tuple(heading) == (*EXAMPLE, *ADDED)
     for row, house in zip(rows, predictor.predict(houses), strict=True):
         expected = (house.price, house.interval.low, house.interval.high, len(house.filled), "")
@@ -63,7 +61,7 @@ def test_prices_are_those_of_the_predictor(priced, predictor):
 def test_a_bad_row_keeps_its_line_and_says_why(priced):
     text = "\n".join([HEADING, line(), line(overall_qual=11), line(gr_liv_area=2000), line(year_built=2030), line()])
     result, _, rows = priced(text + "\n")
-    assert result == BatchResult(priced=3, refused=2)
+    assert result == BatchResult(done=3, refused=2)
     assert [row[-5] for row in rows] == ["171000.00", "", "200000.00", "", "171000.00"]
     assert rows[1][-1].startswith("overall_qual = '11': ")
     assert rows[3][-1].startswith("year_built = '2030': ")
@@ -74,13 +72,13 @@ def test_a_bad_row_keeps_its_line_and_says_why(priced):
 @pytest.mark.parametrize("n", [1, 3])
 def test_a_file_of_bad_rows_alone_is_answered(priced, predictor, n):
     result, _, rows = priced(f"{HEADING}\n" + f"{line(neighborhood='Atlantis')}\n" * n, predictor)
-    assert result == BatchResult(priced=0, refused=n)
+    assert result == BatchResult(done=0, refused=n)
     assert all("Atlantis" in row[-1] for row in rows)
 
 
 def test_a_contradiction_is_refused_like_a_bad_cell(priced):
     result, _, rows = priced(f"{HEADING},yr_sold\n{line(year_built=2010)},2006\n")
-    assert result == BatchResult(priced=0, refused=1)
+    assert result == BatchResult(done=0, refused=1)
     assert rows[0][-1] == "year_built = 2010: expected at most a year after the sale, here at most 2007"
 
 
@@ -90,24 +88,17 @@ def test_order_is_kept_across_chunks(priced, monkeypatch):
     lines = [line(gr_liv_area=size) if size % 5 else line(gr_liv_area="?") for size in sizes]
     seen = []
     result, _, rows = priced("\n".join([HEADING, *lines, ""]), advance=seen.append)
-    assert seen == [7] * 7 + [1]
-    assert result == BatchResult(priced=40, refused=10)
+    assert sum(seen) == 50
+    assert result == BatchResult(done=40, refused=10)
     assert [row[-5] for row in rows] == [f"{size * 100}.00" if size % 5 else "" for size in sizes]
 
 
-@pytest.mark.parametrize("more", [",one", ",one,two"])
-def test_a_row_with_too_many_cells_is_refused_and_its_line_kept(priced, more):
-    result, _, rows = priced(f"{HEADING}\n{line()}{more}\n{line()}\n")
-    assert result == BatchResult(priced=1, refused=1)
-    assert rows[0][-1] == "the row has more or fewer cells than the heading"
+def test_a_row_of_another_shape_is_refused_and_its_cells_are_kept(priced):
+    result, _, rows = priced(f"{HEADING}\n{line()},one\n{line().rsplit(',', 2)[0]}\n{line()}\n")
+    assert result == BatchResult(done=1, refused=2)
+    assert [row[-1] for row in rows] == ["the row has more or fewer cells than the heading"] * 2 + [""]
     assert rows[0][: len(EXAMPLE)] == line().split(",")
-
-
-def test_a_row_with_too_few_cells_is_refused_and_its_line_kept(priced):
-    result, _, rows = priced(f"{HEADING}\n{line().rsplit(',', 2)[0]}\n{line()}\n")
-    assert result == BatchResult(priced=1, refused=1)
-    assert rows[0][: len(EXAMPLE) - 2] == line().split(",")[:-2]
-    assert rows[0][-1] == "the row has more or fewer cells than the heading"
+    assert rows[1][: len(EXAMPLE) - 2] == line().split(",")[:-2]
 
 
 def test_other_columns_are_passed_through_cell_for_cell(priced):
@@ -116,14 +107,6 @@ def test_other_columns_are_passed_through_cell_for_cell(priced):
     assert (heading[0], heading[len(EXAMPLE) + 1]) == ("note", "agent")
     assert rows[0][0] == 'two\nlines, a comma and "quotes"'
     assert rows[0][len(EXAMPLE) + 1] == "Zoë"
-
-
-@pytest.mark.parametrize("name", ADDED)
-def test_a_column_of_the_files_own_is_not_overwritten_by_an_added_one(priced, tmp_path, name):
-    """A price asked is not a price predicted."""
-    with pytest.raises(FileError, match=rf"houses\.csv: .*{name}"):
-        priced(f"{name},{HEADING}\n777,{line()}\n")
-    assert not (tmp_path / "prices.csv").exists()
 
 
 @pytest.mark.parametrize("double", ["lot_area", "Lot Area", "LotArea", "note"])
@@ -146,18 +129,6 @@ def test_a_heading_alone_gives_a_heading_alone(priced):
     assert (tuple(heading), rows) == ((*EXAMPLE, *ADDED), [])
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_heading(priced):
-    result, heading, _ = priced(f"\ufeff{HEADING}\n{line()}\n")
-    assert result == BatchResult(1, 0)
-    assert heading[0] == "neighborhood"
-
-
-@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
-def test_lines_end_in_any_way(priced, ending):
-    result, _, _ = priced(ending.join([HEADING, line(), line()]))
-    assert result == BatchResult(2, 0)
-
-
 def test_spaces_around_a_cell_and_empty_cells_are_no_values(priced, predictor):
     result, _, rows = priced(f"{HEADING},kitchen_qual,alley\n{line(neighborhood=' CollgCr ')}, , NA\n", predictor)
     assert result == BatchResult(1, 0)
@@ -174,7 +145,7 @@ def test_the_datas_own_headings_and_cells_are_priced(tmp_path, predictor):
     raw = raw_sales()
     raw.to_csv(source, index=False)
     result = predict_file(source, target, predictor)
-    assert result.priced + result.refused == len(raw)
+    assert result.done + result.refused == len(raw)
     with target.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["PID"] for row in rows] == raw["PID"].tolist()
@@ -229,74 +200,6 @@ def test_the_file_itself_may_be_the_target(tmp_path):
     with path.open(newline="", encoding="utf-8") as file:
         assert [row["price"] for row in csv.DictReader(file)] == ["171000.00", "90000.00"]
     assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("before", [None, "an earlier answer\n"])
-def test_a_run_that_breaks_leaves_the_target_as_it_was(tmp_path, monkeypatch, before):
-    monkeypatch.setattr(batch, "ROWS_AT_ONCE", 5)
-    source, target = tmp_path / "houses.csv", tmp_path / "prices.csv"
-    source.write_text("\n".join([HEADING, *[line()] * 12, ""]), encoding="utf-8")
-    if before:
-        target.write_text(before, encoding="utf-8")
-
-    class Breaking(Flat):
-        calls = 0
-
-        def predict(self, records):
-            self.calls += 1
-            if self.calls == 2:
-                raise MemoryError("the second chunk")
-            return super().predict(records)
-
-    with pytest.raises(MemoryError, match="second chunk"):
-        predict_file(source, target, Breaking())
-    assert (target.read_text(encoding="utf-8") if target.exists() else None) == before
-    assert {path.name for path in tmp_path.iterdir()} <= {"houses.csv", "prices.csv"}
-
-
-def test_a_file_that_is_no_text_leaves_nothing_behind(tmp_path):
-    source, target = tmp_path / "houses.csv", tmp_path / "prices.csv"
-    source.write_bytes(f"{HEADING},note\n{line()},caf".encode() + b"\xe9\n")
-    with pytest.raises(ValueError, match="utf-8"):
-        predict_file(source, target, Flat())
-    assert not target.exists()
-
-
-def test_a_missing_file_and_a_missing_folder_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        predict_file(tmp_path / "nowhere.csv", tmp_path / "prices.csv", Flat())
-    source = tmp_path / "houses.csv"
-    source.write_text(f"{HEADING}\n{line()}\n", encoding="utf-8")
-    with pytest.raises(FileNotFoundError, match="nofolder"):
-        predict_file(source, tmp_path / "nofolder" / "prices.csv", Flat())
-
-
-def test_an_overlong_cell_is_an_error_with_a_message(priced, tmp_path):
-    """A quote that is never closed swallows the rest of the file; the csv module's own error is no ValueError."""
-    with pytest.raises(FileError, match=r"houses\.csv"):
-        priced(f"{HEADING},note\n{line()},{'x' * 200_000}\n")
-    assert not (tmp_path / "prices.csv").exists()
-
-
-def test_the_file_is_written_as_utf8_whatever_the_locale_is(tmp_path):
-    """What is read as UTF-8 must be written as UTF-8."""
-    source = tmp_path / "houses.csv"
-    source.write_text(f"{HEADING},agent\n{line(neighborhood='Atlantis')},Zoë\n{line()},Zoë\n", encoding="utf-8")
-    code = (
-        "import sys; from pathlib import Path; from housing.serving.batch import predict_file\n"
-        "class Flat:\n"
-        "    def predict(self, records):\n"
-        "        from housing.models.predictor import PredictedHouse, PriceRange\n"
-        "        return [PredictedHouse(1.0, PriceRange(1.0, 1.0, 0.9), [], [], None) for _ in records]\n"
-        "predict_file(Path(sys.argv[1]), Path(sys.argv[2]), Flat())\n"
-    )
-    plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "utf-8"}
-    target = tmp_path / "prices.csv"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(source), str(target)], env=plain, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert target.read_text(encoding="utf-8").count("Zoë") == 2
 
 
 def peak_memory(tmp_path: Path, rows: int) -> int:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from rich.console import Console
 
-import housing.train
 from housing.config import TrainConfig
 from housing.data.columns import columns
+from housing.data.house import EXAMPLE
 from housing.models.predictor import Predictor
-from housing.serving.schemas import EXAMPLE
-from housing.train import Trained, track
+from housing.train import PROJECT, Trained
 from portfolio_shared.bundle import read_manifest
+from portfolio_shared.training import run
 from processes import free_port
 
 pytestmark = pytest.mark.slow
@@ -112,14 +112,12 @@ def logged(
     mlflow_server: str,
     train_config: TrainConfig,
     trained: Trained,
-    bundle: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Logged:
     """Log and register the session's model as `housing train` does, under a name of this module's own."""
-    config = train_config.model_copy(update={"tracking_uri": mlflow_server, "output": bundle})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(housing.train, "MODEL_NAME", NAME)
-        track(config, trained, Console(quiet=True))
+    output = tmp_path_factory.mktemp("logged") / "bundle"
+    config = train_config.model_copy(update={"tracking_uri": mlflow_server, "output": output})
+    run(replace(PROJECT, name=NAME, learn=lambda *_: trained), config, Console(quiet=True))
     hiding = tmp_path_factory.mktemp("hiding")
     (hiding / "sitecustomize.py").write_text(HIDE, encoding="utf-8")
     environment = {
@@ -135,7 +133,7 @@ def logged(
 @pytest.fixture(scope="module")
 def questions(trained: Trained) -> list[Rows]:
     """Return tables of houses: the example alone, houses with every column, and a mixture with cells left open."""
-    houses = [dict(record) for record in trained.test.records[:40]]
+    houses = [dict(record) for record in trained.split.test.records[:40]]
     assert any(None in house.values() for house in houses)
     return [[dict(EXAMPLE)], houses, [dict(EXAMPLE) | {"kitchen_qual": None, "garage_area": None}, *houses[:3]]]
 

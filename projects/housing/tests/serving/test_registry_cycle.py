@@ -16,17 +16,18 @@ import pytest
 from rich.console import Console
 
 from housing.config import LinearSettings, ModelSettings, TrainConfig, TreeSettings
-from housing.evaluation.candidates import LINEAR, TREES
+from housing.data.house import EXAMPLE
 from housing.evaluation.evaluate import evaluate
-from housing.models.fit import fit_predictor
-from housing.models.predictor import MemberPrices, Predictor
-from housing.serving.schemas import EXAMPLE
-from housing.train import Trained, describe, track, write
+from housing.models.fit import fit
+from housing.models.intervals import Predictor
+from housing.train import PROJECT, Trained
 from mlflow_server import MlflowServer, running_server
 from portfolio_shared.bundle import bundle_digest
+from portfolio_shared.serving.registry_client import RegisteredVersion
 from portfolio_shared.tracking.client import tracking_client
 from portfolio_shared.tracking.gate import pass_gate
-from portfolio_shared.tracking.registry import GateDecision, ModelVersion, rollback
+from portfolio_shared.tracking.registry import GateDecision, rollback
+from portfolio_shared.training import run
 from processes import free_port
 
 pytestmark = pytest.mark.slow
@@ -89,8 +90,7 @@ class Registry:
 
     def train(self, model: Trained) -> None:
         """Do what `housing train` does after the fit: write, log, register, pass the gate."""
-        write(self.config.output, model.predictor, describe(self.config, model))
-        track(self.config, model, Console(quiet=True))
+        run(replace(PROJECT, learn=lambda *_: model), self.config, Console(quiet=True))
 
     def aliases(self) -> dict[str, str]:
         with tracking_client(self.server.uri) as client:
@@ -101,7 +101,7 @@ class Registry:
         with tracking_client(self.server.uri) as client:
             return str(client.get_model_version("housing", version).tags["gate"])
 
-    def stored_bundle(self, version: ModelVersion) -> Path:
+    def stored_bundle(self, version: RegisteredVersion) -> Path:
         (folder,) = (
             manifest.parent
             for manifest in (self.state / "artifacts").rglob("bundle.json")
@@ -114,12 +114,8 @@ class Registry:
 def poor(trained: Trained, train_config: TrainConfig) -> Trained:
     """Train a model that learns next to nothing: three trees, and a ridge that allows no slope."""
     settings = ModelSettings(linear=LinearSettings(ridge=1e5), trees=TreeSettings(iterations=3))
-    training, test, candidates = trained.training, trained.test, trained.candidates
-    out_of_fold = MemberPrices(candidates[LINEAR].log_prices, candidates[TREES].log_prices)
-    predictor = fit_predictor(
-        training.records, training.prices, settings, out_of_fold, out_of_fold, threads=train_config.threads
-    )
-    evaluation = evaluate(predictor, test, candidates[LINEAR].log_prices, training.prices)
+    predictor = fit(trained.split, settings, trained.candidates[trained.chosen], threads=train_config.threads)
+    evaluation = evaluate(predictor, trained.split)
     return replace(trained, settings=settings, predictor=predictor, evaluation=evaluation)
 
 
@@ -204,7 +200,7 @@ def damaged(rolled_back: Story, trained: Trained, eventually: Eventually) -> Sto
     """Step 5: the better model is promoted again, but one byte of it changes in the artifact store before that."""
     registry = rolled_back.registry
 
-    def damage_and_pass(version: ModelVersion, *steps: Callable[..., object], **options: str) -> GateDecision:
+    def damage_and_pass(version: RegisteredVersion, *steps: Callable[..., object], **options: str) -> GateDecision:
         path = registry.stored_bundle(version) / "linear.npz"
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
@@ -212,7 +208,7 @@ def damaged(rolled_back: Story, trained: Trained, eventually: Eventually) -> Sto
         return pass_gate(version, *steps, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("portfolio_shared.tracking.training.pass_gate", damage_and_pass)
+        patch.setattr("portfolio_shared.training.pass_gate", damage_and_pass)
         registry.train(trained)
     eventually(lambda: rolled_back.service.metric("model_refused_bundles_total") > 0, "the bundle is refused")
     time.sleep(5 * POLL_SECONDS)

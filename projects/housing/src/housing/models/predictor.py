@@ -117,19 +117,19 @@ class Predictor:
     comparables: Comparables
     seen: Seen
 
-    def predict(self, records: Sequence[Record], *, explain: bool = False) -> list[Prediction]:
+    def predict(self, inputs: Sequence[Record], *, explain: bool = False) -> list[Prediction]:
         """Price houses.
 
         Parameters
         ----------
-        records
+        inputs
             Validated records (bounds, codes, rules); columns may be missing or None.
         explain
             Also return contributions and comparable sales.
         """
-        if not records:
+        if not inputs:
             return []
-        priced = self._price(records)
+        priced = self._price(inputs)
         shares = self._contributions(priced) if explain else None
         return [
             Prediction(
@@ -141,7 +141,7 @@ class Predictor:
                 warnings=self.seen.warnings(record),
                 explanation=None if shares is None else self._explain(priced, i, shares[i]),
             )
-            for i, record in enumerate(records)
+            for i, record in enumerate(inputs)
         ]
 
     def price_and_interval(self, records: Sequence[Record]) -> tuple[Floats, Floats, Floats]:

@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from housing.config import ModelSettings
+from housing.data.load import Split, load
+from housing.evaluation import learning_curve as module
+from housing.evaluation.learning_curve import learning_curve
+from housing.models.intervals import MemberPrices
+
+
+def test_the_learning_curve_is_measured_on_houses_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    sales = load("sample").sales.take(np.arange(800) < 150)
+    sizes = []
+
+    class Memory:
+        """Remembers which houses it saw; answers with the median."""
+
+        def __init__(self, records, prices, settings, *, threads) -> None:
+            self.fitted = {id(record) for record in records}
+            self.middle = float(np.median(np.log(prices)))
+            sizes.append(len(records))
+
+        def log_prices(self, records) -> MemberPrices:
+            assert not self.fitted & {id(record) for record in records}
+            return MemberPrices(*np.full((2, len(records)), self.middle))
+
+    monkeypatch.setattr(module, "fit_members", Memory)
+    curve = learning_curve(Split(sales, np.arange(150) % 5, sales), ModelSettings())
+    assert sizes == [size for size in (12, 24, 48, 72, 96, 120) for _ in range(5)]
+    assert list(curve) == [12, 24, 48, 72, 96, 120]
+    assert all(0.3 < error < 0.8 for errors in curve.values() for error in errors)
