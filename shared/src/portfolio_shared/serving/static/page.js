@@ -160,46 +160,22 @@ export function debounce(action, delay) {
 
 // ---- Numbers ----
 
-const currency = { style: "currency", currency: "USD", maximumFractionDigits: 0 };
-const integerFormat = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
-const decimalFormat = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 2 });
-const metricFormat = new Intl.NumberFormat(LOCALE, { maximumSignificantDigits: 3 });
-const percentFormat = new Intl.NumberFormat(LOCALE, { style: "percent", maximumFractionDigits: 0 });
-const dollarFormat = new Intl.NumberFormat(LOCALE, currency);
-const shortDollarFormat = new Intl.NumberFormat(LOCALE, { ...currency, notation: "compact" });
-const signedDollarFormat = new Intl.NumberFormat(LOCALE, { ...currency, signDisplay: "exceptZero" });
 const dateFormat = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "long", year: "numeric" });
 
-/** Number and date formats; a negative number has a true minus sign. */
+/** Returns a function that formats a number; a negative one has a true minus sign. */
+export function numberFormat(options) {
+  const formatter = new Intl.NumberFormat(LOCALE, options);
+  return (value) => formatter.format(value).replace("-", MINUS);
+}
+
+/** Number and date formats. */
 export const format = {
-  integer: (value) => integerFormat.format(value).replace("-", MINUS),
-  decimal: (value) => decimalFormat.format(value).replace("-", MINUS),
-  metric: (value) => metricFormat.format(value).replace("-", MINUS),
-  percent: (value) => percentFormat.format(value).replace("-", MINUS),
-  dollars: (value) => dollarFormat.format(value).replace("-", MINUS),
-  dollarsShort: (value) => shortDollarFormat.format(value).replace("-", MINUS),
-  dollarsSigned: (value) => signedDollarFormat.format(value).replace("-", MINUS),
+  integer: numberFormat({ maximumFractionDigits: 0 }),
+  decimal: numberFormat({ maximumFractionDigits: 2 }),
+  metric: numberFormat({ maximumSignificantDigits: 3 }),
+  percent: numberFormat({ style: "percent", maximumFractionDigits: 0 }),
   date: (isoDate) => dateFormat.format(new Date(isoDate)),
 };
-
-/**
- * Rounds numbers to integers whose sum is exactly the rounded `total`: what is
- * left over goes to those that rounding moved the most (largest remainders).
- *
- * @param {number[]} values
- * @param {number} total the whole number that the result must sum to
- * @returns {number[]}
- */
-export function roundToSum(values, total) {
-  const rounded = values.map(Math.floor);
-  const missing = total - rounded.reduce((sum, value) => sum + value, 0);
-  const order = values.map((_, index) => index);
-  order.sort((a, b) => values[b] - rounded[b] - (values[a] - rounded[a]));
-  order.slice(0, Math.max(0, missing)).forEach((index) => {
-    rounded[index] += 1;
-  });
-  return rounded;
-}
 
 // ---- Elements ----
 
@@ -222,11 +198,6 @@ export function element(tag, attributes = {}, ...children) {
   }
   node.append(...children.filter((child) => child !== null && child !== undefined));
   return node;
-}
-
-/** A `<data>` element: the number as it came for machines, as text for people. */
-export function dataElement(value, text, attributes = {}) {
-  return element("data", { value, ...attributes }, text);
 }
 
 /** Sets CSS custom properties, for example `{"--from": "12%"}`; returns the element. */
@@ -310,6 +281,11 @@ export function showModel(model, ...figures) {
   ];
   byId("model-badge").replaceChildren(...entries.map(badgeEntry));
   byId("sample-notice").hidden = data.source !== "sample";
+}
+
+/** The confidence interval of a metric in GET /v1/model, in words; empty if it has none. */
+export function describeInterval({ low, high }, formatNumber = format.metric) {
+  return low === null ? "" : `95% interval ${formatNumber(low)} to ${formatNumber(high)}`;
 }
 
 function withArticle(origin) {

@@ -8,6 +8,7 @@ import {
   announce,
   byId,
   describeFailure,
+  describeInterval,
   element,
   format,
   hideFailure,
@@ -323,8 +324,8 @@ async function start() {
     byId("limits").textContent = `${known.formats.join(", ").replace("WEBP", "WebP")}; up to ${megabytes} MB each, ${maxFiles} at a time.`;
     showExamples(known.examples);
     const { accuracy } = model.metrics;
-    const note = `${format.percent(accuracy.low)} to ${format.percent(accuracy.high)} (95 % interval), test pictures`;
-    showModel(model, { label: "Right", value: format.percent(accuracy.estimate), note });
+    const note = describeInterval(accuracy, format.percent);
+    showModel(model, { label: "Test accuracy", value: format.percent(accuracy.estimate), note });
     hideFailure();
   } catch (error) {
     const failure = describe(error);

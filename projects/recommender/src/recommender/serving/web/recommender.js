@@ -9,6 +9,7 @@ import {
   debounce,
   describeErrors,
   describeFailure,
+  describeInterval,
   element,
   enableCopyLink,
   format,
@@ -316,9 +317,8 @@ async function start() {
     buildOptions(catalogue);
     await restore();
     const score = model.metrics.ndcg_at_10;
-    const note = score ? `95 % interval ${format.metric(score.low)} to ${format.metric(score.high)}` : "";
-    const figures = score ? [{ label: "nDCG at 10, viewers' later films", value: format.metric(score.estimate), note }] : [];
-    showModel(model, ...figures);
+    const figure = score && { label: "Test nDCG@10", value: format.metric(score.estimate), note: describeInterval(score) };
+    showModel(model, ...(figure ? [figure] : []));
     started = true;
     changed();
   } catch (error) {
