@@ -29,7 +29,6 @@ from housing.evaluation.candidates import (
     BLEND,
     Candidates,
     Fit,
-    baselines,
     compare,
     cross_validate,
     n_fits,
@@ -118,9 +117,8 @@ def fit_catboost(threads: int) -> Fit:
 def cross_validate_all(
     split: Split, others: dict[str, Fit], *, threads: int, advance: Callable[[str], None]
 ) -> Candidates:
-    """Return the served model, the baselines of a training, the other libraries and the average of two of them."""
-    compared = compare(split, tuned_settings(), threads=threads, advance=advance)
-    candidates = {name: compared[name] for name in (BLEND, *baselines(seed=0))}
+    """Return the candidates of a training, the other libraries, and the average of two of those."""
+    candidates: Candidates = compare(split, tuned_settings(), threads=threads, advance=advance)
     candidates |= {name: cross_validate(name, fit, split, advance=advance) for name, fit in others.items()}
     first, second = (candidates[name] for name in PAIR)
     average = iter([(first.model.log_prices + second.model.log_prices)[split.validation == k] / 2 for k in range(5)])

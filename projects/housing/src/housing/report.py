@@ -135,7 +135,7 @@ def intervals_table(recorded: Stored) -> str:
         markdown_table(["test houses", "share inside the 90 % interval", "houses"], rows)
         + f"\n\nMean width {width:,.0f} dollars: {ratio['constant_dollars']:.1%} of the width of one constant "
         f"half width in dollars, {ratio['constant_relative']:.1%} of one constant half width in per cent of the price, "
-        f"and {ratio['no_model']:.1%} of the interval that knows nothing of the house, each calibrated to the same "
+        f"and {ratio['no_model']:.1%} of the interval that ignores the house, each calibrated to the same "
         "coverage on the same houses.\n"
     )
 

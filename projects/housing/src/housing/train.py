@@ -14,6 +14,7 @@ from housing.data.house import EXAMPLE, House
 from housing.data.load import Dataset, Sales, Split, load, split
 from housing.evaluation.candidates import (
     COLUMNS,
+    Candidates,
     choose,
     chosen_settings,
     compare,
@@ -49,7 +50,7 @@ def learn(config: TrainConfig, console: Console, tracked: RunLog = UNTRACKED) ->
     settings = sample_settings(tuned_settings()) if data.source.kind == "sample" else tuned_settings()
     options = {"seed": config.seed, "threads": config.threads}
     with progress(console, "comparing candidates", total=n_fits(parts)) as advance:
-        candidates = compare(
+        candidates: Candidates = compare(
             parts,
             settings,
             **options,

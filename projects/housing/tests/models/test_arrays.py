@@ -31,3 +31,19 @@ def test_a_pickled_object_among_the_arrays_is_refused(predictor, tmp_path, name)
     np.savez(path, **{**kept, first: np.array([{"any": "object"}], dtype=object)})
     with pytest.raises(ValueError, match="allow_pickle=False"):
         Predictor.load(tmp_path)
+
+
+def test_a_predictor_holds_no_library_object(predictor):
+    """Serving needs NumPy alone: what is stored is arrays, numbers, text and plain classes of this package."""
+
+    def check(value: object) -> None:
+        kind = type(value)
+        if hasattr(value, "__dataclass_fields__"):
+            assert kind.__module__.startswith("housing.")
+            for part in vars(value).values():
+                check(part)
+        else:
+            assert kind.__module__ in ("builtins", "numpy")
+
+    assert isinstance(predictor, Predictor)
+    check(predictor)

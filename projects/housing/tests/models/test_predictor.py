@@ -144,11 +144,6 @@ def test_predicting_changes_nothing_in_the_model_or_the_record(predictor):
     assert predictor.predict([record], explain=True) == first == before.predict([EXAMPLE], explain=True)
 
 
-def test_the_intervals_are_of_the_stated_coverage(predictor):
-    (house,) = predictor.predict([EXAMPLE])
-    assert house.interval.coverage == predictor.intervals.coverage == predictor.sparse_intervals.coverage == 0.9
-
-
 def doubled(predictor: Predictor, kind: str) -> Predictor:
     """The model as if its held-out errors had been twice as large."""
     intervals = getattr(predictor, kind)
@@ -176,15 +171,16 @@ def test_a_half_width_is_a_quantile_of_errors_of_records_like_it_times_a_scale(p
 
 def test_a_record_is_sparse_from_a_number_of_filled_fields_on(predictor):
     full = list({**EXAMPLE, **complete(EXAMPLE, predictor.typical)[0]}.items())
-    sparse, known = dict(full[: 79 - SPARSE_FROM]), dict(full[: 79 - SPARSE_FROM + 1])
+    sparse, nearly_full = dict(full[: 79 - SPARSE_FROM]), dict(full[: 79 - SPARSE_FROM + 1])
     wide = doubled(predictor, "sparse_intervals")
     assert half_width(wide, sparse) > 1.5 * half_width(predictor, sparse)
-    assert half_width(wide, known) == half_width(predictor, known)
+    assert half_width(wide, nearly_full) == half_width(predictor, nearly_full)
 
 
 def test_sparse_and_full_records_may_stand_in_one_batch(predictor):
     full, _ = complete(EXAMPLE, predictor.typical)
     together = predictor.predict([EXAMPLE, full, EXAMPLE])
+    assert {house.interval.coverage for house in together} == {0.9}
     assert [house.interval for house in together] == [
         predictor.predict([house])[0].interval for house in (EXAMPLE, full, EXAMPLE)
     ]
@@ -244,7 +240,7 @@ def test_what_was_filled_is_reported_and_what_was_given_is_not(predictor, traine
     full, _ = complete(EXAMPLE, predictor.typical)
     (same,) = predictor.predict([full])
     assert same.filled == []
-    assert same.price == house.price  # the report is honest: giving what was filled changes nothing
+    assert same.price == house.price  # giving what was filled changes nothing
     (unknown,) = predictor.predict([{**EXAMPLE, "kitchen_qual": None}])
     assert "kitchen_qual" in {entry.field for entry in unknown.filled}
 
@@ -293,19 +289,3 @@ def test_a_large_partly_built_house_is_priced_by_the_exception(predictor):
     (usual,) = odd.predict([{**house, "sale_condition": "Normal"}])
     (unchanged,) = predictor.predict([{**house, "sale_condition": "Normal"}])
     assert usual.price == unchanged.price
-
-
-def test_a_predictor_holds_no_library_object(predictor):
-    """Serving needs NumPy alone: what is stored is arrays, numbers, text and plain classes of this package."""
-
-    def check(value: object) -> None:
-        kind = type(value)
-        if hasattr(value, "__dataclass_fields__"):
-            assert kind.__module__.startswith("housing.")
-            for part in vars(value).values():
-                check(part)
-        else:
-            assert kind.__module__ in ("builtins", "numpy")
-
-    assert isinstance(predictor, Predictor)
-    check(predictor)

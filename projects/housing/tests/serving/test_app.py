@@ -279,19 +279,6 @@ def test_a_thousand_houses_with_every_field_fit_into_the_default_limits(
     assert served[0] == served[-1]
 
 
-def test_limits_are_settings(serving: Serving, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOUSING_MAX_BODY_BYTES", "3000")
-    monkeypatch.setenv("HOUSING_REQUEST_TIMEOUT_SECONDS", "0.05")
-
-    with serving(create_app(ServeSettings(bundle=bundle))) as service:
-        large = service.post("/v1/predictions", json={"houses": [EXAMPLE] * 20})
-        small = service.post("/v1/predictions", json={"houses": [EXAMPLE]})
-
-    assert large.status_code == 413
-    assert "3000 bytes" in large.json()["detail"]
-    assert small.status_code == 200
-
-
 def test_a_service_without_a_model_says_so_everywhere_but_on_its_page(serving: Serving, tmp_path: Path) -> None:
     with serving(create_app(ServeSettings(bundle=tmp_path))) as service:
         answers = {path: service.get(path) for path in ("/healthz", "/", "/readyz", "/v1/model", "/v1/fields")}

@@ -140,8 +140,7 @@ def design(houses: Sequence[Complete]) -> Design:
 def _numbers(house: Complete) -> Numbers:
     """Return quantities, levels and derived features of one house, in the order of `number_names`."""
     x = {name: float(house[name]) for name in _quantities()}
-    for name, level in _levels().items():
-        x[name] = level[str(house[name])]
+    x |= {name: level[str(house[name])] for name, level in _levels().items()}
     for name, (_, formula) in DERIVED.items():
         x[name] = formula(x, house)
     return x

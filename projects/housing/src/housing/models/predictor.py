@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -219,8 +220,7 @@ class Predictor:
         )
 
 
-@dataclass(frozen=True)
-class _Priced:
+class _Priced(NamedTuple):  # a request makes one: half the cost of a frozen dataclass
     """n houses on their way from records to predictions."""
 
     completed: Sequence[Complete]
