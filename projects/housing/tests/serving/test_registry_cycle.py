@@ -19,7 +19,7 @@ from housing.config import LinearSettings, ModelSettings, TrainConfig, TreeSetti
 from housing.data.house import EXAMPLE
 from housing.evaluation.evaluate import evaluate
 from housing.models.fit import fit
-from housing.models.intervals import Predictor
+from housing.models.predictor import Predictor
 from housing.train import PROJECT, Trained
 from mlflow_server import MlflowServer, running_server
 from portfolio_shared.bundle import bundle_digest

@@ -5,6 +5,7 @@ The sample lets everything run without a network; prices that a model learns fro
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from housing.data.columns import columns
-from housing.data.sample_houses import Codes, Columns, Floats, draw_houses
+from housing.data.sample_houses import Columns, Floats, draw_houses
 
 N_SALES = 800
 SEED = 2006
@@ -77,7 +78,7 @@ def _draw_prices(house: Columns, rng: Generator) -> Floats:
     return price
 
 
-def _as_text(values: Codes | Floats) -> list[str]:
+def _as_text(values: NDArray[Any]) -> list[str]:
     return [value if isinstance(value, str) else f"{float(value):.0f}" for value in values.tolist()]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -11,17 +12,17 @@ from housing.data.columns import columns
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.object_]
-Years = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-Columns = dict[str, Codes | Floats]
+Columns = dict[str, NDArray[Any]]
 
 
 def draw_houses(n: int, rng: Generator) -> Columns:
     """Return n values of every column: numbers, and codes with "NA" for "has none"."""
     draw = _Draw(rng, n)
-    plan = _draw_plan(draw)
-    topics = (_site, _building, _basement, _interior, _garage, _outside, _sale)
-    return {name: values for topic in topics for name, values in topic(plan, draw).items()}
+    house = _draw_core(draw)
+    for topic in (_site, _building, _basement, _interior, _garage, _outside, _sale):
+        house |= topic(house, draw)
+    return house
 
 
 @dataclass(frozen=True)
@@ -56,40 +57,8 @@ class _Draw:
         return np.where(self.happens(chance), np.rint(self.rng.gamma(shape, scale, self.n)), 0)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What the columns of n houses follow from, so that good neighbourhoods hold newer, larger, better houses."""
-
-    place: Codes
-    sold: Years
-    built: Years
-    remodelled: Years
-    quality: Floats
-    living: Floats
-    upper: Floats  # square feet of the second floor
-    basement: Floats
-    finished: Floats  # square feet of the basement
-    beds: Floats
-    cars: Floats
-    fires: Years
-    veneer: Mask
-    lot: Floats
-    new: Mask
-
-    @property
-    def finish(self) -> Floats:
-        return (self.quality - 6) / 1.5
-
-    @property
-    def storeys(self) -> Mask:
-        return self.upper > 0
-
-    @property
-    def has_basement(self) -> Mask:
-        return self.basement > 0
-
-
-def _draw_plan(draw: _Draw) -> _Plan:
+def _draw_core(draw: _Draw) -> Columns:
+    """Draw what the other columns follow from, so that good neighbourhoods hold newer, larger, better houses."""
     rng, n = draw.rng, draw.n
     neighbourhoods = np.array(list(columns()["neighborhood"].choices), dtype=object)
     area = rng.choice(len(neighbourhoods), size=n, p=rng.dirichlet(np.full(len(neighbourhoods), 2.0)))
@@ -112,22 +81,35 @@ def _draw_plan(draw: _Draw) -> _Plan:
     veneer = draw.happens(0.38)
     lot = np.clip(np.rint(np.exp(9.1 + 0.12 * wealth + rng.normal(0, 0.35, n))), 1300, 90_000)
     new = (sold - built <= 1) & draw.happens(0.7)
-    place = neighbourhoods[area]
-    return _Plan(
-        place, sold, built, remodelled, quality, living, upper, basement, finished, beds, cars, fires, veneer, lot, new
-    )
+    return {
+        "neighborhood": neighbourhoods[area],
+        "yr_sold": sold,
+        "year_built": built,
+        "year_remod_add": remodelled,
+        "overall_qual": quality,
+        "gr_liv_area": living,
+        "second_flr_sf": upper,
+        "total_bsmt_sf": basement,
+        "bsmtfin_sf_1": finished,
+        "bedroom_abv_gr": beds,
+        "garage_cars": cars,
+        "fireplaces": fires,
+        "lot_area": lot,
+        "finish": finish,  # this one and the next two are no columns of the file
+        "has veneer": veneer,
+        "is new": new,
+    }
 
 
-def _only(mask: Mask, values: Codes | Floats) -> Codes:
+def _only(mask: Mask, values: NDArray[Any]) -> Codes:
     return np.where(mask, values.astype(object), "NA")
 
 
-def _site(plan: _Plan, draw: _Draw) -> Columns:
+def _site(x: Columns, draw: _Draw) -> Columns:
     return {
-        "ms_subclass": np.where(plan.storeys, "060", "020").astype(object),
+        "ms_subclass": np.where(x["second_flr_sf"] > 0, "060", "020").astype(object),
         "ms_zoning": draw.pick("ms_zoning", [0, 1, 5, 0, 1, 80, 0, 15]),
-        "lot_frontage": np.rint(np.sqrt(plan.lot) * draw.rng.uniform(0.55, 0.9, draw.n)),
-        "lot_area": plan.lot,
+        "lot_frontage": np.rint(np.sqrt(x["lot_area"]) * draw.rng.uniform(0.55, 0.9, draw.n)),
         "street": draw.pick("street", [1, 99]),
         "alley": _only(draw.happens(0.06), draw.pick("alley", [0, 6, 4])),
         "lot_shape": draw.pick("lot_shape", [1, 3, 33, 63]),
@@ -135,88 +117,77 @@ def _site(plan: _Plan, draw: _Draw) -> Columns:
         "utilities": draw.pick("utilities", [0, 0, 0, 1]),
         "lot_config": draw.pick("lot_config", [73, 17, 6, 3, 1]),
         "land_slope": draw.pick("land_slope", [1, 4, 95]),
-        "neighborhood": plan.place,
         "condition_1": draw.pick("condition_1", [86, 3, 6, 1, 2, 1, 1]),
         "condition_2": draw.pick("condition_2", [99, 1]),
     }
 
 
-def _building(plan: _Plan, draw: _Draw) -> Columns:
+def _building(x: Columns, draw: _Draw) -> Columns:
     return {
         "bldg_type": draw.pick("bldg_type", [83, 2, 4, 8, 3]),
-        "house_style": np.where(plan.storeys, "2Story", "1Story").astype(object),
-        "overall_qual": plan.quality,
+        "house_style": np.where(x["second_flr_sf"] > 0, "2Story", "1Story").astype(object),
         "overall_cond": np.clip(np.rint(5.5 + draw.rng.normal(0, 1.1, draw.n)), 1, 9),
-        "year_built": plan.built,
-        "year_remod_add": plan.remodelled,
         "roof_style": draw.pick("roof_style", [1, 79, 1, 19]),
         "roof_matl": draw.pick("roof_matl", [0, 99, 0, 0, 0, 1]),
         "exterior_1st": draw.pick("exterior_1st", [2, 0, 0, 3, 0, 4, 15, 0, 15, 0, 8, 0, 0, 1, 35, 14, 2]),
         "exterior_2nd": draw.pick("exterior_2nd", [2, 0, 1, 2, 0, 4, 14, 1, 15, 0, 9, 0, 0, 1, 35, 13, 3]),
-        "mas_vnr_type": np.where(plan.veneer, draw.pick("mas_vnr_type", [0, 2, 75, 0, 23]), "None"),
-        "mas_vnr_area": np.where(plan.veneer, np.rint(draw.rng.gamma(2.5, 90, draw.n)) + 10, 0),
-        "exter_qual": draw.graded("exter_qual", plan.finish * 0.7),
+        "mas_vnr_type": np.where(x["has veneer"], draw.pick("mas_vnr_type", [0, 2, 75, 0, 23]), "None"),
+        "mas_vnr_area": np.where(x["has veneer"], np.rint(draw.rng.gamma(2.5, 90, draw.n)) + 10, 0),
+        "exter_qual": draw.graded("exter_qual", x["finish"] * 0.7),
         "exter_cond": draw.graded("exter_cond", 0.0, spread=0.4),
-        "foundation": np.where(plan.built > 1985, "PConc", np.where(plan.built > 1940, "CBlock", "BrkTil")).astype(
-            object
-        ),
+        "foundation": np.where(
+            x["year_built"] > 1985, "PConc", np.where(x["year_built"] > 1940, "CBlock", "BrkTil")
+        ).astype(object),
     }
 
 
-def _basement(plan: _Plan, draw: _Draw) -> Columns:
+def _basement(x: Columns, draw: _Draw) -> Columns:
     return {
-        "bsmt_qual": _only(plan.has_basement, draw.graded("bsmt_qual", plan.finish * 0.7)),
-        "bsmt_cond": _only(plan.has_basement, draw.graded("bsmt_cond", 0.0, spread=0.4)),
-        "bsmt_exposure": _only(plan.has_basement, draw.pick("bsmt_exposure", [0, 65, 9, 15, 11])),
+        "bsmt_qual": _only(x["total_bsmt_sf"] > 0, draw.graded("bsmt_qual", x["finish"] * 0.7)),
+        "bsmt_cond": _only(x["total_bsmt_sf"] > 0, draw.graded("bsmt_cond", 0.0, spread=0.4)),
+        "bsmt_exposure": _only(x["total_bsmt_sf"] > 0, draw.pick("bsmt_exposure", [0, 65, 9, 15, 11])),
         "bsmtfin_type_1": _only(
-            plan.has_basement,
-            np.where(plan.finished > 0, draw.pick("bsmtfin_type_1", [0, 0, 7, 14, 13, 22, 44]), "Unf"),
+            x["total_bsmt_sf"] > 0,
+            np.where(x["bsmtfin_sf_1"] > 0, draw.pick("bsmtfin_type_1", [0, 0, 7, 14, 13, 22, 44]), "Unf"),
         ),
-        "bsmtfin_sf_1": plan.finished,
-        "bsmtfin_type_2": _only(plan.has_basement, np.full(draw.n, "Unf", dtype=object)),
+        "bsmtfin_type_2": _only(x["total_bsmt_sf"] > 0, np.full(draw.n, "Unf", dtype=object)),
         "bsmtfin_sf_2": np.zeros(draw.n),
-        "bsmt_unf_sf": plan.basement - plan.finished,
-        "total_bsmt_sf": plan.basement,
+        "bsmt_unf_sf": x["total_bsmt_sf"] - x["bsmtfin_sf_1"],
     }
 
 
-def _interior(plan: _Plan, draw: _Draw) -> Columns:
+def _interior(x: Columns, draw: _Draw) -> Columns:
     return {
         "heating": draw.pick("heating", [0, 98, 2]),
-        "heating_qc": draw.graded("heating_qc", plan.finish * 0.5 + 0.3),
-        "central_air": np.where(draw.happens(np.where(plan.built > 1950, 0.98, 0.75)), "Y", "N").astype(object),
-        "electrical": np.where(plan.built > 1960, "SBrkr", draw.pick("electrical", [1, 1, 8, 20, 70])),
-        "first_flr_sf": plan.living - plan.upper,
-        "second_flr_sf": plan.upper,
+        "heating_qc": draw.graded("heating_qc", x["finish"] * 0.5 + 0.3),
+        "central_air": np.where(draw.happens(np.where(x["year_built"] > 1950, 0.98, 0.75)), "Y", "N").astype(object),
+        "electrical": np.where(x["year_built"] > 1960, "SBrkr", draw.pick("electrical", [1, 1, 8, 20, 70])),
+        "first_flr_sf": x["gr_liv_area"] - x["second_flr_sf"],
         "low_qual_fin_sf": np.zeros(draw.n),
-        "gr_liv_area": plan.living,
-        "bsmt_full_bath": (plan.finished > 500).astype(float),
+        "bsmt_full_bath": (x["bsmtfin_sf_1"] > 500).astype(float),
         "bsmt_half_bath": np.zeros(draw.n),
-        "full_bath": np.clip(np.rint(plan.living / 1000 + draw.rng.normal(0, 0.3, draw.n)), 1, 4),
-        "half_bath": draw.happens(np.where(plan.storeys, 0.7, 0.2)).astype(float),
-        "bedroom_abv_gr": plan.beds,
+        "full_bath": np.clip(np.rint(x["gr_liv_area"] / 1000 + draw.rng.normal(0, 0.3, draw.n)), 1, 4),
+        "half_bath": draw.happens(np.where(x["second_flr_sf"] > 0, 0.7, 0.2)).astype(float),
         "kitchen_abv_gr": np.ones(draw.n),
-        "kitchen_qual": draw.graded("kitchen_qual", plan.finish * 0.8),
-        "tot_rms_abv_grd": plan.beds + 2 + draw.rng.integers(0, 4, draw.n),
+        "kitchen_qual": draw.graded("kitchen_qual", x["finish"] * 0.8),
+        "tot_rms_abv_grd": x["bedroom_abv_gr"] + 2 + draw.rng.integers(0, 4, draw.n),
         "functional": draw.pick("functional", [0, 0, 1, 1, 1, 2, 2, 93]),
-        "fireplaces": plan.fires,
-        "fireplace_qu": _only(plan.fires > 0, draw.graded("fireplace_qu", plan.finish * 0.5)),
+        "fireplace_qu": _only(x["fireplaces"] > 0, draw.graded("fireplace_qu", x["finish"] * 0.5)),
     }
 
 
-def _garage(plan: _Plan, draw: _Draw) -> Columns:
+def _garage(x: Columns, draw: _Draw) -> Columns:
     return {
-        "garage_type": _only(plan.cars > 0, draw.pick("garage_type", [0, 1, 63, 1, 7, 1, 27])),
-        "garage_yr_blt": np.where(plan.cars > 0, plan.built.astype(object), ""),
-        "garage_finish": _only(plan.cars > 0, draw.graded("garage_finish", plan.finish * 0.6)),
-        "garage_cars": plan.cars,
-        "garage_area": np.rint(plan.cars * draw.rng.uniform(220, 300, draw.n)),
-        "garage_qual": _only(plan.cars > 0, draw.graded("garage_qual", 0.0, spread=0.3)),
-        "garage_cond": _only(plan.cars > 0, draw.graded("garage_cond", 0.0, spread=0.3)),
+        "garage_type": _only(x["garage_cars"] > 0, draw.pick("garage_type", [0, 1, 63, 1, 7, 1, 27])),
+        "garage_yr_blt": np.where(x["garage_cars"] > 0, x["year_built"].astype(object), ""),
+        "garage_finish": _only(x["garage_cars"] > 0, draw.graded("garage_finish", x["finish"] * 0.6)),
+        "garage_area": np.rint(x["garage_cars"] * draw.rng.uniform(220, 300, draw.n)),
+        "garage_qual": _only(x["garage_cars"] > 0, draw.graded("garage_qual", 0.0, spread=0.3)),
+        "garage_cond": _only(x["garage_cars"] > 0, draw.graded("garage_cond", 0.0, spread=0.3)),
     }
 
 
-def _outside(_: _Plan, draw: _Draw) -> Columns:
+def _outside(_: Columns, draw: _Draw) -> Columns:
     return {
         "paved_drive": draw.pick("paved_drive", [7, 2, 91]),
         "wood_deck_sf": draw.area(0.48, 3, 60),
@@ -232,10 +203,9 @@ def _outside(_: _Plan, draw: _Draw) -> Columns:
     }
 
 
-def _sale(plan: _Plan, draw: _Draw) -> Columns:
+def _sale(x: Columns, draw: _Draw) -> Columns:
     return {
         "mo_sold": np.clip(np.rint(draw.rng.normal(6.3, 2.6, draw.n)), 1, 12),
-        "yr_sold": plan.sold,
-        "sale_type": np.where(plan.new, "New", draw.pick("sale_type", [95, 1, 0, 0, 3, 0, 0, 0, 1])),
-        "sale_condition": np.where(plan.new, "Partial", draw.pick("sale_condition", [91, 7, 0, 0, 2])),
+        "sale_type": np.where(x["is new"], "New", draw.pick("sale_type", [95, 1, 0, 0, 3, 0, 0, 0, 1])),
+        "sale_condition": np.where(x["is new"], "Partial", draw.pick("sale_condition", [91, 7, 0, 0, 2])),
     }
