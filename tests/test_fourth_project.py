@@ -24,7 +24,7 @@ TEMPLATE, NAME, PORT = "housing", "rents", 8004
 OWN_TESTS = ("test_config.py", "data", "models/test_predictor.py", "serving/test_schemas.py")
 OUTSIDE = ("test_same_shape.py", "test_project_table.py", "test_compose.py", "test_workflows.py", "test_repository.py")
 LOCKS = [f"requirements/{NAME}-service.lock", f"requirements/{NAME}-trainer.lock"]
-# Its README still describes the project that it was copied from; and one project that imports torch takes half a minute.
+# Its README still describes the project that it was copied from; a project that imports torch takes a quarter minute.
 LEFT_OUT = f"not (document and {NAME}) and not (same_shape and classifier)"
 COMMAND = "import sys; from {package}.cli import main; sys.argv[0] = '{package}'; main()"
 ASK = """
