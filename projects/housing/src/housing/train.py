@@ -38,7 +38,7 @@ from portfolio_shared.training import Project, run
 Trained: TypeAlias = SharedTrained[Dataset, Split, OutOfFold, ModelSettings, Predictor, Evaluation]
 
 
-def learn(config: TrainConfig, console: Console, tracked: RunLog = UNTRACKED) -> Trained:
+def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Trained:
     """Go from data to an evaluated model; nothing is written."""
     # Data: read, clean, report, split. From here on nothing looks at the test split until the model is chosen.
     data = load(config.data)
@@ -55,7 +55,7 @@ def learn(config: TrainConfig, console: Console, tracked: RunLog = UNTRACKED) ->
             settings,
             **options,
             advance=advance,
-            log=lambda candidate: tracked.child(candidate.name, {"candidate": candidate.name}, candidate.metrics),
+            log=lambda candidate: run.child(candidate.name, {"candidate": candidate.name}, candidate.metrics),
         )
     measured = {name: candidate.metrics for name, candidate in candidates.items()}
     console.print(terminal_table("Candidates, cross-validated", *candidate_rows(measured, COLUMNS)))
@@ -73,7 +73,7 @@ def learn(config: TrainConfig, console: Console, tracked: RunLog = UNTRACKED) ->
         baselines = measure_references(parts, seed=config.seed)
         out_of_fold = candidates[chosen].model.log_prices
         ratios = width_ratios(evaluation, out_of_fold, parts.train.prices, coverage=COVERAGE)
-    tracked.log_metrics({f"width_over_{name}": ratio for name, ratio in ratios.items()})
+    run.log_metrics({f"width_over_{name}": ratio for name, ratio in ratios.items()})
     title = f"Test split, {len(parts.test.frame):,} houses, 95 % bootstrap intervals"
     console.print(terminal_table(title, *metric_rows(METRIC_LABELS, evaluation.metrics, baselines)))
     details: dict[str, JsonValue] = {"width_ratio": dict(ratios)}
