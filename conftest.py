@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 import httpx
 import pytest
 import uvicorn
+from small_models import SmallModel, small_models
 from threadpoolctl import threadpool_limits
 
 from mlflow_server import MlflowServer, running_server
@@ -76,6 +77,12 @@ def running_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowS
 def mlflow_server(running_mlflow: MlflowServer) -> str:
     """Address of a running MLflow server."""
     return running_mlflow.uri
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], SmallModel]:
+    """Return a function: project's name -> what it learned from its sample, trained once for all tests that ask."""
+    return small_models(tmp_path_factory.mktemp("small-models"))
 
 
 # Services
@@ -250,7 +257,7 @@ def loaded_by(tmp_path: Path) -> Callable[[str], set[str]]:
 
 @pytest.fixture
 def answer_once(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Return a function: (package, bundle, path, body, content_type) -> status, body, modules, blas_threads."""
+    """Return a function: (package, bundle, path, body, content_type) -> status, body, and what was loaded for them."""
 
     def answer(
         package: str, bundle: Path, path: str, body: bytes, content_type: str = "application/json"
@@ -264,11 +271,11 @@ def answer_once(tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def watch_imports(tmp_path: Path) -> Callable[[str, Sequence[str]], list[str]]:
-    """Return a function: (package, modules) -> what our own code did while they were imported, but define names."""
+def watch_imports(tmp_path: Path) -> Callable[[Sequence[str], Sequence[str]], list[str]]:
+    """Return a function: (packages, modules) -> what our own code did while they were imported, but define names."""
 
-    def watch(package: str, modules: Sequence[str]) -> list[str]:
+    def watch(packages: Sequence[str], modules: Sequence[str]) -> list[str]:
         script = str(ROOT / "tests" / "fresh" / "watch_imports.py")
-        return _run_python(script, package, *modules, cwd=tmp_path).splitlines()
+        return _run_python(script, ",".join(packages), *modules, cwd=tmp_path).splitlines()
 
     return watch

@@ -3,22 +3,15 @@
 Helpers come as fixtures, as in the root's conftest.py.
 """
 
-import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from rich.console import Console
+from small_models import SmallModel
 
 from project_table import Project, projects
-
-# What makes the training on the sample a matter of seconds; a project that is not named needs nothing.
-QUICK: dict[str, dict[str, Any]] = {
-    "housing": {"folds": 2},
-    "image-classifier": {"backbone": "small_cnn", "weights": "none", "epochs": 2},
-}
-SMALL: dict[str, dict[str, Any]] = {"image-classifier": {"per_class": 40, "size": 64}}  # samples that would take long
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -74,17 +67,12 @@ def project(request: pytest.FixtureRequest) -> Project:
 
 
 @pytest.fixture(scope="session")
-def project_bundle(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a model that the project trained once on its sample; tests that change files copy it first."""
-    place = tmp_path_factory.mktemp(project.name)
-    package = importlib.import_module(f"{project.package}.train")
-    config = importlib.import_module(f"{project.package}.config")
-    options = {"threads": 1, **QUICK.get(project.name, {})}
-    data = "sample"
-    if project.name in SMALL:
-        sample = importlib.import_module(f"{project.package}.data.sample")
-        data = str(sample.write_sample(place / "sample", **SMALL[project.name]))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)  # where a training keeps its work
-        settings = config.TrainConfig(data=data, tracking_uri="", output=place / "bundle", **options)
-        return Path(package.train(settings, Console(quiet=True)))
+def small(project: Project, small_model: Callable[[str], SmallModel]) -> SmallModel:
+    """What the project learned from its sample."""
+    return small_model(project.name)
+
+
+@pytest.fixture(scope="session")
+def project_bundle(small: SmallModel) -> Path:
+    """Folder of the project's small model; tests that change files copy it first."""
+    return small.bundle

@@ -1,4 +1,4 @@
-"""The watch over imports, which the projects' test_imports.py rely on, sees what it should."""
+"""The watch over imports, which test_project_imports.py relies on, sees what it should."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_the_watch_sees_what_it_should(watch_imports, monkeypatch, tmp_path, lin
     (tmp_path / "toy" / "busy.py").write_text(line + "\n", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
-    lines = watch_imports("toy", ["toy.busy"])
+    lines = watch_imports(["toy"], ["toy.busy"])
 
     assert any("busy.py:1: " in line and what in line for line in lines)
 
@@ -30,4 +30,4 @@ def test_names_alone_are_no_news(watch_imports, monkeypatch, tmp_path):
     (tmp_path / "toy" / "__init__.py").write_text("import json\n\nPORT = 8000\n", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
-    assert watch_imports("toy", ["toy"]) == []
+    assert watch_imports(["toy"], ["toy"]) == []

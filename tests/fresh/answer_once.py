@@ -1,4 +1,6 @@
-"""Answer one request as a service does, and print what that took: status, answer, loaded packages, BLAS threads.
+"""Load a project's command line, then answer one request as a service does; print what that took.
+
+As JSON: status, answer, BLAS threads, and the packages that were loaded after each of the two.
 
 Usage: python answer_once.py PACKAGE BUNDLE PATH CONTENT_TYPE < BODY
 
@@ -44,16 +46,22 @@ async def ask(app: Any, path: str, content_type: str, body: bytes) -> tuple[int,
     return outbox[0]["status"], json.loads(outbox[1]["body"])
 
 
+def loaded_packages() -> list[str]:
+    return sorted({name.partition(".")[0] for name in sys.modules})
+
+
 def main() -> None:
     package, bundle, path, content_type = sys.argv[1:]
     settings = importlib.import_module(f"{package}.cli").ServeSettings(bundle=Path(bundle))
+    command_line = loaded_packages()
     importlib.import_module("portfolio_shared.serving.server").limit_blas_threads()
     app = importlib.import_module(f"{package}.serving.app").create_app(settings)
     status, body = asyncio.run(ask(app, path, content_type, sys.stdin.buffer.read()))
     answered = {
         "status": status,
         "body": body,
-        "modules": sorted({name.partition(".")[0] for name in sys.modules}),
+        "command_line": command_line,
+        "service": loaded_packages(),
         "blas_threads": os.environ["OPENBLAS_NUM_THREADS"],
     }
     sys.stdout.write(json.dumps(answered) + "\n")

@@ -1,6 +1,6 @@
 """Import modules and print what their code does while that happens, one line each; nothing, if it only defines names.
 
-Usage: python watch_imports.py PACKAGE MODULE...
+Usage: python watch_imports.py PACKAGE,PACKAGE... MODULE...
 
 An audit hook sees every open() and connection of the process, and the environment is replaced by one that notes who
 reads it. What a library does while it is imported is not ours: only what code of ours does first-hand counts.
@@ -66,8 +66,8 @@ class Watch:
 
 
 def main() -> None:
-    package, *modules = sys.argv[1:]
-    files = [importlib.import_module(name).__file__ for name in (package, "portfolio_shared")]
+    packages, *modules = sys.argv[1:]
+    files = [importlib.import_module(name).__file__ for name in (*packages.split(","), "portfolio_shared")]
     watch = Watch(tuple(str(Path(str(file)).parent) + os.sep for file in files))
     os.environ = watch.environment()  # noqa: B003 (code looks this name up; nothing is unset)
     sys.addaudithook(watch.hook)

@@ -1,32 +1,35 @@
-"""One small training on the generated sample, for every test that needs a model."""
+"""The small model of the repository's tests, for the tests of its parts."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from small_models import SmallModel
 
 from housing.config import TrainConfig
 from housing.models.predictor import Predictor
-from housing.train import PROJECT, Trained, learn
-from portfolio_shared.training import write
+from housing.train import Trained
 
 
 @pytest.fixture(scope="session")
-def train_config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    output = tmp_path_factory.mktemp("model") / "bundle"
-    return TrainConfig(data="sample", tracking_uri="", folds=2, threads=1, output=output)
+def small(small_model: Callable[[str], SmallModel]) -> SmallModel:
+    return small_model("housing")
 
 
 @pytest.fixture(scope="session")
-def trained(train_config: TrainConfig) -> Trained:
-    return learn(train_config, Console(quiet=True))
+def train_config(small: SmallModel) -> TrainConfig:
+    return small.config
 
 
 @pytest.fixture(scope="session")
-def bundle(train_config: TrainConfig, trained: Trained) -> Path:
+def trained(small: SmallModel) -> Trained:
+    return small.trained
+
+
+@pytest.fixture(scope="session")
+def bundle(small: SmallModel) -> Path:
     """Folder of the trained model; tests that change files copy it first."""
-    write(PROJECT, train_config, trained, Console(quiet=True))
-    return train_config.output
+    return small.bundle
 
 
 @pytest.fixture(scope="session")

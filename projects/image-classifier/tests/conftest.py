@@ -1,20 +1,21 @@
-"""The drawn flowers and the real photographs, each read once, and one small training, for all tests that need them."""
+"""The drawn flowers and the real photographs, each read once, and the small model of the repository's tests."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from small_models import SmallModel
 
 from image_classifier.config import TrainConfig
-from image_classifier.data.load import Photos, load_photos
+from image_classifier.data.load import Dataset, load
 from image_classifier.data.sample import write_sample
 from image_classifier.models.predictor import Predictor
-from image_classifier.train import Trained, describe, learn, write
+from image_classifier.train import PROJECT, Trained, learn
+from portfolio_shared.training import write
 
 PER_CLASS = 40
-# Enough to be far from guessing: with fewer pictures or epochs the small network learns them by heart.
-TRAINING_PER_CLASS, TRAINING_EPOCHS = 80, 10
 
 
 @pytest.fixture(scope="session")
@@ -24,49 +25,40 @@ def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sample(sample_folder: Path) -> Photos:
-    return load_photos(str(sample_folder))
+def sample(sample_folder: Path) -> Dataset:
+    return load(str(sample_folder))
 
 
 @pytest.fixture(scope="session")
-def flowers(real_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Photos:
+def flowers(real_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """The real photographs, or a skip that says how to provide them."""
     archive = real_data_dir / "flowers.tar"
     if not archive.is_file():
         pytest.skip(f"no {archive}: set PORTFOLIO_DATA_DIR to a folder that has it")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PORTFOLIO_DATA_DIR", str(tmp_path_factory.mktemp("cache")))
-        return load_photos(str(archive))
+        return load(str(archive))
 
 
 @pytest.fixture(scope="session")
-def train_config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    """What every test that needs a model trains with: drawings, the small network, one thread."""
-    place = tmp_path_factory.mktemp("training")
-    data = write_sample(place / "flowers", per_class=TRAINING_PER_CLASS, size=64)
-    return TrainConfig(
-        data=str(data),
-        tracking_uri="",
-        backbone="small_cnn",
-        weights="none",
-        epochs=TRAINING_EPOCHS,
-        threads=1,
-        work=place / "work",
-        output=place / "unused",
-    )
+def small(small_model: Callable[[str], SmallModel]) -> SmallModel:
+    return small_model("image-classifier")
 
 
 @pytest.fixture(scope="session")
-def trained(train_config: TrainConfig) -> Trained:
-    return learn(train_config, Console(quiet=True))
+def train_config(small: SmallModel) -> TrainConfig:
+    return small.config
 
 
 @pytest.fixture(scope="session")
-def bundle(train_config: TrainConfig, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(small: SmallModel) -> Trained:
+    return small.trained
+
+
+@pytest.fixture(scope="session")
+def bundle(small: SmallModel) -> Path:
     """Folder of the trained model; tests that change files copy it first."""
-    folder = tmp_path_factory.mktemp("model") / "bundle"
-    write(folder, trained, describe(train_config, trained))
-    return folder
+    return small.bundle
 
 
 @pytest.fixture(scope="session")
@@ -95,5 +87,5 @@ def pets(pets_config: TrainConfig) -> Trained:
 @pytest.fixture(scope="session")
 def pets_bundle(pets_config: TrainConfig, pets: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pets") / "bundle"
-    write(folder, pets, describe(pets_config, pets))
+    write(PROJECT, pets_config.model_copy(update={"output": folder}), pets, Console(quiet=True))
     return folder

@@ -1,16 +1,16 @@
-"""The invented sample, read once, and one small training on it, for every test that needs a model."""
+"""The invented sample, read once, and the small model of the repository's tests, for the tests of its parts."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from small_models import SmallModel
 
-from portfolio_shared.training import write
 from recommender.config import TrainConfig
 from recommender.data.load import Dataset, load
 from recommender.models.predictor import Predictor
-from recommender.train import PROJECT, Trained, learn
+from recommender.train import Trained
 
 
 @pytest.fixture(scope="session")
@@ -28,21 +28,24 @@ def latest_small() -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def train_config() -> TrainConfig:
-    return TrainConfig(data="sample", tracking_uri="", threads=1)
+def small(small_model: Callable[[str], SmallModel]) -> SmallModel:
+    return small_model("recommender")
 
 
 @pytest.fixture(scope="session")
-def trained(train_config: TrainConfig) -> Trained:
-    return learn(train_config, Console(quiet=True))
+def train_config(small: SmallModel) -> TrainConfig:
+    return small.config
 
 
 @pytest.fixture(scope="session")
-def bundle(train_config: TrainConfig, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(small: SmallModel) -> Trained:
+    return small.trained
+
+
+@pytest.fixture(scope="session")
+def bundle(small: SmallModel) -> Path:
     """Folder of the trained model; tests that change files copy it first."""
-    config = train_config.model_copy(update={"output": tmp_path_factory.mktemp("model") / "bundle"})
-    write(PROJECT, config, trained, Console(quiet=True))
-    return config.output
+    return small.bundle
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,81 @@
+"""What importing costs in every project: a serving process stays small, and an import does nothing but define names."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from small_models import SmallModel
+
+from project_table import Project, projects
+
+TRAINING_ONLY = {
+    "catboost",
+    "imagehash",
+    "implicit",
+    "lightgbm",
+    "matplotlib",
+    "mlflow",
+    "onnx",
+    "onnxscript",
+    "optuna",
+    "pandas",
+    "pandera",
+    "pooch",
+    "safetensors",
+    "scipy",
+    "sklearn",
+    "threadpoolctl",
+    "torch",
+    "torchvision",
+    "xgboost",
+}
+# Needs MLflow, which runs it as a script when a model is loaded; nothing imports it.
+ADAPTER = "serving.mlflow_adapter"
+
+
+def modules(package: str) -> list[str]:
+    """Return the names of all modules but the adapter."""
+    folder = importlib.import_module(package).__path__
+    names = sorted(module.name for module in pkgutil.walk_packages(folder, f"{package}."))
+    return [name for name in names if name != f"{package}.{ADAPTER}"]
+
+
+@pytest.mark.slow
+def test_a_command_line_starts_in_a_blink_and_answering_needs_no_training_library(
+    small: SmallModel, answer_once: Callable[..., dict[str, Any]]
+) -> None:
+    package, request = small.project.package, small.own.full_request()
+
+    answer = answer_once(package, small.bundle, request.path, request.body, request.content_type)
+
+    # Linear algebra reads its number of threads when NumPy is loaded: the service sets it before that.
+    assert package in answer["command_line"]
+    assert not set(answer["command_line"]) & {*TRAINING_ONLY, "numpy", "PIL", "fastapi", "uvicorn"}
+    assert answer["blas_threads"] == "1"
+    assert answer["status"] == 200
+    assert answer["body"]["model"]["name"] == small.project.name
+    assert {"numpy", "fastapi", package} <= set(answer["service"])
+    assert not set(answer["service"]) & {*TRAINING_ONLY, "pytest"}
+
+
+def test_a_batch_job_needs_no_training_library_and_no_service(
+    project: Project, loaded_by: Callable[[str], set[str]]
+) -> None:
+    loaded = loaded_by(f"{project.package}.serving.batch")
+
+    assert {"numpy", project.package} <= loaded
+    assert not loaded & {*TRAINING_ONLY, "fastapi", "starlette"}
+
+
+@pytest.mark.slow
+def test_importing_reads_no_environment_and_opens_nothing(
+    watch_imports: Callable[[Sequence[str], Sequence[str]], list[str]],
+) -> None:
+    """In one process for all: loading the libraries takes longer than all of our own."""
+    packages = [project.package for project in projects()]
+    names = {package: modules(package) for package in ("portfolio_shared", *packages)}
+
+    assert all(f"{package}.{name}" in names[package] for package in packages for name in ("train", "serving.app"))
+    assert watch_imports(list(names), [name for each in names.values() for name in each]) == []
