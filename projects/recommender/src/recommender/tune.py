@@ -183,11 +183,14 @@ def run_study(
     study.sampler = optuna.samplers.TPESampler(seed=config.seed + len(study.trials))
     if not study.trials:
         study.enqueue_trial({name: value_of(settings, name) for name in space})
-    for _ in range(len(complete_trials(study)), config.trials):
-        trial = study.ask(space)
-        ndcg = float(score(candidate, with_changes(settings, trial.params), tasks, config).mean())
-        study.tell(trial, ndcg)
-        run.child(f"{candidate}, trial {trial.number}", {"candidate": candidate, **trial.params}, {"ndcg": ndcg})
+    finished = complete_trials(study)
+    for trial in finished:
+        advance(f"{candidate}, trial {trial.number}")
+    for _ in range(len(finished), config.trials):
+        asked = study.ask(space)
+        ndcg = float(score(candidate, with_changes(settings, asked.params), tasks, config).mean())
+        study.tell(asked, ndcg)
+        run.child(f"{candidate}, trial {asked.number}", {"candidate": candidate, **asked.params}, {"ndcg": ndcg})
         advance(f"{candidate}: {study.best_value:.4f}")
     return study
 
