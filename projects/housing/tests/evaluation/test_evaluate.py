@@ -30,28 +30,28 @@ def measured(evaluation: Evaluation, **options):
 
 
 def test_metrics_are_those_worked_out_by_hand(four):
-    found = {name: interval.estimate for name, interval in measured(four).items()}
+    metrics = {name: interval.estimate for name, interval in measured(four).items()}
     logs = np.log([1, 1.1, 0.9, 1])
-    assert found["mean_absolute_error"] == 7_500
-    assert found["median_absolute_error"] == 5_000
-    assert found["mean_error"] == -2_500  # underpriced on the whole
-    assert found["mean_absolute_percentage_error"] == pytest.approx(0.05)
-    assert found["root_mean_squared_log_error"] == pytest.approx(np.sqrt((logs**2).mean()))
-    assert found["interval_coverage"] == 1
-    assert found["mean_interval_width"] == pytest.approx(790_000 * (1.2 - 1 / 1.2) / 4)
+    assert metrics["mean_absolute_error"] == 7_500
+    assert metrics["median_absolute_error"] == 5_000
+    assert metrics["mean_error"] == -2_500  # underpriced on the whole
+    assert metrics["mean_absolute_percentage_error"] == pytest.approx(0.05)
+    assert metrics["root_mean_squared_log_error"] == pytest.approx(np.sqrt((logs**2).mean()))
+    assert metrics["interval_coverage"] == 1
+    assert metrics["mean_interval_width"] == pytest.approx(790_000 * (1.2 - 1 / 1.2) / 4)
 
 
 def test_every_metric_has_an_interval_around_it_and_a_label(four):
-    found = measured(four)
-    assert set(found) == set(METRIC_LABELS)
-    assert all(interval.low <= interval.estimate <= interval.high for interval in found.values())
+    metrics = measured(four)
+    assert set(metrics) == set(METRIC_LABELS)
+    assert all(interval.low <= interval.estimate <= interval.high for interval in metrics.values())
 
 
 def test_houses_over_4000_square_feet_are_left_out_of_their_metric_only(evaluation_of):
     large = evaluation_of([1e5, 2e5, 1e5] * 10, [1e5, 2e5, 4e5] * 10, gr_liv_area=[4000.0, 1500.0, 4001.0] * 10)
-    found = measured(large)
-    assert found["root_mean_squared_log_error_up_to_4000_sf"].estimate == 0
-    assert found["root_mean_squared_log_error"].estimate == pytest.approx(np.log(4) / np.sqrt(3))
+    metrics = measured(large)
+    assert metrics["root_mean_squared_log_error_up_to_4000_sf"].estimate == 0
+    assert metrics["root_mean_squared_log_error"].estimate == pytest.approx(np.log(4) / np.sqrt(3))
 
 
 def test_baselines_are_measured_on_the_same_houses_by_the_same_metrics(trained):

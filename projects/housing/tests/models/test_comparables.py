@@ -18,15 +18,15 @@ def sold() -> Comparables:
 
 
 def test_the_nearest_sale_comes_first_and_another_neighbourhood_is_further_away(sold):
-    found = sold.nearest(house(), np.array([0.12, 1.0]), k=4)
-    assert [sale.price for sale in found] == [110e3, 130e3, 120e3, 100e3]
+    nearest = sold.nearest(house(), np.array([0.12, 1.0]), k=4)
+    assert [sale.price for sale in nearest] == [110e3, 130e3, 120e3, 100e3]
     distance = [0.02, 0.01 + ELSEWHERE, 0.08, 0.12]
-    assert [sale.similarity for sale in found] == [round(0.5 ** (d / HALF), 3) for d in distance]
+    assert [sale.similarity for sale in nearest] == [round(0.5 ** (d / HALF), 3) for d in distance]
 
 
 def test_seen_from_the_other_neighbourhood_the_order_turns(sold):
-    found = sold.nearest(house("OldTown"), np.array([0.12, 1.0]), k=2)
-    assert [sale.neighborhood for sale in found] == ["OldTown", "NAmes"]
+    nearest = sold.nearest(house("OldTown"), np.array([0.12, 1.0]), k=2)
+    assert [sale.neighborhood for sale in nearest] == ["OldTown", "NAmes"]
 
 
 def test_similarity_is_one_for_the_same_house_and_a_half_at_the_half_distance(sold):
@@ -36,16 +36,16 @@ def test_similarity_is_one_for_the_same_house_and_a_half_at_the_half_distance(so
 
 
 def test_a_sale_is_described_in_full(sold):
-    (found,) = sold.nearest(house(), np.array([0.1, 1.0]), k=1)
-    assert (found.neighborhood, found.year_built, found.gr_liv_area) == ("NAmes", 1980, 1500)
-    assert (found.overall_qual, found.lot_area, found.yr_sold) == (6, 9000, 2008)
+    (sale,) = sold.nearest(house(), np.array([0.1, 1.0]), k=1)
+    assert (sale.neighborhood, sale.year_built, sale.gr_liv_area) == ("NAmes", 1980, 1500)
+    assert (sale.overall_qual, sale.lot_area, sale.yr_sold) == (6, 9000, 2008)
 
 
 @pytest.mark.parametrize("k", [1, 3, 4, 5, 100])
 def test_there_are_never_more_sales_than_houses_sold(sold, k):
-    found = sold.nearest(house(), np.zeros(2), k=k)
-    assert len(found) == min(k, 4)
-    assert [sale.similarity for sale in found] == sorted((sale.similarity for sale in found), reverse=True)
+    nearest = sold.nearest(house(), np.zeros(2), k=k)
+    assert len(nearest) == min(k, 4)
+    assert [sale.similarity for sale in nearest] == sorted((sale.similarity for sale in nearest), reverse=True)
 
 
 def test_distances_are_those_of_the_definition():
@@ -54,12 +54,12 @@ def test_distances_are_those_of_the_definition():
     houses = [house("NAmes" if i % 3 else "Gilbert") for i in range(300)]
     sold = fit_comparables(houses, np.arange(300.0), parts)
     for asked in (parts[7], rng.normal(0, 0.3, 16)):
-        elsewhere = np.array([ELSEWHERE * (one["neighborhood"] != "NAmes") for one in houses])
+        elsewhere = np.array([ELSEWHERE * (other["neighborhood"] != "NAmes") for other in houses])
         distance = np.linalg.norm(parts - asked, axis=1) + elsewhere
         expected = np.argsort(distance)[:5]
-        found = sold.nearest(house(), asked)
-        assert [sale.price for sale in found] == expected.tolist()
-        assert [sale.similarity for sale in found] == pytest.approx(0.5 ** (distance[expected] / HALF), abs=6e-4)
+        nearest = sold.nearest(house(), asked)
+        assert [sale.price for sale in nearest] == expected.tolist()
+        assert [sale.similarity for sale in nearest] == pytest.approx(0.5 ** (distance[expected] / HALF), abs=6e-4)
 
 
 def test_a_sold_house_finds_itself(trained):

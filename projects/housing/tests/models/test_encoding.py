@@ -144,14 +144,14 @@ def test_the_cross_fitted_row_is_the_mean_over_the_other_folds():
 
 @pytest.mark.parametrize("house", range(4))
 def test_two_houses_share_a_statistic_where_they_share_its_codes(training, house):
-    some = Design(training[0].numbers[:200], training[0].codes[:200])
+    part = Design(training[0].numbers[:200], training[0].codes[:200])
     lone = np.zeros(200)
     lone[house] = 1.0  # only this house has a price, so what is above 0 saw it
-    encoding, _ = fit_encoding(some, lone, EncodingSettings(smoothing=1e-9))
-    seen = encoding.transform(some)[:, FIRST : FIRST + len(STATISTICS)] > 1e-6
+    encoding, _ = fit_encoding(part, lone, EncodingSettings(smoothing=1e-9))
+    seen = encoding.transform(part)[:, FIRST : FIRST + len(STATISTICS)] > 1e-6
     for column, names in enumerate(STATISTICS):
         own = [category_names().index(name) for name in names]
-        np.testing.assert_array_equal(seen[:, column], (some.codes[:, own] == some.codes[house, own]).all(axis=1))
+        np.testing.assert_array_equal(seen[:, column], (part.codes[:, own] == part.codes[house, own]).all(axis=1))
 
 
 def test_indicators_stand_for_common_codes_of_their_columns_only(training):

@@ -90,8 +90,8 @@ def completed():
 
 
 def test_derived_features_are_those_worked_out_by_hand():
-    found = numbers(HOUSE)
-    assert {name: found[name] for name in DERIVED} == pytest.approx(BY_HAND)
+    values = numbers(HOUSE)
+    assert {name: values[name] for name in DERIVED} == pytest.approx(BY_HAND)
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_derived_features_are_those_worked_out_by_hand():
     ],
 )
 def test_derived_features_at_the_edges(changes, expected):
-    found = numbers({**HOUSE, **changes})
-    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    values = numbers({**HOUSE, **changes})
+    assert {name: values[name] for name in expected} == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", [name for name, column in columns().items() if column.kind == "ordinal"])
@@ -130,9 +130,9 @@ def test_categories_are_positions_among_the_choices(name):
 
 
 def test_quantities_are_passed_on_as_they_are():
-    found = numbers(HOUSE)
+    values = numbers(HOUSE)
     quantities = [name for name, column in columns().items() if column.is_numeric]
-    assert {name: found[name] for name in quantities} == {name: HOUSE[name] for name in quantities}
+    assert {name: values[name] for name in quantities} == {name: HOUSE[name] for name in quantities}
 
 
 def test_the_design_flags_large_partly_built_houses():

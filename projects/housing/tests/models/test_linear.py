@@ -51,10 +51,10 @@ def fitted(houses) -> LinearModel:
 
 @pytest.mark.parametrize("which", [slice(500), slice(500, None)], ids=["houses fitted to", "new houses"])
 def test_contributions_and_the_expected_value_sum_to_the_prediction(houses, fitted, which):
-    some = rows(houses, which)
-    parts = fitted.contributions(some)
-    assert parts.shape == (len(some.numbers), len(groups()))
-    np.testing.assert_allclose(parts.sum(axis=1) + fitted.expected, fitted.predict(some), atol=1e-9)
+    part = rows(houses, which)
+    parts = fitted.contributions(part)
+    assert parts.shape == (len(part.numbers), len(groups()))
+    np.testing.assert_allclose(parts.sum(axis=1) + fitted.expected, fitted.predict(part), atol=1e-9)
 
 
 def test_the_expected_value_is_the_mean_over_the_houses_fitted_to(houses, fitted):

@@ -106,10 +106,10 @@ def test_an_impossible_value_is_named_with_its_bound(
 ) -> None:
     errors = refused(service, [EXAMPLE, EXAMPLE | change])
 
-    found = {error["field"]: error for error in errors}
-    assert set(found) >= {f"houses.1.{field}"}
+    by_field = {error["field"]: error for error in errors}
+    assert set(by_field) >= {f"houses.1.{field}"}
     assert all(error["field"].startswith("houses.1.") for error in errors)
-    error = found[f"houses.1.{field}"]
+    error = by_field[f"houses.1.{field}"]
     assert (error["value"], error["bound"]) == (value, bound)
     assert error["message"]
 

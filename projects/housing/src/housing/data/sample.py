@@ -85,13 +85,13 @@ def _as_text(values: NDArray[Any]) -> list[str]:
 def _add_dirt(frame: pd.DataFrame, rng: Generator) -> pd.DataFrame:
     """Blank cells, contradict, misspell and repeat, as the real file does."""
 
-    def some(share: float) -> NDArray[np.int64]:
+    def sample_rows(share: float) -> NDArray[np.int64]:
         return rng.choice(len(frame), size=max(1, int(share * len(frame))), replace=False)
 
-    frame.loc[some(0.17), "Lot Frontage"] = ""
-    veneer = some(0.008)
+    frame.loc[sample_rows(0.17), "Lot Frontage"] = ""
+    veneer = sample_rows(0.008)
     frame.loc[veneer, ["Mas Vnr Type", "Mas Vnr Area"]] = ""
-    frame.loc[some(0.002), "Electrical"] = ""
+    frame.loc[sample_rows(0.002), "Electrical"] = ""
     garage = frame.index[frame["Garage Type"] != "NA"]
     frame.loc[garage[0], "Garage Yr Blt"] = "2207"
     plain = frame.index[frame["Mas Vnr Type"] == "None"]
@@ -100,7 +100,7 @@ def _add_dirt(frame: pd.DataFrame, rng: Generator) -> pd.DataFrame:
         {"CemntBd": "CmentBd", "WdShing": "Wd Shng", "BrkComm": "Brk Cmn"}
     )
     frame["Sale Type"] = frame["Sale Type"].replace("WD", "WD ")
-    copies = frame.iloc[some(0.004)]
+    copies = frame.iloc[sample_rows(0.004)]
     frame = pd.concat([frame, copies], ignore_index=True)
     frame["Order"] = [str(order) for order in range(1, len(frame) + 1)]
     return frame

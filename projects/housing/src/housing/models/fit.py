@@ -188,7 +188,7 @@ def fit_trees(
 ) -> list[CatBoostRegressor]:
     """Fit one ensemble a seed; the member is their mean."""
     seeds = range(seed, seed + settings.seeds)
-    return [regressor(settings, seed=each, threads=threads).fit(inputs, target) for each in seeds]
+    return [regressor(settings, seed=member_seed, threads=threads).fit(inputs, target) for member_seed in seeds]
 
 
 def regressor(settings: TreeSettings | ScaleSettings, *, seed: int, threads: int) -> CatBoostRegressor:
