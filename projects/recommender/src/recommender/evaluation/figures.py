@@ -49,7 +49,7 @@ def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[Scorer]], fo
         "candidates": figures.interval_bars(
             list(candidates),
             ndcg,
-            xlabel=f"nDCG@{k} on the validation part (95 % interval over users; higher is better)",
+            xlabel=f"nDCG@{k} on validation (95 % interval; higher is better)",
             title="Candidates",
         ),
         "ndcg-by-length": figures.line_with_band(
