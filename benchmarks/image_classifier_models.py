@@ -18,13 +18,11 @@ from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
 from image_classifier.config import TrainConfig
-from image_classifier.data.images import Preprocessing
-from image_classifier.data.load import Photo
+from image_classifier.data.photos import Photo, labels_of, pixels_of
+from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.evaluation.evaluate import measure
-from image_classifier.models.batches import labels_of
-from image_classifier.models.fit import pixels_of
 from image_classifier.train import Trained, learn
-from portfolio_shared.evaluation.sections import with_interval
+from portfolio_shared.evaluation.sections import interval_cell
 from portfolio_shared.evaluation.uncertainty import Interval
 
 RESULT = Path(__file__).parent / "results" / "image-classifier.json"
@@ -37,7 +35,7 @@ LIMITS = {
     "served, set coverage, upper": ("at most", 0.97),
     "the same, 1,000 redraws": ("at least", 0.93),
     "the same, 1,000 redraws, upper": ("at most", 0.97),
-    "strangers unsure": ("at least", 0.90),
+    "out-of-distribution unsure": ("at least", 0.90),
     "flowers unsure": ("at most", 0.05),
 }
 
@@ -55,21 +53,21 @@ def main() -> int:
         *(row(name, metrics, trained) for name, metrics in trained.baselines.items()),
         row(trained.chosen, trained.evaluation.metrics, trained, served=True),
     ]
-    found: dict[str, Any] = {
-        "data": trained.photos.name,
-        "test_pictures": len(trained.splits.test),
+    measured: dict[str, Any] = {
+        "data": trained.data.name,
+        "test_pictures": len(trained.split.test),
         "rows": rows,
         "limits": check(trained),
     }
-    options.output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    show(found)
-    return 0 if all(limit["kept"] for limit in found["limits"]) else 1
+    options.output.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    show(measured)
+    return 0 if all(limit["kept"] for limit in measured["limits"]) else 1
 
 
 def pixel_row(trained: Trained) -> dict[str, Any]:
     """Fit a logistic regression on small pictures: what colours and their places tell."""
     begun = time.perf_counter()
-    train, test = trained.splits.train, trained.splits.test
+    train, test = trained.split.train, trained.split.test
     fitted = LogisticRegression(C=0.001, max_iter=300).fit(tiny(train), labels_of(train))
     seconds = time.perf_counter() - begun
     metrics = measure(labels_of(test), fitted.predict_proba(tiny(test)))
@@ -83,7 +81,7 @@ def tiny(photos: tuple[Photo, ...]) -> NDArray[np.float64]:
 
 def row(name: str, metrics: dict[str, Interval], trained: Trained, *, served: bool = False) -> dict[str, Any]:
     """Return a candidate's line of the table."""
-    return line(f"{name}, as served" if served else name, trained.candidates[name].summary["fit_seconds"], metrics)
+    return line(f"{name}, as served" if served else name, trained.candidates[name].metrics["fit_seconds"], metrics)
 
 
 def line(name: str, seconds: float, metrics: dict[str, Interval]) -> dict[str, Any]:
@@ -102,9 +100,9 @@ def check(trained: Trained) -> list[dict[str, Any]]:
         "served, calibration error": served["calibration_error"],
         "served, set coverage": served["set_coverage"],
         "served, set coverage, upper": served["set_coverage"],
-        "the same, 1,000 redraws": trained.redrawn_coverage.estimate,
-        "the same, 1,000 redraws, upper": trained.redrawn_coverage.estimate,
-        "strangers unsure": served["unsure_strangers"],
+        "the same, 1,000 redraws": trained.evaluation.redrawn_coverage.estimate,
+        "the same, 1,000 redraws, upper": trained.evaluation.redrawn_coverage.estimate,
+        "out-of-distribution unsure": served["unsure_out_of_distribution"],
         "flowers unsure": served["unsure"],
     }
     return [
@@ -119,19 +117,20 @@ def check(trained: Trained) -> list[dict[str, Any]]:
     ]
 
 
-def show(found: dict[str, Any]) -> None:
+def show(measured: dict[str, Any]) -> None:
     """Print the table and the limits."""
-    table = Table(title=f"{found['test_pictures']} test pictures of {found['data']}, 95 % bootstrap intervals")
+    table = Table(title=f"{measured['test_pictures']} test pictures of {measured['data']}, 95 % bootstrap intervals")
     for heading in ("model", "accuracy", "log loss", "fit, s"):
         table.add_column(heading)
-    for one in found["rows"]:
-        cells = [with_interval(Interval(**one[metric])) for metric in ("accuracy", "log_loss")]
-        table.add_row(one["name"], *cells, f"{one['fit_seconds']:,.0f}")
+    for row in measured["rows"]:
+        cells = [interval_cell(row[metric]) for metric in ("accuracy", "log_loss")]
+        table.add_row(row["name"], *cells, f"{row['fit_seconds']:,.0f}")
     limits = Table(title="Limits")
     for heading in ("what", "measured", "limit", ""):
         limits.add_column(heading)
-    for one in found["limits"]:
-        limits.add_row(one["what"], f"{one['measured']:.3f}", one["limit"], "kept" if one["kept"] else "BROKEN")
+    for limit in measured["limits"]:
+        state = "kept" if limit["kept"] else "BROKEN"
+        limits.add_row(limit["what"], f"{limit['measured']:.3f}", limit["limit"], state)
     Console().print(table, limits)
 
 

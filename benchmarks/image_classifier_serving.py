@@ -16,7 +16,7 @@ from image_classifier.models.predictor import GRAPH, Predictor
 from image_classifier.serving.app import classify_file
 from image_classifier.serving.schemas import ClassificationResponse, Options
 from image_classifier.serving.uploads import Upload
-from portfolio_shared.serving.answers import ModelName
+from portfolio_shared.serving.schemas import ModelName
 
 SIZE = (500, 375)
 BOUNDARY = "boundary-of-the-benchmark"

@@ -8,10 +8,10 @@ from rich.console import Console
 
 from image_classifier import report as report_module
 from image_classifier.config import ReportConfig
-from image_classifier.evaluation.candidates import FINE_TUNED, GUESS, PROBE
+from image_classifier.evaluation.candidates import FINE_TUNED, FREQUENCIES, PROBE
 from image_classifier.evaluation.evaluate import METRIC_LABELS
-from image_classifier.evaluation.out_of_distribution import KINDS, strangers
-from image_classifier.report import evaluate_bundle, measured, models_table, record, report, summary_row, tables
+from image_classifier.evaluation.out_of_distribution import KINDS
+from image_classifier.report import ablation_table, measured, models_table, record, report, summary, tables
 from portfolio_shared.evaluation.sections import read_section, with_interval
 from portfolio_shared.evaluation.uncertainty import Interval
 
@@ -20,13 +20,21 @@ ROOT = PROJECT.parents[1]
 DOCS = PROJECT / "docs"
 RECORDED = DOCS / "report.json"
 RESULTS = ROOT / "benchmarks" / "results"
-TOLD = ("candidates", "test", "classes", "strangers", "photographs", "coverage", "honesty")
+RECORDED_SECTIONS = (
+    "candidates",
+    "test",
+    "classes",
+    "out-of-distribution",
+    "photographs",
+    "coverage",
+    "calibration",
+)
 FILES = {
     "ablation": DOCS / "ablation.json",
     "bench": RESULTS / "image-classifier.json",
     "serving": RESULTS / "image-classifier_serving.json",
 }
-SECTIONS = ("data", *TOLD, *FILES)
+SECTIONS = ("data", *RECORDED_SECTIONS, *FILES)
 recorded_run = pytest.mark.skipif(not RECORDED.is_file(), reason=f"no {RECORDED.name} yet: `make reports` writes it")
 
 
@@ -59,7 +67,7 @@ def written(trained, sample, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report_module, "learn", learned)
-        patch.setattr(report_module, "load_photos", drawings)
+        patch.setattr(report_module, "load", drawings)
         config = ReportConfig(
             data="full",
             weights="here.pth",
@@ -87,14 +95,14 @@ def test_every_section_is_filled_and_a_persons_words_stay(written, trained):
     assert text.count("words") == len(SECTIONS)
     assert text.endswith("end\n")
     assert "80 test photographs of 5 kinds" in read_section(written / "README.md", "image-classifier")
-    assert read_section(readme, "data") == trained.photos.report.as_markdown().strip("\n")
-    assert read_section(readme, "ablation") == "There is no ablation.json here."
-    assert read_section(readme, "bench") == "There is no image-classifier.json here."
+    assert read_section(readme, "data") == trained.data.report.as_markdown().strip("\n")
+    assert read_section(readme, "ablation") == "There is no ablation.json."
+    assert read_section(readme, "bench") == "There is no image-classifier.json."
 
 
 def test_what_is_written_is_what_is_recorded(written, recorded):
     assert_sections_match(written / "project" / "README.md", recorded)
-    assert read_section(written / "README.md", "image-classifier") == summary_row(recorded)
+    assert read_section(written / "README.md", "image-classifier") == summary(recorded)
     assert "NaN" not in json.dumps(recorded)
 
 
@@ -102,10 +110,10 @@ def test_what_is_recorded_is_what_was_measured(trained, recorded):
     assert recorded == json.loads(json.dumps(record(trained)))
     for name, interval in trained.evaluation.metrics.items():
         assert Interval(**recorded["test"][name]) == interval
-    assert recorded["data"]["rows"]["test"] == len(trained.splits.test)
+    assert recorded["data"]["rows"]["test"] == len(trained.split.test)
     named, labels = trained.evaluation.probabilities.argmax(axis=1), trained.evaluation.labels
     for number, row in enumerate(recorded["classes"]):
-        assert row["name"] == trained.photos.labels[number]
+        assert row["name"] == trained.data.labels[number]
         assert row["pictures"] == (labels == number).sum()
         assert row["precision"] == pytest.approx((labels[named == number] == number).mean())
         assert row["recall"] == pytest.approx((named[labels == number] == number).mean())
@@ -116,21 +124,23 @@ def test_what_is_recorded_is_what_was_measured(trained, recorded):
 
 def test_a_class_that_is_never_named_has_no_precision(trained):
     """And the record stays JSON."""
-    found = tuple(
-        replace(answer, probabilities=np.roll(np.sort(answer.probabilities), 1))
-        for answer in trained.evaluation.answers
+    predictions = tuple(
+        replace(prediction, probabilities=np.roll(np.sort(prediction.probabilities), 1))
+        for prediction in trained.evaluation.predictions
     )
-    told = record(replace(trained, evaluation=replace(trained.evaluation, answers=found)))
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert [row["precision"] is None for row in told["classes"]] == [False, True, True, True, True]
-    rows = cells(tables(told)["classes"])[2:]
+    recorded = record(replace(trained, evaluation=replace(trained.evaluation, predictions=predictions)))
+    assert json.loads(json.dumps(recorded, allow_nan=False)) == recorded
+    assert [row["precision"] is None for row in recorded["classes"]] == [False, True, True, True, True]
+    rows = cells(tables(recorded)["classes"])[2:]
     assert rows[0][3] == "100.0%"
     assert rows[1][2:] == ["never named", "0.0%"]
 
 
 def test_the_figures_of_the_readme_are_drawn(written):
     names = {path.name for path in (written / "project" / "docs").iterdir()} - {"report.json"}
-    numbers = {f"{name}.svg" for name in ("training", "confusion", "precision_recall", "reliability", "strangers")}
+    numbers = {
+        f"{name}.svg" for name in ("training", "confusion", "precision_recall", "reliability", "out-of-distribution")
+    }
     assert names == numbers | {"augmentations.png"}
 
 
@@ -143,12 +153,12 @@ def test_candidates_stand_from_best_to_worst_and_the_chosen_one_is_marked(record
 
 def test_the_test_table_has_every_metric_and_the_baseline_where_it_has_one(recorded):
     heading, _, *rows = cells(tables(recorded)["test"])
-    assert heading == ["test", "served model", GUESS]
+    assert heading == ["metric", "chosen model", FREQUENCIES]
     assert [row[0] for row in rows] == list(METRIC_LABELS.values())
-    told = {row[0]: row[1:] for row in rows}
-    guess = Interval(**recorded["baselines"][GUESS]["accuracy"])
-    assert told["accuracy"] == [with_interval(Interval(**recorded["test"]["accuracy"])), with_interval(guess)]
-    assert told["labels in a set, mean"][1].strip("| ") == ""
+    shown = {row[0]: row[1:] for row in rows}
+    baseline = recorded["baselines"][FREQUENCIES]["accuracy"]["estimate"]
+    assert shown["accuracy"] == [with_interval(Interval(**recorded["test"]["accuracy"])), f"{baseline:.3f}"]
+    assert shown["labels in a set, mean"][1].strip("| ") == ""
 
 
 def test_before_and_after_are_not_exchanged():
@@ -160,7 +170,7 @@ def test_before_and_after_are_not_exchanged():
         "milliseconds_after": 5.0,
         "served": False,
     }
-    text = report_module._honesty(calibration, quantised)
+    text = report_module._calibration_table(calibration, quantised)
     assert "| expected calibration error, validation | 0.100 as trained | 0.020 at temperature 1.50 |" in text
     assert "| validation accuracy | 95.0% in floats | 94.0% in 8 bits |" in text
     assert "8.0 ms in floats | 5.0 ms in 8 bits (not served) |" in text
@@ -170,27 +180,21 @@ def test_results_that_are_there_are_shown(tmp_path):
     interval = {"estimate": 0.95, "low": 0.93, "high": 0.97}
     bench = {"rows": [{"name": "probe", "accuracy": interval, "log_loss": interval, "fit_seconds": 1234.5}]}
     (tmp_path / "image-classifier.json").write_text(json.dumps(bench))
-    found = measured(tmp_path, tmp_path)
-    assert found["bench"] == models_table(bench)
-    assert "| probe | 0.950 (0.930 to 0.970) | 0.950 (0.930 to 0.970) | 1,234.5 |" in found["bench"]
-    assert found["ablation"] == "There is no ablation.json here."
-    assert found["serving"] == "There is no image-classifier_serving.json here."
+    sections = measured(tmp_path, tmp_path)
+    assert sections["bench"] == models_table(bench)
+    assert "| probe | 0.950 (0.930 to 0.970) | 0.950 (0.930 to 0.970) | 1,234.5 |" in sections["bench"]
+    assert sections["ablation"] == "There is no ablation.json."
+    assert sections["serving"] == "There is no image-classifier_serving.json."
 
 
-# A bundle on other pictures
-
-
-def test_a_bundle_of_other_pictures_is_said_to_be_one(bundle, sample_folder, monkeypatch, capsys):
-    monkeypatch.setattr(report_module, "strangers", lambda: strangers(each=1))
-    evaluate_bundle(bundle, str(sample_folder), Console(width=200))
-    printed = capsys.readouterr().out
-    assert "These are not the pictures that the bundle was tested on" in printed
-    assert "accuracy: " in printed
-
-
-def test_a_bundle_of_other_classes_is_not_measured(bundle, pets_config):
-    with pytest.raises(ValueError, match="the pictures are of cat, dog; the model names daisy, dandelion"):
-        evaluate_bundle(bundle, pets_config.data, Console(quiet=True))
+def test_the_ablation_states_its_budget_and_every_step():
+    interval = {"estimate": 0.935, "low": 0.92, "high": 0.95}
+    steps = [{"name": "linear probe", "accuracy": interval, "log_loss": {"estimate": 0.2, "low": 0.15, "high": 0.25}}]
+    assert ablation_table({"epochs": 3, "crop": 128, "steps": steps}).splitlines() == [
+        "| 3 epochs at 128 pixels | validation accuracy | validation log loss |",
+        "| --- | ---: | ---: |",
+        "| linear probe | 0.935 (0.920 to 0.950) | 0.200 (0.150 to 0.250) |",
+    ]
 
 
 # The committed report
@@ -198,9 +202,9 @@ def test_a_bundle_of_other_classes_is_not_measured(bundle, pets_config):
 
 @recorded_run
 def test_the_committed_readme_says_what_the_report_recorded():
-    told = json.loads(RECORDED.read_text(encoding="utf-8"))
-    assert_sections_match(PROJECT / "README.md", told)
-    assert read_section(ROOT / "README.md", "image-classifier") == summary_row(told), "run `make reports`"
+    recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
+    assert_sections_match(PROJECT / "README.md", recorded)
+    assert read_section(ROOT / "README.md", "image-classifier") == summary(recorded), "run `make reports`"
 
 
 @recorded_run
@@ -213,39 +217,39 @@ def test_the_committed_readme_says_what_other_commands_measured(section):
 
 @recorded_run
 def test_the_committed_report_reaches_its_limits_or_comes_near_enough_for_chance():
-    told = json.loads(RECORDED.read_text(encoding="utf-8"))
-    test = {name: interval["estimate"] for name, interval in told["test"].items()}
-    assert told["chosen"] == FINE_TUNED
+    recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
+    test = {name: interval["estimate"] for name, interval in recorded["test"].items()}
+    assert recorded["chosen"] == FINE_TUNED
     assert test["accuracy"] >= 0.955
     assert test["calibration_error"] <= 0.03
-    assert test["unsure_strangers"] >= 0.9
+    assert test["unsure_out_of_distribution"] >= 0.9
     assert test["unsure"] <= 0.05
-    probe, coverage = told["baselines"][PROBE]["accuracy"], told["test"]["set_coverage"]
+    probe, coverage = recorded["baselines"][PROBE]["accuracy"], recorded["test"]["set_coverage"]
     assert round(probe["estimate"], 3) >= 0.935
-    assert 0.93 <= told["redrawn_coverage"]["estimate"] <= 0.97
+    assert 0.93 <= recorded["redrawn_coverage"]["estimate"] <= 0.97
     # On this one split the estimate is above its limit of 0.97, and not beyond what so few pictures can tell.
     assert coverage["low"] <= 0.97
     assert coverage["high"] >= 0.93
-    assert told["sample_photographs"]["china.jpg"]["unsure"] == "unfamiliar"
+    assert recorded["sample_photographs"]["china.jpg"]["unsure"] == "unfamiliar"
     # What fine-tuning gains is no chance.
-    assert told["test"]["accuracy"]["low"] >= probe["estimate"]
-    assert set(told["strangers"]) == set(KINDS)
+    assert recorded["test"]["accuracy"]["low"] >= probe["estimate"]
+    assert set(recorded["out_of_distribution"]) == set(KINDS)
 
 
 @recorded_run
 @pytest.mark.real_data
 def test_the_committed_data_section_is_that_of_the_public_files(flowers):
-    told = json.loads(RECORDED.read_text(encoding="utf-8"))
-    assert (told["data"]["source"], told["data"]["sha256"]) == ("full", flowers.sha256)
-    assert sum(told["data"]["rows"].values()) == len(flowers.photos)
+    recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
+    assert (recorded["data"]["source"], recorded["data"]["sha256"]) == ("full", flowers.sha256)
+    assert sum(recorded["data"]["rows"].values()) == len(flowers.photos)
     # The fixture names the archive by its path, and so the table another way.
-    table = replace(flowers.report, name=told["data"]["name"]).as_markdown()
+    table = replace(flowers.report, name=recorded["data"]["name"]).as_markdown()
     assert read_section(PROJECT / "README.md", "data") == table.strip("\n")
 
 
-def assert_sections_match(readme: Path, told: dict) -> None:
+def assert_sections_match(readme: Path, recorded: dict) -> None:
     """Write the sections again from the record alone, and compare."""
-    expected = tables(told)
-    assert set(expected) == set(TOLD)
+    expected = tables(recorded)
+    assert set(expected) == set(RECORDED_SECTIONS)
     for name, text in expected.items():
         assert read_section(readme, name) == text.strip("\n"), f"section {name}: run `make reports`"

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from portfolio_shared.config import Frozen, command_settings, default_tracking_uri
+from portfolio_shared.config import Frozen, ReportSettings, TrainSettings, command_settings
 from portfolio_shared.serving.settings import ServiceSettings
 
 MODEL_NAME = "image-classifier"
@@ -18,12 +18,13 @@ DATA = "auto, sample, full, or the path of a folder or archive with <class>/<pic
 BUNDLE = Path(".state/bundles/image-classifier")
 WORK = Path(".state/image-classifier")
 
+Augmentation = Literal["none", "light", "basic", "strong"]
 Recipe = Literal["full", "quick"]
 """full: probe and fine-tuning. quick: the probe alone, where the weights are pretrained."""
 
 
 class FineTuneSettings(Frozen):
-    """Hyper-parameters of the fine-tuning (`finetune.py`)."""
+    """Hyper-parameters of the fine-tuning (`models/finetune.py`)."""
 
     epochs: int = Field(12, ge=1, description="times that every picture is seen")
     patience: int = Field(5, ge=1, description="epochs without a lower validation loss after which it ends")
@@ -38,7 +39,7 @@ class FineTuneSettings(Frozen):
     dropout: float = Field(0.2, ge=0, lt=1, description="share of the features that a step does not see")
     averaging: float = Field(0.99, ge=0, lt=1, description="decay of the averaged weights, a step")
     clip: float = Field(5.0, gt=0, description="largest norm of a gradient")
-    augmentation: Literal["none", "light", "basic", "strong"] = "strong"
+    augmentation: Augmentation = "strong"
 
 
 SCRATCH = FineTuneSettings(
@@ -56,17 +57,32 @@ SCRATCH = FineTuneSettings(
 """For the small network that learns from generated pictures."""
 
 
-class TrainConfig(BaseSettings):
+class ModelSettings(Frozen):
+    """Which network learns, and how; every `auto` is resolved (`models/plan.py`)."""
+
+    backbone: str = Field(description="torchvision model, or small_cnn")
+    weights: str = Field(description="imagenet, none, or the path of a state dict")
+    crop: int | None = Field(None, ge=32, description="side of the pictures that the model sees; none: the weights'")
+    recipe: Recipe = "full"
+    coverage: float = Field(0.95, gt=0.5, lt=1, description="share of pictures whose label set holds the true label")
+    tuning: FineTuneSettings = FineTuneSettings()
+
+
+class Compute(Frozen):
+    """Where a training runs and keeps what it has computed; the numbers do not depend on it."""
+
+    device: str = "auto"
+    workers: int = Field(0, ge=0, description="processes that read and augment pictures; 0: the training's own")
+    work: Path | None = Field(None, description="folder of features and checkpoints; none to keep nothing")
+
+
+class TrainConfig(TrainSettings):
     """Train, evaluate, register and pass the gate."""
 
     model_config = command_settings("IMAGE_CLASSIFIER_TRAIN_")
 
     data: str = Field("auto", description=DATA)
-    tracking_uri: str = Field(
-        default_factory=default_tracking_uri, description="MLflow server; empty to train without one"
-    )
     output: Path = Field(BUNDLE, description="folder that the bundle is written to")
-    if_missing: bool = Field(default=False, description="do nothing if the registry has a champion already")
     recipe: Recipe = Field("full", description="full: probe and fine-tuning; quick: the probe alone")
     backbone: str = Field(
         "auto", description="torchvision model, or small_cnn; auto: small_cnn on the sample, else mobilenet_v2"
@@ -81,11 +97,15 @@ class TrainConfig(BaseSettings):
     workers: int = Field(0, ge=0, description="processes that read and augment pictures; 0: the training's own")
     coverage: float = Field(0.95, gt=0.5, lt=1, description="share of pictures whose label set holds the true label")
     work: Path = Field(WORK, description="folder of features and checkpoints")
-    seed: int = Field(0, ge=0, description="seed of splits, order, augmentation and bootstrap")
+
+    @property
+    def compute(self) -> Compute:
+        """Where the training runs."""
+        return Compute(device=self.device, workers=self.workers, work=self.work)
 
 
-class AblationConfig(BaseSettings):
-    """Measure what each part of the training buys."""
+class TuneConfig(BaseSettings):
+    """Measure what each part of the training buys, with the same budget for each."""
 
     model_config = TrainConfig.model_config
 
@@ -96,10 +116,11 @@ class AblationConfig(BaseSettings):
     threads: int = Field(2, ge=1, description="threads of torch on the CPU")
     work: Path = Field(WORK, description="folder of features and checkpoints")
     output: Path = Field(Path("projects/image-classifier/docs/ablation.json"), description="file to write")
-    seed: int = Field(0, ge=0, description="seed of splits, order and augmentation")
+    tracking_uri: str = Field("", description="MLflow server that gets a child run for each training; empty for none")
+    seed: int = Field(0, ge=0, description="seed of order and augmentation")
 
 
-class ReportConfig(BaseSettings):
+class ReportConfig(ReportSettings):
     """Train on the public data and rewrite the READMEs' tables and figures."""
 
     model_config = TrainConfig.model_config
@@ -107,19 +128,16 @@ class ReportConfig(BaseSettings):
     data: str = Field("full", description=DATA)
     weights: str = Field("imagenet", description="imagenet, or the path of a state dict")
     project: Path = Field(Path("projects/image-classifier"), description="folder of the project's README and docs")
-    benchmarks: Path = Field(Path("benchmarks/results"), description="folder of what the benchmarks measured")
-    root_readme: Path = Field(Path("README.md"), description="the README with the table of results")
     threads: int = Field(2, ge=1, description="threads of torch on the CPU")
     work: Path = Field(WORK, description="folder of features and checkpoints")
-    seed: int = Field(0, ge=0, description="seed of splits, order, augmentation and bootstrap")
 
 
 class ServeSettings(ServiceSettings):
     """Serve the champion."""
 
-    model_config = SettingsConfigDict(env_prefix="IMAGE_CLASSIFIER_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="IMAGE_CLASSIFIER_")
 
-    port: int = Field(8003, ge=1, le=65535, description="port to listen on")
+    port: int = Field(8003, description="port to listen on")
     model_name: str = Field(MODEL_NAME, description="registered model to serve")
     max_files: int = Field(32, ge=1, description="pictures in a request; above it 422")
     max_file_bytes: int = Field(10_000_000, ge=1, description="largest picture file; above it 413 for it")

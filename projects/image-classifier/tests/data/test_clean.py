@@ -9,10 +9,12 @@ from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_digits
 
 from image_classifier.data import clean as cleaning
-from image_classifier.data.clean import Cleaned, Listed, clean
-from image_classifier.data.load import Photos, split_photos
+from image_classifier.data.clean import Cleaned, clean
+from image_classifier.data.load import Dataset, split
+from image_classifier.data.photos import Listed
 from image_classifier.data.sample import draw_flower
 from portfolio_shared.data.checks import DataError
+from portfolio_shared.data.sources import Source
 
 
 def drawn(seed: int, kind: str = "daisy", size: int = 96) -> Image.Image:
@@ -50,8 +52,8 @@ def screen(path: Path, *, seed: int) -> Path:
     return saved(path, window)
 
 
-def test_every_kind_of_defect_of_the_sample_is_found(sample: Photos) -> None:
-    assert dict(sample.put_aside) == {
+def test_every_kind_of_defect_of_the_sample_is_found(sample: Dataset) -> None:
+    assert dict(sample.excluded) == {
         "daisy/page.jpg": "not a picture",
         "daisy/tiny.png": "shorter side below 16 pixels",
         "daisy/truncated.jpg": "breaks off before its end",
@@ -60,12 +62,12 @@ def test_every_kind_of_defect_of_the_sample_is_found(sample: Photos) -> None:
         "tulip/filed-twice.jpg": cleaning.TWO_CLASSES,
     }
     found = sample.report.quarantined
-    assert {reason: count for reason, count in found.items() if count} == Counter(dict(sample.put_aside).values())
+    assert {reason: count for reason, count in found.items() if count} == Counter(dict(sample.excluded).values())
     assert sample.report.repaired == dict.fromkeys(cleaning.REPAIRS, 1)
     assert sample.report.rows_kept == len(sample.photos) == sample.report.rows_read - 6
 
 
-def test_an_enlarged_copy_is_grouped_with_its_original(sample: Photos) -> None:
+def test_an_enlarged_copy_is_grouped_with_its_original(sample: Dataset) -> None:
     groups = {photo.name: photo.group for photo in sample.photos}
     keys = {photo.name: photo.key for photo in sample.photos}
     assert groups["tulip/0000.jpg"] == groups["tulip/enlarged.jpg"]
@@ -73,18 +75,18 @@ def test_an_enlarged_copy_is_grouped_with_its_original(sample: Photos) -> None:
     assert groups["tulip/0001.jpg"] == keys["tulip/0001.jpg"]
 
 
-def test_different_drawings_are_not_taken_for_duplicates(sample: Photos) -> None:
+def test_different_drawings_are_not_taken_for_duplicates(sample: Dataset) -> None:
     shared = [group for group, count in Counter(photo.group for photo in sample.photos).items() if count > 1]
     numbered = [photo.name for photo in sample.photos if photo.group in shared and photo.path.stem.isdigit()]
     assert numbered == ["tulip/0000.jpg"]
 
 
-def test_a_smaller_copy_under_another_class_is_put_aside_with_its_original(tmp_path: Path) -> None:
+def test_a_smaller_copy_under_another_class_is_excluded_with_its_original(tmp_path: Path) -> None:
     picture = drawn(1)
     original = saved(tmp_path / "a.jpg", picture, quality=95)
     smaller = saved(tmp_path / "b.jpg", picture.resize((80, 80)), quality=80)
     result = cleaned((original, 0), (smaller, 1), (saved(tmp_path / "c.jpg", drawn(2)), 1))
-    assert result.put_aside == (("0/a.jpg", cleaning.TWO_CLASSES), ("1/b.jpg", cleaning.TWO_CLASSES))
+    assert result.excluded == (("0/a.jpg", cleaning.TWO_CLASSES), ("1/b.jpg", cleaning.TWO_CLASSES))
     assert [photo.name for photo in result.photos] == ["1/c.jpg"]
 
 
@@ -93,14 +95,14 @@ def test_one_shape_in_two_colours_may_be_two_classes(tmp_path: Path) -> None:
     red, green, blue = picture.split()
     other = Image.merge("RGB", (blue, green, red))
     result = cleaned((saved(tmp_path / "a.png", picture), 0), (saved(tmp_path / "b.png", other), 1))
-    assert result.put_aside == ()
+    assert result.excluded == ()
 
 
 def test_of_copies_in_one_class_the_first_by_name_is_kept(tmp_path: Path) -> None:
     paths = [saved(tmp_path / name, drawn(1)) for name in ("b.png", "a.png", "c.png")]
     result = cleaned(*((path, 0) for path in paths))
     assert [photo.name for photo in result.photos] == ["0/a.png"]
-    assert dict(result.put_aside) == {"0/b.png": cleaning.COPY, "0/c.png": cleaning.COPY}
+    assert dict(result.excluded) == {"0/b.png": cleaning.COPY, "0/c.png": cleaning.COPY}
 
 
 def test_the_order_of_the_files_does_not_matter(tmp_path: Path) -> None:
@@ -111,22 +113,22 @@ def test_the_order_of_the_files_does_not_matter(tmp_path: Path) -> None:
     assert len({photo.group for photo in forth.photos}) == 4
 
 
-def test_a_repair_of_what_is_put_aside_is_not_counted(tmp_path: Path) -> None:
+def test_a_repair_of_what_is_excluded_is_not_counted(tmp_path: Path) -> None:
     paths = [saved(tmp_path / name, drawn(1), format="PNG") for name in ("a.jpg", "b.jpg")]
     result = cleaned(*((path, 0) for path in paths))
     assert result.report.repaired[cleaning.WRONG_SUFFIX] == 1
 
 
-def test_damaged_and_foreign_files_are_told_apart(tmp_path: Path) -> None:
+def test_damaged_and_foreign_files_are_distinguished(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     saved(tmp_path / "map.bmp", drawn(1))
     result = cleaned((tmp_path / "empty.jpg", 0), (tmp_path / "map.bmp", 0))
-    assert dict(result.put_aside) == {"0/empty.jpg": "empty file", "0/map.bmp": "format that is not read"}
+    assert dict(result.excluded) == {"0/empty.jpg": "empty file", "0/map.bmp": "format that is not read"}
     assert result.photos == ()
     assert result.report.rows_kept == 0
 
 
-def test_a_file_that_cannot_be_read_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_read_is_excluded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     locked, kept = saved(tmp_path / "locked.png", drawn(1)), saved(tmp_path / "kept.png", drawn(2))
     read = Path.read_bytes
 
@@ -137,7 +139,7 @@ def test_a_file_that_cannot_be_read_is_put_aside(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     result = cleaned((locked, 0), (tmp_path / "gone.png", 0), (kept, 1))
-    assert dict(result.put_aside) == {"0/locked.png": "cannot be read", "0/gone.png": "cannot be read"}
+    assert dict(result.excluded) == {"0/locked.png": "cannot be read", "0/gone.png": "cannot be read"}
     assert result.report.quarantined["cannot be read"] == 2
     assert [photo.name for photo in result.photos] == ["1/kept.png"]
 
@@ -146,22 +148,22 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
     with (tmp_path / "film.jpg").open("wb") as stream:
         stream.truncate(cleaning.LIMITS.max_bytes + 1)
     monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("it was read"))
-    assert dict(cleaned((tmp_path / "film.jpg", 0)).put_aside) == {"0/film.jpg": "more than 50 MB"}
+    assert dict(cleaned((tmp_path / "film.jpg", 0)).excluded) == {"0/film.jpg": "more than 50 MB"}
 
 
 def test_the_reason_names_the_limit_that_was_met(tmp_path: Path) -> None:
     result = cleaned((saved(tmp_path / "wide.png", Image.new("L", (4001, 4000))), 0))
-    assert dict(result.put_aside) == {"0/wide.png": "more than 50,000,000 pixels, or 16,000,000 if decoded whole"}
+    assert dict(result.excluded) == {"0/wide.png": "more than 50,000,000 pixels, or 16,000,000 if decoded whole"}
 
 
-def test_pictures_alike_by_nature_are_neither_one_group_nor_put_aside(tmp_path: Path) -> None:
+def test_pictures_alike_by_nature_are_neither_one_group_nor_excluded(tmp_path: Path) -> None:
     files = [
         (letter(tmp_path / f"{text}{n}.jpg", text, seed=n), label)
         for label, text in enumerate("ABCDE")
         for n in range(30)
     ]
     result = cleaned(*files)
-    assert result.put_aside == ()
+    assert result.excluded == ()
     assert max(Counter(photo.group for photo in result.photos).values()) <= 8
     assert "pictures of this collection resemble so many others" in result.report.notes[1]
 
@@ -169,7 +171,7 @@ def test_pictures_alike_by_nature_are_neither_one_group_nor_put_aside(tmp_path: 
 def test_screens_of_one_layout_are_not_the_same_picture(tmp_path: Path) -> None:
     files = [(screen(tmp_path / f"{n}.png", seed=n), n % 2) for n in range(40)]
     result = cleaned(*files)
-    assert result.put_aside == ()
+    assert result.excluded == ()
     assert max(Counter(photo.group for photo in result.photos).values()) <= 8
 
 
@@ -180,9 +182,11 @@ def test_digits_can_be_split(tmp_path: Path) -> None:
         picture = Image.fromarray((255 - 15.9 * pixels).astype(np.uint8)).resize((64, 64))
         files.append((saved(tmp_path / f"{n}.png", picture), int(label)))
     result = cleaned(*files)
-    assert result.put_aside == ()
+    assert result.excluded == ()
     assert max(Counter(photo.group for photo in result.photos).values()) <= 4
-    assert len(split_photos(result.photos).train) > 500
+    source = Source("path", tmp_path, "because")
+    dataset = Dataset(source, "digits", "", result.report, result.photos, tuple("0123456789"))
+    assert len(split(dataset).train) > 500
 
 
 def test_altered_copies_of_a_picture_are_near_duplicates(tmp_path: Path) -> None:
@@ -212,7 +216,7 @@ def test_a_class_of_one_picture_is_refused_with_the_reason(tmp_path: Path) -> No
 
 
 @pytest.mark.real_data
-def test_what_is_wrong_with_the_real_flowers(flowers: Photos) -> None:
+def test_what_is_wrong_with_the_real_flowers(flowers: Dataset) -> None:
     assert flowers.report.rows_read == 3224
     assert {reason: count for reason, count in flowers.report.quarantined.items() if count} == {cleaning.TWO_CLASSES: 6}
     sizes = [size for size in Counter(photo.group for photo in flowers.photos).values() if size > 1]

@@ -4,6 +4,7 @@ import hashlib
 import os
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,20 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from image_classifier.data import load
-from image_classifier.data.load import (
-    FLOWERS,
-    STATE,
-    Photo,
-    Photos,
-    digest,
-    list_files,
-    load_photos,
-    resolve,
-    split_photos,
-)
+from image_classifier.data import load as module
+from image_classifier.data.load import FLOWERS, STATE, Dataset, digest, is_sample, list_files, load, resolve, split
+from image_classifier.data.photos import Photo
 from portfolio_shared.data import sources
-from portfolio_shared.data.checks import DataError
+from portfolio_shared.data.checks import DataError, DataReport
+from portfolio_shared.data.sources import Source
 
 
 def pictures(folder: Path, classes: tuple[str, ...] = ("cat", "dog"), count: int = 3) -> Path:
@@ -42,6 +35,11 @@ def tarred(folder: Path, archive: Path) -> Path:
     return archive
 
 
+def dataset(photos: Sequence[Photo], labels: tuple[str, ...] = ("daisy",)) -> Dataset:
+    source, report = Source("path", None, "because"), DataReport("test", rows_read=len(photos))
+    return Dataset(source, "test", digest(photos), report, tuple(photos), labels)
+
+
 def photos(count: int, *, label: int = 0) -> list[Photo]:
     return [Photo(Path("x"), f"{label}/{n}.jpg", label, f"{label}-{n}", f"{label}-{n}") for n in range(count)]
 
@@ -51,7 +49,7 @@ def test_the_public_archive_comes_before_the_smaller_one(tmp_path: Path, monkeyp
     for setting in ("auto", "full"):
         assert resolve(setting, directory=tmp_path).path == tmp_path / "flowers.tar"
     (tmp_path / "flower_photos.tgz").touch()
-    monkeypatch.setattr(load, "FLOWERS", replace(FLOWERS, sha256=(hashlib.sha256(b"").hexdigest(),)))
+    monkeypatch.setattr(module, "FLOWERS", replace(FLOWERS, sha256=(hashlib.sha256(b"").hexdigest(),)))
     for setting in ("auto", "full"):
         source = resolve(setting, directory=tmp_path)
         assert (source.kind, source.path) == ("full", tmp_path / "flower_photos.tgz")
@@ -73,9 +71,9 @@ def test_folders_and_archives_with_or_without_a_folder_on_top_are_one(
         for file in folder.rglob("*.png"):
             packed.write(file, file.relative_to(folder))
     archive = tarred(folder, tmp_path / "animals.tar")
-    loaded = [load_photos(str(path)) for path in (folder, tmp_path / "in", archive, tmp_path / "animals.zip")]
-    assert {one.labels for one in loaded} == {("cat", "dog")}
-    assert len({one.sha256 for one in loaded}) == 1
+    loaded = [load(str(path)) for path in (folder, tmp_path / "in", archive, tmp_path / "animals.zip")]
+    assert {data.labels for data in loaded} == {("cat", "dog")}
+    assert len({data.sha256 for data in loaded}) == 1
     assert [photo.name for photo in loaded[2].photos][:2] == ["cat/0.png", "cat/1.png"]
     assert loaded[2].photos[0].path.is_relative_to(tmp_path / "cache" / "unpacked")
     assert loaded[2].name == "pictures in animals.tar"
@@ -88,7 +86,7 @@ def test_a_cache_that_may_not_be_written_is_left_alone(tmp_path: Path, monkeypat
     cache.chmod(0o555)
     monkeypatch.setenv("PORTFOLIO_DATA_DIR", str(cache))
     monkeypatch.chdir(tmp_path)
-    loaded = load_photos("full")
+    loaded = load("full")
     assert loaded.source.kind == "full"
     assert loaded.photos[0].path.is_relative_to(STATE / "unpacked")
     assert os.listdir(cache) == ["flowers.tar"]  # noqa: PTH208
@@ -105,14 +103,17 @@ def test_the_sample_is_drawn_once(sample_folder: Path, tmp_path: Path, monkeypat
 
     monkeypatch.setattr("image_classifier.data.load.write_sample", draw)
     monkeypatch.chdir(tmp_path)
-    one, two = load_photos("sample"), load_photos("sample")
+    first, second = load("sample"), load("sample")
     assert len(drawings) == 1
-    assert one == two
-    assert one.labels == ("daisy", "dandelion", "rose", "sunflower", "tulip")
-    assert one.source.path is None
+    assert first == second
+    assert first.labels == ("daisy", "dandelion", "rose", "sunflower", "tulip")
+    assert first.source.path is None
+    assert is_sample(first.source)
+    assert is_sample("sample")
+    assert not is_sample(str(tmp_path))
 
 
-def test_what_stands_beside_the_pictures_is_told_or_hidden(tmp_path: Path) -> None:
+def test_what_stands_beside_the_pictures_is_noted_or_hidden(tmp_path: Path) -> None:
     folder = pictures(tmp_path)
     (folder / "LICENSE.txt").touch()
     (folder / "__MACOSX").mkdir()
@@ -131,7 +132,7 @@ def test_what_stands_beside_the_pictures_is_told_or_hidden(tmp_path: Path) -> No
 def test_a_source_that_is_resolved_is_not_resolved_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = resolve(str(pictures(tmp_path)))
     monkeypatch.setattr("image_classifier.data.load.resolve", lambda _: pytest.fail("resolved twice"))
-    loaded = load_photos(source)
+    loaded = load(source)
     assert loaded.source is source
     assert loaded.labels == ("cat", "dog")
 
@@ -148,26 +149,26 @@ def test_folders_of_another_form_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_digest_names_the_pictures_and_not_their_place(tmp_path: Path) -> None:
-    one = photos(3)
-    assert digest(one) == digest([replace(photo, path=tmp_path) for photo in reversed(one)])
-    assert digest(one) != digest([replace(one[0], key="other"), *one[1:]])
-    assert digest(one) != digest([replace(one[0], name="0/other.jpg"), *one[1:]])
+    few = photos(3)
+    assert digest(few) == digest([replace(photo, path=tmp_path) for photo in reversed(few)])
+    assert digest(few) != digest([replace(few[0], key="other"), *few[1:]])
+    assert digest(few) != digest([replace(few[0], name="0/other.jpg"), *few[1:]])
 
 
 def test_parts_have_their_shares_and_lose_nothing() -> None:
     everything = photos(4000)
-    splits = split_photos(everything)
-    parts = (splits.train, splits.validation, splits.test)
+    dealt = split(dataset(everything))
+    parts = (dealt.train, dealt.validation, dealt.test)
     assert sorted(photo.key for part in parts for photo in part) == sorted(photo.key for photo in everything)
     for part, share in zip(parts, (0.68, 0.12, 0.2), strict=True):
         assert abs(len(part) / 4000 - share) < 0.025  # about four standard deviations
-    assert split_photos(everything, seed=1).test != splits.test
+    assert dealt.labels == ("daisy",)
 
 
 def test_groups_stay_together_and_new_pictures_move_no_old_ones() -> None:
     alone = photos(300)
     twins = [replace(photo, name=f"0/{photo.key}-copy.jpg", key=f"{photo.key}-copy") for photo in alone]
-    before, after = split_photos(alone), split_photos([*twins, *alone])
+    before, after = split(dataset(alone)), split(dataset([*twins, *alone]))
     for name in ("train", "validation", "test"):
         old = {photo.group for photo in getattr(before, name)}
         assert {photo.group for photo in getattr(after, name)} == old
@@ -177,15 +178,15 @@ def test_groups_stay_together_and_new_pictures_move_no_old_ones() -> None:
 def test_a_class_with_too_few_pictures_is_named() -> None:
     few = [replace(photo, name=f"emu/{photo.key}.jpg") for photo in photos(3, label=1)]
     with pytest.raises(DataError, match=r"class 'emu' has \d photographs to train with"):
-        split_photos([*photos(200), *few])
+        split(dataset([*photos(200), *few], ("daisy", "emu")))
     with pytest.raises(DataError, match="class 'gnu' has 0 photographs to train with, 0 to validate and 0 to test"):
-        split_photos(photos(200), labels=("emu", "gnu"))
-    with pytest.raises(DataError, match="every file was put aside"):
-        split_photos([])
+        split(dataset(photos(200), ("emu", "gnu")))
+    with pytest.raises(DataError, match="every file was excluded"):
+        split(dataset([]))
 
 
 @pytest.mark.real_data
-def test_the_split_of_the_real_flowers_is_frozen(flowers: Photos) -> None:
+def test_the_split_of_the_real_flowers_is_frozen(flowers: Dataset) -> None:
     assert flowers.sha256 == "35c7d3261783076790e4ffbc4a6da26596d4fe06a8f79f6749a5a7f9e65d8d05"
-    splits = split_photos(flowers.photos, labels=flowers.labels)
-    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [2161, 411, 646]
+    dealt = split(flowers)
+    assert [len(part) for part in (dealt.train, dealt.validation, dealt.test)] == [2161, 411, 646]

@@ -10,177 +10,169 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from image_classifier.config import FineTuneSettings, TrainConfig
-from image_classifier.data.images import Preprocessing
-from image_classifier.data.load import Photo, Photos, Splits
+from image_classifier.config import Compute, FineTuneSettings, ModelSettings
+from image_classifier.data.load import Dataset, Split
+from image_classifier.data.photos import Photo, labels_of
+from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.evaluation import candidates as module
-from image_classifier.evaluation.candidates import Candidate, by_loss, fine_tuned, guess, pick_device, probed
+from image_classifier.evaluation.candidates import (
+    FINE_TUNED,
+    FREQUENCIES,
+    PROBE,
+    SCRATCH,
+    choose,
+    class_frequencies,
+    compare,
+    probabilities_on_test,
+)
+from image_classifier.models import fit, network
 from image_classifier.models.backbones import Backbone
-from image_classifier.models.batches import labels_of
-from image_classifier.models.network import Classifier, Normalize
-from image_classifier.models.plan import Plan
+from image_classifier.models.network import Classifier, logits_of
 from portfolio_shared.evaluation.classification import accuracy_score, fit_temperature, log_loss_error, softmax
+from portfolio_shared.results import Candidate
 
 HALF = (0.5, 0.5, 0.5)
-SETTINGS = FineTuneSettings(epochs=2, crop=32, batch=8, rate=3e-3, dropout=0.2)
+TUNING = FineTuneSettings(epochs=2, crop=32, batch=8, rate=3e-3, dropout=0.2)
+SETTINGS = ModelSettings(backbone="tiny", weights="some.pth", tuning=TUNING)
+
+
+class Log:
+    """Keeps what a comparison logs."""
+
+    def __init__(self) -> None:
+        self.children: dict[str, dict[str, float]] = {}
+        self.epochs: dict[int, dict[str, float]] = {}
+
+    def child(self, name, params, metrics) -> None:
+        assert params == {"candidate": name}
+        self.children[name] = metrics
+
+    def log_metrics(self, metrics, *, step=0) -> None:
+        self.epochs[step] = metrics
 
 
 @pytest.fixture
-def splits(sample: Photos) -> Splits:
+def split(sample: Dataset) -> Split:
     photos = sample.photos[:: len(sample.photos) // 50][:50]
-    return Splits(tuple(photo for i, photo in enumerate(photos) if i % 5 < 3), photos[3::5], photos[4::5])
+    train = tuple(photo for i, photo in enumerate(photos) if i % 5 < 3)
+    return Split(train, photos[3::5], photos[4::5], sample.labels)
 
 
-def network(*, pretrained: bool = True) -> tuple[Classifier, Normalize, Backbone]:
-    torch.manual_seed(0)
-    trunk = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.ReLU())
-    built = Backbone("tiny", trunk, 8, Preprocessing(32, 32), HALF, HALF, pretrained, digest="abc")
-    return Classifier(built, 5, dropout=0.2), Normalize(HALF, HALF), built
+def build(settings: ModelSettings, n_classes: int) -> tuple[Classifier, Backbone]:
+    """Build a tiny network whose trunk is the same whenever it counts as pretrained."""
+    pretrained = settings.weights != "none"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        trunk = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.ReLU())
+    how = Preprocessing(32, 32)
+    backbone = Backbone("resnet18", trunk, 8, how, HALF, HALF, pretrained=pretrained, digest="abc")
+    return Classifier(backbone, n_classes, dropout=0.2), backbone
 
 
-def planned(sample: Photos, settings: FineTuneSettings = SETTINGS) -> Plan:
-    return Plan(sample, "tiny", "some.pth", settings, "because")
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in (module, fit, network):
+        monkeypatch.setattr(place, "build_classifier", build)
 
 
-def config(tmp_path: Path, **settings: object) -> TrainConfig:
-    return TrainConfig(tracking_uri="", work=tmp_path, device="cpu", **settings)
+def compared(split: Split, work: Path | None = None, **changes: object) -> dict[str, Candidate]:
+    settings = SETTINGS.model_copy(update=changes)
+    return compare(split, settings, compute=Compute(device="cpu", work=work))
 
 
-def tuned(made, splits: Splits, sample: Photos, tmp_path: Path) -> tuple[Candidate, str]:
-    """Return the candidate and what was printed."""
-    console = Console(file=io.StringIO(), width=200)
-    found = fine_tuned(*made, splits, planned=planned(sample), config=config(tmp_path), console=console)
-    return found, console.file.getvalue()
-
-
-def test_a_guess_is_the_shares_of_the_training_part() -> None:
+def test_class_frequencies_are_those_of_the_training_part() -> None:
     def part(*labels: int) -> tuple[Photo, ...]:
         return tuple(Photo(Path("x"), "x", label, f"{i}", f"{i}") for i, label in enumerate(labels))
 
-    made = guess(Splits(part(0, 0, 0, 1), part(1, 0), part(0)), 2, network()[2])
-    np.testing.assert_allclose(softmax(made.validation_logits), [[0.75, 0.25]] * 2)
-    np.testing.assert_allclose(softmax(made.test_logits()), [[0.75, 0.25]])
-    assert made.summary == pytest.approx(
+    split = Split(part(0, 0, 0, 1), part(1, 0), part(0, 0, 1), ("cat", "dog"))
+    candidate = class_frequencies(split, build(SETTINGS, 2)[1])
+    np.testing.assert_allclose(softmax(candidate.model.validation_logits), [[0.75, 0.25]] * 2)
+    np.testing.assert_allclose(probabilities_on_test(candidate.model, split, SETTINGS), [[0.75, 0.25]] * 3)
+    assert candidate.metrics == pytest.approx(
         {"log_loss": -(np.log(0.25) + np.log(0.75)) / 2, "accuracy": 0.5, "fit_seconds": 0.0}
     )
-    with pytest.raises(ValueError, match="shares of the classes is no network"):
-        made.install(network()[0])
+    assert not candidate.servable
+    with pytest.raises(ValueError, match="class frequencies are no network"):
+        candidate.model.network(SETTINGS, 2)
 
 
-def test_the_probe_is_the_network_with_its_head(splits: Splits, tmp_path: Path) -> None:
-    made, advanced = network(), []
-    found = probed(*made, splits, config(tmp_path), advance=advanced.append)
-    assert sum(advanced) == sum(map(len, (splits.train, splits.validation, splits.test)))
-    for logits, photos in ((found.validation_logits, splits.validation), (found.test_logits(), splits.test)):
-        theirs = module.logits_of(made[0], made[1], photos, made[2].preprocessing, workers=0)
-        np.testing.assert_allclose(logits, theirs, atol=1e-4)
-    other = network()[0]
-    nn.init.zeros_(other.head.weight)
-    found.install(other)
-    assert torch.equal(other.head.weight, made[0].head.weight)
-    assert len(list((tmp_path / "features").iterdir())) == 1
+def test_candidates_stand_from_best_to_worst_and_are_logged(split: Split) -> None:
+    log, console = Log(), Console(file=io.StringIO(), width=200)
+    found = compare(split, SETTINGS, compute=Compute(device="cpu"), console=console, run=log)
+    assert set(found) == {FREQUENCIES, PROBE, FINE_TUNED}
+    losses = [candidate.metrics["log_loss"] for candidate in found.values()]
+    assert losses == sorted(losses)
+    assert log.children == {name: candidate.metrics for name, candidate in found.items()}
+    assert list(log.epochs) == [1, 2]
+    history = found[FINE_TUNED].model.history
+    assert log.epochs[2]["validation_loss"] == history[1].validation_loss
+    lines = console.file.getvalue().splitlines()
+    assert [line[:22] for line in lines] == ["fine-tuned, epoch 1/2:", "fine-tuned, epoch 2/2:"]
 
 
-def test_the_summary_is_worked_out_on_validation_at_the_best_temperature(splits: Splits, tmp_path: Path) -> None:
-    found = probed(*network(), splits, config(tmp_path), advance=lambda _: None)
-    labels = labels_of(splits.validation)
-    temperature = fit_temperature(labels, found.validation_logits)
-    probabilities = softmax(found.validation_logits / temperature)
-    assert found.summary["log_loss"] == pytest.approx(log_loss_error(labels, probabilities))
-    assert found.summary["accuracy"] == accuracy_score(labels, probabilities)
-    # On the test split the temperature is still that of validation.
-    np.testing.assert_allclose(found.test_probabilities(labels), softmax(found.test_logits() / temperature))
+def test_the_recipe_and_the_weights_decide_what_is_trained(split: Split) -> None:
+    assert set(compared(split, recipe="quick")) == {FREQUENCIES, PROBE}
+    assert set(compared(split, weights="none")) == {FREQUENCIES, SCRATCH}
 
 
-def test_no_label_of_the_test_split_is_looked_at(splits: Splits, sample: Photos, tmp_path: Path) -> None:
-    blind = replace(splits, test=tuple(replace(photo, label=-1) for photo in splits.test))
-    runs = []
-    for folder, part in ((tmp_path / "seeing", splits), (tmp_path / "blind", blind)):
-        made = network()
-        first = probed(*made, part, config(folder), advance=lambda _: None)
-        second, _ = tuned(made, part, sample, folder)
-        runs.append([first.validation_logits, first.test_logits(), second.validation_logits, second.test_logits()])
-    for one, other in zip(*runs, strict=True):
-        np.testing.assert_array_equal(one, other)
+def test_the_choice_is_the_least_loss_of_what_can_be_served() -> None:
+    losses = {"a": (0.5, True), "b": (0.4, True), "frequencies": (0.1, False)}
+    candidates = {
+        name: Candidate(name, {"log_loss": loss}, None, servable) for name, (loss, servable) in losses.items()
+    }
+    assert choose(candidates) == "b"
 
 
-def test_the_fine_tuned_network_answers_for_itself_after_others_were_installed(
-    splits: Splits, sample: Photos, tmp_path: Path
-) -> None:
-    made = network()
-    first = probed(*made, splits, config(tmp_path), advance=lambda _: None)
-    start = made[0].head.weight.detach().clone()
-    found, _ = tuned(made, splits, sample, tmp_path)
-    expected = module.logits_of(made[0], made[1], splits.test, made[2].preprocessing, workers=0)
-    assert not torch.equal(made[0].head.weight, start)
-    first.install(made[0])
-    assert torch.equal(made[0].head.weight, start)
-    np.testing.assert_array_equal(found.test_logits(), expected)
-    np.testing.assert_array_equal(
-        found.validation_logits,
-        module.logits_of(made[0], made[1], splits.validation, made[2].preprocessing, workers=0),
-    )
-    assert len(found.history) == 2
-    assert found.summary["fit_seconds"] == pytest.approx(sum(epoch.seconds for epoch in found.history), abs=0.06)
+def test_a_candidate_is_frozen_and_measured_for_itself(split: Split) -> None:
+    """Its weights are a copy: the network that was trained on does not change it."""
+    for name, candidate in compared(split).items():
+        if name == FREQUENCIES:
+            continue
+        model = candidate.model
+        rebuilt = model.network(SETTINGS, 5)
+        theirs = logits_of(rebuilt, split.validation, model.preprocessing)
+        np.testing.assert_allclose(theirs, model.validation_logits, atol=1e-4)
+        labels = labels_of(split.validation)
+        temperature = fit_temperature(labels, model.validation_logits)
+        probabilities = softmax(model.validation_logits / temperature)
+        assert candidate.metrics["log_loss"] == pytest.approx(log_loss_error(labels, probabilities))
+        assert candidate.metrics["accuracy"] == accuracy_score(labels, probabilities)
+        # On the test split the temperature is still that of validation.
+        of_test = softmax(logits_of(rebuilt, split.test, model.preprocessing) / temperature)
+        np.testing.assert_allclose(probabilities_on_test(model, split, SETTINGS), of_test)
 
 
-def test_a_training_is_named_by_its_start_and_taken_up(splits: Splits, sample: Photos, tmp_path: Path) -> None:
-    found, printed = tuned(network(), splits, sample, tmp_path)
+def test_the_probe_leaves_the_trunk_and_fine_tuning_does_not(split: Split) -> None:
+    candidates = compared(split)
+    start = build(SETTINGS, 5)[0].state_dict()["trunk.0.weight"]
+    assert torch.equal(candidates[PROBE].model.weights["trunk.0.weight"], start)
+    assert not torch.equal(candidates[FINE_TUNED].model.weights["trunk.0.weight"], start)
+    assert candidates[PROBE].model.tuning is None
+    tuned = candidates[FINE_TUNED]
+    assert tuned.model.tuning == TUNING
+    seconds = sum(epoch.seconds for epoch in tuned.model.history)
+    assert tuned.metrics["fit_seconds"] == pytest.approx(seconds, abs=0.06)
+
+
+def test_no_label_of_the_test_split_is_looked_at(split: Split) -> None:
+    blind = replace(split, test=tuple(replace(photo, label=-1) for photo in split.test))
+    seen, unseen = compared(split), compared(blind)
+    for name, candidate in seen.items():
+        logits = unseen[name].model.validation_logits
+        np.testing.assert_array_equal(candidate.model.validation_logits, logits)
+        np.testing.assert_array_equal(
+            probabilities_on_test(candidate.model, split, SETTINGS),
+            probabilities_on_test(unseen[name].model, blind, SETTINGS),
+        )
+
+
+def test_a_training_is_named_by_its_start_and_taken_up(split: Split, tmp_path: Path) -> None:
+    first = compared(split, tmp_path)
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()
-    assert found.name == module.FINE_TUNED
-    assert "Going on" not in printed
-    assert [line[:22] for line in printed.splitlines()] == ["fine-tuned, epoch 1/2:", "fine-tuned, epoch 2/2:"]
-    again, printed = tuned(network(), splits, sample, tmp_path)
-    assert printed.startswith("Going on from ")
-    assert checkpoint.name in printed
-    assert again.history == found.history
-    np.testing.assert_array_equal(again.validation_logits, found.validation_logits)
-    scratch, _ = tuned(network(pretrained=False), splits, sample, tmp_path)
-    assert scratch.name == module.SCRATCH
-
-
-def test_a_checkpoint_is_named_by_everything_that_the_result_depends_on(
-    splits: Splits, sample: Photos, tmp_path: Path
-) -> None:
-    built = network()[2]
-
-    def digest(backbone=built, parts=splits, settings=SETTINGS, **others: object) -> str:
-        return module._digest(backbone, parts, planned(sample, settings), config(tmp_path, **others))
-
-    first, last = splits.train[0], splits.validation[-1]
-    different = [
-        digest(),
-        digest(seed=1),
-        digest(settings=SETTINGS.model_copy(update={"epochs": 3})),
-        digest(settings=SETTINGS.model_copy(update={"augmentation": "basic"})),
-        digest(replace(built, digest="other weights")),
-        digest(replace(built, name="other")),
-        digest(replace(built, preprocessing=Preprocessing(40, 32))),
-        digest(parts=replace(splits, train=splits.train[1:])),
-        digest(parts=replace(splits, train=(replace(first, label=first.label + 1), *splits.train[1:]))),
-        digest(parts=replace(splits, train=(replace(first, key="other bytes"), *splits.train[1:]))),
-        digest(parts=replace(splits, validation=splits.validation[:-1])),
-        digest(parts=replace(splits, train=(*splits.train, last), validation=splits.validation[:-1])),
-    ]
-    assert len(set(different)) == len(different)
-    # None of these changes the result: where the pictures lie, the test split, and how many processes help.
-    elsewhere = tuple(replace(photo, path=Path("elsewhere")) for photo in splits.train)
-    assert digest(parts=replace(splits, train=elsewhere, test=()), workers=3) == digest()
-
-
-def test_the_order_is_that_of_the_loss() -> None:
-    how = Preprocessing(32, 32)
-    made = [
-        Candidate(name, np.empty(0), {"log_loss": loss}, None, how, (), list) for name, loss in (("a", 2.0), ("b", 0.5))
-    ]
-    assert [one.name for one in by_loss(made)] == ["b", "a"]
-
-
-def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pick_device("cpu") == torch.device("cpu")
-    for wrong in ("cuda:99", "gpu", ""):
-        with pytest.raises(ValueError, match=rf"device='{wrong}': expected auto, cpu or one that torch can use here"):
-            pick_device(wrong)
-    for found, expected in ((None, "cpu"), (torch.device("cuda"), "cuda")):
-        monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda answer=found, **_: answer)
-        assert pick_device("auto") == torch.device(expected)
+    console = Console(file=io.StringIO(), width=200)
+    again = compare(split, SETTINGS, compute=Compute(device="cpu", work=tmp_path), console=console)
+    assert console.file.getvalue().startswith("Going on from ")
+    assert checkpoint.name in console.file.getvalue()
+    assert again[FINE_TUNED].model.history == first[FINE_TUNED].model.history
+    logits = again[FINE_TUNED].model.validation_logits
+    np.testing.assert_array_equal(logits, first[FINE_TUNED].model.validation_logits)

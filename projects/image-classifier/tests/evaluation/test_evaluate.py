@@ -1,66 +1,79 @@
-"""The metrics of the test split: by hand on answers that are known, and the same pictures as the service sees."""
+"""The metrics of the test split: by hand on scripted predictions, and on the same pictures as the service sees."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
-from image_classifier.data.images import ImageLimits, Preprocessing, prepare
-from image_classifier.evaluation.evaluate import METRIC_LABELS, answers_of, evaluate, measure
-from image_classifier.evaluation.out_of_distribution import Stranger
-from image_classifier.models.predictor import Answer
+from image_classifier.data.images import ImageLimits, prepare
+from image_classifier.data.load import Split
+from image_classifier.data.preprocessing import Preprocessing
+from image_classifier.evaluation import evaluate as module
+from image_classifier.evaluation.errors import Group, by_group
+from image_classifier.evaluation.evaluate import (
+    METRIC_LABELS,
+    compare_with_champion,
+    coverage_of_redraws,
+    evaluate,
+    evaluate_bundle,
+    measure,
+    predictions_of,
+)
+from image_classifier.evaluation.out_of_distribution import Picture, draw_pictures
+from image_classifier.models.predictor import Prediction, Predictor
+from portfolio_shared.evaluation.classification import log_loss_error
 
 LIMITS = ImageLimits()
 
 
-def answer(probabilities: list[float], label_set: tuple[int, ...], unsure: str | None = None) -> Answer:
-    return Answer(np.array(probabilities), label_set, 0.0, unsure, None)
+def prediction(probabilities: list[float], label_set: tuple[int, ...], unsure: str | None = None) -> Prediction:
+    return Prediction(np.array(probabilities), label_set, 0.0, unsure, None)
 
 
 class Scripted:
-    """Says what it was told to, in order; remembers how many pictures it was shown at once."""
+    """Gives its predictions in order; remembers how many pictures came at once."""
 
     preprocessing = Preprocessing(8, 8)
+    labels = ("cat", "dog", "owl")
 
-    def __init__(self, answers: list[Answer]) -> None:
-        self.answers = list(answers)
+    def __init__(self, predictions: list[Prediction]) -> None:
+        self.predictions = list(predictions)
         self.at_once: list[int] = []
 
-    def predict(self, pictures, *, heat=False):
-        assert all(picture.shape == (8, 8, 3) for picture in pictures)
-        self.at_once.append(len(pictures))
-        return [self.answers.pop(0) for _ in pictures]
-
-
-def stranger(kind: str) -> Stranger:
-    return Stranger(kind, Image.new("RGB", (9, 9)))
+    def predict(self, inputs, *, heat=False):
+        assert all(picture.shape == (8, 8, 3) for picture in inputs)
+        self.at_once.append(len(inputs))
+        return [self.predictions.pop(0) for _ in inputs]
 
 
 @pytest.fixture
 def photos(sample):
-    """Four pictures: of the classes 0, 1, 0 and 1."""
+    """Four test pictures: of the classes 0, 1, 0 and 1."""
     of = [[photo for photo in sample.photos if photo.label == label] for label in (0, 1)]
-    return [of[0][0], of[1][0], of[0][1], of[1][1]]
+    return Split((), (), (of[0][0], of[1][0], of[0][1], of[1][1]), Scripted.labels)
 
 
-SAID = [
-    answer([0.9, 0.1, 0.0], (0,)),  # right
-    answer([0.6, 0.4, 0.0], (0, 1)),  # wrong, and its set holds the truth
-    answer([0.2, 0.7, 0.1], (1,), "ambiguous"),  # wrong, unsure
-    answer([0.1, 0.8, 0.1], (1,), "unfamiliar"),  # right, unsure
+PREDICTIONS = [
+    prediction([0.9, 0.1, 0.0], (0,)),  # right
+    prediction([0.6, 0.4, 0.0], (0, 1)),  # wrong, and its set holds the truth
+    prediction([0.2, 0.7, 0.1], (1,), "ambiguous"),  # wrong, unsure
+    prediction([0.1, 0.8, 0.1], (1,), "unfamiliar"),  # right, unsure
 ]
-STRANGERS = [stranger("noise"), stranger("noise"), stranger("text"), stranger("text")]
-OF_STRANGERS = [
-    answer([0.9, 0.1, 0.0], (0,), "unfamiliar"),
-    answer([0.9, 0.1, 0.0], (0,), "ambiguous"),
-    answer([0.9, 0.1, 0.0], (0,), "unfamiliar"),
-    answer([0.9, 0.1, 0.0], (0,)),
+OTHERS = [Picture(kind, Image.new("RGB", (9, 9))) for kind in ("noise", "noise", "text", "text")]
+OF_OTHERS = [
+    prediction([0.9, 0.1, 0.0], (0,), "unfamiliar"),
+    prediction([0.9, 0.1, 0.0], (0,), "ambiguous"),
+    prediction([0.9, 0.1, 0.0], (0,), "unfamiliar"),
+    prediction([0.9, 0.1, 0.0], (0,)),
 ]
-OF_SAMPLES = [answer([0.5, 0.4, 0.1], (0, 1), "unfamiliar"), answer([0.1, 0.1, 0.8], (2,))]
+OF_SAMPLES = [prediction([0.5, 0.4, 0.1], (0, 1), "unfamiliar"), prediction([0.1, 0.1, 0.8], (2,))]
 
 
 def test_metrics_by_hand(photos):
-    found = evaluate(Scripted(SAID + OF_STRANGERS + OF_SAMPLES), photos, STRANGERS)
-    estimates = {name: interval.estimate for name, interval in found.metrics.items()}
+    evaluation = evaluate(Scripted(PREDICTIONS + OF_OTHERS + OF_SAMPLES), photos, others=OTHERS)
+    estimates = {name: interval.estimate for name, interval in evaluation.metrics.items()}
     assert estimates == pytest.approx(
         {
             "accuracy": 2 / 4,
@@ -70,39 +83,42 @@ def test_metrics_by_hand(photos):
             "set_coverage": 3 / 4,
             "set_size": 5 / 4,
             "unsure": 2 / 4,
-            "unsure_strangers": 3 / 4,
+            "unsure_out_of_distribution": 3 / 4,
             "accuracy_if_sure": 1 / 2,
         }
     )
-    assert found.strangers == {"noise": 1.0, "text": 0.5}
-    assert found.sample_photographs == dict(zip(("china.jpg", "flower.jpg"), OF_SAMPLES, strict=True))
-    np.testing.assert_array_equal(found.confusion, [[1, 1, 0], [1, 1, 0], [0, 0, 0]])
-    np.testing.assert_array_equal(found.labels, [0, 1, 0, 1])
-    assert all(interval.low <= interval.estimate <= interval.high for interval in found.metrics.values())
+    assert evaluation.out_of_distribution == {"noise": 1.0, "text": 0.5}
+    assert evaluation.sample_photographs == dict(zip(("china.jpg", "flower.jpg"), OF_SAMPLES, strict=True))
+    assert by_group(evaluation)[:2] == [Group("cat", (1, 1, 0), 0.5, 0.5), Group("dog", (1, 1, 0), 0.5, 0.5)]
+    assert (by_group(evaluation)[2].pictures, by_group(evaluation)[2].precision) == (0, None)
+    np.testing.assert_array_equal(evaluation.labels, [0, 1, 0, 1])
+    assert all(interval.low <= interval.estimate <= interval.high for interval in evaluation.metrics.values())
 
 
 def test_every_metric_has_a_name_for_people(photos):
-    assert set(evaluate(Scripted(SAID + OF_STRANGERS + OF_SAMPLES), photos, STRANGERS).metrics) == set(METRIC_LABELS)
+    assert set(evaluate(Scripted(PREDICTIONS + OF_OTHERS + OF_SAMPLES), photos, others=OTHERS).metrics) == set(
+        METRIC_LABELS
+    )
 
 
 def test_where_no_answer_is_sure_there_is_no_accuracy_of_the_sure_ones(photos):
-    """A model that is unsure of everything is told of, instead of ending a training in an error."""
-    unsure = [answer([0.9, 0.1, 0.0], (0,), "ambiguous")] * 4
-    found = evaluate(Scripted(unsure + OF_STRANGERS + OF_SAMPLES), photos, STRANGERS)
-    assert found.metrics["unsure"].estimate == 1
-    assert "accuracy_if_sure" not in found.metrics
+    """A model that is unsure of everything is measured, instead of ending a training in an error."""
+    unsure = [prediction([0.9, 0.1, 0.0], (0,), "ambiguous")] * 4
+    evaluation = evaluate(Scripted(unsure + OF_OTHERS + OF_SAMPLES), photos, others=OTHERS)
+    assert evaluation.metrics["unsure"].estimate == 1
+    assert "accuracy_if_sure" not in evaluation.metrics
 
 
 def test_few_pictures_are_held_at_a_time(sample):
     photos = sample.photos[:70]
-    predictor = Scripted([SAID[0]] * 70)
-    assert len(answers_of(predictor, photos)) == 70
+    predictor = Scripted([PREDICTIONS[0]] * 70)
+    assert len(predictions_of(predictor, photos)) == 70
     assert predictor.at_once == [32, 32, 6]
 
 
 def test_what_is_measured_is_what_the_service_would_answer(predictor, trained):
     """From the files' bytes and with the limits of the service, one by one."""
-    for photo, measured in zip(trained.splits.test, trained.evaluation.answers, strict=True):
+    for photo, measured in zip(trained.split.test, trained.evaluation.predictions, strict=True):
         picture = prepare(photo.path.read_bytes(), predictor.preprocessing, limits=LIMITS)
         (alone,) = predictor.predict([picture])
         np.testing.assert_allclose(alone.probabilities, measured.probabilities, atol=1e-6)
@@ -113,3 +129,56 @@ def test_any_probabilities_are_measured_alike(trained):
     found = measure(trained.evaluation.labels, trained.evaluation.probabilities)
     assert {name: trained.evaluation.metrics[name] for name in found} == found
     assert set(found) == {"accuracy", "f1_macro", "log_loss", "calibration_error"}
+
+
+def test_chance_decides_who_calibrates():
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet([0.7] * 3, 1000)
+    labels = np.array([rng.choice(3, p=row) for row in probabilities])
+    how = {"n_calibration": len(labels) // 2, "coverage": 0.9, "n_redraws": 300}
+    covered = coverage_of_redraws(labels, probabilities, **how)
+    assert covered.low < covered.estimate < covered.high
+    assert covered.estimate == pytest.approx(0.9, abs=0.02)
+    assert covered == coverage_of_redraws(labels, probabilities, **how)
+    # Sets with every label hold the truth.
+    flat = np.full_like(probabilities, 1 / probabilities.shape[1])
+    assert coverage_of_redraws(labels, flat, **how) == (1, 1, 1)
+
+
+def test_redrawn_coverage_is_computed_once_from_validation_and_test(trained, monkeypatch):
+    evaluation = replace(trained.evaluation)
+    first = evaluation.redrawn_coverage
+    assert first.low <= trained.predictor.coverage <= first.high
+    monkeypatch.setattr(module, "coverage_of_redraws", lambda *_, **__: pytest.fail("computed again"))
+    assert evaluation.redrawn_coverage is first
+
+
+def test_a_challenger_is_compared_with_the_champion_on_its_own_pictures(trained, bundle):
+    """With itself there is no difference; against a model that names everything wrongly there is."""
+    champion = Predictor.load(bundle)
+    same = compare_with_champion(trained.evaluation, champion)
+    assert tuple(same.difference) == (0, 0, 0)
+    assert same.n == len(trained.split.test)
+    wrong = tuple(
+        replace(prediction, probabilities=np.roll(prediction.probabilities, 1))
+        for prediction in trained.evaluation.predictions
+    )
+    worse = replace(trained.evaluation, predictions=wrong)
+    compared = compare_with_champion(worse, champion)
+    assert compared.difference.low > 0  # above 0: the champion is better
+    assert compared.difference.estimate == pytest.approx(
+        log_loss_error(worse.labels, worse.probabilities) - trained.evaluation.metrics["log_loss"].estimate
+    )
+
+
+def test_a_bundle_is_not_said_to_be_tested_on_other_pictures(bundle, sample_folder, monkeypatch, capsys):
+    monkeypatch.setattr(module, "draw_pictures", lambda: draw_pictures(each=1))
+    evaluate_bundle(bundle, str(sample_folder), Console(width=200))
+    printed = capsys.readouterr().out
+    assert "These are not the pictures that the bundle was tested on" in printed
+    assert "accuracy: " in printed
+
+
+def test_a_bundle_of_other_classes_is_not_measured(bundle, pets_config):
+    with pytest.raises(ValueError, match="the pictures are of cat, dog; the model names daisy, dandelion"):
+        evaluate_bundle(bundle, pets_config.data, Console(quiet=True))

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from image_classifier.data.photos import pixels_of
+from image_classifier.evaluation.errors import Group, by_group
 from image_classifier.evaluation.figures import (
     activation_grid,
     augmentation_grid,
@@ -18,11 +20,13 @@ from image_classifier.evaluation.figures import (
     training_curves,
 )
 from image_classifier.models.finetune import Epoch
-from image_classifier.models.fit import pixels_of
 from portfolio_shared.evaluation.figures import save_figure
 
-NAMES = ("cat", "dog", "owl")
-COUNTS = np.array([[8, 2, 0], [1, 3, 0], [0, 0, 0]])
+GROUPS = [
+    Group("cat", (8, 2, 0), 8 / 9, 8 / 10),
+    Group("dog", (1, 3, 0), 3 / 5, 3 / 4),
+    Group("owl", (0, 0, 0), None, float("nan")),
+]
 
 
 def titles(figure) -> list[str]:
@@ -37,7 +41,7 @@ def shown(figure, number: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def drawn(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
-    draw(trained, folder)
+    draw(trained.evaluation, trained.candidates, folder)
     return folder
 
 
@@ -47,7 +51,7 @@ def test_every_figure_is_drawn(drawn):
         "confusion.svg",
         "precision_recall.svg",
         "reliability.svg",
-        "strangers.svg",
+        "out-of-distribution.svg",
         "augmentations.png",
         "mistakes.png",
         "activations.png",
@@ -57,7 +61,7 @@ def test_every_figure_is_drawn(drawn):
 
 
 def test_the_same_training_draws_the_same_bytes(drawn, trained, tmp_path):
-    save_figure(confusion(trained.predictor.labels, trained.evaluation.confusion), tmp_path / "confusion.svg")
+    save_figure(confusion(by_group(trained.evaluation)), tmp_path / "confusion.svg")
     assert (tmp_path / "confusion.svg").read_bytes() == (drawn / "confusion.svg").read_bytes()
 
 
@@ -71,18 +75,18 @@ def test_curves_show_both_losses_of_every_epoch():
 
 
 def test_the_matrix_shows_counts_and_is_coloured_by_the_share_of_a_row():
-    (axes,) = confusion(NAMES, COUNTS).axes
-    told = {tuple(text.get_position()): text.get_text() for text in axes.texts}
-    assert told[(1, 0)] == "2"  # 2 cats (row 0) that were named dog (column 1)
-    assert told[(0, 1)] == "1"
-    assert len(told) == 9
+    (axes,) = confusion(GROUPS).axes
+    counts = {tuple(text.get_position()): text.get_text() for text in axes.texts}
+    assert counts[(1, 0)] == "2"  # 2 cats (row 0) that were named dog (column 1)
+    assert counts[(0, 1)] == "1"
+    assert len(counts) == 9
     np.testing.assert_allclose(axes.get_images()[0].get_array(), [[0.8, 0.2, 0], [0.25, 0.75, 0], [0, 0, 0]])
-    assert [label.get_text() for label in axes.get_yticklabels()] == list(NAMES)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog", "owl"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("named", "true")
 
 
 def test_precision_and_recall_stand_at_their_class():
-    (axes,) = precision_and_recall(NAMES, COUNTS).axes
+    (axes,) = precision_and_recall(GROUPS).axes
     points = {line.get_label(): line.get_xdata() for line in axes.get_lines()}
     np.testing.assert_allclose(points["precision"], [8 / 9, 3 / 5, np.nan])
     np.testing.assert_allclose(points["recall"], [8 / 10, 3 / 4, np.nan])
@@ -98,36 +102,36 @@ def test_dots_of_the_reliability_diagram_are_the_bins():
 
 def test_mistakes_are_mistakes_and_the_most_confident_first(trained):
     evaluation, labels = trained.evaluation, trained.predictor.labels
-    found = evaluation.probabilities
-    wrong = [i for i in range(len(found)) if found[i].argmax() != evaluation.labels[i]]
-    worst = sorted(wrong, key=lambda i: -found[i].max())[:12]
+    rows = evaluation.probabilities
+    wrong = [i for i in range(len(rows)) if rows[i].argmax() != evaluation.labels[i]]
+    worst = sorted(wrong, key=lambda i: -rows[i].max())[:12]
     assert len(worst) == 12
-    figure = mistake_grid(evaluation, trained.predictor)
+    figure = mistake_grid(evaluation)
     for number, i in enumerate(worst):
-        told = f"{labels[evaluation.labels[i]]}, named\n{labels[found[i].argmax()]} ({found[i].max():.0%})"
-        assert titles(figure)[number] == told
+        caption = f"{labels[evaluation.labels[i]]}, named\n{labels[rows[i].argmax()]} ({rows[i].max():.0%})"
+        assert titles(figure)[number] == caption
         np.testing.assert_array_equal(
-            shown(figure, number), pixels_of(evaluation.photos[i], trained.predictor.preprocessing)
+            shown(figure, number), pixels_of(trained.split.test[i], trained.predictor.preprocessing)
         )
 
 
 def test_without_mistakes_the_grid_says_so(trained):
     evaluation = trained.evaluation
     right = replace(evaluation, labels=evaluation.probabilities.argmax(axis=1))
-    figure = mistake_grid(right, trained.predictor)
+    figure = mistake_grid(right)
     assert [text.get_text() for text in figure.axes[0].texts] == ["There are none."]
 
 
 def test_an_activation_lies_below_its_picture_with_its_name(trained):
-    photos = trained.splits.test
+    photos = trained.split.test
     figure = activation_grid(photos, trained.predictor)
     assert len(figure.axes) == 1 + 2 * 5
     first = next(photo for photo in photos if photo.label == 0)
     pixels = pixels_of(first, trained.predictor.preprocessing)
-    (answer,) = trained.predictor.predict([pixels], heat=True)
+    (prediction,) = trained.predictor.predict([pixels], heat=True)
     np.testing.assert_array_equal(shown(figure, 0), pixels)
-    np.testing.assert_array_equal(shown(figure, 5), overlay(pixels, answer.heat))
-    assert titles(figure)[5] == trained.predictor.labels[answer.probabilities.argmax()]
+    np.testing.assert_array_equal(shown(figure, 5), overlay(pixels, prediction.heat))
+    assert titles(figure)[5] == trained.predictor.labels[prediction.probabilities.argmax()]
 
 
 def test_where_there_is_no_evidence_the_picture_is_dark():
@@ -144,7 +148,7 @@ def test_without_a_heat_map_there_is_nothing_to_lay_over(trained):
 
 
 def test_augmentations_stand_beside_their_picture_and_are_drawn_alike_every_time(trained):
-    photos = trained.splits.train[:2]
+    photos = trained.split.train[:2]
     first, again = (augmentation_grid(photos, policy="strong", crop=48) for _ in range(2))
     pictures = [shown(first, number) for number in range(len(first.axes) - 1)]
     assert len(pictures) == 12
@@ -156,4 +160,4 @@ def test_augmentations_stand_beside_their_picture_and_are_drawn_alike_every_time
 
 def test_a_grid_takes_a_caption_for_every_picture():
     with pytest.raises(ValueError, match="shorter"):
-        picture_grid([np.zeros((4, 4, 3), dtype=np.uint8)] * 2, ["one"], columns=2, title="Two")
+        picture_grid([np.zeros((4, 4, 3), dtype=np.uint8)] * 2, ["first"], columns=2, title="Two")

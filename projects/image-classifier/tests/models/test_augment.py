@@ -5,10 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from image_classifier.data.images import Preprocessing, to_pixels
-from image_classifier.models.augment import Policy, augmentation
+from image_classifier.config import Augmentation
+from image_classifier.data.preprocessing import Preprocessing, to_pixels
+from image_classifier.models.augment import augmentation
 
-POLICIES: tuple[Policy, ...] = ("none", "light", "basic", "strong")
+POLICIES: tuple[Augmentation, ...] = ("none", "light", "basic", "strong")
 RANDOM = POLICIES[1:]
 
 
@@ -17,21 +18,21 @@ def smooth(width: int, height: int) -> Image.Image:
     return Image.fromarray(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)).resize((width, height))
 
 
-def drawn(policy: Policy, image: Image.Image, seed: int, crop: int = 32) -> torch.Tensor:
+def drawn(policy: Augmentation, image: Image.Image, seed: int, crop: int = 32) -> torch.Tensor:
     torch.manual_seed(seed)
     return augmentation(policy, crop)(image)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("size", [(64, 64), (90, 41), (41, 90), (20, 20), (33, 8)])
-def test_any_picture_comes_out_square_and_in_bytes(policy: Policy, size: tuple[int, int]) -> None:
+def test_any_picture_comes_out_square_and_in_bytes(policy: Augmentation, size: tuple[int, int]) -> None:
     for seed in range(5):
         found = drawn(policy, smooth(*size), seed)
         assert (found.shape, found.dtype) == ((3, 32, 32), torch.uint8)
 
 
 @pytest.mark.parametrize("policy", RANDOM)
-def test_the_seed_decides(policy: Policy) -> None:
+def test_the_seed_decides(policy: Augmentation) -> None:
     image = smooth(64, 48)
     assert torch.equal(drawn(policy, image, 1), drawn(policy, image, 1))
     assert len({drawn(policy, image, seed).numpy().tobytes() for seed in range(12)}) > 8
@@ -60,7 +61,7 @@ def test_light_moves_and_mirrors_but_paints_nothing() -> None:
 
 
 @pytest.mark.parametrize("policy", ["basic", "strong"])
-def test_the_others_change_colours_too(policy: Policy) -> None:
+def test_the_others_change_colours_too(policy: Augmentation) -> None:
     plain = Image.new("RGB", (64, 64), (120, 90, 60))
     middles = {tuple(drawn(policy, plain, seed)[:, 16, 16].tolist()) for seed in range(30)}
     assert len(middles) > 5
@@ -68,7 +69,7 @@ def test_the_others_change_colours_too(policy: Policy) -> None:
 
 
 @pytest.mark.parametrize("policy", ["basic", "strong"])
-def test_a_part_of_the_picture_is_enlarged(policy: Policy) -> None:
+def test_a_part_of_the_picture_is_enlarged(policy: Augmentation) -> None:
     """A third of the area at least is seen; the corners of a frame are seldom in it."""
     pixels = np.full((64, 64, 3), 128, dtype=np.uint8)
     pixels[:4] = pixels[-4:] = pixels[:, :4] = pixels[:, -4:] = 255

@@ -1,21 +1,17 @@
-"""A pretrained trunk is torchvision's own network, in both modes; weights that do not fit are refused by name."""
+"""A pretrained trunk is torchvision's own network, in both modes."""
 
 from collections.abc import Callable
 from pathlib import Path
-from urllib.error import URLError
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import nn
-from torchvision.models import ResNet18_Weights, get_model
+from torchvision.models import get_model
 from torchvision.models._api import WeightsEnum
 
-from image_classifier.data.images import Preprocessing
-from image_classifier.models import backbones
-from image_classifier.models.backbones import WeightsError, build_backbone, imagenet_at_hand, only_crop
-
-CACHED = "resnet18-f37072fd.pth"  # torchvision's name of the file
+from image_classifier.data.preprocessing import Preprocessing
+from image_classifier.models.backbones import build_backbone, only_crop
+from image_classifier.models.weights import WeightsError, imagenet_at_hand
 
 Saved = Callable[[str], tuple[nn.Module, Path]]
 
@@ -23,29 +19,20 @@ Saved = Callable[[str], tuple[nn.Module, Path]]
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
     """Return a function: name -> torchvision's model with random weights and used batch norm, and its state dict."""
-    known: dict[str, tuple[nn.Module, Path]] = {}
+    models: dict[str, tuple[nn.Module, Path]] = {}
 
     def save(name: str) -> tuple[nn.Module, Path]:
-        if name not in known:
+        if name not in models:
             torch.manual_seed(0)
             model = get_model(name, weights=None)
             with torch.no_grad():
                 model.train()(torch.randn(4, 3, 64, 64) * 2 + 1)
             path = tmp_path_factory.mktemp("weights") / f"{name}.pth"
             torch.save(model.state_dict(), path)
-            known[name] = model.eval(), path
-        return known[name]
+            models[name] = model.eval(), path
+        return models[name]
 
     return save
-
-
-@pytest.fixture
-def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Empty caches and no network; return the folder of the data cache."""
-    monkeypatch.setenv("PORTFOLIO_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(backbones, "reachable", lambda urls: False)
-    return tmp_path / "data"
 
 
 def pictures(side: int = 64) -> torch.Tensor:
@@ -124,16 +111,16 @@ def test_what_torchvision_calls_a_classifier_is_no_part_of_the_trunk(saved: Save
     model, path = saved("squeezenet1_1")
     state = {key: tensor for key, tensor in model.state_dict().items() if key.startswith("features.")}
     torch.save(state, tmp_path / "features.pth")
-    found = []
+    built = []
     for file in (path, tmp_path / "features.pth"):
         backbone = build_backbone("squeezenet1_1", str(file), crop=64)
         assert backbone.channels == 512
-        found.append(backbone)
+        built.append(backbone)
     with torch.no_grad():
         expected = model.features(pictures())
-        for backbone in found:
+        for backbone in built:
             torch.testing.assert_close(backbone.trunk.train()(pictures()), expected, rtol=1e-4, atol=1e-5)
-    assert found[0].digest == found[1].digest
+    assert built[0].digest == built[1].digest
 
 
 def test_models_whose_weights_expect_another_scale_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -191,129 +178,3 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     for call in (lambda: build_backbone("resnet19", "none"), lambda: imagenet_at_hand("resnet19")):
         with pytest.raises(ValueError, match=r"backbone='resnet19': expected small_cnn or .*resnet18"):
             call()
-
-
-# Weights
-
-
-def test_the_digest_is_that_of_the_weights(saved: Saved, tmp_path: Path) -> None:
-    model, path = saved("squeezenet1_1")
-    digest = build_backbone("squeezenet1_1", str(path), crop=64).digest
-    assert build_backbone("squeezenet1_1", str(path), crop=96).digest == digest
-    state = model.state_dict()
-    changed = state["features.0.bias"].clone()
-    changed[0] += 1e-3
-    torch.save({**state, "features.0.bias": changed}, tmp_path / "other.pth")
-    assert build_backbone("squeezenet1_1", str(tmp_path / "other.pth"), crop=64).digest != digest
-
-
-def test_a_file_of_safetensors_is_read_and_a_head_for_other_classes_is_left(saved: Saved, tmp_path: Path) -> None:
-    model, path = saved("resnet18")
-    state = {**model.state_dict(), "fc.weight": torch.zeros(7, 512), "fc.bias": torch.zeros(7)}
-    save_file(state, tmp_path / "mine.safetensors")
-    found = [build_backbone("resnet18", str(file), crop=64) for file in (path, tmp_path / "mine.safetensors")]
-    assert found[0].digest == found[1].digest
-
-
-def test_the_weights_of_another_model_are_refused(saved: Saved, tmp_path: Path) -> None:
-    model, path = saved("resnet18")
-    with pytest.raises(WeightsError, match=r"resnet18\.pth.*tensors are missing, features\..*another model"):
-        build_backbone("mobilenet_v2", str(path), crop=64)
-    state = model.state_dict()
-    wrong = {
-        "more": ({**state, "layer5.weight": torch.zeros(1)}, r"layer5\.weight is no tensor of resnet18"),
-        "shape": ({**state, "layer4.1.conv2.weight": torch.zeros(512, 512, 1, 1)}, r"another model.*layer4\.1\.conv2"),
-        "fewer": ({key: state[key] for key in state if key != "layer1.0.conv1.weight"}, r"1 of resnet18's tensors"),
-        "none": ({}, r"tensors are missing"),
-    }
-    for name, (contents, said) in wrong.items():
-        torch.save(contents, tmp_path / f"{name}.pth")
-        with pytest.raises(WeightsError, match=f"(?s){name}.*{said}"):
-            build_backbone("resnet18", str(tmp_path / f"{name}.pth"), crop=64)
-
-
-class Code:
-    """What a pickle may hold: something to run while it is read."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __reduce__(self) -> tuple[Callable[..., None], tuple[Path]]:
-        return Path.touch, (self.target,)
-
-
-def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
-    torch.save({"conv1.weight": Code(tmp_path / "ran")}, tmp_path / "evil.pth")
-    with pytest.raises(WeightsError, match=r"evil\.pth is no state dict.*a pickle may run code") as refused:
-        build_backbone("resnet18", str(tmp_path / "evil.pth"), crop=64)
-    assert not (tmp_path / "ran").exists()
-    assert "weights_only" not in str(refused.value)  # torch's advice is to run it
-    torch.load(tmp_path / "evil.pth", weights_only=False)
-    assert (tmp_path / "ran").exists()  # it was the real thing
-
-
-def test_what_is_no_state_dict_is_refused_by_name(saved: Saved, tmp_path: Path) -> None:
-    model, path = saved("resnet18")
-    (tmp_path / "half.pth").write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    (tmp_path / "text.pth").write_text("not weights")
-    (tmp_path / "text.safetensors").write_text("not weights")
-    (tmp_path / "empty.pth").touch()
-    torch.save({"epoch": 3, "state_dict": model.state_dict()}, tmp_path / "checkpoint.pth")
-    torch.save([torch.zeros(1)], tmp_path / "list.pth")
-    for file in sorted(tmp_path.iterdir()):
-        with pytest.raises(WeightsError, match=f"{file.name} is no state dict"):
-            build_backbone("resnet18", str(file), crop=64)
-    for missing in (tmp_path / "missing.pth", tmp_path):
-        with pytest.raises(WeightsError, match=r"expected imagenet, none, or the path of a state dict that exists"):
-            build_backbone("resnet18", str(missing), crop=64)
-
-
-# The network
-
-
-def test_without_network_and_cache_the_ways_on_are_named(offline: Path) -> None:
-    with pytest.raises(WeightsError, match="Three ways on") as refused:
-        build_backbone("resnet18", "imagenet", crop=64)
-    said = str(refused.value)
-    for way in ("connect to the network", str(offline / "weights"), "path of a state dict", "none for random"):
-        assert way in said
-    assert f"https://download.pytorch.org/models/{CACHED}" in said
-    assert not imagenet_at_hand("resnet18")
-
-
-@pytest.mark.parametrize("place", ["data/weights", "torch/hub/checkpoints"])
-def test_a_file_in_a_cache_needs_no_network(
-    place: str, saved: Saved, offline: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def asked(_: object) -> bool:
-        raise AssertionError("the network was asked")
-
-    monkeypatch.setattr(backbones, "reachable", asked)
-    folder = offline.parent / place
-    folder.mkdir(parents=True)
-    path = saved("resnet18")[1]
-    (folder / CACHED).write_bytes(path.read_bytes())
-    assert imagenet_at_hand("resnet18")
-    found, expected = (build_backbone("resnet18", weights, crop=64) for weights in ("imagenet", str(path)))
-    assert (found.digest, found.pretrained) == (expected.digest, True)
-    (folder / CACHED).write_bytes(b"cut off")
-    with pytest.raises(WeightsError, match=f"{CACHED} is no state dict"):
-        build_backbone("resnet18", "imagenet", crop=64)
-
-
-@pytest.mark.parametrize("error", [URLError("refused"), OSError("disk full"), RuntimeError("invalid hash value")])
-def test_a_download_that_fails_is_no_random_start(
-    error: Exception, offline: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def fail(weights: WeightsEnum, *, model_dir: str, check_hash: bool, **_: object) -> None:
-        asked.append((weights, model_dir, check_hash))
-        raise error
-
-    monkeypatch.setattr(backbones, "reachable", lambda urls: True)
-    monkeypatch.setattr(WeightsEnum, "get_state_dict", fail)
-    assert imagenet_at_hand("resnet18")
-    with pytest.raises(WeightsError, match=rf"{CACHED} could not be downloaded into .*{error.args[0]}"):
-        build_backbone("resnet18", "imagenet", crop=64)
-    assert asked == [(ResNet18_Weights.IMAGENET1K_V1, str(offline / "weights"), True)]

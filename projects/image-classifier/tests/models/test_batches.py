@@ -7,17 +7,19 @@ import pytest
 import torch
 from PIL import Image
 
-from image_classifier.data.images import Preprocessing, prepare
-from image_classifier.data.load import Photo, Photos
+from image_classifier.data.images import prepare
+from image_classifier.data.load import Dataset
+from image_classifier.data.photos import TRUSTED, Photo, labels_of
+from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models.augment import augmentation
-from image_classifier.models.batches import TRUSTED, augmented_batches, draw, fixed_batches, labels_of
+from image_classifier.models.batches import augmented_batches, draw, fixed_batches
 
 HOW = Preprocessing(36, 32)
 # Python 3.12 and later warn when a process with threads is forked; torch's workers use one thread each.
 forks = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 
-def few(sample: Photos, count: int = 10) -> list[Photo]:
+def few(sample: Dataset, count: int = 10) -> list[Photo]:
     step = len(sample.photos) // count
     return list(sample.photos[::step][:count])
 
@@ -34,7 +36,7 @@ def epoch(photos: Sequence[Photo], *, seed: int = 0, number: int = 0, batch: int
 
 @forks
 @pytest.mark.parametrize("workers", [0, 1])
-def test_fixed_batches_are_what_the_service_sees(workers: int, sample: Photos) -> None:
+def test_fixed_batches_are_what_the_service_sees(workers: int, sample: Dataset) -> None:
     photos = few(sample)
     batches = list(fixed_batches(photos, HOW, batch=4, workers=workers))
     assert [len(labels) for _, labels in batches] == [4, 4, 2]
@@ -50,12 +52,12 @@ def test_no_pictures_are_no_batches() -> None:
 
 
 @forks
-def test_augmented_batches_are_the_same_with_and_without_a_worker(sample: Photos) -> None:
+def test_augmented_batches_are_the_same_with_and_without_a_worker(sample: Dataset) -> None:
     photos = few(sample)
     assert torch.equal(epoch(photos, seed=3, number=2), epoch(photos, seed=3, number=2, workers=1))
 
 
-def test_augmented_batches_depend_on_seed_and_epoch_alone(sample: Photos) -> None:
+def test_augmented_batches_depend_on_seed_and_epoch_alone(sample: Dataset) -> None:
     photos = few(sample)
     first = epoch(photos, seed=3, number=2)
     torch.manual_seed(99)
@@ -66,7 +68,7 @@ def test_augmented_batches_depend_on_seed_and_epoch_alone(sample: Photos) -> Non
         assert not torch.equal(epoch(photos, seed=seed, number=number), first)
 
 
-def test_the_generator_of_the_training_is_left_as_it_was(sample: Photos) -> None:
+def test_the_generator_of_the_training_is_left_as_it_was(sample: Dataset) -> None:
     """Dropout must not depend on how many numbers an augmentation drew."""
 
     def after(policy) -> torch.Tensor:
@@ -77,7 +79,7 @@ def test_the_generator_of_the_training_is_left_as_it_was(sample: Photos) -> None
     assert torch.equal(after("strong"), after("none"))
 
 
-def test_every_picture_is_seen_once_but_for_a_last_part(sample: Photos) -> None:
+def test_every_picture_is_seen_once_but_for_a_last_part(sample: Dataset) -> None:
     photos = [Photo(photo.path, photo.name, i, photo.key, photo.group) for i, photo in enumerate(few(sample))]
     orders = [epoch(photos, number=number, batch=5)[:, -1].tolist() for number in range(3)]
     assert all(sorted(order) == list(range(10)) for order in orders)
@@ -87,7 +89,7 @@ def test_every_picture_is_seen_once_but_for_a_last_part(sample: Photos) -> None:
     assert len(epoch(photos, batch=64)) == 10  # fewer pictures than a batch: one batch of all
 
 
-def test_one_picture_twice_in_an_epoch_is_drawn_twice(sample: Photos) -> None:
+def test_one_picture_twice_in_an_epoch_is_drawn_twice(sample: Dataset) -> None:
     rows = epoch([sample.photos[0]] * 4)
     assert len({tuple(row.tolist()) for row in rows}) == 4
 
@@ -109,7 +111,7 @@ def test_pictures_are_trained_with_upright(tmp_path) -> None:
 
 def test_a_draw_depends_on_every_number() -> None:
     numbers = [(0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 1), (1, 1), (1, 2), (2, 1), (0, 0, 2)]
-    found = {draw(*one) for one in numbers}
-    assert len(found) == len(numbers) - 1  # zeros at the end count for nothing: (0, 1) is (0, 1, 0)
-    assert all(0 <= one < 2**63 for one in found)
+    seeds = {draw(*each) for each in numbers}
+    assert len(seeds) == len(numbers) - 1  # zeros at the end count for nothing: (0, 1) is (0, 1, 0)
+    assert all(0 <= seed < 2**63 for seed in seeds)
     assert draw(3, 1, 4) == draw(3, 1, 4)

@@ -5,14 +5,14 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from image_classifier.models import calibrate as calibrate_module
-from image_classifier.models.calibrate import AMBIGUOUS, UNFAMILIAR, calibrate, coverage_of_redraws, fit_novelty
+from image_classifier.models.calibrate import AMBIGUOUS, UNFAMILIAR, calibrate, fit_novelty
 from portfolio_shared.evaluation.classification import expected_calibration_error, softmax
 
 CLASSES = 3
 
 
 @pytest.fixture(scope="module")
-def answers():
+def outputs():
     """Labels, and logits that are twice as sure as they should be."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (1000, CLASSES))
@@ -29,48 +29,35 @@ def clusters(seed: int, n: int) -> np.ndarray:
     return (centres[np.arange(n) % 3] + noise @ mixing).astype(np.float32)
 
 
-def test_label_sets_hold_the_truth_in_the_share_that_was_asked_for(answers):
-    labels, logits = answers
-    found = softmax(logits / 2)
+def test_label_sets_hold_the_truth_in_the_share_that_was_asked_for(outputs):
+    labels, logits = outputs
+    probabilities = softmax(logits / 2)
     for coverage in (0.8, 0.95):
-        told = calibrate(labels, found, logits, coverage=coverage)
-        held = (found[np.arange(len(labels)), labels] >= told.least_probability).mean()
+        thresholds = calibrate(labels, probabilities, logits, coverage=coverage)
+        held = (probabilities[np.arange(len(labels)), labels] >= thresholds.least_probability).mean()
         assert coverage <= held <= coverage + 0.005
 
 
-def test_as_many_answers_are_ambiguous_as_the_rule_says(answers):
-    labels, logits = answers
-    found = softmax(logits / 2)
-    told = calibrate(labels, found, logits, coverage=0.9)
-    assert (found.max(axis=1) < told.least_confidence).mean() == pytest.approx(AMBIGUOUS, abs=0.001)
+def test_as_many_answers_are_ambiguous_as_the_rule_says(outputs):
+    labels, logits = outputs
+    probabilities = softmax(logits / 2)
+    thresholds = calibrate(labels, probabilities, logits, coverage=0.9)
+    assert (probabilities.max(axis=1) < thresholds.least_confidence).mean() == pytest.approx(AMBIGUOUS, abs=0.001)
 
 
-def test_the_error_before_is_without_a_temperature_and_after_of_what_is_served(answers):
-    labels, logits = answers
-    told = calibrate(labels, softmax(logits / 2), logits, coverage=0.9)
-    assert told.error_before == expected_calibration_error(labels, softmax(logits))
-    assert told.error_after == expected_calibration_error(labels, softmax(logits / 2))
-    assert told.error_after < 0.04
-    assert told.error_before > 0.08
+def test_the_error_before_is_without_a_temperature_and_after_of_what_is_served(outputs):
+    labels, logits = outputs
+    thresholds = calibrate(labels, softmax(logits / 2), logits, coverage=0.9)
+    assert thresholds.error_before == expected_calibration_error(labels, softmax(logits))
+    assert thresholds.error_after == expected_calibration_error(labels, softmax(logits / 2))
+    assert thresholds.error_after < 0.04
+    assert thresholds.error_before > 0.08
 
 
-def test_too_few_pictures_for_the_coverage_are_refused(answers):
-    labels, logits = (values[:18] for values in answers)
+def test_too_few_pictures_for_the_coverage_are_refused(outputs):
+    labels, logits = (values[:18] for values in outputs)
     with pytest.raises(ValueError, match="at least 19 are needed"):
         calibrate(labels, softmax(logits), logits, coverage=0.95)
-
-
-def test_chance_decides_who_calibrates(answers):
-    labels, logits = answers
-    probabilities = softmax(logits)
-    how = {"n_calibration": len(labels) // 2, "coverage": 0.9, "n_redraws": 300}
-    found = coverage_of_redraws(labels, probabilities, **how)
-    assert found.low < found.estimate < found.high
-    assert found.estimate == pytest.approx(0.9, abs=0.02)
-    assert found == coverage_of_redraws(labels, probabilities, **how)
-    # Sets with every label hold the truth.
-    flat = np.full_like(probabilities, 1 / probabilities.shape[1])
-    assert coverage_of_redraws(labels, flat, **how) == (1, 1, 1)
 
 
 def test_the_threshold_is_exceeded_by_the_stated_share_of_held_out_pictures():
@@ -88,7 +75,7 @@ def test_what_lies_elsewhere_is_unfamiliar():
     assert novelty.score(features.mean(axis=0, keepdims=True))[0] > 1
 
 
-def test_a_picture_that_was_learned_from_is_no_stranger():
+def test_a_picture_that_was_learned_from_is_familiar():
     features = clusters(0, 100)
     np.testing.assert_allclose(fit_novelty(features, clusters(1, 100)).score(features), 0, atol=1e-2)
 
@@ -110,14 +97,14 @@ def test_only_the_directions_of_most_variance_are_looked_at(monkeypatch):
 
 
 def test_of_many_pictures_some_are_kept_by_the_seed(monkeypatch):
-    monkeypatch.setattr(calibrate_module, "N_KNOWN", 50)
+    monkeypatch.setattr(calibrate_module, "N_TRAINING", 50)
     features, held_out = clusters(0, 600), clusters(1, 100)
     first, again, other = (fit_novelty(features, held_out, seed=seed) for seed in (0, 0, 1))
-    assert len(first.known) == 50
-    np.testing.assert_array_equal(first.known, again.known)
-    assert not np.array_equal(first.known, other.known)
+    assert len(first.training) == 50
+    np.testing.assert_array_equal(first.training, again.training)
+    assert not np.array_equal(first.training, other.training)
     # Of all, not of the first class alone: the folder's order must not decide.
-    nearest = first.known[:, None] - (features @ first.directions)[None]
+    nearest = first.training[:, None] - (features @ first.directions)[None]
     assert set(np.abs(nearest).sum(axis=2).argmin(axis=1) % 3) == {0, 1, 2}
 
 

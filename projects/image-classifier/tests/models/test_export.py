@@ -1,6 +1,7 @@
 """The exported graph says what torch says, or there is none; 8 bits are served only where the rule allows it."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -8,13 +9,14 @@ import pytest
 import torch
 from onnx import helper, numpy_helper
 
-from image_classifier.data.images import Preprocessing, prepare
-from image_classifier.data.load import Photos
+from image_classifier.data.images import prepare
+from image_classifier.data.load import Dataset
+from image_classifier.data.photos import TRUSTED
+from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models import export
 from image_classifier.models.backbones import build_backbone
-from image_classifier.models.batches import TRUSTED
 from image_classifier.models.export import OUTPUTS, ParityError, Quantised, parts_of, quantise, session, to_onnx
-from image_classifier.models.network import Classifier, Exportable, Normalize
+from image_classifier.models.network import Classifier, Exportable
 
 TEMPERATURE = 1.7
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
@@ -23,17 +25,17 @@ MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 def model() -> Exportable:
     """Return a small network whose batch norm has seen something, and whose head has a bias."""
     torch.manual_seed(0)
-    built = build_backbone("small_cnn", "none", crop=32)
+    built = replace(build_backbone("small_cnn", "none", crop=32), mean=MEAN, std=STD)
     with torch.no_grad():
         for _ in range(20):
             built.trunk.train()(torch.randn(8, 3, 32, 32) + 0.3)
     classifier = Classifier(built, 5, dropout=0.3)
     torch.nn.init.normal_(classifier.head.bias)
-    return Exportable(classifier.eval(), Normalize(MEAN, STD), TEMPERATURE)
+    return Exportable(classifier.eval(), TEMPERATURE)
 
 
 @pytest.fixture(scope="module")
-def pixels(sample: Photos) -> list[np.ndarray]:
+def pixels(sample: Dataset) -> list[np.ndarray]:
     how = Preprocessing(32, 32)
     return [prepare(photo.path.read_bytes(), how, limits=TRUSTED) for photo in sample.photos[::8]]
 
@@ -47,7 +49,9 @@ def answers(graph: bytes, pictures: np.ndarray) -> list[np.ndarray]:
     return session(graph).run(list(OUTPUTS), {"pictures": pictures})
 
 
-def test_the_graph_takes_bytes_in_any_number_and_says_what_torch_says(graph: bytes, pixels: list[np.ndarray]) -> None:
+def test_the_graph_takes_bytes_in_any_number_and_computes_what_torch_computes(
+    graph: bytes, pixels: list[np.ndarray]
+) -> None:
     (given,) = session(graph).get_inputs()
     assert (given.name, given.type, given.shape[1:]) == ("pictures", "tensor(uint8)", [32, 32, 3])
     stacked = np.stack(pixels)

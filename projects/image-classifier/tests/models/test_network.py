@@ -1,12 +1,14 @@
 """The classifier's sums by hand: normalisation, pooling, and maps that make up the logits."""
 
+import numpy as np
 import torch
 from torch import nn
 from torchvision.transforms import v2
 
-from image_classifier.data.images import Preprocessing
+from image_classifier.data.load import Dataset
+from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models.backbones import Backbone
-from image_classifier.models.network import Classifier, Exportable, Normalize
+from image_classifier.models.network import Classifier, Exportable, logits_of
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -24,19 +26,20 @@ def pictures(n: int = 4) -> torch.Tensor:
 
 
 def test_bytes_are_normalised_as_torchvision_does() -> None:
-    found = Normalize(MEAN, STD)(pictures().permute(0, 3, 1, 2))
+    normalize = classifier().normalize
+    normalised = normalize(pictures().permute(0, 3, 1, 2))
     theirs = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
-    torch.testing.assert_close(found, theirs(pictures().permute(0, 3, 1, 2)))
-    half = Normalize((0.5,) * 3, (0.25,) * 3)(torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1))
-    assert half.amax((1, 2, 3)).tolist() == [-2.0, 2.0]
+    torch.testing.assert_close(normalised, theirs(pictures().permute(0, 3, 1, 2)))
+    # It is no part of what is learned, and so of no checkpoint.
+    assert not [name for name in classifier().state_dict() if "normalize" in name]
 
 
 def test_a_logit_is_the_mean_of_its_map_plus_the_bias() -> None:
-    network, normalize = classifier(), Normalize(MEAN, STD)
+    network = classifier()
     with torch.no_grad():
-        probabilities, embedding, maps = Exportable(network, normalize, 2.5)(pictures())
-        inside = normalize(pictures().permute(0, 3, 1, 2))
-        logits, grid = network(inside), network.trunk(inside)
+        probabilities, embedding, maps = Exportable(network, 2.5)(pictures())
+        inside = pictures().permute(0, 3, 1, 2)
+        logits, grid = network(inside), network.trunk(network.normalize(inside))
     assert maps.shape == (4, 3, 4, 4)
     torch.testing.assert_close(maps.mean((2, 3)) + network.head.bias, logits)
     torch.testing.assert_close(probabilities, torch.softmax(logits / 2.5, 1))
@@ -46,9 +49,9 @@ def test_a_logit_is_the_mean_of_its_map_plus_the_bias() -> None:
 
 
 def test_the_temperature_changes_confidence_and_nothing_else() -> None:
-    network, normalize = classifier(), Normalize(MEAN, STD)
+    network = classifier()
     with torch.inference_mode():
-        sharp, cool = (Exportable(network, normalize, temperature)(pictures()) for temperature in (1.0, 4.0))
+        sharp, cool = (Exportable(network, temperature)(pictures()) for temperature in (1.0, 4.0))
     assert (cool[0].amax(1) < sharp[0].amax(1)).all()
     assert torch.equal(cool[0].argmax(1), sharp[0].argmax(1))
     torch.testing.assert_close(cool[1:], sharp[1:], rtol=0, atol=0)
@@ -56,9 +59,18 @@ def test_the_temperature_changes_confidence_and_nothing_else() -> None:
 
 def test_dropout_is_for_training_only() -> None:
     network = classifier(dropout=0.5)
-    floats = Normalize(MEAN, STD)(pictures().permute(0, 3, 1, 2))
+    whole = pictures().permute(0, 3, 1, 2)
     with torch.inference_mode():
-        assert torch.equal(network(floats), network(floats))
+        assert torch.equal(network(whole), network(whole))
         network.train()
-        assert not torch.equal(network(floats), network(floats))
-        assert torch.equal(network.embed(floats), network.embed(floats))  # the features come before it
+        assert not torch.equal(network(whole), network(whole))
+        assert torch.equal(network.embed(whole), network.embed(whole))  # the features come before it
+
+
+def test_logits_are_those_of_each_picture_alone(sample: Dataset) -> None:
+    """Neither the batch nor dropout has a say."""
+    network, how, photos = classifier(5, dropout=0.5).train(), Preprocessing(16, 16), sample.photos[:8]
+    together = logits_of(network, photos, how)
+    alone = [logits_of(network, [photo], how)[0] for photo in photos]
+    assert together.dtype == np.float64
+    np.testing.assert_allclose(together, alone, atol=1e-5)

@@ -7,7 +7,7 @@ import pytest
 
 from image_classifier.models.novelty import Novelty
 
-# Features (x, y, z): x counts double, z nothing. Pictures known at (0, 0) and (10, 0) in these terms.
+# Features (x, y, z): x counts double, z nothing. Training pictures at (0, 0) and (10, 0) in these terms.
 HAND = Novelty(
     np.array([[2, 0], [0, 1], [0, 0]], dtype=np.float32), np.array([[0, 0], [10, 0]], dtype=np.float32), 5.0, 0.0
 )
@@ -32,7 +32,7 @@ def test_the_distance_is_divided_by_a_power_of_the_length():
 
 
 def test_a_model_without_a_power_is_read_as_it_was_written(tmp_path):
-    np.savez(tmp_path / "novelty.npz", directions=HAND.directions, known=HAND.known, threshold=np.float64(5))
+    np.savez(tmp_path / "novelty.npz", directions=HAND.directions, known=HAND.training, threshold=np.float64(5))
     read = Novelty.load(tmp_path / "novelty.npz")
     np.testing.assert_allclose(read.distance([[0, 3, 0], [7, 3, 99]]), [3, 5])
 
@@ -45,8 +45,8 @@ def test_rows_do_not_depend_on_each_other():
 
 def test_what_was_saved_reads_back_and_holds_no_object(tmp_path):
     rng = np.random.default_rng(0)
-    directions, known = rng.normal(size=(6, 4)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)
-    fitted = Novelty(directions, known, 1 / 3)
+    directions, training = rng.normal(size=(6, 4)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)
+    fitted = Novelty(directions, training, 1 / 3)
     fitted.save(tmp_path / "novelty.npz")
     read = Novelty.load(tmp_path / "novelty.npz")
     rows = rng.normal(size=(9, 6))
@@ -59,6 +59,6 @@ def test_what_was_saved_reads_back_and_holds_no_object(tmp_path):
 
 
 def test_a_pickle_is_not_read(tmp_path):
-    np.savez(tmp_path / "novelty.npz", directions=np.array([{}], dtype=object), known=HAND.known, threshold=1.0)
+    np.savez(tmp_path / "novelty.npz", directions=np.array([{}], dtype=object), known=HAND.training, threshold=1.0)
     with pytest.raises(ValueError, match="allow_pickle=False"):
         Novelty.load(tmp_path / "novelty.npz")

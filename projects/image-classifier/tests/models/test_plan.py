@@ -1,4 +1,4 @@
-"""What `auto` comes to; what was asked for by name is never replaced."""
+"""`auto` is resolved; what was asked for by name is never replaced."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import pytest
 
 from image_classifier.config import SCRATCH, FineTuneSettings, TrainConfig
 from image_classifier.models import plan as module
-from image_classifier.models.backbones import WeightsError, build_backbone
-from image_classifier.models.plan import choose_source, plan
+from image_classifier.models.backbones import build_backbone
+from image_classifier.models.plan import plan
+from image_classifier.models.weights import WeightsError
 from portfolio_shared.data.sources import Source
 
 SAMPLE = Source("sample", None, "Data: sample, because")
@@ -16,13 +17,12 @@ FULL = Source("full", Path("flowers.tar"), "Data: full, because")
 
 @pytest.fixture
 def resolved(monkeypatch: pytest.MonkeyPatch):
-    """Return a function: what the data and the weights' host come to -> the names that were asked for."""
+    """Return a function: a source, whether weights can be had -> the names that were asked for."""
 
     def resolve(source: Source, *, at_hand: bool = True) -> list[str]:
         asked: list[str] = []
         monkeypatch.setattr(module, "resolve", lambda setting: source)
         monkeypatch.setattr(module, "imagenet_at_hand", lambda name: asked.append(name) or at_hand)
-        monkeypatch.setattr(module, "load_photos", lambda source: source)
         return asked
 
     return resolve
@@ -49,44 +49,44 @@ def config(**settings: object) -> TrainConfig:
 )
 def test_auto_is_resolved(settings: dict, source: Source, expected: tuple[str, str], resolved) -> None:
     resolved(source)
-    choice = choose_source(config(**settings))
-    assert (choice.source, choice.backbone, choice.weights) == (source, *expected)
+    planned = plan(config(**settings))
+    assert (planned.source, planned.settings.backbone, planned.settings.weights) == (source, *expected)
 
 
 def test_without_weights_auto_takes_the_sample_and_says_so(resolved) -> None:
     asked = resolved(FULL, at_hand=False)
     planned = plan(config())
     assert asked == ["mobilenet_v2"]
-    assert (planned.photos.kind, planned.backbone, planned.weights) == ("sample", "small_cnn", "none")
-    assert planned.settings == SCRATCH
-    assert "sample, because the ImageNet weights of mobilenet_v2" in planned.reason
-    assert "IMAGE_CLASSIFIER_TRAIN_WEIGHTS" in planned.reason
+    assert (planned.source.kind, planned.settings.backbone, planned.settings.weights) == ("sample", "small_cnn", "none")
+    assert planned.settings.tuning == SCRATCH
+    assert "sample, because the ImageNet weights of mobilenet_v2" in planned.source.reason
+    assert "IMAGE_CLASSIFIER_TRAIN_WEIGHTS" in planned.source.reason
 
 
 @pytest.mark.parametrize("settings", [{"data": "full"}, {"weights": "imagenet"}, {"backbone": "resnet18"}])
 def test_what_was_asked_for_is_not_replaced_by_a_random_start(settings: dict[str, str], resolved) -> None:
     resolved(FULL, at_hand=False)
     planned = plan(config(**settings))
-    assert planned.weights == "imagenet"
-    assert planned.backbone == settings.get("backbone", "mobilenet_v2")
-    assert planned.photos is FULL
+    assert planned.settings.weights == "imagenet"
+    assert planned.settings.backbone == settings.get("backbone", "mobilenet_v2")
+    assert planned.source is FULL
 
 
 def test_weights_for_the_network_that_has_none_are_refused(resolved) -> None:
     resolved(FULL)
-    planned = plan(config(backbone="small_cnn", weights="imagenet"))
+    settings = plan(config(backbone="small_cnn", weights="imagenet")).settings
     with pytest.raises(WeightsError, match="small_cnn has no weights to load"):
-        build_backbone(planned.backbone, planned.weights)
+        build_backbone(settings.backbone, settings.weights)
 
 
 def test_the_settings_are_those_of_the_network(resolved) -> None:
     resolved(FULL)
-    assert plan(config()).settings == FineTuneSettings()
-    assert plan(config(backbone="small_cnn")).settings == SCRATCH
-    assert plan(config(epochs=3)).settings == FineTuneSettings(epochs=3)
+    assert plan(config()).settings.tuning == FineTuneSettings()
+    assert plan(config(backbone="small_cnn")).settings.tuning == SCRATCH
+    assert plan(config(epochs=3)).settings.tuning == FineTuneSettings(epochs=3)
     # These take pictures of one side only, in training too.
     for backbone, side in {"vit_b_16": 224, "maxvit_t": 224, "vit_h_14": 518}.items():
-        assert plan(config(backbone=backbone)).settings == FineTuneSettings(crop=side)
+        assert plan(config(backbone=backbone)).settings.tuning == FineTuneSettings(crop=side)
     # Pictures of another side in use have another side in training.
-    assert plan(config(crop=112)).settings == FineTuneSettings(crop=96)
-    assert plan(config(crop=32, backbone="small_cnn")).settings == SCRATCH.model_copy(update={"crop": 32})
+    assert plan(config(crop=112)).settings.tuning == FineTuneSettings(crop=96)
+    assert plan(config(crop=32, backbone="small_cnn")).settings.tuning == SCRATCH.model_copy(update={"crop": 32})

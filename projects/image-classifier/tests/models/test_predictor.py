@@ -1,4 +1,4 @@
-"""What is said of a picture: a graph whose answer is known beforehand, and the trained one."""
+"""Predictions of a graph that is made by hand, and of the trained one."""
 
 import json
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from image_classifier.data.images import Preprocessing
-from image_classifier.models.fit import pixels_of
+from image_classifier.data.photos import pixels_of
+from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models.novelty import Novelty
 from image_classifier.models.predictor import Predictor, Rules
 
@@ -52,19 +52,21 @@ def of(*colour: int) -> np.ndarray:
 
 
 def test_probabilities_are_those_of_the_graph_and_sum_to_one(shares):
-    answers = shares.predict([of(50, 100, 50), of(10, 20, 170)])
-    np.testing.assert_allclose([answer.probabilities for answer in answers], [[0.25, 0.5, 0.25], [0.05, 0.1, 0.85]])
-    assert all(answer.probabilities.sum() == pytest.approx(1, abs=1e-12) for answer in answers)
+    predictions = shares.predict([of(50, 100, 50), of(10, 20, 170)])
+    np.testing.assert_allclose(
+        [prediction.probabilities for prediction in predictions], [[0.25, 0.5, 0.25], [0.05, 0.1, 0.85]]
+    )
+    assert all(prediction.probabilities.sum() == pytest.approx(1, abs=1e-12) for prediction in predictions)
 
 
 def test_the_label_set_holds_what_is_probable_enough_the_most_probable_first(shares):
     pictures = [of(50, 100, 50), of(40, 60, 100), of(10, 20, 170), of(30, 70, 100)]
-    assert [answer.label_set for answer in shares.predict(pictures)] == [(1, 0, 2), (2, 1, 0), (2,), (2, 1)]
+    assert [prediction.label_set for prediction in shares.predict(pictures)] == [(1, 0, 2), (2, 1, 0), (2,), (2, 1)]
 
 
 def test_a_label_set_is_never_empty():
     strict = Predictor(graph(), REDS, Rules(RULES.labels, RULES.preprocessing, 0.5, 0.9, 0.4))
-    assert [answer.label_set for answer in strict.predict([of(50, 60, 90)])] == [(2,)]
+    assert [prediction.label_set for prediction in strict.predict([of(50, 60, 90)])] == [(2,)]
 
 
 @pytest.mark.parametrize(
@@ -79,17 +81,17 @@ def test_a_label_set_is_never_empty():
     ],
 )
 def test_why_an_answer_is_unsure(shares, colour, unfamiliarity, unsure):
-    (answer,) = shares.predict([of(*colour)])
-    assert answer.unfamiliarity == pytest.approx(unfamiliarity)
-    assert answer.unsure == unsure
+    (prediction,) = shares.predict([of(*colour)])
+    assert prediction.unfamiliarity == pytest.approx(unfamiliarity)
+    assert prediction.unsure == unsure
 
 
 def test_heat_is_the_positive_evidence_for_the_first_label(shares):
     picture = of(0, 0, 90)
     picture[:8, :8] = (0, 0, 250)  # 150 above the middle
     picture[8:, 8:] = (0, 0, 150)  # 50 above it
-    (answer,) = shares.predict([picture], heat=True)
-    np.testing.assert_allclose(answer.heat, [[1, 0], [0, 1 / 3]], atol=1e-6)
+    (prediction,) = shares.predict([picture], heat=True)
+    np.testing.assert_allclose(prediction.heat, [[1, 0], [0, 1 / 3]], atol=1e-6)
     (dark,) = shares.predict([of(0, 0, 50)], heat=True)
     np.testing.assert_array_equal(dark.heat, np.zeros((2, 2)))  # no evidence, and no division by it
 
@@ -112,9 +114,10 @@ def test_what_was_saved_reads_back(shares, tmp_path):
     assert read.rules == shares.rules
     assert (read.labels, read.coverage, read.preprocessing) == (RULES.labels, 0.9, RULES.preprocessing)
     assert read.examples == {"picture-1": b"first", "picture-2": b"second"}
-    np.testing.assert_array_equal(
-        read.predict([of(1, 2, 3)])[0].probabilities, shares.predict([of(1, 2, 3)])[0].probabilities
-    )
+    pictures = [of(1, 2, 3), of(60, 60, 60)]
+    assert read.predict(pictures, heat=True) == shares.predict(pictures, heat=True)
+    assert read.predict(pictures) != shares.predict(pictures, heat=True)
+    assert read.predict(pictures)[0] != shares.predict(pictures)[1]
     names = {path.relative_to(tmp_path / "bundle").as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert names == {"model.onnx", "novelty.npz", "rules.json", "examples/picture-1.jpg", "examples/picture-2.jpg"}
 
@@ -127,15 +130,15 @@ def test_thresholds_are_read_without_rounding(shares, tmp_path):
 
 def test_a_rule_that_is_missing_is_an_error(shares, tmp_path):
     shares.save(tmp_path)
-    told = json.loads((tmp_path / "rules.json").read_text(encoding="utf-8"))
-    del told["least_confidence"]
-    (tmp_path / "rules.json").write_text(json.dumps(told), encoding="utf-8")
+    stored = json.loads((tmp_path / "rules.json").read_text(encoding="utf-8"))
+    del stored["least_confidence"]
+    (tmp_path / "rules.json").write_text(json.dumps(stored), encoding="utf-8")
     with pytest.raises(TypeError, match="least_confidence"):
         Predictor.load(tmp_path)
 
 
 def test_an_answer_does_not_depend_on_the_pictures_beside_it(predictor, trained):
-    pictures = [pixels_of(photo, predictor.preprocessing) for photo in trained.splits.test[:12]]
+    pictures = [pixels_of(photo, predictor.preprocessing) for photo in trained.split.test[:12]]
     for together, photo in zip(predictor.predict(pictures, heat=True), pictures, strict=True):
         (alone,) = predictor.predict([photo], heat=True)
         np.testing.assert_allclose(together.probabilities, alone.probabilities, atol=1e-6)

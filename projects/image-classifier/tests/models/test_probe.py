@@ -1,4 +1,4 @@
-"""The linear probe: the head says what scikit-learn says, and the cache holds the right features and no others."""
+"""The linear probe: the head predicts what scikit-learn predicts; the cache holds the right features and no others."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +9,14 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from image_classifier.data.images import Preprocessing
-from image_classifier.data.load import Photo, Photos
+from image_classifier.data.load import Dataset, Split
+from image_classifier.data.photos import labels_of
+from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models import probe as module
 from image_classifier.models.backbones import Backbone
 from image_classifier.models.checkpoint import CheckpointError
-from image_classifier.models.network import Classifier, Normalize
-from image_classifier.models.probe import STRENGTHS, Probe, enlarged, features_of, fit_probe, most_frequent, to_head
+from image_classifier.models.network import Classifier, logits_of
+from image_classifier.models.probe import STRENGTHS, enlarged, features_of, fit_head, fit_probe
 from portfolio_shared.evaluation.classification import log_loss_error, softmax
 
 HALF = (0.5, 0.5, 0.5)
@@ -31,11 +32,11 @@ class Trunk(nn.Sequential):
         return super().forward(pictures)
 
 
-def network(n_classes: int = 5) -> tuple[Classifier, Normalize, Backbone]:
+def network(n_classes: int = 5) -> tuple[Classifier, Backbone]:
     torch.manual_seed(0)
     trunk = Trunk(nn.Conv2d(3, 8, 4, stride=4), nn.ReLU())
     built = Backbone("tiny", trunk, 8, Preprocessing(32, 32), HALF, HALF, pretrained=True, digest="abc")
-    return Classifier(built, n_classes, dropout=0.5), Normalize(HALF, HALF), built
+    return Classifier(built, n_classes, dropout=0.5), built
 
 
 def clusters(n_classes: int, *, seed: int = 0, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -64,41 +65,44 @@ def test_little_to_learn_from_takes_a_strong_penalty() -> None:
     assert fit_probe(*clusters(2), *clusters(2, seed=1)).strength == max(STRENGTHS)
 
 
-def test_the_head_of_the_network_says_what_the_probe_says(sample: Photos) -> None:
-    made, photos = network(), sample.photos[::10]
-    features = features_of(photos, *made, cache=None).rows
-    rng = np.random.default_rng(0)
-    probe = Probe(rng.normal(size=(5, 8)), rng.normal(size=5), 1.0)
-    to_head(probe, made[0])
-    with torch.inference_mode():
-        logits = made[0].eval().head(torch.from_numpy(features))
-    np.testing.assert_allclose(logits.numpy(), probe.logits(features), atol=1e-5)
-    np.testing.assert_allclose(probe.logits(features)[3], probe.weight @ features[3] + probe.bias, atol=1e-6)
+def test_the_network_with_its_fitted_head_is_the_probe(sample: Dataset) -> None:
+    classifier, backbone = network()
+    photos, advanced = sample.photos[::4], []
+    split = Split(photos[::2], photos[1::2], (), sample.labels)
+    head = fit_head(classifier, backbone, split, advance=advanced.append)
+    assert sum(advanced) == len(photos)
+    train, validation = (features_of(part, classifier, backbone).rows for part in (split.train, split.validation))
+    probe = fit_probe(train, labels_of(split.train), validation, labels_of(split.validation))
+    np.testing.assert_allclose(head.validation_logits, probe.logits(validation))
+    np.testing.assert_allclose(probe.logits(validation)[3], probe.weight @ validation[3] + probe.bias, atol=1e-6)
+    assert head.strength == probe.strength
+    by_network = logits_of(classifier, split.validation, backbone.preprocessing)
+    np.testing.assert_allclose(by_network, head.validation_logits, atol=1e-4)
 
 
-def test_features_are_those_of_each_picture_in_the_order_asked(sample: Photos) -> None:
+def test_features_are_those_of_each_picture_in_the_order_asked(sample: Dataset) -> None:
     made, photos = network(), list(sample.photos[::10])
     made[0].train()
-    found = features_of(photos, *made, cache=None).rows
+    found = features_of(photos, *made).rows
     assert (found.shape, found.dtype) == ((len(photos), 8), np.float32)
-    backwards = features_of(photos[::-1], *made, cache=None).rows
+    backwards = features_of(photos[::-1], *made).rows
     np.testing.assert_allclose(backwards[::-1], found, atol=1e-6)
     assert len(np.unique(found.round(5), axis=0)) == len(photos)
 
 
-def test_the_cache_computes_each_picture_once(sample: Photos, tmp_path: Path) -> None:
+def test_the_cache_computes_each_picture_once(sample: Dataset, tmp_path: Path) -> None:
     made, photos = network(), list(sample.photos[::10])
     trunk = made[0].trunk
-    told: list[int] = []
-    first, seconds = features_of(photos[:12], *made, cache=tmp_path / "features", advance=told.append)
-    assert (trunk.seen, told) == (12, [0, 12])
+    advanced: list[int] = []
+    first, seconds = features_of(photos[:12], *made, cache=tmp_path / "features", advance=advanced.append)
+    assert (trunk.seen, advanced) == (12, [0, 12])
     # Known ones, new ones, and one that is there twice under two names.
     twin = replace(photos[15], name="other/name.png")
-    more = features_of([*photos[6:16], twin], *made, cache=tmp_path / "features", advance=told.append).rows
-    assert (trunk.seen, told[2:]) == (16, [7, 4])
+    more = features_of([*photos[6:16], twin], *made, cache=tmp_path / "features", advance=advanced.append).rows
+    assert (trunk.seen, advanced[2:]) == (16, [7, 4])
     np.testing.assert_array_equal(more[:6], first[6:])
     np.testing.assert_array_equal(more[-1], more[-2])
-    np.testing.assert_allclose(more, features_of([*photos[6:16], twin], *network(), cache=None).rows, atol=1e-6)
+    np.testing.assert_allclose(more, features_of([*photos[6:16], twin], *network()).rows, atol=1e-6)
     again = features_of(photos[:12], *made, cache=tmp_path / "features")
     assert trunk.seen == 16
     np.testing.assert_array_equal(again.rows, first)
@@ -108,8 +112,8 @@ def test_the_cache_computes_each_picture_once(sample: Photos, tmp_path: Path) ->
     assert len(list((tmp_path / "features").iterdir())) == 1
 
 
-def test_a_cache_belongs_to_weights_and_preprocessing(sample: Photos, tmp_path: Path) -> None:
-    classifier, normalize, built = network()
+def test_a_cache_belongs_to_weights_and_preprocessing(sample: Dataset, tmp_path: Path) -> None:
+    classifier, built = network()
     photos = sample.photos[:4]
     others = (
         built,
@@ -119,21 +123,21 @@ def test_a_cache_belongs_to_weights_and_preprocessing(sample: Photos, tmp_path: 
         replace(built, mean=(0.4, 0.5, 0.5)),
     )
     for number, other in enumerate(others, 1):
-        features_of(photos, classifier, normalize, other, cache=tmp_path)
+        features_of(photos, classifier, other, cache=tmp_path)
         assert classifier.trunk.seen == 4 * number
         assert len(list(tmp_path.iterdir())) == number
 
 
-def test_a_changed_picture_under_the_same_name_is_computed_anew(sample: Photos, tmp_path: Path) -> None:
+def test_a_changed_picture_under_the_same_name_is_computed_anew(sample: Dataset, tmp_path: Path) -> None:
     made = network()
-    one, other = sample.photos[0], sample.photos[-1]
-    features_of([one], *made, cache=tmp_path)
-    changed = replace(other, name=one.name)
+    first, other = sample.photos[0], sample.photos[-1]
+    features_of([first], *made, cache=tmp_path)
+    changed = replace(other, name=first.name)
     found = features_of([changed], *made, cache=tmp_path).rows
-    np.testing.assert_array_equal(found, features_of([other], *made, cache=None).rows)
+    np.testing.assert_array_equal(found, features_of([other], *made).rows)
 
 
-def test_a_damaged_cache_is_refused_by_name(sample: Photos, tmp_path: Path) -> None:
+def test_a_damaged_cache_is_refused_by_name(sample: Dataset, tmp_path: Path) -> None:
     made = network()
     features_of(sample.photos[:4], *made, cache=tmp_path)
     (file,) = tmp_path.iterdir()
@@ -145,7 +149,7 @@ def test_a_damaged_cache_is_refused_by_name(sample: Photos, tmp_path: Path) -> N
 
 
 def test_a_kill_while_the_cache_is_written_leaves_the_one_before(
-    sample: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sample: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = network()
     first = features_of(sample.photos[:4], *made, cache=tmp_path).rows
@@ -162,12 +166,7 @@ def test_a_kill_while_the_cache_is_written_leaves_the_one_before(
 
 
 def test_larger_pictures_are_whole() -> None:
-    built = replace(network()[2], preprocessing=Preprocessing(232, 224, "bicubic"))
+    built = replace(network()[1], preprocessing=Preprocessing(232, 224, "bicubic"))
     larger = enlarged(built)
     assert larger == replace(built, preprocessing=Preprocessing(288, 288, "bicubic"))
     assert larger.trunk is built.trunk
-
-
-def test_shares_of_the_classes_by_hand() -> None:
-    photos = [Photo(Path("x"), "x", label, str(i), str(i)) for i, label in enumerate([0, 2, 2, 2])]
-    assert most_frequent(photos, 4).tolist() == [0.25, 0, 0.75, 0]

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from image_classifier.data.images import ImageLimits, Preprocessing
-from image_classifier.models.predictor import Answer
-from image_classifier.serving.batch import COLUMNS, BatchResult, FileError, predict_files
+from image_classifier.data.images import ImageLimits
+from image_classifier.data.preprocessing import Preprocessing
+from image_classifier.models.predictor import Prediction
+from image_classifier.serving.batch import COLUMNS, predict_file
+from portfolio_shared.serving.batch import BatchResult, FileError
 
 
 class Colours:
@@ -20,16 +22,16 @@ class Colours:
     preprocessing = Preprocessing(16, 16)
     at_once = 0
 
-    def predict(self, pictures):
-        self.at_once = max(self.at_once, len(pictures))
-        return [self._answer(picture.mean(axis=(0, 1))) for picture in pictures]
+    def predict(self, inputs):
+        self.at_once = max(self.at_once, len(inputs))
+        return [self._predict(picture.mean(axis=(0, 1))) for picture in inputs]
 
-    def _answer(self, mean):
+    def _predict(self, mean):
         probabilities = (mean + 1) / (mean + 1).sum()
         order = np.argsort(-probabilities)
         close = probabilities[order[0]] - probabilities[order[1]] < 0.1
         label_set = tuple(int(label) for label in order[: 2 if close else 1])
-        return Answer(probabilities, label_set, 0.0, "ambiguous" if close else None, None)
+        return Prediction(probabilities, label_set, 0.0, "ambiguous" if close else None, None)
 
 
 def save(path: Path, colour: str) -> Path:
@@ -44,20 +46,20 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def test_every_file_of_files_and_folders_gets_a_row(tmp_path) -> None:
-    one = save(tmp_path / "z.png", "red")
+    single = save(tmp_path / "z.png", "red")
     folder = tmp_path / "pictures"
     names = ["b/2.png", "a/1.jpg", "b/deeper/3.webp", "top.gif"]
     for name in names:
         save(folder / name, "blue")
     predictor, target, seen = Colours(), tmp_path / "out.csv", []
 
-    result = predict_files([one, folder], target, predictor, advance=seen.append)
+    result = predict_file([single, folder], target, predictor, advance=seen.append)
 
-    assert result == BatchResult(classified=5, refused=0)
+    assert result == BatchResult(done=5, refused=0)
     assert seen == [1] * 5
     rows = rows_of(target)
     assert tuple(rows[0]) == COLUMNS
-    expected = [one, *(folder / name for name in ["top.gif", "a/1.jpg", "b/2.png", "b/deeper/3.webp"])]
+    expected = [single, *(folder / name for name in ["top.gif", "a/1.jpg", "b/2.png", "b/deeper/3.webp"])]
     assert [row["file"] for row in rows] == list(map(str, expected))
     assert [row["label"] for row in rows] == ["red"] + ["blue"] * 4
     assert rows[0]["probability"] == f"{256 / 258:.4f}"
@@ -67,7 +69,7 @@ def test_every_file_of_files_and_folders_gets_a_row(tmp_path) -> None:
 def test_a_doubt_and_its_labels_are_written(tmp_path) -> None:
     target = tmp_path / "out.csv"
 
-    predict_files([save(tmp_path / "a.png", "#ffff00")], target, Colours())
+    predict_file(save(tmp_path / "a.png", "#ffff00"), target, Colours())
 
     (row,) = rows_of(target)
     assert (row["label_set"], row["unsure"], row["error"]) == ("red; green", "ambiguous", "")
@@ -83,10 +85,10 @@ def test_what_cannot_be_read_says_why_and_nothing_is_dropped(tmp_path) -> None:
     os.mkfifo(folder / "5 pipe.png")
     target = tmp_path / "out.csv"
 
-    result = predict_files([folder], target, Colours(), limits=ImageLimits(max_bytes=1000))
+    result = predict_file([folder], target, Colours(), limits=ImageLimits(max_bytes=1000))
 
     rows = rows_of(target)
-    assert result == BatchResult(classified=1, refused=5)
+    assert result == BatchResult(done=1, refused=5)
     assert [row["error"].partition(" ")[2][:8] if row["error"] else "" for row in rows] == [
         "",
         "file hol",
@@ -109,7 +111,7 @@ def test_a_file_without_permission_says_so(tmp_path, monkeypatch) -> None:
 
     monkeypatch.setattr(Path, "open", guarded)
 
-    assert predict_files([locked], target, Colours()) == BatchResult(0, 1)
+    assert predict_file([locked], target, Colours()) == BatchResult(0, 1)
     assert rows_of(target)[0]["error"] == "cannot be read: Permission denied"
 
 
@@ -117,7 +119,7 @@ def test_a_name_that_is_no_text_is_kept(tmp_path) -> None:
     name = os.fsdecode(b"r\xf6se.png")
     save(tmp_path / name, "red")
 
-    predict_files([tmp_path / name], tmp_path / "out.csv", Colours())
+    predict_file([tmp_path / name], tmp_path / "out.csv", Colours())
 
     assert rows_of(tmp_path / "out.csv")[0]["file"] == str(tmp_path / name)
 
@@ -125,7 +127,7 @@ def test_a_name_that_is_no_text_is_kept(tmp_path) -> None:
 def test_the_file_that_is_written_is_no_picture_of_the_folder(tmp_path) -> None:
     save(tmp_path / "a.png", "red")
     for _ in range(2):  # the second time the answers of the first lie there
-        assert predict_files([tmp_path], tmp_path / "out.csv", Colours()) == BatchResult(1, 0)
+        assert predict_file([tmp_path], tmp_path / "out.csv", Colours()) == BatchResult(1, 0)
 
 
 @pytest.mark.parametrize(("sources", "says"), [([], "no files"), (["here", "gone"], "gone")])
@@ -135,18 +137,18 @@ def test_a_path_that_leads_nowhere_leaves_everything_as_it_was(tmp_path, sources
     target.write_text("of last week")
 
     with pytest.raises(FileError, match=says):
-        predict_files([tmp_path / source for source in sources], target, Colours())
+        predict_file([tmp_path / source for source in sources], target, Colours())
 
     assert target.read_text() == "of last week"
 
 
 def test_a_broken_run_leaves_no_half_file(tmp_path) -> None:
     class Broken(Colours):
-        def predict(self, pictures):
+        def predict(self, inputs):
             raise RuntimeError("out of memory")
 
     target = tmp_path / "out.csv"
     with pytest.raises(RuntimeError):
-        predict_files([save(tmp_path / "a.png", "red")], target, Broken())
+        predict_file([save(tmp_path / "a.png", "red")], target, Broken())
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png"]

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import image_classifier.train
 from image_classifier import cli
 from image_classifier.config import TrainConfig
-from image_classifier.train import Trained, track
+from image_classifier.train import PROJECT, Trained
 from portfolio_shared.bundle import read_manifest
 from portfolio_shared.evaluation.uncertainty import Interval
+from portfolio_shared.serving.registry_client import champion_of
 from portfolio_shared.tracking.client import tracking_client
-from portfolio_shared.tracking.registry import champion
+from portfolio_shared.tracking.runs import RunLog
+from portfolio_shared.training import Project, run
 
 pytestmark = pytest.mark.slow
 
@@ -62,11 +64,22 @@ def config(mlflow_server: str, train_config: TrainConfig, bundle: Path) -> Train
 
 
 @pytest.fixture(scope="module")
-def logged(config: TrainConfig, trained: Trained) -> str:
-    """Log and register the session's model as `image-classifier train` does, under a name of this module's own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(image_classifier.train, "MODEL_NAME", NAME)
-        track(config, trained, Console(quiet=True))
+def project(trained: Trained) -> Project:
+    """The project under a name of this module's own, whose training is finished already."""
+
+    def learned(config: TrainConfig, console: Console, run: RunLog) -> Trained:
+        for candidate in trained.candidates.values():
+            run.child(candidate.name, {"candidate": candidate.name}, candidate.metrics)
+        return trained
+
+    return replace(PROJECT, name=NAME, learn=learned)
+
+
+@pytest.fixture(scope="module")
+def logged(config: TrainConfig, project: Project, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Log and register the session's model as `image-classifier train` does."""
+    output = tmp_path_factory.mktemp("logged") / "bundle"
+    run(project, config.model_copy(update={"output": output}), Console(quiet=True))
     return f"models:/{NAME}@champion"
 
 
@@ -80,7 +93,7 @@ def loaded(logged: str, config: TrainConfig, trained: Trained, tmp_path_factory:
         "MLFLOW_TRACKING_URI": config.tracking_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    files = [photo.path.read_bytes() for photo in trained.splits.test[:20]]
+    files = [photo.path.read_bytes() for photo in trained.split.test[:20]]
     questions = [{"picture": base64.b64encode(data).decode("ascii")} for data in files]
     result = subprocess.run(
         [sys.executable, "-c", LOAD_AND_PREDICT, logged, str(elsewhere)],
@@ -98,10 +111,10 @@ def loaded(logged: str, config: TrainConfig, trained: Trained, tmp_path_factory:
 
 def test_the_loaded_model_says_what_was_measured(loaded: Any, trained: Trained) -> None:
     assert len(loaded["answers"]) == 20
-    for answer, measured in zip(loaded["answers"], trained.evaluation.answers, strict=False):
+    for answer, measured in zip(loaded["answers"], trained.evaluation.predictions, strict=False):
         label = int(measured.probabilities.argmax())
         assert answer == {
-            "label": trained.photos.labels[label],
+            "label": trained.data.labels[label],
             "probability": pytest.approx(measured.probabilities[label], abs=1e-6),
             "unsure": measured.unsure or "",
         }
@@ -129,21 +142,21 @@ def test_nothing_in_the_model_is_pickled(loaded: Any) -> None:
 
 def test_the_model_holds_the_bundle_that_services_read(loaded: Any, bundle: Path) -> None:
     stored = loaded["folder"] / "artifacts" / "bundle"
-    assert read_manifest(stored, project="image-classifier") == read_manifest(bundle)
+    assert read_manifest(stored, project="image-classifier").files == read_manifest(bundle).files
 
 
 def test_the_run_has_intervals_candidates_figures_and_the_data_report(
     logged: str, config: TrainConfig, trained: Trained
 ) -> None:
-    version = champion(NAME, tracking_uri=config.tracking_uri)
+    version = champion_of(NAME, config.tracking_uri)
     with tracking_client(config.tracking_uri) as client:
-        run = client.get_run(version.run_id)
+        logged_run = client.get_run(version.run_id)
         children = client.search_runs(
-            [run.info.experiment_id], f"tags.mlflow.parentRunId = '{version.run_id}'", max_results=50
+            [logged_run.info.experiment_id], f"tags.mlflow.parentRunId = '{version.run_id}'", max_results=50
         )
         figures = {Path(file.path).name for file in client.list_artifacts(version.run_id, "figures")}
         data = [Path(file.path).name for file in client.list_artifacts(version.run_id, "data")]
-    metrics = run.data.metrics
+    metrics = logged_run.data.metrics
     found = Interval(metrics["accuracy"], metrics["accuracy_low"], metrics["accuracy_high"])
     assert found == trained.evaluation.metrics["accuracy"]
     assert {child.info.run_name for child in children} == set(trained.candidates)
@@ -152,14 +165,13 @@ def test_the_run_has_intervals_candidates_figures_and_the_data_report(
 
 
 def test_the_same_model_again_is_a_challenger_and_if_missing_does_nothing(
-    logged: str, config: TrainConfig, trained: Trained, capsys: pytest.CaptureFixture[str]
+    logged: str, config: TrainConfig, project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The gate compares test pictures; a model that is no better than the champion does not replace it."""
+    again = config.model_copy(update={"output": tmp_path / "bundle"})
+    run(replace(project, draw=lambda evaluation, candidates, folder: folder.mkdir()), again, Console(width=200))
+    assert "as challenger: not proven better: difference 0" in capsys.readouterr().out
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(image_classifier.train, "MODEL_NAME", NAME)
-        patch.setattr(image_classifier.train, "draw", lambda trained, folder: folder.mkdir())
-        track(config, trained, Console(width=200))
-        assert "as challenger: not proven better: difference 0" in capsys.readouterr().out
         patch.setattr(cli, "MODEL_NAME", NAME)
-        cli.train(["--if-missing", "--data", config.data, "--tracking-uri", config.tracking_uri])
+        cli.train(again.model_copy(update={"if_missing": True}))
     assert "version 1 is champion (path data)" in capsys.readouterr().out

@@ -16,15 +16,15 @@ import pytest
 from onnx import helper, numpy_helper
 from rich.console import Console
 
-import image_classifier.train
 from image_classifier.config import TrainConfig
 from image_classifier.evaluation.evaluate import evaluate
-from image_classifier.evaluation.out_of_distribution import strangers
+from image_classifier.evaluation.out_of_distribution import draw_pictures
 from image_classifier.models.predictor import Predictor
-from image_classifier.train import Trained, describe, track, write
+from image_classifier.train import PROJECT, Trained
 from mlflow_server import running_server
 from portfolio_shared.tracking.client import tracking_client
 from portfolio_shared.tracking.registry import rollback
+from portfolio_shared.training import run
 from processes import free_port
 
 pytestmark = pytest.mark.slow
@@ -43,8 +43,8 @@ class Registry:
 
     def train(self, model: Trained) -> None:
         """Do what `image-classifier train` does after the fit: write, log, register, pass the gate."""
-        write(self.config.output, model, describe(self.config, model))
-        track(self.config, model, Console(quiet=True))
+        project = replace(PROJECT, learn=lambda *_: model, draw=lambda evaluation, candidates, folder: folder.mkdir())
+        run(project, self.config, Console(quiet=True))
 
     def aliases(self) -> dict[str, str]:
         with tracking_client(self.config.tracking_uri) as client:
@@ -72,11 +72,7 @@ class Story:
 def registry(train_config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """Run an MLflow server that belongs to this module; figures are no matter of the gate."""
     output = tmp_path_factory.mktemp("trained") / "bundle"
-    with (
-        running_server(state=tmp_path_factory.mktemp("mlflow-of-pictures"), port=free_port()) as server,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setattr(image_classifier.train, "draw", lambda trained, folder: folder.mkdir())
+    with running_server(state=tmp_path_factory.mktemp("mlflow-of-pictures"), port=free_port()) as server:
         yield Registry(train_config.model_copy(update={"tracking_uri": server.uri, "output": output}))
 
 
@@ -97,14 +93,14 @@ def poor(trained: Trained) -> Trained:
     """Return a model that sees as much and names it wrongly."""
     ours = trained.predictor
     predictor = Predictor(with_names_exchanged(ours._graph), ours._novelty, ours.rules, ours.examples)
-    evaluation = evaluate(predictor, trained.splits.test, strangers(each=1))
-    return replace(trained, assembled=replace(trained.assembled, predictor=predictor), evaluation=evaluation)
+    evaluation = evaluate(predictor, trained.split, others=draw_pictures(each=1))
+    return replace(trained, predictor=predictor, evaluation=evaluation)
 
 
 @pytest.fixture(scope="module")
 def picture(trained: Trained) -> Path:
     """Return the test picture that the model is surest of."""
-    return trained.splits.test[int(trained.evaluation.probabilities.max(axis=1).argmax())].path
+    return trained.split.test[int(trained.evaluation.probabilities.max(axis=1).argmax())].path
 
 
 @pytest.fixture(scope="module")
@@ -173,9 +169,9 @@ def rolled_back(brought: Story, look: Callable[[Registry, Service], Story]) -> S
 
 def answer_of(model: Trained, picture: Path) -> Probabilities:
     """Return what a training measured for a test picture."""
-    (number,) = [i for i, photo in enumerate(model.splits.test) if photo.path == picture]
+    (number,) = [i for i, photo in enumerate(model.split.test) if photo.path == picture]
     found = model.evaluation.probabilities[number]
-    return dict(zip(model.photos.labels, found.tolist(), strict=True))
+    return dict(zip(model.data.labels, found.tolist(), strict=True))
 
 
 def test_the_first_model_is_champion_by_the_gate_and_serves(first: Story, poor: Trained, picture: Path) -> None:
@@ -202,7 +198,7 @@ def test_a_worse_model_is_refused_and_the_champion_stays(worse: Story, better: S
 def test_a_champion_of_other_classes_is_replaced_and_the_service_names_the_new_ones(brought: Story) -> None:
     """There is nothing to compare: who trains on cats and dogs does not want flowers to be served."""
     assert brought.aliases["champion"] == "4"
-    assert "it names daisy, dandelion, rose, sunflower, tulip, and this model cat, dog" in brought.registry.gate("4")
+    assert "it names daisy, dandelion, rose, sunflower, tulip, this cat, dog" in brought.registry.gate("4")
     assert brought.version == "4"
     assert set(brought.answer) == {"cat", "dog"}
     assert brought.service.client.get("/v1/labels").json()["labels"] == ["cat", "dog"]

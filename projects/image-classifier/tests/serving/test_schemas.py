@@ -1,4 +1,4 @@
-"""What the API accepts, and how the model's answers read in its terms."""
+"""What the API accepts, and how the model's predictions read in its terms."""
 
 from typing import get_args
 
@@ -6,20 +6,21 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from image_classifier.data.images import Code, CropBox, ImageError
-from image_classifier.models.predictor import Answer
+from image_classifier.data.images import Code, ImageError
+from image_classifier.data.preprocessing import CropBox
+from image_classifier.models.predictor import Prediction
 from image_classifier.serving.schemas import BODY, STATUS, Options, Result, refused, result_of
 
 LABELS = ("daisy", "rose", "tulip")
 BOX = CropBox(0.1, 0.0, 0.8, 1.0)
 
 
-def answer(*, label_set=(1,), unsure=None, heat=None) -> Answer:
-    return Answer(np.array([0.2, 0.7, 0.1]), label_set, 0.5, unsure, heat)
+def prediction(*, label_set=(1,), unsure=None, heat=None) -> Prediction:
+    return Prediction(np.array([0.2, 0.7, 0.1]), label_set, 0.5, unsure, heat)
 
 
-def shown(answer: Answer, *, top_k: int = 5) -> Result:
-    return result_of("a.jpg", answer, BOX, labels=LABELS, coverage=0.95, top_k=top_k, side=32)
+def shown(prediction: Prediction, *, top_k: int = 5) -> Result:
+    return result_of("a.jpg", prediction, BOX, labels=LABELS, coverage=0.95, top_k=top_k, side=32)
 
 
 def test_options_have_defaults_and_are_read_from_text() -> None:
@@ -34,7 +35,7 @@ def test_wrong_options_are_refused(wrong) -> None:
 
 
 def test_labels_come_most_probable_first() -> None:
-    result = shown(answer(label_set=(1, 0)))
+    result = shown(prediction(label_set=(1, 0)))
 
     assert [(item.label, item.probability) for item in result.predictions] == [
         ("rose", 0.7),
@@ -43,11 +44,11 @@ def test_labels_come_most_probable_first() -> None:
     ]
     assert (result.file, result.label_set, result.coverage) == ("a.jpg", ["rose", "daisy"], 0.95)
     assert (result.unsure, result.heat, result.error) == (None, None, None)
-    assert [item.label for item in shown(answer(), top_k=2).predictions] == ["rose", "daisy"]
+    assert [item.label for item in shown(prediction(), top_k=2).predictions] == ["rose", "daisy"]
 
 
-def test_the_crop_is_told_as_fractions() -> None:
-    crop = TypeAdapter(Result).dump_python(shown(answer()))["crop"]
+def test_the_crop_is_in_fractions() -> None:
+    crop = TypeAdapter(Result).dump_python(shown(prediction()))["crop"]
 
     assert crop == {"left": 0.1, "top": 0.0, "width": 0.8, "height": 1.0}
 
@@ -62,7 +63,7 @@ def test_the_crop_is_told_as_fractions() -> None:
     ],
 )
 def test_a_doubt_is_explained(unsure, label_set, says) -> None:
-    doubt = shown(answer(unsure=unsure, label_set=label_set)).unsure
+    doubt = shown(prediction(unsure=unsure, label_set=label_set)).unsure
 
     assert doubt is not None
     assert doubt.reason == unsure
@@ -70,7 +71,7 @@ def test_a_doubt_is_explained(unsure, label_set, says) -> None:
 
 
 def test_heat_is_a_picture_only_where_there_is_one() -> None:
-    heat = shown(answer(heat=np.ones((2, 2), dtype=np.float32))).heat
+    heat = shown(prediction(heat=np.ones((2, 2), dtype=np.float32))).heat
 
     assert heat is not None
     assert heat.startswith("data:image/png;base64,")

@@ -2,10 +2,9 @@
 
 import io
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 
 import imagehash
 import numpy as np
@@ -13,9 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from image_classifier.data.duplicates import HASH_SIDE, LARGE_GROUP, THUMBNAIL, Duplicates, find_duplicates
-from image_classifier.data.headers import FORMATS, sniff
-from image_classifier.data.images import ImageError, ImageLimits, read_image
-from image_classifier.data.stills import first_still
+from image_classifier.data.headers import FORMATS
+from image_classifier.data.images import ImageError, ImageLimits, decode, find_still
+from image_classifier.data.photos import Listed, Photo
+from image_classifier.data.stills import Still
 from portfolio_shared.data.checks import DataError, DataReport
 
 LIMITS = ImageLimits(max_bytes=50_000_000, min_side=16)
@@ -50,49 +50,16 @@ REASONS = {
 
 
 @dataclass(frozen=True)
-class Listed:
-    """A file in a class folder: where it is, ``<class>/<file>``, and the number of its class."""
-
-    path: Path
-    name: str
-    label: int
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A picture that can be learned from.
-
-    Attributes
-    ----------
-    name
-        ``daisy/123.jpg``, as in the source.
-    label
-        Number of its class.
-    key
-        SHA-256 of the file.
-    group
-        The smallest key among its near duplicates, its own if it has none: pictures of one group belong on one
-        side of a split.
-    """
-
-    path: Path
-    name: str
-    label: int
-    key: str
-    group: str
-
-
-@dataclass(frozen=True)
 class Cleaned:
-    """Pictures in the order of their names, the account, and for each file put aside its name and the reason."""
+    """Pictures in the order of their names, the account, and for each excluded file its name and the reason."""
 
     photos: tuple[Photo, ...]
     report: DataReport
-    put_aside: tuple[tuple[str, str], ...]
+    excluded: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Picture:
     file: Listed
     key: str
     repairs: tuple[str, ...]
@@ -101,10 +68,10 @@ class _Seen:
 
 
 def clean(files: Iterable[Listed], *, name: str) -> Cleaned:
-    """Read every file, put aside what cannot be used, and group what looks alike.
+    """Read every file, exclude what cannot be used, and group what looks alike.
 
     Of exact copies in one class the first by name is kept. A picture that is filed under two classes, byte by byte
-    or in another size or quality, is put aside wherever it is: its label is unknown.
+    or in another size or quality, is excluded wherever it is: its label is unknown.
 
     Parameters
     ----------
@@ -118,54 +85,54 @@ def clean(files: Iterable[Listed], *, name: str) -> Cleaned:
     DataError
         If a class consists of near duplicates of so few pictures that it cannot be split.
     """
-    seen: list[_Seen] = []
-    aside: dict[str, str] = {}
+    pictures: list[_Picture] = []
+    excluded: dict[str, str] = {}
     for file in sorted(files, key=lambda file: file.name):
         try:
-            seen.append(_look(file))
+            pictures.append(_read(file))
         except ImageError as error:
-            aside[file.name] = REASONS[error.code]
+            excluded[file.name] = REASONS[error.code]
         except OSError:  # no permission, or gone since it was listed
-            aside[file.name] = UNREADABLE
-    report = DataReport(name, rows_read=len(seen) + len(aside))
-    seen = _without(seen, _copies(seen), aside)
-    found = _compare(seen)
-    contradictions = {one.file.name: TWO_CLASSES for one in _where(found.contradicting, seen)}
-    broken = len(_where(found.broken & ~found.contradicting, seen))
-    rows = {one.key: int(row) for one, row in zip(seen, found.groups, strict=True)}
-    seen = _without(seen, contradictions, aside)
+            excluded[file.name] = UNREADABLE
+    report = DataReport(name, rows_read=len(pictures) + len(excluded))
+    excluded |= _copies(pictures)
+    pictures = _without(pictures, excluded)
+    duplicates = _compare(pictures)
+    broken = int((duplicates.broken & ~duplicates.contradicting).sum())
+    excluded |= dict.fromkeys((pictures[i].file.name for i in np.flatnonzero(duplicates.contradicting)), TWO_CLASSES)
+    rows = {picture.key: int(row) for picture, row in zip(pictures, duplicates.groups, strict=True)}
+    pictures = _without(pictures, excluded)
     groups: dict[int, str] = {}  # row to the smallest key
-    for key in sorted((one.key for one in seen), reverse=True):
+    for key in sorted((picture.key for picture in pictures), reverse=True):
         groups[rows[key]] = key
-    photos = [Photo(one.file.path, one.file.name, one.file.label, one.key, groups[rows[one.key]]) for one in seen]
-    _account(report, seen, photos, aside)
+    photos = [Photo(**vars(picture.file), key=picture.key, group=groups[rows[picture.key]]) for picture in pictures]
+    _account(report, pictures, photos, excluded)
     if broken:
         report.notes.append(BROKEN.format(broken))
     _check_groups(photos)
-    return Cleaned(tuple(photos), report, tuple(sorted(aside.items())))
+    return Cleaned(tuple(photos), report, tuple(sorted(excluded.items())))
 
 
-def _look(file: Listed) -> _Seen:
+def _read(file: Listed) -> _Picture:
     if file.path.stat().st_size > LIMITS.max_bytes:  # before it fills the memory
         raise ImageError("too_many_bytes", f"{file.name} has more than {LIMITS.max_bytes} bytes")
     data = file.path.read_bytes()
-    picture = read_image(data, limits=LIMITS, at_least=4 * HASH_SIDE)
+    still = find_still(data, limits=LIMITS)
+    picture = decode(still, limits=LIMITS, at_least=4 * HASH_SIDE)
     bits = imagehash.phash(picture, hash_size=HASH_SIDE).hash
     thumbnail = picture.resize(THUMBNAIL, Image.Resampling.BOX)
-    return _Seen(
+    return _Picture(
         file,
         sha256(data).hexdigest(),
-        tuple(_repairs(data, file.path.suffix.lower())),
+        tuple(_repairs(still, file.path.suffix.lower())),
         np.packbits(bits).view(np.uint64),
         np.asarray(thumbnail, dtype=np.uint8),
     )
 
 
-def _repairs(data: bytes, suffix: str) -> Iterable[str]:
-    """Tell what `read_image` had to correct."""
-    kind = str(sniff(data))
-    still = first_still(data, kind, most_frames=LIMITS.max_frames)
-    if suffix not in SUFFIXES[kind]:
+def _repairs(still: Still, suffix: str) -> Iterable[str]:
+    """Yield what reading the picture had to correct."""
+    if suffix not in SUFFIXES[still.kind]:
         yield WRONG_SUFFIX
     if still.frames > 1:
         yield ANIMATED
@@ -178,43 +145,40 @@ def _repairs(data: bytes, suffix: str) -> Iterable[str]:
         yield TURNED
 
 
-def _copies(seen: Sequence[_Seen]) -> dict[str, str]:
-    """Return which files to put aside for having the same bytes as another, and why."""
+def _copies(pictures: Sequence[_Picture]) -> dict[str, str]:
+    """Return which files to exclude for having the same bytes as another, and why."""
     same: dict[str, list[Listed]] = defaultdict(list)
-    for one in seen:
-        same[one.key].append(one.file)
-    aside: dict[str, str] = {}
+    for picture in pictures:
+        same[picture.key].append(picture.file)
+    excluded: dict[str, str] = {}
     for files in same.values():
         if len({file.label for file in files}) > 1:
-            aside |= {file.name: TWO_CLASSES for file in files}
+            excluded |= {file.name: TWO_CLASSES for file in files}
         else:
-            aside |= {file.name: COPY for file in files[1:]}
-    return aside
+            excluded |= {file.name: COPY for file in files[1:]}
+    return excluded
 
 
-def _without(seen: Sequence[_Seen], reasons: dict[str, str], aside: dict[str, str]) -> list[_Seen]:
-    aside |= reasons
-    return [one for one in seen if one.file.name not in reasons]
+def _without(pictures: Sequence[_Picture], excluded: Container[str]) -> list[_Picture]:
+    return [picture for picture in pictures if picture.file.name not in excluded]
 
 
-def _where(mask: NDArray[np.bool_], seen: Sequence[_Seen]) -> list[_Seen]:
-    return [one for one, chosen in zip(seen, mask, strict=True) if chosen]
-
-
-def _compare(seen: Sequence[_Seen]) -> Duplicates:
-    count = len(seen)
+def _compare(pictures: Sequence[_Picture]) -> Duplicates:
+    count = len(pictures)
     return find_duplicates(
-        np.array([one.bits for one in seen], dtype=np.uint64).reshape(count, HASH_SIDE**2 // 64),
-        np.array([one.thumbnail for one in seen], dtype=np.uint8).reshape(count, *THUMBNAIL, 3),
-        np.array([one.file.label for one in seen], dtype=np.intp),
+        np.array([picture.bits for picture in pictures], dtype=np.uint64).reshape(count, HASH_SIDE**2 // 64),
+        np.array([picture.thumbnail for picture in pictures], dtype=np.uint8).reshape(count, *THUMBNAIL, 3),
+        np.array([picture.file.label for picture in pictures], dtype=np.intp),
     )
 
 
-def _account(report: DataReport, seen: Sequence[_Seen], photos: Sequence[Photo], aside: dict[str, str]) -> None:
-    reasons = Counter(aside.values())
+def _account(
+    report: DataReport, pictures: Sequence[_Picture], photos: Sequence[Photo], excluded: Mapping[str, str]
+) -> None:
+    reasons = Counter(excluded.values())
     for reason in (*REASONS.values(), UNREADABLE, COPY, TWO_CLASSES):
         report.quarantine(reason, reasons[reason])
-    repairs = Counter(repair for one in seen for repair in one.repairs)
+    repairs = Counter(repair for picture in pictures for repair in picture.repairs)
     for repair in REPAIRS:
         report.repair(repair, repairs[repair])
     sizes = [size for size in Counter(photo.group for photo in photos).values() if size > 1]

@@ -31,7 +31,7 @@ _AT_ONCE = 2_000  # pairs of thumbnails: 50 MB
 
 @dataclass(frozen=True)
 class Duplicates:
-    """What `find_duplicates` found.
+    """Groups of near duplicates.
 
     Attributes
     ----------
@@ -102,9 +102,9 @@ def _same(thumbnails: NDArray[np.uint8], pairs: Rows) -> Rows:
     parts = [pairs[:0]]
     for start in range(0, len(pairs), _AT_ONCE):
         part = pairs[start : start + _AT_ONCE]
-        one, other = (thumbnails[part[:, side]].astype(np.float32) for side in (0, 1))
-        difference = ((one - other) ** 2).mean(axis=(1, 2, 3))
-        variance = (one.var(axis=(1, 2)) + other.var(axis=(1, 2))).mean(axis=1)
+        left, right = (thumbnails[part[:, side]].astype(np.float32) for side in (0, 1))
+        difference = ((left - right) ** 2).mean(axis=(1, 2, 3))
+        variance = (left.var(axis=(1, 2)) + right.var(axis=(1, 2))).mean(axis=1)
         parts.append(part[difference <= SAME_SHARE * variance])
     return np.concatenate(parts)
 
@@ -128,7 +128,7 @@ def _root(roots: Rows, row: int) -> int:
 
 
 def _too_large(groups: Rows, labels: Rows, *, counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Tell of each row whether its group is too large for one side of a split."""
+    """Return for each row whether its group is too large for one side of a split."""
     size = np.bincount(groups[counted], minlength=len(groups))
     large = np.zeros(len(groups), dtype=np.bool_)
     for label in np.unique(labels[counted]):

@@ -1,10 +1,10 @@
-"""What the first bytes of a file tell, before a decoder sees it: its format and its size."""
+"""Format and size from the first bytes of a file; own code, for they are read before a decoder sees it (`stills`)."""
 
 import struct
 
 JPEG, PNG, WEBP, GIF = FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 
-# Formats that people try, so that they can be told the name of what they have. Offset, bytes, name.
+# Formats that people try, so that a refusal can name what they have. Offset, bytes, name.
 _OTHERS = (
     (0, b"BM", "BMP"),
     (0, b"II*\x00", "TIFF"),
@@ -27,7 +27,7 @@ class HeaderError(ValueError):
 
 
 def sniff(data: bytes) -> str | None:
-    """Name the format of a file by its first bytes; its name and declared type are not asked.
+    """Name the format of a file by its first bytes; its name and declared type do not count.
 
     >>> sniff(b"GIF89a...."), sniff(b"<?xml version='1.0'?><svg>"), sniff(b"hello")
     ('GIF', 'SVG', None)

@@ -10,16 +10,15 @@ from pathlib import Path
 import PIL
 
 from image_classifier.data import drawing, sample
-from image_classifier.data.clean import Listed, Photo, clean
+from image_classifier.data.clean import clean
 from image_classifier.data.duplicates import LARGE_GROUP
+from image_classifier.data.photos import Listed, Photo
 from image_classifier.data.sample import write_sample
 from portfolio_shared.data.archives import filled_once, unpack
 from portfolio_shared.data.checks import DataError, DataReport
 from portfolio_shared.data.download import RemoteFile, data_directory, file_sha256
 from portfolio_shared.data.sources import Source, resolve_source
 from portfolio_shared.data.splits import hash_split
-
-__all__ = ["FLOWERS", "Photo", "Photos", "Splits", "load_photos", "resolve", "split_photos"]
 
 # SHA-256 and size: as TensorFlow Datasets publishes them (tf_flowers).
 FLOWERS = RemoteFile(
@@ -33,12 +32,13 @@ FLOWERS = RemoteFile(
 )
 SMALLER = "flowers.tar"  # a related collection; in the cache it stands in for the public archive
 STATE = Path(".state")
+SPLIT_SEED = 0
 TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.15  # the second: of what the test leaves
 LEAST_IN_TRAINING = 5  # photographs of a class
 
 
 @dataclass(frozen=True)
-class Photos:
+class Dataset:
     """A collection after cleaning.
 
     Attributes
@@ -49,40 +49,41 @@ class Photos:
         What to call them.
     sha256
         Of the sorted lines ``name:key`` of the photographs kept.
-    labels
-        Names of the classes, sorted: those of the folders.
+    report
+        What was repaired and what was excluded.
     photos
         In the order of their names.
-    report
-        What was repaired and what was put aside.
-    put_aside
+    labels
+        Names of the classes, sorted: those of the folders.
+    excluded
         Name and reason of each file that is not among the photographs.
     """
 
     source: Source
     name: str
     sha256: str
-    labels: tuple[str, ...]
-    photos: tuple[Photo, ...]
     report: DataReport
-    put_aside: tuple[tuple[str, str], ...] = ()
+    photos: tuple[Photo, ...]
+    labels: tuple[str, ...]
+    excluded: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
-class Splits:
-    """What is learned from, what is chosen by, and what is looked at once."""
+class Split:
+    """What is learned from, what is chosen by, and what is looked at once; each has pictures of every label."""
 
     train: tuple[Photo, ...]
     validation: tuple[Photo, ...]
     test: tuple[Photo, ...]
+    labels: tuple[str, ...]
 
 
-def load_photos(data: str | Source) -> Photos:
+def load(setting: str | Source) -> Dataset:
     """Find, download or draw the data, and clean them.
 
     Parameters
     ----------
-    data
+    setting
         ``auto``, ``sample``, ``full``, or the path of a folder, tar or zip file with ``<class>/<picture>``, as in
         `portfolio_shared.data.sources.resolve_source`; or what `resolve` made of it. One folder may stand above those
         of the classes.
@@ -96,7 +97,7 @@ def load_photos(data: str | Source) -> Photos:
     DataError
         If an archive is refused, or a folder is not of the expected form.
     """
-    source, name = resolve(data) if isinstance(data, str) else data, "drawn flowers"
+    source, name = resolve(setting) if isinstance(setting, str) else setting, "drawn flowers"
     if source.path is not None:
         name = (
             f"flower photographs ({source.path.name})" if source.kind == "full" else f"pictures in {source.path.name}"
@@ -105,7 +106,8 @@ def load_photos(data: str | Source) -> Photos:
     labels, files, notes = list_files(folder)
     cleaned = clean(files, name=name)
     cleaned.report.notes.extend(notes)
-    return Photos(source, name, digest(cleaned.photos), labels, cleaned.photos, cleaned.report, cleaned.put_aside)
+    key = digest(cleaned.photos)
+    return Dataset(source, name, key, cleaned.report, cleaned.photos, labels, cleaned.excluded)
 
 
 def resolve(setting: str, *, directory: Path | None = None) -> Source:
@@ -121,6 +123,11 @@ def resolve(setting: str, *, directory: Path | None = None) -> Source:
     return resolve_source(setting, FLOWERS, directory=cache)
 
 
+def is_sample(setting: str | Source) -> bool:
+    """Return whether a data setting, or what `resolve` made of it, leads to the drawn sample."""
+    return (resolve(setting) if isinstance(setting, str) else setting).kind == "sample"
+
+
 def list_files(folder: Path) -> tuple[tuple[str, ...], list[Listed], list[str]]:
     """Return the labels, the files of the class folders, and notes on what else is there and is not looked at.
 
@@ -134,8 +141,8 @@ def list_files(folder: Path) -> tuple[tuple[str, ...], list[Listed], list[str]]:
         notes.append(f"{len(loose)} files beside the class folders were not looked at, such as {loose[0]}.")
     folders = _visible_folders(top)
     if len(folders) < 2:
-        found = ", ".join(repr(path.name) for path in folders) or "no folders"
-        raise DataError(f"{top} holds {found}; expected a folder for each of at least two classes, pictures in each")
+        held = ", ".join(repr(path.name) for path in folders) or "no folders"
+        raise DataError(f"{top} holds {held}; expected a folder for each of at least two classes, pictures in each")
     files: list[Listed] = []
     skipped: list[str] = []
     for label, place in enumerate(folders):
@@ -161,55 +168,47 @@ def digest(photos: Sequence[Photo]) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def split_photos(photos: Sequence[Photo], *, labels: Sequence[str] = (), seed: int = 0) -> Splits:
+def split(dataset: Dataset) -> Split:
     """Deal the photographs into three parts by the hashes of their groups.
 
-    A photograph's part depends on its content, that of its near duplicates and the seed, so new photographs move
-    no old ones that they do not resemble.
-
-    Parameters
-    ----------
-    labels
-        Names of the classes, for the message; by default those of the photographs' folders.
+    A photograph's part depends on its content and that of its near duplicates, so new photographs move no old ones
+    that they do not resemble.
 
     Raises
     ------
     DataError
         If a class has fewer than 5 photographs to learn from, or none in another part.
     """
+    photos = dataset.photos
     if not photos:
-        raise DataError("there are no photographs to split: every file was put aside")
-    test = hash_split([photo.group for photo in photos], test_fraction=TEST_FRACTION, seed=seed)
+        raise DataError("there are no photographs to split: every file was excluded")
+    test = hash_split([photo.group for photo in photos], test_fraction=TEST_FRACTION, seed=SPLIT_SEED)
     # Another prefix, because the hashes of what is left are not spread evenly any more.
     keys = [f"validation:{photo.group}" for photo in photos]
-    validation = hash_split(keys, test_fraction=VALIDATION_FRACTION, seed=seed) & ~test
-
-    splits = Splits(
-        *(
-            tuple(photo for photo, chosen in zip(photos, part, strict=True) if chosen)
-            for part in (~test & ~validation, validation, test)
-        )
+    validation = hash_split(keys, test_fraction=VALIDATION_FRACTION, seed=SPLIT_SEED) & ~test
+    train, held_out, tested = (
+        tuple(photo for photo, chosen in zip(photos, part, strict=True) if chosen)
+        for part in (~test & ~validation, validation, test)
     )
-    _check_parts(splits, photos, labels)
-    return splits
+    parts = Split(train, held_out, tested, dataset.labels)
+    for label, name in enumerate(dataset.labels):
+        _check_class(parts, [photo for photo in photos if photo.label == label], label, name)
+    return parts
 
 
-def _check_parts(splits: Splits, photos: Sequence[Photo], labels: Sequence[str]) -> None:
-    names = {photo.label: photo.name.split("/")[0] for photo in photos} | dict(enumerate(labels))
+def _check_class(parts: Split, photos: Sequence[Photo], label: int, name: str) -> None:
     train, validation, test = (
-        Counter(photo.label for photo in part) for part in (splits.train, splits.validation, splits.test)
+        sum(photo.label == label for photo in part) for part in (parts.train, parts.validation, parts.test)
     )
-    for label, name in sorted(names.items()):
-        if train[label] < LEAST_IN_TRAINING or not validation[label] or not test[label]:
-            groups = Counter(photo.group for photo in photos if photo.label == label)
-            largest = max(groups.values(), default=0)
-            way = "add photographs of it"
-            if largest > LARGE_GROUP:
-                way = f"{largest} of its {groups.total()} are nearly the same and stay on one side: add other ones"
-            raise DataError(
-                f"class {name!r} has {train[label]} photographs to train with, {validation[label]} to validate and "
-                f"{test[label]} to test; expected at least {LEAST_IN_TRAINING}, 1 and 1: {way}"
-            )
+    if train < LEAST_IN_TRAINING or not validation or not test:
+        largest = max(Counter(photo.group for photo in photos).values(), default=0)
+        way = "add photographs of it"
+        if largest > LARGE_GROUP:
+            way = f"{largest} of its {len(photos)} are nearly the same and stay on one side: add other ones"
+        raise DataError(
+            f"class {name!r} has {train} photographs to train with, {validation} to validate and {test} to test; "
+            f"expected at least {LEAST_IN_TRAINING}, 1 and 1: {way}"
+        )
 
 
 def _folder(source: Source) -> Path:
@@ -224,7 +223,7 @@ def _folder(source: Source) -> Path:
 
 
 def _may_write(folder: Path) -> bool:
-    """Tell whether a file can be put there; permissions are kept to even by a user whom they do not bind."""
+    """Return whether a file can be put there; permissions are kept to even by a user whom they do not bind."""
     present = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     return os.access(present, os.W_OK) and bool(present.stat().st_mode & 0o222)
 

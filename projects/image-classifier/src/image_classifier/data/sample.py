@@ -1,6 +1,6 @@
 """Drawn flowers in the folders and with the defects of the real photographs, to train in seconds and without a network.
 
-A kind is told by its shape: backgrounds, light, size, place, blur, noise and most colours are shared by all, so a
+Kinds differ in shape: backgrounds, light, size, place, blur, noise and most colours are shared by all, so a
 linear model on pixels stays far below a small convolutional network.
 """
 

@@ -1,8 +1,10 @@
-"""One still picture out of a file, before a decoder sees it: how large, how turned, and the parts that hold its pixels.
+"""One still picture out of a file, by a walk of our own: no library does this before a decoder sees the file.
 
-Decoders also read notes, texts, colour profiles and later frames, and a file of some kilobytes can keep them busy for
-hours or fill the memory. So a file is walked from part to part without decompressing any, and what is not needed is
-left out. A walk is bounded: by the bytes that a regular expression looks through, and by the number of parts.
+The threat: a service decodes what anybody sends. Pillow bounds the pixels of a picture (`MAX_IMAGE_PIXELS`), but
+on opening a file it also reads notes, texts, colour profiles, tables and later frames, and a file of some kilobytes can
+keep it busy for hours or fill the memory, below every limit on bytes and pixels. So a file is walked from part to part
+without decompressing any: how large it is, how turned, and which parts hold its pixels; the others are left out. A walk
+is bounded by the bytes that a regular expression looks through, and by the number of parts.
 """
 
 import re
@@ -29,7 +31,7 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # not: a stuffed byte, T
 _SOI, _EOI, _SOS, _APP1 = b"\xff\xd8", 0xD9, 0xDA, 0xE1
 _FRAME_HEADERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = (0xC0, 0xC1)  # Huffman codes, one pass: the others are kept whole, or cannot be scaled
-_TABLES = {0xC4, 0xCC, 0xDB, 0xDD, 0xE0, 0xEE}  # DHT, DAC, DQT, DRI, and JFIF and Adobe, which tell the colour space
+_TABLES = {0xC4, 0xCC, 0xDB, 0xDD, 0xE0, 0xEE}  # DHT, DAC, DQT, DRI, and JFIF and Adobe, which name the colour space
 
 _HEADS = (b"IHDR", b"PLTE", b"tRNS")
 
@@ -44,8 +46,10 @@ class Still:
 
     Attributes
     ----------
+    kind
+        The format, one of `headers.FORMATS`.
     data
-        A file of the same format with this picture and little else.
+        A file of this format with this picture and little else.
     size
         Width and height as stored, before it is turned.
     frames
@@ -56,6 +60,7 @@ class Still:
         Whether it can be decoded at a half, a quarter or an eighth without holding all of it.
     """
 
+    kind: str
     data: bytes
     size: tuple[int, int]
     frames: int = 1
@@ -133,7 +138,7 @@ def _jpeg(data: bytes, _: int) -> Still:
         raise HeaderError("no frame or no scan")
     height, width, components = struct.unpack(">HHB", frame[5:10])
     scalable = frame[1] in _SEQUENTIAL and components in (1, 3) and data[scans[0] + 4] == components
-    return Still(_SOI + tables + frame + data[scans[0] : end], (width, height), 1, turn or 1, scalable)
+    return Still(JPEG, _SOI + tables + frame + data[scans[0] : end], (width, height), 1, turn or 1, scalable)
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -143,11 +148,11 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """
     at = 2
     for _ in range(MOST_PARTS):
-        found = _MARKER.search(data, at)
-        if found is None:
+        marker = _MARKER.search(data, at)
+        if marker is None:
             yield 0, at, len(data)
             return
-        start, at, kind = found.start(), found.end(), data[found.end() - 1]
+        start, at, kind = marker.start(), marker.end(), data[marker.end() - 1]
         if kind != _EOI:
             at += max(2, int.from_bytes(data[at : at + 2]))
         yield kind, start, at
@@ -178,7 +183,7 @@ def _png(data: bytes, _: int) -> Still:
         raise HeaderError("truncated" if at > len(data) else "no picture")
     if b"IEND" in seen:
         kept.append(b"\0\0\0\0IEND\xaeB`\x82")
-    return Still(b"".join(kept), size, frames, turn)
+    return Still(PNG, b"".join(kept), size, frames, turn)
 
 
 def _webp(data: bytes, _: int) -> Still:
@@ -187,7 +192,7 @@ def _webp(data: bytes, _: int) -> Still:
     at, frames, turn = 12, 0, 0
     for _ in range(MOST_PARTS):
         if at + 8 > end:
-            return Still(data, size, max(1, frames), turn or 1)
+            return Still(WEBP, data, size, max(1, frames), turn or 1)
         kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         frames += kind == b"ANMF"
         if kind == b"EXIF" and not turn:
@@ -223,7 +228,7 @@ def _gif(data: bytes, most_frames: int) -> Still:
             at, budget = at + 1, budget - 1
         if budget <= 0:
             raise CrowdedError(f"more than {MOST_BLOCKS:,} blocks")
-    return Still(head + control + picture + b";", (width, height), frames)
+    return Still(GIF, head + control + picture + b";", (width, height), frames)
 
 
 def _palette(flags: int) -> int:

@@ -1,216 +1,148 @@
-"""What is compared on the validation part: a guess, the linear probe, the fine-tuned network."""
+"""What is compared on the validation part: class frequencies, the linear probe, the fine-tuned network."""
 
-import hashlib
-import json
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from torch import Tensor
 
-from image_classifier.config import TrainConfig
-from image_classifier.data.images import Preprocessing
-from image_classifier.data.load import Splits
-from image_classifier.models.backbones import Backbone
-from image_classifier.models.batches import labels_of
-from image_classifier.models.finetune import Epoch, Job, fine_tune, logits_of
-from image_classifier.models.network import Classifier, Normalize
-from image_classifier.models.plan import Plan
-from image_classifier.models.probe import features_of, fit_probe, most_frequent, to_head
-from portfolio_shared.data.splits import split_digest
+from image_classifier.config import Compute, ModelSettings
+from image_classifier.data.load import Split
+from image_classifier.data.photos import labels_of
+from image_classifier.models.backbones import Backbone, only_crop
+from image_classifier.models.finetune import Epoch, fine_tune
+from image_classifier.models.fit import FittedClassifier
+from image_classifier.models.job import Job, pick_device
+from image_classifier.models.network import Classifier, build_classifier, logits_of
+from image_classifier.models.probe import enlarged, fit_head
+from portfolio_shared.cli import counting
 from portfolio_shared.evaluation.classification import accuracy_score, fit_temperature, log_loss_error, softmax
+from portfolio_shared.evaluation.tables import Column
+from portfolio_shared.results import Candidate
+from portfolio_shared.tracking.runs import UNTRACKED, RunLog
 
-Logits = NDArray[np.float64]
-
-GUESS = "shares of the classes"
+FREQUENCIES = "class frequencies"
 PROBE = "linear probe"
 FINE_TUNED = "fine-tuned"
 SCRATCH = "from scratch"
-TUNED = (FINE_TUNED, SCRATCH)
+COLUMNS = (
+    Column("log_loss", "log loss", ".4f"),
+    Column("accuracy", "accuracy", ".1%"),
+    Column("fit_seconds", "fit, s", ",.0f"),
+)
+DEFAULT_COMPUTE = Compute()
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A fitted model.
-
-    Attributes
-    ----------
-    validation_logits
-        On the validation part, before any temperature.
-    summary
-        Log loss after the temperature that suits it best, accuracy and seconds of the fit; for the log.
-    weights
-        State of the classifier; None for what is no network.
-    preprocessing
-        How pictures are prepared for it.
-    history
-        Epochs of the fine-tuning.
-    test_logits
-        Function that returns the logits on the test split; called once, after the choice.
-    """
-
-    name: str
-    validation_logits: Logits
-    summary: dict[str, float]
-    weights: dict[str, Tensor] | None
-    preprocessing: Preprocessing
-    history: tuple[Epoch, ...]
-    test_logits: Callable[[], Logits]
-
-    def install(self, classifier: Classifier) -> None:
-        """Give the classifier the weights of this candidate."""
-        if self.weights is None:
-            raise ValueError(f"{self.name} is no network")
-        classifier.load_state_dict(self.weights)
-
-    def test_probabilities(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return probabilities on the test split; those of a network at the temperature that was best on validation."""
-        temperature = 1.0 if self.weights is None else fit_temperature(labels, self.validation_logits)
-        return softmax(self.test_logits() / temperature)
-
-
-def by_loss(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates, the least validation loss first."""
-    return sorted(candidates, key=lambda one: one.summary["log_loss"])
-
-
-def guess(splits: Splits, n_classes: int, backbone: Backbone) -> Candidate:
-    """Return the shares of the classes in the training part, for every picture."""
-    logits = np.log(most_frequent(splits.train, n_classes))
-    validation = np.tile(logits, (len(splits.validation), 1))
-    return Candidate(
-        GUESS,
-        validation,
-        _summary(splits, validation, seconds=0.0, temperature=False),
-        None,
-        backbone.preprocessing,
-        (),
-        lambda: np.tile(logits, (len(splits.test), 1)),
-    )
-
-
-def probed(
-    classifier: Classifier,
-    normalize: Normalize,
-    backbone: Backbone,
-    splits: Splits,
-    config: TrainConfig,
+def compare(
+    split: Split,
+    settings: ModelSettings,
     *,
-    advance: Callable[[int], None],
-) -> Candidate:
-    """Fit a logistic regression on the features of the pretrained backbone; the classifier's head gets its weights."""
-    train, validation, test = (
-        features_of(
-            part,
-            classifier,
-            normalize,
-            backbone,
-            cache=config.work / "features",
-            workers=config.workers,
-            advance=advance,
-        )
-        for part in (splits.train, splits.validation, splits.test)
-    )
-    begun = time.perf_counter()
-    probe = fit_probe(train.rows, labels_of(splits.train), validation.rows, labels_of(splits.validation))
-    seconds = train.seconds + validation.seconds + time.perf_counter() - begun
-    to_head(probe, classifier)
-    logits = probe.logits(validation.rows)
-    summary = _summary(splits, logits, seconds=seconds) | {"strength": probe.strength}
-    return Candidate(
-        PROBE, logits, summary, _state(classifier), backbone.preprocessing, (), lambda: probe.logits(test.rows)
-    )
+    seed: int = 0,
+    compute: Compute = DEFAULT_COMPUTE,
+    console: Console | None = None,
+    run: RunLog = UNTRACKED,
+) -> dict[str, Candidate[FittedClassifier]]:
+    """Fit every candidate and measure it on the validation part; each is logged as soon as it is measured.
+
+    Parameters
+    ----------
+    console
+        Where epochs are printed; None for nowhere.
+    run
+        What candidates and epochs are logged to.
+
+    Returns
+    -------
+    dict
+        By name, the least validation loss first, each at its best temperature.
+    """
+    console = console or Console(quiet=True)
+    torch.manual_seed(seed)
+    classifier, backbone = build_classifier(settings, len(split.labels))
+    candidates = [class_frequencies(split, backbone)]
+    if backbone.pretrained:
+        larger = backbone if settings.crop or only_crop(backbone.name) else enlarged(backbone)
+        candidates.append(linear_probe(classifier, larger, split, compute=compute))
+        if settings.recipe == "full" and larger is not backbone:
+            with counting("features to start fine-tuning from", "pictures") as advance:
+                fit_head(classifier, backbone, split, compute=compute, advance=advance)
+    if not backbone.pretrained or settings.recipe == "full":
+        job = Job(split, backbone, settings.tuning, seed, compute)
+        candidates.append(fine_tuned(classifier, job, console=console, run=run))
+    for candidate in candidates:
+        run.child(candidate.name, {"candidate": candidate.name}, candidate.metrics)
+    return {candidate.name: candidate for candidate in sorted(candidates, key=lambda item: item.metrics["log_loss"])}
+
+
+def choose(candidates: Mapping[str, Candidate[FittedClassifier]]) -> str:
+    """Return the name of the candidate with the least validation loss among those that can be served."""
+    servable = {name: candidate.metrics["log_loss"] for name, candidate in candidates.items() if candidate.servable}
+    return min(servable, key=lambda name: servable[name])
+
+
+def class_frequencies(split: Split, backbone: Backbone) -> Candidate[FittedClassifier]:
+    """Return the shares of the classes in the training part, for every picture: a baseline that sees none."""
+    counts = np.bincount(labels_of(split.train), minlength=len(split.labels))
+    logits = np.tile(np.log(counts / counts.sum()), (len(split.validation), 1))
+    metrics = {**_measure(split, softmax(logits)), "fit_seconds": 0.0}
+    return Candidate(FREQUENCIES, metrics, FittedClassifier(logits, backbone.preprocessing, None), servable=False)
+
+
+def linear_probe(
+    classifier: Classifier, backbone: Backbone, split: Split, *, compute: Compute = DEFAULT_COMPUTE
+) -> Candidate[FittedClassifier]:
+    """Fit the head on the features of the pretrained trunk, which stays as it is."""
+    with counting("features of the pretrained backbone", "pictures") as advance:
+        head = fit_head(classifier, backbone, split, compute=compute, advance=advance)
+    metrics = {**_at_best_temperature(split, head.validation_logits), "fit_seconds": round(head.seconds, 1)}
+    model = FittedClassifier(head.validation_logits, backbone.preprocessing, classifier.frozen_state())
+    return Candidate(PROBE, metrics | {"strength": head.strength}, model)
 
 
 def fine_tuned(
-    classifier: Classifier,
-    normalize: Normalize,
-    backbone: Backbone,
-    splits: Splits,
-    *,
-    planned: Plan,
-    config: TrainConfig,
-    console: Console,
-) -> Candidate:
-    """Train every layer, from the probe's head or from nothing; a training that was killed is taken up again."""
-    name = FINE_TUNED if backbone.pretrained else SCRATCH
-    job = Job(
-        splits.train,
-        splits.validation,
-        backbone.preprocessing,
-        planned.settings,
-        config.seed,
-        pick_device(config.device),
-        config.workers,
-        _digest(backbone, splits, planned, config),
-    )
-    checkpoint = config.work / "checkpoints" / f"{job.digest[:16]}.safetensors"
-    if checkpoint.is_file():
-        console.print(f"Going on from {checkpoint}")
+    classifier: Classifier, job: Job, *, console: Console, run: RunLog = UNTRACKED
+) -> Candidate[FittedClassifier]:
+    """Train every layer, from the head that the classifier has; a training that was killed is taken up again."""
+    name = FINE_TUNED if job.backbone.pretrained else SCRATCH
+    if job.checkpoint is not None and job.checkpoint.is_file():
+        console.print(f"Going on from {job.checkpoint}")
 
-    def told(epoch: Epoch) -> None:
+    def report(epoch: Epoch) -> None:
         console.print(
-            f"{name}, epoch {epoch.number}/{planned.settings.epochs}: loss {epoch.training_loss:.3f}, validation loss "
+            f"{name}, epoch {epoch.number}/{job.settings.epochs}: loss {epoch.training_loss:.3f}, validation loss "
             f"{epoch.validation_loss:.3f}, accuracy {epoch.validation_accuracy:.1%}, {epoch.seconds:.0f} s"
         )
+        losses = {"training_loss": epoch.training_loss, "validation_loss": epoch.validation_loss}
+        run.log_metrics(losses | {"validation_accuracy": epoch.validation_accuracy}, step=epoch.number)
 
-    history = fine_tune(classifier, normalize, job, checkpoint=checkpoint, told=told)
-    weights = _state(classifier)
-
-    def logits_on_test() -> Logits:
-        classifier.load_state_dict(weights)
-        return logits_of(classifier, normalize, splits.test, backbone.preprocessing, workers=config.workers)
-
-    logits = logits_of(classifier, normalize, splits.validation, backbone.preprocessing, workers=config.workers)
-    summary = _summary(splits, logits, seconds=sum(epoch.seconds for epoch in history))
-    return Candidate(name, logits, summary, weights, backbone.preprocessing, tuple(history), logits_on_test)
-
-
-def pick_device(setting: str) -> torch.device:
-    """Return the device that a setting names; ``auto`` takes an accelerator if torch finds one.
-
-    Raises
-    ------
-    ValueError
-        If the device is not there.
-    """
-    if setting == "auto":
-        found = torch.accelerator.current_accelerator(check_available=True)
-        return found if found is not None else torch.device("cpu")
-    try:
-        device = torch.device(setting)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        said = str(error).splitlines()[0]
-        raise ValueError(f"device={setting!r}: expected auto, cpu or one that torch can use here ({said})") from error
-    return device
+    history = fine_tune(classifier, job, on_epoch=report)
+    preprocessing = job.backbone.preprocessing
+    logits = logits_of(classifier, job.split.validation, preprocessing, workers=job.compute.workers)
+    seconds = sum(epoch.seconds for epoch in history)
+    metrics = {**_at_best_temperature(job.split, logits), "fit_seconds": round(seconds, 1)}
+    model = FittedClassifier(logits, preprocessing, classifier.frozen_state(), job.settings, tuple(history))
+    return Candidate(name, metrics, model)
 
 
-def _summary(splits: Splits, logits: Logits, *, seconds: float, temperature: bool = True) -> dict[str, float]:
-    labels = labels_of(splits.validation)
-    found = softmax(logits / fit_temperature(labels, logits)) if temperature else softmax(logits)
+def probabilities_on_test(
+    model: FittedClassifier, split: Split, settings: ModelSettings, *, compute: Compute = DEFAULT_COMPUTE
+) -> NDArray[np.float64]:
+    """Return probabilities on the test split; those of a network at the temperature that was best on validation."""
+    if model.weights is None:
+        return softmax(np.tile(model.validation_logits[:1], (len(split.test), 1)))
+    classifier = model.network(settings, len(split.labels)).to(pick_device(compute.device))
+    logits = logits_of(classifier, split.test, model.preprocessing, workers=compute.workers)
+    return softmax(logits / fit_temperature(labels_of(split.validation), model.validation_logits))
+
+
+def _at_best_temperature(split: Split, logits: NDArray[np.float64]) -> dict[str, float]:
+    return _measure(split, softmax(logits / fit_temperature(labels_of(split.validation), logits)))
+
+
+def _measure(split: Split, probabilities: NDArray[np.float64]) -> dict[str, float]:
+    labels = labels_of(split.validation)
     return {
-        "log_loss": log_loss_error(labels, found),
-        "accuracy": accuracy_score(labels, found),
-        "fit_seconds": round(seconds, 1),
+        "log_loss": log_loss_error(labels, probabilities),
+        "accuracy": accuracy_score(labels, probabilities),
     }
-
-
-def _state(classifier: Classifier) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().clone() for name, tensor in classifier.state_dict().items()}
-
-
-def _digest(backbone: Backbone, splits: Splits, planned: Plan, config: TrainConfig) -> str:
-    """Return what names a training: its pictures, its network, its settings and the seed."""
-    told = {
-        "backbone": [backbone.name, backbone.digest, str(backbone.preprocessing)],
-        "training": split_digest([f"{photo.label}:{photo.key}" for photo in splits.train]),
-        "validation": split_digest([f"{photo.label}:{photo.key}" for photo in splits.validation]),
-        "settings": planned.settings.model_dump(mode="json"),
-        "seed": config.seed,
-    }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -2,24 +2,31 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from rich.console import Console
 
-from image_classifier.data.load import Photo
-from image_classifier.evaluation.out_of_distribution import Stranger, sample_photographs
-from image_classifier.models.batches import labels_of
-from image_classifier.models.fit import pixels_of, pixels_of_image
-from image_classifier.models.predictor import Answer, Predictor
+from image_classifier.config import MODEL_NAME
+from image_classifier.data.load import Split, load, split
+from image_classifier.data.photos import Photo, labels_of, pixels_of
+from image_classifier.data.preprocessing import to_pixels
+from image_classifier.evaluation.out_of_distribution import Picture, draw_pictures, sample_photographs
+from image_classifier.models.predictor import Prediction, Predictor
+from portfolio_shared.bundle import read_manifest
+from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.classification import (
     accuracy_score,
-    confusion_matrix,
     expected_calibration_error,
     f1_macro_score,
+    label_set_threshold,
     log_loss_error,
 )
-from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
+from portfolio_shared.evaluation.sections import with_interval
+from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison, bootstrap_interval, paired_bootstrap
 
 METRIC_LABELS = {
     "accuracy": "accuracy",
@@ -29,77 +36,89 @@ METRIC_LABELS = {
     "set_coverage": "label sets that hold the truth",
     "set_size": "labels in a set, mean",
     "unsure": "unsure, of pictures of the classes",
-    "unsure_strangers": "unsure, of pictures of none",
+    "unsure_out_of_distribution": "unsure, of pictures of none",
     "accuracy_if_sure": "accuracy where not unsure",
 }
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Answers to the pictures of a part, and what they come to.
+    """Predictions for the test part, and their metrics.
 
     Attributes
     ----------
-    photos
-        The part.
+    predictor, split
+        What was evaluated, and on what.
     labels
-        True label numbers [n].
-    answers
-        Of the served model, in the same order.
-    strangers
+        True label numbers of the test part [n].
+    predictions
+        For the test part, in its order.
+    out_of_distribution
         By kind: the share of the pictures of no class that the model is unsure of.
     sample_photographs
-        Answers to the photographs that come with scikit-learn.
+        Predictions for the photographs that come with scikit-learn.
     metrics
         With their 95 % bootstrap intervals over pictures.
     """
 
-    photos: tuple[Photo, ...]
+    predictor: Predictor
+    split: Split
     labels: NDArray[np.int64]
-    answers: tuple[Answer, ...]
-    strangers: dict[str, float]
-    sample_photographs: dict[str, Answer]
+    predictions: tuple[Prediction, ...]
+    out_of_distribution: dict[str, float]
+    sample_photographs: dict[str, Prediction]
     metrics: dict[str, Interval]
 
-    @property
+    @cached_property
     def probabilities(self) -> NDArray[np.float64]:
         """Calibrated probabilities [n, n_classes]."""
-        return np.stack([answer.probabilities for answer in self.answers])
+        return _probabilities(self.predictions)
 
-    @property
-    def confusion(self) -> NDArray[np.int64]:
-        """Pictures by true and by named class."""
-        return confusion_matrix(self.labels, self.probabilities)
+    @cached_property
+    def redrawn_coverage(self) -> Interval:
+        """Coverage of the label sets when chance decides which held-out pictures calibrate, and its range."""
+        validation = predictions_of(self.predictor, self.split.validation)
+        return coverage_of_redraws(
+            np.concatenate([labels_of(self.split.validation), self.labels]),
+            np.concatenate([_probabilities(validation), self.probabilities]),
+            n_calibration=len(validation),
+            coverage=self.predictor.coverage,
+        )
 
 
 def evaluate(
-    predictor: Predictor, photos: Sequence[Photo], strangers: Sequence[Stranger], *, seed: int = 0
+    predictor: Predictor, split: Split, *, seed: int = 0, others: Sequence[Picture] | None = None
 ) -> Evaluation:
-    """Classify every photograph and every stranger as the service would, and measure."""
-    answers = answers_of(predictor, photos)
-    labels = labels_of(photos)
-    probabilities = np.stack([answer.probabilities for answer in answers])
-    metrics = measure(labels, probabilities, seed=seed)
-    held = np.array([label in answer.label_set for label, answer in zip(labels, answers, strict=True)], dtype=float)
-    sizes = np.array([len(answer.label_set) for answer in answers], dtype=float)
-    unsure = np.array([answer.unsure is not None for answer in answers], dtype=float)
-    others = _answers_to_images(predictor, [stranger.image for stranger in strangers])
-    unsure_strangers = np.array([answer.unsure is not None for answer in others], dtype=float)
-    right = probabilities.argmax(axis=1) == labels
+    """Classify every test photograph and every picture of no class as the service would, and measure.
+
+    Parameters
+    ----------
+    others
+        Out-of-distribution pictures; those of `draw_pictures` if None.
+    """
+    others = draw_pictures() if others is None else others
+    predictions, labels = predictions_of(predictor, split.test), labels_of(split.test)
+    probabilities = _probabilities(predictions)
+    unsure = _unsure(predictions)
+    unsure_others = _unsure(_predictions_of_images(predictor, [picture.image for picture in others]))
     rows = {
-        "set_coverage": held,
-        "set_size": sizes,
+        "set_coverage": np.array(
+            [label in prediction.label_set for label, prediction in zip(labels, predictions, strict=True)], dtype=float
+        ),
+        "set_size": np.array([len(prediction.label_set) for prediction in predictions], dtype=float),
         "unsure": unsure,
-        "unsure_strangers": unsure_strangers,
+        "unsure_out_of_distribution": unsure_others,
     }
     if not unsure.all():
+        right = probabilities.argmax(axis=1) == labels
         rows["accuracy_if_sure"] = right[unsure == 0].astype(float)
+    metrics = measure(labels, probabilities, seed=seed)
     metrics |= {name: bootstrap_interval(np.mean, values, seed=seed) for name, values in rows.items()}
-    kinds = np.array([stranger.kind for stranger in strangers])
-    by_kind = {kind: float(unsure_strangers[kinds == kind].mean()) for kind in dict.fromkeys(kinds.tolist())}
+    kinds = np.array([picture.kind for picture in others])
+    by_kind = {kind: float(unsure_others[kinds == kind].mean()) for kind in dict.fromkeys(kinds.tolist())}
     samples = sample_photographs()
-    to_samples = dict(zip(samples, _answers_to_images(predictor, list(samples.values())), strict=True))
-    return Evaluation(tuple(photos), labels, tuple(answers), by_kind, to_samples, metrics)
+    of_samples = dict(zip(samples, _predictions_of_images(predictor, list(samples.values())), strict=True))
+    return Evaluation(predictor, split, labels, tuple(predictions), by_kind, of_samples, metrics)
 
 
 def measure(labels: NDArray[np.int64], probabilities: NDArray[np.float64], *, seed: int = 0) -> dict[str, Interval]:
@@ -116,14 +135,81 @@ def measure(labels: NDArray[np.int64], probabilities: NDArray[np.float64], *, se
     }
 
 
-def answers_of(predictor: Predictor, photos: Sequence[Photo], *, heat: bool = False) -> list[Answer]:
+def compare_with_champion(evaluation: Evaluation, champion: Predictor) -> PairedComparison:
+    """Return this model minus the champion, log loss on the same test pictures; below 0 this one is better."""
+    theirs = _probabilities(predictions_of(champion, evaluation.split.test))
+    return paired_bootstrap(log_loss_error, evaluation.labels, theirs, evaluation.probabilities)
+
+
+def predictions_of(predictor: Predictor, photos: Sequence[Photo], *, heat: bool = False) -> list[Prediction]:
     """Classify photographs a few at a time; the memory does not grow with their number."""
-    answers: list[Answer] = []
+    predictions: list[Prediction] = []
     for start in range(0, len(photos), 32):
         pixels = [pixels_of(photo, predictor.preprocessing) for photo in photos[start : start + 32]]
-        answers += predictor.predict(pixels, heat=heat)
-    return answers
+        predictions += predictor.predict(pixels, heat=heat)
+    return predictions
 
 
-def _answers_to_images(predictor: Predictor, images: Sequence[Image.Image]) -> list[Answer]:
-    return [predictor.predict([pixels_of_image(image, predictor.preprocessing)])[0] for image in images]
+def coverage_of_redraws(
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    *,
+    n_calibration: int,
+    coverage: float,
+    n_redraws: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """Return what label sets cover when chance decides which held-out pictures calibrate and which are tested.
+
+    One split says little: the coverage of a single calibration varies by more than the pictures of one test show.
+
+    Returns
+    -------
+    Interval
+        Mean coverage, and the range of 95 % of the redraws.
+    """
+    rng = np.random.default_rng(seed)
+    covered = []
+    for _ in range(n_redraws):
+        drawn = rng.permutation(len(labels))
+        calibration, test = drawn[:n_calibration], drawn[n_calibration:]
+        least = label_set_threshold(labels[calibration], probabilities[calibration], coverage=coverage)
+        of_truth = probabilities[test, labels[test]]
+        covered.append(float(np.mean((of_truth >= least) | (of_truth == probabilities[test].max(axis=1)))))
+    low, high = np.quantile(covered, [0.025, 0.975])
+    return Interval(float(np.mean(covered)), float(low), float(high))
+
+
+def evaluate_bundle(bundle: Path, setting: str, console: Console) -> None:
+    """Print the metrics of a bundle on the frozen test split of these data.
+
+    Raises
+    ------
+    ValueError
+        If the data have other classes than the model.
+    """
+    manifest = read_manifest(bundle, project=MODEL_NAME)
+    predictor, dataset = Predictor.load(bundle), load(setting)
+    console.print(dataset.source.reason)
+    if dataset.labels != predictor.labels:
+        theirs, ours = ", ".join(dataset.labels), ", ".join(predictor.labels)
+        raise ValueError(f"the pictures are of {theirs}; the model names {ours}")
+    parts = split(dataset)
+    if split_digest([photo.key for photo in parts.test]) != manifest.data.test_split_sha256:
+        console.print(
+            "These are not the pictures that the bundle was tested on: it may have learned from some of them."
+        )
+    for name, interval in evaluate(predictor, parts).metrics.items():
+        console.print(f"{METRIC_LABELS[name]}: {with_interval(interval)}")
+
+
+def _probabilities(predictions: Sequence[Prediction]) -> NDArray[np.float64]:
+    return np.stack([prediction.probabilities for prediction in predictions])
+
+
+def _unsure(predictions: Sequence[Prediction]) -> NDArray[np.float64]:
+    return np.array([prediction.unsure is not None for prediction in predictions], dtype=float)
+
+
+def _predictions_of_images(predictor: Predictor, images: Sequence[Image.Image]) -> list[Prediction]:
+    return [predictor.predict([to_pixels(image.convert("RGB"), predictor.preprocessing)])[0] for image in images]

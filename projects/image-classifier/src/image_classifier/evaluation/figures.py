@@ -1,8 +1,7 @@
 """The figures of a training: numbers as SVG, pictures as PNG. Real photographs go to MLflow only, not to a README."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,50 +9,49 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from image_classifier.config import Augmentation
 from image_classifier.data.images import read_image
-from image_classifier.data.load import Photo
-from image_classifier.evaluation.evaluate import Evaluation, answers_of
+from image_classifier.data.photos import TRUSTED, Photo, first_of_each, pixels_of, spread
+from image_classifier.data.preprocessing import Pixels
+from image_classifier.evaluation.errors import Group, by_group
+from image_classifier.evaluation.evaluate import Evaluation, predictions_of
 from image_classifier.models.augment import augmentation
-from image_classifier.models.batches import TRUSTED, spread
 from image_classifier.models.finetune import Epoch
-from image_classifier.models.fit import pixels_of
+from image_classifier.models.fit import FittedClassifier
 from image_classifier.models.predictor import Predictor
 from portfolio_shared.evaluation import figures
-from portfolio_shared.evaluation.classification import precision_scores, recall_scores, reliability
-
-if TYPE_CHECKING:
-    from image_classifier.train import Trained
+from portfolio_shared.evaluation.classification import reliability
+from portfolio_shared.results import Candidate
 
 N_GRID = 12
-Pixels = NDArray[np.uint8]
 
 
-def draw(trained: "Trained", folder: Path) -> None:
+def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[FittedClassifier]], folder: Path) -> None:
     """Write every figure of a training into a folder."""
-    evaluation, photos = trained.evaluation, spread(trained.splits.train, 3)
-    draw_numbers(trained, folder)
-    policy = trained.plan.settings.augmentation
-    grid = augmentation_grid(photos, policy=policy, crop=trained.plan.settings.crop)
-    figures.save_figure(grid, folder / "augmentations.png")
-    figures.save_figure(mistake_grid(evaluation, trained.predictor), folder / "mistakes.png")
-    figures.save_figure(activation_grid(trained.splits.test, trained.predictor), folder / "activations.png")
+    draw_numbers(evaluation, candidates, folder)
+    for candidate in candidates.values():
+        if (tuning := candidate.model.tuning) is not None:
+            photos = spread(evaluation.split.train, 3)
+            grid = augmentation_grid(photos, policy=tuning.augmentation, crop=tuning.crop)
+            figures.save_figure(grid, folder / "augmentations.png")
+    figures.save_figure(mistake_grid(evaluation), folder / "mistakes.png")
+    figures.save_figure(activation_grid(evaluation.split.test, evaluation.predictor), folder / "activations.png")
 
 
-def draw_numbers(trained: "Trained", folder: Path) -> None:
+def draw_numbers(evaluation: Evaluation, candidates: Mapping[str, Candidate[FittedClassifier]], folder: Path) -> None:
     """Write the figures that show no photograph."""
-    evaluation, names = trained.evaluation, trained.predictor.labels
-    for candidate in trained.candidates.values():
-        if candidate.history:
-            figures.save_figure(training_curves(candidate.history), folder / "training.svg")
-    figures.save_figure(confusion(names, evaluation.confusion), folder / "confusion.svg")
-    figures.save_figure(precision_and_recall(names, evaluation.confusion), folder / "precision_recall.svg")
+    for candidate in candidates.values():
+        if candidate.model.history:
+            figures.save_figure(training_curves(candidate.model.history), folder / "training.svg")
+    groups, shares = by_group(evaluation), evaluation.out_of_distribution
+    figures.save_figure(confusion(groups), folder / "confusion.svg")
+    figures.save_figure(precision_and_recall(groups), folder / "precision_recall.svg")
     bins = reliability(evaluation.labels, evaluation.probabilities)
     figures.save_figure(reliability_diagram(bins), folder / "reliability.svg")
-    strangers = evaluation.strangers
     bars = figures.horizontal_bars(
-        list(strangers), list(strangers.values()), xlabel="share called unsure", title="Pictures of none of the classes"
+        list(shares), list(shares.values()), xlabel="share called unsure", title="Pictures of none of the classes"
     )
-    figures.save_figure(bars, folder / "strangers.svg")
+    figures.save_figure(bars, folder / "out-of-distribution.svg")
 
 
 def training_curves(history: Sequence[Epoch]) -> Figure:
@@ -70,8 +68,9 @@ def training_curves(history: Sequence[Epoch]) -> Figure:
 
 
 @figures.in_house_style
-def confusion(names: Sequence[str], counts: NDArray[np.int64]) -> Figure:
+def confusion(groups: Sequence[Group]) -> Figure:
     """Draw how many pictures of each class (rows) were given each name (columns)."""
+    names, counts = [group.name for group in groups], np.array([group.confusion for group in groups])
     figure, axes = figures.canvas(height=1.6 + 0.5 * len(names), title="Test pictures by true and by named class")
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -86,14 +85,15 @@ def confusion(names: Sequence[str], counts: NDArray[np.int64]) -> Figure:
 
 
 @figures.in_house_style
-def precision_and_recall(names: Sequence[str], counts: NDArray[np.int64]) -> Figure:
+def precision_and_recall(groups: Sequence[Group]) -> Figure:
     """Draw precision and recall of each class."""
-    figure, axes = figures.canvas(height=1.4 + 0.45 * len(names), title="Precision and recall of each class, test")
-    rows = np.arange(len(names))
-    for i, (label, values) in enumerate((("precision", precision_scores(counts)), ("recall", recall_scores(counts)))):
+    figure, axes = figures.canvas(height=1.4 + 0.45 * len(groups), title="Precision and recall of each class, test")
+    rows = np.arange(len(groups))
+    for i, label in enumerate(("precision", "recall")):
+        values = np.array([getattr(group, label) for group in groups], dtype=float)  # None becomes NaN: no marker
         offset = (i - 0.5) * 0.24
         axes.plot(values, rows + offset, figures.MARKERS[i], color=figures.COLOURS[i], markersize=8, label=label)
-    axes.set_yticks(rows, names)
+    axes.set_yticks(rows, [group.name for group in groups])
     axes.invert_yaxis()
     axes.set_xlabel("share")
     axes.legend(frameon=False, loc="lower left")
@@ -103,17 +103,17 @@ def precision_and_recall(names: Sequence[str], counts: NDArray[np.int64]) -> Fig
 @figures.in_house_style
 def reliability_diagram(bins: Sequence[tuple[float, float, float]]) -> Figure:
     """Draw accuracy against confidence; the area of a dot is the share of the pictures in its bin."""
-    figure, axes = figures.canvas(height=4.6, width=5.2, title="How often an answer is right, by how sure it was")
-    sure, right, share = np.array(bins).T
+    figure, axes = figures.canvas(height=4.6, width=5.2, title="Accuracy by confidence")
+    confidence, accuracy, share = np.array(bins).T
     axes.plot([0, 1], [0, 1], color=figures.MUTED, linestyle="--", linewidth=1)
-    axes.scatter(sure, right, s=20 + 600 * share, color=figures.COLOURS[0], alpha=0.75)
-    axes.set(xlabel="Confidence of the first label", ylabel="Share that is right", xlim=(0, 1.03), ylim=(0, 1.05))
+    axes.scatter(confidence, accuracy, s=20 + 600 * share, color=figures.COLOURS[0], alpha=0.75)
+    axes.set(xlabel="Confidence of the first label", ylabel="Accuracy", xlim=(0, 1.03), ylim=(0, 1.05))
     return figure
 
 
-def augmentation_grid(photos: Sequence[Photo], *, policy: str, crop: int, seed: int = 0) -> Figure:
+def augmentation_grid(photos: Sequence[Photo], *, policy: Augmentation, crop: int, seed: int = 0) -> Figure:
     """Show photographs and, beside each, what training makes of them."""
-    augment = augmentation(policy, crop)  # type: ignore[arg-type]  # checked by the settings
+    augment = augmentation(policy, crop)
     pictures: list[Pixels] = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -125,27 +125,24 @@ def augmentation_grid(photos: Sequence[Photo], *, policy: str, crop: int, seed: 
     return picture_grid(pictures, captions, columns=6, title=f"Augmentation: {policy}")
 
 
-def mistake_grid(evaluation: Evaluation, predictor: Predictor) -> Figure:
+def mistake_grid(evaluation: Evaluation) -> Figure:
     """Show the test pictures that were named wrongly with the most confidence."""
-    found = evaluation.probabilities
-    wrong = np.flatnonzero(found.argmax(axis=1) != evaluation.labels)
-    worst = wrong[np.argsort(-found[wrong].max(axis=1), kind="stable")][:N_GRID]
-    pictures = [pixels_of(evaluation.photos[i], predictor.preprocessing) for i in worst]
-    names = predictor.labels
-    captions = [
-        f"{names[evaluation.labels[i]]}, named\n{names[found[i].argmax()]} ({found[i].max():.0%})" for i in worst
-    ]
+    probabilities, names = evaluation.probabilities, evaluation.predictor.labels
+    named, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(named != evaluation.labels)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:N_GRID]
+    pictures = [pixels_of(evaluation.split.test[i], evaluation.predictor.preprocessing) for i in worst]
+    captions = [f"{names[evaluation.labels[i]]}, named\n{names[named[i]]} ({confidence[i]:.0%})" for i in worst]
     return picture_grid(pictures, captions, columns=6, title="The most confident mistakes")
 
 
 def activation_grid(photos: Sequence[Photo], predictor: Predictor) -> Figure:
     """Show test pictures and where the evidence for their name lies."""
-    first = {photo.label: photo for photo in reversed(photos)}
-    chosen = [first[label] for label in sorted(first)][:6]
+    chosen = first_of_each(photos)[:6]
     plain = [pixels_of(photo, predictor.preprocessing) for photo in chosen]
-    answers = answers_of(predictor, chosen, heat=True)
-    shown = [overlay(pixels, answer.heat) for pixels, answer in zip(plain, answers, strict=True)]
-    names = [predictor.labels[int(answer.probabilities.argmax())] for answer in answers]
+    predictions = predictions_of(predictor, chosen, heat=True)
+    shown = [overlay(pixels, prediction.heat) for pixels, prediction in zip(plain, predictions, strict=True)]
+    names = [predictor.labels[int(prediction.probabilities.argmax())] for prediction in predictions]
     captions = [*["" for _ in chosen], *names]
     title = "Where the evidence lies (class-activation maps)"
     return picture_grid([*plain, *shown], captions, columns=len(chosen), title=title)
@@ -154,7 +151,7 @@ def activation_grid(photos: Sequence[Photo], predictor: Predictor) -> Figure:
 def overlay(pixels: Pixels, heat: NDArray[np.float32] | None) -> Pixels:
     """Return the picture with the parts that do not speak for the label darkened."""
     if heat is None:
-        raise ValueError("the answer has no heat map: ask for it")
+        raise ValueError("the prediction has no heat map: ask for it")
     large = Image.fromarray((heat * 255).astype(np.uint8)).resize(pixels.shape[1::-1], Image.Resampling.BICUBIC)
     share = 0.25 + 0.75 * np.asarray(large, dtype=np.float64)[:, :, None] / 255
     return np.asarray(pixels * share, dtype=np.uint8)

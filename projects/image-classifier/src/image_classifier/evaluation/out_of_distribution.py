@@ -17,17 +17,17 @@ Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Stranger:
+class Picture:
     """A picture of none of the classes, and what kind it is."""
 
     kind: str
     image: Image.Image
 
 
-def strangers(*, each: int = 20, seed: int = 0) -> list[Stranger]:
+def draw_pictures(*, each: int = 20, seed: int = 0) -> list[Picture]:
     """Return `each` pictures of every kind; equal for equal seeds."""
     return [
-        Stranger(kind, make(np.random.default_rng((seed, number, i))))
+        Picture(kind, make(np.random.default_rng((seed, number, i))))
         for number, (kind, make) in enumerate(KINDS.items())
         for i in range(each)
     ]

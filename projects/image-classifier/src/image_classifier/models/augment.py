@@ -1,20 +1,19 @@
-"""Augmentation: what a picture may look like without becoming another flower."""
+"""Augmentation: what a picture may look like without becoming one of another class."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
-from image_classifier.data.images import Interpolation
+from image_classifier.config import Augmentation
+from image_classifier.data.preprocessing import Interpolation
 
-Policy = Literal["none", "light", "basic", "strong"]
 Augment = Callable[[Image.Image], Tensor]
 
 
-def augmentation(policy: Policy, crop: int, *, interpolation: Interpolation = "bilinear") -> Augment:
+def augmentation(policy: Augmentation, crop: int, *, interpolation: Interpolation = "bilinear") -> Augment:
     """Return a function: upright RGB picture -> uint8 [3, crop, crop]; it draws from torch's global generator.
 
     Parameters
@@ -29,7 +28,7 @@ def augmentation(policy: Policy, crop: int, *, interpolation: Interpolation = "b
     """
     how = InterpolationMode(interpolation)
     part = v2.RandomResizedCrop(crop, scale=(0.35, 1.0), interpolation=how, antialias=True)
-    steps: dict[Policy, list[torch.nn.Module]] = {
+    steps: dict[Augmentation, list[torch.nn.Module]] = {
         "none": [v2.Resize(round(crop * 256 / 224), interpolation=how, antialias=True), v2.CenterCrop(crop)],
         "light": [
             v2.Resize(crop * 9 // 8, interpolation=how, antialias=True),

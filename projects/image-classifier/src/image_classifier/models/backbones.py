@@ -4,24 +4,20 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision import models
-from torchvision.models import get_model, get_model_weights, list_models
+from torchvision.models import get_model, get_model_weights
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 from torchvision.transforms import InterpolationMode
 
-from image_classifier.data.images import Interpolation, Preprocessing
-from portfolio_shared.data.download import data_directory, reachable
+from image_classifier.data.preprocessing import Interpolation, Preprocessing
+from image_classifier.models.weights import HEADS, SMALL, WeightsError, check_name, load_weights
 
-SMALL = "small_cnn"
 HALF = (0.5, 0.5, 0.5)
 
 INTERPOLATIONS: dict[InterpolationMode, Interpolation] = {
@@ -29,10 +25,6 @@ INTERPOLATIONS: dict[InterpolationMode, Interpolation] = {
     InterpolationMode.BILINEAR: "bilinear",
     InterpolationMode.BICUBIC: "bicubic",
 }
-
-
-class WeightsError(RuntimeError):
-    """Weights that cannot be had or do not fit; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +80,14 @@ def build_backbone(name: str, weights: str, *, crop: int | None = None) -> Backb
         trunk = _small_cnn()
         how = Preprocessing(side, side)
         return Backbone(name, trunk, 96, how, HALF, HALF, pretrained=False, digest="random")
-    _check_name(name)
+    check_name(name)
     transforms = get_model_weights(name).DEFAULT.transforms()
     preprocessing = _preprocessing(transforms, crop)
     if (only := only_crop(name)) is not None and preprocessing.crop != only:
         raise ValueError(f"crop={crop}: {name} takes pictures of {only} x {only} pixels only")
     model = _without_download(name, pretrained=weights != "none")
     if weights != "none":
-        _load(model, name, weights)
+        load_weights(model, name, weights)
     model.eval()
     trunk, channels = _cut(model, _own_crop(transforms), frozen=weights != "none")
     _check_crop(name, trunk, preprocessing.crop)
@@ -104,23 +96,10 @@ def build_backbone(name: str, weights: str, *, crop: int | None = None) -> Backb
     return Backbone(name, trunk, channels, preprocessing, mean, std, weights != "none", digest)
 
 
-def imagenet_at_hand(name: str) -> bool:
-    """Return whether torchvision's weights are in a cache, or their host answers within seconds."""
-    _check_name(name)
-    url = get_model_weights(name).DEFAULT.url
-    return _cached(url) is not None or reachable([url])
-
-
 def only_crop(name: str) -> int | None:
     """Return the one side of pictures that a backbone takes, or None if it takes others too."""
     # Their positions are learned, or their windows laid out, for one grid.
     return _own_crop(get_model_weights(name).DEFAULT.transforms()) if name.startswith(("vit_", "maxvit_")) else None
-
-
-def _check_name(name: str) -> None:
-    known = list_models(module=models)
-    if name not in known:
-        raise ValueError(f"backbone={name!r}: expected {SMALL} or one of torchvision's: {', '.join(known)}")
 
 
 def _without_download(name: str, *, pretrained: bool) -> nn.Module:
@@ -133,71 +112,6 @@ def _without_download(name: str, *, pretrained: bool) -> nn.Module:
         extra = {"image_size": only_crop(name)}
     model: nn.Module = get_model(name, weights=None, **extra)
     return model
-
-
-def _load(model: nn.Module, name: str, weights: str) -> None:
-    state = _imagenet(name) if weights == "imagenet" else _from_file(Path(weights))
-    # A head may be there or not, and for any number of classes: it is not used. In place: torch's own dict knows more.
-    for key in [key for key in state if key.split(".")[0] in _HEADS]:
-        del state[key]
-    try:
-        found = model.load_state_dict(state, strict=False)
-    except RuntimeError as error:  # another shape
-        raise WeightsError(f"{weights}: these are the weights of another model than {name}: {error}") from error
-    if missing := {key for key in found.missing_keys if key.split(".")[0] not in _HEADS}:
-        said = f"{weights}: {len(missing)} of {name}'s tensors are missing, {min(missing)} among them"
-        raise WeightsError(f"{said}: these are the weights of another model")
-    if found.unexpected_keys:
-        raise WeightsError(f"{weights}: {found.unexpected_keys[0]} is no tensor of {name}: these are another model's")
-
-
-_HEADS = ("classifier", "fc", "head", "heads", "AuxLogits", "aux1", "aux2")
-"""First parts of the names of what is not used: torchvision's own classifiers."""
-
-
-def _imagenet(name: str) -> dict[str, Tensor]:
-    weights = get_model_weights(name).DEFAULT
-    cached = _cached(weights.url)
-    if cached is None and not reachable([weights.url]):
-        raise WeightsError(
-            f"the weights of {name} are not in the cache and {weights.url} does not answer. Three ways on: connect to "
-            f"the network; put that file into {data_directory() / 'weights'}; or set weights to the path of a state "
-            "dict, or to none for random weights, which need many more pictures"
-        )
-    if cached is not None:
-        return _from_file(cached)
-    folder = data_directory() / "weights"
-    try:
-        state: dict[str, Tensor] = weights.get_state_dict(
-            model_dir=str(folder), check_hash=True, weights_only=True, map_location="cpu"
-        )
-    except (OSError, RuntimeError) as error:  # the network, the disk, or another hash than the name says
-        raise WeightsError(f"{weights.url} could not be downloaded into {folder}: {error}") from error
-    return state
-
-
-def _cached(url: str) -> Path | None:
-    file = url.rsplit("/", 1)[-1]
-    for folder in (data_directory() / "weights", Path(torch.hub.get_dir()) / "checkpoints"):
-        if (folder / file).is_file():
-            return folder / file
-    return None
-
-
-def _from_file(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise WeightsError(f"weights={str(path)!r}: expected imagenet, none, or the path of a state dict that exists")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # pickle raises anything
-        # What torch says goes on about how to run a pickle's code after all.
-        said = "it is damaged, or holds more than tensors, which is not read because a pickle may run code"
-        raise WeightsError(f"{path} is no state dict: {said}. Save model.state_dict() alone") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError(f"{path} is no state dict: expected a mapping from names to tensors")
-    return state
 
 
 def _preprocessing(transforms: Any, crop: int | None) -> Preprocessing:
@@ -229,7 +143,7 @@ def _cut(model: nn.Module, own_crop: int, *, frozen: bool) -> tuple[nn.Module, i
     graph = fx.GraphModule(whole, getattr(whole, "eval_graph", whole.graph))
     with torch.inference_mode():
         ShapeProp(graph).propagate(torch.zeros(1, 3, own_crop, own_crop))
-    nodes = list(takewhile(lambda node: str(node.target).split(".")[0] not in _HEADS, graph.graph.nodes))
+    nodes = list(takewhile(lambda node: str(node.target).split(".")[0] not in HEADS, graph.graph.nodes))
     shapes = {node.name: tuple(meta.shape) for node in nodes if (meta := _tensor(node)) is not None}
     grids = [name for name, shape in shapes.items() if len(shape) == 4 and shape[1] > 3 and min(shape[2:]) > 1]
     tokens = [name for name, shape in shapes.items() if len(shape) == 3 and shape[0] == 1 and _is_square(shape[1] - 1)]
@@ -317,9 +231,9 @@ def _small_cnn() -> nn.Module:
 
 
 def _digest(name: str, model: nn.Module) -> str:
-    found = hashlib.sha256(name.encode())
+    digest = hashlib.sha256(name.encode())
     for key, tensor in sorted(model.state_dict().items()):
-        if key.split(".")[0] not in _HEADS:
-            found.update(key.encode())
-            found.update(tensor.detach().contiguous().numpy().tobytes())
-    return found.hexdigest()
+        if key.split(".")[0] not in HEADS:
+            digest.update(key.encode())
+            digest.update(tensor.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,23 +1,18 @@
 """Batches of pictures for torch; which pictures, in which order and how augmented depends on seed and epoch alone."""
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from image_classifier.data.images import ImageLimits, Preprocessing, prepare, read_image
-from image_classifier.data.load import Photo
+from image_classifier.data.images import read_image
+from image_classifier.data.photos import TRUSTED, Photo, pixels_of
+from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models.augment import Augment
 
-TRUSTED = ImageLimits(max_bytes=200_000_000, max_pixels=200_000_000, max_pixels_whole=200_000_000)
-"""Limits for pictures that cleaning has let pass: they were read once already."""
-
 Batch = tuple[Tensor, Tensor]
-Item = TypeVar("Item")
 
 
 class _Fixed(Dataset[Batch]):
@@ -31,8 +26,8 @@ class _Fixed(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         photo = self.photos[index]
-        pixels = prepare(photo.path.read_bytes(), self.preprocessing, limits=TRUSTED)
-        return torch.from_numpy(pixels).permute(2, 0, 1), torch.tensor(photo.label)
+        pixels = torch.from_numpy(pixels_of(photo, self.preprocessing))
+        return pixels.permute(2, 0, 1), torch.tensor(photo.label)
 
 
 class _Augmented(Dataset[Batch]):
@@ -88,17 +83,3 @@ def augmented_batches(
     dataset = _Augmented(shuffled, augment, at_least=at_least, seed=(seed, epoch))
     size = min(batch, len(photos))
     yield from DataLoader(dataset, batch_size=size, drop_last=True, num_workers=workers)
-
-
-def spread(items: Sequence[Item], n: int) -> list[Item]:
-    """Return at most `n` items from all over the sequence: the pictures of a part are in the order of their names.
-
-    >>> spread("abcdefgh", 3)
-    ['a', 'c', 'f']
-    """
-    return [items[i * len(items) // n] for i in range(n)] if len(items) > n else list(items)
-
-
-def labels_of(photos: Sequence[Photo]) -> NDArray[np.int64]:
-    """Return the label numbers [n] of photographs."""
-    return np.array([photo.label for photo in photos], dtype=np.int64)

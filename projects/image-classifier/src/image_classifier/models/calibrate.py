@@ -1,4 +1,4 @@
-"""What the validation part says about when to believe the model: temperature, label sets, and when to say nothing."""
+"""Thresholds from the validation part: label sets, and when a prediction is ambiguous or unfamiliar."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,6 @@ from portfolio_shared.evaluation.classification import (
     label_set_threshold,
     softmax,
 )
-from portfolio_shared.evaluation.uncertainty import Interval
 
 UNFAMILIAR = 0.025
 """Share of pictures of the classes that may be called unfamiliar."""
@@ -19,13 +18,13 @@ AMBIGUOUS = 0.015
 """Share of pictures of the classes that may be called ambiguous."""
 N_DIRECTIONS = 128
 """Directions of most variance that the distance to the training pictures looks at."""
-N_KNOWN = 5000
+N_TRAINING = 5000
 """Training pictures that are kept to measure the distance to; of more, so many are drawn."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was found on the validation part.
+    """Calibration errors and thresholds of the validation part.
 
     Attributes
     ----------
@@ -65,36 +64,6 @@ def calibrate(
     )
 
 
-def coverage_of_redraws(
-    labels: NDArray[np.int64],
-    probabilities: NDArray[np.float64],
-    *,
-    n_calibration: int,
-    coverage: float,
-    n_redraws: int = 1000,
-    seed: int = 0,
-) -> Interval:
-    """Return what label sets cover when chance decides which held-out pictures calibrate and which are tested.
-
-    One split says little: the coverage of a single calibration varies by more than the pictures of one test show.
-
-    Returns
-    -------
-    Interval
-        Mean coverage, and the range of 95 % of the redraws.
-    """
-    rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(n_redraws):
-        drawn = rng.permutation(len(labels))
-        calibration, test = drawn[:n_calibration], drawn[n_calibration:]
-        least = label_set_threshold(labels[calibration], probabilities[calibration], coverage=coverage)
-        of_truth = probabilities[test, labels[test]]
-        found.append(float(np.mean((of_truth >= least) | (of_truth == probabilities[test].max(axis=1)))))
-    low, high = np.quantile(found, [0.025, 0.975])
-    return Interval(float(np.mean(found)), float(low), float(high))
-
-
 def fit_novelty(features: NDArray[np.float32], held_out: NDArray[np.float32], *, seed: int = 0) -> Novelty:
     """Fit the distance to the training pictures, and its threshold on held-out pictures of the classes.
 
@@ -106,12 +75,12 @@ def fit_novelty(features: NDArray[np.float32], held_out: NDArray[np.float32], *,
         Of the validation part: the threshold is exceeded by the share UNFAMILIAR of them. No picture of anything else
         is used.
     seed
-        Of the draw, where there are more than N_KNOWN training pictures.
+        Of the draw, where there are more than N_TRAINING training pictures.
     """
-    drawn = np.random.default_rng(seed).permutation(len(features))[:N_KNOWN]
-    known = features[np.sort(drawn)].astype(np.float64)
-    _, _, directions = np.linalg.svd(known - known.mean(axis=0), full_matrices=False)
+    drawn = np.random.default_rng(seed).permutation(len(features))[:N_TRAINING]
+    training = features[np.sort(drawn)].astype(np.float64)
+    _, _, directions = np.linalg.svd(training - training.mean(axis=0), full_matrices=False)
     kept = directions[:N_DIRECTIONS].T
-    fitted = Novelty(kept.astype(np.float32), (known @ kept).astype(np.float32), 1.0)
+    fitted = Novelty(kept.astype(np.float32), (training @ kept).astype(np.float32), 1.0)
     threshold = float(np.quantile(fitted.distance(held_out), 1 - UNFAMILIAR))
-    return Novelty(fitted.directions, fitted.known, threshold)
+    return Novelty(fitted.directions, fitted.training, threshold)

@@ -1,4 +1,4 @@
-"""From torch to ONNX: bytes in, normalisation inside the graph, and a proof that both say the same."""
+"""From torch to ONNX: bytes in, normalisation inside the graph, and a comparison of both on real pictures."""
 
 import io
 import time
@@ -24,12 +24,12 @@ Pixels = NDArray[np.uint8]
 
 
 class ParityError(RuntimeError):
-    """The exported graph does not say what torch says."""
+    """The exported graph does not compute what torch computes."""
 
 
 @dataclass(frozen=True)
 class Quantised:
-    """What quantisation to 8 bit integers came to; it is kept if it costs little accuracy and is faster."""
+    """A graph in 8-bit integers, with its costs and gains; it is kept if it costs little accuracy and is faster."""
 
     graph: bytes
     accuracy_before: float
@@ -71,8 +71,8 @@ def to_onnx(model: Exportable, pictures: Sequence[Pixels]) -> bytes:
         )
         graph = _to_bytes(program)
         expected = [tensor.numpy() for tensor in model(torch.from_numpy(stacked))]
-    found = session(graph).run(list(OUTPUTS), {"pictures": stacked})
-    for name, ours, theirs in zip(OUTPUTS, found, expected, strict=True):
+    exported = session(graph).run(list(OUTPUTS), {"pictures": stacked})
+    for name, ours, theirs in zip(OUTPUTS, exported, expected, strict=True):
         gap = float(np.abs(ours - theirs).max() / max(1.0, np.abs(theirs).max()))
         if not gap <= TOLERANCE:
             raise ParityError(f"ONNX Runtime's {name} differ from torch's by {gap:.2g}, above {TOLERANCE:g}")
@@ -146,8 +146,8 @@ def _outside_the_trunk(path: Path) -> list[str]:
 
 
 def _accuracy(running: onnxruntime.InferenceSession, pictures: Sequence[Pixels], labels: NDArray[np.int64]) -> float:
-    found = [running.run(["probabilities"], {"pictures": part})[0].argmax(axis=1) for part in parts_of(pictures)]
-    return float(np.mean(np.concatenate(found) == labels))
+    named = [running.run(["probabilities"], {"pictures": part})[0].argmax(axis=1) for part in parts_of(pictures)]
+    return float(np.mean(np.concatenate(named) == labels))
 
 
 def parts_of(pictures: Sequence[Pixels], size: int = 32) -> Iterator[Pixels]:

@@ -7,29 +7,28 @@ dropout of an epoch depend on seed and epoch alone, and the checkpoint holds wei
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from image_classifier.config import FineTuneSettings
-from image_classifier.data.images import Preprocessing
-from image_classifier.data.load import Photo
+from image_classifier.data.photos import labels_of
 from image_classifier.models.augment import augmentation
-from image_classifier.models.batches import augmented_batches, draw, fixed_batches, labels_of
+from image_classifier.models.batches import augmented_batches, draw
 from image_classifier.models.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from image_classifier.models.network import Classifier, Normalize
+from image_classifier.models.job import Job
+from image_classifier.models.network import Classifier, logits_of
 from portfolio_shared.evaluation.classification import accuracy_score, log_loss_error, softmax
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to; validation is of the averaged weights."""
+    """Losses and cost of an epoch; validation is of the averaged weights."""
 
     number: int
     training_loss: float
@@ -38,54 +37,31 @@ class Epoch:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a fine-tuning needs to know beside the network; its digest names the checkpoint."""
-
-    training: Sequence[Photo]
-    validation: Sequence[Photo]
-    preprocessing: Preprocessing
-    settings: FineTuneSettings
-    seed: int
-    device: torch.device
-    workers: int
-    digest: str
-
-
-def fine_tune(
-    classifier: Classifier,
-    normalize: Normalize,
-    job: Job,
-    *,
-    checkpoint: Path | None = None,
-    told: Callable[[Epoch], None] = lambda _: None,
-) -> list[Epoch]:
+def fine_tune(classifier: Classifier, job: Job, *, on_epoch: Callable[[Epoch], None] = lambda _: None) -> list[Epoch]:
     """Train the classifier in place; it ends with the averaged weights of the epoch with the least validation loss.
 
     Parameters
     ----------
-    checkpoint
-        File to resume from, and to write after each epoch; None for none.
-    told
-        Called after each epoch, and at once for those that the checkpoint holds.
+    on_epoch
+        Called after each epoch, and at once for those that the job's checkpoint holds.
 
     Raises
     ------
     CheckpointError
         If the checkpoint is damaged or belongs to another job.
     """
-    state = _State(classifier.to(job.device), normalize.to(job.device), job)
-    if checkpoint is not None and (found := load_checkpoint(checkpoint)):
-        state.restore(*found, path=checkpoint)
+    state = _State(classifier.to(job.device), job)
+    if job.checkpoint is not None and (saved := load_checkpoint(job.checkpoint)):
+        state.restore(*saved, path=job.checkpoint)
         for epoch in state.history:
-            told(epoch)
+            on_epoch(epoch)
     while not state.finished:
         begun = time.perf_counter()
         loss = state.train_epoch()
         epoch = state.validate(loss, begun)
-        told(epoch)
-        if checkpoint is not None:
-            save_checkpoint(checkpoint, state.tensors(), state.facts())
+        on_epoch(epoch)
+        if job.checkpoint is not None:
+            save_checkpoint(job.checkpoint, state.tensors(), state.facts())
     state.keep_best()
     return state.history
 
@@ -93,9 +69,9 @@ def fine_tune(
 class _State:
     """Everything that changes while training."""
 
-    def __init__(self, classifier: Classifier, normalize: Normalize, job: Job) -> None:
+    def __init__(self, classifier: Classifier, job: Job) -> None:
         self.classifier = classifier.to(memory_format=torch.channels_last)
-        self.normalize, self.job = normalize, job
+        self.job = job
         self.average = copy.deepcopy(self.classifier)
         self.best: dict[str, Tensor] = {}
         self.optimizer = torch.optim.AdamW(_groups(classifier, job.settings))
@@ -103,9 +79,9 @@ class _State:
         self.half = job.device.type == "cuda"
         self.scaler = torch.amp.GradScaler("cuda", enabled=self.half)
         self.augment = augmentation(
-            job.settings.augmentation, job.settings.crop, interpolation=job.preprocessing.interpolation
+            job.settings.augmentation, job.settings.crop, interpolation=job.backbone.preprocessing.interpolation
         )
-        self.per_epoch = max(1, len(job.training) // job.settings.batch)
+        self.per_epoch = max(1, len(job.split.train) // job.settings.batch)
         self.history: list[Epoch] = []
 
     @property
@@ -125,7 +101,7 @@ class _State:
             step = epoch * self.per_epoch + i
             self._set_rate(step)
             with torch.autocast(self.job.device.type, enabled=self.half):
-                logits = self.classifier(self.normalize(pictures.to(self.job.device)))
+                logits = self.classifier(pictures.to(self.job.device))
                 loss = nn.functional.cross_entropy(
                     logits, labels.to(self.job.device), label_smoothing=settings.label_smoothing
                 )
@@ -142,13 +118,13 @@ class _State:
     def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         job = self.job
         return augmented_batches(
-            job.training,
+            job.split.train,
             self.augment,
             at_least=job.settings.crop,
             batch=job.settings.batch,
             seed=job.seed,
             epoch=epoch,
-            workers=job.workers,
+            workers=job.compute.workers,
         )
 
     def _set_rate(self, step: int) -> None:
@@ -162,13 +138,10 @@ class _State:
 
     def validate(self, training_loss: float, begun: float) -> Epoch:
         """Measure the averaged weights on the validation part and remember the epoch."""
-        found = softmax(
-            logits_of(
-                self.average, self.normalize, self.job.validation, self.job.preprocessing, workers=self.job.workers
-            )
-        )
-        labels = labels_of(self.job.validation)
-        loss, accuracy = log_loss_error(labels, found), accuracy_score(labels, found)
+        photos = self.job.split.validation
+        logits = logits_of(self.average, photos, self.job.backbone.preprocessing, workers=self.job.compute.workers)
+        labels, probabilities = labels_of(photos), softmax(logits)
+        loss, accuracy = log_loss_error(labels, probabilities), accuracy_score(labels, probabilities)
         if not self.history or loss < min(epoch.validation_loss for epoch in self.history):
             self.best = {name: tensor.detach().clone() for name, tensor in self.average.state_dict().items()}
         seconds = time.perf_counter() - begun
@@ -183,12 +156,12 @@ class _State:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that the next epoch depends on."""
-        found = {f"classifier.{name}": tensor for name, tensor in self.classifier.state_dict().items()}
-        found |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
-        found |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        tensors = {f"classifier.{name}": tensor for name, tensor in self.classifier.state_dict().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         for number, values in self.optimizer.state_dict()["state"].items():
-            found |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in values.items()}
-        return found
+            tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in values.items()}
+        return tensors
 
     def facts(self) -> dict[str, Any]:
         """Return what the tensors belong to."""
@@ -210,20 +183,6 @@ class _State:
         if self.half and facts.get("scaler"):  # empty after training without mixed precision
             self.scaler.load_state_dict(facts["scaler"])
         self.history = [Epoch(**epoch) for epoch in facts["history"]]
-
-
-def logits_of(
-    classifier: Classifier, normalize: Normalize, photos: Sequence[Photo], preprocessing: Preprocessing, *, workers: int
-) -> NDArray[np.float64]:
-    """Return the logits [n, n_classes] of photographs, prepared as in the service."""
-    device = next(classifier.parameters()).device
-    classifier.eval()
-    with torch.inference_mode():
-        parts = [
-            classifier(normalize(pictures.to(device))).float().cpu().numpy()
-            for pictures, _ in fixed_batches(photos, preprocessing, workers=workers)
-        ]
-    return np.concatenate(parts).astype(np.float64)
 
 
 def _groups(classifier: Classifier, settings: FineTuneSettings) -> list[dict[str, Any]]:

@@ -1,120 +1,153 @@
-"""From a trained network to what is served: exported, shrunk if that costs little, and calibrated on validation."""
+"""From a chosen candidate to what is served: exported, shrunk if that costs little, and calibrated on validation."""
 
-import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from pydantic import JsonValue
+from torch import Tensor
 
-from image_classifier.data.images import Preprocessing, prepare, read_image, to_pixels
-from image_classifier.data.load import Photo, Splits
-from image_classifier.models.batches import TRUSTED, labels_of, spread
+from image_classifier.config import FineTuneSettings, ModelSettings
+from image_classifier.data.load import Split
+from image_classifier.data.photos import Photo, examples_of, labels_of, pixels_of, spread
+from image_classifier.data.preprocessing import Pixels, Preprocessing
 from image_classifier.models.calibrate import Calibration, calibrate, fit_novelty
 from image_classifier.models.export import Quantised, parts_of, quantise, session, to_onnx
-from image_classifier.models.network import Classifier, Exportable, Normalize
+from image_classifier.models.finetune import Epoch
+from image_classifier.models.network import Classifier, Exportable, build_classifier
 from image_classifier.models.predictor import Predictor, Rules
 from portfolio_shared.evaluation.classification import fit_temperature
+from portfolio_shared.results import Candidate
 
 N_CALIBRATION = 100
-"""Training pictures that the ranges of 8 bit activations are measured on."""
+"""Training pictures that the ranges of 8-bit activations are measured on."""
 N_PARITY = 16
-N_EXAMPLES = 5
-EXAMPLE_SIDE = 320
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Assembled:
-    """What is served, and what was found on the way."""
+class FittedClassifier:
+    """What a candidate has learned, frozen: it can be measured, exported and drawn at any time.
 
-    predictor: Predictor
+    Attributes
+    ----------
+    validation_logits
+        On the validation part, before any temperature [n, n_classes].
+    preprocessing
+        How pictures are prepared for it.
+    weights
+        State of the classifier; None for class frequencies, which are no network.
+    tuning, history
+        Hyper-parameters and epochs of the fine-tuning; None and empty where there was none.
+    """
+
+    validation_logits: NDArray[np.float64]
+    preprocessing: Preprocessing
+    weights: dict[str, Tensor] | None
+    tuning: FineTuneSettings | None = None
+    history: tuple[Epoch, ...] = ()
+
+    def network(self, settings: ModelSettings, n_classes: int) -> Classifier:
+        """Build the network anew, with these weights."""
+        if self.weights is None:
+            raise ValueError("class frequencies are no network")
+        classifier, _ = build_classifier(settings, n_classes)
+        classifier.load_state_dict(self.weights)
+        return classifier
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The graph that is served, and its outputs on the validation part.
+
+    Attributes
+    ----------
+    features
+        Of the validation part [n, n_features].
+    """
+
+    graph: bytes
     temperature: float
-    calibration: Calibration
     quantised: Quantised
-    validation: NDArray[np.float64]
-    """Probabilities of the validation part as they are served [n, n_classes]."""
+    calibration: Calibration
+    features: NDArray[np.float32]
+
+    def details(self) -> dict[str, JsonValue]:
+        """Return what the manifest and the report say of calibration and 8-bit integers."""
+        quantised, calibration = self.quantised, self.calibration
+        return {
+            "temperature": self.temperature,
+            "quantised": quantised.kept,
+            "calibration": {
+                "temperature": self.temperature,
+                "before": calibration.error_before,
+                "after": calibration.error_after,
+            },
+            "quantisation": {
+                "accuracy_before": quantised.accuracy_before,
+                "accuracy_after": quantised.accuracy_after,
+                "milliseconds_before": quantised.milliseconds_before,
+                "milliseconds_after": quantised.milliseconds_after,
+                "served": quantised.kept,
+            },
+        }
 
 
-def assemble(
-    classifier: Classifier,
-    normalize: Normalize,
-    preprocessing: Preprocessing,
-    splits: Splits,
-    validation_logits: NDArray[np.float64],
+def fit(
+    split: Split,
+    settings: ModelSettings,
+    chosen: Candidate[FittedClassifier],
     *,
-    labels: tuple[str, ...],
-    coverage: float,
-    seed: int,
-) -> Assembled:
-    """Export, try 8 bit integers, and find the thresholds with the graph that will be served.
+    seed: int = 0,
+    exported: Exported | None = None,
+) -> Predictor:
+    """Make the predictor of a candidate: its graph, its thresholds, the training pictures that it compares with.
 
     Parameters
     ----------
-    preprocessing
-        How pictures are prepared for this classifier.
-    validation_logits
-        Of the classifier on the validation part, in its order.
-    coverage
-        Share of pictures whose label set is to hold the true label.
+    exported
+        What `export` made of the candidate; it is called if None.
     """
-    y_validation = labels_of(splits.validation)
-    temperature = fit_temperature(y_validation, validation_logits)
-    validation = [pixels_of(photo, preprocessing) for photo in splits.validation]
-    graph = to_onnx(Exportable(classifier, normalize, temperature), spread(validation, N_PARITY))
+    exported = exported or export(split, settings, chosen, seed=seed)
+    preprocessing, calibration = chosen.model.preprocessing, exported.calibration
+    _, features = _outputs(exported.graph, _batches(split.train, preprocessing))
+    rules = Rules(
+        split.labels,
+        preprocessing,
+        settings.coverage,
+        calibration.least_probability,
+        calibration.least_confidence,
+    )
+    novelty = fit_novelty(features, exported.features, seed=seed)
+    return Predictor(exported.graph, novelty, rules, examples_of(split.test))
 
-    drawn = np.random.default_rng(seed).permutation(len(splits.train))[:N_CALIBRATION]
-    quantised = quantise(graph, [pixels_of(splits.train[i], preprocessing) for i in drawn], validation, y_validation)
+
+def export(split: Split, settings: ModelSettings, chosen: Candidate[FittedClassifier], *, seed: int = 0) -> Exported:
+    """Export a candidate, try 8-bit integers, and find the thresholds with the graph that will be served."""
+    preprocessing, logits = chosen.model.preprocessing, chosen.model.validation_logits
+    labels = labels_of(split.validation)
+    temperature = fit_temperature(labels, logits)
+    validation = [pixels_of(photo, preprocessing) for photo in split.validation]
+    classifier = chosen.model.network(settings, len(split.labels))
+    graph = to_onnx(Exportable(classifier, temperature), spread(validation, N_PARITY))
+
+    drawn = np.random.default_rng(seed).permutation(len(split.train))[:N_CALIBRATION]
+    quantised = quantise(graph, [pixels_of(split.train[i], preprocessing) for i in drawn], validation, labels)
     served = quantised.graph if quantised.kept else graph
-
-    found, held_out = run(served, validation)
-    features = run_photos(served, splits.train, preprocessing)
-    calibration = calibrate(y_validation, found, validation_logits, coverage=coverage)
-    novelty = fit_novelty(features, held_out, seed=seed)
-    rules = Rules(labels, preprocessing, coverage, calibration.least_probability, calibration.least_confidence)
-    predictor = Predictor(served, novelty, rules, examples_of(splits.test))
-    return Assembled(predictor, temperature, calibration, quantised, found)
+    probabilities, features = _outputs(served, parts_of(validation))
+    calibration = calibrate(labels, probabilities, logits, coverage=settings.coverage)
+    return Exported(served, temperature, quantised, calibration, features)
 
 
-def examples_of(photos: Sequence[Photo]) -> dict[str, bytes]:
-    """Return a picture of each of the first classes, small JPEG files for people to try the model on."""
-    first = {photo.label: photo for photo in reversed(photos)}
-    found = {}
-    for number, label in enumerate(sorted(first)[:N_EXAMPLES], start=1):
-        image = read_image(first[label].path.read_bytes(), limits=TRUSTED)
-        image.thumbnail((EXAMPLE_SIDE, EXAMPLE_SIDE))
-        stream = io.BytesIO()
-        image.save(stream, "JPEG", quality=90)
-        # The name does not give the answer away.
-        found[f"picture-{number}"] = stream.getvalue()
-    return found
-
-
-def pixels_of(photo: Photo, preprocessing: Preprocessing) -> Pixels:
-    """Return a photograph as the model sees it, uint8 [crop, crop, 3]."""
-    return prepare(photo.path.read_bytes(), preprocessing, limits=TRUSTED)
-
-
-def pixels_of_image(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
-    """Return a picture that is no file, as the model sees it."""
-    return to_pixels(image.convert("RGB"), preprocessing)
-
-
-def run(graph: bytes, pictures: Sequence[Pixels]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+def _outputs(graph: bytes, batches: Iterable[Pixels]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Return probabilities [n, n_classes] and features [n, n_features] of an exported graph."""
     running = session(graph)
-    found = [running.run(["probabilities", "embedding"], {"pictures": part}) for part in parts_of(pictures)]
-    probabilities = np.concatenate([one for one, _ in found]).astype(np.float64)
-    return probabilities, np.concatenate([one for _, one in found])
+    rows = [running.run(["probabilities", "embedding"], {"pictures": batch}) for batch in batches]
+    probabilities, features = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return probabilities.astype(np.float64), features
 
 
-def run_photos(graph: bytes, photos: Sequence[Photo], preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Return the features of photographs, read a few at a time."""
-    running = session(graph)
-    rows = []
+def _batches(photos: Sequence[Photo], preprocessing: Preprocessing) -> Iterator[Pixels]:
+    """Yield photographs as the model sees them, few at a time."""
     for start in range(0, len(photos), 32):
-        pixels = np.stack([pixels_of(photo, preprocessing) for photo in photos[start : start + 32]])
-        rows.append(running.run(["embedding"], {"pictures": pixels})[0])
-    return np.concatenate(rows)
+        yield np.stack([pixels_of(photo, preprocessing) for photo in photos[start : start + 32]])

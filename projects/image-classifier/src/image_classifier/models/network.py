@@ -1,15 +1,21 @@
-"""The classifier in torch: trunk, pooling, one linear layer; and the form of it that is exported."""
+"""The classifier in torch: normalisation, trunk, pooling, one linear layer; and the form of it that is exported."""
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from image_classifier.models.backbones import Backbone
+from image_classifier.config import ModelSettings
+from image_classifier.data.photos import Photo
+from image_classifier.data.preprocessing import Preprocessing
+from image_classifier.models.backbones import Backbone, build_backbone
+from image_classifier.models.batches import fixed_batches
 
 
 class Classifier(nn.Module):
-    """From normalised pictures to logits.
+    """From pictures, uint8 [n, 3, h, w], to logits.
 
     One linear layer follows the mean over the grid, so the logit of a class is the mean of its class-activation map
     plus the bias (Zhou et al. 2016): the map shows exactly what the logit is made of.
@@ -17,29 +23,54 @@ class Classifier(nn.Module):
 
     def __init__(self, backbone: Backbone, n_classes: int, *, dropout: float = 0.0) -> None:
         super().__init__()
+        self.normalize = _Normalize(backbone.mean, backbone.std)
         self.trunk = backbone.trunk
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(backbone.channels, n_classes)
 
     def embed(self, pictures: Tensor) -> Tensor:
-        """Return pooled features [n, channels] of float pictures [n, 3, h, w]."""
-        return torch.as_tensor(self.trunk(pictures)).mean((2, 3))
+        """Return pooled features [n, channels]."""
+        return torch.as_tensor(self.trunk(self.normalize(pictures))).mean((2, 3))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return logits [n, n_classes] of float pictures [n, 3, h, w]."""
+        """Return logits [n, n_classes]."""
         return torch.as_tensor(self.head(self.dropout(self.embed(pictures))))
 
+    def frozen_state(self) -> dict[str, Tensor]:
+        """Return a copy of the weights, on the CPU."""
+        return {name: tensor.detach().cpu().clone() for name, tensor in self.state_dict().items()}
 
-class Normalize(nn.Module):
+
+def build_classifier(settings: ModelSettings, n_classes: int) -> tuple[Classifier, Backbone]:
+    """Build the network that the settings name, its head with random weights, and the backbone that it stands on."""
+    backbone = build_backbone(settings.backbone, settings.weights, crop=settings.crop)
+    return Classifier(backbone, n_classes, dropout=settings.tuning.dropout), backbone
+
+
+def logits_of(
+    classifier: Classifier, photos: Sequence[Photo], preprocessing: Preprocessing, *, workers: int = 0
+) -> NDArray[np.float64]:
+    """Return the logits [n, n_classes] of photographs, prepared as in the service."""
+    device = next(classifier.parameters()).device
+    classifier.eval()
+    with torch.inference_mode():
+        parts = [
+            classifier(pictures.to(device)).float().cpu().numpy()
+            for pictures, _ in fixed_batches(photos, preprocessing, workers=workers)
+        ]
+    return np.concatenate(parts).astype(np.float64)
+
+
+class _Normalize(nn.Module):
     """Bytes [n, 3, h, w] -> floats with the mean and standard deviation that the backbone expects."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        self.register_buffer("shift", torch.tensor(mean).reshape(1, 3, 1, 1))
-        self.register_buffer("scale", torch.tensor(std).reshape(1, 3, 1, 1))
+        # They belong to the backbone and not to what is learned: no part of the state.
+        self.register_buffer("shift", torch.tensor(mean).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("scale", torch.tensor(std).reshape(1, 3, 1, 1), persistent=False)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return the pictures in the terms of the backbone."""
         scaled = (pictures.float() / 255.0 - self.get_buffer("shift")) / self.get_buffer("scale")
         return scaled.contiguous(memory_format=torch.channels_last)
 
@@ -47,11 +78,11 @@ class Normalize(nn.Module):
 class Exportable(nn.Module):
     """What the service runs: bytes in, calibrated probabilities, features and class-activation maps out."""
 
-    def __init__(self, classifier: Classifier, normalize: Normalize, temperature: float) -> None:
+    def __init__(self, classifier: Classifier, temperature: float) -> None:
         super().__init__()
         self.trunk = classifier.trunk
         self.head = classifier.head
-        self.normalize = normalize
+        self.normalize = classifier.normalize
         self.temperature = temperature
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -60,7 +91,7 @@ class Exportable(nn.Module):
         Parameters
         ----------
         pictures
-            uint8 [n, crop, crop, 3], as they come from `image_classifier.data.images.to_pixels`.
+            uint8 [n, crop, crop, 3], as they come from `image_classifier.data.preprocessing.to_pixels`.
         """
         grid = self.trunk(self.normalize(pictures.permute(0, 3, 1, 2)))
         embedding = grid.mean((2, 3))

@@ -26,8 +26,8 @@ class Novelty:
     ----------
     directions
         [n_features, n_kept]: what features are projected on.
-    known
-        [n_known, n_kept]: training pictures, projected.
+    training
+        [n_training, n_kept]: training pictures, projected.
     threshold
         The distance that scores 1.
     power
@@ -35,23 +35,23 @@ class Novelty:
     """
 
     directions: Floats
-    known: Floats
+    training: Floats
     threshold: float
     power: float = 0.5
 
     def distance(self, embedding: ArrayLike) -> Floats:
         """Return the distance of each row of [n, n_features] to the nearest training picture, for its length."""
         rows = np.asarray(embedding, dtype=np.float32) @ self.directions
-        # |k - r|^2 = |k|^2 - 2 k r + |r|^2: a tenth of the time of all differences. A row at a time, so that what is
-        # said of a picture does not depend on its company.
-        nearest = np.array([(self._lengths - 2 * (self.known @ row)).min() + row @ row for row in rows], np.float32)
+        # |t - r|^2 = |t|^2 - 2 t r + |r|^2: a tenth of the time of all differences. A row at a time, so that the
+        # score of a picture does not depend on the rest of its batch.
+        nearest = np.array([(self._lengths - 2 * (self.training @ row)).min() + row @ row for row in rows], np.float32)
         lengths = np.maximum(np.linalg.norm(rows, axis=1), np.float32(1e-6))
         return np.asarray(np.sqrt(np.maximum(nearest, 0)) / lengths**self.power, dtype=np.float32)
 
     @cached_property
     def _lengths(self) -> Floats:
-        """Squared lengths of the training pictures [n_known]."""
-        return np.asarray(np.einsum("ij,ij->i", self.known, self.known), dtype=np.float32)
+        """Squared lengths of the training pictures [n_training]."""
+        return np.asarray(np.einsum("ij,ij->i", self.training, self.training), dtype=np.float32)
 
     def score(self, embedding: ArrayLike) -> Floats:
         """Return the distance over the threshold; above 1 a picture is unlike the training pictures."""
@@ -60,11 +60,11 @@ class Novelty:
     def save(self, path: Path) -> None:
         """Write arrays, threshold and power."""
         threshold, power = np.float64(self.threshold), np.float64(self.power)
-        np.savez(path, directions=self.directions, known=self.known, threshold=threshold, power=power)
+        np.savez(path, directions=self.directions, known=self.training, threshold=threshold, power=power)
 
     @classmethod
     def load(cls, path: Path) -> "Novelty":
         """Read what `save` wrote; the first models had no power, and their distance was not divided."""
-        with np.load(path, allow_pickle=False) as told:
-            power = float(told["power"]) if "power" in told else 0.0
-            return cls(told["directions"], told["known"], float(told["threshold"]), power)
+        with np.load(path, allow_pickle=False) as arrays:
+            power = float(arrays["power"]) if "power" in arrays else 0.0
+            return cls(arrays["directions"], arrays["known"], float(arrays["threshold"]), power)

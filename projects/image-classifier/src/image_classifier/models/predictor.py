@@ -1,4 +1,4 @@
-"""The model that is served: ONNX Runtime, NumPy, and the thresholds that make its answers honest."""
+"""The model that is served: ONNX Runtime, NumPy, and the thresholds of its predictions."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from image_classifier.data.images import Preprocessing
+from image_classifier.data.preprocessing import Pixels, Preprocessing
 from image_classifier.models.novelty import Novelty
 
 GRAPH = "model.onnx"
@@ -19,12 +19,11 @@ RULES = "rules.json"
 EXAMPLES = "examples"
 
 Unsure = Literal["unfamiliar", "ambiguous"]
-Pixels = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What is said of one picture.
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a picture shows; equal to another one if every number is.
 
     Attributes
     ----------
@@ -46,10 +45,17 @@ class Answer:
     unsure: Unsure | None
     heat: NDArray[np.float32] | None
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Prediction) and all(
+            np.array_equal(ours, theirs) for ours, theirs in zip(vars(self).values(), vars(other).values(), strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have none
+
 
 @dataclass(frozen=True)
 class Rules:
-    """Thresholds found on the validation part.
+    """Thresholds from the validation part.
 
     Attributes
     ----------
@@ -60,7 +66,7 @@ class Rules:
     least_probability
         A label belongs to the set if its probability is at least this.
     least_confidence
-        Below this probability of the first label the answer is ambiguous.
+        Below this probability of the first label the prediction is ambiguous.
     """
 
     labels: tuple[str, ...]
@@ -71,7 +77,7 @@ class Rules:
 
 
 class Predictor:
-    """Pictures in, answers out; the same code for evaluation, the command line and the service."""
+    """Pictures in, predictions out; the same code for evaluation, the command line and the service."""
 
     def __init__(
         self, graph: bytes, novelty: Novelty, rules: Rules, examples: Mapping[str, bytes] | None = None
@@ -100,30 +106,30 @@ class Predictor:
         """Share of pictures whose label set is to hold the true label."""
         return self.rules.coverage
 
-    def predict(self, pictures: Sequence[Pixels], *, heat: bool = False) -> list[Answer]:
+    def predict(self, inputs: Sequence[Pixels], *, heat: bool = False) -> list[Prediction]:
         """Classify pictures.
 
         Parameters
         ----------
-        pictures
-            Each uint8 [crop, crop, 3], as `image_classifier.data.images.to_pixels` returns it.
+        inputs
+            Each uint8 [crop, crop, 3], as `image_classifier.data.preprocessing.to_pixels` returns it.
         heat
-            Whether the answers shall hold heat maps.
+            Whether the predictions shall hold heat maps.
         """
-        if not pictures:
+        if not inputs:
             return []
         outputs = ["probabilities", "embedding", *(["maps"] if heat else [])]
-        batch = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)  # one is not copied
+        batch = inputs[0][None] if len(inputs) == 1 else np.stack(inputs)  # a single picture is not copied
         probabilities, embedding, *maps = self._session.run(outputs, {"pictures": batch})
         unfamiliarity = self._novelty.score(embedding)
         return [
-            self._answer(one, float(far), maps[0][i] if heat else None)
-            for i, (one, far) in enumerate(zip(probabilities.astype(np.float64), unfamiliarity, strict=True))
+            self._predict(row, float(distance), maps[0][i] if heat else None)
+            for i, (row, distance) in enumerate(zip(probabilities.astype(np.float64), unfamiliarity, strict=True))
         ]
 
-    def _answer(
+    def _predict(
         self, probabilities: NDArray[np.float64], unfamiliarity: float, maps: NDArray[np.float32] | None
-    ) -> Answer:
+    ) -> Prediction:
         order = np.argsort(-probabilities, kind="stable")
         top = int(order[0])
         within = [int(label) for label in order if probabilities[label] >= self.rules.least_probability]
@@ -132,7 +138,7 @@ class Predictor:
             unsure = "unfamiliar"
         elif probabilities[top] < self.rules.least_confidence:
             unsure = "ambiguous"
-        return Answer(
+        return Prediction(
             probabilities / probabilities.sum(),
             tuple(within) or (top,),
             unfamiliarity,
@@ -140,25 +146,25 @@ class Predictor:
             None if maps is None else _to_heat(maps[top]),
         )
 
-    def save(self, directory: Path) -> None:
+    def save(self, folder: Path) -> None:
         """Write the model's files into a folder, which is made if need be."""
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / GRAPH).write_bytes(self._graph)
-        self._novelty.save(directory / NOVELTY)
-        (directory / RULES).write_text(json.dumps(asdict(self.rules), indent=1), encoding="utf-8")
-        (directory / EXAMPLES).mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / GRAPH).write_bytes(self._graph)
+        self._novelty.save(folder / NOVELTY)
+        (folder / RULES).write_text(json.dumps(asdict(self.rules), indent=1), encoding="utf-8")
+        (folder / EXAMPLES).mkdir(exist_ok=True)
         for name, picture in self.examples.items():
-            (directory / EXAMPLES / f"{name}.jpg").write_bytes(picture)
+            (folder / EXAMPLES / f"{name}.jpg").write_bytes(picture)
 
     @classmethod
-    def load(cls, directory: Path) -> "Predictor":
+    def load(cls, folder: Path) -> "Predictor":
         """Read what `save` wrote."""
-        told = json.loads((directory / RULES).read_text(encoding="utf-8"))
+        stored = json.loads((folder / RULES).read_text(encoding="utf-8"))
         rules = Rules(
-            **told | {"labels": tuple(told["labels"]), "preprocessing": Preprocessing(**told["preprocessing"])}
+            **stored | {"labels": tuple(stored["labels"]), "preprocessing": Preprocessing(**stored["preprocessing"])}
         )
-        examples = {path.stem: path.read_bytes() for path in sorted((directory / EXAMPLES).glob("*.jpg"))}
-        return cls((directory / GRAPH).read_bytes(), Novelty.load(directory / NOVELTY), rules, examples)
+        examples = {path.stem: path.read_bytes() for path in sorted((folder / EXAMPLES).glob("*.jpg"))}
+        return cls((folder / GRAPH).read_bytes(), Novelty.load(folder / NOVELTY), rules, examples)
 
 
 def _to_heat(evidence: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -13,18 +13,21 @@ import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from image_classifier.data.images import Preprocessing
-from image_classifier.data.load import Photo
+from image_classifier.config import Compute
+from image_classifier.data.load import Split
+from image_classifier.data.photos import Photo, labels_of
+from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models.backbones import Backbone
-from image_classifier.models.batches import fixed_batches, labels_of
+from image_classifier.models.batches import fixed_batches
 from image_classifier.models.checkpoint import CheckpointError
-from image_classifier.models.network import Classifier, Normalize
+from image_classifier.models.network import Classifier
 from portfolio_shared.evaluation.classification import log_loss_error
 
 Features = NDArray[np.float32]
 
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)
 """Inverse strengths of the penalty that are tried on validation."""
+DEFAULT_COMPUTE = Compute()
 LARGER = 9 / 7
 """Side of the probe's pictures over the side that the backbone's own transforms have."""
 
@@ -33,6 +36,15 @@ class Computed(NamedTuple):
     """Features [n, channels], and the seconds that they took when they were computed."""
 
     rows: Features
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """What a head was fitted to: logits [n, n_classes] of the validation part, its penalty, and what it cost."""
+
+    validation_logits: NDArray[np.float64]
+    strength: float
     seconds: float
 
 
@@ -67,7 +79,7 @@ def fit_probe(
         loss = log_loss_error(held_out_labels, fitted.predict_proba(held_out))
         weight, bias = _both_classes(fitted.coef_, fitted.intercept_)
         tried.append((loss, Probe(weight, bias, strength)))
-    return min(tried, key=lambda one: one[0])[1]
+    return min(tried, key=lambda pair: pair[0])[1]
 
 
 def _both_classes(
@@ -90,23 +102,44 @@ def enlarged(backbone: Backbone) -> Backbone:
     return replace(backbone, preprocessing=Preprocessing(side, side, backbone.preprocessing.interpolation))
 
 
-def to_head(probe: Probe, classifier: Classifier) -> None:
-    """Give a classifier's head the weights of a probe: fine-tuning then starts where the features are still good.
+def fit_head(
+    classifier: Classifier,
+    backbone: Backbone,
+    split: Split,
+    *,
+    compute: Compute = DEFAULT_COMPUTE,
+    advance: Callable[[int], None] = lambda _: None,
+) -> FittedHead:
+    """Fit a logistic regression on the features of the frozen trunk, and give the classifier's head its weights.
 
-    Source: Kumar et al. 2022, "Fine-tuning can distort pretrained features and underperform out-of-distribution".
+    Fine-tuning starts from there, where the features are still good: Kumar et al. 2022, "Fine-tuning can distort
+    pretrained features and underperform out-of-distribution".
+
+    Parameters
+    ----------
+    advance
+        Called with the number of pictures whose features are there.
     """
+    cache = None if compute.work is None else compute.work / "features"
+    train, validation = (
+        features_of(part, classifier, backbone, cache=cache, workers=compute.workers, advance=advance)
+        for part in (split.train, split.validation)
+    )
+    begun = time.perf_counter()
+    probe = fit_probe(train.rows, labels_of(split.train), validation.rows, labels_of(split.validation))
+    seconds = train.seconds + validation.seconds + time.perf_counter() - begun
     with torch.no_grad():
         classifier.head.weight.copy_(torch.from_numpy(probe.weight))
         classifier.head.bias.copy_(torch.from_numpy(probe.bias))
+    return FittedHead(probe.logits(validation.rows), probe.strength, seconds)
 
 
 def features_of(
     photos: Sequence[Photo],
     classifier: Classifier,
-    normalize: Normalize,
     backbone: Backbone,
     *,
-    cache: Path | None,
+    cache: Path | None = None,
     workers: int = 0,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Computed:
@@ -126,54 +159,48 @@ def features_of(
         If the cache is damaged.
     """
     path = None if cache is None else cache / f"{_digest(backbone)}.npz"
-    known = _read(path)
-    missing = [photo for photo in {photo.key: photo for photo in photos}.values() if photo.key not in known]
+    cached = _read(path)
+    missing = [photo for photo in {photo.key: photo for photo in photos}.values() if photo.key not in cached]
     advance(len(photos) - len(missing))
     device = next(classifier.parameters()).device
-    rows: list[Features] = []
+    computed: list[Features] = []
     begun = time.perf_counter()
     classifier.eval()
     with torch.inference_mode():
         for pictures, _ in fixed_batches(missing, backbone.preprocessing, batch=32, workers=workers):
-            rows.append(classifier.embed(normalize(pictures.to(device))).cpu().numpy())
+            computed.append(classifier.embed(pictures.to(device)).cpu().numpy())
             advance(len(pictures))
     if missing:
         seconds = (time.perf_counter() - begun) / len(missing)
-        for photo, row in zip(missing, np.concatenate(rows), strict=True):
-            known[photo.key] = Computed(row, seconds)
-        _write(path, known)
-    found = [known[photo.key] for photo in photos]
-    return Computed(np.stack([one.rows for one in found]), sum(one.seconds for one in found))
-
-
-def most_frequent(photos: Sequence[Photo], n_classes: int) -> NDArray[np.float64]:
-    """Return the shares of the classes [n_classes]: the answer of somebody who has not looked at the picture."""
-    counts = np.bincount(labels_of(photos), minlength=n_classes)
-    return np.asarray(counts / counts.sum())
+        for photo, row in zip(missing, np.concatenate(computed), strict=True):
+            cached[photo.key] = Computed(row, seconds)
+        _write(path, cached)
+    rows, times = zip(*(cached[photo.key] for photo in photos), strict=True)
+    return Computed(np.stack(rows), sum(times))
 
 
 def _digest(backbone: Backbone) -> str:
-    told = f"2 {backbone.digest} {backbone.preprocessing} {backbone.mean} {backbone.std}"
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    state = f"2 {backbone.digest} {backbone.preprocessing} {backbone.mean} {backbone.std}"
+    return hashlib.sha256(state.encode()).hexdigest()[:16]
 
 
 def _read(path: Path | None) -> dict[str, Computed]:
     if path is None or not path.is_file():
         return {}
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as told:
-            rows = map(Computed, told["features"], told["seconds"].tolist())
-            return dict(zip(told["keys"].tolist(), rows, strict=True))
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            rows = map(Computed, arrays["features"], arrays["seconds"].tolist())
+            return dict(zip(arrays["keys"].tolist(), rows, strict=True))
     except (BadZipFile, EOFError, KeyError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}): delete it to compute the features again") from error
 
 
-def _write(path: Path | None, known: dict[str, Computed]) -> None:
+def _write(path: Path | None, computed: dict[str, Computed]) -> None:
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
     with partial.open("wb") as file:
-        features, seconds = zip(*known.values(), strict=True)
-        np.savez(file, keys=np.array(list(known)), features=np.stack(features), seconds=np.array(seconds))
+        features, seconds = zip(*computed.values(), strict=True)
+        np.savez(file, keys=np.array(list(computed)), features=np.stack(features), seconds=np.array(seconds))
     partial.replace(path)

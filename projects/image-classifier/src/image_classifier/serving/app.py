@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from PIL import Image
 from pydantic import ValidationError
 
 from image_classifier.config import MODEL_NAME, ServeSettings
 from image_classifier.data.headers import FORMATS
-from image_classifier.data.images import ImageError, ImageLimits, crop_box, read_image, to_pixels
+from image_classifier.data.images import ImageError, ImageLimits, read_image
+from image_classifier.data.preprocessing import crop_box, to_pixels
 from image_classifier.models.predictor import Predictor
 from image_classifier.serving.schemas import (
     BODY,
@@ -28,59 +29,64 @@ from image_classifier.serving.schemas import (
 )
 from image_classifier.serving.uploads import Upload, read_form
 from portfolio_shared.serving.app import create_service
-from portfolio_shared.serving.models import ModelHolder
-from portfolio_shared.serving.pool import pool_of, request_id_of
+from portfolio_shared.serving.dependencies import loaded_model, pool_of, request_id_of, settings_of
+from portfolio_shared.serving.models import LoadedModel
 from portfolio_shared.serving.problems import FieldError, ProblemError, phrase, unprocessable
 from portfolio_shared.serving.routes import StrictRoute
 
 WEB = Path(__file__).parent / "web"
 
+Model = Annotated[LoadedModel[Predictor], Depends(loaded_model)]
+
+router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["pictures"])
+
 
 def create_app(settings: ServeSettings) -> FastAPI:
     """Build the service; its model is loaded when it starts."""
-    models = ModelHolder(settings=settings, project=MODEL_NAME, load=Predictor.load, smoke_test=smoke_test)
-    router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["pictures"])
-    limits = image_limits(settings)
-
-    @router.post("/classifications", summary="Classify one or several pictures", openapi_extra={"requestBody": BODY})
-    async def classify(asked: Annotated[Options, Query()], request: Request) -> ClassificationResponse:
-        loaded = models.current()
-        form = await read_form(request, max_files=settings.max_files)
-        options = with_fields(asked, form.fields)
-        pool = pool_of(request)
-        # One after the other, so that a request with many pictures leaves threads to the others.
-        results = [await pool.run(classify_file, upload, options, loaded.predictor, limits) for upload in form.files]
-        refuse_if_none(results)
-        return ClassificationResponse(id=request_id_of(request), model=loaded.named, results=results)
-
-    @router.get("/labels", summary="The labels, the limits of a request and pictures to try")
-    async def labels(request: Request) -> LabelsResponse:
-        loaded = models.current()
-        return LabelsResponse(
-            id=request_id_of(request),
-            model=loaded.named,
-            labels=loaded.predictor.labels,
-            coverage=loaded.predictor.coverage,
-            formats=FORMATS,
-            limits=Limits.model_validate(settings, from_attributes=True),
-            examples=[Example(name=name, url=f"/v1/examples/{name}") for name in loaded.predictor.examples],
-        )
-
-    @router.get("/examples/{name}", summary="A picture to try", response_class=Response)
-    async def example(name: str) -> Response:
-        examples = models.current().predictor.examples
-        if name not in examples:
-            raise ProblemError(404, phrase(404), f"No example has this name. There are: {', '.join(examples)}.")
-        return Response(examples[name], media_type="image/jpeg")
-
     return create_service(
         title="Image classification",
-        description="From photographs to labels with honest probabilities, and where in the picture they come from.",
+        description="From photographs to labels with calibrated probabilities, and where in a picture they come from.",
         settings=settings,
-        models=models,
+        project=MODEL_NAME,
+        load=Predictor.load,
+        smoke_test=smoke_test,
         web=WEB,
         router=router,
     )
+
+
+@router.post("/classifications", summary="Classify one or several pictures", openapi_extra={"requestBody": BODY})
+async def classify(query: Annotated[Options, Query()], request: Request, loaded: Model) -> ClassificationResponse:
+    """Classify pictures after each other, so that a request with many of them leaves threads to the others."""
+    settings, pool = settings_of(request), pool_of(request)
+    form = await read_form(request, max_files=settings.max_files)
+    options, limits = with_fields(query, form.fields), image_limits(settings)
+    results = [await pool.run(classify_file, upload, options, loaded.predictor, limits) for upload in form.files]
+    refuse_if_none(results)
+    return ClassificationResponse(id=request_id_of(request), model=loaded.named, results=results)
+
+
+@router.get("/labels", summary="The labels, the limits of a request and pictures to try")
+async def labels(request: Request, loaded: Model) -> LabelsResponse:
+    """Return what a page needs to know before it sends a picture."""
+    return LabelsResponse(
+        id=request_id_of(request),
+        model=loaded.named,
+        labels=loaded.predictor.labels,
+        coverage=loaded.predictor.coverage,
+        formats=FORMATS,
+        limits=Limits.model_validate(settings_of(request), from_attributes=True),
+        examples=[Example(name=name, url=f"/v1/examples/{name}") for name in loaded.predictor.examples],
+    )
+
+
+@router.get("/examples/{name}", summary="A picture to try", response_class=Response)
+async def example(name: str, loaded: Model) -> Response:
+    """Return an example as a JPEG file."""
+    examples = loaded.predictor.examples
+    if name not in examples:
+        raise ProblemError(404, phrase(404), f"No example has this name. There are: {', '.join(examples)}.")
+    return Response(examples[name], media_type="image/jpeg")
 
 
 def smoke_test(predictor: Predictor) -> None:
@@ -89,13 +95,13 @@ def smoke_test(predictor: Predictor) -> None:
     stream = io.BytesIO()
     Image.radial_gradient("L").resize((side, side)).convert("RGB").save(stream, "JPEG")
     picture = to_pixels(read_image(stream.getvalue(), limits=ImageLimits(min_side=1)), predictor.preprocessing)
-    (answer,) = predictor.predict([picture], heat=True)
-    probabilities = answer.probabilities
+    (prediction,) = predictor.predict([picture], heat=True)
+    probabilities = prediction.probabilities
     if probabilities.shape != (len(predictor.labels),) or not abs(probabilities.sum() - 1) < 1e-6:
         raise ValueError(f"probabilities {probabilities} of {len(predictor.labels)} labels")
-    if int(np.argmax(probabilities)) not in answer.label_set:
-        raise ValueError(f"the label set {answer.label_set} lacks the most probable label")
-    if answer.heat is None or answer.heat.ndim != 2 or not np.isfinite(answer.heat).all():
+    if int(np.argmax(probabilities)) not in prediction.label_set:
+        raise ValueError(f"the label set {prediction.label_set} lacks the most probable label")
+    if prediction.heat is None or prediction.heat.ndim != 2 or not np.isfinite(prediction.heat).all():
         raise ValueError("no heat map")
 
 
@@ -106,10 +112,10 @@ def classify_file(upload: Upload, options: Options, predictor: Predictor, limits
         image = read_image(upload.data, limits=limits, at_least=preprocessing.resize)
     except ImageError as error:
         return refused(upload.name, error, coverage=predictor.coverage)
-    (answer,) = predictor.predict([to_pixels(image, preprocessing)], heat=options.heat)
+    (prediction,) = predictor.predict([to_pixels(image, preprocessing)], heat=options.heat)
     return result_of(
         upload.name,
-        answer,
+        prediction,
         crop_box(image.size, preprocessing),
         labels=predictor.labels,
         coverage=predictor.coverage,
@@ -118,7 +124,7 @@ def classify_file(upload: Upload, options: Options, predictor: Predictor, limits
     )
 
 
-def with_fields(asked: Options, fields: dict[str, str]) -> Options:
+def with_fields(query: Options, fields: dict[str, str]) -> Options:
     """Return the options of the query with those of the form.
 
     Raises
@@ -127,8 +133,8 @@ def with_fields(asked: Options, fields: dict[str, str]) -> Options:
         422 if a field of the form is unknown, out of bounds, or in the query as well.
     """
     if not fields:
-        return asked
-    if twice := sorted(asked.model_fields_set & fields.keys()):
+        return query
+    if twice := sorted(query.model_fields_set & fields.keys()):
         message = "Expected in the query or in the form, not in both"
         raise unprocessable([FieldError(field=name, message=message, value=fields[name]) for name in twice])
     try:
@@ -137,7 +143,7 @@ def with_fields(asked: Options, fields: dict[str, str]) -> Options:
         raise RequestValidationError(
             [item | {"loc": ("body", *item["loc"])} for item in error.errors(include_url=False)]
         ) from error
-    return asked.model_copy(update=given.model_dump(exclude_unset=True))
+    return query.model_copy(update=given.model_dump(exclude_unset=True))
 
 
 def refuse_if_none(results: Sequence[Result]) -> None:

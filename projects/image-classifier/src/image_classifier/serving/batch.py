@@ -1,36 +1,21 @@
 """Classify files and folders of any number: pictures are read, classified and written one after the other."""
 
-import csv
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from image_classifier.data.images import ImageError, ImageLimits, prepare
 from image_classifier.models.predictor import Predictor
+from portfolio_shared.serving.batch import BatchResult, FileError, Row, refusal, write_rows
 
 COLUMNS = ("file", "label", "probability", "label_set", "unsure", "error")
-"""Most probable label, its probability, labels that may be true, why none is sure, why a file has no answer."""
+"""Most probable label, its probability, labels that may be true, why none is sure, why a file has no prediction."""
 
 SEPARATOR = "; "  # between the labels of a set
 
-Row = dict[str, str]
 
-
-class FileError(ValueError):
-    """A path that leads nowhere; nothing is classified then."""
-
-
-@dataclass(frozen=True)
-class BatchResult:
-    """How many files were classified, and how many were refused with a reason in the column `error`."""
-
-    classified: int
-    refused: int
-
-
-def predict_files(
-    sources: Sequence[Path],
+def predict_file(
+    source: Path | Sequence[Path],
     target: Path,
     predictor: Predictor,
     *,
@@ -41,7 +26,7 @@ def predict_files(
 
     Parameters
     ----------
-    sources
+    source
         Files, and folders, of which every file is taken, those in folders below as well.
     target
         File to write; replaced when everything is written, so that a broken run leaves no half file.
@@ -53,33 +38,17 @@ def predict_files(
     Raises
     ------
     FileError
-        If there is no source, or one does not exist.
+        If there is no source, or one does not exist; nothing is classified then.
     """
-    limits = limits or ImageLimits()
+    allowed = limits or ImageLimits()
+    sources = [source] if isinstance(source, Path) else source
     if not sources:
         raise FileError("no files: name pictures, or folders of pictures")
-    if missing := [str(source) for source in sources if not source.exists()]:
+    if missing := [str(path) for path in sources if not path.exists()]:
         raise FileError(f"no such file or folder: {', '.join(missing)}")
-    partial = target.with_name(target.name + ".part")
-    own = {target.absolute(), partial.absolute()}
-    classified = refused = 0
-    try:
-        # A file name need not be UTF-8: its bytes are written as they are.
-        with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as writing:
-            writer = csv.DictWriter(writing, COLUMNS)
-            writer.writeheader()
-            for path in (path for source in sources for path in _files(source)):
-                if path.absolute() in own:
-                    continue
-                row = _row(path, predictor, limits)
-                writer.writerow(row)
-                refused += bool(row["error"])
-                classified += not row["error"]
-                advance(1)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return BatchResult(classified, refused)
+    own = {target.absolute(), target.with_name(target.name + ".part").absolute()}
+    files = (path for entry in sources for path in _files(entry) if path.absolute() not in own)
+    return write_rows(target, COLUMNS, (_row(path, predictor, allowed) for path in files), advance=advance)
 
 
 def _files(source: Path) -> Iterator[Path]:
@@ -100,17 +69,17 @@ def _row(path: Path, predictor: Predictor, limits: ImageLimits) -> Row:
     try:
         picture = prepare(_read(path, limits), predictor.preprocessing, limits=limits)
     except ImageError as error:
-        return dict.fromkeys(COLUMNS, "") | {"file": str(path), "error": str(error)}
+        return refusal(COLUMNS, str(error)) | {"file": str(path)}
     except OSError as error:
-        return dict.fromkeys(COLUMNS, "") | {"file": str(path), "error": f"cannot be read: {error.strerror}"}
-    (answer,) = predictor.predict([picture])
-    top = int(answer.probabilities.argmax())
+        return refusal(COLUMNS, f"cannot be read: {error.strerror}") | {"file": str(path)}
+    (prediction,) = predictor.predict([picture])
+    top = int(prediction.probabilities.argmax())
     return {
         "file": str(path),
         "label": predictor.labels[top],
-        "probability": f"{answer.probabilities[top]:.4f}",
-        "label_set": SEPARATOR.join(predictor.labels[label] for label in answer.label_set),
-        "unsure": answer.unsure or "",
+        "probability": f"{prediction.probabilities[top]:.4f}",
+        "label_set": SEPARATOR.join(predictor.labels[label] for label in prediction.label_set),
+        "unsure": prediction.unsure or "",
         "error": "",
     }
 

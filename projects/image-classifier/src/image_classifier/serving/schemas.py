@@ -1,16 +1,19 @@
-"""What the API accepts and returns: bounds and meaning, and the model's answers in these terms."""
+"""What the API accepts and returns: bounds and meaning, and the model's predictions in these terms."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from PIL import Image
+from pydantic import BaseModel, Field
 
-from image_classifier.data.images import Code, CropBox, ImageError
-from image_classifier.models.predictor import Answer
+from image_classifier.data.images import Code, ImageError
+from image_classifier.data.preprocessing import CropBox
+from image_classifier.models.predictor import Prediction
 from image_classifier.serving.heatmap import heat_picture
-from portfolio_shared.serving.answers import ModelName
+from portfolio_shared.serving.schemas import Answered, ExampleRequest, Strict
 
 MAX_TOP_K = 1000
 
@@ -30,10 +33,8 @@ STATUS: dict[Code, int] = {
 UNFAMILIAR = "The picture is unlike those the model has learned from: it may show none of the labels."
 
 
-class Options(BaseModel):
+class Options(Strict):
     """What is wanted of each picture; in the query or as parts of the form."""
-
-    model_config = ConfigDict(extra="forbid")
 
     top_k: int = Field(default=5, ge=1, le=MAX_TOP_K, description="How many labels, most probable first")
     heat: bool = Field(default=False, description="Whether to draw where the evidence for the first label lies")
@@ -63,8 +64,19 @@ BODY: dict[str, Any] = {
 """The body as /docs shows it: it is read by `read_form`, which FastAPI does not know."""
 
 
+def _example_request() -> ExampleRequest:
+    stream = io.BytesIO()
+    Image.radial_gradient("L").convert("RGB").save(stream, "JPEG")
+    head = '--example\r\nContent-Disposition: form-data; name="files"; filename="example.jpg"\r\n\r\n'
+    body = head.encode() + stream.getvalue() + b"\r\n--example--\r\n"
+    return ExampleRequest("/v1/classifications", body, "multipart/form-data; boundary=example")
+
+
+EXAMPLE_REQUEST = _example_request()
+
+
 @dataclass(slots=True)
-class Prediction:
+class LabelProbability:
     """A label and its calibrated probability."""
 
     label: str
@@ -100,14 +112,14 @@ class Crop:
 
 @dataclass(slots=True)
 class Result:
-    """The answer to one file: what is seen in it, or the error.
+    """The answer to a file: what is seen in it, or the error.
 
     The labels of `label_set` together hold the true one in a share `coverage` of pictures like those of the training.
     `heat` is a PNG as a data URL, to be laid over `crop`.
     """
 
     file: str
-    predictions: list[Prediction]
+    predictions: list[LabelProbability]
     label_set: list[str]
     coverage: float
     unsure: Unsure | None
@@ -116,11 +128,9 @@ class Result:
     error: Refusal | None
 
 
-class ClassificationResponse(BaseModel):
+class ClassificationResponse(Answered):
     """Results in the order of the files."""
 
-    id: str = Field(description="The request's id, also in the header X-Request-ID")
-    model: ModelName
     results: list[Result]
 
 
@@ -142,11 +152,9 @@ class Example(BaseModel):
     url: str
 
 
-class LabelsResponse(BaseModel):
+class LabelsResponse(Answered):
     """What a page needs to know before it sends a picture."""
 
-    id: str = Field(description="The request's id, also in the header X-Request-ID")
-    model: ModelName
     labels: tuple[str, ...]
     coverage: float = Field(description="Share of pictures whose label set holds the true label")
     formats: tuple[str, ...]
@@ -156,7 +164,7 @@ class LabelsResponse(BaseModel):
 
 def result_of(
     file: str,
-    answer: Answer,
+    prediction: Prediction,
     crop: CropBox,
     *,
     labels: Sequence[str],
@@ -164,16 +172,16 @@ def result_of(
     top_k: int,
     side: int,
 ) -> Result:
-    """Return the predictor's answer as the API shows it; `side` is that of the heat map in pixels."""
-    order = np.argsort(-answer.probabilities, kind="stable")[:top_k]
-    label_set = [labels[label] for label in answer.label_set]
+    """Return a prediction as the API shows it; `side` is that of the heat map in pixels."""
+    order = np.argsort(-prediction.probabilities, kind="stable")[:top_k]
+    label_set = [labels[label] for label in prediction.label_set]
     return Result(
         file=file,
-        predictions=[Prediction(labels[label], float(answer.probabilities[label])) for label in order],
+        predictions=[LabelProbability(labels[label], float(prediction.probabilities[label])) for label in order],
         label_set=label_set,
         coverage=coverage,
-        unsure=None if answer.unsure is None else Unsure(answer.unsure, _why(answer.unsure, label_set)),
-        heat=None if answer.heat is None else heat_picture(answer.heat, side=side),
+        unsure=None if prediction.unsure is None else Unsure(prediction.unsure, _why(prediction.unsure, label_set)),
+        heat=None if prediction.heat is None else heat_picture(prediction.heat, side=side),
         crop=Crop(*crop),
         error=None,
     )

@@ -43,7 +43,7 @@ class InMemoryParser(MultiPartParser):
 async def read_form(request: Request, *, max_files: int) -> Form:
     """Read a multipart body with 1 to `max_files` files in parts named `files`, and text in other parts.
 
-    What a client says of the type of a file is not asked: its bytes tell.
+    What a client says of the type of a file does not count: its bytes do.
 
     Raises
     ------
@@ -51,9 +51,9 @@ async def read_form(request: Request, *, max_files: int) -> Form:
         415 if the body is not multipart, 400 if it breaks the rules of multipart, 422 if a part is not what it should
         be. Raised when the body is read to its end: most clients read no answer before they have sent everything.
     """
-    found = request.headers.get("content-type", "no content type")
-    if found.partition(";")[0].strip().lower() != "multipart/form-data":
-        detail = f"The body is {echo(found)}. Send multipart/form-data with each picture in a part named {FILES}."
+    declared = request.headers.get("content-type", "no content type")
+    if declared.partition(";")[0].strip().lower() != "multipart/form-data":
+        detail = f"The body is {echo(declared)}. Send multipart/form-data with each picture in a part named {FILES}."
         raise ProblemError(415, phrase(415), detail)
     parser = InMemoryParser(
         request.headers,
@@ -67,7 +67,7 @@ async def read_form(request: Request, *, max_files: int) -> Form:
     except MultiPartException as error:
         raise ProblemError(400, phrase(400), f"The body is not valid multipart: {error.message}") from error
     except UnicodeError as error:  # of an encoding that Python has, and that decodes nothing
-        raise ProblemError(400, phrase(400), f"The body has the encoding of {echo(found)}: send UTF-8.") from error
+        raise ProblemError(400, phrase(400), f"The body has the encoding of {echo(declared)}: send UTF-8.") from error
     try:
         return await _sort(parts, max_files)
     finally:
@@ -75,7 +75,7 @@ async def read_form(request: Request, *, max_files: int) -> Form:
 
 
 async def _sort(parts: FormData, max_files: int) -> Form:
-    """Tell files from text, and refuse what is neither."""
+    """Divide files from text, and refuse what is neither."""
     files: list[Upload] = []
     fields: dict[str, str] = {}
     errors: list[FieldError] = []

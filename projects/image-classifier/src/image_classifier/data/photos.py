@@ -1,0 +1,99 @@
+"""Photographs after cleaning, and what every step takes from them: labels, pixels, examples, statistics."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from image_classifier.data.images import ImageLimits, prepare, read_image
+from image_classifier.data.preprocessing import Pixels, Preprocessing
+
+TRUSTED = ImageLimits(max_bytes=200_000_000, max_pixels=200_000_000, max_pixels_whole=200_000_000)
+"""Limits for pictures that cleaning has let pass: they were read once already."""
+N_EXAMPLES = 5
+EXAMPLE_SIDE = 320
+N_STATISTICS = 200
+"""Pictures that the quantiles of brightness are of."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A file in a class folder: where it is, ``<class>/<file>``, and the number of its class."""
+
+    path: Path
+    name: str
+    label: int
+
+
+@dataclass(frozen=True)
+class Photo(Listed):
+    """A picture that can be learned from.
+
+    Attributes
+    ----------
+    key
+        SHA-256 of the file.
+    group
+        The smallest key among its near duplicates, its own if it has none: pictures of one group belong on one
+        side of a split.
+    """
+
+    key: str
+    group: str
+
+
+def labels_of(photos: Sequence[Photo]) -> NDArray[np.int64]:
+    """Return the label numbers [n] of photographs."""
+    return np.array([photo.label for photo in photos], dtype=np.int64)
+
+
+def pixels_of(photo: Photo, preprocessing: Preprocessing) -> Pixels:
+    """Return a photograph as the model sees it, uint8 [crop, crop, 3]."""
+    return prepare(photo.path.read_bytes(), preprocessing, limits=TRUSTED)
+
+
+def spread(items: Sequence[Item], n: int) -> list[Item]:
+    """Return at most `n` items from all over the sequence: the pictures of a part are in the order of their names.
+
+    >>> spread("abcdefgh", 3)
+    ['a', 'c', 'f']
+    """
+    return [items[i * len(items) // n] for i in range(n)] if len(items) > n else list(items)
+
+
+def first_of_each(photos: Sequence[Photo]) -> list[Photo]:
+    """Return the first photograph of each class, in the order of the classes."""
+    first = {photo.label: photo for photo in reversed(photos)}
+    return [first[label] for label in sorted(first)]
+
+
+def examples_of(photos: Sequence[Photo]) -> dict[str, bytes]:
+    """Return a picture of each of the first classes, small JPEG files for people to try the model on."""
+    examples = {}
+    for number, photo in enumerate(first_of_each(photos)[:N_EXAMPLES], start=1):
+        image = read_image(photo.path.read_bytes(), limits=TRUSTED)
+        image.thumbnail((EXAMPLE_SIDE, EXAMPLE_SIDE))
+        stream = io.BytesIO()
+        image.save(stream, "JPEG", quality=90)
+        # The name does not give the answer away.
+        examples[f"picture-{number}"] = stream.getvalue()
+    return examples
+
+
+def input_statistics(
+    photos: Sequence[Photo], labels: Sequence[str], preprocessing: Preprocessing
+) -> dict[str, JsonValue]:
+    """Return shares of the classes, and quantiles of the brightness of pictures, to compare traffic with."""
+    shares = np.bincount(labels_of(photos), minlength=len(labels)) / len(photos)
+    brightness = [pixels_of(photo, preprocessing).mean() for photo in spread(photos, N_STATISTICS)]
+    return {
+        "classes": {name: round(float(share), 4) for name, share in zip(labels, shares, strict=True)},
+        "brightness": {f"q{level}": float(np.percentile(brightness, level)) for level in (0, 5, 25, 50, 75, 95, 100)},
+    }

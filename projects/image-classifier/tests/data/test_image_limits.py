@@ -1,0 +1,208 @@
+"""No file can do harm: bombs are refused by their headers, and what is decoded stays within its memory."""
+
+import io
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from image_classifier.data import images
+from image_classifier.data.images import ImageError, ImageLimits, read_image
+
+LIMITS = ImageLimits()
+
+
+def noise(width: int, height: int, channels: int = 3) -> Image.Image:
+    pixels = np.random.default_rng(width * height).integers(0, 256, (height, width, channels), dtype=np.uint8)
+    return Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+
+
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, rows: bytes = b"", *, bits: int = 8, colour: int = 0, extra: bytes = b"") -> bytes:
+    """Write a PNG by hand: any depth, any declared size. Colour types: 0 grey, 2 RGB, 3 palette, 4 grey and alpha."""
+    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    parts = chunk(b"IHDR", head) + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def refusal(data: bytes, limits: ImageLimits = LIMITS) -> ImageError:
+    with pytest.raises(ImageError) as caught:
+        read_image(data, limits=limits)
+    return caught.value
+
+
+def vp8x(width: int, height: int) -> bytes:
+    body = bytes(4) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    chunks = b"WEBPVP8X" + struct.pack("<I", len(body)) + body
+    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
+
+
+def gif(width: int, height: int, *frames: tuple[int, int]) -> bytes:
+    """Write a GIF whose frames declare a size and hold one pixel."""
+    blocks = [b"\x2c" + struct.pack("<HHHHB", 0, 0, *size, 0) + b"\x02\x02\x44\x01\x00" for size in frames]
+    palette = bytes(6)
+    return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + palette + b"".join(blocks) + b";"
+
+
+def jpeg(width: int, height: int, *, mode: str = "RGB", progressive: bool = False) -> bytes:
+    """Return a small JPEG that declares another size."""
+    data = bytearray(encoded(Image.new(mode, (16, 16)), "JPEG", progressive=progressive))
+    at = data.index(b"\xff\xc2" if progressive else b"\xff\xc0") + 5
+    data[at : at + 4] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+BOMBS = {
+    "PNG": png(60_000, 60_000, bytes(1_000_000)),
+    "PNG, the largest": png(2**31 - 1, 2**31 - 1),
+    "JPEG": jpeg(65_500, 65_500),
+    "WebP": vp8x(2**24, 255),
+    "WebP, lossless": b"RIFF\x16\x00\x00\x00WEBPVP8L\x0a\x00\x00\x00\x2f" + b"\xff" * 9,
+    "GIF": gif(65_535, 65_535, (8, 8)),
+    "GIF, in its frame": gif(8, 8, (65_535, 65_535)),
+    "JPEG, progressive": jpeg(5000, 5000, progressive=True),
+    "JPEG, CMYK": jpeg(5000, 5000, mode="CMYK"),
+    "JPEG, a strip": jpeg(65_500, 600),
+    "WebP, 1 kB": encoded(Image.new("RGB", (4001, 4000)), "WEBP", lossless=True),
+}
+
+
+@pytest.mark.parametrize("data", BOMBS.values(), ids=BOMBS)
+def test_a_bomb_is_refused_by_its_header(data, monkeypatch) -> None:
+    def decode(*_: object) -> None:
+        pytest.fail("pixels were decoded")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", decode)
+
+    with pytest.raises(ImageError) as caught:
+        read_image(data, limits=LIMITS, at_least=232)
+    assert caught.value.code == "too_many_pixels"
+
+
+def test_a_file_of_too_many_parts_is_refused_before_it_is_opened(monkeypatch) -> None:
+    def read(*_: object, **__: object) -> None:
+        pytest.fail("a decoder was asked")
+
+    data = encoded(noise(16, 16), "JPEG", progressive=True)
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.__init__", read)
+
+    error = refusal(data[:-2] + 100 * scan + b"\xff\xd9")
+
+    assert error.code == "damaged"
+    assert "more than 100 scans" in str(error)
+
+
+def test_large_pictures_are_decoded_one_at_a_time(monkeypatch) -> None:
+    now = most = 0
+    load = Image.Image.transpose
+
+    def watched(image: Image.Image, how: Image.Transpose) -> Image.Image:
+        nonlocal now, most
+        now, most = now + 1, max(most, now + 1)
+        time.sleep(0.02)
+        now -= 1
+        return load(image, how)
+
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    data = encoded(noise(32, 24), "PNG", exif=exif)
+    monkeypatch.setattr(Image.Image, "transpose", watched)
+    monkeypatch.setattr(images, "LARGE", 32 * 24 - 1)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: read_image(data, limits=LIMITS), range(8)))
+
+    assert most == 1
+
+
+MEASURE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from image_classifier.data.images import ImageLimits, prepare
+from image_classifier.data.preprocessing import Preprocessing
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+def read(name):
+    return prepare(Path(name).read_bytes(), Preprocessing(232, 224), limits=ImageLimits())
+
+read(sys.argv[1])
+before = peak()
+with ThreadPoolExecutor(2) as pool:
+    list(pool.map(read, sys.argv[2:]))
+print((peak() - before) // 1024)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the kernel tells no peak of a process's memory")
+@pytest.mark.parametrize("kind", ["WEBP", "PNG", "JPEG", "CMYK"])
+def test_two_of_the_largest_pictures_stay_below_what_is_planned_for_them(kind, tmp_path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options = {"lossless": True} if kind == "WEBP" else {"progressive": True} if kind in ("JPEG", "CMYK") else {}
+    mode = {"JPEG": "RGB", "CMYK": "CMYK"}.get(kind, "RGBA")
+    image = Image.new(mode, (4000, 4000), (1, 2, 3, 100)[: len(mode)])
+    (tmp_path / "small").write_bytes(encoded(noise(16, 16), "PNG" if kind == "CMYK" else kind))
+    (tmp_path / "large").write_bytes(encoded(image, kind.replace("CMYK", "JPEG"), exif=exif, **options))
+    files = [str(tmp_path / name) for name in ("small", "large", "large", "large")]
+
+    grown = int(subprocess.run([sys.executable, "-c", MEASURE, *files], check=True, capture_output=True).stdout)
+
+    # MB: 16 million pixels at 16 bytes, and in the other thread the result of the one before at 4; 10 for the rest.
+    assert grown <= 245 + 62 + 10
+
+
+def test_limits_are_the_callers() -> None:
+    data = png(100, 100, (b"\0" + bytes(100)) * 100)
+
+    assert read_image(data, limits=ImageLimits(max_pixels_whole=10_000, max_bytes=len(data))).size == (100, 100)
+    assert refusal(data, ImageLimits(max_pixels_whole=9_999)).code == "too_many_pixels"
+    assert refusal(data, ImageLimits(max_bytes=len(data) - 1)).code == "too_many_bytes"
+    assert refusal(data, ImageLimits(min_side=101)).code == "too_small"
+
+
+def test_a_jpeg_may_be_larger_than_what_is_decoded_whole() -> None:
+    limits = ImageLimits(max_pixels=4800, max_pixels_whole=4799)
+    image = noise(80, 60)
+
+    assert read_image(encoded(image, "JPEG"), limits=limits).size == (80, 60)
+    assert refusal(encoded(noise(80, 61), "JPEG"), limits).code == "too_many_pixels"
+    for kind in ("PNG", "WEBP", "GIF"):
+        assert refusal(encoded(image, kind), limits).code == "too_many_pixels"
+
+
+@pytest.mark.parametrize("frames", [501, 100_000])
+def test_a_gif_of_thousands_of_frames_is_refused_without_reading_them(frames) -> None:
+    error = refusal(gif(8, 8, *[(8, 8)] * frames))
+
+    assert error.code == "too_many_frames"
+    assert "500" in str(error)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_the_number_of_frames_is_bounded(kind) -> None:
+    frames = [Image.new("RGB", (8, 8), (shade, 0, 0)) for shade in range(0, 250, 50)]
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+
+    assert read_image(data, limits=ImageLimits(max_frames=5)).size == (8, 8)
+    assert refusal(data, ImageLimits(max_frames=4)).code == "too_many_frames"

@@ -1,0 +1,205 @@
+"""What the service refuses: each file for its own reason while the others are answered, and requests as a whole."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from PIL import Image
+
+from image_classifier.config import ServeSettings
+from image_classifier.serving.app import create_app
+
+Json = dict[str, Any]
+File = tuple[str, bytes, str]
+Serving = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
+
+URL = "/v1/classifications"
+
+
+@pytest.fixture(scope="module")
+def service(serving: Serving, colour_bundle: Path) -> Iterator[httpx.Client]:
+    settings = ServeSettings(bundle=colour_bundle, max_pixels_whole=2_000_000, max_file_bytes=5_000_000)
+    with serving(create_app(settings)) as client:
+        yield client
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def plain(colour: str, size: tuple[int, int] = (64, 48), kind: str = "PNG") -> bytes:
+    return encoded(Image.new("RGB", size, colour), kind)
+
+
+def as_files(*pictures: bytes | File) -> list[tuple[str, File]]:
+    named = [
+        picture if isinstance(picture, tuple) else (f"{i}.png", picture, "image/png")
+        for i, picture in enumerate(pictures)
+    ]
+    return [("files", file) for file in named]
+
+
+def ask(service: httpx.Client, *pictures: bytes | File, **options: Any) -> list[Json]:
+    response = service.post(URL, files=as_files(*pictures), params=options)
+    assert response.status_code == 200, response.text
+    results: list[Json] = response.json()["results"]
+    return results
+
+
+def refused(response: httpx.Response, status: int = 422) -> list[Json]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    errors: list[Json] = response.json().get("errors", [])
+    return errors
+
+
+def random_picture(seed: int) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize((180 + seed, 120), Image.Resampling.BICUBIC)
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1_000_000))) + chunk(b"IEND", b"")
+
+
+def animation(frames: int) -> bytes:
+    block = b"\x2c" + struct.pack("<HHHHB", 0, 0, 8, 8, 0) + b"\x02\x02\x44\x01\x00"
+    return b"GIF89a" + struct.pack("<HHBBB", 8, 8, 0x80, 0, 0) + bytes(6) + block * frames + b";"
+
+
+SECRET = b"<script>alert('it is echoed')</script>"
+WRONG: list[tuple[File, int, str]] = [
+    (("empty.jpg", b"", "image/jpeg"), 422, "empty"),
+    (("large.jpg", b"\xff\xd8\xff" + bytes(5_000_000), "image/jpeg"), 413, "too_many_bytes"),
+    (("bomb.png", png_of_size(60_000, 60_000), "image/png"), 413, "too_many_pixels"),
+    (("short.jpg", plain("red", (300, 300), "JPEG")[:700], "image/jpeg"), 422, "truncated"),
+    (("short.png", encoded(random_picture(1))[:5000], "image/png"), 422, "truncated"),
+    (("notes.jpg", b"Dear diary, " + SECRET, "image/jpeg"), 415, "not_an_image"),
+    (("page.png", b"<html>" + SECRET + plain("red"), "image/png"), 415, "not_an_image"),
+    (("drawing.svg", b"<svg>" + SECRET + b"</svg>", "image/svg+xml"), 415, "unsupported_format"),
+    (("phone.heic", b"\x00\x00\x00\x18ftypheic" + bytes(99), "image/heic"), 415, "unsupported_format"),
+    (("paper.jpg", b"%PDF-1.7 " + SECRET, "image/jpeg"), 415, "unsupported_format"),
+    (("nothing.png", png_of_size(0, 0), "image/png"), 422, "too_small"),
+    (("dot.png", plain("red", (1, 1)), "image/png"), 422, "too_small"),
+    (("film.gif", animation(5000), "image/gif"), 413, "too_many_frames"),
+]
+
+
+def test_a_wrong_file_has_its_error_and_the_others_are_answered(service: httpx.Client) -> None:
+    good: File = ("rose.png", plain("red"), "image/png")
+    files = [file for wrong, _, _ in WRONG for file in (wrong, good)]
+
+    response = service.post(URL, files=as_files(*files))
+
+    assert response.status_code == 200
+    assert "alert" not in response.text
+    results = response.json()["results"]
+    for result, (wrong, status, code) in zip(results[::2], WRONG, strict=True):
+        assert (result["file"], result["error"]["status"], result["error"]["code"]) == (wrong[0], status, code)
+        assert len(result["error"]["detail"]) > 20
+        assert (result["predictions"], result["label_set"], result["crop"]) == ([], [], None)
+    assert all(result["label_set"] and result["error"] is None for result in results[1::2])
+
+
+@pytest.mark.parametrize(("file", "status", "code"), WRONG, ids=[file[0] for file, _, _ in WRONG])
+def test_alone_a_wrong_file_is_a_problem(service: httpx.Client, file: File, status: int, code: str) -> None:
+    response = service.post(URL, files=as_files(file))
+
+    (error,) = refused(response, status)
+    assert (error["field"], error["value"], error["code"]) == ("files.0", file[0], code)
+    assert error["message"] in response.json()["detail"]
+    assert "alert" not in response.text
+
+
+def test_where_every_file_is_wrong_all_are_listed(service: httpx.Client) -> None:
+    files = [file for file, _, _ in WRONG]
+
+    errors = refused(service.post(URL, files=as_files(*files)), 422)
+
+    assert [(error["value"], error["code"]) for error in errors] == [(file[0], code) for file, _, code in WRONG]
+    same = [file for file, status, _ in WRONG if status == 415]
+    assert len(refused(service.post(URL, files=as_files(*same)), 415)) == len(same)
+
+
+def multipart(name: bytes, data: bytes) -> Json:
+    head = b'--edge\r\nContent-Disposition: form-data; name="files"; filename="' + name + b'"\r\n\r\n'
+    return {
+        "content": head + data + b"\r\n--edge--\r\n",
+        "headers": {"Content-Type": "multipart/form-data; boundary=edge"},
+    }
+
+
+@pytest.mark.parametrize("data", [plain("red"), b"no picture"], ids=["answered", "refused"])
+def test_names_are_shown_cut_and_clean(service: httpx.Client, data: bytes) -> None:
+    for name, shown in [
+        (b"rose\x1b[31m\x07.png", "rose?[31m?.png"),
+        ("fdp.\u202egnp.exe".encode(), "fdp.?gnp.exe"),
+        (b"x" * 3000 + b".png", "x" * 90 + "...xxx.png"),
+    ]:
+        body = service.post(URL, **multipart(name, data)).json()
+        assert (body["results"][0]["file"] if "results" in body else body["errors"][0]["value"]) == shown
+
+
+# Requests that are refused as a whole
+
+
+@pytest.mark.parametrize(
+    ("request_", "field", "says"),
+    [
+        ({"files": [("files", ("a.png", b""))] * 33}, "files", "at most 32"),
+        ({"files": [("file", ("a.png", b"x"))]}, "file", "named files"),
+        ({"files": [("files", (None, "text"))]}, "files", "a file with a name"),
+        ({"files": [("top_k", (None, "3"))]}, "files", "at least one"),
+        ({"params": {"topk": 3}}, "topk", "not permitted"),
+        ({"data": {"topk": "3"}}, "topk", "not permitted"),
+        ({"params": {"top_k": 0}}, "top_k", "greater than or equal to 1"),
+        ({"data": {"top_k": "1001"}}, "top_k", "less than or equal to 1000"),
+        ({"data": {"heat": "perhaps"}}, "heat", "boolean"),
+        ({"data": {"heat": "true"}, "params": {"heat": True}}, "heat", "not in both"),
+        ({"data": {"heat": ["true", "false"]}}, "heat", "once"),
+    ],
+)
+def test_a_wrong_field_is_named(service: httpx.Client, request_: Json, field: str, says: str) -> None:
+    (error,) = refused(service.post(URL, **{"files": as_files(plain("red"))} | request_))
+
+    assert error["field"] == field
+    assert says in error["message"]
+
+
+def test_another_type_of_body_is_refused(service: httpx.Client) -> None:
+    refused(service.post(URL, json={"files": []}), 415)
+    refused(service.post(URL, content=plain("red"), headers={"Content-Type": "image/png"}), 415)
+    refused(service.post(URL), 415)
+    refused(service.post(URL, content=b"x", headers={"Content-Type": "multipart/form-data"}), 400)
+
+
+def test_limits_are_settings(serving: Serving, colour_bundle: Path) -> None:
+    picture = encoded(random_picture(0))
+    limits = {
+        "max_files": 2,
+        "max_file_bytes": len(picture) - 1,
+        "max_body_bytes": 3 * len(picture),
+        "max_pixels_whole": 64,
+    }
+    with serving(create_app(ServeSettings(bundle=colour_bundle, **limits))) as client:
+        refused(client.post(URL, files=as_files(*[plain("red", (8, 8))] * 3)))
+        assert len(ask(client, *[plain("red", (8, 8))] * 2)) == 2
+        assert refused(client.post(URL, files=as_files(picture)), 413)[0]["code"] == "too_many_bytes"
+        assert refused(client.post(URL, files=as_files(plain("red", (8, 9)))), 413)[0]["code"] == "too_many_pixels"
+        assert refused(client.post(URL, files=as_files(picture, picture, picture)), 413) == []
+        stated = client.get("/v1/labels").json()["limits"]
+    assert stated == limits | {"max_frames": 500, "max_pixels": 50_000_000}
