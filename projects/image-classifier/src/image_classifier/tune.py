@@ -6,8 +6,7 @@ differ in one part each are compared, and a person reads the table.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -39,7 +38,9 @@ def tune(config: TuneConfig, console: Console | None = None) -> None:
     tuning = FineTuneSettings(epochs=config.epochs, patience=config.epochs, crop=config.crop)
     settings = ModelSettings(backbone=USUAL, weights=config.weights, tuning=tuning)
 
-    with _run(config) as run:
+    tracked = tracked_run(config.tracking_uri, experiment=MODEL_NAME, run_name="ablation")
+    run: RunLog
+    with tracked if config.tracking_uri else nullcontext(UNTRACKED) as run:
 
         def record(step: Step) -> None:
             metrics = {"accuracy": step.accuracy, "log_loss": step.log_loss}
@@ -51,12 +52,3 @@ def tune(config: TuneConfig, console: Console | None = None) -> None:
         compute = Compute(work=config.work)
         ablate(split(dataset), settings, seed=config.seed, compute=compute, console=console, on_step=record)
     console.print(f"Written: {config.output}")
-
-
-@contextmanager
-def _run(config: TuneConfig) -> Iterator[RunLog]:
-    if not config.tracking_uri:
-        yield UNTRACKED
-        return
-    with tracked_run(config.tracking_uri, experiment=MODEL_NAME, run_name="ablation") as run:
-        yield run

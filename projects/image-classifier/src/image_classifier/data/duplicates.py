@@ -110,7 +110,7 @@ def _same(thumbnails: NDArray[np.uint8], pairs: Rows) -> Rows:
 
 
 def _joined(roots: Rows, pairs: Rows) -> Rows:
-    """Return the first row of each row's group, after the groups of each pair were made one."""
+    """Return the first row of each row's group, after the groups of each pair were joined."""
     roots = roots.copy()
     for i, j in roots[pairs[roots[pairs[:, 0]] != roots[pairs[:, 1]]]].tolist():
         first, second = sorted((_root(roots, i), _root(roots, j)))
