@@ -79,7 +79,7 @@ PROJECT = $(or $(filter $*,$(PROJECTS)),$(error there is no project $*, there ar
 
 ##@ One PROJECT (FLAGS="..." is passed on)
 train-%: setup ## train, evaluate, register, and pass the gate (DATASET=auto|sample|full|path)
-	@"$(BIN)/python" scripts/with_mlflow.py "$(BIN)/$(PROJECT)" train --data "$(DATASET)" $(FLAGS)
+	@"$(BIN)/python" scripts/mlflow_server.py "$(BIN)/$(PROJECT)" train --data "$(DATASET)" $(FLAGS)
 
 serve-%: setup ## serve the champion on its own
 	@name=$$(echo "$(PROJECT)_TRACKING_URI" | tr a-z- A-Z_); \
@@ -89,9 +89,9 @@ tune-%: setup ## search what the training takes as given, on the public data's t
 	@"$(BIN)/$(PROJECT)" tune --data "$(if $(filter-out auto,$(DATASET)),$(DATASET),full)" $(FLAGS)
 
 rollback-%: setup ## give the alias back to the champion before this one
-	@"$(BIN)/python" scripts/with_mlflow.py "$(BIN)/$(PROJECT)" rollback
+	@"$(BIN)/python" scripts/mlflow_server.py "$(BIN)/$(PROJECT)" rollback
 
-bench-%: setup ## serving against a bare request, and the table against peers (BENCH="serving models")
+bench-%: setup ## serving against a bare request, and the table against baselines (BENCH="serving models")
 	@for part in $(BENCH); do \
 		PYTHONPATH=scripts "$(BIN)/python" "benchmarks/$(subst -,_,$(PROJECT))_$$part.py" $(FLAGS) || exit 1; \
 	done
@@ -142,7 +142,7 @@ image-budgets: ## check the sizes and contents of the built images
 ##@ Look after it
 .PHONY: mlflow lock clean changed-projects
 mlflow: setup ## MLflow's own page, until Ctrl-C
-	@exec "$(BIN)/python" scripts/with_mlflow.py
+	@exec "$(BIN)/python" scripts/mlflow_server.py
 
 lock: setup ## compile requirements/*.lock anew from the pyproject files
 	@"$(BIN)/python" scripts/lock.py

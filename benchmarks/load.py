@@ -27,8 +27,9 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from compose_stack import CheckError, example_request, run
+from compose_stack import example_request
 from portfolio_shared.serving.schemas import ExampleRequest
+from processes import ProcessError, output_of
 from project_table import projects
 
 RESULTS = Path(__file__).parent / "results" / "load.json"
@@ -137,7 +138,7 @@ def upload(size: tuple[int, int], *, copies: int = 1) -> ExampleRequest:
 def load(service: str, requests: list[ExampleRequest], *, clients: int, seconds: float) -> Outcome:
     """Let clients ask a service for two rounds."""
     before = inspect(service)
-    host, _, port = run("docker", "compose", "port", service, "8000").strip().rpartition(":")
+    host, _, port = output_of("docker", "compose", "port", service, "8000").strip().rpartition(":")
     rounds = [measure_round(service, (host, int(port)), requests, clients, seconds) for _ in range(ROUNDS)]
     after = inspect(service)
     again = after["RestartCount"] - before["RestartCount"] + (after["Id"] != before["Id"])
@@ -204,17 +205,17 @@ def ask(address: tuple[str, int], requests: list[ExampleRequest], first: int, en
 def memory_mb(service: str) -> float:
     """Return the memory that counts towards a container's limit, without the files that the kernel could drop."""
     name = inspect(service)["Id"]
-    used = run("docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", name).split("/")[0].strip()
+    used = output_of("docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", name).split("/")[0].strip()
     unit = next(unit for unit in sorted(UNITS, key=len, reverse=True) if used.endswith(unit))
     return float(used.removesuffix(unit)) * UNITS[unit] / UNITS["MiB"]
 
 
 def inspect(service: str) -> dict[str, Any]:
     """Return what the engine knows of a service's container."""
-    name = run("docker", "compose", "ps", "--quiet", service).strip()
+    name = output_of("docker", "compose", "ps", "--quiet", service).strip()
     if not name:
-        raise CheckError(f"{service} does not run: `make compose-up` starts it")
-    container: dict[str, Any] = json.loads(run("docker", "inspect", name))[0]
+        raise ProcessError(f"{service} does not run: `make compose-up` starts it")
+    container: dict[str, Any] = json.loads(output_of("docker", "inspect", name))[0]
     return container
 
 
@@ -235,5 +236,5 @@ def table(outcomes: list[Outcome], clients: int, seconds: float) -> Table:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (CheckError, OSError) as error:
+    except (ProcessError, OSError) as error:
         sys.exit(str(error))

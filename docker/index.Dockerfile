@@ -24,7 +24,7 @@ RUN chmod -R a+rX /opt/code/index
 FROM python:3.13-slim AS table
 COPY scripts/project_table.py /build/scripts/
 COPY projects /build/projects
-RUN python -I /build/scripts/project_table.py --json >/build/projects.json && chmod 644 /build/projects.json
+RUN python -I /build/scripts/project_table.py >/build/projects.json && chmod 644 /build/projects.json
 
 FROM python:3.13-slim
 RUN groupadd --gid 10001 app \

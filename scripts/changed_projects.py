@@ -11,12 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def main(base: str) -> None:
-    """Compare HEAD with the commit `base`."""
-    names = sorted(path.parent.name for path in Path("projects").glob("*/pyproject.toml"))
-    print(f"projects={json.dumps(concerned(changed_files(base), names))}")
-
-
 def concerned(files: Sequence[str] | None, projects: Sequence[str]) -> list[str]:
     """Return the projects that the changed files concern; None means that the change is unknown.
 
@@ -41,4 +35,5 @@ def changed_files(base: str) -> list[str] | None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "")
+    names = sorted(path.parent.name for path in Path("projects").glob("*/pyproject.toml"))
+    print(f"projects={json.dumps(concerned(changed_files(sys.argv[1]), names))}")

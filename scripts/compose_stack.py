@@ -3,7 +3,6 @@
 import importlib
 import json
 import os
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +14,7 @@ import httpx
 
 from portfolio_shared.serving.schemas import ExampleRequest
 from portfolio_shared.tracking.git import current_commit
+from processes import HOST, ProcessError, get, output_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = "portfolio-test"
@@ -47,30 +47,21 @@ def require_equal(what: str, actual: object, expected: object) -> None:
 
 @dataclass
 class Stack:
-    """The containers of this test: the services that have a model, the ports of all servers, the tree they are of."""
+    """The containers of this test: services with a model, ports of all servers, an earlier commit, their tree."""
 
     services: tuple[str, ...]
     ports: dict[str, int]
+    earlier: str
     tree: Path = ROOT
 
-    def compose(self, *arguments: str, quiet: bool = True) -> str:
+    def compose(self, *arguments: str) -> str:
         """Run docker compose on this test's project; return what it writes."""
         clean = {name: value for name, value in os.environ.items() if not name.endswith(("_PORT", "_URI"))}
         ports = {f"{name.upper().replace('-', '_')}_PORT": str(port) for name, port in self.ports.items()}
         settings = SETTINGS | {"GIT_COMMIT": current_commit()}
         files = [option for file in FILES for option in ("--file", file)]
         command = ["docker", "compose", "--project-name", PROJECT, "--env-file", os.devnull, *files, *arguments]
-        result = subprocess.run(
-            command,
-            env=clean | settings | ports,
-            cwd=self.tree,
-            check=False,
-            text=True,
-            stdout=subprocess.PIPE if quiet else None,
-        )
-        if result.returncode:
-            raise CheckError(f"docker compose {' '.join(arguments)} failed with exit status {result.returncode}")
-        return result.stdout or ""
+        return output_of(*command, folder=self.tree, environment=clean | settings | ports)
 
     def take_down(self) -> None:
         """Remove whatever there is of this test; layers stay in the builder's cache."""
@@ -79,12 +70,12 @@ class Stack:
     def inspect(self, service: str) -> dict[str, Any]:
         """Return what the engine knows of a service's container, running or not."""
         name = self.compose("ps", "--all", "--quiet", service).strip()
-        container: dict[str, Any] = json.loads(run("docker", "inspect", name))[0]
+        container: dict[str, Any] = json.loads(output_of("docker", "inspect", name))[0]
         return container
 
     def url(self, service: str, path: str = "") -> str:
         """Return an address on this machine."""
-        return f"http://127.0.0.1:{self.ports[service]}{path}"
+        return f"http://{HOST}:{self.ports[service]}{path}"
 
     def get(self, service: str, path: str = "") -> httpx.Response:
         """Return the response to a GET; an error status is a failed check."""
@@ -113,17 +104,10 @@ class Stack:
         require(bool(predictions), f"{service} answered without a prediction: {response.text[:300]}")
         require(body["model"]["name"] == service, f"{service} answered with the model {body['model']}")
 
-    def is_ready(self, service: str) -> bool:
-        """Return whether a service can predict."""
-        return httpx.get(self.url(service, "/readyz"), timeout=5, trust_env=False).is_success
-
-    def refuses(self, service: str) -> bool:
-        """Return whether a service takes no new connection."""
-        try:
-            httpx.get(self.url(service, "/healthz"), timeout=10, trust_env=False)
-        except httpx.TransportError:
-            return True
-        return False
+    def answers(self, service: str, path: str) -> bool:
+        """Return whether a GET is answered with 200, within 2 s."""
+        status, _ = get(self.ports[service], path)
+        return status == httpx.codes.OK
 
     def has_ended(self, service: str) -> bool:
         """Return whether a container has run to its end."""
@@ -132,19 +116,16 @@ class Stack:
     def kill(self, service: str) -> None:
         """Kill a service from inside, as a crash would be: a kill from outside counts as a wish to stop it."""
         before = self.inspect(service)["RestartCount"]
-        with suppress(CheckError):  # it kills the process that asks as well
+        with suppress(ProcessError):  # it kills the process that asks as well
             self.compose("exec", "--no-TTY", service, "python", "-c", "import os; os.kill(-1, 9)")
         self.wait(f"{service} back", lambda: self.inspect(service)["RestartCount"] == before + 1, 30)
-        self.wait(f"{service} alive", lambda: self.get(service, "/healthz").is_success, 30)
-        self.wait(f"{service} with a model", lambda: self.is_ready(service), 30)
+        self.wait(f"{service} alive", lambda: self.answers(service, "/healthz"), 30)
+        self.wait(f"{service} with a model", lambda: self.answers(service, "/readyz"), 30)
 
     def wait(self, what: str, condition: Callable[[], bool], seconds: float = 60.0) -> None:
-        """Wait for a condition; a connection that is refused meanwhile counts as not yet."""
+        """Wait for a condition; `CheckError` if it does not hold in time."""
         deadline = time.monotonic() + seconds
-        while True:
-            with suppress(httpx.TransportError):
-                if condition():
-                    return
+        while not condition():
             require(time.monotonic() < deadline, f"not within {seconds:g} s: {what}")
             time.sleep(0.5)
 
@@ -169,13 +150,7 @@ def example_request(project: str) -> ExampleRequest:
     return example
 
 
-def run(*command: str) -> str:
-    """Run a command and return what it writes; `CheckError` with its message if it fails."""
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    require(result.returncode == 0, f"{' '.join(command[:3])}: {result.stderr.strip()}")
-    return result.stdout
-
-
 def labelled(*listing: str) -> list[str]:
     """Return what carries this test's project name: containers, networks or volumes."""
-    return run("docker", *listing, "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}").split()
+    label = f"label=com.docker.compose.project={PROJECT}"
+    return output_of("docker", *listing, "--quiet", "--filter", label).split()

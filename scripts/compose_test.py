@@ -12,51 +12,51 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from compose_stack import PROJECT, ROOT, CheckError, Stack, example_request, labelled, require, require_equal, run
-from processes import free_port
+from compose_stack import PROJECT, ROOT, CheckError, Stack, example_request, labelled, require, require_equal
+from processes import HOST, ProcessError, free_port, output_of
 from project_table import projects
 
 NO_ENGINE = 3
 START_SECONDS = 900.0
 OUTSIDE = ("1.1.1.1", 443)
 """An address of the internet."""
-Check = Callable[[Stack], None]
 
 
 def main() -> int:
     """Run the checks in order; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--upgrade-from", metavar="COMMIT", help="only see that its volumes can be gone on with")
+    parser.add_argument(
+        "--upgrade-from", metavar="COMMIT", default="", help="only see that its volumes can be gone on with"
+    )
     earlier = parser.parse_args().upgrade_from
     try:
-        run("docker", "version")
-    except (CheckError, OSError) as error:
-        print(f"Not run: there is no container engine here ({str(error).strip()})", file=sys.stderr)
+        output_of("docker", "version")
+    except (ProcessError, OSError) as error:
+        print(f"Not run: there is no container engine here ({error})", file=sys.stderr)
         return NO_ENGINE
     services = tuple(project.name for project in projects())
-    stack = Stack(services, {name: free_port() for name in ("index", "mlflow", *services)})
-    status = 1
+    stack = Stack(services, {name: free_port() for name in ("index", "mlflow", *services)}, earlier)
     try:
         stack.take_down()
-        for check in (upgrade_from(earlier), down) if earlier else CHECKS:
+        for check in (upgrade, down) if earlier else CHECKS:
             started = time.monotonic()
             check(stack)
             print(f"ok    {time.monotonic() - started:6.1f} s  {check.__doc__}", flush=True)
-        status = 0
-    except (CheckError, httpx.HTTPError, http.client.HTTPException, OSError, KeyError) as error:
+    except (CheckError, ProcessError, httpx.HTTPError, http.client.HTTPException, OSError, KeyError) as error:
         print(f"FAILED  {check.__doc__}\n{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        stack.compose("logs", "--tail", "15", quiet=False)
+        print(stack.compose("logs", "--tail", "15"))
+        return 1
     finally:
         stack.take_down()
-    return status
+    return 0
 
 
 def build(stack: Stack) -> None:
@@ -74,14 +74,9 @@ def start(stack: Stack) -> None:
 
 
 def predictions(stack: Stack) -> None:
-    """Predict with each service."""
+    """Predict with each service; read which model answers, and that it learned from the sample."""
     for service in stack.services:
         stack.predict(service)
-
-
-def models(stack: Stack) -> None:
-    """Read from each service which model answers, and that it learned from the sample."""
-    for service in stack.services:
         model = stack.model(service)
         actual = {name: model[name] for name in ("project", "version", "origin")} | {"data": model["data"]["source"]}
         expected = {"project": service, "version": "1", "origin": "registry", "data": "sample"}
@@ -108,22 +103,22 @@ def headers(stack: Stack) -> None:
         require(answer.headers.get("x-content-type-options") == "nosniff", f"{service} lacks nosniff")
         require("server" not in answer.headers, f"{service} names its server: {answer.headers.get('server')}")
     for service in stack.services:
-        status = status_of_announced(10**9, stack.ports[service], example_request(service).path)
+        with closing(announce(stack, service, 10**9)) as connection:
+            status = connection.getresponse().status
         require(status == httpx.codes.REQUEST_ENTITY_TOO_LARGE, f"{service} took a body of 1 GB: {status}")
     foreign = httpx.get(stack.url("mlflow"), headers={"Host": "elsewhere.example"}, trust_env=False)
     require(foreign.status_code == httpx.codes.FORBIDDEN, f"MLflow answered a foreign name: {foreign.status_code}")
 
 
-def status_of_announced(length: int, port: int, path: str) -> int:
-    """Return the status of a request that announces a body and does not send it."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.putrequest("POST", path)
-        connection.putheader("Content-Length", str(length))
-        connection.endheaders()
-        return connection.getresponse().status
-    finally:
-        connection.close()
+def announce(stack: Stack, service: str, length: int) -> http.client.HTTPConnection:
+    """Send the head of a request for a prediction, with a body of this many bytes to come."""
+    example = example_request(service)
+    connection = http.client.HTTPConnection(HOST, stack.ports[service], timeout=20)
+    connection.putrequest("POST", example.path)
+    connection.putheader("Content-Type", example.content_type)
+    connection.putheader("Content-Length", str(length))
+    connection.endheaders()
+    return connection
 
 
 def confinement(stack: Stack) -> None:
@@ -157,7 +152,7 @@ def confinement(stack: Stack) -> None:
 def no_way_out(stack: Stack) -> None:
     """Inspect the networks and try: no container can connect to the internet."""
     names = ("backend", "pages", "downloads")
-    networks = {name: json.loads(run("docker", "network", "inspect", f"{PROJECT}_{name}"))[0] for name in names}
+    networks = {name: json.loads(output_of("docker", "network", "inspect", f"{PROJECT}_{name}"))[0] for name in names}
     for name in ("backend", "downloads"):
         require(networks[name]["Internal"], f"the network {name} is not internal")
     option = networks["pages"]["Options"].get("com.docker.network.bridge.enable_ip_masquerade")
@@ -196,17 +191,14 @@ def without_mlflow(stack: Stack) -> None:
 def drained(stack: Stack) -> None:
     """Stop the services: the request in flight is answered, and the exit status is 0."""
     service = stack.services[0]
-    example = example_request(service)
-    connection = http.client.HTTPConnection("127.0.0.1", stack.ports[service], timeout=20)
-    connection.putrequest("POST", example.path)
-    connection.putheader("Content-Type", example.content_type)
-    connection.putheader("Content-Length", str(len(example.body)))
-    connection.endheaders(example.body[:10])
+    body = example_request(service).body
+    connection = announce(stack, service, len(body))
+    connection.send(body[:10])
     time.sleep(1)  # for the headers to arrive: until then there is no request
     with ThreadPoolExecutor() as pool:
         stopping = pool.submit(stack.compose, "stop", *stack.services)
-        stack.wait("no new connections", partial(stack.refuses, service), 20)
-        connection.send(example.body[10:])
+        stack.wait("no new connections", lambda: not stack.answers(service, "/healthz"), 20)
+        connection.send(body[10:])
         status = connection.getresponse().status
         stopping.result()
     require(status == httpx.codes.OK, f"the request in flight was answered with {status}")
@@ -223,27 +215,22 @@ def again(stack: Stack) -> None:
     go_on(stack, before)
 
 
-def upgrade_from(earlier: str) -> Check:
-    """Return the check that another commit's volumes can be gone on with."""
-
-    def upgrade(stack: Stack) -> None:
-        """Start the other commit's stack, take it down, start this one on its volumes: the same models."""
-        with tempfile.TemporaryDirectory() as folder:
-            archive = Path(folder) / "commit.tar"
-            run("git", "-C", str(ROOT), "archive", "--output", str(archive), earlier)
-            with tarfile.open(archive) as files:
-                files.extractall(folder, filter="data")
-            archive.unlink()
-            stack.tree = Path(folder)
-            build(stack)
-            start(stack)
-            before = {service: stack.model(service) for service in stack.services}
-            stack.compose("down")
-        stack.tree = ROOT
+def upgrade(stack: Stack) -> None:
+    """Start the other commit's stack, take it down, start this one on its volumes: the same models."""
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "commit.tar"
+        output_of("git", "-C", str(ROOT), "archive", "--output", str(archive), stack.earlier)
+        with tarfile.open(archive) as files:
+            files.extractall(folder, filter="data")
+        archive.unlink()
+        stack.tree = Path(folder)
         build(stack)
-        go_on(stack, before)
-
-    return upgrade
+        start(stack)
+        before = {service: stack.model(service) for service in stack.services}
+        stack.compose("down")
+    stack.tree = ROOT
+    build(stack)
+    go_on(stack, before)
 
 
 def go_on(stack: Stack, before: dict[str, dict[str, Any]]) -> None:
@@ -267,11 +254,16 @@ def down(stack: Stack) -> None:
     require(not left, f"left behind: {left}")
 
 
-CHECKS: tuple[Check, ...] = (
+def require_well_ended(stack: Stack, service: str) -> None:
+    """Require that a container has ended, with status 0."""
+    state = stack.inspect(service)["State"]
+    require_equal(service, (state["Status"], state["ExitCode"]), ("exited", 0))
+
+
+CHECKS = (
     build,
     start,
     predictions,
-    models,
     pages,
     headers,
     confinement,
@@ -282,12 +274,6 @@ CHECKS: tuple[Check, ...] = (
     again,
     down,
 )
-
-
-def require_well_ended(stack: Stack, service: str) -> None:
-    """Require that a container has ended, with status 0."""
-    state = stack.inspect(service)["State"]
-    require_equal(service, (state["Status"], state["ExitCode"]), ("exited", 0))
 
 
 if __name__ == "__main__":

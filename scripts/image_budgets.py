@@ -9,8 +9,9 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from processes import ProcessError, output_of
 from project_table import projects
 
 MB = 1_000_000
@@ -25,10 +26,6 @@ true
 """
 
 
-class DockerError(RuntimeError):
-    """Docker did not do what it was asked; the message has its own words."""
-
-
 def main() -> int:
     """Print a table and every fault; return the exit status."""
     faults = []
@@ -37,7 +34,7 @@ def main() -> int:
     print(f"{'build context':26} {size / MB:8.2f} MB of {CONTEXT_BYTES / MB:g}")
     if size > CONTEXT_BYTES:
         faults.append(f"the build context has {size / MB:.2f} MB: keep out what no image needs, in .dockerignore")
-    services = json.loads(docker("compose", "--profile", "*", "config", "--format", "json"))["services"]
+    services = json.loads(output_of("docker", "compose", "--profile", "*", "config", "--format", "json"))["services"]
     for service in services.values():
         if "build" not in service:
             continue
@@ -68,15 +65,10 @@ def context_bytes() -> int:
             command, input=b"FROM scratch\nCOPY . /\n", stdout=archive, stderr=subprocess.PIPE, check=False
         )
         if result.returncode:
-            raise DockerError(result.stderr.decode(errors="replace"))
+            raise ProcessError(result.stderr.decode(errors="replace"))
         archive.seek(0)
-        return tar_bytes(archive)
-
-
-def tar_bytes(archive: IO[bytes]) -> int:
-    """Return the sum of the sizes of an archive's files."""
-    with tarfile.open(fileobj=archive) as members:
-        return sum(member.size for member in members)
+        with tarfile.open(fileobj=archive) as members:
+            return sum(member.size for member in members)
 
 
 def over_base(image: dict[str, Any]) -> int:
@@ -84,13 +76,13 @@ def over_base(image: dict[str, Any]) -> int:
     base = inspect(base_image())
     layers = base["RootFS"]["Layers"]
     if image["RootFS"]["Layers"][: len(layers)] != layers:
-        raise DockerError(f"{image['RepoTags']} was not built on this {base_image()}: build it anew")
+        raise ProcessError(f"{image['RepoTags']} was not built on this {base_image()}: build it anew")
     return unpacked(image["Id"]) - unpacked(base["Id"])
 
 
 def unpacked(reference: str) -> int:
     """Return the bytes of an image's layers; what `inspect` calls size is the packed size in some image stores."""
-    sizes = docker("history", "--human=false", "--format", "{{.Size}}", reference)
+    sizes = output_of("docker", "history", "--human=false", "--format", "{{.Size}}", reference)
     return sum(int(size) for size in sizes.split())
 
 
@@ -108,11 +100,10 @@ def faults_of(reference: str, image: dict[str, Any]) -> list[str]:
         faults.append(f"runs as {user or 'root'}")
     if not image["Config"].get("Labels", {}).get("org.opencontainers.image.licenses"):
         faults.append("has no label org.opencontainers.image.licenses")
-    history = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", reference).lower()
+    history = output_of("docker", "history", "--no-trunc", "--format", "{{.CreatedBy}}", reference).lower()
     faults += [f"its history mentions a {word}" for word in ("password", "token", "secret=") if word in history]
-    output = docker("run", "--rm", "--network", "none", "--user", "0", "--entrypoint", "sh", reference, "-c", CONTENTS)
-    lines = output.splitlines()
-    if lines:
+    options = ["--rm", "--network", "none", "--user", "0", "--entrypoint", "sh"]
+    if lines := output_of("docker", "run", *options, reference, "-c", CONTENTS).splitlines():
         faults.append(f"{len(lines)} things that only a build needs, such as {lines[0]}")
     return faults
 
@@ -120,25 +111,16 @@ def faults_of(reference: str, image: dict[str, Any]) -> list[str]:
 def inspect(reference: str) -> dict[str, Any]:
     """Return what Docker knows of an image; one that is not here is pulled."""
     try:
-        text = docker("image", "inspect", reference)
-    except DockerError:
-        docker("pull", "--quiet", reference)
-        text = docker("image", "inspect", reference)
+        text = output_of("docker", "image", "inspect", reference)
+    except ProcessError:
+        output_of("docker", "pull", "--quiet", reference)
+        text = output_of("docker", "image", "inspect", reference)
     image: dict[str, Any] = json.loads(text)[0]
     return image
-
-
-def docker(*arguments: str) -> str:
-    """Run docker and return what it writes."""
-    command = ["docker", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise DockerError(f"docker {' '.join(arguments[:3])}: {result.stderr.strip()}")
-    return result.stdout
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (DockerError, OSError) as error:
+    except (ProcessError, OSError) as error:
         sys.exit(f"The images were not checked: {error}")

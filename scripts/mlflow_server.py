@@ -1,12 +1,19 @@
-"""An MLflow tracking server on this machine: SQLite for the records, a folder for the artifacts."""
+"""An MLflow tracking server on this machine: SQLite for the records, a folder for the artifacts.
+
+``python mlflow_server.py COMMAND...`` runs a command with MLflow at hand: with the server that answers, or with one
+that runs as long as the command. Without a command, a server runs until Ctrl-C.
+"""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import httpx
 
 from processes import HOST, Process, ProcessError, require_free, start, stop, wait_until_ready
 
@@ -36,17 +43,13 @@ class MlflowServer:
 
 
 @contextmanager
-def running_server(*, state: Path, port: int, seconds: float = 120.0) -> Iterator[MlflowServer]:
+def running_server(*, state: Path, port: int) -> Iterator[MlflowServer]:
     """Run a server for the length of a ``with`` block; it ends with this process, however that ends.
 
     Parameters
     ----------
     state : Path
         Folder of the database, the artifacts and the log (`server.log`); made if missing.
-    port : int
-        A free port of this machine.
-    seconds : float
-        How long to wait for the first answer.
 
     Raises
     ------
@@ -56,12 +59,14 @@ def running_server(*, state: Path, port: int, seconds: float = 120.0) -> Iterato
     require_free(port, "choose another in MLFLOW_TRACKING_URI")
     log = state / "server.log"
     environment = os.environ | ENVIRONMENT
-    with start("the MLflow server", command(state, port), log=log, environment=environment, guarded=True) as process:
-        wait_until_ready(process, port, "/health", seconds=seconds)
+    with start(
+        "the MLflow server", server_command(state, port), log=log, environment=environment, guarded=True
+    ) as process:
+        wait_until_ready(process, port, "/health", seconds=120)
         yield MlflowServer(f"http://{HOST}:{port}", log, process)
 
 
-def command(state: Path, port: int) -> list[str]:
+def server_command(state: Path, port: int) -> list[str]:
     """Return the command of a server with one worker that answers to this machine's own names alone."""
     return [
         *(sys.executable, "-m", "mlflow", "server"),
@@ -79,3 +84,30 @@ def local_port(uri: str) -> int:
     if address.scheme != "http" or address.hostname not in ("127.0.0.1", "localhost") or address.port is None:
         raise ProcessError(f"MLFLOW_TRACKING_URI={uri}: a server can be started on http://127.0.0.1:PORT only")
     return address.port
+
+
+def main(command: list[str]) -> int:
+    """Run the command, or the server alone; return the command's exit status."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_URI)
+    with nullcontext() if answers(uri) else running_server(state=STATE, port=local_port(uri)) as server:
+        if command:
+            return subprocess.run(command, check=False).returncode
+        print(f"MLflow: {uri} ({'Ctrl-C stops it' if server else 'it runs already'})")
+        return server.process.popen.wait() if server else 0
+
+
+def answers(uri: str) -> bool:
+    """Return whether an MLflow server answers at this address, which may be on another machine."""
+    try:
+        return httpx.get(f"{uri}/health", timeout=2.0, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except ProcessError as error:
+        sys.exit(f"MLflow does not run: {error}")
+    except KeyboardInterrupt:
+        sys.exit(0)

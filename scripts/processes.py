@@ -5,6 +5,7 @@
 
 import http.client
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -46,12 +48,20 @@ class Process:
         if self.popen.poll() is not None:
             raise ProcessError(f"{self.name} ended with exit status {self.popen.returncode}. {self.log_end()}")
 
-    def log_end(self, lines: int = 20) -> str:
-        """Return the last lines of the log, under its name."""
+    def log_end(self) -> str:
+        """Return the last 20 lines of the log, under its name."""
         if self.log is None:
             return "Its messages are above"
         text = self.log.read_text(encoding="utf-8", errors="replace")
-        return "\n".join([f"The end of {self.log}:", *text.splitlines()[-lines:]])
+        return "\n".join([f"The end of {self.log}:", *text.splitlines()[-20:]])
+
+
+def output_of(*command: str, folder: Path | None = None, environment: Mapping[str, str] | None = None) -> str:
+    """Run a command to its end and return what it writes; `ProcessError` with its own message if it fails."""
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise ProcessError(f"{' '.join(command)} ended with exit status {result.returncode}: {result.stderr.strip()}")
+    return result.stdout
 
 
 def free_port() -> int:
@@ -88,36 +98,34 @@ def start(
     ----------
     name : str
         What messages call it, such as "the housing service".
-    command : Sequence[str | Path]
-        Program and arguments.
     log : Path, optional
         File for standard output and standard error; its folder is made. Without one they go where ours go.
-    folder : Path, optional
-        Where it runs, if not here.
     environment : Mapping[str, str], optional
         All of its environment, if not ours.
     guarded : bool
         Whether it ends with this process even if this one is killed: another process stands between them, holds a
         pipe to this one, and stops the command's group when the pipe closes.
+
+    Raises
+    ------
+    ProcessError
+        If there is no such program.
     """
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
-    output = log.open("wb") if log is not None else None
-    try:
-        popen = subprocess.Popen(
-            [sys.executable, __file__, *command] if guarded else command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.PIPE if guarded else subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT if output is not None else None,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ProcessError(f"{name} cannot be started: {error}") from error
-    finally:
-        if output is not None:
-            output.close()
+    with nullcontext() if log is None else log.open("wb") as output:
+        try:
+            popen = subprocess.Popen(
+                [sys.executable, __file__, *command] if guarded else command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.PIPE if guarded else subprocess.DEVNULL,
+                stdout=output,
+                stderr=output and subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ProcessError(f"{name} cannot be started: {error}") from error
     return Process(name, popen, log)
 
 
@@ -191,19 +199,13 @@ def guard(command: Sequence[str]) -> int:
     end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: end.set())
-    threading.Thread(target=_set_at_end_of_input, args=(end,), daemon=True).start()
     process = start(command[0], command)
-    while process.popen.poll() is None and not end.wait(0.2):
-        pass
+    while process.popen.poll() is None and not end.is_set():
+        # Input that can be read and is empty has been closed.
+        if select.select([sys.stdin], [], [], 0.2)[0] and not os.read(sys.stdin.fileno(), 4096):
+            end.set()
     stop(process, seconds=GUARD_STOP_SECONDS)
     return 0 if end.is_set() else process.popen.returncode
-
-
-def _set_at_end_of_input(end: threading.Event) -> None:
-    # Not through sys.stdin: Python waits for the lock of its buffer when it exits.
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
-    end.set()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -40,7 +39,7 @@ def main() -> int:
 
 
 def run(data: str) -> None:
-    """Start everything, wait for a signal, stop everything."""
+    """Start everything, wait for a signal, stop everything; raise `ProcessError` if a part of it ends before."""
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: end.set())
@@ -53,13 +52,16 @@ def run(data: str) -> None:
         console.print(f"MLflow runs at {server.uri}")
         try:
             for project in ports:
-                train(project, data, end)
+                if not end.is_set():
+                    train(project, data, end)
             if not end.is_set():
                 serve(ports, services, end)
             if not end.is_set():
                 console.print(addresses(server.uri, ports))
                 console.print(f"The services' logs: {LOGS}")
-            wait([server.process, *services], end)
+            while not end.wait(0.5):
+                for process in (server.process, *services):
+                    process.require_running()
         finally:
             stop(*services, seconds=15)
 
@@ -81,8 +83,6 @@ def start_command(what: str, project: Project, *arguments: str, log: Path | None
 
 def train(project: Project, data: str, end: threading.Event) -> None:
     """Train the project where it has no champion; raise `ProcessError` if that fails."""
-    if end.is_set():
-        return
     flags = ("--if-missing", "--data", data, *project.first_train_flags)
     process = start_command(f"training {project.name}", project, "train", *flags)
     while process.popen.poll() is None and not end.wait(0.1):
@@ -108,13 +108,6 @@ def addresses(tracking_uri: str, ports: dict[Project, int]) -> Table:
         table.add_row(project.title, f"http://127.0.0.1:{port}", f"API: http://127.0.0.1:{port}/docs")
     table.add_row("MLflow", tracking_uri, "runs, figures, registered models")
     return table
-
-
-def wait(processes: Iterable[Process], end: threading.Event) -> None:
-    """Wait for a signal; raise `ProcessError` if a service or MLflow ends before."""
-    while not end.wait(0.5):
-        for process in processes:
-            process.require_running()
 
 
 if __name__ == "__main__":

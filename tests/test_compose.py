@@ -2,10 +2,8 @@
 
 import asyncio
 import importlib.util
-import io
 import re
 import sys
-import tarfile
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -116,17 +114,6 @@ def test_no_update_is_proposed_that_cannot_read_the_volume(services: Services) -
 
     assert postgres["update-types"] == ["version-update:semver-major"]
     assert "postgres:/var/lib/postgresql/data" in services["postgres"]["volumes"]  # 18 has another place
-
-
-def test_the_context_is_measured_by_its_files() -> None:
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as members:
-        for name, size in (("a", 5), ("folder/b", 7)):
-            member = tarfile.TarInfo(name)
-            member.size = size
-            members.addfile(member, io.BytesIO(b"x" * size))
-    archive.seek(0)
-    assert budgets.tar_bytes(archive) == 12
 
 
 def test_torch_is_split_off_a_lock() -> None:

@@ -4,6 +4,7 @@ It runs from the copy's sources (PYTHONPATH) in this environment. Its locks, whi
 index, are those of the project that it was copied from, whose dependencies it has.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -117,7 +118,7 @@ def test_commands_locks_and_containers_know_it(copy: Copy) -> None:
         sys.executable, "-c", f"import sys; sys.path.insert(0, 'scripts'); import lock; print(*lock.locks(['{NAME}']))"
     )
 
-    assert copy.run(sys.executable, "scripts/project_table.py").split()[-1] == NAME
+    assert json.loads(copy.run(sys.executable, "scripts/project_table.py"))[-1]["name"] == NAME
     assert f'bin/{NAME}" train' in printed
     assert f"benchmarks/{NAME}_$part.py" in printed
     assert f"-e projects/{NAME}" in printed

@@ -1,4 +1,4 @@
-"""The MLflow server starts with what it needs and nothing more; scripts/with_mlflow.py lends it to a command."""
+"""The MLflow server starts with what it needs and nothing more; scripts/mlflow_server.py lends it to a command."""
 
 import os
 import subprocess
@@ -38,9 +38,8 @@ def test_no_job_runners_are_started(running_mlflow: MlflowServer) -> None:
 
 
 def with_mlflow(folder: Path, uri: str, *command: str) -> subprocess.CompletedProcess[str]:
-    script = Path(module.__file__).with_name("with_mlflow.py")
     return subprocess.run(
-        [sys.executable, str(script), *command],
+        [sys.executable, module.__file__, *command],
         cwd=folder,
         env=os.environ | {"MLFLOW_TRACKING_URI": uri},
         capture_output=True,
