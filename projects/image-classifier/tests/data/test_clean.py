@@ -61,8 +61,8 @@ def test_every_kind_of_defect_of_the_sample_is_found(sample: Dataset) -> None:
         "sunflower/copy.jpg": cleaning.COPY,
         "tulip/filed-twice.jpg": cleaning.TWO_CLASSES,
     }
-    found = sample.report.quarantined
-    assert {reason: count for reason, count in found.items() if count} == Counter(dict(sample.excluded).values())
+    quarantined = sample.report.quarantined
+    assert {reason: count for reason, count in quarantined.items() if count} == Counter(dict(sample.excluded).values())
     assert sample.report.repaired == dict.fromkeys(cleaning.REPAIRS, 1)
     assert sample.report.rows_kept == len(sample.photos) == sample.report.rows_read - 6
 

@@ -96,10 +96,10 @@ def test_notes_profiles_and_texts_are_not_handed_on() -> None:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_what_is_handed_on_has_the_same_pixels(kind) -> None:
     data = {"JPEG": JPEG, "PNG": PNG, "GIF": GIF, "WEBP": WEBP}[kind]
-    found = still(data, kind)
+    handed_on = still(data, kind)
 
-    assert (found.size, found.frames, found.turn) == ((40, 24), 1, 1)
-    with Image.open(io.BytesIO(data)) as whole, Image.open(io.BytesIO(found.data)) as part:
+    assert (handed_on.size, handed_on.frames, handed_on.turn) == ((40, 24), 1, 1)
+    with Image.open(io.BytesIO(data)) as whole, Image.open(io.BytesIO(handed_on.data)) as part:
         assert part.format == kind
         assert whole.convert("RGB").tobytes() == part.convert("RGB").tobytes()
 
@@ -109,10 +109,10 @@ def test_of_an_animation_the_frames_are_counted(kind) -> None:
     shades = [Image.new("RGB", (16, 16), (shade, 0, 0)) for shade in range(0, 250, 50)]
     data = encoded(kind, shades[0], save_all=True, append_images=shades[1:])
 
-    found = still(data, kind)
+    handed_on = still(data, kind)
 
-    assert (found.frames, found.size) == (5, (16, 16))
-    with Image.open(io.BytesIO(found.data)) as first:
+    assert (handed_on.frames, handed_on.size) == (5, (16, 16))
+    with Image.open(io.BytesIO(handed_on.data)) as first:
         assert first.convert("RGB").getpixel((0, 0))[0] < 5
 
 
@@ -123,9 +123,9 @@ def test_what_can_be_decoded_at_a_scale_is_told() -> None:
     in_three_passes = JPEG[:at] + b"\1" + JPEG[at + 1 :]
     arithmetic = JPEG.replace(b"\xff\xc0", b"\xff\xc9")
 
-    told = [still(data, "JPEG").scalable for data in (JPEG, grey, PROGRESSIVE, cmyk, in_three_passes, arithmetic)]
+    scalable = [still(data, "JPEG").scalable for data in (JPEG, grey, PROGRESSIVE, cmyk, in_three_passes, arithmetic)]
 
-    assert told == [True, True, False, False, False, False]
+    assert scalable == [True, True, False, False, False, False]
     assert not still(PNG, "PNG").scalable
 
 
@@ -163,10 +163,10 @@ def test_damaged_notes_are_upright(notes, head) -> None:
 def test_any_bytes_are_a_picture_or_an_error(kind, data, kept) -> None:
     begin = {"JPEG": JPEG, "PNG": PNG, "GIF": GIF, "WEBP": WEBP}[kind][:kept]
     try:
-        found = still(begin + data, kind)
+        handed_on = still(begin + data, kind)
     except HeaderError:
         return
-    assert len(found.data) <= len(begin + data) + 30
+    assert len(handed_on.data) <= len(begin + data) + 30
 
 
 def test_every_format_has_a_walk() -> None:

@@ -21,13 +21,13 @@ SETTINGS = ModelSettings(backbone="small_cnn", weights="none", tuning=FineTuneSe
 
 def test_variants_differ_in_what_their_names_say():
     settings = SETTINGS.model_copy(update={"weights": "imagenet"})
-    found = {variant.name: variant for variant in variants(settings)}
-    assert list(found) == NAMES
-    usual = found["fine-tuned, strong augmentation"]
+    by_name = {variant.name: variant for variant in variants(settings)}
+    assert list(by_name) == NAMES
+    usual = by_name["fine-tuned, strong augmentation"]
     assert usual == Variant("fine-tuned, strong augmentation", settings)
 
     def changes(name: str) -> dict[str, object]:
-        variant = found[name]
+        variant = by_name[name]
         ours, theirs = variant.settings.model_dump(), usual.settings.model_dump()
         changed = {key: value for key, value in ours.pop("tuning").items() if value != theirs["tuning"][key]}
         changed |= {key: value for key, value in ours.items() if value != theirs[key]}

@@ -98,13 +98,13 @@ def test_class_frequencies_are_those_of_the_training_part() -> None:
 
 def test_candidates_stand_from_best_to_worst_and_are_logged(split: Split) -> None:
     log, console = Log(), Console(file=io.StringIO(), width=200)
-    found = compare(split, SETTINGS, compute=Compute(device="cpu"), console=console, run=log)
-    assert set(found) == {FREQUENCIES, PROBE, FINE_TUNED}
-    losses = [candidate.metrics["log_loss"] for candidate in found.values()]
+    candidates = compare(split, SETTINGS, compute=Compute(device="cpu"), console=console, run=log)
+    assert set(candidates) == {FREQUENCIES, PROBE, FINE_TUNED}
+    losses = [candidate.metrics["log_loss"] for candidate in candidates.values()]
     assert losses == sorted(losses)
-    assert log.children == {name: candidate.metrics for name, candidate in found.items()}
+    assert log.children == {name: candidate.metrics for name, candidate in candidates.items()}
     assert list(log.epochs) == [1, 2]
-    history = found[FINE_TUNED].model.history
+    history = candidates[FINE_TUNED].model.history
     assert log.epochs[2]["validation_loss"] == history[1].validation_loss
     lines = console.file.getvalue().splitlines()
     assert [line[:22] for line in lines] == ["fine-tuned, epoch 1/2:", "fine-tuned, epoch 2/2:"]

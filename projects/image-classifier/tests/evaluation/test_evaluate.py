@@ -126,9 +126,9 @@ def test_what_is_measured_is_what_the_service_would_answer(predictor, trained):
 
 
 def test_any_probabilities_are_measured_alike(trained):
-    found = measure(trained.evaluation.labels, trained.evaluation.probabilities)
-    assert {name: trained.evaluation.metrics[name] for name in found} == found
-    assert set(found) == {"accuracy", "f1_macro", "log_loss", "calibration_error"}
+    metrics = measure(trained.evaluation.labels, trained.evaluation.probabilities)
+    assert {name: trained.evaluation.metrics[name] for name in metrics} == metrics
+    assert set(metrics) == {"accuracy", "f1_macro", "log_loss", "calibration_error"}
 
 
 def test_chance_decides_who_calibrates():

@@ -27,8 +27,8 @@ def drawn(policy: Augmentation, image: Image.Image, seed: int, crop: int = 32) -
 @pytest.mark.parametrize("size", [(64, 64), (90, 41), (41, 90), (20, 20), (33, 8)])
 def test_any_picture_comes_out_square_and_in_bytes(policy: Augmentation, size: tuple[int, int]) -> None:
     for seed in range(5):
-        found = drawn(policy, smooth(*size), seed)
-        assert (found.shape, found.dtype) == ((3, 32, 32), torch.uint8)
+        augmented = drawn(policy, smooth(*size), seed)
+        assert (augmented.shape, augmented.dtype) == ((3, 32, 32), torch.uint8)
 
 
 @pytest.mark.parametrize("policy", RANDOM)
@@ -51,13 +51,13 @@ def test_light_moves_and_mirrors_but_paints_nothing() -> None:
     pixels = np.zeros((64, 64, 3), dtype=np.uint8)
     pixels[:, 32:] = (200, 100, 50)
     light = [drawn("light", Image.fromarray(pixels), seed, crop=64) for seed in range(40)]
-    mirrored = sum(bool(found[0, 32, 5] > found[0, 32, 58]) for found in light)
+    mirrored = sum(bool(augmented[0, 32, 5] > augmented[0, 32, 58]) for augmented in light)
     assert 8 < mirrored < 32
-    for found in light:
+    for augmented in light:
         # A step from dark to bright and what lies between them, at most 8 pixels (72 - 64) from the middle.
-        assert found[0].unique().max() == 200
-        assert (found[:, :, :24].amax((1, 2)) == found[:, 0, 0]).all()
-        assert torch.equal(found[0, 0], found[0, 63])
+        assert augmented[0].unique().max() == 200
+        assert (augmented[:, :, :24].amax((1, 2)) == augmented[:, 0, 0]).all()
+        assert torch.equal(augmented[0, 0], augmented[0, 63])
 
 
 @pytest.mark.parametrize("policy", ["basic", "strong"])

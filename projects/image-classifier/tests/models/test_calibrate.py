@@ -1,4 +1,4 @@
-"""Thresholds that hold what they say, on numbers whose answer is known."""
+"""Thresholds that hold what they say, on numbers that are made by hand."""
 
 import numpy as np
 import pytest

@@ -31,13 +31,13 @@ def test_what_is_saved_is_read_back_to_the_last_bit(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "a.safetensors"
     saved = tensors()
     save_checkpoint(path, saved, FACTS)
-    found = load_checkpoint(path)
-    assert found is not None
-    assert found[1] == FACTS
-    assert set(found[0]) == set(saved)
+    loaded = load_checkpoint(path)
+    assert loaded is not None
+    assert loaded[1] == FACTS
+    assert set(loaded[0]) == set(saved)
     for name, tensor in saved.items():
-        assert found[0][name].dtype == tensor.dtype
-        assert torch.equal(found[0][name], tensor.detach())
+        assert loaded[0][name].dtype == tensor.dtype
+        assert torch.equal(loaded[0][name], tensor.detach())
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
@@ -75,8 +75,8 @@ def test_a_kill_while_it_is_written_leaves_the_one_before(tmp_path: Path, monkey
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(path, {"a": torch.zeros(3)}, FACTS)
     monkeypatch.undo()
-    found = load_checkpoint(path)
-    assert found is not None
-    assert found[0]["a"].tolist() == [1, 1, 1]
+    loaded = load_checkpoint(path)
+    assert loaded is not None
+    assert loaded[0]["a"].tolist() == [1, 1, 1]
     save_checkpoint(path, {"a": torch.zeros(3)}, FACTS)  # what was left lying does not hinder
     assert load_checkpoint(path)[0]["a"].tolist() == [0, 0, 0]

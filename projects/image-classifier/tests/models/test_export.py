@@ -58,9 +58,9 @@ def test_the_graph_takes_bytes_in_any_number_and_computes_what_torch_computes(
     with torch.inference_mode():
         expected = [tensor.numpy() for tensor in model()(torch.from_numpy(stacked))]
     for n in (1, 2, 3, len(pixels)):
-        for found, theirs in zip(answers(graph, stacked[:n]), expected, strict=True):
-            assert found.shape == (n, *theirs.shape[1:])
-            np.testing.assert_allclose(found, theirs[:n], atol=1e-4)
+        for outputs, theirs in zip(answers(graph, stacked[:n]), expected, strict=True):
+            assert outputs.shape == (n, *theirs.shape[1:])
+            np.testing.assert_allclose(outputs, theirs[:n], atol=1e-4)
     assert np.ptp(expected[0], axis=0).max() > 0.01  # the pictures are not all one to it
 
 
@@ -149,17 +149,17 @@ def test_quantisation_measures_both_graphs(graph: bytes, pixels: list[np.ndarray
     floats = answers(graph, np.stack(pixels))
     labels = floats[0].argmax(axis=1)
     labels[:5] = (labels[:5] + 1) % 5  # five labels that the float graph does not give
-    found = quantise(graph, pixels[:8], pixels, labels)
-    assert found.accuracy_before == pytest.approx(1 - 5 / len(pixels))
-    small = answers(found.graph, np.stack(pixels))
-    assert found.accuracy_after == pytest.approx(np.mean(small[0].argmax(axis=1) == labels))
-    assert found.milliseconds_before > 0
-    assert found.milliseconds_after > 0
+    quantised = quantise(graph, pixels[:8], pixels, labels)
+    assert quantised.accuracy_before == pytest.approx(1 - 5 / len(pixels))
+    small = answers(quantised.graph, np.stack(pixels))
+    assert quantised.accuracy_after == pytest.approx(np.mean(small[0].argmax(axis=1) == labels))
+    assert quantised.milliseconds_before > 0
+    assert quantised.milliseconds_after > 0
 
-    kinds = [node.op_type for node in onnx.load_model(io.BytesIO(found.graph)).graph.node]
+    kinds = [node.op_type for node in onnx.load_model(io.BytesIO(quantised.graph)).graph.node]
     assert "QuantizeLinear" in kinds
-    assert len(found.graph) < 0.5 * len(graph)  # weights of 8 bits instead of 32
-    assert [output.name for output in session(found.graph).get_outputs()] == list(OUTPUTS)
+    assert len(quantised.graph) < 0.5 * len(graph)  # weights of 8 bits instead of 32
+    assert [output.name for output in session(quantised.graph).get_outputs()] == list(OUTPUTS)
     np.testing.assert_allclose(small[0], floats[0], atol=0.1)
     assert np.abs(small[1] - floats[1]).max() > 0  # it is another graph
     # Still made of the maps: the head stays in floats.

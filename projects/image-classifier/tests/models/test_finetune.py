@@ -62,10 +62,10 @@ def trained(job: Job, classifier: Classifier, **options) -> tuple[dict[str, Tens
     return classifier.frozen_state(), [replace(epoch, seconds=0) for epoch in history]
 
 
-def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    assert found.keys() == expected.keys()
+def assert_same(weights: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert weights.keys() == expected.keys()
     for name, tensor in expected.items():
-        torch.testing.assert_close(found[name], tensor, rtol=0, atol=0, msg=name)
+        torch.testing.assert_close(weights[name], tensor, rtol=0, atol=0, msg=name)
 
 
 class Killed(BaseException):

@@ -49,13 +49,13 @@ def clusters(n_classes: int, *, seed: int = 0, n: int = 60) -> tuple[np.ndarray,
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_the_strength_is_the_best_on_the_held_out_pictures(n_classes: int) -> None:
     (features, labels), (held_out, held_out_labels) = clusters(n_classes), clusters(n_classes, seed=1)
-    found = fit_probe(features, labels, held_out, held_out_labels)
+    probe = fit_probe(features, labels, held_out, held_out_labels)
     theirs = {c: LogisticRegression(C=c, max_iter=3000).fit(features, labels) for c in STRENGTHS}
     losses = {c: log_loss_error(held_out_labels, fitted.predict_proba(held_out)) for c, fitted in theirs.items()}
-    assert found.strength == min(losses, key=lambda c: losses[c])
-    assert found.weight.shape == (n_classes, 8)
-    probabilities = softmax(found.logits(held_out))
-    np.testing.assert_allclose(probabilities, theirs[found.strength].predict_proba(held_out), rtol=1e-3, atol=1e-6)
+    assert probe.strength == min(losses, key=lambda c: losses[c])
+    assert probe.weight.shape == (n_classes, 8)
+    probabilities = softmax(probe.logits(held_out))
+    np.testing.assert_allclose(probabilities, theirs[probe.strength].predict_proba(held_out), rtol=1e-3, atol=1e-6)
 
 
 def test_little_to_learn_from_takes_a_strong_penalty() -> None:
@@ -83,11 +83,11 @@ def test_the_network_with_its_fitted_head_is_the_probe(sample: Dataset) -> None:
 def test_features_are_those_of_each_picture_in_the_order_asked(sample: Dataset) -> None:
     made, photos = network(), list(sample.photos[::10])
     made[0].train()
-    found = features_of(photos, *made).rows
-    assert (found.shape, found.dtype) == ((len(photos), 8), np.float32)
+    features = features_of(photos, *made).rows
+    assert (features.shape, features.dtype) == ((len(photos), 8), np.float32)
     backwards = features_of(photos[::-1], *made).rows
-    np.testing.assert_allclose(backwards[::-1], found, atol=1e-6)
-    assert len(np.unique(found.round(5), axis=0)) == len(photos)
+    np.testing.assert_allclose(backwards[::-1], features, atol=1e-6)
+    assert len(np.unique(features.round(5), axis=0)) == len(photos)
 
 
 def test_the_cache_computes_each_picture_once(sample: Dataset, tmp_path: Path) -> None:
@@ -133,8 +133,8 @@ def test_a_changed_picture_under_the_same_name_is_computed_anew(sample: Dataset,
     first, other = sample.photos[0], sample.photos[-1]
     features_of([first], *made, cache=tmp_path)
     changed = replace(other, name=first.name)
-    found = features_of([changed], *made, cache=tmp_path).rows
-    np.testing.assert_array_equal(found, features_of([other], *made).rows)
+    features = features_of([changed], *made, cache=tmp_path).rows
+    np.testing.assert_array_equal(features, features_of([other], *made).rows)
 
 
 def test_a_damaged_cache_is_refused_by_name(sample: Dataset, tmp_path: Path) -> None:
