@@ -38,7 +38,7 @@ def passed(project: Project, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     given: list[Any] = []
     for name in ("train", "tune", "report"):
         monkeypatch.setattr(f"{project.package}.{name}.{name}", given.append)
-    monkeypatch.setattr("portfolio_shared.serving.server.serve", lambda *_, **settings: given.append(settings))
+    monkeypatch.setattr("portfolio_shared.serving.server.serve", lambda _, settings: given.append(settings))
     return given
 
 
@@ -130,7 +130,7 @@ def test_flags_and_variables_reach_what_is_run_and_flags_win(
     assert (train.data, train.tracking_uri, train.if_missing) == ("sample", "", True)
     assert (train.seed, train.output) == (2, tmp_path)
     assert (tune.data, tune.seed, report.data, report.seed) == ("sample", 3, "sample", 1)
-    assert (serve["port"], serve["worker_threads"], serve["host"]) == (9001, 5, "127.0.0.1")
+    assert (serve.port, serve.worker_threads, serve.host) == (9001, 5, "127.0.0.1")
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "serve"])

@@ -46,7 +46,7 @@ def modules(package: str) -> list[str]:
 def test_a_command_line_starts_in_a_blink_and_answering_needs_no_training_library(
     small: SmallModel, answer_once: Callable[..., dict[str, Any]]
 ) -> None:
-    package, request = small.project.package, small.own.full_request()
+    package, request = small.project.package, small.request
 
     answer = answer_once(package, small.bundle, request.path, request.body, request.content_type)
 

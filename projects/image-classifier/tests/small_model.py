@@ -37,8 +37,9 @@ def poor(trained: Any) -> Any:
     return Predictor(bytes(model.SerializeToString()), ours._novelty, ours.rules, ours.examples)
 
 
-def full_request() -> Any:
+def full_request(trained: Any) -> Any:
     """Return a request for everything that the service can answer: labels, and where the evidence lies."""
+    del trained
     from image_classifier.serving.schemas import EXAMPLE_REQUEST
     from portfolio_shared.serving.schemas import ExampleRequest
 

@@ -23,8 +23,11 @@ def poor(trained: Any) -> Any:
     return replace(trained.predictor, model=replace(model, factors=noise))
 
 
-def full_request() -> Any:
-    """Return a request for everything that the service can answer."""
-    from recommender.serving.schemas import EXAMPLE_REQUEST
+def full_request(trained: Any) -> Any:
+    """Return a request for everything that the service can answer: the films are of those that the model has seen."""
+    import json
 
-    return EXAMPLE_REQUEST
+    from portfolio_shared.serving.schemas import ExampleRequest
+
+    history = [{"film_id": film.id, "rating": 4.5} for film in trained.predictor.catalogue.films[:3]]
+    return ExampleRequest("/v1/recommendations", json.dumps({"history": history, "diversity": 0.3}).encode())
