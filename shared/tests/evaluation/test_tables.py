@@ -24,6 +24,9 @@ def test_a_metric_that_one_baseline_lacks_has_empty_cells():
     assert headings == ["metric", "chosen model", "a", "b"]
     assert rows == [["MAE", "0.500 (0.250 to 0.750)", "1.000", ""], ["coverage", "0.900 (0.800 to 1.000)", "0.700", ""]]
 
+    _, rows = metric_rows({"error": "MAE"}, {"error": metrics["error"]}, baselines, intervals=True)
+    assert rows == [["MAE", "0.500 (0.250 to 0.750)", "1.000 (0.500 to 1.500)", ""]]
+
 
 def test_the_terminal_shows_title_headings_and_cells():
     out = io.StringIO()

@@ -46,8 +46,15 @@ def metric_rows(
     labels: Mapping[str, str],
     metrics: Mapping[str, Interval],
     baselines: Mapping[str, Mapping[str, Interval]],
+    *,
+    intervals: bool = False,
 ) -> tuple[list[str], Rows]:
-    """Return the headings and a row for each test metric: the chosen model with its interval, estimates beside it.
+    """Return the headings and a row for each test metric: the chosen model with its interval, the baselines beside it.
+
+    Parameters
+    ----------
+    intervals
+        Whether the baselines have theirs as well: a README has room for them, a terminal has not.
 
     Examples
     --------
@@ -57,9 +64,9 @@ def metric_rows(
     """
     rows = []
     for metric, interval in metrics.items():
-        others = [values.get(metric) for values in baselines.values()]
-        estimates = ["" if other is None else with_interval(other).split(" (")[0] for other in others]
-        rows.append([labels[metric], with_interval(interval), *estimates])
+        others = [with_interval(values[metric]) if metric in values else "" for values in baselines.values()]
+        shown = others if intervals else [other.split(" (")[0] for other in others]
+        rows.append([labels[metric], with_interval(interval), *shown])
     return ["metric", "chosen model", *baselines], rows
 
 
