@@ -2,35 +2,22 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from serving_cost import Request, run
+from serving_cost import Kinds, run
 
-from housing.data.house import EXAMPLE
-
-LIMITS = {"plain_ratio": 3.0, "explained_ratio": 6.0, "ready_seconds": 3.0, "resident_mb": 250.0}
+from housing.serving.schemas import EXAMPLE_REQUEST
 
 
-def main() -> int:
-    """Measure, print, write; return 1 if a limit is broken."""
-    return run(
-        "housing",
-        about=__doc__ or "",
-        requests=requests,
-        ratios={"plain_ratio": "one house", "explained_ratio": "one house, explained"},
-        limits=LIMITS,
-    )
-
-
-def requests(_: Path) -> dict[str, Request]:
+def requests(_: Path) -> Kinds:
     """Return the kinds of request."""
-    return {"one house": predict(explain=False), "one house, explained": predict(explain=True)}
-
-
-def predict(*, explain: bool) -> Request:
-    """Return a request for the price of one house."""
-    return Request("POST", "/v1/predictions", json.dumps({"houses": [EXAMPLE], "explain": explain}).encode())
+    body = json.loads(EXAMPLE_REQUEST.body) | {"explain": True}
+    explained = replace(EXAMPLE_REQUEST, body=json.dumps(body).encode())
+    return {"one house": EXAMPLE_REQUEST, "one house, explained": explained}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ratios = {"plain_ratio": "one house", "explained_ratio": "one house, explained"}
+    limits = {"plain_ratio": 3.0, "explained_ratio": 6.0, "ready_seconds": 3.0, "resident_mb": 250.0}
+    sys.exit(run("housing", __doc__, requests, ratios=ratios, limits=limits))

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import torch
 from PIL import Image
-from serving_cost import Kinds, Request, run
+from serving_cost import Kinds, run, upload
 from torchvision.models import mobilenet_v2
 
 from image_classifier.data.images import ImageLimits, prepare
@@ -19,28 +19,9 @@ from image_classifier.serving.uploads import Upload
 from portfolio_shared.serving.schemas import ModelName
 
 SIZE = (500, 375)
-BOUNDARY = "boundary-of-the-benchmark"
 BARE = "ONNX Runtime alone"
 PHOTO = "photograph: decoded, resized, classified, answered"
 OVER_HTTP = "the same over HTTP"
-LIMITS = {"photograph_ratio": 1.5, "ready_seconds": 3.0, "resident_mb": 350.0}
-
-
-def main() -> int:
-    """Measure, print, write; return 1 if a limit is broken."""
-    return run(
-        "image-classifier",
-        about=__doc__ or "",
-        requests=kinds,
-        ratios={
-            "photograph_ratio": PHOTO,
-            "http_ratio": OVER_HTTP,
-            "heat_ratio": "the same over HTTP, with heat map",
-            "eager_ratio": "torch, eager",
-        },
-        limits=LIMITS,
-        bare=BARE,
-    )
 
 
 def kinds(bundle: Path) -> Kinds:
@@ -50,8 +31,8 @@ def kinds(bundle: Path) -> Kinds:
     preprocessing = predictor.preprocessing
     named = ModelName(name="image-classifier", version="1")
     pixels = prepare(photo, preprocessing, limits=ImageLimits())[None]
-
     batch = np.repeat(pixels, 8, axis=0)
+    outputs = ["probabilities", "embedding"]
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -70,13 +51,11 @@ def kinds(bundle: Path) -> Kinds:
             network(tensor)
 
     return {
-        BARE: lambda: session.run(["probabilities", "embedding"], {"pictures": pixels}),
+        BARE: lambda: session.run(outputs, {"pictures": pixels}),
         PHOTO: answered,
         OVER_HTTP: upload(photo, "/v1/classifications"),
-        "the same over HTTP, with heat map": upload(photo, "/v1/classifications?heat=true"),
-        "ONNX Runtime alone, 8 pictures at once": lambda: session.run(
-            ["probabilities", "embedding"], {"pictures": batch}
-        ),
+        f"{OVER_HTTP}, with heat map": upload(photo, "/v1/classifications?heat=true"),
+        f"{BARE}, 8 pictures at once": lambda: session.run(outputs, {"pictures": batch}),
         "torch, eager": eager,
     }
 
@@ -94,12 +73,12 @@ def photograph() -> bytes:
     return stream.getvalue()
 
 
-def upload(photo: bytes, path: str) -> Request:
-    """Return the request that a browser sends."""
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n'
-    body = f"{head}Content-Type: image/jpeg\r\n\r\n".encode() + photo + f"\r\n--{BOUNDARY}--\r\n".encode()
-    return Request("POST", path, body, f"multipart/form-data; boundary={BOUNDARY}")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    ratios = {
+        "photograph_ratio": PHOTO,
+        "http_ratio": OVER_HTTP,
+        "heat_ratio": f"{OVER_HTTP}, with heat map",
+        "eager_ratio": "torch, eager",
+    }
+    limits = {"photograph_ratio": 1.5, "ready_seconds": 3.0, "resident_mb": 350.0}
+    sys.exit(run("image-classifier", __doc__, kinds, ratios=ratios, limits=limits, bare=BARE))

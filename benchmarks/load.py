@@ -16,29 +16,29 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from io import BytesIO
 from itertools import cycle, islice
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from pydantic import BaseModel
+from record import RESULTS
 from rich.console import Console
 from rich.table import Table
+from serving_cost import upload
 
 from compose_stack import example_request
+from portfolio_shared.evaluation.tables import terminal_table
 from portfolio_shared.serving.schemas import ExampleRequest
 from processes import ProcessError, output_of
 from project_table import projects
 
-RESULTS = Path(__file__).parent / "results" / "load.json"
 ROUNDS = 2
 GOOD = {"200", "429"}
 GROWTH = 0.02
 """Share of the memory limit by which the memory may differ between the rounds' ends, without being growth."""
 UNITS = {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
-BOUNDARY = "boundary-of-the-benchmark"
 PICTURE = (500, 375)
 PHONE = (4000, 3000)
 
@@ -67,8 +67,7 @@ class Outcome(BaseModel):
         """Return what must not be, in words."""
         faults = []
         for i, row in enumerate(self.rounds, start=1):
-            bad = {status: count for status, count in row.answers.items() if status not in GOOD}
-            if bad:
+            if bad := {status: count for status, count in row.answers.items() if status not in GOOD}:
                 faults.append(f"{self.service}, round {i}: {bad}")
             if not row.answers.get("200"):
                 faults.append(f"{self.service}, round {i}: no answer of 200")
@@ -80,14 +79,6 @@ class Outcome(BaseModel):
         return faults
 
 
-@dataclass
-class Seen:
-    """What one client saw: it has its own, so that no lock slows it down."""
-
-    answers: Counter[str] = field(default_factory=Counter)
-    seconds: list[float] = field(default_factory=list)
-
-
 def main() -> int:
     """Load each service, print, write; return 1 if one did what it must not."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -96,8 +87,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="of a round (default: %(default)g)")
     options = parser.parse_args()
     requests = kinds()
-    unknown = set(options.services) - set(requests)
-    if unknown:
+    if unknown := set(options.services) - set(requests):
         parser.error(f"unknown services {sorted(unknown)}; there are {', '.join(requests)}")
     console = Console()
     outcomes = []
@@ -108,8 +98,10 @@ def main() -> int:
     recorded = {"clients": options.clients, "seconds": options.seconds, "cores": os.cpu_count()}
     rows = [outcome.model_dump() for outcome in outcomes]
     if not options.services:
-        RESULTS.write_text(json.dumps({**recorded, "services": rows}, indent=2) + "\n", encoding="utf-8")
-        console.print(f"Written: {RESULTS}")
+        (RESULTS / "load.json").write_text(
+            json.dumps({**recorded, "services": rows}, indent=2) + "\n", encoding="utf-8"
+        )
+        console.print(f"Written: {RESULTS / 'load.json'}")
     faults = [fault for outcome in outcomes for fault in outcome.faults]
     for fault in faults:
         console.print(f"FAULT  {fault}")
@@ -121,18 +113,16 @@ def kinds() -> dict[str, list[ExampleRequest]]:
     examples = {project.name: [example_request(project.name)] for project in projects()}
     (house,) = examples["housing"]
     explained = replace(house, body=json.dumps(json.loads(house.body) | {"explain": True}).encode())
-    pictures = [*[upload(PICTURE)] * 16, *[upload(PHONE)] * 3, upload(PHONE, copies=8)]
+    path, phone = "/v1/classifications?heat=true", photograph(PHONE)
+    pictures = [*[upload(photograph(PICTURE), path)] * 16, *[upload(phone, path)] * 3, upload(phone, path, copies=8)]
     return examples | {"housing": [explained], "image-classifier": pictures}
 
 
-def upload(size: tuple[int, int], *, copies: int = 1) -> ExampleRequest:
-    """Return the request that a browser sends with photographs of this size, which show noise."""
+def photograph(size: tuple[int, int]) -> bytes:
+    """Return a JPEG file of this size, which shows noise."""
     stream = BytesIO()
     Image.effect_noise(PICTURE, 64).resize(size).convert("RGB").save(stream, "JPEG", quality=90)
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
-    part = head.encode() + stream.getvalue() + b"\r\n"
-    body = part * copies + f"--{BOUNDARY}--\r\n".encode()
-    return ExampleRequest("/v1/classifications?heat=true", body, f"multipart/form-data; boundary={BOUNDARY}")
+    return stream.getvalue()
 
 
 def load(service: str, requests: list[ExampleRequest], *, clients: int, seconds: float) -> Outcome:
@@ -165,11 +155,9 @@ def measure_round(
             time.sleep(max(0.0, started + seconds - time.monotonic()))
         finally:
             end.set()
-        seen = [future.result() for future in asking]
-    answers: Counter[str] = Counter()
-    for client in seen:
-        answers.update(client.answers)
-    times = sorted(1000 * value for client in seen for value in client.seconds) or [0.0]
+        answered = [answer for future in asking for answer in future.result()]
+    answers = Counter(status for status, _ in answered)
+    times = sorted(1000 * seconds for status, seconds in answered if status == "200") or [0.0]
     return Round(
         answers=dict(sorted(answers.items())),
         a_second=round(answers["200"] / (time.monotonic() - started), 1),
@@ -179,9 +167,11 @@ def measure_round(
     )
 
 
-def ask(address: tuple[str, int], requests: list[ExampleRequest], first: int, end: threading.Event) -> Seen:
-    """Be one client: ask again and again, starting at one of the requests."""
-    seen = Seen()
+def ask(
+    address: tuple[str, int], requests: list[ExampleRequest], first: int, end: threading.Event
+) -> list[tuple[str, float]]:
+    """Be one client, which starts at one of the requests; return status or kind of failure of each, and its seconds."""
+    answers = []
     connection = http.client.HTTPConnection(*address, timeout=60)
     for request in islice(cycle(requests), first, None):
         if end.is_set():
@@ -191,15 +181,13 @@ def ask(address: tuple[str, int], requests: list[ExampleRequest], first: int, en
             connection.request("POST", request.path, request.body, {"Content-Type": request.content_type})
             response = connection.getresponse()
             response.read()
+            status = str(response.status)
         except (OSError, http.client.HTTPException) as error:
-            seen.answers[type(error).__name__] += 1
+            status = type(error).__name__
             connection.close()
-            continue
-        seen.answers[str(response.status)] += 1
-        if response.status == http.client.OK:
-            seen.seconds.append(time.perf_counter() - started)
+        answers.append((status, time.perf_counter() - started))
     connection.close()
-    return seen
+    return answers
 
 
 def memory_mb(service: str) -> float:
@@ -221,16 +209,15 @@ def inspect(service: str) -> dict[str, Any]:
 
 def table(outcomes: list[Outcome], clients: int, seconds: float) -> Table:
     """Return a row for each round."""
-    shown = Table(title=f"{clients} clients, {ROUNDS} rounds of {seconds:g} s")
-    for heading in ("service", "answers", "200 a second", "median, ms", "95 %, ms", "memory, MB", "restarts"):
-        shown.add_column(heading, justify="left" if heading in ("service", "answers") else "right")
+    headings = ["service", "answers", "200 a second", "median, ms", "95 %, ms", "memory, MB", "restarts"]
+    rows = []
     for outcome in outcomes:
         for row in outcome.rounds:
             answers = ", ".join(f"{status}: {count:,}" for status, count in row.answers.items())
             times = (f"{row.a_second:,.0f}", f"{row.median_ms:,.0f}", f"{row.p95_ms:,.0f}")
             memory = f"{row.memory_mb:.0f} of {outcome.limit_mb:.0f}"
-            shown.add_row(outcome.service, answers, *times, memory, str(outcome.restarts))
-    return shown
+            rows.append([outcome.service, answers, *times, memory, str(outcome.restarts)])
+    return terminal_table(f"{clients} clients, {ROUNDS} rounds of {seconds:g} s", headings, rows)
 
 
 if __name__ == "__main__":

@@ -8,19 +8,19 @@ latest-small. Writes benchmarks/results/recommender_large.json.
 
 import argparse
 import csv
-import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from record import RESULTS, compare, finish
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
@@ -38,7 +38,6 @@ from recommender.evaluation.task import lists_for, make_task
 from recommender.models.fit import SERVABLE, recipes, too_large
 from recommender.train import learn
 
-RESULTS = Path(__file__).parent / "results" / "recommender_large.json"
 N_USERS, N_FILMS, MEAN_RATINGS = 200_000, 20_000, 5
 USERS_MEASURED, K = 2_000, 10
 ROWS_OF_1M = 1_000_209
@@ -46,6 +45,7 @@ READ_1M, TRAINING = f"read {ROWS_OF_1M:,} ratings, format of 1M", "whole trainin
 LIMITS = {READ_1M: 2.0, TRAINING: 60.0}  # CPU seconds: on busy cores the clock counts others' work too
 LARGE_USERS, LARGE_FILMS, ROWS_AT_ONCE = 162_541, 62_423, 1_000_000  # as many as 25M has
 T = TypeVar("T")
+Step = Callable[..., dict[str, Any]]
 COLUMNS = ("users", "items", "values", "times")
 
 
@@ -53,47 +53,38 @@ def main() -> int:
     """Run every step, print, write; return 1 if a limit is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=25_000_000, help="rows of the largest file (default: %(default)s)")
-    parser.add_argument("--step", help="run one step only, in this process, on what is in --folder")
-    parser.add_argument("--folder", type=Path, help="where generated files are; a temporary folder without it")
     options = parser.parse_args()
-    if options.step:
-        result = steps(options.folder, options.rows)[options.step]()
-        result["peak_rss_mb"] = peak_megabytes()
-        (options.folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
-        return 0
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         recorded = measure(Path(folder), options.rows, console)
-    RESULTS.write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
     measures = ("fit_seconds", "fit_cpu_seconds", "peak_rss_mb", "before_fit_mb", "ndcg")
     rows = [[model["name"], *(f"{model[measure]:,.3f}" for measure in measures)] for model in recorded["models"]]
     console.print(markdown_table(["model", *measures], rows))
-    console.print(f"Chosen: {recorded['why']}. Written: {RESULTS}")
+    console.print(f"Chosen: {recorded['why']}")
     seconds = {row["name"]: row["cpu_seconds"] for row in recorded["others"]}
-    missed = {name: seconds[name] for name, limit in LIMITS.items() if seconds[name] > limit}
-    if missed:
-        console.print(f"Missed: {missed}; the limits are {LIMITS}")
-    return bool(missed)
+    return finish(console, RESULTS / "recommender_large.json", recorded, compare(seconds, LIMITS))
 
 
 def measure(folder: Path, rows: int, console: Console) -> dict[str, Any]:
     """Run the steps one after the other, each in its process, and return what is recorded."""
 
-    def run(step: str) -> dict[str, Any]:
-        command = [sys.executable, __file__, "--step", step, "--folder", str(folder), "--rows", str(rows)]
-        subprocess.run(command, check=True)
-        result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        console.print(f"{step}: {', '.join(f'{key} {value}' for key, value in result.items())}")
-        return result
+    def run(name: str, step: Step, *arguments: Any) -> dict[str, Any]:
+        # Spawned, not forked: a fork starts with our memory.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            result = pool.submit(with_peak, step, *arguments).result()
+        console.print(f"{name}: {', '.join(f'{key} {value}' for key, value in result.items())}")
+        return {"name": name, **result}
 
-    generated = run("generate")
-    models = [{"name": name, **run(name)} for name in generated["candidates"]]
+    generated = run("generated", generate, folder)
+    models = [run(name, fit, folder, name) for name in generated["candidates"]]
     models.sort(key=lambda row: -row["ndcg"])
-    others = [{"name": READ_1M, **run("read 1M")}]
-    run("generate rows")
-    others.append({"name": f"read {rows:,} ratings, format of 25M", **run("read rows")})
-    others.append({"name": "ranking metrics, 1,000,000 people, 20 films each", **run("metrics")})
-    others.append({"name": TRAINING, **run("train")})
+    run("generated rows", generate_rows, folder / "rows", rows)
+    others = [
+        run(READ_1M, read, folder / "1m", 3),
+        run(f"read {rows:,} ratings, format of 25M", read, folder / "rows", 1),
+        run("ranking metrics, 1,000,000 people, 20 films each", metrics),
+        run(TRAINING, train),
+    ]
     sizes = {name: generated[name] for name in ("ratings", "users", "films", "excluded")}
     return {**sizes, "k": K, "users_measured": USERS_MEASURED, **choice(models), "models": models, "others": others}
 
@@ -109,18 +100,9 @@ def choice(models: list[dict[str, Any]]) -> dict[str, str | None]:
     return {"chosen": chosen, "why": f'"{chosen}", the best on validation of those that can be served ({of})'}
 
 
-def steps(folder: Path, rows: int) -> dict[str, Callable[[], dict[str, Any]]]:
-    """Return the steps by name; each returns what it measured, as JSON types."""
-    names = json.loads((folder / "names.json").read_text(encoding="utf-8")) if (folder / "names.json").is_file() else []
-    return {
-        "generate": partial(generate, folder),
-        **{name: partial(fit, folder, name) for name in names},
-        "read 1M": partial(read, folder / "1m", repeats=3),
-        "generate rows": partial(generate_rows, folder / "rows", rows),
-        "read rows": partial(read, folder / "rows", repeats=1),
-        "metrics": metrics,
-        "train": train,
-    }
+def with_peak(step: Step, *arguments: Any) -> dict[str, Any]:
+    """Return what a step measures, and the largest memory that this process has had by then."""
+    return {**step(*arguments), "peak_rss_mb": peak_megabytes()}
 
 
 def generate(folder: Path) -> dict[str, Any]:
@@ -135,13 +117,11 @@ def generate(folder: Path) -> dict[str, Any]:
         np.savez(folder / f"{name}.npz", allow_pickle=False, **{column: getattr(part, column) for column in COLUMNS})
     save_catalogue(data.catalogue, folder / "films.json")
     settings = tuned_settings()
-    candidates = list(recipes(settings, parts.before_test, data.catalogue))
-    (folder / "names.json").write_text(json.dumps(candidates), encoding="utf-8")
     return {
         "ratings": len(data.ratings),
         "users": data.ratings.n_users,
         "films": len(data.catalogue),
-        "candidates": candidates,
+        "candidates": list(recipes(settings, parts.before_test, data.catalogue)),
         "excluded": [f"{name}: {reason}" for name, reason in too_large(settings, parts.before_test).items()],
     }
 
@@ -192,7 +172,7 @@ def read_part(path: Path, n_films: int) -> Ratings:
     return Ratings(users, items, values, times, N_USERS, n_films)
 
 
-def read(folder: Path, *, repeats: int) -> dict[str, Any]:
+def read(folder: Path, repeats: int) -> dict[str, Any]:
     """Read a folder in one of the public formats; the median time."""
     reads = [timed(lambda: load(str(folder)).report.rows_read) for _ in range(repeats)]
     rows, seconds, cpu = zip(*reads, strict=True)

@@ -8,20 +8,20 @@ limits are of latest-small, and so are the settings.
 """
 
 import argparse
-import json
 import sys
 import time
 import tracemalloc
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import scipy.sparse as sp
+from record import RESULTS, compare, finish
 from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from portfolio_shared.evaluation.sections import interval_cell
+from portfolio_shared.evaluation.tables import terminal_table
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.terminal import progress
 from recommender.config import ModelSettings, tuned_settings
@@ -32,7 +32,6 @@ from recommender.evaluation.evaluate import LONGEST, Evaluation, compare_ndcg, m
 from recommender.evaluation.task import lists_for, make_task
 from recommender.models.fit import ALS, ALS_RECENT, FULL, Recipe, Scorer, recipes, too_large
 
-RESULTS = Path(__file__).parent / "results"
 DATASET = "latest-small"
 LIMITS = {"time": 0.132, "random": 0.410}
 K = 10
@@ -62,14 +61,9 @@ def main() -> int:
     default = data.source.kind == "full" and options.dataset == DATASET
     limits = LIMITS if default else {}
     served = {row["split"]: row["ndcg"]["estimate"] for row in rows if row["served"]}
-    missed = {split: served[split] for split, limit in limits.items() if served[split] < limit}
     recorded = {"dataset": data.name, "data_sha256": data.sha256, "k": K, "limits": limits, "rows": rows}
     path = RESULTS / ("recommender.json" if default else f"recommender_models_{name_of(data, options.dataset)}.json")
-    path.write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
-    console.print(f"Written: {path}")
-    if missed:
-        console.print(f"Missed: {missed}; the limits are {limits}")
-    return bool(missed)
+    return finish(console, path, recorded, compare(served, limits, least=True))
 
 
 def name_of(data: Dataset, dataset: str) -> str:
@@ -118,7 +112,8 @@ def measure_split(data: Dataset, name: str, *, max_users: int, advance: Callable
             "name": model,
             "served": model == served,
             "settings": describe_settings(model, settings_for(name)),
-            **metrics_of(evaluations[model]),
+            **{metric: evaluations[model].metric(metric)._asdict() for metric in evaluations[model].per_user},
+            "coverage": evaluations[model].coverage,
             **costs[model],
             **({} if model == served else {"difference": difference(evaluations[served], evaluations[model])}),
         }
@@ -140,12 +135,6 @@ def measured_fit(recipe: Recipe, X: sp.csr_array) -> tuple[Scorer, dict[str, flo
     return model, {"fit_seconds": seconds, "fit_megabytes": peak / 1e6}
 
 
-def metrics_of(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the metrics as JSON types."""
-    intervals = {metric: evaluation.metric(metric)._asdict() for metric in evaluation.per_user}
-    return {**intervals, "coverage": evaluation.coverage}
-
-
 def difference(served: Evaluation, other: Evaluation) -> dict[str, float]:
     """Return the served model's nDCG minus that of another model on the same users, paired: above 0 it is better."""
     error = compare_ndcg(served.per_user["ndcg"], other.per_user["ndcg"]).difference  # below 0 it is better
@@ -155,20 +144,19 @@ def difference(served: Evaluation, other: Evaluation) -> dict[str, float]:
 def table(rows: list[dict[str, Any]]) -> Table:
     """Return the rows of one split for the terminal."""
     split, users = rows[0]["split"], rows[0]["users"]
-    drawn = Table(title=f"Split: {split}, {users} users; served minus this: paired 95 % interval, above 0 is better")
-    for heading in ("model", f"nDCG@{K}", "recall", "hit rate", "fit, CPU s", "served minus this"):
-        drawn.add_column(heading, justify="left" if heading == "model" else "right")
-    for row in rows:
-        lead = interval_cell(row["difference"]) if "difference" in row else ""
-        drawn.add_row(
+    cells = [
+        [
             row["name"],
             interval_cell(row["ndcg"]),
             f"{row['recall']['estimate']:.3f}",
             f"{row['hit_rate']['estimate']:.3f}",
             f"{row['fit_seconds']:.2f}",
-            lead,
-        )
-    return drawn
+            interval_cell(row["difference"]) if "difference" in row else "",
+        ]
+        for row in rows
+    ]
+    title = f"Split: {split}, {users} users; difference: served - this, paired 95 % interval, above 0 is better"
+    return terminal_table(title, ["model", f"nDCG@{K}", "recall", "hit rate", "fit, CPU s", "difference"], cells)
 
 
 if __name__ == "__main__":

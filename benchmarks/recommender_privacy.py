@@ -5,14 +5,13 @@ whole histories, as nothing needs to be hidden for a test here. Writes benchmark
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
+from record import RESULTS, compare, finish
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
@@ -25,7 +24,6 @@ from recommender.models.als import fit_als
 from recommender.models.ease import fit_ease
 from recommender.models.fit import ALS, ALS_RECENT, EASE, FULL, fit_full
 
-RESULTS = Path(__file__).parent / "results" / "recommender_privacy.json"
 MEMBERS = 0.8
 SEED = 0
 LIMIT = 0.0  # share of histories that may be read completely from a served model
@@ -63,16 +61,12 @@ def main() -> int:
         "limit": LIMIT,
         "rows": rows,
     }
-    RESULTS.write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
     measures = [key for key in rows[0] if key not in ("name", "served")]
-    console.print(
-        markdown_table(["model", *measures], [[r["name"], *(f"{r[key]:.3f}" for key in measures)] for r in rows])
-    )
-    console.print(f"Written: {RESULTS}")
-    failed = [row["name"] for row in rows if row["served"] and row["read_completely"] > LIMIT]
-    if failed:
-        console.print(f"Read completely from: {', '.join(failed)}")
-    return bool(failed)
+    cells = [[row["name"], *(f"{row[key]:.3f}" for key in measures)] for row in rows]
+    console.print(markdown_table(["model", *measures], cells))
+    shares = {f"read completely from {row['name']}": row["read_completely"] for row in rows if row["served"]}
+    limits = compare(shares, dict.fromkeys(shares, LIMIT))
+    return finish(console, RESULTS / "recommender_privacy.json", recorded, limits)
 
 
 def models(data: Dataset, settings: ModelSettings) -> dict[str, tuple[Callable[[sp.csr_array], Model], bool]]:

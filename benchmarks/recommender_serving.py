@@ -6,27 +6,16 @@ from itertools import cycle
 from pathlib import Path
 from urllib.parse import quote
 
-from serving_cost import Request, run
+from serving_cost import Kinds, run
 
+from portfolio_shared.serving.schemas import ExampleRequest
 from recommender.data.catalogue import load_catalogue
 from recommender.models.predictor import CATALOGUE_FILE
 
 HISTORY = 50
-LIMITS = {"history_ratio": 4.0, "ready_seconds": 3.0, "resident_mb": 250.0}
 
 
-def main() -> int:
-    """Measure, print, write; return 1 if a limit is broken."""
-    return run(
-        "recommender",
-        about=__doc__ or "",
-        requests=requests,
-        ratios={"history_ratio": "50 films", "diverse_ratio": "50 films, diverse", "search_ratio": "search, typo"},
-        limits=LIMITS,
-    )
-
-
-def requests(bundle: Path) -> dict[str, Request]:
+def requests(bundle: Path) -> Kinds:
     """Return the kinds of request: 50 of the 500 films that most people rated, with every number of stars."""
     films = sorted(load_catalogue(bundle / CATALOGUE_FILE).films, key=lambda film: -film.n_ratings)
     stars = cycle(half / 2 for half in range(1, 11))
@@ -36,14 +25,16 @@ def requests(bundle: Path) -> dict[str, Request]:
     return {
         "50 films": recommend(history=history),
         "50 films, diverse": recommend(history=history, diversity=0.3),
-        "search, typo": Request("GET", f"/v1/films?query={quote(word[:2] + word[3:])}"),
+        "search, typo": ExampleRequest(f"/v1/films?query={quote(word[:2] + word[3:])}", b""),
     }
 
 
-def recommend(**body: object) -> Request:
+def recommend(**body: object) -> ExampleRequest:
     """Return a request for ten recommendations."""
-    return Request("POST", "/v1/recommendations", json.dumps(body | {"k": 10}).encode())
+    return ExampleRequest("/v1/recommendations", json.dumps(body | {"k": 10}).encode())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ratios = {"history_ratio": "50 films", "diverse_ratio": "50 films, diverse", "search_ratio": "search, typo"}
+    limits = {"history_ratio": 4.0, "ready_seconds": 3.0, "resident_mb": 250.0}
+    sys.exit(run("recommender", __doc__, requests, ratios=ratios, limits=limits))

@@ -15,91 +15,55 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from pydantic import BaseModel
+from record import RESULTS, compare, finish
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from portfolio_shared.bundle import bundle_digest, read_manifest
-from processes import Process, free_port, start, wait_until_ready
+from portfolio_shared.evaluation.tables import terminal_table
+from portfolio_shared.serving.schemas import ExampleRequest
+from processes import HOST, Process, free_port, start, wait_until_ready
 
-RESULTS = Path(__file__).parent / "results"
 BARE = "healthz"
 WARM_UP = 300
 
 
-class Request(NamedTuple):
-    """One request: method, path, and a body if it has one."""
-
-    method: str
-    path: str
-    body: bytes | None = None
-    content_type: str = "application/json"
-
-
-Kinds = Mapping[str, Request | Callable[[], object]]
+Kinds = Mapping[str, ExampleRequest | Callable[[], object]]
 """What takes turns, by name: requests, and functions that are called in the process of the benchmark."""
 
 
-class Timing(BaseModel):
-    """Of one kind of request, microseconds; the ratio is of medians, against the bare kind."""
-
-    name: str
-    median: float
-    p95: float
-    ratio: float
+def upload(photo: bytes, path: str, *, copies: int = 1) -> ExampleRequest:
+    """Return the request that a browser sends with JPEG files."""
+    head = '--benchmark\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n'
+    part = f"{head}Content-Type: image/jpeg\r\n\r\n".encode() + photo + b"\r\n"
+    return ExampleRequest(path, part * copies + b"--benchmark--\r\n", "multipart/form-data; boundary=benchmark")
 
 
-class Result(BaseModel):
-    """One run of this benchmark."""
-
-    bundle: str
-    data: str
-    requests: int
-    python: str
-    timings: list[Timing]
-    measured: dict[str, float]
-    limits: dict[str, float]
-
-    @property
-    def broken(self) -> list[str]:
-        """Names of the limits that are broken."""
-        return [name for name, limit in self.limits.items() if self.measured[name] > limit]
-
-
-class Client:
-    """Keeps one connection and sends whole requests, so that the client adds as little as the standard library can."""
-
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-
-    def ask(self, request: Request) -> None:
-        """Send one request and read its answer to the end; anything but 200 ends the benchmark."""
-        headers = {"Content-Type": request.content_type} if request.body else {}
-        self._connection.request(request.method, request.path, request.body, headers)
-        response = self._connection.getresponse()
-        answer = response.read()
-        if response.status != http.client.OK:
-            raise SystemExit(f"{request.method} {request.path} answered {response.status}: {answer[:300]!r}")
+def ask(connection: http.client.HTTPConnection, request: ExampleRequest) -> None:
+    """Send a POST, or a GET where there is no body, and read the answer; anything but 200 ends the benchmark."""
+    method, headers = ("POST", {"Content-Type": request.content_type}) if request.body else ("GET", {})
+    connection.request(method, request.path, request.body or None, headers)
+    response = connection.getresponse()
+    answer = response.read()
+    if response.status != http.client.OK:
+        raise SystemExit(f"{method} {request.path} answered {response.status}: {answer[:300]!r}")
 
 
 def run(
     project: str,
-    *,
-    about: str,
+    about: str | None,
     requests: Callable[[Path], Kinds],
+    *,
     ratios: dict[str, str],
     limits: dict[str, float],
     bare: str = BARE,
 ) -> int:
-    """Measure a project's service, print, and write to `results/<project>_serving.json`.
+    """Measure a project's service, print, write `results/<project>_serving.json`; return 1 if a limit is broken.
 
     Parameters
     ----------
-    project
-        Its name, which is that of its command as well.
     about
         Of the command line, for its help.
     requests
@@ -110,10 +74,6 @@ def run(
         Largest values of those, of `ready_seconds` and of `resident_mb`.
     bare
         The kind that the others are compared with: the request that does nothing, or one of `requests`.
-
-    Returns
-    -------
-    The exit status: 1 if a limit is broken.
     """
     options = parse_options(project, about)
     if not options.bundle.is_dir():
@@ -121,28 +81,31 @@ def run(
     manifest = read_manifest(options.bundle, project=project)
     starts = [seconds_to_ready(project, options.bundle) for _ in range(3)]
     with service(project, options.bundle) as (process, port):
-        seconds = measure(port, {BARE: Request("GET", "/healthz"), **requests(options.bundle)}, options.requests)
+        kinds = {BARE: ExampleRequest("/healthz", b""), **requests(options.bundle)}
+        seconds = measure(port, kinds, options.requests)
         resident = resident_mb(process.popen.pid)
     base = statistics.median(seconds[bare])
     timings = [timing(name, values, base) for name, values in seconds.items()]
-    ratio = {timing.name: timing.ratio for timing in timings}
-    result = Result(
-        bundle=bundle_digest(options.bundle)[:12],
-        data=f"{manifest.data.name} ({manifest.data.source})",
-        requests=options.requests,
-        python=platform.python_version(),
-        timings=timings,
-        measured={name: ratio[kind] for name, kind in ratios.items()}
-        | {"ready_seconds": round(statistics.median(starts), 2), "resident_mb": round(resident, 1)},
-        limits=limits,
-    )
-    show(result)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return 1 if result.broken else 0
+    ratio = {row["name"]: row["ratio"] for row in timings}
+    measured = {name: ratio[kind] for name, kind in ratios.items()}
+    measured |= {"ready_seconds": round(statistics.median(starts), 2), "resident_mb": round(resident, 1)}
+    recorded = {
+        "bundle": bundle_digest(options.bundle)[:12],
+        "data": f"{manifest.data.name} ({manifest.data.source})",
+        "requests": options.requests,
+        "python": platform.python_version(),
+        "timings": timings,
+        "measured": measured,
+        "limits": limits,
+    }
+    console = Console()
+    rows = [[row["name"], f"{row['median']:,.0f}", f"{row['p95']:,.0f}", f"{row['ratio']:.2f}"] for row in timings]
+    title = f"{options.requests:,} requests of each kind, in turns, to the model {recorded['bundle']}"
+    console.print(terminal_table(title, ["request", "median, us", "95 %, us", "ratio"], rows))
+    return finish(console, options.output, recorded, compare(measured, limits))
 
 
-def parse_options(project: str, about: str) -> argparse.Namespace:
+def parse_options(project: str, about: str | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=about)
     bundle, output = Path(".state/bundles") / project, RESULTS / f"{project}_serving.json"
@@ -154,8 +117,9 @@ def parse_options(project: str, about: str) -> argparse.Namespace:
 
 def measure(port: int, kinds: Kinds, n_requests: int) -> dict[str, list[float]]:
     """Return the seconds of each request by kind; the kinds take turns."""
-    client = Client(port)
-    actions = {name: partial(client.ask, kind) if isinstance(kind, Request) else kind for name, kind in kinds.items()}
+    # One connection, and whole requests, so that the client adds as little as the standard library can.
+    send = partial(ask, http.client.HTTPConnection(HOST, port, timeout=30))
+    actions = {name: partial(send, kind) if isinstance(kind, ExampleRequest) else kind for name, kind in kinds.items()}
     seconds: dict[str, list[float]] = {name: [] for name in kinds}
     rounds = range(WARM_UP + n_requests)
     for _ in track(rounds, description="asking", console=Console(stderr=True), update_period=0.5, transient=True):
@@ -166,15 +130,16 @@ def measure(port: int, kinds: Kinds, n_requests: int) -> dict[str, list[float]]:
     return {name: values[WARM_UP:] for name, values in seconds.items()}
 
 
-def timing(name: str, seconds: list[float], bare: float) -> Timing:
-    """Summarise one kind of request."""
+def timing(name: str, seconds: list[float], bare: float) -> dict[str, Any]:
+    """Summarise one kind of request: microseconds, and the ratio of its median to the bare one, which is in seconds."""
     median = statistics.median(seconds)
-    return Timing(
-        name=name,
-        median=round(1e6 * median, 1),
-        p95=round(1e6 * statistics.quantiles(seconds, n=20)[-1], 1),
-        ratio=round(median / bare, 2),
-    )
+    p95 = statistics.quantiles(seconds, n=20)[-1]
+    return {
+        "name": name,
+        "median": round(1e6 * median, 1),
+        "p95": round(1e6 * p95, 1),
+        "ratio": round(median / bare, 2),
+    }
 
 
 def seconds_to_ready(project: str, bundle: Path) -> float:
@@ -189,19 +154,15 @@ def service(project: str, bundle: Path) -> Iterator[tuple[Process, int]]:
     """Run `<project> serve` on a free port until the block ends; wait for /readyz first."""
     port = free_port()
     command = [str(Path(sys.executable).with_name(project)), "serve", "--bundle", str(bundle), "--port", str(port)]
-    environment = clean_environment(project, os.environ)
+    prefix = f"{project.upper().replace('-', '_')}_"
+    # Without settings of the service, so that its defaults are what is measured.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(prefix)}
     with (
         tempfile.TemporaryDirectory() as folder,
         start(f"the {project} service", command, log=Path(folder) / "log", environment=environment) as process,
     ):
         wait_until_ready(process, port, interval=0.005)
         yield process, port
-
-
-def clean_environment(project: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without settings of the service, so that its defaults are what is measured."""
-    prefix = f"{project.upper().replace('-', '_')}_"
-    return {name: value for name, value in environment.items() if not name.startswith(prefix)}
 
 
 def resident_mb(pid: int) -> float:
@@ -211,19 +172,3 @@ def resident_mb(pid: int) -> float:
         raise SystemExit(f"{status} does not exist: resident memory is measured on Linux only")
     kilobytes = next(line.split()[1] for line in status.read_text(encoding="ascii").splitlines() if "VmHWM" in line)
     return int(kilobytes) * 1024 / 1e6
-
-
-def show(result: Result) -> None:
-    """Print the table and the limits."""
-    console = Console()
-    requests = Table(title=f"{result.requests:,} requests of each kind, in turns, to the model {result.bundle}")
-    for heading in ("request", "median, us", "95 %, us", "ratio"):
-        requests.add_column(heading, justify="left" if heading == "request" else "right")
-    for row in result.timings:
-        requests.add_row(row.name, f"{row.median:,.0f}", f"{row.p95:,.0f}", f"{row.ratio:.2f}")
-    limits = Table(title="Limits")
-    for heading in ("what", "measured", "limit", ""):
-        limits.add_column(heading, justify="left" if heading == "what" else "right")
-    for name, limit in result.limits.items():
-        limits.add_row(name, f"{result.measured[name]:g}", f"{limit:g}", "BROKEN" if name in result.broken else "kept")
-    console.print(requests, limits)
