@@ -7,11 +7,10 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from starlette.applications import Starlette
@@ -52,6 +51,7 @@ PAGE = """<!doctype html>
 </body>
 </html>
 """
+READY = "ready"
 DEMO = """<article class="demo" data-testid="{project}" data-state="{state}">
 <h2><a href="{address}">{title}</a></h2>
 <p>{lead}</p>
@@ -60,8 +60,7 @@ DEMO = """<article class="demo" data-testid="{project}" data-state="{state}">
 </article>"""
 
 
-@dataclass(frozen=True)
-class Demo:
+class Demo(NamedTuple):
     """A service: what it is, where people reach it, and where this container does."""
 
     project: str
@@ -71,11 +70,10 @@ class Demo:
     internal: str
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """Whether a service has a model, in words for a person."""
 
-    ready: bool
+    state: str
     headline: str
     detail: str
 
@@ -142,34 +140,26 @@ async def state_of(client: httpx.AsyncClient, demo: Demo) -> State:
     try:
         answer = await client.get(f"{demo.internal}/v1/model")
     except httpx.HTTPError:
-        return State(ready=False, headline="Not running.", detail="The service does not answer.")
+        return State("waiting", "Not running.", "The service does not answer.")
     if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-        return State(ready=False, headline="No model yet.", detail="It is being trained; this page looks again.")
+        return State("waiting", "No model yet.", "It is being trained; this page looks again.")
     if answer.status_code != httpx.codes.OK:
-        return State(ready=False, headline="Out of order.", detail=f"The service answered {answer.status_code}.")
+        return State("waiting", "Out of order.", f"The service answered {answer.status_code}.")
     model = answer.json()
     created = datetime.fromisoformat(model["created"])
     source = model["data"]["source"]
     learned = "generated sample data: its answers mean nothing" if source == "sample" else model["data"]["name"]
     detail = f"Version {model['version']}, trained on {created:%d %B %Y} on {learned}."
-    return State(ready=True, headline="Ready.", detail=detail)
+    return State(READY, "Ready.", detail)
 
 
 def render(demos: Sequence[Demo], states: Sequence[State], mlflow: str) -> str:
     """Return the page."""
     articles = []
     for demo, state in zip(demos, states, strict=True):
-        texts = {
-            "project": demo.project,
-            "address": demo.address,
-            "title": demo.title,
-            "lead": demo.lead,
-            "state": "ready" if state.ready else "waiting",
-            "headline": state.headline,
-            "detail": state.detail,
-        }
+        texts = demo._asdict() | state._asdict()
         articles.append(DEMO.format(**{name: escape(text) for name, text in texts.items()}))
-    waiting = not all(state.ready for state in states)
+    waiting = any(state.state != READY for state in states)
     refresh = '<meta http-equiv="refresh" content="5">\n' if waiting else ""
     return PAGE.format(refresh=refresh, demos="\n".join(articles), mlflow=escape(mlflow))
 
@@ -178,7 +168,7 @@ async def announce(
     client: httpx.AsyncClient, demos: Sequence[Demo], places: Mapping[str, str], pause: float = 2.0
 ) -> None:
     """Write one line of addresses to the log when every service has a model, and then end."""
-    while not all([(await state_of(client, demo)).ready for demo in demos]):  # noqa: ASYNC110 - nobody tells us
+    while not all([(await state_of(client, demo)).state == READY for demo in demos]):  # noqa: ASYNC110 - nobody tells us
         await asyncio.sleep(pause)
     named = {**places, **{demo.title: demo.address for demo in demos}}
     line = "   ".join(f"{name}: {address}" for name, address in named.items())
