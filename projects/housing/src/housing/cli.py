@@ -10,28 +10,19 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
 
 from housing.config import BUNDLE, DATA, MODEL_NAME, ReportConfig, ServeSettings, TrainConfig, TuneConfig
-from portfolio_shared import config as shared
-from portfolio_shared.cli import (
-    champion_stays,
-    counting,
-    end_batch,
-    flags_alone,
-    rollback_command,
-    run_project,
-    serve_command,
-    show_data,
-)
+from portfolio_shared import cli as shared
+from portfolio_shared.config import DataOptions, EvaluateOptions
 from portfolio_shared.terminal import Command
 
 
-class DataOptions(shared.DataOptions):
+class Data(DataOptions):
     """Find or download the data, and report what is in them."""
 
     model_config = TrainConfig.model_config
     data: str = Field("auto", description=DATA)
 
 
-class EvaluateOptions(shared.EvaluateOptions):
+class Evaluate(EvaluateOptions):
     """Evaluate a bundle on the frozen test split."""
 
     model_config = TrainConfig.model_config
@@ -39,8 +30,8 @@ class EvaluateOptions(shared.EvaluateOptions):
     bundle: Path = Field(BUNDLE, description="folder of the model")
 
 
-@flags_alone
-class PredictOptions(BaseSettings):
+@shared.flags_alone
+class Predict(BaseSettings):
     """Price the houses of a CSV file, in constant memory; exit with 1 if rows were refused."""
 
     model_config = TrainConfig.model_config | SettingsConfigDict(cli_shortcuts={"output": "o"})
@@ -49,16 +40,16 @@ class PredictOptions(BaseSettings):
     bundle: Path = Field(BUNDLE, description="folder of the model")
 
 
-def data(options: DataOptions) -> None:
+def data(options: Data) -> None:
     from housing.data.load import load
 
-    show_data(load(options.data))
+    shared.show_data(load(options.data))
 
 
 def train(config: TrainConfig) -> None:
     from housing.data.load import is_sample
 
-    if config.if_missing and champion_stays(
+    if config.if_missing and shared.champion_stays(
         MODEL_NAME, config.tracking_uri, real_data=lambda: not is_sample(config.data)
     ):
         return
@@ -73,7 +64,7 @@ def tune(config: TuneConfig) -> None:
     tune(config)
 
 
-def evaluate(options: EvaluateOptions) -> None:
+def evaluate(options: Evaluate) -> None:
     from rich.console import Console
 
     from housing.evaluation.evaluate import evaluate_bundle
@@ -81,15 +72,15 @@ def evaluate(options: EvaluateOptions) -> None:
     evaluate_bundle(options.bundle, options.data, Console())
 
 
-def predict(options: PredictOptions) -> None:
+def predict(options: Predict) -> None:
     from housing.models.predictor import Predictor
     from housing.serving.batch import predict_file
     from portfolio_shared.bundle import read_manifest
 
     read_manifest(options.bundle, project=MODEL_NAME)
-    with counting("pricing", "houses") as advance:
+    with shared.counting("pricing", "houses") as advance:
         result = predict_file(options.houses, options.output, Predictor.load(options.bundle), advance=advance)
-    end_batch(options.output, done=result.done, refused=result.refused, what="houses priced")
+    shared.end_batch(options.output, done=result.done, refused=result.refused, what="houses priced")
 
 
 def report(config: ReportConfig) -> None:
@@ -99,17 +90,17 @@ def report(config: ReportConfig) -> None:
 
 
 COMMANDS: dict[str, Command] = {
-    "data": Command(DataOptions, data),
+    "data": Command(Data, data),
     "train": Command(TrainConfig, train),
     "tune": Command(TuneConfig, tune),
-    "evaluate": Command(EvaluateOptions, evaluate),
-    "predict": Command(PredictOptions, predict),
-    "serve": serve_command("housing.serving.app:create_app", ServeSettings),
-    "rollback": rollback_command(MODEL_NAME, TrainConfig),
+    "evaluate": Command(Evaluate, evaluate),
+    "predict": Command(Predict, predict),
+    "serve": shared.serve_command("housing.serving.app:create_app", ServeSettings),
+    "rollback": shared.rollback_command(MODEL_NAME, TrainConfig),
     "report": Command(ReportConfig, report),
 }
 
 
 def main() -> None:
     """Run the command that the first argument names."""
-    run_project("housing", COMMANDS)
+    shared.run_project("housing", COMMANDS)

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from housing.config import MODEL_NAME, ReportConfig, TrainConfig
 from housing.evaluation.ablation import Step, ablate
-from housing.evaluation.candidates import COLUMNS, n_folds
+from housing.evaluation.candidates import COLUMNS
 from housing.evaluation.errors import by_group, worst
 from housing.evaluation.evaluate import METRIC_LABELS, measure
 from housing.evaluation.figures import draw
@@ -38,7 +38,7 @@ def report(config: ReportConfig, console: Console | None = None) -> None:
     """Train, take the model apart, and write `docs/` and the marked sections of the READMEs."""
     console = console or Console()
     trained = learn(TrainConfig(data=config.data, tracking_uri="", seed=config.seed, threads=config.threads), console)
-    split, settings, folds = trained.split, trained.settings, n_folds(trained.split)
+    split, settings, folds = trained.split, trained.settings, trained.split.n_folds
     with progress(console, "ablation", total=folds) as advance:
         steps = ablate(split, settings, threads=config.threads, advance=advance)
     with progress(console, "learning curve", total=folds * len(SHARES)) as advance:

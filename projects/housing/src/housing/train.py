@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from pydantic import JsonValue
@@ -12,30 +11,21 @@ from housing.config import COVERAGE, MODEL_NAME, ModelSettings, TrainConfig, sam
 from housing.data.columns import columns
 from housing.data.house import EXAMPLE, House
 from housing.data.load import Dataset, Sales, Split, load, split
-from housing.evaluation.candidates import (
-    COLUMNS,
-    Candidates,
-    choose,
-    chosen_settings,
-    compare,
-    measure_references,
-    n_fits,
-)
+from housing.evaluation.candidates import COLUMNS, choose, chosen_settings, compare, measure_references, n_fits
 from housing.evaluation.evaluate import METRIC_LABELS, Evaluation, compare_with_champion, evaluate, width_ratios
 from housing.evaluation.figures import draw
 from housing.models.fit import OutOfFold, fit
 from housing.models.imputation import complete
 from housing.models.predictor import Predictor
+from portfolio_shared import results, training
 from portfolio_shared.bundle import DataInfo, Manifest, metric_values
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.tables import candidate_rows, metric_rows, terminal_table
-from portfolio_shared.results import Trained as SharedTrained
 from portfolio_shared.terminal import progress
 from portfolio_shared.tracking.git import current_commit
 from portfolio_shared.tracking.runs import UNTRACKED, RunLog
-from portfolio_shared.training import Project, run
 
-Trained: TypeAlias = SharedTrained[Dataset, Split, OutOfFold, ModelSettings, Predictor, Evaluation]
+Trained = results.Trained[Dataset, Split, OutOfFold, ModelSettings, Predictor, Evaluation]
 
 
 def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Trained:
@@ -50,7 +40,7 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     settings = sample_settings(tuned_settings()) if data.source.kind == "sample" else tuned_settings()
     options = {"seed": config.seed, "threads": config.threads}
     with progress(console, "comparing candidates", total=n_fits(parts)) as advance:
-        candidates: Candidates = compare(
+        candidates = compare(
             parts,
             settings,
             **options,
@@ -77,7 +67,7 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     title = f"Test split, {len(parts.test.frame):,} houses, 95 % bootstrap intervals"
     console.print(terminal_table(title, *metric_rows(METRIC_LABELS, evaluation.metrics, baselines)))
     details: dict[str, JsonValue] = {"width_ratio": dict(ratios)}
-    return SharedTrained(data, parts, candidates, chosen, settings, predictor, evaluation, baselines, details)
+    return Trained(data, parts, candidates, chosen, settings, predictor, evaluation, baselines, details)
 
 
 def describe(config: TrainConfig, trained: Trained) -> Manifest:
@@ -122,7 +112,7 @@ def input_statistics(training: Sales) -> dict[str, JsonValue]:
     return statistics
 
 
-PROJECT = Project(
+PROJECT = training.Project(
     name=MODEL_NAME,
     package=Path(__file__).parent,
     requirements=("numpy", "pydantic", "pydantic-settings"),
@@ -139,4 +129,4 @@ PROJECT = Project(
 
 def train(config: TrainConfig, console: Console | None = None) -> Path:
     """Train, evaluate, write the bundle, register it and pass the gate; return the bundle's folder."""
-    return run(PROJECT, config, console)
+    return training.run(PROJECT, config, console)

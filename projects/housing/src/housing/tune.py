@@ -18,7 +18,6 @@ from rich.console import Console
 
 from housing.config import MODEL_NAME, TUNED, LinearSettings, ModelSettings, TreeSettings, TuneConfig, tuned_settings
 from housing.data.load import Dataset, Split, load, split
-from housing.evaluation.candidates import n_folds
 from housing.models.fit import fit_members
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
 from portfolio_shared.terminal import progress
@@ -93,12 +92,10 @@ class Objective:
         settings = suggest(trial)
         fold, prices = self.split.validation, self.split.train.prices
         linear, trees = np.empty(len(prices)), np.empty(len(prices))
-        for k in range(n_folds(self.split)):
-            out, done = fold == k, fold <= k
-            inside, outside = self.split.train.take(~out), self.split.train.take(out)
+        for k, (out, inside, outside) in enumerate(self.split.folds()):
             members = fit_members(inside.records, inside.prices, settings, threads=self.threads)
-            predicted = members.log_prices(outside.records)
-            linear[out], trees[out] = predicted.linear, predicted.trees
+            linear[out], trees[out] = members.log_prices(outside.records)
+            done = fold <= k
             trial.report(best_weight(linear[done], trees[done], prices[done])[1], step=k)
             if trial.should_prune():
                 raise optuna.TrialPruned

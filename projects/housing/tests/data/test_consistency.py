@@ -25,6 +25,8 @@ def test_the_example_breaks_nothing():
         ({"bedroom_abv_gr": 8, "tot_rms_abv_grd": 6}, ("bedroom_abv_gr", 6)),
         ({"first_flr_sf": 1000, "second_flr_sf": 800}, ("first_flr_sf", 910.5)),
         ({"bsmtfin_sf_1": 900, "bsmt_unf_sf": 100}, ("bsmtfin_sf_1", 756.5)),
+        ({"bsmtfin_sf_2": 5000.0}, ("bsmtfin_sf_2", 856.5)),  # a part is not larger than the whole
+        ({"low_qual_fin_sf": 2000.0}, ("low_qual_fin_sf", 1710.5)),
         ({"garage_cars": 0, "garage_area": 400}, ("garage_area", 0)),
         ({"garage_type": "None"}, ("garage_cars", 0)),
         ({"mas_vnr_type": "None", "mas_vnr_area": 20}, ("mas_vnr_area", 0)),

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -48,32 +46,19 @@ def test_ages_stand_in_order_and_their_edges_belong_to_the_older(evaluation_of):
     assert ages == list(zip(AGES, [2, 2, 2, 2, 1], strict=True))
 
 
-@pytest.fixture(scope="module")
-def misses(trained):
-    return worst(trained.evaluation, trained.predictor)
-
-
-def test_the_worst_houses_are_the_worst_and_sorted(trained, misses):
+def test_the_worst_houses_are_the_worst_and_sorted_and_state_their_numbers(trained):
+    misses = worst(trained.evaluation, trained.predictor)
     errors = [abs(np.log(miss.predicted / miss.price)) for miss in misses]
     everyone = np.abs(np.log(trained.evaluation.predicted / trained.split.test.prices))
     assert len(errors) == 10
     assert errors == sorted(errors, reverse=True)
     np.testing.assert_allclose(errors, np.sort(everyone)[::-1][:10], atol=1e-6)
-
-
-def test_a_miss_states_the_numbers_of_its_house(trained, misses):
     frame = trained.split.test.frame.set_index("pid")
     for miss in misses:
         assert miss.price == frame.loc[miss.key, "sale_price"]
         assert miss.low < miss.predicted < miss.high
         direction = "Overpriced" if miss.predicted > miss.price else "Underpriced"
         assert miss.why.startswith(f"{direction} by {abs(miss.predicted / miss.price - 1):.0%}; ")
-
-
-def test_fewer_houses_than_asked_for_are_all_returned(trained):
-    few = trained.split.test.take(np.arange(len(trained.split.test.frame)) < 3)
-    evaluation = replace(trained.evaluation, sales=few, predicted=trained.evaluation.predicted[:3])
-    assert len(worst(evaluation, trained.predictor)) == 3
 
 
 @pytest.mark.parametrize(
@@ -88,14 +73,10 @@ def test_fewer_houses_than_asked_for_are_all_returned(trained):
         ({"functional": None}, "nothing unusual"),
         ({"overall_cond": 3.0}, "quality 6, condition 3"),
         ({"overall_qual": 2.0}, "quality 2, condition 5"),
+        # The schema lets every input column be unknown.
+        ({"overall_qual": float("nan"), "overall_cond": float("nan")}, "nothing unusual"),
+        (dict.fromkeys(("sale_condition", "sale_type", "ms_zoning")), "nothing unusual"),
     ],
 )
 def test_the_reason_is_in_the_record_or_the_sentence_says_that_it_is_not(changes, expected):
     assert expected in _why({**RECORD, **changes}, 100_000, 150_000, 140_000)
-
-
-@pytest.mark.parametrize("name", list(RECORD))
-def test_a_reason_is_found_where_a_column_is_unknown(name):
-    """The schema lets every input column be unknown."""
-    unknown = float("nan") if isinstance(RECORD[name], float) else None
-    assert "Underpriced by 50%" in _why({**RECORD, name: unknown}, 100_000, 50_000, 140_000)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
 from housing.config import EncodingSettings, TreeSettings
 from housing.data.columns import columns
@@ -59,7 +58,7 @@ def errors(inputs, encoding: Encoding, training, new) -> tuple[float, float]:
 
 def test_the_naive_statistic_leaks_and_the_cross_fitted_one_does_not(training, new):
     """Numbers seen: naive 0.17 on its own rows, 0.38 on new ones; cross-fitted 0.25 and 0.33. The noise is 0.3."""
-    encoding, crossed = fit_encoding(*training, SPARSE)
+    encoding, crossed = fit_encoding(*training, SPARSE, seed=0)
     naive_own, naive_new = errors(encoding.transform(training[0]), encoding, training, new)
     crossed_own, crossed_new = errors(crossed, encoding, training, new)
     assert naive_new > 2 * naive_own
@@ -69,30 +68,13 @@ def test_the_naive_statistic_leaks_and_the_cross_fitted_one_does_not(training, n
     assert crossed_own > 0.2
 
 
-def test_the_naive_statistic_knows_the_noise_of_its_own_rows(training):
-    houses, log_price = training
-    noise = log_price - prices_without_noise(houses)
-    encoding, crossed = fit_encoding(houses, log_price, SPARSE)
-
-    def knows(inputs) -> float:
-        return float(np.corrcoef(inputs[:, BY_PLACE_AND_CLASS], noise)[0, 1])
-
-    assert knows(encoding.transform(houses)) > 0.4
-    assert abs(knows(crossed)) < 0.15
-
-
-def prices_without_noise(houses: Design):
-    size = np.log(houses.numbers[:, number_names().index("total_sf")])
-    return 7 + 0.02 * houses.codes[:, PLACE] + 0.6 * size
-
-
 @pytest.mark.parametrize("house", [0, 123, N - 1])
 def test_a_houses_own_price_does_not_change_its_cross_fitted_row(training, house):
     houses, log_price = training
     higher = log_price.copy()
     higher[house] += 1.0
-    before, crossed = fit_encoding(houses, log_price, SPARSE)
-    after, changed = fit_encoding(houses, higher, SPARSE)
+    before, crossed = fit_encoding(houses, log_price, SPARSE, seed=0)
+    after, changed = fit_encoding(houses, higher, SPARSE, seed=0)
     np.testing.assert_array_equal(changed[house], crossed[house])
     own = Design(houses.numbers[[house]], houses.codes[[house]])
     assert (after.transform(own) - before.transform(own)).max() > 0.1  # the naive row does change
@@ -104,7 +86,7 @@ def test_a_neighbours_price_does_change_the_cross_fitted_row(training):
     others = np.flatnonzero(houses.codes[:, PLACE] == place)[1:]
     higher = log_price.copy()
     higher[others] += 1.0
-    crossed, changed = (fit_encoding(houses, prices, SPARSE)[1] for prices in (log_price, higher))
+    crossed, changed = (fit_encoding(houses, prices, SPARSE, seed=0)[1] for prices in (log_price, higher))
     assert changed[0, BY_PLACE] > crossed[0, BY_PLACE] + 0.5
 
 
@@ -118,7 +100,7 @@ def three_houses() -> tuple[Design, np.ndarray]:
 
 def test_a_statistic_is_the_smoothed_mean_worked_out_by_hand():
     houses, log_price = three_houses()
-    encoding, _ = fit_encoding(houses, log_price, EncodingSettings(smoothing=2, folds=2))
+    encoding, _ = fit_encoding(houses, log_price, EncodingSettings(smoothing=2, folds=2), seed=0)
     overall = 69.6 / 6
     per_sf = encoding.transform(houses)[:, len(STATISTICS) :]
     assert encoding.transform(houses)[0, BY_PLACE] == pytest.approx((36.6 + 2 * overall) / 5)
@@ -129,7 +111,7 @@ def test_a_statistic_is_the_smoothed_mean_worked_out_by_hand():
 
 def test_a_place_without_houses_is_given_the_overall_mean():
     houses, log_price = three_houses()
-    encoding, _ = fit_encoding(houses, log_price, EncodingSettings(folds=2))
+    encoding, _ = fit_encoding(houses, log_price, EncodingSettings(folds=2), seed=0)
     elsewhere = Design(houses.numbers[:1], houses.codes[:1].copy())
     elsewhere.codes[0, PLACE] = 20
     assert encoding.transform(elsewhere)[0, BY_PLACE] == pytest.approx(69.6 / 6)
@@ -138,7 +120,7 @@ def test_a_place_without_houses_is_given_the_overall_mean():
 def test_the_cross_fitted_row_is_the_mean_over_the_other_folds():
     """One house a fold: each gets the mean of all others."""
     houses, log_price = three_houses()
-    _, crossed = fit_encoding(houses, log_price, EncodingSettings(smoothing=1e-9, folds=6))
+    _, crossed = fit_encoding(houses, log_price, EncodingSettings(smoothing=1e-9, folds=6), seed=0)
     np.testing.assert_allclose(crossed[:, BY_PLACE], [12.3, 12.25, 12.05, 11, 11, 11])
 
 
@@ -147,7 +129,7 @@ def test_two_houses_share_a_statistic_where_they_share_its_codes(training, house
     part = Design(training[0].numbers[:200], training[0].codes[:200])
     lone = np.zeros(200)
     lone[house] = 1.0  # only this house has a price, so what is above 0 saw it
-    encoding, _ = fit_encoding(part, lone, EncodingSettings(smoothing=1e-9))
+    encoding, _ = fit_encoding(part, lone, EncodingSettings(smoothing=1e-9), seed=0)
     seen = encoding.transform(part)[:, FIRST : FIRST + len(STATISTICS)] > 1e-6
     for column, names in enumerate(STATISTICS):
         own = [category_names().index(name) for name in names]
@@ -156,7 +138,7 @@ def test_two_houses_share_a_statistic_where_they_share_its_codes(training, house
 
 def test_indicators_stand_for_common_codes_of_their_columns_only(training):
     houses, log_price = training
-    encoding, _ = fit_encoding(houses, log_price, EncodingSettings(rare=40))
+    encoding, _ = fit_encoding(houses, log_price, EncodingSettings(rare=40), seed=0)
     assert len(encoding.indicator_column) > 0
     pairs = list(zip(encoding.indicator_column.tolist(), encoding.indicator_code.tolist(), strict=True))
     assert {category_names()[column] for column, _ in pairs} <= set(INDICATORS)
@@ -174,7 +156,7 @@ def test_indicators_stand_for_common_codes_of_their_columns_only(training):
 
 def test_inputs_have_one_meaning_in_training_and_serving(training):
     houses, log_price = training
-    encoding, crossed = fit_encoding(houses, log_price, SPARSE)
+    encoding, crossed = fit_encoding(houses, log_price, SPARSE, seed=0)
     served = encoding.transform(houses)
     assert served.shape == crossed.shape == (N, len(encoding.groups()))
     statistics = slice(FIRST, FIRST + 2 * len(STATISTICS))
@@ -186,19 +168,7 @@ def test_inputs_have_one_meaning_in_training_and_serving(training):
 
 
 def test_a_statistic_counts_for_the_group_of_its_first_column(training):
-    encoding, _ = fit_encoding(*training, SPARSE)
+    encoding, _ = fit_encoding(*training, SPARSE, seed=0)
     assert groups()[encoding.groups()[BY_PLACE]] == "Location"
     assert groups()[encoding.groups()[BY_PLACE + len(STATISTICS)]] == "Location"
     assert groups()[encoding.groups()[FIRST + STATISTICS.index(("foundation",))]] == "Basement"
-
-
-def test_two_fits_are_identical_and_another_seed_is_not(training):
-    first, second, other = (fit_encoding(*training, SPARSE, seed=seed)[1] for seed in (0, 0, 1))
-    np.testing.assert_array_equal(first, second)
-    assert (first != other).any()
-
-
-def test_no_smoothing_at_all_is_refused():
-    """The mean of a place without houses would be 0 / 0."""
-    with pytest.raises(ValidationError, match="smoothing"):
-        EncodingSettings(smoothing=0)

@@ -92,6 +92,9 @@ def completed():
 def test_derived_features_are_those_worked_out_by_hand():
     values = numbers(HOUSE)
     assert {name: values[name] for name in DERIVED} == pytest.approx(BY_HAND)
+    quantities = [name for name, column in columns().items() if column.is_numeric]
+    assert {name: values[name] for name in quantities} == {name: HOUSE[name] for name in quantities}
+    assert design([HOUSE, {**HOUSE, "gr_liv_area": 4001}]).large_and_partial.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -129,17 +132,6 @@ def test_categories_are_positions_among_the_choices(name):
     assert codes == list(range(len(codes)))
 
 
-def test_quantities_are_passed_on_as_they_are():
-    values = numbers(HOUSE)
-    quantities = [name for name, column in columns().items() if column.is_numeric]
-    assert {name: values[name] for name in quantities} == {name: HOUSE[name] for name in quantities}
-
-
-def test_the_design_flags_large_partly_built_houses():
-    houses = [HOUSE, {**HOUSE, "gr_liv_area": 4001}]
-    assert design(houses).large_and_partial.tolist() == [0, 1]
-
-
 def test_the_order_of_the_derived_numbers_is_that_of_stored_bundles():
     """A bundle stores positions: a feature that moves would read another one's coefficient."""
     assert number_names()[-len(BY_HAND) :] == tuple(BY_HAND)
@@ -151,14 +143,6 @@ def test_nothing_is_unknown_or_infinite(completed):
     assert houses.codes.shape == (len(completed), len(category_names()))
     assert np.isfinite(houses.numbers).all()
     assert (houses.codes >= 0).all()
-
-
-def test_a_house_reads_the_same_alone_and_among_others(completed):
-    houses = design(completed)
-    for i in (0, 17, len(completed) - 1):
-        alone = design([completed[i]])
-        np.testing.assert_array_equal(alone.numbers[0], houses.numbers[i])
-        np.testing.assert_array_equal(alone.codes[0], houses.codes[i])
 
 
 def test_a_served_house_reads_as_it_did_in_training(trained):

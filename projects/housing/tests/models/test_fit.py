@@ -1,10 +1,9 @@
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from housing.config import ModelSettings, ScaleSettings, TreeSettings
-from housing.data.house import EXAMPLE
 from housing.evaluation.candidates import BLEND
 from housing.models.fit import fit, fit_intervals, fit_members, sparsely
 from housing.models.intervals import MemberPrices
@@ -12,25 +11,8 @@ from housing.models.intervals import MemberPrices
 QUICK = ModelSettings(trees=TreeSettings(iterations=40, depth=4, learning_rate=0.1), scale=ScaleSettings(iterations=20))
 
 
-def fitted(trained, *, seed: int = 0):
-    return fit(trained.split, QUICK, trained.candidates[BLEND], seed=seed, threads=1)
-
-
-def assert_identical(first: object, second: object) -> None:
-    assert type(first) is type(second)
-    if is_dataclass(first):
-        for field in fields(first):
-            assert_identical(getattr(first, field.name), getattr(second, field.name))
-    elif isinstance(first, np.ndarray):
-        np.testing.assert_array_equal(first, second)
-    else:
-        assert first == second
-
-
-def test_two_fits_give_identical_numbers(trained):
-    first, second, other = (fitted(trained, seed=seed) for seed in (3, 3, 4))
-    assert_identical(first, second)
-    assert other.predict([EXAMPLE]) != first.predict([EXAMPLE])  # the seed is used
+def fitted(trained):
+    return fit(trained.split, QUICK, trained.candidates[BLEND], threads=1)
 
 
 def test_the_served_arrays_give_the_prices_of_the_fitted_libraries(trained):
@@ -47,14 +29,6 @@ def test_the_trees_are_fitted_to_cross_fitted_inputs(trained):
     assert (members.inputs != members.encoding.transform(members.houses)).any()
 
 
-def test_a_houses_own_price_does_not_reach_its_own_inputs(trained):
-    training = trained.split.train
-    higher = training.prices.copy()
-    higher[11] *= 3
-    before, after = (fit_members(training.records, prices, QUICK, threads=1) for prices in (training.prices, higher))
-    np.testing.assert_array_equal(before.inputs[11], after.inputs[11])
-
-
 def test_large_partly_built_houses_teach_the_trees_nothing(trained):
     """Their effect is the linear member's; the trees see their prices with it taken out."""
     records = [dict(record) for record in trained.split.train.records]
@@ -64,7 +38,7 @@ def test_large_partly_built_houses_teach_the_trees_nothing(trained):
         records[i] |= {"gr_liv_area": 4500.0, "first_flr_sf": 4500.0, "second_flr_sf": 0.0, "sale_condition": "Partial"}
         prices[i] *= 0.5
     members = fit_members(records, prices, QUICK, threads=1)
-    effect = members.linear.exception_effect
+    effect = members.linear.coefficient[-1]
     assert effect < -0.1
     normal = [{**records[i], "sale_condition": "Normal"} for i in odd]
     inputs = members.encoding.transform(members.houses)[odd]
@@ -74,18 +48,12 @@ def test_large_partly_built_houses_teach_the_trees_nothing(trained):
     assert members.log_prices(normal).trees.shape == (3,)
 
 
-def test_nine_tenths_of_the_samples_held_out_prices_lie_in_their_intervals(trained):
+@pytest.mark.parametrize("read", [dict, sparsely], ids=["all fields", "the required ones, as a visitor of the page"])
+def test_nine_tenths_of_the_samples_held_out_prices_lie_in_their_intervals(trained, read):
     """Within what 163 houses can say: 0.9 and three and a half standard errors."""
-    evaluation, paid = trained.evaluation, trained.split.test.prices
-    inside = np.mean((evaluation.low <= paid) & (paid <= evaluation.high))
-    error = np.sqrt(0.9 * 0.1 / len(paid))
-    assert abs(inside - 0.9) < 3.5 * error
-
-
-def test_nine_tenths_hold_as_well_where_only_the_required_fields_are_given(trained):
-    """What a visitor of the page gets: filling the rest makes other errors, which have a calibration of their own."""
-    _, low, high = trained.predictor.price_and_interval([sparsely(record) for record in trained.split.test.records])
-    inside = np.mean((low <= trained.split.test.prices) & (trained.split.test.prices <= high))
+    test = trained.split.test
+    _, low, high = trained.predictor.price_and_interval([read(record) for record in test.records])
+    inside = np.mean((low <= test.prices) & (test.prices <= high))
     assert abs(inside - 0.9) < 3.5 * np.sqrt(0.9 * 0.1 / len(low))
 
 
@@ -114,10 +82,6 @@ def test_a_baseline_is_not_served(trained):
         fit(trained.split, QUICK, trained.candidates["ridge"])
 
 
-def test_sparsely_keeps_the_required_fields_alone():
-    assert sparsely({**EXAMPLE, "kitchen_qual": "Ex", "yr_sold": 2010}) == EXAMPLE
-
-
 def noisy(n: int, seed: int):
     """Inputs that say nothing, and errors of one size: whatever a scale learns from them is chance."""
     rng = np.random.default_rng(seed)
@@ -138,7 +102,7 @@ def test_the_scale_is_cross_fitted_before_the_quantile_is_taken():
     Taken from the scale's own rows, the same quantile covers far fewer.
     """
     inputs, prices, log_price = noisy(300, seed=0)
-    intervals = fit_intervals(inputs, log_price, prices, MEMORISING, threads=1)
+    intervals = fit_intervals(inputs, log_price, prices, MEMORISING, seed=0, threads=1)
     new_inputs, new_prices, new_log_price = noisy(1500, seed=1)
 
     def scale(inputs, prices):
@@ -155,18 +119,9 @@ def in_bands(bands: int) -> ModelSettings:
     return QUICK.model_copy(update={"linear_weight": 0.5, "scale": scale})
 
 
-def test_the_quantile_is_the_conformal_one_of_the_stored_scores():
-    inputs, prices, log_price = noisy(99, seed=2)
-    intervals = fit_intervals(inputs, log_price, prices, in_bands(1), threads=1)
-    assert intervals.quantiles.tolist() == [
-        np.sort(intervals.calibration.scores)[89]
-    ]  # the ceil(100 x 0.9)-th smallest
-    assert intervals.calibration.scores.shape == (99,)
-
-
 def test_bands_of_price_share_out_the_houses_and_each_has_the_quantile_of_its_own_scores():
     inputs, prices, log_price = noisy(297, seed=2)
-    intervals = fit_intervals(inputs, log_price, prices, in_bands(3), threads=1)
+    intervals = fit_intervals(inputs, log_price, prices, in_bands(3), seed=0, threads=1)
     band = intervals.band_of(prices.blend(0.5))
     np.testing.assert_array_equal(band, intervals.calibration.bands)
     assert np.bincount(band).tolist() == [99, 99, 99]
@@ -190,7 +145,7 @@ def test_bands_cover_cheap_and_expensive_houses_alike_where_one_quantile_does_no
         blunt = settings.scale.model_copy(update={"iterations": 1, "learning_rate": 1e-6})
         settings = settings.model_copy(update={"scale": blunt})
         inputs, prices, log_price = houses(900, seed=0)
-        intervals = fit_intervals(inputs, log_price, prices, settings, threads=1)
+        intervals = fit_intervals(inputs, log_price, prices, settings, seed=0, threads=1)
         inputs, prices, log_price = houses(3000, seed=1)
         half = intervals.half_width(prices.scale_inputs(inputs, 0.5), prices.blend(0.5))
         inside, cheap = np.abs(log_price - prices.blend(0.5)) <= half, prices.linear < 11.67
@@ -207,7 +162,7 @@ def test_intervals_are_wider_where_errors_were_larger():
     inputs = rng.uniform(0, 1, (600, 5))
     prices = MemberPrices(np.full(600, 12.0), np.full(600, 12.0))
     log_price = 12 + rng.normal(0, 0.02 + 0.3 * inputs[:, 0])
-    intervals = fit_intervals(inputs, log_price, prices, QUICK, threads=1)
+    intervals = fit_intervals(inputs, log_price, prices, QUICK, seed=0, threads=1)
     low, high = np.full((200, 5), 0.5), np.full((200, 5), 0.5)
     low[:, 0], high[:, 0] = 0.05, 0.95
     same = MemberPrices(np.full(200, 12.0), np.full(200, 12.0))
@@ -219,9 +174,3 @@ def test_the_scale_reads_how_far_the_members_disagree():
     members = MemberPrices(np.array([12.0, 12.0]), np.array([11.0, 12.5]))
     inputs = members.scale_inputs(np.array([[1.0], [2.0]]), 0.25)
     np.testing.assert_allclose(inputs, [[1, 11.25, 1, 1], [2, 12.375, -0.5, 0.5]])
-
-
-@pytest.mark.parametrize(("weight", "expected"), [(0.0, 11.0), (1.0, 12.0), (0.25, 11.25)])
-def test_the_blend_is_the_weighted_mean_of_log_prices(weight, expected):
-    members = MemberPrices(np.array([12.0]), np.array([11.0]))
-    assert members.blend(weight) == pytest.approx(expected)

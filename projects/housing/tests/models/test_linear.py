@@ -59,6 +59,7 @@ def test_contributions_and_the_expected_value_sum_to_the_prediction(houses, fitt
 
 def test_the_expected_value_is_the_mean_over_the_houses_fitted_to(houses, fitted):
     assert fitted.expected == pytest.approx(fitted.predict(rows(houses, slice(500))).mean())
+    assert fitted.coefficient[-1] == pytest.approx(0, abs=1e-9)  # among them are no large, partly built ones
 
 
 def test_a_truth_inside_the_basis_is_recovered_on_new_houses(houses):
@@ -107,10 +108,8 @@ def test_a_house_far_outside_is_treated_as_far_not_as_absurd(houses, fitted):
     assert np.abs(fitted.predict(mansion) - fitted.predict(normal)).max() < 3
 
 
-@pytest.mark.parametrize("settings", [LinearSettings(slopes=False), LinearSettings(knots=0), LinearSettings(rare=900)])
+@pytest.mark.parametrize("settings", [LinearSettings(slopes=False), LinearSettings(knots=0), LinearSettings(rare=700)])
 def test_parts_of_the_basis_can_be_left_out(houses, settings):
-    if settings.rare > len(houses.numbers):
-        settings = settings.model_copy(update={"rare": 700})  # hardly a code is that common
     model = fit_linear(houses, truth_of(houses), settings)
     parts = model.contributions(houses)
     np.testing.assert_allclose(parts.sum(axis=1) + model.expected, model.predict(houses), atol=1e-9)
@@ -143,10 +142,6 @@ def test_large_partly_built_houses_get_a_level_of_their_own(houses):
     assert rms(np.delete(error, np.s_[::200])) < 0.06
 
 
-def test_without_exceptions_the_effect_is_nothing(fitted):
-    assert fitted.exception_effect == pytest.approx(0, abs=1e-9)
-
-
 def test_the_exceptions_own_column_says_a_part_of_what_the_flag_does_to_a_prediction(houses):
     """The rest stands among the standardised numbers, and is left for the trees to learn."""
     odd, log_price = with_exceptions(houses)
@@ -154,15 +149,4 @@ def test_the_exceptions_own_column_says_a_part_of_what_the_flag_does_to_a_predic
     usual = rows(houses, slice(20))
     change = model.predict(with_number(usual, "large_and_partial", 1.0)) - model.predict(usual)
     np.testing.assert_allclose(change, change[0], atol=0.02)
-    assert change[0] < model.exception_effect < -0.1
-
-
-def test_one_price_for_every_house_is_learned(houses):
-    model = fit_linear(houses, np.full(len(houses.numbers), 12.0), LinearSettings())
-    np.testing.assert_allclose(model.predict(houses), 12.0, atol=1e-6)
-
-
-def test_two_fits_are_identical(houses):
-    first, second = (fit_linear(houses, truth_of(houses), LinearSettings()) for _ in range(2))
-    for name, array in vars(first).items():
-        np.testing.assert_array_equal(array, getattr(second, name))
+    assert change[0] < model.coefficient[-1] < -0.1

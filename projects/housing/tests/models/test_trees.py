@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from catboost import CatBoostRegressor, Pool
 
-from housing.models.trees import SymmetricTrees, from_catboost, mean_of
+from housing.models.trees import from_catboost, mean_of
 
 N_FEATURES = 12
 
@@ -16,19 +16,24 @@ def data():
     return x, 2 * x[:, 0] + x[:, 1] * x[:, 2] + 0.1 * rng.normal(size=600)
 
 
+def fitted(data, *, iterations: int, depth: int, seed: int) -> CatBoostRegressor:
+    options = {"verbose": 0, "thread_count": 1, "allow_writing_files": False, "random_seed": seed}
+    return CatBoostRegressor(iterations=iterations, depth=depth, **options).fit(*data)
+
+
+def as_json(model: CatBoostRegressor, path):
+    model.save_model(str(path), format="json")
+    return json.loads(path.read_text())
+
+
 @pytest.fixture(scope="module")
 def library(data):
-    model = CatBoostRegressor(
-        iterations=60, depth=4, verbose=0, thread_count=1, allow_writing_files=False, random_seed=1
-    )
-    return model.fit(*data)
+    return fitted(data, iterations=60, depth=4, seed=1)
 
 
 @pytest.fixture(scope="module")
 def exported(library, tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "model.json"
-    library.save_model(str(path), format="json")
-    return json.loads(path.read_text())
+    return as_json(library, tmp_path_factory.mktemp("model") / "model.json")
 
 
 def test_predictions_are_those_of_the_library(data, library, exported):
@@ -77,44 +82,29 @@ def test_an_interaction_is_split_evenly():
     np.testing.assert_allclose(trees.contributions(first_only[None], 2), [[0.125, -0.375]])
 
 
-def test_batches_larger_than_a_chunk_keep_their_order(data, exported):
-    x, _ = data
-    trees = from_catboost(exported, np.zeros(N_FEATURES, dtype=np.int32))
-    one_by_one = np.concatenate([trees.predict(row[None]) for row in x])
-    np.testing.assert_array_equal(trees.predict(x), one_by_one)
-
-
-def test_trees_of_another_shape_are_refused():
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"oblivious_trees": [{"splits": [{"split_type": "OnlineCtr"}]}]}, "encode categories as numbers"),
+        ({"scale_and_bias": [1, [0.0, 0.0]]}, "expected one output with scale 1, found 2 outputs and scale 1"),
+    ],
+)
+def test_other_models_are_refused(exported, changes, message):
+    with pytest.raises(ValueError, match=message):
+        from_catboost({**exported, **changes}, np.zeros(N_FEATURES, dtype=np.int32))
     with pytest.raises(ValueError, match="expected symmetric trees"):
         from_catboost({"trees": []}, np.zeros(1, dtype=np.int32))
 
 
-def test_categorical_splits_are_refused(exported):
-    tree = {**exported["oblivious_trees"][0]}
-    tree["splits"] = [{"split_type": "OnlineCtr"}]
-    with pytest.raises(ValueError, match="encode categories as numbers"):
-        from_catboost({**exported, "oblivious_trees": [tree]}, np.zeros(N_FEATURES, dtype=np.int32))
-
-
-def test_arrays_survive_a_round_trip(data, exported, tmp_path):
-    x, _ = data
-    trees = from_catboost(exported, np.arange(N_FEATURES, dtype=np.int32))
-    np.savez(tmp_path / "trees.npz", **vars(trees))
-    with np.load(tmp_path / "trees.npz", allow_pickle=False) as arrays:
-        again = SymmetricTrees(**{name: array if array.ndim else float(array) for name, array in arrays.items()})
-    np.testing.assert_array_equal(again.predict(x), trees.predict(x))
-
-
 def test_the_mean_of_ensembles_is_the_mean_of_their_predictions_and_shapley_values(data, tmp_path):
-    x, y = data
-    ensembles = []
-    for seed in (1, 2):
-        model = CatBoostRegressor(
-            iterations=20, depth=3, verbose=0, thread_count=1, allow_writing_files=False, random_seed=seed
+    x, _ = data
+    ensembles = [
+        from_catboost(
+            as_json(fitted(data, iterations=20, depth=3, seed=seed), tmp_path / "model.json"),
+            np.arange(N_FEATURES, dtype=np.int32),
         )
-        model.fit(x, y).save_model(str(tmp_path / "model.json"), format="json")
-        exported = json.loads((tmp_path / "model.json").read_text())
-        ensembles.append(from_catboost(exported, np.arange(N_FEATURES, dtype=np.int32)))
+        for seed in (1, 2)
+    ]
     mean = mean_of(ensembles)
     np.testing.assert_allclose(mean.predict(x), (ensembles[0].predict(x) + ensembles[1].predict(x)) / 2, atol=1e-12)
     shares = [trees.contributions(x, N_FEATURES) for trees in ensembles]

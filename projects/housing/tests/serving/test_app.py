@@ -87,18 +87,10 @@ def test_every_response_names_its_model_and_its_request(service: httpx.Client, b
     ("change", "field", "value", "bound"),
     [
         ({"overall_qual": 11}, "overall_qual", 11, {"le": 10}),
-        ({"overall_qual": 0}, "overall_qual", 0, {"ge": 1}),
         ({"gr_liv_area": -1}, "gr_liv_area", -1, {"ge": 100}),
-        ({"lot_area": 500_001}, "lot_area", 500_001, {"le": 500_000}),
-        ({"year_built": 2012}, "year_built", 2012, {"le": 2011}),
-        ({"mo_sold": 13}, "mo_sold", 13, {"le": 12}),
-        # Across fields: built after sold, more bathrooms than rooms, floors larger than the house.
+        # Across fields: built after sold, floors larger than the house.
         ({"year_built": 2009, "yr_sold": 2007}, "year_built", 2009, {"le": 2008}),
-        ({"full_bath": 7}, "full_bath", 7, {"le": 6}),
-        ({"full_bath": 5, "tot_rms_abv_grd": 4}, "full_bath", 5, {"le": 4}),
         ({"first_flr_sf": 1000, "second_flr_sf": 900}, "first_flr_sf", 1000, {"le": 810.5}),
-        ({"garage_cars": 0, "garage_area": 400}, "garage_area", 400, {"le": 0}),
-        ({"pool_qc": "None", "pool_area": 100}, "pool_area", 100, {"le": 0}),
     ],
 )
 def test_an_impossible_value_is_named_with_its_bound(
@@ -114,30 +106,22 @@ def test_an_impossible_value_is_named_with_its_bound(
     assert error["message"]
 
 
-def test_an_unknown_category_is_named_with_what_was_expected(service: httpx.Client) -> None:
-    (error,) = refused(service, [EXAMPLE | {"neighborhood": "Atlantis"}])
+def test_an_unknown_code_and_an_unknown_field_are_named(service: httpx.Client) -> None:
+    (error, misspelt) = refused(service, [EXAMPLE | {"neighborhood": "Atlantis", "overal_qual": 7}])
 
     assert (error["field"], error["value"]) == ("houses.0.neighborhood", "Atlantis")
     assert "'Blmngtn'" in error["bound"]["expected"]
     assert "'Veenker'" in error["message"]
-
-
-def test_an_unknown_field_is_refused(service: httpx.Client) -> None:
-    (error,) = refused(service, [EXAMPLE | {"overal_qual": 7}])
-
-    assert (error["field"], error["value"]) == ("houses.0.overal_qual", 7)
+    assert (misspelt["field"], misspelt["value"]) == ("houses.0.overal_qual", 7)
     response = service.post("/v1/predictions", json={"houses": [EXAMPLE], "explian": True})
     assert response.status_code == 422
     assert response.json()["errors"][0]["field"] == "explian"
 
 
-@pytest.mark.parametrize("name", REQUIRED)
-@pytest.mark.parametrize("how", ["missing", "null"])
-def test_a_required_field_cannot_be_left_out(service: httpx.Client, name: str, how: str) -> None:
-    house = {field: value for field, value in EXAMPLE.items() if field != name}
-    (error,) = refused(service, [house if how == "missing" else house | {name: None}])
-
-    assert (error["field"], error["value"]) == (f"houses.0.{name}", None)
+def test_a_required_field_cannot_be_left_out(service: httpx.Client) -> None:
+    house = {field: value for field, value in EXAMPLE.items() if field != "lot_area"}
+    for error in refused(service, [house, house | {"lot_area": None}]):
+        assert (error["field"][-9:], error["value"]) == (".lot_area", None)
 
 
 @pytest.mark.parametrize("value", ["large", [], {}, 7.5, True])
@@ -156,27 +140,15 @@ def test_null_counts_as_left_out_where_a_field_is_optional(service: httpx.Client
     assert given == left_out
 
 
-@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])
-def test_nan_and_infinity_are_no_json(service: httpx.Client, literal: str) -> None:
-    body = json.dumps({"houses": [EXAMPLE | {"gr_liv_area": 0}]}).replace(
-        '"gr_liv_area": 0', f'"gr_liv_area": {literal}'
-    )
+@pytest.mark.parametrize(("literal", "status"), [("NaN", 400), ("Infinity", 400), ("-Infinity", 400), ("1e999", 422)])
+def test_a_number_that_is_none_is_refused(service: httpx.Client, literal: str, status: int) -> None:
+    body = json.dumps({"houses": [EXAMPLE | {"gr_liv_area": "?"}]}).replace('"?"', literal)
 
     response = service.post("/v1/predictions", content=body, headers={"Content-Type": "application/json"})
 
-    assert response.status_code == 400
-    assert "not valid JSON" in response.json()["detail"]
-
-
-@pytest.mark.parametrize("name", ["gr_liv_area", "lot_frontage", "year_built"])
-def test_a_number_beyond_all_numbers_is_refused(service: httpx.Client, name: str) -> None:
-    body = json.dumps({"houses": [EXAMPLE | {name: "?"}]}).replace('"?"', "1e999")
-
-    response = service.post("/v1/predictions", content=body, headers={"Content-Type": "application/json"})
-
-    assert response.status_code == 422
-    (error,) = response.json()["errors"]
-    assert (error["field"], error["value"]) == (f"houses.0.{name}", "inf")
+    assert response.status_code == status
+    answer = response.json()
+    assert "not valid JSON" in answer["detail"] if status == 400 else answer["errors"][0]["value"] == "inf"
 
 
 @pytest.mark.parametrize(

@@ -69,17 +69,10 @@ def test_a_bad_row_keeps_its_line_and_says_why(priced):
     assert rows[1][-5:-1] == [""] * 4
 
 
-@pytest.mark.parametrize("n", [1, 3])
-def test_a_file_of_bad_rows_alone_is_answered(priced, predictor, n):
-    result, _, rows = priced(f"{HEADING}\n" + f"{line(neighborhood='Atlantis')}\n" * n, predictor)
-    assert result == BatchResult(done=0, refused=n)
+def test_a_file_of_bad_rows_alone_is_answered(priced, predictor):
+    result, _, rows = priced(f"{HEADING}\n" + f"{line(neighborhood='Atlantis')}\n" * 3, predictor)
+    assert result == BatchResult(done=0, refused=3)
     assert all("Atlantis" in row[-1] for row in rows)
-
-
-def test_a_contradiction_is_refused_like_a_bad_cell(priced):
-    result, _, rows = priced(f"{HEADING},yr_sold\n{line(year_built=2010)},2006\n")
-    assert result == BatchResult(done=0, refused=1)
-    assert rows[0][-1] == "year_built = 2010: expected at most a year after the sale, here at most 2007"
 
 
 def test_order_is_kept_across_chunks(priced, monkeypatch):
@@ -135,14 +128,10 @@ def test_spaces_around_a_cell_and_empty_cells_are_no_values(priced, predictor):
     assert rows[0][-2] == str(len(columns()) - len(EXAMPLE) - 1)  # the alley is given: none
 
 
-def raw_sales(n: int = 800):
-    return generate_sales(n, seed=4)
-
-
 def test_the_datas_own_headings_and_cells_are_priced(tmp_path, predictor):
     """The published layout goes in as it is; what training repairs by spelling is no reason to refuse a row here."""
     source, target = tmp_path / "sales.csv", tmp_path / "prices.csv"
-    raw = raw_sales()
+    raw = generate_sales(seed=4)
     raw.to_csv(source, index=False)
     result = predict_file(source, target, predictor)
     assert result.done + result.refused == len(raw)
@@ -158,7 +147,7 @@ def test_the_datas_own_headings_and_cells_are_priced(tmp_path, predictor):
 
 def test_a_row_means_the_same_to_the_batch_as_to_training(tmp_path):
     """Cell for cell: the record that is priced is the record that training reads."""
-    raw = raw_sales().drop_duplicates("PID").reset_index(drop=True)
+    raw = generate_sales(seed=4).drop_duplicates("PID").reset_index(drop=True)
     read = to_records(clean(raw, DataReport("test", rows_read=len(raw))))
     fields = {heading: name for heading in raw.columns if (name := column_name(heading)) is not None}
     compared = 0
@@ -180,17 +169,7 @@ def test_na_means_the_same_to_the_batch_as_to_training():
     frame = clean(raw, DataReport("test", rows_read=len(raw)))
     training = {name: frame.loc[i, name] for i, name in enumerate(names)}
     assert {name: meaning(name, "NA") for name in names} == training
-
-
-@pytest.mark.parametrize("name", [name for name, column in columns().items() if column.is_numeric])
-def test_na_is_an_unknown_number(name):
-    assert meaning(name, "NA") is None
-
-
-@pytest.mark.parametrize(("cell", "code"), [("20", "020"), ("060", "060"), ("190", "190")])
-def test_a_dwelling_class_is_a_code_with_or_without_its_zero(priced, cell, code):
-    result, _, rows = priced(f"{HEADING},MS SubClass\n{line()},{cell}\n")
-    assert result == BatchResult(1, 0), rows[0][-1]
+    assert meaning("lot_area", "NA") is None
 
 
 def test_the_file_itself_may_be_the_target(tmp_path):

@@ -11,17 +11,11 @@ from housing.data.columns import NONE, Record, Value
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: the column it blames, what must hold, and the limit for a given record.
-
-    Attributes
-    ----------
-    limit
-        Record -> the largest value that `field` may take, or None where the rule does not apply.
-    """
+    """One rule: the column it blames, what must hold, and the limit for a given record."""
 
     field: str
     text: str
-    limit: Callable[[Record], float | None]
+    limit: Callable[[Record], float | None]  # the largest value that `field` may take; None: the rule does not apply
 
 
 @dataclass(frozen=True)
@@ -55,28 +49,12 @@ def _quantity(record: Record, name: str) -> float | None:
     return None if value is None or isinstance(value, str) else float(value)
 
 
-def _total(record: Record, *names: str) -> float | None:
-    """Return the sum, or None if a part is unknown."""
-    parts = [_quantity(record, name) for name in names]
-    return None if any(part is None for part in parts) else sum(part for part in parts if part is not None)
-
-
-def _years_after_sale(years: int) -> Callable[[Record], float | None]:
-    """Return record -> the last possible year: new houses are sold before they are finished."""
-
-    def limit(record: Record) -> float | None:
-        sold = _quantity(record, "yr_sold")
-        return None if sold is None else sold + years
-
-    return limit
-
-
-def _rest(whole: str, *parts: str) -> Callable[[Record], float | None]:
-    """Return record -> whole minus the known parts (unknown parts count as 0), with half a unit of rounding."""
+def _at_most(whole: str, *parts: str, slack: float = 0.0) -> Callable[[Record], float | None]:
+    """Return record -> whole minus the known parts (unknown parts count as 0) plus the slack."""
 
     def limit(record: Record) -> float | None:
         total = _quantity(record, whole)
-        return None if total is None else total - sum(_quantity(record, part) or 0.0 for part in parts) + 0.5
+        return None if total is None else total - sum(_quantity(record, part) or 0.0 for part in parts) + slack
 
     return limit
 
@@ -94,21 +72,23 @@ def _nothing_without(having: str, absent: Value) -> Callable[[Record], float | N
 
 FLOORS = "at most the living area less the other floors"
 BASEMENT = "at most the basement less its other parts"
+ROUNDING = 0.5  # square feet
 
 RULES = (
-    Rule("year_built", "at most a year after the sale", _years_after_sale(1)),
-    Rule("year_remod_add", "at most two years after the sale", _years_after_sale(2)),
-    Rule("garage_yr_blt", "at most a year after the sale", _years_after_sale(1)),
-    Rule("year_built", "at most the year remodelled", lambda record: _quantity(record, "year_remod_add")),
+    # New houses are sold before they are finished.
+    Rule("year_built", "at most a year after the sale", _at_most("yr_sold", slack=1)),
+    Rule("year_remod_add", "at most two years after the sale", _at_most("yr_sold", slack=2)),
+    Rule("garage_yr_blt", "at most a year after the sale", _at_most("yr_sold", slack=1)),
+    Rule("year_built", "at most the year remodelled", _at_most("year_remod_add")),
     Rule("full_bath", "no more bathrooms than rooms", _rooms_for_baths),
-    Rule("bedroom_abv_gr", "no more bedrooms than rooms", lambda record: _quantity(record, "tot_rms_abv_grd")),
-    Rule("first_flr_sf", FLOORS, _rest("gr_liv_area", "second_flr_sf", "low_qual_fin_sf")),
-    Rule("second_flr_sf", FLOORS, _rest("gr_liv_area", "first_flr_sf", "low_qual_fin_sf")),
-    Rule("low_qual_fin_sf", FLOORS, _rest("gr_liv_area", "first_flr_sf", "second_flr_sf")),
-    Rule("bsmtfin_sf_1", BASEMENT, _rest("total_bsmt_sf", "bsmtfin_sf_2", "bsmt_unf_sf")),
-    Rule("bsmtfin_sf_2", BASEMENT, _rest("total_bsmt_sf", "bsmtfin_sf_1", "bsmt_unf_sf")),
-    Rule("bsmt_unf_sf", BASEMENT, _rest("total_bsmt_sf", "bsmtfin_sf_1", "bsmtfin_sf_2")),
-    Rule("first_flr_sf", "at most the lot area", lambda record: _quantity(record, "lot_area")),
+    Rule("bedroom_abv_gr", "no more bedrooms than rooms", _at_most("tot_rms_abv_grd")),
+    Rule("first_flr_sf", FLOORS, _at_most("gr_liv_area", "second_flr_sf", "low_qual_fin_sf", slack=ROUNDING)),
+    Rule("second_flr_sf", FLOORS, _at_most("gr_liv_area", "first_flr_sf", "low_qual_fin_sf", slack=ROUNDING)),
+    Rule("low_qual_fin_sf", FLOORS, _at_most("gr_liv_area", "first_flr_sf", "second_flr_sf", slack=ROUNDING)),
+    Rule("bsmtfin_sf_1", BASEMENT, _at_most("total_bsmt_sf", "bsmtfin_sf_2", "bsmt_unf_sf", slack=ROUNDING)),
+    Rule("bsmtfin_sf_2", BASEMENT, _at_most("total_bsmt_sf", "bsmtfin_sf_1", "bsmt_unf_sf", slack=ROUNDING)),
+    Rule("bsmt_unf_sf", BASEMENT, _at_most("total_bsmt_sf", "bsmtfin_sf_1", "bsmtfin_sf_2", slack=ROUNDING)),
+    Rule("first_flr_sf", "at most the lot area", _at_most("lot_area")),
     Rule("garage_area", "0 without garage spaces", _nothing_without("garage_cars", 0)),
     Rule("garage_cars", "0 with the garage type None", _nothing_without("garage_type", NONE)),
     Rule("mas_vnr_area", "0 with the veneer None", _nothing_without("mas_vnr_type", NONE)),

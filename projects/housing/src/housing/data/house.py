@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from housing.data.columns import Column, Record, columns
-from housing.data.consistency import Violation, violations
+from housing.data.consistency import violations
 
 EXAMPLE: Record = {
     "neighborhood": "CollgCr",
@@ -26,37 +26,17 @@ EXAMPLE: Record = {
 """A house with the required fields alone."""
 
 
-class ImpossibleHouseError(ValueError):
-    """A house that breaks rules across columns."""
-
-    def __init__(self, broken: list[Violation]) -> None:
-        self.broken = broken
-        super().__init__("; ".join(describe(violation) for violation in broken))
-
-
 class InvalidHouseError(ValueError):
-    """A house with fields that are missing, unknown or out of bounds; the message names each."""
-
-
-def describe(violation: Violation) -> str:
-    """Return the violation as a sentence: field, value, rule and limit."""
-    return f"{violation.field} = {violation.value}: expected {violation.rule}, here at most {violation.limit:g}"
+    """A house with fields that are missing, unknown, out of bounds or contradictory; the message names each."""
 
 
 def validated(fields: Mapping[str, object]) -> Record:
-    """Return the fields as a record if a house can be like that.
-
-    Parameters
-    ----------
-    fields
-        Field -> value; text such as "3" is read as a number, None means unknown.
+    """Return the fields as a record if a house can be like that; text such as "3" is read as a number, None is unknown.
 
     Raises
     ------
     InvalidHouseError
-        If a field is missing, unknown or out of bounds.
-    ImpossibleHouseError
-        If fields contradict each other.
+        If a field is missing, unknown or out of bounds, or fields contradict each other.
     """
     try:
         house = House.model_validate(fields)
@@ -70,7 +50,9 @@ def validated(fields: Mapping[str, object]) -> Record:
         raise InvalidHouseError("; ".join(problems)) from None
     record: Record = house.model_dump(exclude_none=True)
     if broken := violations(record):
-        raise ImpossibleHouseError(broken)
+        raise InvalidHouseError(
+            "; ".join(f"{it.field} = {it.value}: expected {it.rule}, here at most {it.limit:g}" for it in broken)
+        )
     return record
 
 

@@ -6,7 +6,7 @@ Regression Project", Journal of Statistics Education 19(3). 2,930 sales of 2006 
 Nothing is dropped silently: every row that is repaired or excluded is counted in a `DataReport`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -100,14 +100,19 @@ class Split:
     validation: NDArray[np.int64]
     test: Sales
 
+    @property
+    def n_folds(self) -> int:
+        return int(self.validation.max()) + 1
+
+    def folds(self) -> Iterator[tuple[NDArray[np.bool_], Sales, Sales]]:
+        """Yield, for each fold, its rows in the training part, the sales to fit to, and the held-out ones."""
+        for k in range(self.n_folds):
+            out = self.validation == k
+            yield out, self.train.take(~out), self.train.take(out)
+
 
 def load(setting: str) -> Dataset:
-    """Read, clean and validate the sales that `setting` names.
-
-    Parameters
-    ----------
-    setting
-        "auto", "sample", "full", or the path of a file in the published layout (tab or comma separated).
+    """Read, clean and validate the sales that `setting` names: auto, sample, full, or the path of a file.
 
     Raises
     ------
@@ -152,16 +157,8 @@ def read_file(path: Path) -> pd.DataFrame:
 
 
 def clean(raw: pd.DataFrame, report: DataReport) -> pd.DataFrame:
-    """Turn text cells with the file's headings into typed columns, and count every repair.
-
-    Parameters
-    ----------
-    raw
-        Cells as text. "NA" is "has none" where the documentation lists it as a level; elsewhere it
-        and the empty cell are unknown.
-    """
-    text = _rename(raw).apply(lambda cells: cells.str.strip())
-    text = _exclude(text, report)
+    """Turn text cells with the file's headings into typed columns, and count every repair."""
+    text = _exclude(_rename(raw).apply(lambda cells: cells.str.strip()), report)
     frame = pd.DataFrame({KEY: text[KEY]})
     for name, column in columns().items():
         frame[name] = _numbers(text[name]) if column.is_numeric else _codes(text[name], report)
@@ -190,16 +187,14 @@ def _exclude(text: pd.DataFrame, report: DataReport) -> pd.DataFrame:
     conflicting = text[KEY].duplicated(keep=False)
     report.quarantine("one parcel number with different contents", int(conflicting.sum()))
     text = text[~conflicting]
-    price = _numbers(text[TARGET])
-    unpriced = ~(price > 0)
+    unpriced = ~(_numbers(text[TARGET]) > 0)
     report.quarantine("no price, or a price of zero or less", int(unpriced.sum()))
     return text[~unpriced].reset_index(drop=True)
 
 
 def _numbers(cells: pd.Series) -> pd.Series:
-    text = cells.map(lambda cell: "" if cell == "NA" else cell)
-    numbers = pd.to_numeric(text.mask(text == ""), errors="coerce")
-    wrong = numbers.isna() & (text != "")
+    numbers = pd.to_numeric(cells, errors="coerce")
+    wrong = numbers.isna() & ~cells.isin(["", "NA"])
     if wrong.any():
         raise DataError(
             f"column {cells.name}: {int(wrong.sum())} rows are not numbers, for example {cells[wrong].head(3).tolist()}"
@@ -276,5 +271,5 @@ def refuse_impossible(records: Sequence[Record], *, source: str) -> None:
 def to_records(frame: pd.DataFrame) -> list[Record]:
     """Return the input columns of each row as a record, with None for unknown."""
     inputs = frame[list(columns())].astype(object)
-    names = list(columns())
-    return [dict(zip(names, row, strict=True)) for row in inputs.where(inputs.notna(), None).to_numpy().tolist()]
+    rows = inputs.where(inputs.notna(), None).to_numpy().tolist()
+    return [dict(zip(columns(), row, strict=True)) for row in rows]

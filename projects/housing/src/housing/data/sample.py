@@ -27,17 +27,9 @@ def write_sample(folder: Path, *, seed: int = 0) -> Path:
 
 
 def generate_sales(n_sales: int = N_SALES, *, seed: int = SEED) -> pd.DataFrame:
-    """Draw sales as text cells with the published headings.
+    """Draw sales as text cells with the published headings, and a few exact copies of rows beside them.
 
-    Parameters
-    ----------
-    n_sales
-        Rows before dirt; a few exact copies of rows are added.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Shape (about n_sales, 82), every cell a str, "NA" for "has none", "" for unknown.
+    Every cell is a str: "NA" for "has none", "" for unknown.
     """
     rng = np.random.default_rng(seed)
     house = draw_houses(n_sales, rng)
@@ -74,8 +66,7 @@ def _draw_prices(house: Columns, rng: Generator) -> Floats:
         + level
     )
     noise = rng.normal(0, 1, len(age)) * (0.06 + 0.0006 * age)  # old houses are harder to price
-    price: Floats = np.exp(log_price + noise)
-    return price
+    return np.asarray(np.exp(log_price + noise))
 
 
 def _as_text(values: NDArray[Any]) -> list[str]:

@@ -20,7 +20,7 @@ def draw_houses(n: int, rng: Generator) -> Columns:
     """Return n values of every column: numbers, and codes with "NA" for "has none"."""
     draw = _Draw(rng, n)
     house = _draw_core(draw)
-    for topic in (_site, _building, _basement, _interior, _garage, _outside, _sale):
+    for topic in (_site_and_building, _inside, _garage_and_sale):
         house |= topic(house, draw)
     return house
 
@@ -36,21 +36,18 @@ class _Draw:
         """Draw codes of a column; codes beyond the weights have none."""
         codes = list(columns()[name].choices)
         chances = np.pad(np.asarray(weights, dtype=float), (0, len(codes) - len(weights)))
-        picked: Codes = self.rng.choice(np.array(codes, dtype=object), size=self.n, p=chances / chances.sum())
-        return picked
+        return np.asarray(self.rng.choice(np.array(codes, dtype=object), size=self.n, p=chances / chances.sum()))
 
     def graded(self, name: str, score: Floats | float, *, spread: float = 0.6) -> Codes:
         """Turn a standard-normal score into the levels of an ordinal, None (if it has that level) excluded."""
         codes = np.array([code for code in columns()[name].choices if code != "None"], dtype=object)
         noisy = score + self.rng.normal(0, spread, self.n)
         middle = (len(codes) - 1) / 2
-        picked: Codes = codes[np.clip(np.rint(middle + 0.4 + noisy), 0, len(codes) - 1).astype(int)]
-        return picked
+        return np.asarray(codes[np.clip(np.rint(middle + 0.4 + noisy), 0, len(codes) - 1).astype(int)])
 
     def happens(self, chance: float | Floats) -> Mask:
         """Draw true with a chance."""
-        drawn: Mask = self.rng.random(self.n) < chance
-        return drawn
+        return np.asarray(self.rng.random(self.n) < chance)
 
     def area(self, chance: float, shape: float, scale: float) -> Floats:
         """Draw gamma-distributed areas of what a house has with a chance; 0 without."""
@@ -105,7 +102,7 @@ def _only(mask: Mask, values: NDArray[Any]) -> Codes:
     return np.where(mask, values.astype(object), "NA")
 
 
-def _site(x: Columns, draw: _Draw) -> Columns:
+def _site_and_building(x: Columns, draw: _Draw) -> Columns:
     return {
         "ms_subclass": np.where(x["second_flr_sf"] > 0, "060", "020").astype(object),
         "ms_zoning": draw.pick("ms_zoning", [0, 1, 5, 0, 1, 80, 0, 15]),
@@ -119,11 +116,6 @@ def _site(x: Columns, draw: _Draw) -> Columns:
         "land_slope": draw.pick("land_slope", [1, 4, 95]),
         "condition_1": draw.pick("condition_1", [86, 3, 6, 1, 2, 1, 1]),
         "condition_2": draw.pick("condition_2", [99, 1]),
-    }
-
-
-def _building(x: Columns, draw: _Draw) -> Columns:
-    return {
         "bldg_type": draw.pick("bldg_type", [83, 2, 4, 8, 3]),
         "house_style": np.where(x["second_flr_sf"] > 0, "2Story", "1Story").astype(object),
         "overall_cond": np.clip(np.rint(5.5 + draw.rng.normal(0, 1.1, draw.n)), 1, 9),
@@ -141,7 +133,7 @@ def _building(x: Columns, draw: _Draw) -> Columns:
     }
 
 
-def _basement(x: Columns, draw: _Draw) -> Columns:
+def _inside(x: Columns, draw: _Draw) -> Columns:
     return {
         "bsmt_qual": _only(x["total_bsmt_sf"] > 0, draw.graded("bsmt_qual", x["finish"] * 0.7)),
         "bsmt_cond": _only(x["total_bsmt_sf"] > 0, draw.graded("bsmt_cond", 0.0, spread=0.4)),
@@ -153,11 +145,6 @@ def _basement(x: Columns, draw: _Draw) -> Columns:
         "bsmtfin_type_2": _only(x["total_bsmt_sf"] > 0, np.full(draw.n, "Unf", dtype=object)),
         "bsmtfin_sf_2": np.zeros(draw.n),
         "bsmt_unf_sf": x["total_bsmt_sf"] - x["bsmtfin_sf_1"],
-    }
-
-
-def _interior(x: Columns, draw: _Draw) -> Columns:
-    return {
         "heating": draw.pick("heating", [0, 98, 2]),
         "heating_qc": draw.graded("heating_qc", x["finish"] * 0.5 + 0.3),
         "central_air": np.where(draw.happens(np.where(x["year_built"] > 1950, 0.98, 0.75)), "Y", "N").astype(object),
@@ -176,7 +163,7 @@ def _interior(x: Columns, draw: _Draw) -> Columns:
     }
 
 
-def _garage(x: Columns, draw: _Draw) -> Columns:
+def _garage_and_sale(x: Columns, draw: _Draw) -> Columns:
     return {
         "garage_type": _only(x["garage_cars"] > 0, draw.pick("garage_type", [0, 1, 63, 1, 7, 1, 27])),
         "garage_yr_blt": np.where(x["garage_cars"] > 0, x["year_built"].astype(object), ""),
@@ -184,11 +171,6 @@ def _garage(x: Columns, draw: _Draw) -> Columns:
         "garage_area": np.rint(x["garage_cars"] * draw.rng.uniform(220, 300, draw.n)),
         "garage_qual": _only(x["garage_cars"] > 0, draw.graded("garage_qual", 0.0, spread=0.3)),
         "garage_cond": _only(x["garage_cars"] > 0, draw.graded("garage_cond", 0.0, spread=0.3)),
-    }
-
-
-def _outside(_: Columns, draw: _Draw) -> Columns:
-    return {
         "paved_drive": draw.pick("paved_drive", [7, 2, 91]),
         "wood_deck_sf": draw.area(0.48, 3, 60),
         "open_porch_sf": draw.area(0.55, 2, 40),
@@ -200,11 +182,6 @@ def _outside(_: Columns, draw: _Draw) -> Columns:
         "fence": _only(draw.happens(0.2), draw.pick("fence", [0, 3, 20, 56, 21])),
         "misc_feature": _only(draw.happens(0.03), draw.pick("misc_feature", [0, 0, 1, 1, 9])),
         "misc_val": np.zeros(draw.n),
-    }
-
-
-def _sale(x: Columns, draw: _Draw) -> Columns:
-    return {
         "mo_sold": np.clip(np.rint(draw.rng.normal(6.3, 2.6, draw.n)), 1, 12),
         "sale_type": np.where(x["is new"], "New", draw.pick("sale_type", [95, 1, 0, 0, 3, 0, 0, 0, 1])),
         "sale_condition": np.where(x["is new"], "Partial", draw.pick("sale_condition", [91, 7, 0, 0, 2])),

@@ -9,8 +9,8 @@ from threadpoolctl import threadpool_limits
 
 from housing.config import LinearSettings, ModelSettings
 from housing.data.load import Sales, Split
-from housing.evaluation.candidates import baselines, n_folds
-from housing.models.fit import Members, fit_members, fit_trees
+from housing.evaluation.candidates import baselines
+from housing.models.fit import fit_members, fit_trees
 from housing.models.linear import fit_linear
 from portfolio_shared.evaluation.regression import mean_absolute_error, root_mean_squared_log_error
 
@@ -42,9 +42,7 @@ def ablate(
 ) -> list[Step]:
     """Cross-validate the steps from a plain model to the served one; `advance` is called once a fold."""
     scores: dict[str, list[tuple[float, float, float]]] = {}
-    for k in range(n_folds(split)):
-        out = split.validation == k
-        inside, outside = split.train.take(~out), split.train.take(out)
+    for k, (_, inside, outside) in enumerate(split.folds()):
         for name, (predicted, fitted) in _steps(inside, outside, settings, seed=seed, threads=threads).items():
             error = root_mean_squared_log_error(outside.prices, np.exp(predicted))
             mae = mean_absolute_error(outside.prices, np.exp(predicted))
@@ -67,25 +65,18 @@ def _steps(inside: Sales, outside: Sales, settings: ModelSettings, *, seed: int,
 
     squared = settings.linear.model_copy(update={"huber": SQUARED_LOSS})
     hinges = squared.model_copy(update={"slopes": False})
-    leaking = _with_leak(members, inside, settings, seed=seed, threads=threads)
-    weight = settings.linear_weight
+    # The same trees on neighbourhood means that contain each training house's own price.
+    naive = members.encoding.transform(members.houses)
+    target = np.log(inside.prices) - members.linear.exception(members.houses)
+    leaking = replace(members, library_trees=fit_trees(naive, target, settings.trees, seed=seed, threads=threads))
+    leaked = tuple(leaking.log_prices(sales.records).trees for sales in (outside, inside))
     return {
         "ridge on the file's own columns": (ridge[: len(outside.prices)], ridge[len(outside.prices) :]),
         "linear member: derived features, logarithms, products": linear(hinges.model_copy(update={"knots": 0})),
         "+ hinges": linear(hinges),
         "+ neighbourhood slopes": linear(squared),
         "+ Huber's loss (the linear member)": (new.linear, old.linear),
-        "trees, naive neighbourhood means (the leak)": (
-            leaking.log_prices(outside.records).trees,
-            leaking.log_prices(inside.records).trees,
-        ),
+        "trees, naive neighbourhood means (the leak)": (leaked[0], leaked[1]),
         "trees, cross-fitted neighbourhood means (the tree member)": (new.trees, old.trees),
-        "blend of the two members (served)": (new.blend(weight), old.blend(weight)),
+        "blend of the two members (served)": (new.blend(settings.linear_weight), old.blend(settings.linear_weight)),
     }
-
-
-def _with_leak(members: Members, sales: Sales, settings: ModelSettings, *, seed: int, threads: int) -> Members:
-    """Fit the trees on neighbourhood means that contain each training house's own price."""
-    naive = members.encoding.transform(members.houses)
-    target = np.log(sales.prices) - members.linear.exception(members.houses)
-    return replace(members, library_trees=fit_trees(naive, target, settings.trees, seed=seed, threads=threads))

@@ -64,12 +64,7 @@ def compare(
 ) -> Candidates:
     """Cross-validate every candidate on the folds of the training part; return them by name, the best first.
 
-    Parameters
-    ----------
-    advance
-        Called with "ridge: fold 1" after each fit, for a progress bar; `n_fits` times.
-    log
-        Called with each candidate as soon as it is measured.
+    `advance` is called with "ridge: fold 1" after each of the `n_fits` fits, `log` with each candidate when measured.
     """
     candidates: Candidates = {}
     for name, fit in baselines(seed=seed).items():
@@ -94,12 +89,7 @@ def chosen_settings(chosen: str, settings: ModelSettings) -> ModelSettings:
 
 def n_fits(split: Split) -> int:
     """Return how often `compare` calls `advance`."""
-    return n_folds(split) * (len(baselines(seed=0)) + 1)
-
-
-def n_folds(split: Split) -> int:
-    """Return the number of folds of the training part."""
-    return int(split.validation.max()) + 1
+    return split.n_folds * (len(baselines(seed=0)) + 1)
 
 
 def cross_validate(
@@ -107,9 +97,7 @@ def cross_validate(
 ) -> Candidate[OutOfFold]:
     """Fit a baseline on all folds but one, predict that one, and measure it."""
     log_prices, seconds = np.empty(len(split.validation)), []
-    for k in range(n_folds(split)):
-        out = split.validation == k
-        inside, outside = split.train.take(~out), split.train.take(out)
+    for k, (out, inside, outside) in enumerate(split.folds()):
         started = time.perf_counter()
         log_prices[out] = fit(inside.records, inside.prices, outside.records)
         seconds.append(time.perf_counter() - started)
@@ -119,12 +107,7 @@ def cross_validate(
 
 
 def cross_validate_members(
-    split: Split,
-    settings: ModelSettings,
-    *,
-    seed: int = 0,
-    threads: int = 2,
-    advance: Callable[[str], None] = lambda _: None,
+    split: Split, settings: ModelSettings, *, seed: int, threads: int, advance: Callable[[str], None]
 ) -> list[Candidate[OutOfFold]]:
     """Measure the blend and its two members, which one fit a fold gives together.
 
@@ -133,19 +116,15 @@ def cross_validate_members(
     """
     full, sparse = (MemberPrices(np.empty(len(split.validation)), np.empty(len(split.validation))) for _ in range(2))
     seconds = []
-    for k in range(n_folds(split)):
-        out = split.validation == k
-        inside, outside = split.train.take(~out), split.train.take(out).records
+    for k, (out, inside, outside) in enumerate(split.folds()):
         started = time.perf_counter()
         members = fit_members(inside.records, inside.prices, settings, seed=seed, threads=threads)
-        predicted = members.log_prices(outside)
+        full.linear[out], full.trees[out] = members.log_prices(outside.records)
         seconds.append(time.perf_counter() - started)
-        for prices, new in ((full, predicted), (sparse, members.log_prices([sparsely(record) for record in outside]))):
-            prices.linear[out], prices.trees[out] = new.linear, new.trees
+        sparse.linear[out], sparse.trees[out] = members.log_prices([sparsely(record) for record in outside.records])
         advance(f"{BLEND} and its members: fold {k + 1}")
-    weights = {BLEND: settings.linear_weight, **MEMBER_WEIGHTS}
     candidates = []
-    for name, weight in weights.items():
+    for name, weight in {BLEND: settings.linear_weight, **MEMBER_WEIGHTS}.items():
         rmsle, metrics = _measure(full.blend(weight), split, seconds)
         candidates.append(Candidate(name, metrics, OutOfFold(full.blend(weight), rmsle, full, sparse)))
     return candidates
@@ -154,7 +133,7 @@ def cross_validate_members(
 def _measure(log_prices: Floats, split: Split, seconds: Sequence[float]) -> tuple[tuple[float, ...], dict[str, float]]:
     """Return each fold's error, and means and standard deviations over folds."""
     prices, predicted = split.train.prices, np.exp(log_prices)
-    folds = [split.validation == k for k in range(n_folds(split))]
+    folds = [split.validation == k for k in range(split.n_folds)]
     rmsle = tuple(root_mean_squared_log_error(prices[rows], predicted[rows]) for rows in folds)
     metrics = {
         "rmsle_mean": float(np.mean(rmsle)),
@@ -178,7 +157,7 @@ def baselines(*, seed: int) -> dict[str, Fit]:
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
-def measure_references(split: Split, *, seed: int = 0) -> dict[str, dict[str, Interval]]:
+def measure_references(split: Split, *, seed: int) -> dict[str, dict[str, Interval]]:
     """Fit the reference baselines on the training part and measure them on the test part."""
     fits, paid = baselines(seed=seed), split.test.prices
     metrics = {}

@@ -57,13 +57,11 @@ def by_group(evaluation: Evaluation) -> list[Group]:
         "neighborhood": frame["neighborhood"].to_numpy(dtype=str),
     }
     return [
-        _group(by, name, labels == name, evaluation) for by, labels in names.items() for name in _ordered(by, labels)
+        _group(by, name, labels == name, evaluation)
+        for by, labels in names.items()
+        for name in (AGES if by == "age at sale" else np.unique(labels).tolist())
+        if name in labels
     ]
-
-
-def _ordered(by: str, labels: NDArray[np.str_]) -> list[str]:
-    present = np.unique(labels).tolist()
-    return [name for name in AGES if name in present] if by == "age at sale" else present
 
 
 def _group(by: str, name: str, rows: NDArray[np.bool_], evaluation: Evaluation) -> Group:

@@ -102,14 +102,7 @@ def width_ratios(evaluation: Evaluation, out_of_fold: Floats, prices: Floats, *,
     """Return the mean interval width over that of intervals which are alike for every house, of the same coverage.
 
     Those are one constant half width in dollars, and one in per cent of the price, both calibrated on the same
-    out-of-fold errors; and the range of the training prices that holds the same share of them.
-
-    Parameters
-    ----------
-    out_of_fold
-        Log prices of the training houses when they were held out.
-    prices
-        Of the training houses, in dollars.
+    `out_of_fold` log prices of the training houses; and the range of their `prices` that holds the same share of them.
     """
     dollars = conformal_quantile(np.abs(prices - np.exp(out_of_fold)), coverage=coverage)
     relative = conformal_quantile(np.abs(np.log(prices) - out_of_fold), coverage=coverage)

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from housing.config import ModelSettings
 from housing.data.load import Split
-from housing.evaluation.candidates import n_folds
 from housing.models.fit import fit_members
 from portfolio_shared.evaluation import figures
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
@@ -16,17 +15,15 @@ SHARES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def learning_curve(
-    split: Split, settings: ModelSettings, *, threads: int = 2, advance: Callable[[str], None] = lambda _: None
+    split: Split, settings: ModelSettings, *, threads: int, advance: Callable[[str], None]
 ) -> dict[int, list[float]]:
     """Return number of training houses -> RMSLE on each held-out fold, for growing shares of the other folds."""
-    train, fold = split.train, split.validation
     curve: dict[int, list[float]] = {}
     for share in SHARES:
-        size = round(share * len(fold) * 0.8)
-        for k in range(n_folds(split)):
-            inside, outside = np.flatnonzero(fold != k), train.take(fold == k)
-            used = np.random.default_rng(k).permutation(inside)[: int(share * len(inside))]
-            members = fit_members([train.records[i] for i in used], train.prices[used], settings, threads=threads)
+        size = round(share * len(split.validation) * 0.8)
+        for k, (_, inside, outside) in enumerate(split.folds()):
+            used = np.random.default_rng(k).permutation(len(inside.records))[: int(share * len(inside.records))]
+            members = fit_members([inside.records[i] for i in used], inside.prices[used], settings, threads=threads)
             predicted = members.log_prices(outside.records).blend(settings.linear_weight)
             curve.setdefault(size, []).append(root_mean_squared_log_error(outside.prices, np.exp(predicted)))
             advance(f"{len(used):,} houses")

@@ -48,45 +48,36 @@ class Comparables:
     yr_sold: Floats
 
     def nearest(self, house: Complete, contributions: Floats, *, k: int = 5) -> list[Sale]:
-        """Return the k most similar sales, the most similar first.
-
-        Parameters
-        ----------
-        contributions
-            The house's own, shape (n_groups,).
-        """
+        """Return the k most similar sales, the most similar first; the contributions are the house's, (n_groups,)."""
         codes = list(columns()["neighborhood"].choices)
         elsewhere = self.neighborhood != codes.index(str(house["neighborhood"]))
         # |a - b|^2 as |a|^2 - 2 ab + |b|^2: one product of a matrix and a vector, which rounding may leave below 0.
         squared = self.squared_norm - 2 * (self.contributions @ contributions) + contributions @ contributions
         distance = np.sqrt(np.maximum(squared, 0.0)) + ELSEWHERE * elsewhere
         nearest = np.argpartition(distance, k)[:k] if k < len(distance) else np.arange(len(distance))
-        return [self._sale(int(i), float(distance[i]), codes) for i in nearest[np.argsort(distance[nearest])]]
-
-    def _sale(self, i: int, distance: float, codes: list[str]) -> Sale:
-        return Sale(
-            price=float(self.price[i]),
-            neighborhood=codes[int(self.neighborhood[i])],
-            year_built=int(self.year_built[i]),
-            gr_liv_area=float(self.gr_liv_area[i]),
-            overall_qual=int(self.overall_qual[i]),
-            lot_area=float(self.lot_area[i]),
-            yr_sold=int(self.yr_sold[i]),
-            similarity=round(0.5 ** (distance / HALF), 3),
-        )
+        return [
+            Sale(
+                price=float(self.price[i]),
+                neighborhood=codes[int(self.neighborhood[i])],
+                year_built=int(self.year_built[i]),
+                gr_liv_area=float(self.gr_liv_area[i]),
+                overall_qual=int(self.overall_qual[i]),
+                lot_area=float(self.lot_area[i]),
+                yr_sold=int(self.yr_sold[i]),
+                similarity=round(0.5 ** (float(distance[i]) / HALF), 3),
+            )
+            for i in nearest[np.argsort(distance[nearest])]
+        ]
 
 
 def fit_comparables(houses: Sequence[Complete], prices: Floats, contributions: Floats) -> Comparables:
     """Keep the training houses, their prices (dollars) and their contributions, shape (n, n_groups)."""
-
-    def numbers(name: str) -> Floats:
-        return np.array([float(house[name]) for house in houses])
-
     codes = list(columns()["neighborhood"].choices)
+    numbers = ("year_built", "gr_liv_area", "overall_qual", "lot_area", "yr_sold")
     return Comparables(
         contributions=contributions,
         squared_norm=(contributions**2).sum(axis=1),
         price=prices,
         neighborhood=np.array([codes.index(str(house["neighborhood"])) for house in houses], dtype=np.intp),
-        **{name: numbers(name) for name in ("year_built", "gr_liv_area", "overall_qual", "lot_area", "yr_sold")},
+        **{name: np.array([float(house[name]) for house in houses]) for name in numbers},
     )

@@ -3,7 +3,7 @@
 The classic trap is here. The mean price of a neighbourhood is a good feature and an easy leak: computed over all
 training houses, it holds each house's own price, a model learns to trust it, and fails on houses it has not seen.
 So a training house gets the mean over the *other* folds' houses (cross-fitting), and a new house the mean over all.
-`tests/test_encoding.py` shows the leak of the naive version and its absence here.
+`tests/models/test_encoding.py` shows the leak of the naive version and its absence here.
 """
 
 from dataclasses import dataclass
@@ -47,9 +47,10 @@ class Encoding:
     def transform(self, houses: Design) -> Floats:
         """Return the trees' inputs for houses that were not trained on, shape (n, F)."""
         cells = _cells(houses.codes)
-        return self._assemble(houses, self.log_price[cells], self.log_price_per_sf[cells])
+        return self.assemble(houses, self.log_price[cells], self.log_price_per_sf[cells])
 
-    def _assemble(self, houses: Design, log_price: Floats, log_price_per_sf: Floats) -> Floats:
+    def assemble(self, houses: Design, log_price: Floats, log_price_per_sf: Floats) -> Floats:
+        """Return the inputs with these statistics, shape (n, n_statistics) each."""
         indicators = houses.codes[:, self.indicator_column] == self.indicator_code
         return np.concatenate([houses.numbers, log_price, log_price_per_sf, indicators], axis=1, dtype=np.float64)
 
@@ -62,16 +63,12 @@ class Encoding:
 
 
 def fit_encoding(
-    houses: Design, log_price: Floats, settings: EncodingSettings, *, seed: int = 0
+    houses: Design, log_price: Floats, settings: EncodingSettings, *, seed: int
 ) -> tuple[Encoding, Floats]:
     """Learn the tables, and encode the training houses without letting one see its own price.
 
-    Returns
-    -------
-    Encoding
-        For new houses: statistics over all training houses.
-    numpy.ndarray
-        The trees' inputs for the training houses, shape (n, F): statistics over the other folds' houses.
+    The encoding is for new houses: statistics over all training houses. The array holds the trees' inputs for the
+    training houses, shape (n, F): statistics over the other folds' houses.
     """
     size = houses.numbers[:, number_names().index("total_sf")]
     targets = (log_price, log_price - np.log(size))
@@ -82,23 +79,15 @@ def fit_encoding(
         rest, own = fold != k, fold == k
         for target, out in zip(targets, crossed, strict=True):
             out[own] = _smoothed_means(cells[rest], target[rest], settings)[cells[own]]
-    code, count = np.unique(_flat(houses.codes), return_counts=True)
-    column, value = np.divmod(code[count >= settings.rare], _STRIDE)
+    column, code = houses.common_codes(settings.rare)
     used = np.isin(column, [category_names().index(name) for name in INDICATORS])
     encoding = Encoding(
         log_price=_smoothed_means(cells, targets[0], settings),
         log_price_per_sf=_smoothed_means(cells, targets[1], settings),
-        indicator_column=column[used].astype(np.intp),
-        indicator_code=value[used].astype(np.intp),
+        indicator_column=column[used],
+        indicator_code=code[used],
     )
-    return encoding, encoding._assemble(houses, *crossed)  # noqa: SLF001 - the fit is the other half of the class
-
-
-_STRIDE = 1000  # more than any column has codes
-
-
-def _flat(codes: NDArray[np.intp]) -> NDArray[np.intp]:
-    return codes + _STRIDE * np.arange(codes.shape[1])
+    return encoding, encoding.assemble(houses, *crossed)
 
 
 @cache
@@ -117,8 +106,7 @@ def _offsets() -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], ND
 def _cells(codes: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return the cell of each statistic that a house falls into, shape (n, n_statistics)."""
     first, stride, second, offset, _ = _offsets()
-    cells: NDArray[np.intp] = codes[:, first] * stride + codes[:, second] + offset
-    return cells
+    return np.asarray(codes[:, first] * stride + codes[:, second] + offset)
 
 
 def _smoothed_means(cells: NDArray[np.intp], target: Floats, settings: EncodingSettings) -> Floats:
@@ -126,5 +114,4 @@ def _smoothed_means(cells: NDArray[np.intp], target: Floats, settings: EncodingS
     n_cells = _offsets()[-1]
     count = np.bincount(cells.ravel(), minlength=n_cells)
     total = np.bincount(cells.ravel(), np.repeat(target, cells.shape[1]), minlength=n_cells)
-    means: Floats = (total + settings.smoothing * target.mean()) / (count + settings.smoothing)
-    return means
+    return np.asarray((total + settings.smoothing * target.mean()) / (count + settings.smoothing))

@@ -92,11 +92,16 @@ class Design:
     numbers: Floats
     codes: NDArray[np.intp]
 
+    def common_codes(self, least: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the columns and the codes that at least so many houses have; rarer codes share the intercept."""
+        stride = int(self.codes.max()) + 1
+        pairs, count = np.unique(self.codes + stride * np.arange(self.codes.shape[1]), return_counts=True)
+        return np.divmod(pairs[count >= least], stride)
+
     @property
     def large_and_partial(self) -> Floats:
         """1 where a house is large and was sold partly built, else 0; shape (n,)."""
-        flag: Floats = self.numbers[:, _position("large_and_partial")]
-        return flag
+        return np.asarray(self.numbers[:, number_names().index("large_and_partial")])
 
 
 @cache
@@ -144,11 +149,6 @@ def _numbers(house: Complete) -> Numbers:
     for name, (_, formula) in DERIVED.items():
         x[name] = formula(x, house)
     return x
-
-
-@cache
-def _position(number: str) -> int:
-    return number_names().index(number)
 
 
 @cache

@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,15 +79,9 @@ class Members:
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def fit_members(
-    records: Sequence[Record], prices: Floats, settings: ModelSettings, *, seed: int = 0, threads: int = 2
+    records: Sequence[Record], prices: Floats, settings: ModelSettings, *, seed: int = 0, threads: int
 ) -> Members:
-    """Fit the linear and the tree member to sold houses.
-
-    Parameters
-    ----------
-    prices
-        Dollars, shape (n,).
-    """
+    """Fit the linear and the tree member to sold houses; prices in dollars, shape (n,)."""
     log_price = np.log(prices)
     typical = fit_typical(records)
     completed = [complete(record, typical)[0] for record in records]
@@ -105,11 +100,8 @@ def fit(
 ) -> Predictor:
     """Fit the model that is served to the whole training part.
 
-    Parameters
-    ----------
-    chosen
-        Its out-of-fold errors calibrate the intervals: those of full records, and those of records with the required
-        fields alone, which are larger.
+    The candidate's out-of-fold errors calibrate the intervals: those of full records, and those of records with the
+    required fields alone, which are larger.
 
     Raises
     ------
@@ -127,9 +119,7 @@ def fit(
     tree_shares = trees.contributions(members.encoding.transform(members.houses), len(groups()))
     shares = weight * members.linear.contributions(members.houses) + (1 - weight) * tree_shares
 
-    def intervals(inputs: Floats, out_of_fold: MemberPrices) -> Intervals:
-        return fit_intervals(inputs, np.log(prices), out_of_fold, settings, seed=seed, threads=threads)
-
+    intervals = partial(fit_intervals, log_price=np.log(prices), settings=settings, seed=seed, threads=threads)
     # The neighbourhood statistics of sparse records contain each house's own price, which the full records' do not.
     # Only the scale reads them, and the measured coverage of sparse records (README) shows no harm.
     sparse_inputs = members.encoding.transform(members.design([sparsely(record) for record in records]))
@@ -139,8 +129,8 @@ def fit(
         encoding=members.encoding,
         trees=trees,
         linear_weight=weight,
-        intervals=intervals(members.inputs, members_of_fold),
-        sparse_intervals=intervals(sparse_inputs, sparse_of_fold),
+        intervals=intervals(members.inputs, out_of_fold=members_of_fold),
+        sparse_intervals=intervals(sparse_inputs, out_of_fold=sparse_of_fold),
         comparables=fit_comparables(members.completed, prices, shares),
         seen=seen_in(records),
     )
@@ -152,13 +142,7 @@ def sparsely(record: Record) -> Record:
 
 
 def fit_intervals(
-    inputs: Floats,
-    log_price: Floats,
-    out_of_fold: MemberPrices,
-    settings: ModelSettings,
-    *,
-    seed: int = 0,
-    threads: int = 2,
+    inputs: Floats, log_price: Floats, out_of_fold: MemberPrices, settings: ModelSettings, *, seed: int, threads: int
 ) -> Intervals:
     """Fit how uncertain a price is, and calibrate the intervals on errors of houses that were held out.
 

@@ -6,11 +6,14 @@ cells of the training data, so a value is never filled one way in training and a
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from housing.data.columns import NONE, Record, Value, columns
+import numpy as np
+from numpy.typing import NDArray
+
+from housing.data.columns import NONE, Record, columns
 
 Complete = dict[str, float | str]
 """A record with a value in every column."""
@@ -64,12 +67,17 @@ def fit_typical(records: Sequence[Record]) -> Typical:
     of_grade: dict[float, list[Record]] = {}
     for record in records:
         of_grade.setdefault(_number(record, "overall_qual"), []).append(record)
+
+    def numbers(name: str) -> NDArray[np.float64]:
+        return np.array([record[name] for record in records], dtype=np.float64)  # None is NaN
+
+    rooms = numbers("tot_rms_abv_grd") - numbers("bedroom_abv_gr")
     return Typical(
         by_quality={name: _by_quality(name, of_grade) for name in columns()},
-        frontage_ratio=_median_of(records, lambda r: _ratio(r["lot_frontage"], r["lot_area"], math.sqrt)),
-        area_per_car=_median_of(records, lambda r: _ratio(r["garage_area"], r["garage_cars"], float)),
-        finished_share=_median_of(records, lambda r: _ratio(r["bsmtfin_sf_1"], r["total_bsmt_sf"], float)),
-        rooms_beside_bedrooms=_median_of(records, lambda r: _difference(r["tot_rms_abv_grd"], r["bedroom_abv_gr"])),
+        frontage_ratio=_median_ratio(numbers("lot_frontage"), np.sqrt(numbers("lot_area"))),
+        area_per_car=_median_ratio(numbers("garage_area"), numbers("garage_cars")),
+        finished_share=_median_ratio(numbers("bsmtfin_sf_1"), numbers("total_bsmt_sf")),
+        rooms_beside_bedrooms=_median_ratio(rooms, np.ones(len(rooms))),
         last_year=max(_number(record, "yr_sold") for record in records),
     )
 
@@ -184,17 +192,11 @@ def _floors(full: Complete) -> Iterable[Filling]:
     living, low = float(full["gr_liv_area"]), float(full.get("low_qual_fin_sf", 0.0))
     yield "low_qual_fin_sf", 0.0, "taken as none"
     if "first_flr_sf" in full:
-        yield (
-            "second_flr_sf",
-            max(0.0, living - low - float(full["first_flr_sf"])),
-            "the living area less the first floor",
-        )
+        rest = max(0.0, living - low - float(full["first_flr_sf"]))
+        yield "second_flr_sf", rest, "the living area less the first floor"
     if "second_flr_sf" in full:
-        yield (
-            "first_flr_sf",
-            max(0.0, living - low - float(full["second_flr_sf"])),
-            "the living area less the second floor",
-        )
+        rest = max(0.0, living - low - float(full["second_flr_sf"]))
+        yield "first_flr_sf", rest, "the living area less the second floor"
     basement = float(full["total_bsmt_sf"])
     one_storey = full.get("house_style", "1Story") == "1Story" and (basement == 0 or basement > 0.85 * living)
     first = living - low if one_storey else min(living - low, max(basement, 0.5 * living))
@@ -236,16 +238,7 @@ def _number(record: Record, name: str) -> float:
     return float(value)
 
 
-def _median_of(records: Sequence[Record], ratio: Callable[[Record], float | None]) -> float:
-    values = [value for record in records if (value := ratio(record)) is not None]
-    return median(values) if values else 0.0
-
-
-def _ratio(part: Value, whole: Value, scale: Callable[[float], float]) -> float | None:
-    if part is None or whole is None or float(whole) <= 0:
-        return None
-    return float(part) / scale(float(whole))
-
-
-def _difference(more: Value, less: Value) -> float | None:
-    return None if more is None or less is None else float(more) - float(less)
+def _median_ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> float:
+    """Return the median over houses where both are known and there is a whole; 0 without such houses."""
+    usable = (whole > 0) & ~np.isnan(part)
+    return float(np.median(part[usable] / whole[usable])) if usable.any() else 0.0

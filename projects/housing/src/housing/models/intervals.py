@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,7 @@ from portfolio_shared.evaluation.conformal import conformal_quantile
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class MemberPrices:
+class MemberPrices(NamedTuple):
     """Log prices of the two members, shape (n,) each."""
 
     linear: Floats
@@ -67,9 +67,7 @@ class Intervals:
 
     def half_width(self, scale_inputs: Floats, log_price: Floats) -> Floats:
         """Return half the width of each house's interval on the log scale, shape (n,)."""
-        quantile = self.quantiles[self.band_of(log_price)]
-        half: Floats = quantile * np.exp(self.scale.predict(scale_inputs))
-        return half
+        return np.asarray(self.quantiles[self.band_of(log_price)] * np.exp(self.scale.predict(scale_inputs)))
 
     def band_of(self, log_price: Floats) -> NDArray[np.intp]:
         """Return the band of each predicted log price, shape (n,)."""

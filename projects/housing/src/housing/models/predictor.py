@@ -119,15 +119,7 @@ class Predictor:
     seen: Seen
 
     def predict(self, inputs: Sequence[Record], *, explain: bool = False) -> list[Prediction]:
-        """Price houses.
-
-        Parameters
-        ----------
-        inputs
-            Validated records (bounds, codes, rules); columns may be missing or None.
-        explain
-            Also return contributions and comparable sales.
-        """
+        """Price validated records, whose columns may be missing or None; explained by contributions and other sales."""
         if not inputs:
             return []
         priced = self._price(inputs)
@@ -147,8 +139,6 @@ class Predictor:
 
     def price_and_interval(self, records: Sequence[Record]) -> tuple[Floats, Floats, Floats]:
         """Return (price, low, high) alone, in dollars, each of shape (n,)."""
-        if not records:
-            return np.empty(0), np.empty(0), np.empty(0)
         priced = self._price(records)
         return np.exp(priced.log_price), priced.low, priced.high
 

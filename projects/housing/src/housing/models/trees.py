@@ -52,11 +52,14 @@ class SymmetricTrees:
 
     def predict(self, x: Floats) -> Floats:
         """Return predictions, shape (n,), for rows `x`, shape (n, F)."""
-        return np.concatenate([self._values(cells) for cells in self._cells(x)])
+        trees = np.arange(len(self.leaf))
+        return np.concatenate([self.leaf[trees, cells].sum(axis=1) + self.bias for cells in self._cells(x)])
 
     def contributions(self, x: Floats, n_players: int) -> Floats:
         """Return Shapley values, shape (n, n_players): with `expected` they sum to `predict(x)`."""
-        return np.concatenate([self._shapley_values(cells, n_players) for cells in self._cells(x)])
+        trees, players = np.arange(len(self.leaf)), self.player.ravel()
+        slots = (self.shapley[trees, cells] for cells in self._cells(x))  # (rows, T, D) a chunk
+        return np.stack([np.bincount(players, row.ravel(), minlength=n_players) for rows in slots for row in rows])
 
     def _cells(self, x: Floats) -> list[NDArray[np.intp]]:
         """Return the number of the cell each row falls into, per tree: chunks of shape (rows, T)."""
@@ -65,27 +68,11 @@ class SymmetricTrees:
         chunks = [x32[start : start + ROWS_AT_ONCE] for start in range(0, len(x32), ROWS_AT_ONCE)]
         return [(chunk[:, self.feature] > self.border) @ weights for chunk in chunks]
 
-    def _values(self, cells: NDArray[np.intp]) -> Floats:
-        trees = np.arange(len(self.leaf))
-        values: Floats = self.leaf[trees, cells].sum(axis=1) + self.bias
-        return values
-
-    def _shapley_values(self, cells: NDArray[np.intp], n_players: int) -> Floats:
-        trees = np.arange(len(self.leaf))
-        slots = self.shapley[trees, cells]  # (rows, T, D)
-        players = self.player.ravel()
-        return np.stack([np.bincount(players, row.ravel(), minlength=n_players) for row in slots])
-
 
 def from_catboost(model: dict[str, Any], player_of_feature: NDArray[np.int32]) -> SymmetricTrees:
     """Read a CatBoost model in its own JSON format and compute its Shapley tables.
 
-    Parameters
-    ----------
-    model
-        The parsed JSON file: numeric features and symmetric trees only.
-    player_of_feature
-        Shape (F,). The player that each feature belongs to; players share out the prediction.
+    The player that a feature belongs to stands in `player_of_feature`, shape (F,); players share out the prediction.
 
     Raises
     ------
@@ -121,19 +108,13 @@ def mean_of(ensembles: Sequence[SymmetricTrees]) -> SymmetricTrees:
     """Return the mean of ensembles of one depth as one ensemble: its Shapley values are the means of theirs."""
     n = len(ensembles)
 
-    def joined(name: str, *, share: bool = False) -> NDArray[Any]:
-        together = np.concatenate([getattr(trees, name) for trees in ensembles])
-        return (together / n).astype(together.dtype) if share else together
-
-    return SymmetricTrees(
-        feature=joined("feature"),
-        border=joined("border"),
-        leaf=joined("leaf", share=True),
-        bias=float(np.mean([trees.bias for trees in ensembles])),
-        shapley=joined("shapley", share=True),
-        player=joined("player"),
-        expected=float(np.mean([trees.expected for trees in ensembles])),
-    )
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(trees, name) for trees in ensembles])
+        for name in ("feature", "border", "leaf", "shapley", "player")
+    }
+    arrays |= {name: (arrays[name] / n).astype(arrays[name].dtype) for name in ("leaf", "shapley")}
+    means = {name: float(np.mean([getattr(trees, name) for trees in ensembles])) for name in ("bias", "expected")}
+    return SymmetricTrees(**arrays | means)
 
 
 def _shapley_tables(leaf: Floats, cover: Floats, player: NDArray[np.int32]) -> tuple[Floats, Floats]:

@@ -11,13 +11,7 @@ from housing.data.consistency import violations
 from housing.data.house import EXAMPLE
 from housing.models.imputation import Typical
 from housing.models.predictor import Prediction, Predictor
-from housing.serving.schemas import (
-    FieldChoice,
-    FieldDescription,
-    FieldsResponse,
-    PredictionRequest,
-    PredictionResponse,
-)
+from housing.serving.schemas import FieldChoice, FieldDescription, FieldsResponse, PredictionRequest, PredictionResponse
 from portfolio_shared.serving.app import create_service
 from portfolio_shared.serving.dependencies import loaded_model, pool_of, request_id_of
 from portfolio_shared.serving.models import LoadedModel
@@ -90,16 +84,5 @@ def refuse_impossible(records: list[Record]) -> list[Record]:
 
 def describe(column: Column, typical: Typical) -> FieldDescription:
     """Return what a form needs to know of one field; `typical` is of a house of overall quality 6."""
-    return FieldDescription(
-        name=column.name,
-        label=column.label,
-        help=column.help,
-        unit=column.unit,
-        kind=column.kind,
-        required=column.required,
-        minimum=column.minimum,
-        maximum=column.maximum,
-        choices=[FieldChoice(code=code, label=label) for code, label in column.choices.items()],
-        typical=typical.by_quality[column.name][5],
-        group=column.group,
-    )
+    choices = [FieldChoice(code=code, label=label) for code, label in column.choices.items()]
+    return FieldDescription(**vars(column) | {"choices": choices, "typical": typical.by_quality[column.name][5]})

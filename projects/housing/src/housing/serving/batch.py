@@ -5,19 +5,10 @@ from pathlib import Path
 
 from housing.data.cells import meaning
 from housing.data.columns import Record, column_name, columns
-from housing.data.house import ImpossibleHouseError, InvalidHouseError, validated
+from housing.data.house import InvalidHouseError, validated
 from housing.models.predictor import Predictor
-from portfolio_shared.serving.batch import (
-    ERROR,
-    BatchResult,
-    FileError,
-    Row,
-    chunks,
-    misshapen,
-    open_rows,
-    refusal,
-    write_rows,
-)
+from portfolio_shared.serving import batch
+from portfolio_shared.serving.batch import ERROR, BatchResult, FileError, Row
 
 ROWS_AT_ONCE = 500
 ADDED = ("price", "low", "high", "filled", ERROR)
@@ -29,24 +20,18 @@ def predict_file(
 ) -> BatchResult:
     """Price every row of a CSV file and write it with the added columns; no row is lost.
 
-    Parameters
-    ----------
-    source
-        CSV with a heading of API fields or of the data's own headings; columns that are neither are passed through.
-    target
-        File to write; replaced when everything is written, so that a broken run leaves no half file.
-    advance
-        Called with 1 after each row.
+    The headings are API fields or the data's own; columns that are neither are passed through. `advance` is called
+    with 1 after each row.
 
     Raises
     ------
     FileError
         If there is no heading, a required column is missing, or two headings mean the same.
     """
-    with open_rows(source, added=ADDED) as (headings, rows):
+    with batch.open_rows(source, added=ADDED) as (headings, rows):
         fields = _fields(source, headings)
-        priced = (row for chunk in chunks(rows, ROWS_AT_ONCE) for row in _price(chunk, fields, predictor))
-        return write_rows(target, [*headings, *ADDED], priced, advance=advance)
+        priced = (row for chunk in batch.chunks(rows, ROWS_AT_ONCE) for row in _price(chunk, fields, predictor))
+        return batch.write_rows(target, [*headings, *ADDED], priced, advance=advance)
 
 
 def _fields(source: Path, headings: Sequence[str]) -> Mapping[str, str]:
@@ -68,7 +53,7 @@ def _price(chunk: list[Row], fields: Mapping[str, str], predictor: Predictor) ->
     houses = iter(predictor.predict([record for record in records if not isinstance(record, str)]))
     for row, record in zip(chunk, records, strict=True):
         if isinstance(record, str):
-            yield row | refusal(ADDED, record)
+            yield row | batch.refusal(ADDED, record)
             continue
         house = next(houses)
         yield row | {
@@ -82,10 +67,10 @@ def _price(chunk: list[Row], fields: Mapping[str, str], predictor: Predictor) ->
 
 def _record(row: Row, fields: Mapping[str, str]) -> Record | str:
     """Return the row as a record, or why it is none."""
-    if broken := misshapen(row):
+    if broken := batch.misshapen(row):
         return broken
     cells = {name: row[heading] for heading, name in fields.items()}
     try:
         return validated({name: meaning(name, cell) for name, cell in cells.items()})
-    except (InvalidHouseError, ImpossibleHouseError) as error:
+    except InvalidHouseError as error:
         return str(error)
