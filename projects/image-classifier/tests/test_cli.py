@@ -65,13 +65,6 @@ def test_predict_fails_if_files_were_refused_and_still_answers_the_others(run, b
     assert (bad["label"], bool(bad["error"])) == ("", True)
 
 
-def test_a_picture_that_is_not_there_is_refused_in_a_line(run, bundle, tmp_path):
-    code, _, err = run("predict", tmp_path / "gone.jpg", "-o", tmp_path / "out.csv", "--bundle", bundle)
-    assert code == 1
-    assert "no such file or folder: " in err
-    assert "gone.jpg" in err
-
-
 @pytest.mark.parametrize(("data", "real"), [("sample", False), ("{pets}", True)])
 def test_a_folder_of_pictures_is_real_data(pets_config, data, real):
     """A champion of drawings gives way to somebody's own pictures."""

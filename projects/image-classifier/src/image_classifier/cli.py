@@ -9,15 +9,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
 
-from image_classifier.config import (
-    BUNDLE,
-    DATA,
-    MODEL_NAME,
-    ReportConfig,
-    ServeSettings,
-    TrainConfig,
-    TuneConfig,
-)
+from image_classifier.config import BUNDLE, DATA, MODEL_NAME, ReportConfig, ServeSettings, TrainConfig, TuneConfig
 from portfolio_shared import config as shared
 from portfolio_shared.cli import (
     champion_stays,

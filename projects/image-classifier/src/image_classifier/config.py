@@ -76,6 +76,9 @@ class Compute(Frozen):
     work: Path | None = Field(None, description="folder of features and checkpoints; none to keep nothing")
 
 
+DEFAULT_COMPUTE = Compute()
+
+
 class TrainConfig(TrainSettings):
     """Train, evaluate, register and pass the gate."""
 
@@ -97,11 +100,6 @@ class TrainConfig(TrainSettings):
     workers: int = Field(0, ge=0, description="processes that read and augment pictures; 0: the training's own")
     coverage: float = Field(0.95, gt=0.5, lt=1, description="share of pictures whose label set holds the true label")
     work: Path = Field(WORK, description="folder of features and checkpoints")
-
-    @property
-    def compute(self) -> Compute:
-        """Where the training runs."""
-        return Compute(device=self.device, workers=self.workers, work=self.work)
 
 
 class TuneConfig(BaseSettings):

@@ -10,10 +10,9 @@ from image_classifier.config import MODEL_NAME, ReportConfig, TrainConfig
 from image_classifier.data.load import load
 from image_classifier.data.photos import first_of_each
 from image_classifier.evaluation.candidates import COLUMNS
-from image_classifier.evaluation.errors import Group, by_group
+from image_classifier.evaluation.errors import by_group
 from image_classifier.evaluation.evaluate import METRIC_LABELS
 from image_classifier.evaluation.figures import activation_grid, augmentation_grid, draw_numbers
-from image_classifier.models.predictor import Prediction
 from image_classifier.train import Trained, learn
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation import figures
@@ -27,49 +26,30 @@ from portfolio_shared.evaluation.sections import (
 from portfolio_shared.evaluation.tables import candidate_rows, metric_rows
 from portfolio_shared.evaluation.uncertainty import Interval
 
-DRAWN = 3
-"""Drawn flowers in the picture of the augmentation."""
-
 
 def report(config: ReportConfig, console: Console | None = None) -> None:
     """Train, or take up a training that is finished, and write `docs/` and the marked sections of the READMEs."""
     console = console or Console()
-    training = TrainConfig(
-        data=config.data,
-        weights=config.weights,
-        tracking_uri="",
-        work=config.work,
-        threads=config.threads,
-        seed=config.seed,
-    )
-    trained = learn(training, console)
+    shared = config.model_dump(include={"data", "weights", "work", "threads", "seed"})
+    trained = learn(TrainConfig(**shared, tracking_uri=""), console)
     docs = config.project / "docs"
     draw_numbers(trained.evaluation, trained.candidates, docs)
-    draw_drawings(trained, docs)
-    recorded = record(trained)
-    sections = {
-        **tables(recorded),
-        **measured(config.benchmarks, docs),
-        "data": trained.data.report.as_markdown(),
-    }
-    console.print(write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary(recorded)))
-
-
-def draw_drawings(trained: Trained, docs: Path) -> None:
-    """Write the figures of pictures, with drawn flowers in place of photographs, which stay out of the repository."""
+    # The figures of pictures have drawn flowers in place of photographs, which stay out of the repository.
     tuning = trained.settings.tuning
-    photos = first_of_each(load("sample").photos)[:DRAWN]
-    grid = augmentation_grid(photos, policy=tuning.augmentation, crop=tuning.crop)
+    grid = augmentation_grid(first_of_each(load("sample").photos)[:3], policy=tuning.augmentation, crop=tuning.crop)
     figures.save_figure(grid, docs / "augmentations.png")
     if trained.data.source.kind == "sample":
         figures.save_figure(activation_grid(trained.split.test, trained.predictor), docs / "activations.png")
+    recorded = record(trained)
+    data = trained.data.report.as_markdown()
+    sections = {**tables(recorded), **measured(config.benchmarks, docs), "data": data}
+    console.print(write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary(recorded)))
 
 
 def record(trained: Trained) -> dict[str, Any]:
     """Return everything the README states, as JSON types."""
     dataset, parts, evaluation = trained.data, trained.split, trained.evaluation
     rows = {name: len(getattr(parts, name)) for name in ("train", "validation", "test")}
-    labels = trained.predictor.labels
     return {
         "data": {"source": dataset.source.kind, "name": dataset.name, "sha256": dataset.sha256, "rows": rows},
         "test_split_sha256": split_digest([photo.key for photo in parts.test]),
@@ -79,10 +59,18 @@ def record(trained: Trained) -> dict[str, Any]:
         "candidates": {name: candidate.metrics for name, candidate in trained.candidates.items()},
         "test": _record_metrics(evaluation.metrics),
         "baselines": {name: _record_metrics(metrics) for name, metrics in trained.baselines.items()},
-        "classes": [_record_group(group) for group in by_group(evaluation)],
+        "classes": [
+            {"name": group.name, "pictures": group.pictures, "precision": group.precision, "recall": group.recall}
+            for group in by_group(evaluation)
+        ],
         "out_of_distribution": evaluation.out_of_distribution,
         "sample_photographs": {
-            name: _record_prediction(prediction, labels) for name, prediction in evaluation.sample_photographs.items()
+            name: {
+                "label": trained.predictor.labels[prediction.label_set[0]],
+                "probability": float(prediction.probabilities.max()),
+                "unsure": prediction.unsure,
+            }
+            for name, prediction in evaluation.sample_photographs.items()
         },
         "redrawn_coverage": evaluation.redrawn_coverage._asdict(),
         "calibration": trained.details["calibration"],
@@ -94,23 +82,6 @@ def _record_metrics(metrics: Mapping[str, Interval]) -> dict[str, dict[str, floa
     return {name: interval._asdict() for name, interval in metrics.items()}
 
 
-def _record_group(group: Group) -> dict[str, Any]:
-    return {
-        "name": group.name,
-        "pictures": group.pictures,
-        "precision": group.precision,
-        "recall": group.recall,
-    }
-
-
-def _record_prediction(prediction: Prediction, labels: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "label": labels[prediction.label_set[0]],
-        "probability": float(prediction.probabilities.max()),
-        "unsure": prediction.unsure,
-    }
-
-
 def tables(recorded: Mapping[str, Any]) -> dict[str, str]:
     """Return the README's sections from what `record` wrote."""
     test = {name: Interval(**interval) for name, interval in recorded["test"].items()}
@@ -120,7 +91,7 @@ def tables(recorded: Mapping[str, Any]) -> dict[str, str]:
     }
     return {
         "candidates": markdown_table(*candidate_rows(recorded["candidates"], COLUMNS, chosen=recorded["chosen"])),
-        "test": markdown_table(*metric_rows(METRIC_LABELS, test, baselines)),
+        "test": markdown_table(*metric_rows(METRIC_LABELS, test, baselines, intervals=True)),
         "classes": _class_table(recorded),
         "out-of-distribution": markdown_table(
             ["20 pictures each of", "called unsure"],

@@ -1,7 +1,6 @@
 """From photographs to a registered model, read downwards."""
 
 import base64
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,17 +9,16 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from image_classifier.config import MODEL_NAME, ModelSettings, TrainConfig
+from image_classifier.config import MODEL_NAME, Compute, ModelSettings, TrainConfig
 from image_classifier.data.load import Dataset, Split, load, split
 from image_classifier.data.photos import input_statistics, pixels_of, spread
-from image_classifier.data.preprocessing import Pixels
 from image_classifier.evaluation.candidates import COLUMNS, choose, compare, probabilities_on_test
 from image_classifier.evaluation.evaluate import METRIC_LABELS, Evaluation, compare_with_champion, evaluate, measure
 from image_classifier.evaluation.figures import draw
-from image_classifier.models.fit import Exported, FittedClassifier, export, fit
+from image_classifier.models.fit import FittedClassifier, export, fit
 from image_classifier.models.plan import plan
 from image_classifier.models.predictor import Predictor
-from portfolio_shared import results
+from portfolio_shared import results, training
 from portfolio_shared.bundle import DataInfo, Manifest, metric_values
 from portfolio_shared.data.checks import DataError
 from portfolio_shared.data.splits import split_digest
@@ -28,22 +26,8 @@ from portfolio_shared.evaluation.conformal import conformal_quantile
 from portfolio_shared.evaluation.tables import candidate_rows, metric_rows, terminal_table
 from portfolio_shared.tracking.git import current_commit
 from portfolio_shared.tracking.runs import UNTRACKED, RunLog
-from portfolio_shared.training import Project, run
 
 Trained = results.Trained[Dataset, Split, FittedClassifier, ModelSettings, Predictor, Evaluation]
-
-
-def train(config: TrainConfig, console: Console | None = None) -> Path:
-    """Train, evaluate, write the bundle, register it and pass the gate; return the bundle's folder.
-
-    Raises
-    ------
-    TrackingUnavailable
-        If the MLflow server does not answer: before the training starts, not after it.
-    WeightsError
-        If pretrained weights were asked for and cannot be had.
-    """
-    return run(PROJECT, config, console)
 
 
 def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Trained:
@@ -62,7 +46,8 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
 
     # Candidates: class frequencies, a linear probe on frozen features, and all layers fine-tuned from there.
     torch.set_num_threads(config.threads)
-    candidates = compare(parts, settings, seed=config.seed, compute=config.compute, console=console, run=run)
+    compute = Compute(device=config.device, workers=config.workers, work=config.work)
+    candidates = compare(parts, settings, seed=config.seed, compute=compute, console=console, run=run)
     rows = candidate_rows({name: candidate.metrics for name, candidate in candidates.items()}, COLUMNS)
     console.print(terminal_table("Candidates, measured on the validation part", *rows))
 
@@ -74,7 +59,11 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     with console.status("exporting and calibrating"):
         exported = export(parts, settings, candidates[chosen], seed=config.seed)
         predictor = fit(parts, settings, candidates[chosen], seed=config.seed, exported=exported)
-    console.print(quantisation_line(exported))
+    q = exported.quantised
+    console.print(
+        f"8-bit integers: validation accuracy {q.accuracy_before:.1%} -> {q.accuracy_after:.1%}, a picture "
+        f"{q.milliseconds_before:.1f} -> {q.milliseconds_after:.1f} ms: {'served' if q.kept else 'not served'}"
+    )
 
     # The test split decides nothing.
     with console.status("evaluating on the test split"):
@@ -82,36 +71,20 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
         baselines = {}
         for name, candidate in candidates.items():
             if name != chosen:
-                probabilities = probabilities_on_test(candidate.model, parts, settings, compute=config.compute)
+                probabilities = probabilities_on_test(candidate.model, parts, settings, compute=compute)
                 baselines[name] = measure(evaluation.labels, probabilities, seed=config.seed)
     title = f"Test split, {len(parts.test):,} pictures, 95 % bootstrap intervals"
     console.print(terminal_table(title, *metric_rows(METRIC_LABELS, evaluation.metrics, baselines)))
-    details = exported.details()
-    return Trained(dataset, parts, candidates, chosen, settings, predictor, evaluation, baselines, details)
+    return Trained(dataset, parts, candidates, chosen, settings, predictor, evaluation, baselines, exported.details())
 
 
 def check_coverage(coverage: float, n_validation: int) -> None:
-    """Refuse a coverage of the label sets that needs more pictures, before the training and not after it.
-
-    Raises
-    ------
-    DataError
-        If the validation part is too small.
-    """
+    """Raise DataError for a coverage that needs more pictures, before the training and not after it."""
     try:
         conformal_quantile(np.zeros(n_validation), coverage=coverage)
     except ValueError as error:
         way = "add pictures, or ask for less with IMAGE_CLASSIFIER_TRAIN_COVERAGE"
         raise DataError(f"coverage={coverage}: {error}; {way}") from error
-
-
-def quantisation_line(exported: Exported) -> str:
-    """Say what 8-bit integers cost and gain, and whether they are served."""
-    q = exported.quantised
-    return (
-        f"8-bit integers: validation accuracy {q.accuracy_before:.1%} -> {q.accuracy_after:.1%}, a picture "
-        f"{q.milliseconds_before:.1f} -> {q.milliseconds_after:.1f} ms: {'served' if q.kept else 'not served'}"
-    )
 
 
 def describe(config: TrainConfig, trained: Trained) -> Manifest:
@@ -151,23 +124,24 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
     )
 
 
-def _example(trained: Trained) -> list[Pixels]:
-    return [pixels_of(photo, trained.predictor.preprocessing) for photo in spread(trained.split.test, 2)]
-
-
-def _input_example(trained: Trained) -> Sequence[Mapping[str, object]]:
-    return [{"picture": base64.b64encode(trained.split.test[0].path.read_bytes()).decode("ascii")}]
-
-
-PROJECT = Project(
+PROJECT = training.Project(
     name=MODEL_NAME,
     package=Path(__file__).parent,
     requirements=("numpy", "onnxruntime", "pillow", "pydantic"),
     learn=learn,
     describe=describe,
-    example=_example,
+    example=lambda trained: [
+        pixels_of(photo, trained.predictor.preprocessing) for photo in spread(trained.split.test, 2)
+    ],
     load=Predictor.load,
     draw=draw,
-    input_example=_input_example,
+    input_example=lambda trained: [
+        {"picture": base64.b64encode(trained.split.test[0].path.read_bytes()).decode("ascii")}
+    ],
     compare=compare_with_champion,
 )
+
+
+def train(config: TrainConfig, console: Console | None = None) -> Path:
+    """Train, evaluate, write the bundle, register it and pass the gate; return the bundle's folder."""
+    return training.run(PROJECT, config, console)

@@ -84,7 +84,7 @@ def test_the_same_picture_under_two_classes_agrees_in_hash_and_pixels() -> None:
     assert compared(chain(2, step=10, others=0), same, labels).contradicting.all()
 
 
-def test_what_is_put_aside_does_not_count_for_the_size() -> None:
+def test_what_is_excluded_does_not_count_for_the_size() -> None:
     bits, thumbnails = chain(9, step=10, others=0), noise(9)
     thumbnails[1] = thumbnails[0]
     result = compared(bits, thumbnails, [0, 1, *[2] * 7])

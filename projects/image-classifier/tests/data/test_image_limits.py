@@ -1,44 +1,20 @@
 """No file can do harm: bombs are refused by their headers, and what is decoded stays within its memory."""
 
-import io
 import struct
 import subprocess
 import sys
 import time
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
+from picture_files import encoded, noise, png
 from PIL import Image
 
 from image_classifier.data import images
 from image_classifier.data.images import ImageError, ImageLimits, read_image
 
 LIMITS = ImageLimits()
-
-
-def noise(width: int, height: int, channels: int = 3) -> Image.Image:
-    pixels = np.random.default_rng(width * height).integers(0, 256, (height, width, channels), dtype=np.uint8)
-    return Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
-
-
-def encoded(image: Image.Image, kind: str, **options) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(width: int, height: int, rows: bytes = b"", *, bits: int = 8, colour: int = 0, extra: bytes = b"") -> bytes:
-    """Write a PNG by hand: any depth, any declared size. Colour types: 0 grey, 2 RGB, 3 palette, 4 grey and alpha."""
-    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    parts = chunk(b"IHDR", head) + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + parts
 
 
 def refusal(data: bytes, limits: ImageLimits = LIMITS) -> ImageError:
@@ -154,7 +130,7 @@ print((peak() - before) // 1024)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the kernel tells no peak of a process's memory")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the kernel counts no peak of a process's memory")
 @pytest.mark.parametrize("kind", ["WEBP", "PNG", "JPEG", "CMYK"])
 def test_two_of_the_largest_pictures_stay_below_what_is_planned_for_them(kind, tmp_path) -> None:
     exif = Image.Exif()

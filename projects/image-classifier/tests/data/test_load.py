@@ -45,20 +45,22 @@ def photos(count: int, *, label: int = 0) -> list[Photo]:
 
 
 def test_the_public_archive_comes_before_the_smaller_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTFOLIO_DATA_DIR", str(tmp_path))
     (tmp_path / "flowers.tar").touch()
     for setting in ("auto", "full"):
-        assert resolve(setting, directory=tmp_path).path == tmp_path / "flowers.tar"
+        assert resolve(setting).path == tmp_path / "flowers.tar"
     (tmp_path / "flower_photos.tgz").touch()
     monkeypatch.setattr(module, "FLOWERS", replace(FLOWERS, sha256=(hashlib.sha256(b"").hexdigest(),)))
     for setting in ("auto", "full"):
-        source = resolve(setting, directory=tmp_path)
+        source = resolve(setting)
         assert (source.kind, source.path) == ("full", tmp_path / "flower_photos.tgz")
 
 
 def test_without_an_archive_the_host_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
+    monkeypatch.setenv("PORTFOLIO_DATA_DIR", str(tmp_path))
     monkeypatch.setattr(sources, "reachable", lambda urls, timeout: asked.extend(urls) or False)
-    assert resolve("auto", directory=tmp_path).kind == "sample"
+    assert resolve("auto").kind == "sample"
     assert asked == list(FLOWERS.urls)
 
 

@@ -25,9 +25,9 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_more_pictures_change_no_earlier_ones(tmp_path: Path) -> None:
-    few, more = (write_sample(tmp_path / str(n), per_class=n, size=32, dirt=False) for n in (10, 12))
-    assert len(list(few.rglob("*.jpg"))) == 50
-    for file in few.rglob("*.jpg"):
+    few, more = (write_sample(tmp_path / str(n), per_class=n, size=32) for n in (10, 12))
+    assert len(list(few.rglob("[0-9][0-9][0-9][0-9].jpg"))) == 50
+    for file in few.rglob("[0-9][0-9][0-9][0-9].jpg"):
         assert file.read_bytes() == (more / file.relative_to(few)).read_bytes()
 
 
@@ -43,15 +43,10 @@ def test_a_drawing_fills_its_picture_at_any_size(kind: str) -> None:
 
 @pytest.mark.slow
 def test_a_linear_model_on_pixels_fails(tmp_path: Path) -> None:
-    folder = write_sample(tmp_path, per_class=80, size=64, dirt=False)
-    files = sorted(folder.rglob("*.jpg"))
+    folder = write_sample(tmp_path, per_class=80, size=64)
+    files = sorted(folder.rglob("[0-9][0-9][0-9][0-9].jpg"))
     X = np.stack([np.asarray(Image.open(file).resize((32, 32))).ravel() / 255.0 for file in files])
     y = np.array([file.parent.name for file in files])
     test = np.random.default_rng(0).random(len(files)) < 0.3
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, max_iter=500)).fit(X[~test], y[~test])
     assert 0.2 < model.score(X[test], y[test]) < 0.55  # better than guessing: a kind has its colours
-
-
-def test_too_small_a_sample_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="at least 10 pictures a kind of 32 pixels, not 3 of 96"):
-        write_sample(tmp_path, per_class=3)

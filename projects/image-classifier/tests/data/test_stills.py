@@ -7,6 +7,7 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from picture_files import chunk
 from PIL import Image
 
 from image_classifier.data import stills
@@ -22,10 +23,6 @@ def encoded(kind: str, image: Image.Image | None = None, **options) -> bytes:
 
 def still(data: bytes, kind: str) -> Still:
     return first_still(data, kind, most_frames=500)
-
-
-def chunk(kind: bytes, data: bytes = b"") -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def segment(kind: int, data: bytes = b"") -> bytes:
@@ -104,19 +101,7 @@ def test_what_is_handed_on_has_the_same_pixels(kind) -> None:
         assert whole.convert("RGB").tobytes() == part.convert("RGB").tobytes()
 
 
-@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
-def test_of_an_animation_the_frames_are_counted(kind) -> None:
-    shades = [Image.new("RGB", (16, 16), (shade, 0, 0)) for shade in range(0, 250, 50)]
-    data = encoded(kind, shades[0], save_all=True, append_images=shades[1:])
-
-    handed_on = still(data, kind)
-
-    assert (handed_on.frames, handed_on.size) == (5, (16, 16))
-    with Image.open(io.BytesIO(handed_on.data)) as first:
-        assert first.convert("RGB").getpixel((0, 0))[0] < 5
-
-
-def test_what_can_be_decoded_at_a_scale_is_told() -> None:
+def test_what_can_be_decoded_at_a_scale_is_marked() -> None:
     cmyk = encoded("JPEG", Image.new("CMYK", (16, 16)))
     grey = encoded("JPEG", Image.new("L", (16, 16)))
     at = JPEG.index(b"\xff\xda") + 4

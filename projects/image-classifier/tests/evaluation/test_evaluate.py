@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from image_classifier.data.images import ImageLimits, prepare
 from image_classifier.data.load import Split
 from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.evaluation import evaluate as module
@@ -18,14 +17,11 @@ from image_classifier.evaluation.evaluate import (
     coverage_of_redraws,
     evaluate,
     evaluate_bundle,
-    measure,
     predictions_of,
 )
-from image_classifier.evaluation.out_of_distribution import Picture, draw_pictures
+from image_classifier.evaluation.out_of_distribution import draw_pictures
 from image_classifier.models.predictor import Prediction, Predictor
 from portfolio_shared.evaluation.classification import log_loss_error
-
-LIMITS = ImageLimits()
 
 
 def prediction(probabilities: list[float], label_set: tuple[int, ...], unsure: str | None = None) -> Prediction:
@@ -61,7 +57,7 @@ PREDICTIONS = [
     prediction([0.2, 0.7, 0.1], (1,), "ambiguous"),  # wrong, unsure
     prediction([0.1, 0.8, 0.1], (1,), "unfamiliar"),  # right, unsure
 ]
-OTHERS = [Picture(kind, Image.new("RGB", (9, 9))) for kind in ("noise", "noise", "text", "text")]
+OTHERS = {kind: [Image.new("RGB", (9, 9))] * 2 for kind in ("noise", "text")}
 OF_OTHERS = [
     prediction([0.9, 0.1, 0.0], (0,), "unfamiliar"),
     prediction([0.9, 0.1, 0.0], (0,), "ambiguous"),
@@ -71,8 +67,15 @@ OF_OTHERS = [
 OF_SAMPLES = [prediction([0.5, 0.4, 0.1], (0, 1), "unfamiliar"), prediction([0.1, 0.1, 0.8], (2,))]
 
 
+@pytest.fixture
+def few(monkeypatch):
+    monkeypatch.setattr(module, "draw_pictures", lambda: OTHERS)
+
+
+@pytest.mark.usefixtures("few")
 def test_metrics_by_hand(photos):
-    evaluation = evaluate(Scripted(PREDICTIONS + OF_OTHERS + OF_SAMPLES), photos, others=OTHERS)
+    evaluation = evaluate(Scripted(PREDICTIONS + OF_OTHERS + OF_SAMPLES), photos)
+    assert set(evaluation.metrics) == set(METRIC_LABELS)
     estimates = {name: interval.estimate for name, interval in evaluation.metrics.items()}
     assert estimates == pytest.approx(
         {
@@ -95,16 +98,11 @@ def test_metrics_by_hand(photos):
     assert all(interval.low <= interval.estimate <= interval.high for interval in evaluation.metrics.values())
 
 
-def test_every_metric_has_a_name_for_people(photos):
-    assert set(evaluate(Scripted(PREDICTIONS + OF_OTHERS + OF_SAMPLES), photos, others=OTHERS).metrics) == set(
-        METRIC_LABELS
-    )
-
-
+@pytest.mark.usefixtures("few")
 def test_where_no_answer_is_sure_there_is_no_accuracy_of_the_sure_ones(photos):
     """A model that is unsure of everything is measured, instead of ending a training in an error."""
     unsure = [prediction([0.9, 0.1, 0.0], (0,), "ambiguous")] * 4
-    evaluation = evaluate(Scripted(unsure + OF_OTHERS + OF_SAMPLES), photos, others=OTHERS)
+    evaluation = evaluate(Scripted(unsure + OF_OTHERS + OF_SAMPLES), photos)
     assert evaluation.metrics["unsure"].estimate == 1
     assert "accuracy_if_sure" not in evaluation.metrics
 
@@ -114,21 +112,6 @@ def test_few_pictures_are_held_at_a_time(sample):
     predictor = Scripted([PREDICTIONS[0]] * 70)
     assert len(predictions_of(predictor, photos)) == 70
     assert predictor.at_once == [32, 32, 6]
-
-
-def test_what_is_measured_is_what_the_service_would_answer(predictor, trained):
-    """From the files' bytes and with the limits of the service, one by one."""
-    for photo, measured in zip(trained.split.test, trained.evaluation.predictions, strict=True):
-        picture = prepare(photo.path.read_bytes(), predictor.preprocessing, limits=LIMITS)
-        (alone,) = predictor.predict([picture])
-        np.testing.assert_allclose(alone.probabilities, measured.probabilities, atol=1e-6)
-        assert (alone.label_set, alone.unsure) == (measured.label_set, measured.unsure)
-
-
-def test_any_probabilities_are_measured_alike(trained):
-    metrics = measure(trained.evaluation.labels, trained.evaluation.probabilities)
-    assert {name: trained.evaluation.metrics[name] for name in metrics} == metrics
-    assert set(metrics) == {"accuracy", "f1_macro", "log_loss", "calibration_error"}
 
 
 def test_chance_decides_who_calibrates():

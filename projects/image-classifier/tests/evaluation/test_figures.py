@@ -14,7 +14,6 @@ from image_classifier.evaluation.figures import (
     draw,
     mistake_grid,
     overlay,
-    picture_grid,
     precision_and_recall,
     reliability_diagram,
     training_curves,
@@ -142,11 +141,6 @@ def test_where_there_is_no_evidence_the_picture_is_dark():
     assert laid[-1, -1].tolist() == [50] * 3
 
 
-def test_without_a_heat_map_there_is_nothing_to_lay_over(trained):
-    with pytest.raises(ValueError, match="ask for it"):
-        overlay(np.zeros((8, 8, 3), dtype=np.uint8), None)
-
-
 def test_augmentations_stand_beside_their_picture_and_are_drawn_alike_every_time(trained):
     photos = trained.split.train[:2]
     first, again = (augmentation_grid(photos, policy="strong", crop=48) for _ in range(2))
@@ -156,8 +150,3 @@ def test_augmentations_stand_beside_their_picture_and_are_drawn_alike_every_time
         np.testing.assert_array_equal(picture, shown(again, number))
     row = [picture.tobytes() for picture in pictures[1:6]]
     assert len(set(row)) == 5
-
-
-def test_a_grid_takes_a_caption_for_every_picture():
-    with pytest.raises(ValueError, match="shorter"):
-        picture_grid([np.zeros((4, 4, 3), dtype=np.uint8)] * 2, ["first"], columns=2, title="Two")

@@ -37,12 +37,6 @@ def test_a_model_without_a_power_is_read_as_it_was_written(tmp_path):
     np.testing.assert_allclose(read.distance([[0, 3, 0], [7, 3, 99]]), [3, 5])
 
 
-def test_rows_do_not_depend_on_each_other():
-    rows = np.random.default_rng(0).normal(0, 5, (20, 3))
-    alone = [HAND.score(row[None])[0] for row in rows]
-    np.testing.assert_allclose(HAND.score(rows), alone, rtol=1e-6)
-
-
 def test_what_was_saved_reads_back_and_holds_no_object(tmp_path):
     rng = np.random.default_rng(0)
     directions, training = rng.normal(size=(6, 4)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)

@@ -6,9 +6,7 @@ import pytest
 
 from image_classifier.config import SCRATCH, FineTuneSettings, TrainConfig
 from image_classifier.models import plan as module
-from image_classifier.models.backbones import build_backbone
 from image_classifier.models.plan import plan
-from image_classifier.models.weights import WeightsError
 from portfolio_shared.data.sources import Source
 
 SAMPLE = Source("sample", None, "Data: sample, because")
@@ -70,13 +68,6 @@ def test_what_was_asked_for_is_not_replaced_by_a_random_start(settings: dict[str
     assert planned.settings.weights == "imagenet"
     assert planned.settings.backbone == settings.get("backbone", "mobilenet_v2")
     assert planned.source is FULL
-
-
-def test_weights_for_the_network_that_has_none_are_refused(resolved) -> None:
-    resolved(FULL)
-    settings = plan(config(backbone="small_cnn", weights="imagenet")).settings
-    with pytest.raises(WeightsError, match="small_cnn has no weights to load"):
-        build_backbone(settings.backbone, settings.weights)
 
 
 def test_the_settings_are_those_of_the_network(resolved) -> None:

@@ -1,7 +1,5 @@
 """Predictions of a graph that is made by hand, and of the trained one."""
 
-import json
-
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
@@ -120,21 +118,6 @@ def test_what_was_saved_reads_back(shares, tmp_path):
     assert read.predict(pictures)[0] != shares.predict(pictures)[1]
     names = {path.relative_to(tmp_path / "bundle").as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert names == {"model.onnx", "novelty.npz", "rules.json", "examples/picture-1.jpg", "examples/picture-2.jpg"}
-
-
-def test_thresholds_are_read_without_rounding(shares, tmp_path):
-    rules = Rules(RULES.labels, RULES.preprocessing, 0.95, least_probability=0.1 + 0.2, least_confidence=1 / 3)
-    Predictor(graph(), REDS, rules).save(tmp_path)
-    assert Predictor.load(tmp_path).rules == rules
-
-
-def test_a_rule_that_is_missing_is_an_error(shares, tmp_path):
-    shares.save(tmp_path)
-    stored = json.loads((tmp_path / "rules.json").read_text(encoding="utf-8"))
-    del stored["least_confidence"]
-    (tmp_path / "rules.json").write_text(json.dumps(stored), encoding="utf-8")
-    with pytest.raises(TypeError, match="least_confidence"):
-        Predictor.load(tmp_path)
 
 
 def test_an_answer_does_not_depend_on_the_pictures_beside_it(predictor, trained):

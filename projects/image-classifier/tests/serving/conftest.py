@@ -18,12 +18,13 @@ from onnx import TensorProto, helper
 from PIL import Image
 from playwright.sync_api import Locator, Page, Route, expect
 
-from image_classifier.config import TrainConfig
+from image_classifier.config import ServeSettings, TrainConfig
 from image_classifier.data.images import ImageLimits, prepare
 from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.evaluation.out_of_distribution import draw_pictures
 from image_classifier.models.novelty import Novelty
 from image_classifier.models.predictor import Prediction, Predictor, Rules
+from image_classifier.serving.app import create_app
 from portfolio_shared.bundle import DataInfo, Manifest, write_bundle
 
 COLOUR_SIDE = 32
@@ -203,15 +204,23 @@ def uploads(train_config: TrainConfig, predictor: Predictor) -> list[Upload]:
 @pytest.fixture(scope="session")
 def unfamiliar(predictor: Predictor) -> Upload:
     """Return a picture of none of the classes that the model calls unfamiliar."""
-    for picture in draw_pictures(each=2):
+    for image in (image for images in draw_pictures(each=2).values() for image in images):
         stream = io.BytesIO()
-        picture.image.save(stream, "PNG")
+        image.save(stream, "PNG")
         if prediction_of(predictor, stream.getvalue()).unsure == "unfamiliar":
             return {"name": "unfamiliar.png", "mimeType": "image/png", "buffer": stream.getvalue()}
     pytest.fail("the model is familiar with everything")
 
 
 # A model of colours
+
+
+@pytest.fixture(scope="module")
+def service(serving: Callable[..., AbstractContextManager[Any]], colour_bundle: Path) -> Iterator[Any]:
+    """Serve the model of colours; return a client."""
+    settings = ServeSettings(bundle=colour_bundle, max_pixels_whole=2_000_000, max_file_bytes=5_000_000)
+    with serving(create_app(settings)) as client:
+        yield client
 
 
 def colour_graph() -> bytes:

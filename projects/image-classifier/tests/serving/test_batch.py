@@ -100,21 +100,6 @@ def test_what_cannot_be_read_says_why_and_nothing_is_dropped(tmp_path) -> None:
     assert all(row["label"] == row["probability"] == "" for row in rows[1:])
 
 
-def test_a_file_without_permission_says_so(tmp_path, monkeypatch) -> None:
-    locked, target = save(tmp_path / "a.png", "red"), tmp_path / "out.csv"
-    allowed = Path.open
-
-    def guarded(path: Path, *args, **options):
-        if path == locked:
-            raise PermissionError(13, "Permission denied")
-        return allowed(path, *args, **options)
-
-    monkeypatch.setattr(Path, "open", guarded)
-
-    assert predict_file([locked], target, Colours()) == BatchResult(0, 1)
-    assert rows_of(target)[0]["error"] == "cannot be read: Permission denied"
-
-
 def test_a_name_that_is_no_text_is_kept(tmp_path) -> None:
     name = os.fsdecode(b"r\xf6se.png")
     save(tmp_path / name, "red")
@@ -140,15 +125,3 @@ def test_a_path_that_leads_nowhere_leaves_everything_as_it_was(tmp_path, sources
         predict_file([tmp_path / source for source in sources], target, Colours())
 
     assert target.read_text() == "of last week"
-
-
-def test_a_broken_run_leaves_no_half_file(tmp_path) -> None:
-    class Broken(Colours):
-        def predict(self, inputs):
-            raise RuntimeError("out of memory")
-
-    target = tmp_path / "out.csv"
-    with pytest.raises(RuntimeError):
-        predict_file([save(tmp_path / "a.png", "red")], target, Broken())
-
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png"]

@@ -6,8 +6,6 @@ What every page promises is in tests/test_pages.py.
 import io
 import json
 import re
-import struct
-import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import pytest
 from browser_page import PHONE
+from picture_files import png
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -38,17 +37,6 @@ def fractal(width: int, height: int) -> Upload:
     stream = io.BytesIO()
     Image.effect_mandelbrot((width, height), (-2, -1, 1, 1), 60).convert("RGB").save(stream, "JPEG")
     return jpeg("fractal.jpg", stream.getvalue())
-
-
-def bomb() -> Upload:
-    """A picture of 3.6 thousand million pixels in a few kilobytes."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0))
-    data = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1_000_000))) + chunk(b"IEND", b"")
-    return {"name": "bomb.png", "mimeType": "image/png", "buffer": data}
 
 
 def test_a_picture_is_chosen_and_answered(visit: PictureVisit, uploads: list[Upload]) -> None:
@@ -159,8 +147,9 @@ def test_an_example_is_clicked_and_answered(visit: PictureVisit, predictor: Pred
 def test_a_bomb_and_a_text_are_refused_and_the_picture_between_them_is_answered(
     visit: PictureVisit, uploads: list[Upload]
 ) -> None:
+    bomb = {"name": "bomb.png", "mimeType": "image/png", "buffer": png(60_000, 60_000, bytes(1_000_000))}
     visit.open()
-    visit.choose(bomb(), uploads[0], jpeg("notes.jpg", b"Dear diary, <b>today</b>"))
+    visit.choose(bomb, uploads[0], jpeg("notes.jpg", b"Dear diary, <b>today</b>"))
 
     first, good, last = visit.answers(3)
     visit.expect_answer(good, uploads[0])

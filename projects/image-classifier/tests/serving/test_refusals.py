@@ -1,59 +1,21 @@
 """What the service refuses: each file for its own reason while the others are answered, and requests as a whole."""
 
-import io
 import struct
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from fastapi import FastAPI
-from PIL import Image
+from picture_files import URL, File, as_files, ask, encoded, plain, png, random_picture
 
 from image_classifier.config import ServeSettings
 from image_classifier.serving.app import create_app
 
 Json = dict[str, Any]
-File = tuple[str, bytes, str]
 Serving = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
-
-URL = "/v1/classifications"
-
-
-@pytest.fixture(scope="module")
-def service(serving: Serving, colour_bundle: Path) -> Iterator[httpx.Client]:
-    settings = ServeSettings(bundle=colour_bundle, max_pixels_whole=2_000_000, max_file_bytes=5_000_000)
-    with serving(create_app(settings)) as client:
-        yield client
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
-def plain(colour: str, size: tuple[int, int] = (64, 48), kind: str = "PNG") -> bytes:
-    return encoded(Image.new("RGB", size, colour), kind)
-
-
-def as_files(*pictures: bytes | File) -> list[tuple[str, File]]:
-    named = [
-        picture if isinstance(picture, tuple) else (f"{i}.png", picture, "image/png")
-        for i, picture in enumerate(pictures)
-    ]
-    return [("files", file) for file in named]
-
-
-def ask(service: httpx.Client, *pictures: bytes | File, **options: Any) -> list[Json]:
-    response = service.post(URL, files=as_files(*pictures), params=options)
-    assert response.status_code == 200, response.text
-    results: list[Json] = response.json()["results"]
-    return results
 
 
 def refused(response: httpx.Response, status: int = 422) -> list[Json]:
@@ -61,19 +23,6 @@ def refused(response: httpx.Response, status: int = 422) -> list[Json]:
     assert response.headers["content-type"] == "application/problem+json"
     errors: list[Json] = response.json().get("errors", [])
     return errors
-
-
-def random_picture(seed: int) -> Image.Image:
-    pixels = np.random.default_rng(seed).integers(0, 256, (6, 9, 3), dtype=np.uint8)
-    return Image.fromarray(pixels).resize((180 + seed, 120), Image.Resampling.BICUBIC)
-
-
-def png_of_size(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1_000_000))) + chunk(b"IEND", b"")
 
 
 def animation(frames: int) -> bytes:
@@ -85,7 +34,7 @@ SECRET = b"<script>alert('it is echoed')</script>"
 WRONG: list[tuple[File, int, str]] = [
     (("empty.jpg", b"", "image/jpeg"), 422, "empty"),
     (("large.jpg", b"\xff\xd8\xff" + bytes(5_000_000), "image/jpeg"), 413, "too_many_bytes"),
-    (("bomb.png", png_of_size(60_000, 60_000), "image/png"), 413, "too_many_pixels"),
+    (("bomb.png", png(60_000, 60_000, bytes(1_000_000)), "image/png"), 413, "too_many_pixels"),
     (("short.jpg", plain("red", (300, 300), "JPEG")[:700], "image/jpeg"), 422, "truncated"),
     (("short.png", encoded(random_picture(1))[:5000], "image/png"), 422, "truncated"),
     (("notes.jpg", b"Dear diary, " + SECRET, "image/jpeg"), 415, "not_an_image"),
@@ -93,7 +42,7 @@ WRONG: list[tuple[File, int, str]] = [
     (("drawing.svg", b"<svg>" + SECRET + b"</svg>", "image/svg+xml"), 415, "unsupported_format"),
     (("phone.heic", b"\x00\x00\x00\x18ftypheic" + bytes(99), "image/heic"), 415, "unsupported_format"),
     (("paper.jpg", b"%PDF-1.7 " + SECRET, "image/jpeg"), 415, "unsupported_format"),
-    (("nothing.png", png_of_size(0, 0), "image/png"), 422, "too_small"),
+    (("nothing.png", png(0, 0), "image/png"), 422, "too_small"),
     (("dot.png", plain("red", (1, 1)), "image/png"), 422, "too_small"),
     (("film.gif", animation(5000), "image/gif"), 413, "too_many_frames"),
 ]
@@ -135,25 +84,6 @@ def test_where_every_file_is_wrong_all_are_listed(service: httpx.Client) -> None
     assert len(refused(service.post(URL, files=as_files(*same)), 415)) == len(same)
 
 
-def multipart(name: bytes, data: bytes) -> Json:
-    head = b'--edge\r\nContent-Disposition: form-data; name="files"; filename="' + name + b'"\r\n\r\n'
-    return {
-        "content": head + data + b"\r\n--edge--\r\n",
-        "headers": {"Content-Type": "multipart/form-data; boundary=edge"},
-    }
-
-
-@pytest.mark.parametrize("data", [plain("red"), b"no picture"], ids=["answered", "refused"])
-def test_names_are_shown_cut_and_clean(service: httpx.Client, data: bytes) -> None:
-    for name, shown in [
-        (b"rose\x1b[31m\x07.png", "rose?[31m?.png"),
-        ("fdp.\u202egnp.exe".encode(), "fdp.?gnp.exe"),
-        (b"x" * 3000 + b".png", "x" * 90 + "...xxx.png"),
-    ]:
-        body = service.post(URL, **multipart(name, data)).json()
-        assert (body["results"][0]["file"] if "results" in body else body["errors"][0]["value"]) == shown
-
-
 # Requests that are refused as a whole
 
 
@@ -162,6 +92,7 @@ def test_names_are_shown_cut_and_clean(service: httpx.Client, data: bytes) -> No
     [
         ({"files": [("files", ("a.png", b""))] * 33}, "files", "at most 32"),
         ({"files": [("file", ("a.png", b"x"))]}, "file", "named files"),
+        ({"files": [("top_k", ("a.png", b"x"))]}, "top_k", "named files"),
         ({"files": [("files", (None, "text"))]}, "files", "a file with a name"),
         ({"files": [("top_k", (None, "3"))]}, "files", "at least one"),
         ({"params": {"topk": 3}}, "topk", "not permitted"),
@@ -178,13 +109,6 @@ def test_a_wrong_field_is_named(service: httpx.Client, request_: Json, field: st
 
     assert error["field"] == field
     assert says in error["message"]
-
-
-def test_another_type_of_body_is_refused(service: httpx.Client) -> None:
-    refused(service.post(URL, json={"files": []}), 415)
-    refused(service.post(URL, content=plain("red"), headers={"Content-Type": "image/png"}), 415)
-    refused(service.post(URL), 415)
-    refused(service.post(URL, content=b"x", headers={"Content-Type": "multipart/form-data"}), 400)
 
 
 def test_limits_are_settings(serving: Serving, colour_bundle: Path) -> None:

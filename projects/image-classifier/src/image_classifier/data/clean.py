@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from image_classifier.data.duplicates import HASH_SIDE, LARGE_GROUP, THUMBNAIL, Duplicates, find_duplicates
+from image_classifier.data.duplicates import HASH_SIDE, LARGE_GROUP, THUMBNAIL, find_duplicates
 from image_classifier.data.headers import FORMATS
 from image_classifier.data.images import ImageError, ImageLimits, decode, find_still
 from image_classifier.data.photos import Listed, Photo
@@ -19,12 +19,7 @@ from image_classifier.data.stills import Still
 from portfolio_shared.data.checks import DataError, DataReport
 
 LIMITS = ImageLimits(max_bytes=50_000_000, min_side=16)
-SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "PNG": (".png",),
-    "WEBP": (".webp",),
-    "GIF": (".gif",),
-}
+SUFFIXES = {"JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "PNG": (".png",), "WEBP": (".webp",), "GIF": (".gif",)}
 WRONG_SUFFIX, ANIMATED = "name ends otherwise than its format", "animated: the first frame is taken"
 CMYK, DEEP, TURNED = "CMYK, converted", "16 bits a channel, converted", "turned upright as its EXIF data say"
 REPAIRS = (WRONG_SUFFIX, ANIMATED, CMYK, DEEP, TURNED)
@@ -73,13 +68,6 @@ def clean(files: Iterable[Listed], *, name: str) -> Cleaned:
     Of exact copies in one class the first by name is kept. A picture that is filed under two classes, byte by byte
     or in another size or quality, is excluded wherever it is: its label is unknown.
 
-    Parameters
-    ----------
-    files
-        In any order.
-    name
-        What to call them in the report.
-
     Raises
     ------
     DataError
@@ -97,7 +85,12 @@ def clean(files: Iterable[Listed], *, name: str) -> Cleaned:
     report = DataReport(name, rows_read=len(pictures) + len(excluded))
     excluded |= _copies(pictures)
     pictures = _without(pictures, excluded)
-    duplicates = _compare(pictures)
+    count = len(pictures)
+    duplicates = find_duplicates(
+        np.array([picture.bits for picture in pictures], dtype=np.uint64).reshape(count, HASH_SIDE**2 // 64),
+        np.array([picture.thumbnail for picture in pictures], dtype=np.uint8).reshape(count, *THUMBNAIL, 3),
+        np.array([picture.file.label for picture in pictures], dtype=np.intp),
+    )
     broken = int((duplicates.broken & ~duplicates.contradicting).sum())
     excluded |= dict.fromkeys((pictures[i].file.name for i in np.flatnonzero(duplicates.contradicting)), TWO_CLASSES)
     rows = {picture.key: int(row) for picture, row in zip(pictures, duplicates.groups, strict=True)}
@@ -161,15 +154,6 @@ def _copies(pictures: Sequence[_Picture]) -> dict[str, str]:
 
 def _without(pictures: Sequence[_Picture], excluded: Container[str]) -> list[_Picture]:
     return [picture for picture in pictures if picture.file.name not in excluded]
-
-
-def _compare(pictures: Sequence[_Picture]) -> Duplicates:
-    count = len(pictures)
-    return find_duplicates(
-        np.array([picture.bits for picture in pictures], dtype=np.uint64).reshape(count, HASH_SIDE**2 // 64),
-        np.array([picture.thumbnail for picture in pictures], dtype=np.uint8).reshape(count, *THUMBNAIL, 3),
-        np.array([picture.file.label for picture in pictures], dtype=np.intp),
-    )
 
 
 def _account(

@@ -25,16 +25,10 @@ class Pen:
 
     Attributes
     ----------
-    centre
-        Pixels, x + iy.
-    reach
-        Pixels from the centre to the tip of the outermost petal.
-    turn
-        Radians, clockwise.
-    squash
-        Height over width of a circle: 1 is seen from above, less from the side.
-    lean
-        Radians: direction in which the circle is squashed.
+    centre, reach
+        Pixels: x + iy, and from there to the tip of the outermost petal.
+    turn, squash, lean
+        Radians, clockwise; height over width of a circle, 1 as seen from above; radians in which that is squashed.
     """
 
     draw: ImageDraw.ImageDraw

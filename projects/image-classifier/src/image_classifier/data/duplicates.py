@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 HASH_SIDE = 16  # 256 bits; with 64 bits chance hits begin where real near duplicates still are
 THUMBNAIL = (32, 32)
@@ -56,12 +58,8 @@ def find_duplicates(bits: Bits, thumbnails: NDArray[np.uint8], labels: Rows) -> 
 
     Parameters
     ----------
-    bits
-        Hashes; [n, words].
-    thumbnails
-        [n, height, width, 3].
-    labels
-        Numbers of the classes; [n].
+    bits, thumbnails, labels
+        Hashes [n, words], [n, height, width, 3], numbers of the classes [n].
     """
     near, same = (np.arange(len(bits)) for _ in range(2))
     contradicting = np.zeros(len(bits), dtype=np.bool_)
@@ -79,11 +77,6 @@ def near_pairs(bits: Bits, *, within: int) -> Iterator[tuple[Rows, Rows]]:
 
     Every pair is compared, 64 bits in one step: 3,000 pictures take a fraction of a second, 100,000 some minutes. The
     pairs come in parts, because of pictures that are all alike there are too many to hold.
-
-    Parameters
-    ----------
-    bits
-        [n, words].
 
     Yields
     ------
@@ -111,20 +104,13 @@ def _same(thumbnails: NDArray[np.uint8], pairs: Rows) -> Rows:
 
 def _joined(roots: Rows, pairs: Rows) -> Rows:
     """Return the first row of each row's group, after the groups of each pair were joined."""
-    roots = roots.copy()
-    for i, j in roots[pairs[roots[pairs[:, 0]] != roots[pairs[:, 1]]]].tolist():
-        first, second = sorted((_root(roots, i), _root(roots, j)))
-        roots[second] = first
-    while not np.array_equal(roots, roots[roots]):
-        roots = roots[roots]
-    return roots
-
-
-def _root(roots: Rows, row: int) -> int:
-    while (above := int(roots[row])) != row:
-        roots[row] = roots[above]
-        row = above
-    return row
+    if not len(pairs):
+        return roots
+    rows, columns = np.concatenate((np.column_stack((np.arange(len(roots)), roots)), pairs)).T
+    edges = coo_array((np.ones(len(rows), dtype=np.bool_), (rows, columns)), shape=(len(roots), len(roots)))
+    _, groups = connected_components(edges, directed=False)
+    first: Rows = np.unique(groups, return_index=True)[1][groups]
+    return first
 
 
 def _too_large(groups: Rows, labels: Rows, *, counted: NDArray[np.bool_]) -> NDArray[np.bool_]:

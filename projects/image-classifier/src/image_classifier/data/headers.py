@@ -4,8 +4,12 @@ import struct
 
 JPEG, PNG, WEBP, GIF = FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 
-# Formats that people try, so that a refusal can name what they have. Offset, bytes, name.
-_OTHERS = (
+# Offset, bytes, name: what is read, and formats that people try, so that a refusal can name what they have.
+_SIGNATURES = (
+    (0, b"\xff\xd8\xff", JPEG),
+    (0, b"\x89PNG\r\n\x1a\n", PNG),
+    (0, b"GIF87a", GIF),
+    (0, b"GIF89a", GIF),
     (0, b"BM", "BMP"),
     (0, b"II*\x00", "TIFF"),
     (0, b"MM\x00*", "TIFF"),
@@ -36,15 +40,9 @@ def sniff(data: bytes) -> str | None:
     -------
     One of `FORMATS`, or the name of a format that is known but not read, or None.
     """
-    if data.startswith(b"\xff\xd8\xff"):
-        return JPEG
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return PNG
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return WEBP
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return GIF
-    for offset, signature, name in _OTHERS:
+    for offset, signature, name in _SIGNATURES:
         if data.startswith(signature, offset):
             return name
     start = data[:_MARKUP].lstrip(b"\xef\xbb\xbf \t\r\n")

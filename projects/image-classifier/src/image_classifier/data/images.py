@@ -88,13 +88,7 @@ class ImageLimits:
 
 
 class ImageError(ValueError):
-    """A file that is not read; the text says why and what to do, to the person who sent it.
-
-    Attributes
-    ----------
-    code
-        The reason, for a program.
-    """
+    """A file that is not read; the text says why and what to do to a person, the code why to a program."""
 
     def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
@@ -102,13 +96,7 @@ class ImageError(ValueError):
 
 
 def prepare(data: bytes, preprocessing: Preprocessing, *, limits: ImageLimits) -> Pixels:
-    """Turn the bytes of a file into the model's input, uint8 [crop, crop, 3].
-
-    Raises
-    ------
-    ImageError
-        As `read_image`.
-    """
+    """Turn the bytes of a file into the model's input, uint8 [crop, crop, 3]. Raises as `read_image`."""
     return to_pixels(read_image(data, limits=limits, at_least=preprocessing.resize), preprocessing)
 
 
@@ -117,10 +105,6 @@ def read_image(data: bytes, *, limits: ImageLimits, at_least: int | None = None)
 
     Parameters
     ----------
-    data
-        The file.
-    limits
-        Checked by the header, before anything is decoded.
     at_least
         Decode a JPEG at a half, a quarter or an eighth if its shorter side stays at least twice this long: a phone's
         photograph takes a fifth of the time. None decodes every pixel.
@@ -158,7 +142,8 @@ def decode(still: Still, *, limits: ImageLimits, at_least: int | None = None) ->
             image.load()
             plain = _to_rgb(image)
             del image  # it has buffers of its own
-            return _upright(plain, still.turn)
+            turn = _UPRIGHT.get(still.turn)
+            return plain if turn is None else plain.transpose(turn)
 
 
 def _check_kind(data: bytes, limits: ImageLimits) -> str:
@@ -220,8 +205,3 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         white.paste(colour, mask=colour)
         return white
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    turn = _UPRIGHT.get(orientation)
-    return image if turn is None else image.transpose(turn)

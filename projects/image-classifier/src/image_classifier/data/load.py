@@ -55,8 +55,6 @@ class Dataset:
         In the order of their names.
     labels
         Names of the classes, sorted: those of the folders.
-    excluded
-        Name and reason of each file that is not among the photographs.
     """
 
     source: Source
@@ -65,7 +63,6 @@ class Dataset:
     report: DataReport
     photos: tuple[Photo, ...]
     labels: tuple[str, ...]
-    excluded: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,9 +81,8 @@ def load(setting: str | Source) -> Dataset:
     Parameters
     ----------
     setting
-        ``auto``, ``sample``, ``full``, or the path of a folder, tar or zip file with ``<class>/<picture>``, as in
-        `portfolio_shared.data.sources.resolve_source`; or what `resolve` made of it. One folder may stand above those
-        of the classes.
+        ``auto``, ``sample``, ``full``, or the path of a folder, tar or zip file with ``<class>/<picture>``, below one
+        other folder or none; or what `resolve` made of it.
 
     Raises
     ------
@@ -107,16 +103,16 @@ def load(setting: str | Source) -> Dataset:
     cleaned = clean(files, name=name)
     cleaned.report.notes.extend(notes)
     key = digest(cleaned.photos)
-    return Dataset(source, name, key, cleaned.report, cleaned.photos, labels, cleaned.excluded)
+    return Dataset(source, name, key, cleaned.report, cleaned.photos, labels)
 
 
-def resolve(setting: str, *, directory: Path | None = None) -> Source:
+def resolve(setting: str) -> Source:
     """Turn the data setting into a source: a folder, an archive, or None for drawings.
 
     For ``auto`` and ``full`` an archive in the cache is used as it is, ``flower_photos.tgz`` before ``flowers.tar``;
     the host is asked only if neither is there.
     """
-    cache = data_directory() if directory is None else directory
+    cache = data_directory()
     smaller = cache / SMALLER
     if setting in ("auto", "full") and smaller.is_file() and not (cache / FLOWERS.path).is_file():
         return Source("full", smaller, f"Data: full, from the cache {smaller}")
@@ -190,25 +186,18 @@ def split(dataset: Dataset) -> Split:
         tuple(photo for photo, chosen in zip(photos, part, strict=True) if chosen)
         for part in (~test & ~validation, validation, test)
     )
-    parts = Split(train, held_out, tested, dataset.labels)
     for label, name in enumerate(dataset.labels):
-        _check_class(parts, [photo for photo in photos if photo.label == label], label, name)
-    return parts
-
-
-def _check_class(parts: Split, photos: Sequence[Photo], label: int, name: str) -> None:
-    train, validation, test = (
-        sum(photo.label == label for photo in part) for part in (parts.train, parts.validation, parts.test)
-    )
-    if train < LEAST_IN_TRAINING or not validation or not test:
-        largest = max(Counter(photo.group for photo in photos).values(), default=0)
-        way = "add photographs of it"
-        if largest > LARGE_GROUP:
-            way = f"{largest} of its {len(photos)} are nearly the same and stay on one side: add other ones"
-        raise DataError(
-            f"class {name!r} has {train} photographs to train with, {validation} to validate and {test} to test; "
-            f"expected at least {LEAST_IN_TRAINING}, 1 and 1: {way}"
-        )
+        counts = [sum(photo.label == label for photo in part) for part in (train, held_out, tested)]
+        if counts[0] < LEAST_IN_TRAINING or 0 in counts:
+            groups = Counter(photo.group for photo in photos if photo.label == label)
+            way, largest = "add photographs of it", max(groups.values(), default=0)
+            if largest > LARGE_GROUP:
+                way = f"{largest} of its {groups.total()} are nearly the same and stay on one side: add other ones"
+            raise DataError(
+                f"class {name!r} has {counts[0]} photographs to train with, {counts[1]} to validate and {counts[2]} "
+                f"to test; expected at least {LEAST_IN_TRAINING}, 1 and 1: {way}"
+            )
+    return Split(train, held_out, tested, dataset.labels)
 
 
 def _folder(source: Source) -> Path:

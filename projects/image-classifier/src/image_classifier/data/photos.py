@@ -1,7 +1,7 @@
 """Photographs after cleaning, and what every step takes from them: labels, pixels, examples, statistics."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -57,6 +57,12 @@ def labels_of(photos: Sequence[Photo]) -> NDArray[np.int64]:
 def pixels_of(photo: Photo, preprocessing: Preprocessing) -> Pixels:
     """Return a photograph as the model sees it, uint8 [crop, crop, 3]."""
     return prepare(photo.path.read_bytes(), preprocessing, limits=TRUSTED)
+
+
+def pixel_batches(photos: Sequence[Photo], preprocessing: Preprocessing) -> Iterator[Pixels]:
+    """Yield photographs as the model sees them, uint8 [n, crop, crop, 3] with n at most 32."""
+    for start in range(0, len(photos), 32):
+        yield np.stack([pixels_of(photo, preprocessing) for photo in photos[start : start + 32]])
 
 
 def spread(items: Sequence[Item], n: int) -> list[Item]:

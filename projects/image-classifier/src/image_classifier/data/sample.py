@@ -20,50 +20,30 @@ DUSK = ((24, 22, 28), (52, 40, 48), (88, 62, 52), (36, 44, 30))
 WALL = ((150, 140, 128), (190, 178, 160), (112, 104, 100), (210, 190, 180))
 
 
-def write_sample(folder: Path, *, per_class: int = 120, size: int = 96, seed: int = 0, dirt: bool = True) -> Path:
-    """Write ``<kind>/<number>.jpg`` for five kinds of flower, the same files for the same arguments.
+def write_sample(folder: Path, *, per_class: int = 120, size: int = 96, seed: int = 0) -> Path:
+    """Write ``<kind>/<number>.jpg`` for five kinds of flower, and a few more files with defects that cleaning finds.
 
     Parameters
     ----------
     folder
-        Created if need be; files in it are replaced.
+        Created if need be; files in it are replaced, by the same ones for the same arguments.
     per_class
-        Pictures of each kind, at least 10.
+        Pictures of each kind.
     size
-        Width and height in pixels, at least 32.
-    seed
-        Another seed gives other pictures.
-    dirt
-        Whether to add a few more files with defects that `image_classifier.data.clean` accounts for, see `_spoil`.
-
-    Returns
-    -------
-    Path
-        The folder.
+        Width and height in pixels.
     """
-    if per_class < 10 or size < 32:
-        raise ValueError(f"a sample needs at least 10 pictures a kind of 32 pixels, not {per_class} of {size}")
     for number, kind in enumerate(KINDS):
         (folder / kind).mkdir(parents=True, exist_ok=True)
         for index in range(per_class):
             rng = np.random.default_rng((seed, number, index))
             picture = draw_flower(kind, size=size, rng=rng)
             picture.save(folder / kind / f"{index:04}.jpg", quality=int(rng.integers(80, 96)))
-    if dirt:
-        _spoil(folder, size=size, seed=seed)
+    _spoil(folder, size=size, seed=seed)
     return folder
 
 
 def draw_flower(kind: str, *, size: int, rng: np.random.Generator) -> Image.Image:
-    """Draw one picture.
-
-    Parameters
-    ----------
-    kind
-        A key of `image_classifier.data.drawing.KINDS`.
-    size
-        Width and height in pixels.
-    """
+    """Draw one of KINDS, `size` pixels wide and high."""
     fine = size * FINER
     picture = _background(rng, fine)
     if rng.random() < 0.3:  # another one behind, out of focus

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from image_classifier.config import Compute, ModelSettings
+from image_classifier.config import DEFAULT_COMPUTE, Compute, ModelSettings
 from image_classifier.data.load import Split
 from image_classifier.data.photos import labels_of
-from image_classifier.evaluation.candidates import DEFAULT_COMPUTE, fine_tuned, linear_probe
+from image_classifier.evaluation.candidates import fine_tuned, linear_probe
 from image_classifier.evaluation.evaluate import measure
-from image_classifier.models.job import Job
+from image_classifier.models.finetune import Job
 from image_classifier.models.network import build_classifier
 from image_classifier.models.probe import fit_head
 from portfolio_shared.evaluation.classification import fit_temperature, softmax
@@ -64,14 +64,9 @@ def ablate(
     console: Console | None = None,
     on_step: Callable[[Step], None] = lambda _: None,
 ) -> list[Step]:
-    """Train every variant and measure it.
+    """Train every variant with the epochs, patience and crop of the settings, and measure it.
 
-    Parameters
-    ----------
-    settings
-        Their epochs, patience and crop are the budget of each.
-    on_step
-        Called after each training: what was measured is not lost if the rest is stopped.
+    `on_step` is called after each training: what was measured is not lost if the rest is stopped.
     """
     console = console or Console(quiet=True)
     steps = []

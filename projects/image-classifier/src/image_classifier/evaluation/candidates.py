@@ -7,13 +7,12 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from image_classifier.config import Compute, ModelSettings
+from image_classifier.config import DEFAULT_COMPUTE, Compute, ModelSettings
 from image_classifier.data.load import Split
 from image_classifier.data.photos import labels_of
 from image_classifier.models.backbones import Backbone, only_crop
-from image_classifier.models.finetune import Epoch, fine_tune
+from image_classifier.models.finetune import Epoch, Job, fine_tune, pick_device
 from image_classifier.models.fit import FittedClassifier
-from image_classifier.models.job import Job, pick_device
 from image_classifier.models.network import Classifier, build_classifier, logits_of
 from image_classifier.models.probe import enlarged, fit_head
 from portfolio_shared.cli import counting
@@ -31,7 +30,6 @@ COLUMNS = (
     Column("accuracy", "accuracy", ".1%"),
     Column("fit_seconds", "fit, s", ",.0f"),
 )
-DEFAULT_COMPUTE = Compute()
 
 
 def compare(
@@ -44,13 +42,6 @@ def compare(
     run: RunLog = UNTRACKED,
 ) -> dict[str, Candidate[FittedClassifier]]:
     """Fit every candidate and measure it on the validation part; each is logged as soon as it is measured.
-
-    Parameters
-    ----------
-    console
-        Where epochs are printed; None for nowhere.
-    run
-        What candidates and epochs are logged to.
 
     Returns
     -------

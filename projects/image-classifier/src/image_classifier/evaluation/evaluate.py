@@ -12,9 +12,9 @@ from rich.console import Console
 
 from image_classifier.config import MODEL_NAME
 from image_classifier.data.load import Split, load, split
-from image_classifier.data.photos import Photo, labels_of, pixels_of
+from image_classifier.data.photos import Photo, labels_of, pixel_batches
 from image_classifier.data.preprocessing import to_pixels
-from image_classifier.evaluation.out_of_distribution import Picture, draw_pictures, sample_photographs
+from image_classifier.evaluation.out_of_distribution import draw_pictures, sample_photographs
 from image_classifier.models.predictor import Prediction, Predictor
 from portfolio_shared.bundle import read_manifest
 from portfolio_shared.data.splits import split_digest
@@ -47,12 +47,8 @@ class Evaluation:
 
     Attributes
     ----------
-    predictor, split
-        What was evaluated, and on what.
-    labels
-        True label numbers of the test part [n].
-    predictions
-        For the test part, in its order.
+    labels, predictions
+        True label numbers of the test part [n], and what was predicted for it.
     out_of_distribution
         By kind: the share of the pictures of no class that the model is unsure of.
     sample_photographs
@@ -86,36 +82,26 @@ class Evaluation:
         )
 
 
-def evaluate(
-    predictor: Predictor, split: Split, *, seed: int = 0, others: Sequence[Picture] | None = None
-) -> Evaluation:
-    """Classify every test photograph and every picture of no class as the service would, and measure.
-
-    Parameters
-    ----------
-    others
-        Out-of-distribution pictures; those of `draw_pictures` if None.
-    """
-    others = draw_pictures() if others is None else others
+def evaluate(predictor: Predictor, split: Split, *, seed: int = 0) -> Evaluation:
+    """Classify every test photograph and every picture of no class as the service would, and measure."""
     predictions, labels = predictions_of(predictor, split.test), labels_of(split.test)
     probabilities = _probabilities(predictions)
     unsure = _unsure(predictions)
-    unsure_others = _unsure(_predictions_of_images(predictor, [picture.image for picture in others]))
+    of_others = {kind: _unsure(_predictions_of_images(predictor, images)) for kind, images in draw_pictures().items()}
     rows = {
         "set_coverage": np.array(
             [label in prediction.label_set for label, prediction in zip(labels, predictions, strict=True)], dtype=float
         ),
         "set_size": np.array([len(prediction.label_set) for prediction in predictions], dtype=float),
         "unsure": unsure,
-        "unsure_out_of_distribution": unsure_others,
+        "unsure_out_of_distribution": np.concatenate(list(of_others.values())),
     }
     if not unsure.all():
         right = probabilities.argmax(axis=1) == labels
         rows["accuracy_if_sure"] = right[unsure == 0].astype(float)
     metrics = measure(labels, probabilities, seed=seed)
     metrics |= {name: bootstrap_interval(np.mean, values, seed=seed) for name, values in rows.items()}
-    kinds = np.array([picture.kind for picture in others])
-    by_kind = {kind: float(unsure_others[kinds == kind].mean()) for kind in dict.fromkeys(kinds.tolist())}
+    by_kind = {kind: float(values.mean()) for kind, values in of_others.items()}
     samples = sample_photographs()
     of_samples = dict(zip(samples, _predictions_of_images(predictor, list(samples.values())), strict=True))
     return Evaluation(predictor, split, labels, tuple(predictions), by_kind, of_samples, metrics)
@@ -143,11 +129,8 @@ def compare_with_champion(evaluation: Evaluation, champion: Predictor) -> Paired
 
 def predictions_of(predictor: Predictor, photos: Sequence[Photo], *, heat: bool = False) -> list[Prediction]:
     """Classify photographs a few at a time; the memory does not grow with their number."""
-    predictions: list[Prediction] = []
-    for start in range(0, len(photos), 32):
-        pixels = [pixels_of(photo, predictor.preprocessing) for photo in photos[start : start + 32]]
-        predictions += predictor.predict(pixels, heat=heat)
-    return predictions
+    batches = pixel_batches(photos, predictor.preprocessing)
+    return [prediction for batch in batches for prediction in predictor.predict(list(batch), heat=heat)]
 
 
 def coverage_of_redraws(

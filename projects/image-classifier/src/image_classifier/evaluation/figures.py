@@ -15,7 +15,7 @@ from image_classifier.data.photos import TRUSTED, Photo, first_of_each, pixels_o
 from image_classifier.data.preprocessing import Pixels
 from image_classifier.evaluation.errors import Group, by_group
 from image_classifier.evaluation.evaluate import Evaluation, predictions_of
-from image_classifier.models.augment import augmentation
+from image_classifier.models.batches import augmentation
 from image_classifier.models.finetune import Epoch
 from image_classifier.models.fit import FittedClassifier
 from image_classifier.models.predictor import Predictor

@@ -5,7 +5,6 @@ They are drawn with a seed, or cut from photographs that come with scikit-learn.
 
 import string
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,24 +12,14 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 SIDE = 256
 Rng = np.random.Generator
-Colour = tuple[int, int, int]
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A picture of none of the classes, and what kind it is."""
-
-    kind: str
-    image: Image.Image
-
-
-def draw_pictures(*, each: int = 20, seed: int = 0) -> list[Picture]:
-    """Return `each` pictures of every kind; equal for equal seeds."""
-    return [
-        Picture(kind, make(np.random.default_rng((seed, number, i))))
+def draw_pictures(*, each: int = 20, seed: int = 0) -> dict[str, list[Image.Image]]:
+    """Return `each` pictures of every kind, by kind; equal for equal seeds."""
+    return {
+        kind: [make(np.random.default_rng((seed, number, i))) for i in range(each)]
         for number, (kind, make) in enumerate(KINDS.items())
-        for i in range(each)
-    ]
+    }
 
 
 def sample_photographs() -> dict[str, Image.Image]:
@@ -50,7 +39,7 @@ def _clouds(rng: Rng) -> Image.Image:
 
 
 def _text(rng: Rng) -> Image.Image:
-    image = Image.new("RGB", (SIDE, SIDE), _light(rng))
+    image = Image.new("RGB", (SIDE, SIDE), _colour(rng, least=220))
     draw = ImageDraw.Draw(image)
     size = int(rng.integers(9, 18))
     font, ink = ImageFont.load_default(size), _dark(rng)
@@ -123,19 +112,13 @@ def _to_image(values: NDArray[np.generic]) -> Image.Image:
     return Image.fromarray(np.clip(np.asarray(values, dtype=np.float64), 0, 255).astype(np.uint8))
 
 
-def _colour(rng: Rng) -> Colour:
-    red, green, blue = (int(v) for v in rng.integers(0, 256, 3))
+def _colour(rng: Rng, *, least: int = 0, below: int = 256) -> tuple[int, int, int]:
+    red, green, blue = (int(v) for v in rng.integers(least, below, 3))
     return red, green, blue
 
 
-def _light(rng: Rng) -> Colour:
-    red, green, blue = (int(v) for v in rng.integers(220, 256, 3))
-    return red, green, blue
-
-
-def _dark(rng: Rng) -> Colour:
-    red, green, blue = (int(v) for v in rng.integers(0, 110, 3))
-    return red, green, blue
+def _dark(rng: Rng) -> tuple[int, int, int]:
+    return _colour(rng, below=110)
 
 
 KINDS: dict[str, Callable[[Rng], Image.Image]] = {

@@ -1,7 +1,6 @@
 """Backbones: torchvision's by name, with its weights and their transforms, or a small network for tiny pictures."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from typing import Any
@@ -13,18 +12,11 @@ from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import get_model, get_model_weights
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
-from torchvision.transforms import InterpolationMode
 
-from image_classifier.data.preprocessing import Interpolation, Preprocessing
+from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models.weights import HEADS, SMALL, WeightsError, check_name, load_weights
 
 HALF = (0.5, 0.5, 0.5)
-
-INTERPOLATIONS: dict[InterpolationMode, Interpolation] = {
-    InterpolationMode.NEAREST: "nearest",
-    InterpolationMode.BILINEAR: "bilinear",
-    InterpolationMode.BICUBIC: "bicubic",
-}
 
 
 @dataclass(frozen=True)
@@ -90,7 +82,12 @@ def build_backbone(name: str, weights: str, *, crop: int | None = None) -> Backb
         load_weights(model, name, weights)
     model.eval()
     trunk, channels = _cut(model, _own_crop(transforms), frozen=weights != "none")
-    _check_crop(name, trunk, preprocessing.crop)
+    side = preprocessing.crop
+    try:
+        with torch.inference_mode():
+            trunk(torch.zeros(1, 3, side, side))
+    except RuntimeError as error:
+        raise ValueError(f"crop={side}: {name} takes no pictures of this side ({error})") from error
     mean, std = tuple(transforms.mean), tuple(transforms.std)
     digest = _digest(name, model) if weights != "none" else "random"
     return Backbone(name, trunk, channels, preprocessing, mean, std, weights != "none", digest)
@@ -118,19 +115,11 @@ def _preprocessing(transforms: Any, crop: int | None) -> Preprocessing:
     """Return the transforms of the weights; another crop keeps the ratio of resize and crop."""
     own, resize = _own_crop(transforms), transforms.resize_size[0]
     side = crop or own
-    return Preprocessing(round(resize * side / own), side, INTERPOLATIONS[transforms.interpolation])
+    return Preprocessing(round(resize * side / own), side, transforms.interpolation.value)
 
 
 def _own_crop(transforms: Any) -> int:
     return int(transforms.crop_size[0])
-
-
-def _check_crop(name: str, trunk: nn.Module, crop: int) -> None:
-    try:
-        with torch.inference_mode():
-            trunk(torch.zeros(1, 3, crop, crop))
-    except RuntimeError as error:
-        raise ValueError(f"crop={crop}: {name} takes no pictures of this side ({error})") from error
 
 
 def _cut(model: nn.Module, own_crop: int, *, frozen: bool) -> tuple[nn.Module, int]:
@@ -144,17 +133,17 @@ def _cut(model: nn.Module, own_crop: int, *, frozen: bool) -> tuple[nn.Module, i
     with torch.inference_mode():
         ShapeProp(graph).propagate(torch.zeros(1, 3, own_crop, own_crop))
     nodes = list(takewhile(lambda node: str(node.target).split(".")[0] not in HEADS, graph.graph.nodes))
-    shapes = {node.name: tuple(meta.shape) for node in nodes if (meta := _tensor(node)) is not None}
+    metas = {node.name: node.meta.get("tensor_meta") for node in nodes}
+    shapes = {name: tuple(meta.shape) for name, meta in metas.items() if hasattr(meta, "shape")}
     grids = [name for name, shape in shapes.items() if len(shape) == 4 and shape[1] > 3 and min(shape[2:]) > 1]
     tokens = [name for name, shape in shapes.items() if len(shape) == 3 and shape[0] == 1 and _is_square(shape[1] - 1)]
     name = tokens[-1] if tokens else grids[-1]
     channels = shapes[name][2] if tokens else shapes[name][1]
-    arrange = _to_grid if tokens else _as_it_is
     cut: nn.Module = _until(graph, name)
     if frozen:
         cut = fuse(cut, no_trace=True)
         _fold_inside(cut)
-    return _Trunk(cut, arrange, frozen=frozen), channels
+    return _Trunk(cut, tokens=bool(tokens), frozen=frozen), channels
 
 
 def _fold_inside(network: nn.Module) -> None:
@@ -165,11 +154,6 @@ def _fold_inside(network: nn.Module) -> None:
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
                 setattr(module, name, fuse_conv_bn_eval(first, second))
                 setattr(module, other, nn.Identity())
-
-
-def _tensor(node: fx.Node) -> Any:
-    meta = node.meta.get("tensor_meta")
-    return meta if hasattr(meta, "shape") else None
 
 
 def _is_square(number: int) -> bool:
@@ -188,10 +172,10 @@ def _until(graph: fx.GraphModule, name: str) -> fx.GraphModule:
 
 
 class _Trunk(nn.Module):
-    def __init__(self, network: nn.Module, arrange: Callable[[Any], Tensor], *, frozen: bool) -> None:
+    def __init__(self, network: nn.Module, *, tokens: bool, frozen: bool) -> None:
         super().__init__()
         self.network = network
-        self.arrange = arrange
+        self.tokens = tokens
         self.frozen = frozen
 
     def train(self, mode: bool = True) -> "_Trunk":  # noqa: FBT001, FBT002 (torch's signature)
@@ -203,17 +187,12 @@ class _Trunk(nn.Module):
         return self
 
     def forward(self, pictures: Tensor) -> Tensor:
-        return self.arrange(self.network(pictures))
-
-
-def _as_it_is(grid: Tensor) -> Tensor:
-    return grid
-
-
-def _to_grid(tokens: Tensor) -> Tensor:
-    """Return the tokens of a vision transformer [n, 1 + side x side, c], without the first, as [n, c, side, side]."""
-    side = int((tokens.shape[1] - 1) ** 0.5)
-    return tokens[:, 1:].transpose(1, 2).reshape(tokens.shape[0], -1, side, side)
+        grid: Tensor = self.network(pictures)
+        if not self.tokens:
+            return grid
+        # A vision transformer's [n, 1 + side x side, c], the first left out: [n, c, side, side].
+        side = int((grid.shape[1] - 1) ** 0.5)
+        return grid[:, 1:].transpose(1, 2).reshape(grid.shape[0], -1, side, side)
 
 
 def _small_cnn() -> nn.Module:

@@ -1,16 +1,49 @@
-"""Batches of pictures for torch; which pictures, in which order and how augmented depends on seed and epoch alone."""
+"""Batches of pictures for torch, augmented or not: which ones, in which order and how depends on seed and epoch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import InterpolationMode, v2
 
+from image_classifier.config import Augmentation
 from image_classifier.data.images import read_image
 from image_classifier.data.photos import TRUSTED, Photo, pixels_of
-from image_classifier.data.preprocessing import Preprocessing
-from image_classifier.models.augment import Augment
+from image_classifier.data.preprocessing import Interpolation, Preprocessing
+
+Augment = Callable[[Image.Image], Tensor]
+
+
+def augmentation(policy: Augmentation, crop: int, *, interpolation: Interpolation = "bilinear") -> Augment:
+    """Return a function: upright RGB picture -> uint8 [3, crop, crop]; it draws from torch's global generator.
+
+    ``none``: resized and cropped alike every time. ``light``: shifted a little and mirrored. ``basic``: a random part
+    of the picture, mirrored, turned by up to 15 degrees, in other colours. ``strong``: a random part, mirrored, and one
+    operation of TrivialAugment (Mueller and Hutter 2021) with random strength.
+    """
+    how = InterpolationMode(interpolation)
+    part = v2.RandomResizedCrop(crop, scale=(0.35, 1.0), interpolation=how, antialias=True)
+    steps: dict[Augmentation, list[torch.nn.Module]] = {
+        "none": [v2.Resize(round(crop * 256 / 224), interpolation=how, antialias=True), v2.CenterCrop(crop)],
+        "light": [
+            v2.Resize(crop * 9 // 8, interpolation=how, antialias=True),
+            v2.RandomCrop(crop),
+            v2.RandomHorizontalFlip(),
+        ],
+        "basic": [
+            part,
+            v2.RandomHorizontalFlip(),
+            v2.RandomRotation(15, interpolation=InterpolationMode.BILINEAR),
+            v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.05),
+        ],
+        "strong": [part, v2.RandomHorizontalFlip(), v2.TrivialAugmentWide(interpolation=InterpolationMode.BILINEAR)],
+    }
+    compose: Augment = v2.Compose([v2.PILToTensor(), *steps[policy]])
+    return compose
+
 
 Batch = tuple[Tensor, Tensor]
 
@@ -71,12 +104,8 @@ def augmented_batches(
 ) -> Iterator[Batch]:
     """Yield the photographs of an epoch, shuffled and augmented; a last batch that is not full is left out.
 
-    Parameters
-    ----------
-    at_least
-        Shorter side in pixels down to which a JPEG may be decoded smaller.
-    seed, epoch
-        The same two give the same batches, whatever the number of workers.
+    A JPEG may be decoded smaller, down to a shorter side of `at_least` pixels. The same seed and epoch give the same
+    batches, whatever the number of workers.
     """
     order = np.random.default_rng((seed, epoch)).permutation(len(photos))
     shuffled = [photos[i] for i in order]

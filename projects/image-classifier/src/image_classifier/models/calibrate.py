@@ -6,11 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from image_classifier.models.novelty import Novelty
-from portfolio_shared.evaluation.classification import (
-    expected_calibration_error,
-    label_set_threshold,
-    softmax,
-)
+from portfolio_shared.evaluation.classification import expected_calibration_error, label_set_threshold, softmax
 
 UNFAMILIAR = 0.025
 """Share of pictures of the classes that may be called unfamiliar."""
@@ -49,10 +45,8 @@ def calibrate(
 
     Parameters
     ----------
-    labels
-        Label numbers [n].
-    probabilities
-        As they will be served, [n, n_classes].
+    labels, probabilities
+        Label numbers [n], and probabilities as they will be served [n, n_classes].
     logits
         Of the same pictures, before the temperature.
     """
@@ -69,13 +63,9 @@ def fit_novelty(features: NDArray[np.float32], held_out: NDArray[np.float32], *,
 
     Parameters
     ----------
-    features
-        Of the training part, [n, n_features].
-    held_out
-        Of the validation part: the threshold is exceeded by the share UNFAMILIAR of them. No picture of anything else
-        is used.
-    seed
-        Of the draw, where there are more than N_TRAINING training pictures.
+    features, held_out
+        Of the training and the validation part, [n, n_features]. The threshold is exceeded by the share UNFAMILIAR of
+        the held-out ones; no picture of anything else is used.
     """
     drawn = np.random.default_rng(seed).permutation(len(features))[:N_TRAINING]
     training = features[np.sort(drawn)].astype(np.float64)

@@ -13,14 +13,14 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from image_classifier.data.preprocessing import Pixels
 from image_classifier.models.network import Exportable
+from image_classifier.models.predictor import session
 
 OUTPUTS = ("probabilities", "embedding", "maps")
 TOLERANCE = 1e-4
 ACCURACY_LOSS = 0.005
 """Share of validation pictures that quantisation may cost."""
-
-Pixels = NDArray[np.uint8]
 
 
 class ParityError(RuntimeError):
@@ -79,13 +79,6 @@ def to_onnx(model: Exportable, pictures: Sequence[Pixels]) -> bytes:
     return graph
 
 
-def session(graph: bytes) -> onnxruntime.InferenceSession:
-    """Return a session with one thread, as the service has it."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-
 def quantise(
     graph: bytes,
     calibration: Sequence[Pixels],
@@ -99,7 +92,7 @@ def quantise(
     calibration
         Training pictures, for the ranges of the activations.
     validation, labels
-        Pictures and label numbers that accuracy is measured on.
+        What accuracy is measured on.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process

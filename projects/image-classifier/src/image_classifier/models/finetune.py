@@ -5,10 +5,13 @@ dropout of an epoch depend on seed and epoch alone, and the checkpoint holds wei
 """
 
 import copy
+import hashlib
+import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +19,68 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from image_classifier.config import FineTuneSettings
+from image_classifier.config import Compute, FineTuneSettings
+from image_classifier.data.load import Split
 from image_classifier.data.photos import labels_of
-from image_classifier.models.augment import augmentation
-from image_classifier.models.batches import augmented_batches, draw
+from image_classifier.models.backbones import Backbone
+from image_classifier.models.batches import augmentation, augmented_batches, draw
 from image_classifier.models.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from image_classifier.models.job import Job
 from image_classifier.models.network import Classifier, logits_of
+from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.classification import accuracy_score, log_loss_error, softmax
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a fine-tuning depends on beside the network's weights, and where it runs."""
+
+    split: Split
+    backbone: Backbone
+    settings: FineTuneSettings
+    seed: int
+    compute: Compute
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the network is trained."""
+        return pick_device(self.compute.device)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything that the result depends on: pictures, network, settings and seed."""
+        parts = {
+            "backbone": [self.backbone.name, self.backbone.digest, str(self.backbone.preprocessing)],
+            "training": split_digest([f"{photo.label}:{photo.key}" for photo in self.split.train]),
+            "validation": split_digest([f"{photo.label}:{photo.key}" for photo in self.split.validation]),
+            "settings": self.settings.model_dump(mode="json"),
+            "seed": self.seed,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """File that the training goes on from, and writes after each epoch; None for none."""
+        work = self.compute.work
+        return None if work is None else work / "checkpoints" / f"{self.digest[:16]}.safetensors"
+
+
+def pick_device(setting: str) -> torch.device:
+    """Return the device that a setting names; ``auto`` takes an accelerator if torch has one.
+
+    Raises
+    ------
+    ValueError
+        If the device is not there.
+    """
+    if setting == "auto":
+        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    try:
+        device = torch.device(setting)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device={setting!r}: expected auto, cpu or one that torch can use here ({reason})") from error
+    return device
 
 
 @dataclass(frozen=True)
@@ -62,7 +119,8 @@ def fine_tune(classifier: Classifier, job: Job, *, on_epoch: Callable[[Epoch], N
         on_epoch(epoch)
         if job.checkpoint is not None:
             save_checkpoint(job.checkpoint, state.tensors(), state.facts())
-    state.keep_best()
+    classifier.load_state_dict(state.best)
+    classifier.eval()
     return state.history
 
 
@@ -96,8 +154,17 @@ class _State:
         epoch, settings = len(self.history), self.job.settings
         self.classifier.train()
         torch.manual_seed(draw(self.job.seed, epoch))
+        batches = augmented_batches(
+            self.job.split.train,
+            self.augment,
+            at_least=settings.crop,
+            batch=settings.batch,
+            seed=self.job.seed,
+            epoch=epoch,
+            workers=self.job.compute.workers,
+        )
         losses = []
-        for i, (pictures, labels) in enumerate(self._batches(epoch)):
+        for i, (pictures, labels) in enumerate(batches):
             step = epoch * self.per_epoch + i
             self._set_rate(step)
             with torch.autocast(self.job.device.type, enabled=self.half):
@@ -114,18 +181,6 @@ class _State:
             _average(self.average, self.classifier, min(settings.averaging, (step + 1) / (step + 11)))
             losses.append(loss.item())
         return float(np.mean(losses))
-
-    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        job = self.job
-        return augmented_batches(
-            job.split.train,
-            self.augment,
-            at_least=job.settings.crop,
-            batch=job.settings.batch,
-            seed=job.seed,
-            epoch=epoch,
-            workers=job.compute.workers,
-        )
 
     def _set_rate(self, step: int) -> None:
         """Warm up linearly, then fall along a half cosine to zero (Loshchilov and Hutter 2017)."""
@@ -148,11 +203,6 @@ class _State:
         epoch = Epoch(len(self.history) + 1, training_loss, loss, accuracy, round(seconds, 2))
         self.history.append(epoch)
         return epoch
-
-    def keep_best(self) -> None:
-        """Give the classifier the averaged weights of the best epoch."""
-        self.classifier.load_state_dict(self.best)
-        self.classifier.eval()
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that the next epoch depends on."""

@@ -1,6 +1,6 @@
 """From a chosen candidate to what is served: exported, shrunk if that costs little, and calibrated on validation."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +10,13 @@ from torch import Tensor
 
 from image_classifier.config import FineTuneSettings, ModelSettings
 from image_classifier.data.load import Split
-from image_classifier.data.photos import Photo, examples_of, labels_of, pixels_of, spread
+from image_classifier.data.photos import examples_of, labels_of, pixel_batches, pixels_of, spread
 from image_classifier.data.preprocessing import Pixels, Preprocessing
 from image_classifier.models.calibrate import Calibration, calibrate, fit_novelty
-from image_classifier.models.export import Quantised, parts_of, quantise, session, to_onnx
+from image_classifier.models.export import Quantised, parts_of, quantise, to_onnx
 from image_classifier.models.finetune import Epoch
 from image_classifier.models.network import Classifier, Exportable, build_classifier
-from image_classifier.models.predictor import Predictor, Rules
+from image_classifier.models.predictor import Predictor, Rules, session
 from portfolio_shared.evaluation.classification import fit_temperature
 from portfolio_shared.results import Candidate
 
@@ -33,8 +33,6 @@ class FittedClassifier:
     ----------
     validation_logits
         On the validation part, before any temperature [n, n_classes].
-    preprocessing
-        How pictures are prepared for it.
     weights
         State of the classifier; None for class frequencies, which are no network.
     tuning, history
@@ -58,13 +56,7 @@ class FittedClassifier:
 
 @dataclass(frozen=True)
 class Exported:
-    """The graph that is served, and its outputs on the validation part.
-
-    Attributes
-    ----------
-    features
-        Of the validation part [n, n_features].
-    """
+    """The graph that is served, and its features of the validation part [n, n_features]."""
 
     graph: bytes
     temperature: float
@@ -84,10 +76,7 @@ class Exported:
                 "after": calibration.error_after,
             },
             "quantisation": {
-                "accuracy_before": quantised.accuracy_before,
-                "accuracy_after": quantised.accuracy_after,
-                "milliseconds_before": quantised.milliseconds_before,
-                "milliseconds_after": quantised.milliseconds_after,
+                **{name: value for name, value in vars(quantised).items() if name != "graph"},
                 "served": quantised.kept,
             },
         }
@@ -101,23 +90,12 @@ def fit(
     seed: int = 0,
     exported: Exported | None = None,
 ) -> Predictor:
-    """Make the predictor of a candidate: its graph, its thresholds, the training pictures that it compares with.
-
-    Parameters
-    ----------
-    exported
-        What `export` made of the candidate; it is called if None.
-    """
+    """Make the predictor of a candidate: of what `export` makes of it, and of pictures that it compares with."""
     exported = exported or export(split, settings, chosen, seed=seed)
     preprocessing, calibration = chosen.model.preprocessing, exported.calibration
-    _, features = _outputs(exported.graph, _batches(split.train, preprocessing))
-    rules = Rules(
-        split.labels,
-        preprocessing,
-        settings.coverage,
-        calibration.least_probability,
-        calibration.least_confidence,
-    )
+    _, features = _outputs(exported.graph, pixel_batches(split.train, preprocessing))
+    least = calibration.least_probability, calibration.least_confidence
+    rules = Rules(split.labels, preprocessing, settings.coverage, *least)
     novelty = fit_novelty(features, exported.features, seed=seed)
     return Predictor(exported.graph, novelty, rules, examples_of(split.test))
 
@@ -145,9 +123,3 @@ def _outputs(graph: bytes, batches: Iterable[Pixels]) -> tuple[NDArray[np.float6
     rows = [running.run(["probabilities", "embedding"], {"pictures": batch}) for batch in batches]
     probabilities, features = (np.concatenate(column) for column in zip(*rows, strict=True))
     return probabilities.astype(np.float64), features
-
-
-def _batches(photos: Sequence[Photo], preprocessing: Preprocessing) -> Iterator[Pixels]:
-    """Yield photographs as the model sees them, few at a time."""
-    for start in range(0, len(photos), 32):
-        yield np.stack([pixels_of(photo, preprocessing) for photo in photos[start : start + 32]])

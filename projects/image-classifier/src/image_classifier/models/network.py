@@ -23,14 +23,22 @@ class Classifier(nn.Module):
 
     def __init__(self, backbone: Backbone, n_classes: int, *, dropout: float = 0.0) -> None:
         super().__init__()
-        self.normalize = _Normalize(backbone.mean, backbone.std)
+        # They belong to the backbone and not to what is learned: no part of the state.
+        self.register_buffer("shift", torch.tensor(backbone.mean).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("scale", torch.tensor(backbone.std).reshape(1, 3, 1, 1), persistent=False)
         self.trunk = backbone.trunk
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(backbone.channels, n_classes)
 
+    def grid(self, pictures: Tensor) -> Tensor:
+        """Normalise as the backbone expects, and return its grid of features [n, channels, h, w]."""
+        scaled = (pictures.float() / 255.0 - self.get_buffer("shift")) / self.get_buffer("scale")
+        features: Tensor = self.trunk(scaled.contiguous(memory_format=torch.channels_last))
+        return features
+
     def embed(self, pictures: Tensor) -> Tensor:
         """Return pooled features [n, channels]."""
-        return torch.as_tensor(self.trunk(self.normalize(pictures))).mean((2, 3))
+        return self.grid(pictures).mean((2, 3))
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return logits [n, n_classes]."""
@@ -61,40 +69,18 @@ def logits_of(
     return np.concatenate(parts).astype(np.float64)
 
 
-class _Normalize(nn.Module):
-    """Bytes [n, 3, h, w] -> floats with the mean and standard deviation that the backbone expects."""
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        # They belong to the backbone and not to what is learned: no part of the state.
-        self.register_buffer("shift", torch.tensor(mean).reshape(1, 3, 1, 1), persistent=False)
-        self.register_buffer("scale", torch.tensor(std).reshape(1, 3, 1, 1), persistent=False)
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        scaled = (pictures.float() / 255.0 - self.get_buffer("shift")) / self.get_buffer("scale")
-        return scaled.contiguous(memory_format=torch.channels_last)
-
-
 class Exportable(nn.Module):
     """What the service runs: bytes in, calibrated probabilities, features and class-activation maps out."""
 
     def __init__(self, classifier: Classifier, temperature: float) -> None:
         super().__init__()
-        self.trunk = classifier.trunk
-        self.head = classifier.head
-        self.normalize = classifier.normalize
+        self.classifier = classifier
         self.temperature = temperature
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return probabilities [n, n_classes], embedding [n, channels], maps [n, n_classes, h, w].
-
-        Parameters
-        ----------
-        pictures
-            uint8 [n, crop, crop, 3], as they come from `image_classifier.data.preprocessing.to_pixels`.
-        """
-        grid = self.trunk(self.normalize(pictures.permute(0, 3, 1, 2)))
+        """Return probabilities [n, n_classes], embedding [n, channels], maps [n, n_classes, h, w] of pictures."""
+        grid, head = self.classifier.grid(pictures.permute(0, 3, 1, 2)), self.classifier.head
         embedding = grid.mean((2, 3))
-        logits = self.head(embedding)
-        maps = nn.functional.conv2d(grid, self.head.weight[:, :, None, None])
+        logits = head(embedding)
+        maps = nn.functional.conv2d(grid, head.weight[:, :, None, None])
         return torch.softmax(logits / self.temperature, dim=1), embedding, maps

@@ -22,8 +22,24 @@ class Plan:
 
 
 def plan(config: TrainConfig) -> Plan:
-    """Resolve every `auto` of the configuration."""
-    source, backbone, weights = _resolve(config.data, config.backbone, config.weights)
+    """Resolve every `auto` of the configuration.
+
+    On the drawn sample a small network learns from nothing. On real pictures a pretrained one is used; with
+    everything on ``auto`` and no weights to be had, the sample is taken instead, and the reason says so; what was
+    asked for by name is never replaced.
+    """
+    source, backbone, weights = resolve(config.data), config.backbone, config.weights
+    nothing_asked = config.data == backbone == weights == "auto"
+    if backbone == "auto":
+        backbone = SMALL if is_sample(source) and weights in ("auto", "none") else USUAL
+    if weights == "auto":
+        weights = "none" if backbone == SMALL else "imagenet"
+    if nothing_asked and weights == "imagenet" and not imagenet_at_hand(backbone):
+        reason = (
+            f"Data: sample, because the ImageNet weights of {backbone} are neither in the cache nor to be downloaded "
+            "(IMAGE_CLASSIFIER_TRAIN_WEIGHTS may name a file)"
+        )
+        source, backbone, weights = Source("sample", None, reason), SMALL, "none"
     tuning = SCRATCH if backbone == SMALL else FineTuneSettings()
     if config.epochs is not None:
         tuning = tuning.model_copy(update={"epochs": config.epochs})
@@ -42,25 +58,3 @@ def plan(config: TrainConfig) -> Plan:
         tuning=tuning,
     )
     return Plan(source, settings)
-
-
-def _resolve(setting: str, backbone: str, weights: str) -> tuple[Source, str, str]:
-    """Return the source, the network and its weights.
-
-    On the drawn sample a small network learns from nothing. On real pictures a pretrained one is used; with
-    everything on ``auto`` and no weights to be had, the sample is taken instead, and the reason says so; what was
-    asked for by name is never replaced.
-    """
-    source = resolve(setting)
-    nothing_asked = setting == backbone == weights == "auto"
-    if backbone == "auto":
-        backbone = SMALL if is_sample(source) and weights in ("auto", "none") else USUAL
-    if weights == "auto":
-        weights = "none" if backbone == SMALL else "imagenet"
-    if nothing_asked and weights == "imagenet" and not imagenet_at_hand(backbone):
-        reason = (
-            f"Data: sample, because the ImageNet weights of {backbone} are neither in the cache nor to be downloaded "
-            "(IMAGE_CLASSIFIER_TRAIN_WEIGHTS may name a file)"
-        )
-        return Source("sample", None, reason), SMALL, "none"
-    return source, backbone, weights

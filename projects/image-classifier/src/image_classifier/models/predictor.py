@@ -76,46 +76,29 @@ class Rules:
     least_confidence: float
 
 
+def session(graph: bytes) -> onnxruntime.InferenceSession:
+    """Return a session with one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
 class Predictor:
     """Pictures in, predictions out; the same code for evaluation, the command line and the service."""
 
     def __init__(
         self, graph: bytes, novelty: Novelty, rules: Rules, examples: Mapping[str, bytes] | None = None
     ) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
         self._graph = graph
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._session = session(graph)
         self._novelty = novelty
         self.rules = rules
+        self.labels, self.preprocessing, self.coverage = rules.labels, rules.preprocessing, rules.coverage
         self.examples = dict(examples or {})
         """Pictures to try the model on: JPEG files of the test split by name, so that they fit the classes."""
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the probabilities."""
-        return self.rules.labels
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How a picture becomes the model's input."""
-        return self.rules.preprocessing
-
-    @property
-    def coverage(self) -> float:
-        """Share of pictures whose label set is to hold the true label."""
-        return self.rules.coverage
-
     def predict(self, inputs: Sequence[Pixels], *, heat: bool = False) -> list[Prediction]:
-        """Classify pictures.
-
-        Parameters
-        ----------
-        inputs
-            Each uint8 [crop, crop, 3], as `image_classifier.data.preprocessing.to_pixels` returns it.
-        heat
-            Whether the predictions shall hold heat maps.
-        """
+        """Classify pictures, each uint8 [crop, crop, 3] as `to_pixels` returns it; with heat maps if asked for."""
         if not inputs:
             return []
         outputs = ["probabilities", "embedding", *(["maps"] if heat else [])]

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from image_classifier.config import Compute
+from image_classifier.config import DEFAULT_COMPUTE, Compute
 from image_classifier.data.load import Split
 from image_classifier.data.photos import Photo, labels_of
 from image_classifier.data.preprocessing import Preprocessing
@@ -27,7 +27,6 @@ Features = NDArray[np.float32]
 
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)
 """Inverse strengths of the penalty that are tried on validation."""
-DEFAULT_COMPUTE = Compute()
 LARGER = 9 / 7
 """Side of the probe's pictures over the side that the backbone's own transforms have."""
 
@@ -77,18 +76,11 @@ def fit_probe(
     for strength in STRENGTHS:
         fitted = LogisticRegression(C=strength, max_iter=3000).fit(features, labels)
         loss = log_loss_error(held_out_labels, fitted.predict_proba(held_out))
-        weight, bias = _both_classes(fitted.coef_, fitted.intercept_)
+        weight, bias = fitted.coef_, fitted.intercept_
+        if len(weight) == 1:  # scikit-learn has one row for two classes
+            weight, bias = (np.concatenate([np.zeros_like(row), row]) for row in (weight, bias))
         tried.append((loss, Probe(weight, bias, strength)))
     return min(tried, key=lambda pair: pair[0])[1]
-
-
-def _both_classes(
-    weight: NDArray[np.float64], bias: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a row for each class; scikit-learn has one row for two."""
-    if len(weight) > 1:
-        return weight, bias
-    return np.concatenate([np.zeros_like(weight), weight]), np.concatenate([np.zeros_like(bias), bias])
 
 
 def enlarged(backbone: Backbone) -> Backbone:
@@ -148,17 +140,15 @@ def features_of(
     Parameters
     ----------
     cache
-        Folder; one file for each backbone with its weights and preprocessing, rows named by the pictures' hashes. None
-        for none.
-    advance
-        Called with the number of pictures that are done.
+        Folder with a file for each backbone, its weights and preprocessing; rows are named by the pictures' hashes.
 
     Raises
     ------
     CheckpointError
         If the cache is damaged.
     """
-    path = None if cache is None else cache / f"{_digest(backbone)}.npz"
+    state = f"2 {backbone.digest} {backbone.preprocessing} {backbone.mean} {backbone.std}"
+    path = None if cache is None else cache / f"{hashlib.sha256(state.encode()).hexdigest()[:16]}.npz"
     cached = _read(path)
     missing = [photo for photo in {photo.key: photo for photo in photos}.values() if photo.key not in cached]
     advance(len(photos) - len(missing))
@@ -174,14 +164,10 @@ def features_of(
         seconds = (time.perf_counter() - begun) / len(missing)
         for photo, row in zip(missing, np.concatenate(computed), strict=True):
             cached[photo.key] = Computed(row, seconds)
-        _write(path, cached)
+        if path is not None:
+            _write(path, cached)
     rows, times = zip(*(cached[photo.key] for photo in photos), strict=True)
     return Computed(np.stack(rows), sum(times))
-
-
-def _digest(backbone: Backbone) -> str:
-    state = f"2 {backbone.digest} {backbone.preprocessing} {backbone.mean} {backbone.std}"
-    return hashlib.sha256(state.encode()).hexdigest()[:16]
 
 
 def _read(path: Path | None) -> dict[str, Computed]:
@@ -195,9 +181,7 @@ def _read(path: Path | None) -> dict[str, Computed]:
         raise CheckpointError(f"{path} cannot be read ({error}): delete it to compute the features again") from error
 
 
-def _write(path: Path | None, computed: dict[str, Computed]) -> None:
-    if path is None:
-        return
+def _write(path: Path, computed: dict[str, Computed]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
     with partial.open("wb") as file:

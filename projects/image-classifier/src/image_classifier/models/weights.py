@@ -34,12 +34,7 @@ def imagenet_at_hand(name: str) -> bool:
 
 
 def load_weights(model: nn.Module, name: str, weights: str) -> None:
-    """Give a model of torchvision its weights, all but the classifier's.
-
-    Parameters
-    ----------
-    weights
-        ``imagenet``, or the path of a state dict.
+    """Give a model of torchvision its weights, all but the classifier's: of ``imagenet`` or the path of a state dict.
 
     Raises
     ------
@@ -64,14 +59,14 @@ def load_weights(model: nn.Module, name: str, weights: str) -> None:
 def _imagenet(name: str) -> dict[str, Tensor]:
     weights = get_model_weights(name).DEFAULT
     cached = _cached(weights.url)
-    if cached is None and not reachable([weights.url]):
+    if cached is not None:
+        return _from_file(cached)
+    if not reachable([weights.url]):
         raise WeightsError(
             f"the weights of {name} are not in the cache and {weights.url} does not answer. Three ways on: connect to "
             f"the network; put that file into {data_directory() / 'weights'}; or set weights to the path of a state "
             "dict, or to none for random weights, which need many more pictures"
         )
-    if cached is not None:
-        return _from_file(cached)
     folder = data_directory() / "weights"
     try:
         state: dict[str, Tensor] = weights.get_state_dict(

@@ -30,7 +30,7 @@ from image_classifier.serving.uploads import Upload, read_form
 from portfolio_shared.serving.app import create_service
 from portfolio_shared.serving.dependencies import loaded_model, pool_of, request_id_of, settings_of
 from portfolio_shared.serving.models import LoadedModel
-from portfolio_shared.serving.problems import FieldError, ProblemError, phrase, unprocessable
+from portfolio_shared.serving.problems import FieldError, ProblemError, unprocessable
 from portfolio_shared.serving.routes import StrictRoute
 
 WEB = Path(__file__).parent / "web"
@@ -84,7 +84,7 @@ async def example(name: str, loaded: Model) -> Response:
     """Return an example as a JPEG file."""
     examples = loaded.predictor.examples
     if name not in examples:
-        raise ProblemError(404, phrase(404), f"No example has this name. There are: {', '.join(examples)}.")
+        raise ProblemError(404, f"No example has this name. There are: {', '.join(examples)}.")
     return Response(examples[name], media_type="image/jpeg")
 
 
@@ -109,15 +109,8 @@ def classify_file(upload: Upload, options: Options, predictor: Predictor, limits
     except ImageError as error:
         return refused(upload.name, error, coverage=predictor.coverage)
     (prediction,) = predictor.predict([to_pixels(image, preprocessing)], heat=options.heat)
-    return result_of(
-        upload.name,
-        prediction,
-        crop_box(image.size, preprocessing),
-        labels=predictor.labels,
-        coverage=predictor.coverage,
-        top_k=options.top_k,
-        side=preprocessing.crop,
-    )
+    crop = crop_box(image.size, preprocessing)
+    return result_of(upload.name, prediction, crop, predictor, top_k=options.top_k)
 
 
 def with_fields(query: Options, fields: dict[str, str]) -> Options:
@@ -157,7 +150,7 @@ def refuse_if_none(results: Sequence[Result]) -> None:
     detail = f"{results[0].file}: {listed[0].message}"
     if len(listed) > 1:
         detail = f"None of the {len(listed)} files can be read. {detail}"
-    raise ProblemError(status, phrase(status), detail, listed)
+    raise ProblemError(status, detail, listed)
 
 
 def image_limits(settings: ServeSettings) -> ImageLimits:

@@ -32,8 +32,6 @@ def predict_file(
         File to write; replaced when everything is written, so that a broken run leaves no half file.
     limits
         What a file may hold, by default as in the service.
-    advance
-        Called with 1 after each file.
 
     Raises
     ------

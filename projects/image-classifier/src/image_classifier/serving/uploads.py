@@ -8,7 +8,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from portfolio_shared.serving.problems import FieldError, ProblemError, echo, phrase, unprocessable
+from portfolio_shared.serving.problems import FieldError, ProblemError, echo, unprocessable
 
 FILES = "files"
 MAX_NAME = 100  # characters of a file name that are shown
@@ -54,7 +54,7 @@ async def read_form(request: Request, *, max_files: int) -> Form:
     declared = request.headers.get("content-type", "no content type")
     if declared.partition(";")[0].strip().lower() != "multipart/form-data":
         detail = f"The body is {echo(declared)}. Send multipart/form-data with each picture in a part named {FILES}."
-        raise ProblemError(415, phrase(415), detail)
+        raise ProblemError(415, detail)
     parser = InMemoryParser(
         request.headers,
         request.stream(),
@@ -65,9 +65,9 @@ async def read_form(request: Request, *, max_files: int) -> Form:
     try:
         parts = await parser.parse()
     except MultiPartException as error:
-        raise ProblemError(400, phrase(400), f"The body is not valid multipart: {error.message}") from error
+        raise ProblemError(400, f"The body is not valid multipart: {error.message}") from error
     except UnicodeError as error:  # of an encoding that Python has, and that decodes nothing
-        raise ProblemError(400, phrase(400), f"The body has the encoding of {echo(declared)}: send UTF-8.") from error
+        raise ProblemError(400, f"The body has the encoding of {echo(declared)}: send UTF-8.") from error
     try:
         return await _sort(parts, max_files)
     finally:
@@ -110,8 +110,5 @@ def clean_name(name: str) -> str:
     ('rose???[2J.jpg', '...xxx.jpg')
     """
     seen = name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 10]}...{name[-7:]}"
-    return "".join("?" if _is_hidden(unicodedata.category(character)) else character for character in seen)
-
-
-def _is_hidden(category: str) -> bool:
-    return category.startswith("C") or category in ("Zl", "Zp")
+    hidden = {character for character in seen if unicodedata.category(character)[:1] == "C"} | {"\u2028", "\u2029"}
+    return "".join("?" if character in hidden else character for character in seen)
