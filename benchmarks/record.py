@@ -35,5 +35,7 @@ def finish(console: Console, path: Path, recorded: Mapping[str, object], limits:
     path.write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
     states = {True: "kept", False: "BROKEN"}
     rows = [[row["what"], f"{row['measured']:g}", row["limit"], states[row["kept"]]] for row in limits]
-    console.print(terminal_table("Limits", ["what", "measured", "limit", ""], rows), f"Written: {path}")
+    if rows:
+        console.print(terminal_table("Limits", ["what", "measured", "limit", ""], rows))
+    console.print(f"Written: {path}")
     return 0 if all(row["kept"] for row in limits) else 1

@@ -1,25 +1,28 @@
 """What the compose file and the images promise, as far as it can be seen without a container engine."""
 
 import asyncio
-import importlib.util
 import re
-import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import healthcheck
 import httpx
 import pytest
+import split_torch
 import yaml
+from index import page as index
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 import image_budgets as budgets
 from project_table import Project, projects
 
 ROOT = Path(__file__).resolve().parents[1]
+Serving = Callable[[Any], AbstractContextManager[httpx.Client]]
 Services = dict[str, dict[str, Any]]
 DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
 ADDRESSES = {
@@ -29,21 +32,6 @@ ADDRESSES = {
     "INDEX_ADDRESS": "http://127.0.0.1:8000",
 }
 MODEL = {"version": "3", "created": "2026-01-02T03:04:05Z", "data": {"source": "full", "name": "house sales"}}
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-index = load(ROOT / "docker/index/page.py")
-healthcheck = load(ROOT / "docker/healthcheck.py")
-split_torch = load(ROOT / "docker/split_torch.py")
 TABLE = [asdict(project) for project in projects()]
 
 
@@ -98,15 +86,6 @@ def test_an_image_runs_as_a_fixed_user_from_the_common_base(path: Path) -> None:
     assert any("--require-hashes" in line for line in lines)
 
 
-def test_mlflow_has_the_version_that_trainers_have() -> None:
-    def pins(name: str) -> dict[str, str]:
-        lines = (ROOT / f"requirements/{name}.lock").read_text(encoding="utf-8").splitlines()
-        return dict(line.split()[0].split("==") for line in lines if "==" in line and not line.startswith(" "))
-
-    for trainer in (ROOT / "requirements").glob("*-trainer.lock"):
-        assert pins(trainer.stem)["mlflow"] == pins("mlflow")["mlflow"]
-
-
 def test_no_update_is_proposed_that_cannot_read_the_volume(services: Services) -> None:
     updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text(encoding="utf-8"))["updates"]
     compose = next(update for update in updates if update["package-ecosystem"] == "docker-compose")
@@ -128,32 +107,13 @@ def test_torch_is_split_off_a_lock() -> None:
     assert rest == "# made by\nnumpy==2.4.6 ; python_full_version < '3.12' \\\n    --hash=sha256:aa\n"
 
 
-@pytest.fixture
-def server() -> Iterator[int]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200 if self.path == "/healthz" else 503)
-            self.end_headers()
-            self.wfile.write(b"no model yet")
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield running.server_port
-        running.shutdown()
-        thread.join()
-
-
-def test_health_is_what_the_server_says(server: int, capsys: pytest.CaptureFixture[str]) -> None:
-    assert healthcheck.main(server, "/healthz") == 0
-    assert healthcheck.main(server, "/readyz") == 1
+def test_health_is_what_the_server_says(serving: Serving, capsys: pytest.CaptureFixture[str]) -> None:
+    responses = {"/healthz": PlainTextResponse("ok"), "/readyz": PlainTextResponse("no model yet", 503)}
+    with serving(Starlette(routes=[Route(path, response) for path, response in responses.items()])) as client:
+        port = client.base_url.port
+        assert healthcheck.main(port, "/healthz") == 0
+        assert healthcheck.main(port, "/readyz") == 1
     assert "503 no model yet" in capsys.readouterr().out
-
-
-def test_nobody_listening_is_unhealthy(capsys: pytest.CaptureFixture[str]) -> None:
     assert healthcheck.main(1, "/healthz") == 1
     assert "Refused" in capsys.readouterr().out
 
@@ -180,7 +140,7 @@ def view(transport: httpx.MockTransport, path: str = "/") -> httpx.Response:
     return asyncio.run(ask())
 
 
-def test_the_index_page_links_everything_and_says_which_model_answers() -> None:
+def test_the_index_page_links_everything_says_which_model_answers_and_looks_again() -> None:
     response = view(httpx.MockTransport(answer))
     for address in ("http://127.0.0.1:8001", "http://127.0.0.1:8002/docs", "http://127.0.0.1:5500"):
         assert f'href="{address}"' in response.text
@@ -189,10 +149,7 @@ def test_the_index_page_links_everything_and_says_which_model_answers() -> None:
     assert "image-classifier" not in response.text  # it has no address
     assert "default-src 'self'" in response.headers["content-security-policy"]
     assert "<script" not in response.text
-
-
-def test_the_index_page_looks_again_until_every_model_is_there() -> None:
-    assert 'http-equiv="refresh"' in view(httpx.MockTransport(answer)).text
+    assert 'http-equiv="refresh"' in response.text
     assert 'http-equiv="refresh"' not in view(httpx.MockTransport(lambda _: httpx.Response(200, json=MODEL))).text
 
 

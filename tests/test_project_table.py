@@ -45,28 +45,18 @@ def test_projects_come_in_the_order_of_their_ports(tmp_path: Path) -> None:
         ({"port": None}, r"a/pyproject.toml: \[tool.portfolio\] has no port"),
         ({"port": "'8001'"}, r"port = '8001' in \[tool.portfolio\]: expected int"),
         ({"prot": "8001"}, "unknown key prot"),
+        ({}, "a and b both have the port 8001"),
     ],
 )
 def test_a_wrong_table_says_where_and_what(tmp_path: Path, changes: dict[str, str | None], message: str) -> None:
     write(tmp_path, "a", **changes)
+    write(tmp_path, "b")
 
     with pytest.raises(ProjectError, match=message):
         projects(tmp_path)
 
-
-def test_a_port_has_one_project(tmp_path: Path) -> None:
-    write(tmp_path, "a")
-    write(tmp_path, "b")
-
-    with pytest.raises(ProjectError, match="a and b both have the port 8001"):
-        projects(tmp_path)
-
-
-def test_a_project_without_a_table_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "projects/a").mkdir(parents=True)
     (tmp_path / "projects/a/pyproject.toml").write_text("[project]\nname = 'a'\n", encoding="utf-8")
-
-    with pytest.raises(ProjectError, match=r"no table \[tool.portfolio\]"):
+    with pytest.raises(ProjectError, match=r"a/pyproject.toml: no table \[tool.portfolio\]"):
         projects(tmp_path)
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from checkout import MAKEFILE, ROOT, TARGETS, recipes, tracked
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from project_table import projects
 
-ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(f"projects/{p.name}/README.md" for p in sorted(ROOT.glob("projects/*")))]
 LOCKS = sorted(path.name for path in ROOT.glob("requirements/*.lock"))
 TRAINING_ONLY = {
@@ -34,31 +34,11 @@ TRAINING_ONLY = {
 REGISTRIES = ["pypi" + ".org", "python" + "hosted.org", "npmjs" + ".org", "conda" + ".anaconda.org"]
 
 
-def tracked() -> list[Path]:
-    """Return the files that git tracks and that are there."""
-    try:
-        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"not a git checkout: {error}")
-    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
-
-
 def text_of(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
 # The Makefile
-
-
-@pytest.fixture(scope="module")
-def makefile() -> str:
-    return text_of(ROOT / "Makefile")
-
-
-@pytest.fixture(scope="module")
-def targets(makefile: str) -> list[str]:
-    """Return its targets; that of a pattern rule as it stands there, such as train-%."""
-    return re.findall(r"^([a-z][a-z0-9-]*%?):(?!=)", makefile, re.MULTILINE)
 
 
 def commands_in(document: str) -> list[str]:
@@ -70,67 +50,38 @@ def commands_in(document: str) -> list[str]:
     return sorted({target for group in called for target in group.split()})
 
 
-def test_commands_are_found_in_the_code_of_a_document() -> None:
-    document = "Make it, `make one`.\n```\nX=1 make two three # make four\nmake five PYTEST_FLAGS=-k\n```\nmake six"
-
-    assert commands_in(document) == ["five", "four", "one", "three", "two"]
-
-
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_every_command_that_a_document_names_exists(name: str, targets: list[str]) -> None:
-    if not (ROOT / name).is_file():
-        pytest.skip(f"there is no {name} yet")
-
+def test_every_command_and_file_that_a_document_names_exists(name: str) -> None:
     commands = commands_in(text_of(ROOT / name))
-
-    made = {target.replace("%", project.name) for target in targets for project in projects()} | set(targets)
-    assert commands
-    assert set(commands) - made == set()
-
-
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_every_file_that_a_document_links_to_exists(name: str) -> None:
-    if not (ROOT / name).is_file():
-        pytest.skip(f"there is no {name} yet")
-
     links = re.findall(r"\]\(([^)\s#]+)(?:#[^)]*)?\)", text_of(ROOT / name))
 
+    made = {target.replace("%", project.name) for target in TARGETS for project in projects()} | set(TARGETS)
+    assert commands
+    assert set(commands) - made == set()
     inside = [link for link in links if not urlsplit(link).scheme]
     assert [link for link in inside if not ((ROOT / name).parent / link).exists()] == []
 
 
-def test_every_target_says_what_it_does(makefile: str, targets: list[str]) -> None:
-    described = re.findall(r"^([a-z][a-z0-9-]*%?):.*?## \S", makefile, re.MULTILINE)
-
-    assert len(targets) == len(set(targets)) <= 30
-    assert sorted(set(targets) - set(described)) == []
-
-
-def test_help_lists_every_target(targets: list[str]) -> None:
+def test_help_lists_every_target() -> None:
     printed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     listed = re.findall(r"^  make ([a-zA-Z0-9-]+)  +\S", printed, re.MULTILINE)
-    assert [name.replace("PROJECT", "%") for name in listed] == targets
+    assert [name.replace("PROJECT", "%") for name in listed] == TARGETS
+    assert len(TARGETS) == len(set(TARGETS)) <= 30
     assert all(project.name in printed for project in projects())
 
 
-def test_no_target_is_mistaken_for_a_file(makefile: str, targets: list[str]) -> None:
-    phony = {name for line in re.findall(r"^\.PHONY:(.*)$", makefile, re.MULTILINE) for name in line.split()}
+def test_no_target_is_mistaken_for_a_file() -> None:
+    phony = {name for line in re.findall(r"^\.PHONY:(.*)$", MAKEFILE, re.MULTILINE) for name in line.split()}
 
     # A pattern rule cannot be phony; those here need `setup`, which is, so that they always run.
-    assert phony == {target for target in targets if "%" not in target}
-    assert set(re.findall(r"^[a-z-]+-%: (\w+)", makefile, re.MULTILINE)) == {"setup"}
+    assert phony == {target for target in TARGETS if "%" not in target}
+    assert set(re.findall(r"^[a-z-]+-%: (\w+)", MAKEFILE, re.MULTILINE)) == {"setup"}
 
 
 def test_a_recipe_ends_with_its_first_failure() -> None:
     """Without .SHELLFLAGS, which macOS's make 3.81 does not read, a loop goes on after a command that failed."""
-    printed = subprocess.run(
-        ["make", "--dry-run", "--always-make", "data", "reports", "docker-build", "compose-up", "bench-housing"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.replace("\\\n", " ")
+    printed = recipes("data", "reports", "docker-build", "compose-up", "bench-housing").replace("\\\n", " ")
 
     loops = [line for line in printed.splitlines() if re.search(r"\bfor \w+ in ", line)]
     assert len(loops) >= 6
@@ -221,11 +172,12 @@ def broken_by(lock: str, requirements: list[Requirement]) -> list[str]:
     """Return the requirements that a lock does not have, or has in a version that they do not allow."""
     pinned = versions(lock)
     assert requirements
-    return [str(each) for each in requirements if not is_met(each, pinned.get(canonicalize_name(each.name), set()))]
-
-
-def is_met(requirement: Requirement, pinned: set[str]) -> bool:
-    return bool(pinned) and all(requirement.specifier.contains(version, prereleases=True) for version in pinned)
+    broken = []
+    for requirement in requirements:
+        here = pinned.get(canonicalize_name(requirement.name))
+        if not here or not all(requirement.specifier.contains(version, prereleases=True) for version in here):
+            broken.append(str(requirement))
+    return broken
 
 
 # Nothing of one machine
@@ -250,9 +202,7 @@ def configured_hosts() -> set[str]:
 def test_no_file_names_a_package_registry() -> None:
     hosts = configured_hosts() | set(REGISTRIES)
 
-    places = [
-        f"{path.relative_to(ROOT)}: {host}" for path in tracked() for host in hosts if host in text_of(path).lower()
-    ]
+    places = [f"{name}: {host}" for name in tracked() for host in hosts if host in text_of(ROOT / name).lower()]
 
     assert places == []
 
@@ -263,11 +213,11 @@ def test_no_file_holds_a_path_of_one_machine() -> None:
     others = re.compile(r"(?<![\w.~$}/-])/(?:root(?!/\.cache)|home/(?!app\b)\w+|Users/\w+|mnt/\w+)/|[A-Z]:\\\\Users")
 
     places = []
-    for path in tracked():
-        text = text_of(path)
-        places += [f"{path.relative_to(ROOT)}: {prefix}" for prefix in own if prefix in text]
-        if path != Path(__file__):
-            places += [f"{path.relative_to(ROOT)}: {match[0]}" for match in others.finditer(text)]
+    for name in tracked():
+        text = text_of(ROOT / name)
+        places += [f"{name}: {prefix}" for prefix in own if prefix in text]
+        if ROOT / name != Path(__file__):
+            places += [f"{name}: {match[0]}" for match in others.finditer(text)]
 
     assert places == []
 
@@ -283,5 +233,5 @@ def test_what_ci_runs_can_be_run() -> None:
 def test_nothing_that_is_made_is_tracked() -> None:
     made = (".pkl", ".pickle", ".joblib", ".pyc", ".db", ".npz", ".onnx", ".zip", ".part")
 
-    assert [str(path.relative_to(ROOT)) for path in tracked() if path.suffix in made] == []
-    assert [str(path.relative_to(ROOT)) for path in tracked() if path.stat().st_size > 2_000_000] == []
+    assert [name for name in tracked() if name.endswith(made)] == []
+    assert [name for name in tracked() if (ROOT / name).stat().st_size > 2_000_000] == []

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 import yaml
+from checkout import ROOT, TARGETS, recipes, tracked
 
 from project_table import projects
 
-ROOT = Path(__file__).resolve().parents[1]
 PROJECTS = [project.name for project in projects()]
 WORKFLOWS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(ROOT.glob(".github/workflows/*.yml"))}
 CI = yaml.safe_load(WORKFLOWS["ci"])
@@ -80,27 +80,13 @@ def matched(path: str, patterns: list[str]) -> bool:
     return any(re.fullmatch(expression, path) for expression in expressions)
 
 
-def test_patterns_are_those_of_github() -> None:
-    assert matched("docker/index/page.py", ["docker/**"])
-    assert matched("a/b.lock", ["a/*.lock"])
-    assert not matched("a/b/c.lock", ["a/*.lock"])
-    assert not matched("tests/docker/x", ["docker/**"])
-    assert not matched("README.md", ["README_md", "LICENSE"])
-
-
-@cache
-def tracked() -> tuple[str, ...]:
-    try:
-        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"not a git checkout: {error}")
-    return tuple(name for name in listed.split("\0") if name)
+every_file = cache(tracked)
 
 
 def files_of(name: str) -> list[str]:
     """Return the tracked files that a path or a pattern of Docker names."""
     name = name.removeprefix("./").rstrip("/")
-    return [file for file in tracked() if matched(file, [name, f"{name}/**"])]
+    return [file for file in every_file() if matched(file, [name, f"{name}/**"])]
 
 
 def copied() -> Iterator[tuple[str, str]]:
@@ -125,18 +111,12 @@ def make_targets(workflow: dict[Any, Any]) -> set[str]:
     return {word for call in calls for word in call[1:] if re.fullmatch(r"[a-z][a-z0-9-]*", word)}
 
 
-def commands(target: str) -> str:
-    """Return what make would run for a target, and for all that it needs, if nothing were there."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    command = ["make", "--dry-run", "--always-make", "--no-print-directory", target]
-    return subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout
-
-
 def test_pull_requests_that_change_what_the_images_are_made_of_build_them(
     services: Services, compose_files: list[Path]
 ) -> None:
     patterns = triggers(IMAGES)["pull_request"]["paths"]
     sources = list(copied())
+    assert not matched("README.md", patterns)
     assert {name for name, _ in sources} == {path.name for path in ROOT.glob("docker/*.Dockerfile")}
     for name, source in sources:
         assert files_of(source), f"docker/{name} copies {source}, and no such file is tracked"
@@ -154,8 +134,7 @@ def test_pull_requests_that_change_what_the_images_workflow_runs_run_it() -> Non
     patterns = triggers(IMAGES)["pull_request"]["paths"]
     targets = make_targets(IMAGES)
     assert {"docker-build", "image-budgets", "compose-test"} <= targets
-    printed = "".join(commands(target) for target in targets)
-    words = set(re.findall(r"[\w.][\w./-]*", printed))
+    words = set(re.findall(r"[\w.][\w./-]*", recipes(*targets)))
     scripts = {word for word in words if word.startswith("scripts/")}
     assert {"scripts/image_budgets.py", "scripts/compose_test.py"} <= scripts
     for script in scripts:  # and the files that a script names
@@ -168,11 +147,10 @@ def test_pull_requests_that_change_what_the_images_workflow_runs_run_it() -> Non
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_a_workflow_calls_targets_that_exist(name: str) -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = make_targets(yaml.safe_load(WORKFLOWS[name]))
 
     assert targets
-    assert targets - set(re.findall(r"^([a-z][a-z0-9-]*%?):(?!=)", makefile, re.MULTILINE)) == set()
+    assert targets - set(TARGETS) == set()
 
 
 # What they may do
