@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from record import RESULTS, Limit, compare, finish
+from record import RESULTS, Limit, check_limits, finish
 from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 
@@ -110,7 +110,7 @@ def check(trained: Trained) -> list[Limit]:
         "out-of-distribution unsure": metrics["unsure_out_of_distribution"],
         "flowers unsure": metrics["unsure"],
     }
-    return compare(measured, AT_LEAST, least=True, places=3) + compare(measured, AT_MOST, places=3)
+    return check_limits(measured, AT_LEAST, least=True, places=3) + check_limits(measured, AT_MOST, places=3)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from record import RESULTS, compare, finish
+from record import RESULTS, check_limits, finish
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
@@ -62,7 +62,7 @@ def main() -> int:
     console.print(markdown_table(["model", *measures], rows))
     console.print(f"Chosen: {recorded['why']}")
     seconds = {row["name"]: row["cpu_seconds"] for row in recorded["others"]}
-    return finish(console, RESULTS / "recommender_large.json", recorded, compare(seconds, LIMITS))
+    return finish(console, RESULTS / "recommender_large.json", recorded, check_limits(seconds, LIMITS))
 
 
 def measure(folder: Path, rows: int, console: Console) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import scipy.sparse as sp
-from record import RESULTS, compare, finish
+from record import RESULTS, check_limits, finish
 from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
@@ -63,7 +63,7 @@ def main() -> int:
     served = {row["split"]: row["ndcg"]["estimate"] for row in rows if row["served"]}
     recorded = {"dataset": data.name, "data_sha256": data.sha256, "k": K, "limits": limits, "rows": rows}
     path = RESULTS / ("recommender.json" if default else f"recommender_models_{name_of(data, options.dataset)}.json")
-    return finish(console, path, recorded, compare(served, limits, least=True))
+    return finish(console, path, recorded, check_limits(served, limits, least=True))
 
 
 def name_of(data: Dataset, dataset: str) -> str:

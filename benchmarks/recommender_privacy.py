@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 import numpy as np
 import scipy.sparse as sp
-from record import RESULTS, compare, finish
+from record import RESULTS, check_limits, finish
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
@@ -65,7 +65,7 @@ def main() -> int:
     cells = [[row["name"], *(f"{row[key]:.3f}" for key in measures)] for row in rows]
     console.print(markdown_table(["model", *measures], cells))
     shares = {f"read completely from {row['name']}": row["read_completely"] for row in rows if row["served"]}
-    limits = compare(shares, dict.fromkeys(shares, LIMIT))
+    limits = check_limits(shares, dict.fromkeys(shares, LIMIT))
     return finish(console, RESULTS / "recommender_privacy.json", recorded, limits)
 
 

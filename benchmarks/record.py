@@ -13,7 +13,7 @@ RESULTS = Path(__file__).parent / "results"
 Limit = dict[str, Any]
 
 
-def compare(
+def check_limits(
     measured: Mapping[str, float], limits: Mapping[str, float], *, least: bool = False, places: int = 12
 ) -> list[Limit]:
     """Return for each limit what was measured and whether that is at most the limit, or at least where `least`."""

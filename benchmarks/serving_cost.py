@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from record import RESULTS, compare, finish
+from record import RESULTS, check_limits, finish
 from rich.console import Console
 from rich.progress import track
 
@@ -102,7 +102,7 @@ def run(
     rows = [[row["name"], f"{row['median']:,.0f}", f"{row['p95']:,.0f}", f"{row['ratio']:.2f}"] for row in timings]
     title = f"{options.requests:,} requests of each kind, in turns, to the model {recorded['bundle']}"
     console.print(terminal_table(title, ["request", "median, us", "95 %, us", "ratio"], rows))
-    return finish(console, options.output, recorded, compare(measured, limits))
+    return finish(console, options.output, recorded, check_limits(measured, limits))
 
 
 def parse_options(project: str, about: str | None) -> argparse.Namespace:
