@@ -13,7 +13,7 @@ from recommender.data.load import load
 from recommender.data.sample import write_sample
 from recommender.evaluation.candidates import best_servable, describe_settings
 from recommender.models.fit import ALS_RECENT, SERVABLE
-from recommender.report import SPLIT_LABELS, measured, report, search_table, studies, summary_row, tables
+from recommender.report import measured, report, search_table, studies, summary_row, tables
 
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT.parents[1]
@@ -141,19 +141,6 @@ def test_the_committed_data_section_is_that_of_the_public_files(real_data_dir, m
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
     assert recorded["data"] == {"source": "full", "name": data.name, "sha256": data.sha256}
     assert read_section(PROJECT / "README.md", "data") == data.report.as_markdown().strip("\n")
-
-
-def test_results_that_are_not_there_are_named(tmp_path):
-    serving = {
-        "timings": [{"name": "healthz", "median": 338.0, "p95": 417.6, "ratio": 1.0}],
-        "measured": {"ready_seconds": 0.76, "resident_mb": 83.0},
-    }
-    (tmp_path / "recommender_serving.json").write_text(json.dumps(serving))
-    sections = measured(tmp_path)
-    assert sections["splits"] == "There is no recommender.json."
-    assert "| healthz | 338 | 418 | 1.0 |" in sections["serving"]
-    assert "Ready 0.8 s after its start; 83 MB resident." in sections["serving"]
-    assert SPLIT_LABELS.keys() == {"time", "date", "random"}
 
 
 def assert_sections_match(readme: Path, recorded: dict) -> None:

@@ -71,19 +71,12 @@ def test_a_search_goes_on_where_it_stopped(config, tmp_path, monkeypatch):
     scored(monkeypatch, lambda settings: fits.append(settings) or 0)
     tune(config.model_copy(update={"trials": 2}), quiet())
     first = len(fits)
+    assert fits[0] == SMALL != fits[1]  # the settings in use are the first trial
     tune(config, quiet())
     compared = 2 * len(FEW)  # the best and the settings in use, once more for each candidate
     assert first == 2 * len(FEW) + compared
     assert len(fits) - first == 2 * len(FEW) + compared
     assert stored(tmp_path)["time"]["study"]["fits"] == {FULL: 4, EASE: 4}
-
-
-def test_the_settings_in_use_are_the_first_trial(config, monkeypatch):
-    tried = []
-    scored(monkeypatch, lambda settings: tried.append(settings) or 0)
-    tune(config.model_copy(update={"trials": 2}), quiet())
-    assert tried[0] == SMALL
-    assert tried[1] != SMALL
 
 
 def test_random_ratings_are_tuned_without_their_order(config, tmp_path):

@@ -44,7 +44,7 @@ class Evaluate(EvaluateOptions):
 
 @shared.flags_alone
 class Predict(BaseSettings):
-    """Recommend for the histories of a CSV file, in constant memory."""
+    """Recommend for the histories of a CSV file, in constant memory; exit with 1 if rows were refused."""
 
     model_config = TrainConfig.model_config | SettingsConfigDict(cli_shortcuts={"output": "o"})
     histories: CliPositionalArg[Path] = Field(description='CSV file with a column history, such as "318 296:4.5"')
@@ -54,17 +54,17 @@ class Predict(BaseSettings):
     max_history: int = Field(500, ge=1, description="films in a history; rows with more are refused")
 
 
-def show_data(options: Data) -> None:
-    """Find or download the data, and report what is in them."""
+def data(options: Data) -> None:
     from recommender.data.load import load
 
     shared.show_data(load(options.data, dataset=options.dataset))
 
 
 def train(config: TrainConfig) -> None:
-    """Train, evaluate, register and pass the gate."""
+    from recommender.data.load import is_sample
+
     if config.if_missing and shared.champion_stays(
-        MODEL_NAME, config.tracking_uri, real_data=lambda: real_data(config)
+        MODEL_NAME, config.tracking_uri, real_data=lambda: not is_sample(config.data, dataset=config.dataset)
     ):
         return
     from recommender.train import train
@@ -72,22 +72,13 @@ def train(config: TrainConfig) -> None:
     train(config)
 
 
-def real_data(config: TrainConfig) -> bool:
-    """Return whether the data setting leads to other data than the generated sample."""
-    from recommender.data.load import is_sample
-
-    return not is_sample(config.data, dataset=config.dataset)
-
-
 def tune(config: TuneConfig) -> None:
-    """Search hyper-parameters on the validation part."""
     from recommender.tune import tune
 
     tune(config)
 
 
 def evaluate(options: Evaluate) -> None:
-    """Evaluate a bundle on the frozen test split."""
     from rich.console import Console
 
     from recommender.evaluation.evaluate import evaluate_bundle
@@ -96,7 +87,6 @@ def evaluate(options: Evaluate) -> None:
 
 
 def predict(options: Predict) -> None:
-    """Recommend for the histories of a CSV file, in constant memory; exit with 1 if rows were refused."""
     from portfolio_shared.bundle import read_manifest
     from recommender.models.predictor import Predictor
     from recommender.serving.batch import predict_file
@@ -115,14 +105,13 @@ def predict(options: Predict) -> None:
 
 
 def report(config: ReportConfig) -> None:
-    """Train on the public data and rewrite the READMEs' tables and figures."""
     from recommender.report import report
 
     report(config)
 
 
 COMMANDS: dict[str, Command] = {
-    "data": Command(Data, show_data),
+    "data": Command(Data, data),
     "train": Command(TrainConfig, train),
     "tune": Command(TuneConfig, tune),
     "evaluate": Command(Evaluate, evaluate),

@@ -1,7 +1,7 @@
 """Write the README's tables and figures from one training: nothing in them is typed by hand."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +17,7 @@ from portfolio_shared.evaluation.sections import (
     serving_table,
     write_report,
 )
-from portfolio_shared.evaluation.tables import candidate_rows
+from portfolio_shared.evaluation.tables import Column, candidate_rows
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.terminal import progress
 from recommender.config import MODEL_NAME, TUNED, ReportConfig, TrainConfig
@@ -31,6 +31,23 @@ from recommender.evaluation.figures import SERVED, draw, draw_cold_start, draw_d
 from recommender.models.fit import recipes
 from recommender.train import Trained, learn, metrics_of, user_counts
 
+HIT_RATE = Column("hit_rate", "hit rate", ".0%")
+PRIVACY = (
+    Column("n_read", "histories to read", "d"),
+    Column("read_completely", "read completely", ".1%"),
+    Column("read_nearly", "to over 90 %", ".1%"),
+    Column("share_read", "share read, mean", ".2f"),
+    Column("precision_members", "other half, learned from", ".2f"),
+    Column("precision_non_members", "other half, not", ".2f"),
+)
+MEMORY = Column("peak_rss_mb", "peak memory, MB", ",.0f")
+REST = (Column("seconds", "seconds", ",.1f"), Column("cpu_seconds", "CPU seconds", ",.1f"), MEMORY)
+LARGE = (
+    Column("fit_seconds", "fit, s", ",.1f"),
+    Column("fit_cpu_seconds", "CPU seconds", ",.1f"),
+    MEMORY,
+    Column("before_fit_mb", "before the fit, MB", ",.0f"),
+)
 SPLIT_LABELS = {"time": "each user's last 20 % by time", "date": "one date for everyone", "random": "random 25 %"}
 
 
@@ -103,10 +120,8 @@ def tables(recorded: Mapping[str, Any]) -> dict[str, str]:
         [str(start["films"]), cell(start["ndcg"]), cell(start["popularity"]), cell(start["difference"])]
         for start in recorded["cold_start"]
     ]
-    groups = [
-        [f"{group['by']}: {group['name']}", str(group["users"]), f"{group['ndcg']:.3f}", f"{group['hit_rate']:.0%}"]
-        for group in recorded["groups"]
-    ]
+    groups = [group | {"name": f"{group['by']}: {group['name']}"} for group in recorded["groups"]]
+    group_columns = (Column("users", "number", "d"), Column("ndcg", f"nDCG@{k}", ".3f"), HIT_RATE)
     candidates = candidate_rows(recorded["candidates"], COLUMNS, chosen=recorded["chosen"])
     start_headings = ["films in the history", f"nDCG@{k}", "popularity, same people", "difference, paired"]
     point_headings = ["diversity", f"nDCG@{k}", "diversity of genres", "share of films recommended"]
@@ -117,7 +132,7 @@ def tables(recorded: Mapping[str, Any]) -> dict[str, str]:
         "test": test_table(recorded["test"], k),
         "diversity": markdown_table(point_headings, points),
         "cold-start": markdown_table(start_headings, starts),
-        "groups": markdown_table(["people of the test", "number", f"nDCG@{k}", "hit rate"], groups),
+        "groups": named_table("people of the test", groups, group_columns),
     }
 
 
@@ -164,15 +179,8 @@ def search_table(studied: Mapping[str, Any]) -> str:
         for split, study in studied.items()
         for name, fits in study["fits"].items()
     ]
-    headings = [
-        "validation of",
-        "trials",
-        "nDCG@10, settings in use",
-        "nDCG@10, best trial",
-        "better by more than chance",
-        "taken",
-    ]
-    return markdown_table(headings, rows)
+    scores = ["nDCG@10, settings in use", "nDCG@10, best trial"]
+    return markdown_table(["validation of", "trials", *scores, "better by more than chance", "taken"], rows)
 
 
 def measured(results: Path) -> dict[str, str]:
@@ -197,9 +205,7 @@ def splits_table(bench: Mapping[str, Any]) -> str:
         cells = [
             [
                 str(row["name"]),
-                interval_cell(row["ndcg"]),
-                interval_cell(row["recall"]),
-                interval_cell(row["hit_rate"]),
+                *(interval_cell(row[metric]) for metric in ("ndcg", "recall", "hit_rate")),
                 f"{row['fit_seconds']:.2f}",
                 f"{row['fit_megabytes']:,.0f}",
                 interval_cell(row["difference"]) if "difference" in row else "",
@@ -207,12 +213,9 @@ def splits_table(bench: Mapping[str, Any]) -> str:
             ]
             for row in rows
         ]
-        k = bench["k"]
         headings = [
             f"{label}, {rows[0]['users']} users",
-            f"nDCG@{k}",
-            f"recall@{k}",
-            f"hit rate@{k}",
+            *(f"{metric}@{bench['k']}" for metric in ("nDCG", "recall", "hit rate")),
             "fit, CPU s",
             "fit, MB",
             "difference: served model minus this",
@@ -224,57 +227,25 @@ def splits_table(bench: Mapping[str, Any]) -> str:
 
 def privacy_table(attacked: Mapping[str, Any]) -> str:
     """Return what the two attacks find in each model, and how many people rated a film alone."""
-    rows = [
-        [
-            f"**{row['name']}**" if row["served"] else row["name"],
-            str(row["n_read"]),
-            f"{row['read_completely']:.1%}",
-            f"{row['read_nearly']:.1%}",
-            f"{row['share_read']:.2f}",
-            f"{row['precision_members']:.2f}",
-            f"{row['precision_non_members']:.2f}",
-        ]
-        for row in attacked["rows"]
-    ]
-    headings = [
-        f"{attacked['members']} people learned from, {attacked['non_members']} not",
-        "histories to read",
-        "read completely",
-        "to over 90 %",
-        "share read, mean",
-        "other half, learned from",
-        "other half, not",
-    ]
+    title = f"{attacked['members']} people learned from, {attacked['non_members']} not"
+    served = {row["name"] for row in attacked["rows"] if row["served"]}
     alone = f"{attacked['rated_a_film_alone']:.0%} of the people learned from rated a film that none of the others did."
-    return f"{markdown_table(headings, rows)}\n\n{alone}"
+    return f"{named_table(title, attacked['rows'], PRIVACY, bold=served)}\n\n{alone}"
 
 
 def large_table(large: Mapping[str, Any]) -> str:
     """Return what each model costs on generated data of the stated size, and the times of the rest."""
-    rows = [
-        [
-            f"**{row['name']}**" if row["name"] == large["chosen"] else row["name"],
-            f"{row['fit_seconds']:,.1f}",
-            f"{row['fit_cpu_seconds']:,.1f}",
-            f"{row['peak_rss_mb']:,.0f}",
-            f"{row['before_fit_mb']:,.0f}",
-            f"{row['ndcg']:.3f}",
-        ]
-        for row in large["models"]
-    ]
     sizes = f"{large['ratings']:,} ratings, {large['users']:,} people, {large['films']:,} films"
-    headings = [
-        sizes,
-        "fit, s",
-        "CPU seconds",
-        "peak memory, MB",
-        "before the fit, MB",
-        f"nDCG@{large['k']} on validation",
-    ]
-    others = [
-        [row["name"], f"{row['seconds']:,.1f}", f"{row['cpu_seconds']:,.1f}", f"{row['peak_rss_mb']:,.0f}"]
-        for row in large["others"]
-    ]
+    columns = (*LARGE, Column("ndcg", f"nDCG@{large['k']} on validation", ".3f"))
     words = [*(f"Not fitted: {excluded}." for excluded in large["excluded"]), f"Chosen: {large['why']}."]
-    rest = markdown_table(["the rest", "seconds", "CPU seconds", "peak memory, MB"], others)
-    return "\n\n".join([markdown_table(headings, rows), *words, rest])
+    models = named_table(sizes, large["models"], columns, bold={large["chosen"]})
+    return "\n\n".join([models, *words, named_table("the rest", large["others"], REST)])
+
+
+def named_table(
+    title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, bold: Collection[str] = ()
+) -> str:
+    """Return a table of records with a `name`; the first heading is the title."""
+    named = {f"**{row['name']}**" if row["name"] in bold else row["name"]: row for row in rows}
+    (_, *headings), cells = candidate_rows(named, columns)
+    return markdown_table([title, *headings], cells)

@@ -11,16 +11,14 @@ from pydantic import JsonValue, TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
+from portfolio_shared import results, training
 from portfolio_shared.bundle import DataInfo, Manifest, MetricValue, metric_values
 from portfolio_shared.evaluation.sections import with_interval
 from portfolio_shared.evaluation.tables import candidate_rows, terminal_table
 from portfolio_shared.results import Candidate
-from portfolio_shared.results import Trained as TrainedModel
 from portfolio_shared.terminal import progress
 from portfolio_shared.tracking.git import current_commit
 from portfolio_shared.tracking.runs import UNTRACKED, RunLog
-from portfolio_shared.training import Project
-from portfolio_shared.training import run as run_training
 from recommender.config import MODEL_NAME, ModelSettings, TrainConfig, tuned_settings
 from recommender.data.load import Dataset, load, split
 from recommender.data.splits import Split, evaluated_users
@@ -30,7 +28,7 @@ from recommender.evaluation.figures import draw
 from recommender.models.fit import Scorer, fit, recipes, too_large
 from recommender.models.predictor import Predictor, Seen
 
-Trained = TrainedModel[Dataset, Split, Scorer, ModelSettings, Predictor, Evaluation]
+Trained = results.Trained[Dataset, Split, Scorer, ModelSettings, Predictor, Evaluation]
 
 CANDIDATES_TITLE = "Candidates, fitted on the training part, measured on the validation part"
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
@@ -38,7 +36,7 @@ QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
 def train(config: TrainConfig, console: Console | None = None) -> Path:
     """Train, evaluate, write the bundle, register it and pass the gate; return the bundle's folder."""
-    return run_training(PROJECT, config, console)
+    return training.run(PROJECT, config, console)
 
 
 def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Trained:
@@ -143,7 +141,7 @@ def input_example(trained: Trained) -> list[dict[str, object]]:
     return [{"history": f"{popular}:4.5", "k": trained.evaluation.k}, {"history": f"[{popular}]"}]
 
 
-PROJECT = Project(
+PROJECT = training.Project(
     name=MODEL_NAME,
     package=Path(__file__).parent,
     requirements=("numpy", "pydantic"),

@@ -15,9 +15,10 @@ by more than chance, but they would let single histories be read from it (README
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import nullcontext
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import optuna
@@ -39,6 +40,8 @@ STANDARD_ERRORS = 1.96  # of the paired difference over users, by which a settin
 SPLITS_OF_RANDOM, SHARE_OF_RANDOM = 3, 0.15
 Space = dict[str, BaseDistribution]
 Changes = dict[str, float | int]
+Summary = dict[str, Any]
+"""What the studies of one split came to, for `tuned.json`: measure -> candidate -> value."""
 
 ALS_SPACE: Space = {
     "als.n_factors": IntDistribution(32, 192, step=32),
@@ -70,28 +73,6 @@ BORROWED: dict[SplitName, frozenset[str]] = {"time": frozenset({ALS_RECENT}), "r
 """Candidates with the settings of others: what would be best for them is recorded, and not taken."""
 
 
-@dataclass
-class Summary:
-    """What the studies of one split came to, by candidate: for `tuned.json`."""
-
-    users: int
-    excluded: list[str]
-    fits: dict[str, int] = field(default_factory=dict)
-    first: dict[str, float] = field(default_factory=dict)
-    best: dict[str, float] = field(default_factory=dict)
-    changed: dict[str, Changes] = field(default_factory=dict)
-    median: dict[str, float] = field(default_factory=dict)
-
-    def add(self, candidate: str, study: optuna.Study, better: Changes) -> None:
-        """Add a study, and what of its best trial is better by more than chance."""
-        values = [trial.values[0] for trial in complete_trials(study)]
-        self.fits[candidate] = len(values)
-        self.first[candidate] = round(values[0], 4)
-        self.best[candidate] = round(max(values), 4)
-        self.changed[candidate] = better
-        self.median[candidate] = round(float(np.median(values)), 4)
-
-
 def tune(config: TuneConfig, console: Console | None = None) -> None:
     """Run (or go on with) the studies of one split, and write its best settings."""
     console = console or Console()
@@ -99,22 +80,22 @@ def tune(config: TuneConfig, console: Console | None = None) -> None:
     console.print(data.source.reason)
     if data.source.kind == "sample" and config.data != "sample" and config.write:
         raise ValueError("the public data cannot be had, and settings found on invented films are no replacement")
-    if not config.tracking_uri:
-        search(config, data, console, UNTRACKED)
-        return
-    check_server(config.tracking_uri)
-    with tracked_run(config.tracking_uri, experiment=MODEL_NAME, run_name=f"tuning, split by {config.split}") as run:
+    if uri := config.tracking_uri:
+        check_server(uri)
+    name = f"tuning, split by {config.split}"
+    with tracked_run(uri, experiment=MODEL_NAME, run_name=name) if uri else nullcontext(UNTRACKED) as run:
         search(config, data, console, run)
 
 
-def search(config: TuneConfig, data: Dataset, console: Console, run: RunLog) -> ModelSettings:
-    """Search the space of each candidate that data of this size admit; return the settings to use."""
+def search(config: TuneConfig, data: Dataset, console: Console, run: RunLog) -> None:
+    """Search the space of each candidate that data of this size admit."""
     tasks = validation_tasks(data, config)
     settings = tuned_settings(config.split).model_copy(update={"ease": tuned_settings("time").ease})
     reasons = {name: reason for task in tasks for name, reason in too_large(settings, task.before).items()}
-    summary = Summary(max(len(task.users) for task in tasks), [f"{name}: {why}" for name, why in reasons.items()])
-    for excluded in summary.excluded:
-        console.print(f"Not searched: {excluded}")
+    excluded = [f"{name}: {why}" for name, why in reasons.items()]
+    summary: Summary = {"users": max(len(task.users) for task in tasks), "excluded": excluded}
+    for reason in excluded:
+        console.print(f"Not searched: {reason}")
     spaces = {name: space for name, space in spaces_of(config.split).items() if name not in reasons}
     with progress(console, "trials", total=len(spaces) * config.trials) as advance:
         for candidate, space in spaces.items():
@@ -122,15 +103,18 @@ def search(config: TuneConfig, data: Dataset, console: Console, run: RunLog) -> 
                 candidate, space, settings, tasks, data_sha256=data.sha256, config=config, run=run, advance=advance
             )
             better = better_settings(candidate, study, settings, tasks, config)
-            summary.add(candidate, study, better)
+            scores = [trial.values[0] for trial in complete_trials(study)]
+            rounded = {"first": scores[0], "best": max(scores), "median": float(np.median(scores))}
+            measures = {"fits": len(scores), "changed": better} | {key: round(n, 4) for key, n in rounded.items()}
+            for measure, value in measures.items():
+                summary.setdefault(measure, {})[candidate] = value
             if candidate not in BORROWED[config.split]:
                 settings = with_changes(settings, better)
             if config.write:
                 write(settings, summary, data, config)
-    for candidate, fits in summary.fits.items():
-        console.print(f"{candidate}: nDCG@{config.k} {summary.best[candidate]:.4f}, best of {fits} fits")
+    for candidate, best in summary["best"].items():
+        console.print(f"{candidate}: nDCG@{config.k} {best:.4f}, best of {summary['fits'][candidate]} fits")
     console.print(f"Written to {TUNED}" if config.write else f"{TUNED} stays as it is")
-    return settings
 
 
 def spaces_of(split: SplitName) -> dict[str, Space]:
@@ -167,8 +151,8 @@ def run_study(
     *,
     data_sha256: str,
     config: TuneConfig,
-    run: RunLog = UNTRACKED,
-    advance: Callable[[str], None] = lambda _: None,
+    run: RunLog,
+    advance: Callable[[str], None],
 ) -> optuna.Study:
     """Run the trials of a candidate that are left, the first with the settings in use; return its study."""
     config.study.parent.mkdir(parents=True, exist_ok=True)
@@ -241,8 +225,7 @@ def score(candidate: str, settings: ModelSettings, tasks: Sequence[Task], config
 def value_of(settings: ModelSettings, name: str) -> float | int:
     """Return a setting by its name, such as ``ease.penalty``."""
     part, key = name.split(".")
-    value: float | int = getattr(getattr(settings, part), key)
-    return value
+    return cast("float | int", getattr(getattr(settings, part), key))
 
 
 def with_changes(settings: ModelSettings, changes: Mapping[str, float | int]) -> ModelSettings:
@@ -262,9 +245,9 @@ def write(settings: ModelSettings, summary: Summary, data: Dataset, config: Tune
     study = {
         "data_sha256": data.sha256,
         "objective": f"mean nDCG@{config.k} over users on {where}",
-        "borrowed": sorted(BORROWED[config.split] & summary.fits.keys()),
+        "borrowed": sorted(BORROWED[config.split] & summary["fits"].keys()),
         "standard_errors": STANDARD_ERRORS,
-        **asdict(summary),
+        **summary,
     }
     stored[config.split] = {"study": study, "settings": settings.model_dump(mode="json")}
     path.write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")

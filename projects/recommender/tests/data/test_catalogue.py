@@ -32,18 +32,9 @@ def test_filters(filters: Filters, expected: list[bool]) -> None:
     np.testing.assert_array_equal(CATALOGUE.admitted(filters), expected)
 
 
-@pytest.mark.parametrize(
-    ("filters", "message"),
-    [
-        (Filters(genres=("Comdy",)), "'Comdy'; there are Comedy, Drama, Horror"),
-        (Filters(without_genres=("X",)), "'X'"),
-        (Filters(genres=("Drama",), without_genres=("Drama",)), "at once"),
-        (Filters(year_from=2000, year_to=1999), "is after"),
-        (Filters(year_from=99), "1870 to 2100, not 99"),
-    ],
-)
-def test_impossible_filters_are_refused(filters: Filters, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+@pytest.mark.parametrize("filters", [Filters(genres=("Comdy",)), Filters(without_genres=("Comdy",))])
+def test_an_unknown_genre_is_refused_with_those_there_are(filters: Filters) -> None:
+    with pytest.raises(ValueError, match="'Comdy'; there are Comedy, Drama, Horror"):
         CATALOGUE.admitted(filters)
 
 

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from portfolio_shared.evaluation.ranking import ndcg_at_k
-from recommender.data.load import Dataset, load, split
+from recommender.data.load import Dataset, split
 from recommender.data.sample import write_sample
 from recommender.evaluation.task import judge_lists, lists_for, make_task
 from recommender.models.ease import fit_ease
@@ -39,11 +38,6 @@ def test_every_kind_of_defect_is_there_and_found(sample: Dataset) -> None:
         assert expected in notes
 
 
-def test_without_dirt_nothing_is_excluded(tmp_path: Path) -> None:
-    report = load(str(write_sample(tmp_path, dirt=False))).report
-    assert sum(report.quarantined.values()) == 0
-
-
 def test_popularity_has_a_long_tail(sample: Dataset) -> None:
     counts = np.sort(sample.ratings.item_counts())[::-1]
     assert counts[: len(counts) // 5].sum() > 0.5 * counts.sum()
@@ -63,8 +57,3 @@ def test_taste_can_be_learned_and_drifts(sample: Dataset) -> None:
     ease = fit_ease(X, penalty=50.0)
     assert quality(ease, same) > 1.25 * quality(fit_popularity(X), same)
     assert quality(ease, recent) > 1.1 * quality(ease, same)
-
-
-def test_too_small_a_sample_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="at least 10 users, 50 films"):
-        write_sample(tmp_path, n_users=3)

@@ -45,13 +45,6 @@ def test_every_rating_is_in_exactly_one_part(sample: Dataset, split_by: SplitBy)
     assert all(len(part) > 0 for part in parts)
 
 
-@pytest.mark.parametrize("split_by", SPLITS)
-def test_the_same_ratings_give_the_same_split(sample: Dataset, split_by: SplitBy) -> None:
-    assert pairs(split_by(sample.ratings, sample.catalogue).test) == pairs(
-        split_by(sample.ratings, sample.catalogue).test
-    )
-
-
 def test_user_time_hides_the_last_fifth_of_each_user(sample: Dataset) -> None:
     split = split_by_user_time(sample.ratings, sample.catalogue)
     counts = sample.ratings.user_counts()
@@ -107,14 +100,6 @@ def test_random_hides_a_quarter_and_the_seed_chooses(sample: Dataset) -> None:
     np.testing.assert_array_equal(split.test.user_counts(), counts // 4)
     np.testing.assert_array_equal(split.validation.user_counts(), (counts - counts // 4) // 4)
     assert pairs(split.test) != pairs(split_at_random(sample.ratings, sample.catalogue, seed=2).test)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.5, -1.0])
-def test_impossible_shares_are_refused(sample: Dataset, share: float) -> None:
-    with pytest.raises(ValueError, match="share"):
-        split_by_user_time(sample.ratings, sample.catalogue, share=share)
-    with pytest.raises(ValueError, match="share"):
-        split_by_date(sample.ratings, sample.catalogue, share=share)
 
 
 @pytest.mark.real_data

@@ -82,7 +82,8 @@ def test_the_best_that_can_be_served_is_chosen(compared):
 
 def test_baselines_are_measured_on_the_test(parts):
     tried = {POPULARITY: recipes(SMALL, parts.before_test, parts.catalogue)[POPULARITY]}
-    (evaluation,) = evaluate_baselines(parts, tried, k=5, max_users=30).values()
+    options = {"seed": 0, "k": 5, "max_users": 30, "advance": lambda _: None}
+    (evaluation,) = evaluate_baselines(parts, tried, **options).values()
     assert len(evaluation.task.users) == 30
     most_rated = parts.before_test.item_counts().max()
     assert max(parts.before_test.item_counts()[evaluation.lists[:, 0]]) == most_rated

@@ -9,6 +9,8 @@ from recommender.models.fit import Recipe
 from recommender.models.history_weights import HistoryWeights
 from recommender.models.popularity import Popularity
 
+OPTIONS = {"k": 10, "seed": 0, "advance": lambda _: None}
+
 
 @pytest.fixture
 def task(sample):
@@ -30,7 +32,7 @@ def test_short_histories_are_of_people_who_were_not_learned_from(task, monkeypat
         fitted.append(np.flatnonzero(X.sum(axis=1)))
         return Spy()
 
-    starts = measure_cold_start(task, Recipe(fit, HistoryWeights()), k=10)
+    starts = measure_cold_start(task, Recipe(fit, HistoryWeights()), **OPTIONS)
     assert [start.films for start in starts] == [1, 3]
     assert sorted(set(asked)) == [1, 3]
     assert len(fitted) == 5
@@ -48,4 +50,4 @@ def test_short_histories_are_of_people_who_were_not_learned_from(task, monkeypat
 def test_too_few_long_histories_are_refused(task, monkeypatch):
     monkeypatch.setattr(module, "HISTORY_LENGTHS", (1, 10_000))
     with pytest.raises(ValueError, match="0 users have 10000 films before the test; expected 5 or more"):
-        measure_cold_start(task, Recipe(Popularity, HistoryWeights()), k=10)
+        measure_cold_start(task, Recipe(Popularity, HistoryWeights()), **OPTIONS)

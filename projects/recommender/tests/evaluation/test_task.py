@@ -50,13 +50,9 @@ def test_the_keys_name_what_is_looked_for() -> None:
     assert fewer.digest != small.digest
 
 
-def test_a_task_is_for_all_users_or_for_a_draw_of_them() -> None:
-    before = table([0] * 4 + [1] * 4 + [2] * 4, [0, 1, 2, 3] * 3)
-    with pytest.raises(ValueError, match="0 users can be evaluated"):
-        make_task(before, table([0], [3]), FILMS)
-
-
 def test_a_draw_repeats_and_counts_films_in_what_comes_before(sample: Dataset) -> None:
+    with pytest.raises(ValueError, match="0 users can be evaluated"):
+        make_task(table([0] * 4, [0, 1, 2, 3]), table([0], [3]), FILMS)
     parts = split(sample)
     once, again = (make_task(parts.train, parts.validation, sample.catalogue, max_users=25, seed=3) for _ in range(2))
     np.testing.assert_array_equal(once.users, again.users)

@@ -40,16 +40,6 @@ def test_both_sides_are_the_textbook(shape: tuple[int, int], side: ease.Side) ->
     np.testing.assert_allclose(all_scores(model, dense), dense @ textbook(dense, 20.0), atol=2e-6)
 
 
-def test_the_users_side_formula_that_needs_no_item_matrix() -> None:
-    """``M = (X Xt + penalty I)^-1``, ``P = (I - Xt M X) / penalty``, ``scores = x - (x P) / diag(P)``."""
-    X, penalty = random_matrix(25, 60, seed=1), 7.0
-    dense = X.toarray().astype(np.float64)
-    M = np.linalg.inv(dense @ dense.T + penalty * np.eye(25))
-    P = (np.eye(60) - dense.T @ M @ dense) / penalty
-    expected = dense - (dense @ P) / np.diag(P)
-    np.testing.assert_allclose(all_scores(fit_ease(X, penalty=penalty), dense), expected, atol=2e-6)
-
-
 def test_both_sides_agree_at_a_lower_rank_too() -> None:
     X = random_matrix(50, 70, seed=2)
     dense = X.toarray().astype(np.float64)
@@ -110,7 +100,8 @@ def test_films_that_few_rated_change_nothing_for_the_others_and_resemble_films_l
     np.testing.assert_array_equal(model.recommendable, np.arange(51) < 50)
     history, weights = np.array([3, 9]), np.ones(2, dtype=np.float32)
     np.testing.assert_allclose(model.scores(history, weights)[:50], alone.scores(history, weights), atol=1e-6)
-    assert int(np.argmax(model.similarities(50)[:50])) == 7
+    lengths = np.linalg.norm(model.factors, axis=1)
+    assert int(np.argmax(model.factors[:50] @ model.factors[50] / lengths[:50])) == 7
 
 
 def test_long_histories_count_less_with_an_exponent() -> None:
@@ -130,9 +121,6 @@ def test_side_and_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(
         fit_ease(X, penalty=5.0, rank=5).factors, fit_ease(X, penalty=5.0, rank=5, side="random").factors
     )
-    for penalty, rank, min_raters in ((0.0, 5, 1), (1.0, 0, 1), (1.0, 5, 0)):
-        with pytest.raises(ValueError, match="must be positive"):
-            fit_ease(X, penalty=penalty, rank=rank, min_raters=min_raters)
 
 
 @pytest.mark.parametrize("user", [7, 50, 123])
@@ -152,7 +140,6 @@ def test_the_factors_do_not_show_the_history_of_the_only_user_of_a_film(sample: 
         strongest = np.argsort(-partners[:-1])[: len(history)]
         return float(np.isin(strongest, history).mean())
 
-    assert readable(min_raters=1, rank=None) > 0.9
-    assert readable(min_raters=1, rank=64) > 0.7
-    assert readable(min_raters=2, rank=None) < 0.2
-    assert readable(min_raters=2, rank=64) < 0.2
+    for rank, least in ((None, 0.9), (64, 0.7)):
+        assert readable(min_raters=1, rank=rank) > least
+        assert readable(min_raters=2, rank=rank) < 0.2

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.data.catalogue import Catalogue
+from recommender.data.catalogue import Catalogue, Film
 from recommender.data.load import Dataset
 from recommender.models.als import fit_als
 from recommender.models.fold_in import FoldIn
@@ -46,14 +46,6 @@ def test_films_that_few_rated_are_not_recommended(model: FoldIn, sample: Dataset
     assert np.isfinite(model.scores(ITEMS, WEIGHTS)[~rare]).all()
 
 
-def test_similarity_is_a_cosine(model: FoldIn) -> None:
-    film, other = model.factors[4], model.factors[9]
-    expected = film @ other / np.linalg.norm(film) / np.linalg.norm(other)
-    similarities = model.similarities(4)
-    assert similarities[9] == pytest.approx(float(expected), abs=1e-6)
-    assert similarities[4] == pytest.approx(1.0, abs=1e-6)
-
-
 def test_the_predictor_stores_it_and_recommends_the_same(model: FoldIn, sample: Dataset, tmp_path: Path) -> None:
     predictor = Predictor(sample.catalogue, model, HistoryWeights(half_life_share=0.2))
     predictor.save(tmp_path)
@@ -72,28 +64,9 @@ def test_a_film_without_factors_tells_nothing() -> None:
     factors = np.array([[1.0, 0.0], [0.0, 0.0], [0.5, 0.5]], dtype=np.float32)
     model = FoldIn(factors, np.array([True, False, True]), 1.0, 2.0)
     np.testing.assert_array_equal(model.own, [1.0, 0.0, 0.5])
-    assert model.similarities(1).tolist() == [0.0, 0.0, 0.0]
-    films = Catalogue(tuple(_film(i) for i in (1, 2, 3)))
-    assert Predictor(films, model, HistoryWeights()).recommend([Seen(2)]).basis == "popularity"
-
-
-def _film(number: int) -> object:
-    from recommender.data.catalogue import Film
-
-    return Film(number, f"film {number}", None, ("Drama",), (f"film {number}",), number)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"factors": np.ones((3, 2))}, "float32"),
-        ({"factors": np.full((3, 2), np.nan, dtype=np.float32)}, "finite"),
-        ({"recommendable": np.ones(2, dtype=np.bool_)}, "one per row"),
-        ({"regularization": 0.0}, "positive"),
-        ({"alpha": -1.0}, "positive"),
-    ],
-)
-def test_what_is_no_model_is_refused(changes: dict[str, object], message: str) -> None:
-    good = FoldIn(np.ones((3, 2), dtype=np.float32), np.ones(3, dtype=np.bool_), 1.0, 1.0)
-    with pytest.raises(ValueError, match=message):
-        replace(good, **changes)
+    films = Catalogue(tuple(Film(i, f"film {i}", None, ("Drama",), (f"film {i}",), i) for i in (1, 2, 3)))
+    predictor = Predictor(films, model, HistoryWeights())
+    assert predictor.similar(2) == [(films.films[0], 0.0), (films.films[2], 0.0)]
+    assert predictor.recommend([Seen(2)]).basis == "popularity"
+    with pytest.raises(ValueError, match="factors must be finite"):
+        replace(model, factors=np.full((3, 2), np.nan, dtype=np.float32))

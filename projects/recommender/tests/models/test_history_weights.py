@@ -1,15 +1,10 @@
 """How a history is weighed."""
 
 import numpy as np
-import pytest
 
 from recommender.models.history_weights import HistoryWeights
 
 STARS = np.array([3.5, 3.5, 3.5, 3.5])
-
-
-def test_without_settings_every_film_counts_alike() -> None:
-    np.testing.assert_array_equal(HistoryWeights()(np.array([0.5, np.nan, 5.0])), [1, 1, 1])
 
 
 def test_the_half_life_is_a_share_of_the_history() -> None:
@@ -26,13 +21,5 @@ def test_a_short_history_fades_slowly() -> None:
 def test_stars_add_or_take_away_and_a_missing_rating_is_neutral() -> None:
     weights = HistoryWeights(rating_slope=0.3)(np.array([0.5, 3.5, 5.0, np.nan]))
     np.testing.assert_allclose(weights, [0.1, 1.0, 1.45, 1.0], rtol=1e-6)
-
-
-def test_an_empty_history_has_no_weights() -> None:
+    np.testing.assert_array_equal(HistoryWeights()(np.array([0.5, np.nan, 5.0])), [1, 1, 1])
     assert HistoryWeights(half_life_share=0.2)(np.array([])).shape == (0,)
-
-
-@pytest.mark.parametrize("wrong", [{"half_life_share": -1}, {"half_life_films": 0}, {"rating_slope": 0.5}])
-def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="half-lives, and a slope"):
-        HistoryWeights(**wrong)

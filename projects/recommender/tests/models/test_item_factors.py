@@ -1,7 +1,5 @@
 """Scores, contributions and similarities, against the matrix that is never built."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -24,6 +22,7 @@ def test_scores_are_those_of_the_dense_matrix() -> None:
     scores = ItemFactors(FACTORS, ALL).scores(ITEMS, WEIGHTS)
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, WEIGHTS @ dense(FACTORS)[ITEMS], atol=1e-6)
+    np.testing.assert_array_equal(ItemFactors(FACTORS, ALL).scores(ITEMS[:0], WEIGHTS[:0]), np.zeros(12))
 
 
 def test_contributions_are_the_entries_and_add_up_to_the_score() -> None:
@@ -33,10 +32,6 @@ def test_contributions_are_the_entries_and_add_up_to_the_score() -> None:
     np.testing.assert_allclose(shares, (WEIGHTS[:, None] * dense(FACTORS)[np.ix_(ITEMS, to)]).T, atol=1e-6)
     np.testing.assert_allclose(shares.sum(axis=1), model.scores(ITEMS, WEIGHTS)[to], atol=1e-6)
     assert shares[1, 2] == 0  # a film says nothing about itself
-
-
-def test_an_empty_history_scores_zero() -> None:
-    np.testing.assert_array_equal(ItemFactors(FACTORS, ALL).scores(ITEMS[:0], WEIGHTS[:0]), np.zeros(12))
 
 
 def test_films_that_few_rated_are_not_scored_and_heard_only_alone() -> None:
@@ -52,25 +47,7 @@ def test_films_that_few_rated_are_not_scored_and_heard_only_alone() -> None:
     np.testing.assert_allclose(alone[rated], everything.scores(ITEMS[:1], WEIGHTS[:1])[rated], atol=1e-6)
 
 
-def test_similarities_are_cosines() -> None:
-    factors = FACTORS.copy()
-    factors[4] = 0
-    similarity = ItemFactors(factors, ALL).similarities(2)
-    lengths = np.linalg.norm(factors, axis=1)
-    assert similarity[2] == pytest.approx(1, abs=1e-6)
-    assert similarity[4] == 0
-    assert similarity[7] == pytest.approx(factors[7] @ factors[2] / lengths[7] / lengths[2], abs=1e-6)
-
-
-def test_factors_of_another_kind_are_refused() -> None:
-    wrong_ones: list[tuple[NDArray[Any], NDArray[np.bool_]]] = [
-        (FACTORS.astype(np.float64), ALL),
-        (FACTORS[0], ALL),
-        (FACTORS, ALL[:3]),
-    ]
-    for factors, recommendable in wrong_ones:
-        with pytest.raises(ValueError, match="must be"):
-            ItemFactors(factors, recommendable)
-    for wrong in (1.0, np.nan):
-        with pytest.raises(ValueError, match="shorter than 1"):
-            ItemFactors(np.full((2, 1), wrong, dtype=np.float32), ALL[:2])
+@pytest.mark.parametrize("length", [1.0, np.nan])
+def test_factors_without_a_model_are_refused(length: float) -> None:
+    with pytest.raises(ValueError, match="shorter than 1"):
+        ItemFactors(np.full((2, 1), length, dtype=np.float32), ALL[:2])

@@ -12,19 +12,13 @@ X = np.array([[1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 1, 1]
 ITEMS, WEIGHTS = np.array([0, 2]), np.array([1.0, 0.5], dtype=np.float32)
 
 
-def test_user_neighbours_vote_with_their_similarity() -> None:
+@pytest.mark.parametrize("n", [2, 99])  # more than there are users: all of them
+def test_user_neighbours_vote_with_their_similarity(n: int) -> None:
     query = np.array([1, 0, 0.5, 0, 0])
     similarity = X @ query / np.linalg.norm(X, axis=1)
-    nearest = np.argsort(-similarity)[:2]
+    nearest = np.argsort(-similarity)[:n]
     expected = similarity[nearest] @ X[nearest]
-    model = fit_user_neighbours(sp.csr_array(X), n_neighbours=2)
-    np.testing.assert_allclose(model.scores(ITEMS, WEIGHTS), expected, rtol=1e-6)
-
-
-def test_more_neighbours_than_users_are_all_users() -> None:
-    model = fit_user_neighbours(sp.csr_array(X), n_neighbours=99)
-    query = np.array([1, 0, 0.5, 0, 0])
-    expected = (X @ query / np.linalg.norm(X, axis=1)) @ X
+    model = fit_user_neighbours(sp.csr_array(X), n_neighbours=n)
     np.testing.assert_allclose(model.scores(ITEMS, WEIGHTS), expected, rtol=1e-6)
 
 
@@ -53,9 +47,3 @@ def test_popularity_ignores_the_history() -> None:
     np.testing.assert_array_equal(model.scores(ITEMS, WEIGHTS), [3, 2, 2, 2, 2])
     model.scores(ITEMS, WEIGHTS)[0] = -1
     assert model.counts[0] == 3  # a caller may write into the scores
-
-
-def test_no_neighbours_are_refused() -> None:
-    for fit in (fit_user_neighbours, fit_item_neighbours):
-        with pytest.raises(ValueError, match="at least 1"):
-            fit(sp.csr_array(X), n_neighbours=0)

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from recommender.data.catalogue import Film as CatalogueFilm
 from recommender.models.predictor import Prediction, Reason, Recommendation, Seen
-from recommender.serving.schemas import EXAMPLE, BatchRequest, FilmsQuery, RecommendationRequest, Result, result_of
+from recommender.serving.schemas import EXAMPLE, RecommendationRequest, Result, result_of
 
 ALIEN, BRAZIL, CHARADE = (
     CatalogueFilm(number, name, year, genres, (name,))
@@ -30,13 +30,6 @@ def test_the_example_is_a_request_and_its_films_are_what_the_predictor_takes() -
     assert (request.k, request.exclude_genres, request.year_from, request.year_to) == (5, ["Horror"], 1970, None)
 
 
-def test_what_is_left_out_has_a_default() -> None:
-    request = RecommendationRequest.model_validate({"history": []})
-
-    assert (request.k, request.genres, request.exclude_genres, request.diversity) == (10, [], [], 0.0)
-    assert (request.year_from, request.year_to) == (None, None)
-
-
 @pytest.mark.parametrize(
     ("history", "where"),
     [
@@ -58,50 +51,13 @@ def test_a_film_of_a_history_is_checked_where_it_stands(history: object, where: 
     assert [item["loc"] for item in error.value.errors()] == [("history", *where)]
 
 
-def test_a_batch_has_histories_and_no_history() -> None:
-    assert len(BatchRequest.model_validate({"histories": [[], [{"film_id": 1}]], "k": 3}).histories) == 2
-
-
-@pytest.mark.parametrize("wrong", [{"histories": []}, {"histories": [[]], "history": []}, {}])
-def test_a_batch_without_histories_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValidationError):
-        BatchRequest.model_validate(wrong)
-
-
-@pytest.mark.parametrize("asked", [{}, {"query": "alien", "ids": "1"}, {"ids": ""}, {"ids": "1,"}, {"ids": "1,-2"}])
-def test_films_are_asked_for_by_words_or_by_ids(asked: dict[str, str]) -> None:
-    with pytest.raises(ValidationError):
-        FilmsQuery.model_validate(asked)
-
-
-def test_ids_are_numbers_in_their_order() -> None:
-    assert FilmsQuery.model_validate({"ids": "30,1,007"}).film_ids == [30, 1, 7]
-
-
-def test_a_film_is_shown_with_its_id_title_year_and_genres() -> None:
-    (shown,) = answer(0.5).model_dump()["recommendations"]
-
-    assert shown["film"] == {"film_id": 11, "title": "Alien", "year": 1979, "genres": ("Horror", "Sci-Fi")}
-
-
-def test_a_share_is_a_part_of_the_score() -> None:
-    (shown,) = answer(0.5, 0.3, 0.1).recommendations
-
-    assert shown.score == 0.5
-    assert [reason.film.title for reason in shown.reasons] == ["Brazil", "Charade"]
-    assert [reason.share for reason in shown.reasons] == pytest.approx([0.6, 0.2])
-
-
-@pytest.mark.parametrize("score", [0.2, 0.0, -1.0])
-def test_shares_never_add_up_to_more_than_one(score: float) -> None:
-    # Other films of the history take away what these two add beyond the score.
+@pytest.mark.parametrize(
+    ("score", "shares"), [(0.5, [0.6, 0.2]), *((score, [0.75, 0.25]) for score in (0.2, 0.0, -1.0))]
+)
+def test_shares_are_parts_of_the_score_and_never_more_than_one(score: float, shares: list[float]) -> None:
+    # Below 0.4 other films of the history take away what these two add beyond the score.
     (shown,) = answer(score, 0.3, 0.1).recommendations
 
-    assert [reason.share for reason in shown.reasons] == [pytest.approx(0.75), pytest.approx(0.25)]
-
-
-def test_popular_films_say_so_and_have_no_reasons() -> None:
-    result = Result(**result_of(Prediction((Recommendation(ALIEN, 215.0, ()),), "popularity", ())))
-
-    assert (result.popular, result.unknown) == (True, ())
-    assert (result.recommendations[0].score, result.recommendations[0].reasons) == (215.0, [])
+    assert shown.score == score
+    assert [reason.film.title for reason in shown.reasons] == ["Brazil", "Charade"]
+    assert [reason.share for reason in shown.reasons] == pytest.approx(shares)

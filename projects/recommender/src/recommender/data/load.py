@@ -25,14 +25,8 @@ class Dataset:
 
     Attributes
     ----------
-    source
-        Which data these are, and why.
-    name
-        What to call them.
     sha256
         Of the ratings and films as they were kept: equal for the same data in another format.
-    report
-        Which ratings were read and which were excluded.
     ratings
         Users and items are numbered in ascending order of their ids.
     catalogue
@@ -51,15 +45,7 @@ class Dataset:
 
 
 def load(setting: str, *, dataset: str = "latest-small") -> Dataset:
-    """Find, download or generate the data, and read them.
-
-    Parameters
-    ----------
-    setting
-        ``auto``, ``sample``, ``full`` or a path, see `recommender.data.source.resolve_dataset`.
-    dataset
-        Which public data set ``auto`` and ``full`` mean.
-    """
+    """Find, download or generate the data, and read them; for the settings see `resolve_dataset`."""
     source = resolve_dataset(setting, dataset=dataset)
     if source.path is None:
         with tempfile.TemporaryDirectory() as folder:

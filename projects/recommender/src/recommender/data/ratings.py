@@ -68,14 +68,9 @@ def order_ratings(
     n_users: int,
     n_items: int,
 ) -> tuple[Ratings, int]:
-    """Put ratings in order and keep the last one where a user rated a film more than once.
+    """Put ratings in order, and keep the last one of a user and a film; return the number of those it replaced, too.
 
     Of two ratings of one film at the same second, the one that comes later in the input is kept.
-
-    Returns
-    -------
-    ratings, n_replaced
-        The table, and the number of ratings that a later one replaced.
     """
     # Stable, so that equal pairs stay in order of time; the last of each run is the one to keep.
     order = np.lexsort((times, items, users))

@@ -178,13 +178,8 @@ def _assemble(parts: list[pd.DataFrame], report: DataReport, *, n_items: int) ->
     if len(columns["user"]) == 0:
         raise DataError(f"{report.name}: none of {report.rows_read} rows can be used: {report.quarantined}")
     numbers, user_ids = pd.factorize(columns.pop("user"), sort=True)
-    ratings, replaced = order_ratings(
-        numbers.astype(np.int32),
-        columns["film"],
-        columns["value"],
-        columns["time"],
-        n_users=len(user_ids),
-        n_items=n_items,
-    )
+    films, values, times = (columns[name] for name in ("film", "value", "time"))
+    sizes = {"n_users": len(user_ids), "n_items": n_items}
+    ratings, replaced = order_ratings(numbers.astype(np.int32), films, values, times, **sizes)
     report.quarantine("rating that the user replaced by a later one of the same film", replaced)
     return np.asarray(user_ids), ratings

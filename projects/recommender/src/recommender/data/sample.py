@@ -43,30 +43,16 @@ MIN_DRAWS = 30  # per user; MovieLens has nobody with fewer than 20 ratings
 def write_sample(
     folder: Path, *, n_users: int = 400, n_films: int = 500, mean_ratings: int = 60, seed: int = 0, dirt: bool = True
 ) -> Path:
-    """Write ``ratings.csv`` and ``movies.csv`` into `folder`, the same ones for the same arguments.
+    """Write ``ratings.csv`` and ``movies.csv`` into `folder`, the same ones for the same arguments, and return it.
 
     Parameters
     ----------
-    folder
-        Created if need be; files in it are replaced.
-    n_users, n_films
-        At least 10 and 50.
     mean_ratings
         Draws per user on average; a film drawn twice counts once, so there are somewhat fewer ratings.
-    seed
-        Another seed gives other films, users and tastes.
     dirt
         Whether to add a few defects of each kind that `read_movielens` accounts for: films without a year or
         genre, two films of one title, a film rated twice, ratings off the scale and of no known film.
-
-    Returns
-    -------
-    Path
-        The folder.
     """
-    if n_users < 10 or n_films < 50 or mean_ratings < 1:
-        sizes = f"{n_users}, {n_films} and {mean_ratings}"
-        raise ValueError(f"a sample needs at least 10 users, 50 films and 1 rating a user, not {sizes}")
     rng = np.random.default_rng(seed)
     taste_of_film = rng.integers(len(TASTES), size=n_films)
     ids = np.sort(rng.choice(np.arange(1, 20 * n_films), size=n_films, replace=False))
@@ -82,8 +68,11 @@ def write_sample(
     if dirt:
         _spoil(movies, ratings, unknown_id=str(20 * n_films + 1))
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "movies.csv", ["movieId", "title", "genres"], movies)
-    _write(folder / "ratings.csv", ["userId", "movieId", "rating", "timestamp"], ratings)
+    movies.insert(0, ["movieId", "title", "genres"])
+    ratings.insert(0, ["userId", "movieId", "rating", "timestamp"])
+    for name, rows in (("movies.csv", movies), ("ratings.csv", ratings)):
+        with (folder / name).open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream).writerows(rows)
     return folder
 
 
@@ -156,8 +145,3 @@ def _spoil(movies: list[list[str]], ratings: list[list[str]], *, unknown_id: str
     ratings[40][2] = "7.0"
     ratings[41][2] = "0.0"
     ratings[50][1] = unknown_id
-
-
-def _write(path: Path, header: list[str], rows: list[list[str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows([header, *rows])

@@ -5,8 +5,6 @@ https://doi.org/10.1145/2827872. Their terms allow research, not redistribution:
 repository, and a copy is downloaded from GroupLens when somebody asks for it.
 """
 
-from pathlib import Path
-
 from portfolio_shared.data.archives import unpack
 from portfolio_shared.data.download import RemoteFile, data_directory, file_sha256
 from portfolio_shared.data.sources import Source, resolve_source
@@ -33,7 +31,7 @@ DATASETS = {
 }
 
 
-def resolve_dataset(setting: str, *, dataset: str = "latest-small", directory: Path | None = None) -> Source:
+def resolve_dataset(setting: str, *, dataset: str) -> Source:
     """Turn the data setting into a source; its path is a folder that `read_movielens` can read.
 
     Parameters
@@ -42,26 +40,23 @@ def resolve_dataset(setting: str, *, dataset: str = "latest-small", directory: P
         ``auto``, ``sample``, ``full`` or a path, as in `portfolio_shared.data.sources.resolve_source`. The path is
         an unpacked folder of any of the data sets, or an archive.
     dataset
-        Which public data set ``auto`` and ``full`` mean: a key of `DATASETS`.
-    directory
-        Cache folder; `data_directory()` if None. An unpacked folder there is used as it is.
+        Which public data set ``auto`` and ``full`` mean: a key of `DATASETS`. An unpacked folder in the cache is used
+        as it is.
 
     Raises
     ------
     ValueError
-        If the setting or the data set is unknown.
+        If the setting is unknown.
     DownloadError
         If ``full`` was asked for and cannot be had.
     DataError
         If an archive is refused.
     """
-    if dataset not in DATASETS:
-        raise ValueError(f"no data set is called {dataset!r}; there are {', '.join(DATASETS)}")
-    remote, cache = DATASETS[dataset], data_directory() if directory is None else directory
+    remote, cache = DATASETS[dataset], data_directory()
     unpacked = cache / remote.path.removesuffix(".zip")
     if setting in ("auto", "full") and unpacked.is_dir():
         return Source("full", unpacked, f"Data: full, MovieLens {dataset} from the cache {unpacked}")
-    source = resolve_source(setting, remote, directory=cache)
+    source = resolve_source(setting, remote)
     if source.path is None or source.path.is_dir():
         return source
     folder = unpacked if source.kind == "full" else cache / "unpacked" / file_sha256(source.path) / source.path.stem

@@ -46,14 +46,7 @@ def split_by_user_time(ratings: Ratings, catalogue: Catalogue, *, share: float =
     The number is rounded down, so a user with 20 ratings has 12 for training, 4 for validation and 4 for the test.
     Ratings of one second are ordered by item. Other users' later ratings are in the training part: this measures
     how well a history is continued, not how well the future is foreseen; `split_by_date` does.
-
-    Raises
-    ------
-    ValueError
-        If `share` does not leave a training part.
     """
-    if not 0 < share < 0.5:
-        raise ValueError(f"share must lie between 0 and 0.5, so that something is left for training, not {share}")
     counts = ratings.user_counts()
     hidden = np.floor(counts * share + 1e-9).astype(np.int64)  # 0.29 * 100 is 28.999999999999996
     hidden[counts - 2 * hidden < MIN_HISTORY] = 0
@@ -70,8 +63,6 @@ def split_by_date(ratings: Ratings, catalogue: Catalogue, *, share: float = 0.2)
     in which a part would begin go to the earlier part. A user is evaluated if they have enough history before and
     any rating after the cut; on data of few users that may leave a handful.
     """
-    if not 0 < share < 0.5:
-        raise ValueError(f"share must lie between 0 and 0.5, so that something is left for training, not {share}")
     ordered = np.sort(ratings.times)
     n_hidden = int(len(ordered) * share)
     if n_hidden == 0:
@@ -86,8 +77,6 @@ def split_at_random(ratings: Ratings, catalogue: Catalogue, *, share: float = 0.
 
     Published tables often use it, and it flatters: a model sees what the user did after the rating it predicts.
     """
-    if not 0 < share < 1:
-        raise ValueError(f"share must lie between 0 and 1, not {share}")
     counts = ratings.user_counts()
     n_test = np.floor(counts * share + 1e-9).astype(np.int64)
     n_validation = np.floor((counts - n_test) * share + 1e-9).astype(np.int64)

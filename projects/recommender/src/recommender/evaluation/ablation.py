@@ -11,7 +11,8 @@ from recommender.config import EaseSettings, HistorySettings, ModelSettings
 from recommender.data.splits import Split
 from recommender.evaluation.evaluate import accuracy
 from recommender.evaluation.task import lists_for, make_task
-from recommender.models.fit import fit_full, weights_of
+from recommender.models.fit import fit_full
+from recommender.models.history_weights import HistoryWeights
 
 RANKS = (32, 64, 128, 256, 512)
 
@@ -70,7 +71,7 @@ def ablate(
     X, steps = task.before.matrix(), []
     for name, (ease, history) in steps_of(settings).items():
         model = fit_full(X, task.catalogue, ease, seed=seed)
-        lists = lists_for(model, task, k=k, weigh=weights_of(history))
+        lists = lists_for(model, task, k=k, weigh=HistoryWeights(**history.model_dump()))
         steps.append(Step(name, bootstrap_interval(np.mean, accuracy(lists, task, k=k)["ndcg"])))
         advance(name)
     return steps

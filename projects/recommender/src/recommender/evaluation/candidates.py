@@ -14,19 +14,8 @@ from recommender.data.ratings import Ratings
 from recommender.data.splits import Split
 from recommender.evaluation.evaluate import LONGEST, Evaluation, measure
 from recommender.evaluation.task import Task, lists_for, make_task
-from recommender.models.fit import (
-    ALS,
-    ALS_RECENT,
-    EASE,
-    FULL,
-    ITEMS,
-    POPULARITY,
-    SERVABLE,
-    USERS,
-    Recipe,
-    Scorer,
-    recipes,
-)
+from recommender.models import fit
+from recommender.models.fit import POPULARITY, SERVABLE, Recipe, Scorer, recipes
 from recommender.models.history_weights import HistoryWeights
 
 COLUMNS = (
@@ -51,19 +40,11 @@ def compare(
     threads: int = 1,
     advance: Callable[[Candidate[Scorer]], None] = lambda _: None,
 ) -> dict[str, Candidate[Scorer]]:
-    """Fit every candidate on the training part and measure it on the validation part.
+    """Fit every candidate on the training part and measure it on the validation part; the highest nDCG comes first.
 
-    Parameters
-    ----------
-    advance
-        Called with each candidate as soon as it is measured.
-
-    Returns
-    -------
-    dict
-        By name, the highest nDCG first. The metrics are means over users; `ndcg_low` and `ndcg_high` bound the 95 %
-        interval. `fit_seconds` are CPU seconds of all threads, `model_megabytes` the arrays of the fitted model,
-        `score_milliseconds` the median over repeats of scoring all films for one history of 50.
+    The metrics are means over users; `ndcg_low` and `ndcg_high` bound the 95 % interval. `fit_seconds` are CPU seconds
+    of all threads, `model_megabytes` the arrays of the fitted model, `score_milliseconds` the median over repeats of
+    scoring all films for one history of 50. `advance` is called with each candidate as soon as it is measured.
     """
     task = make_task(split.train, split.validation, split.catalogue, max_users=max_users, seed=seed)
     candidates = []
@@ -71,25 +52,24 @@ def compare(
     for name, recipe, model, seconds in _fitted(tried, task):
         lists = lists_for(model, task, k=LONGEST, weigh=recipe.weigh)
         evaluation = measure(lists, task, k=k, seed=seed, n_resamples=200)
-        costs = {
+        ndcg = evaluation.metric("ndcg")
+        metrics = {
+            **{metric: evaluation.metric(metric).estimate for metric in evaluation.per_user},
+            "ndcg_low": ndcg.low,
+            "ndcg_high": ndcg.high,
+            "coverage": evaluation.coverage,
             "fit_seconds": seconds,
             "model_megabytes": _bytes(model) / 1e6,
             "score_milliseconds": _latency(model, task.before, recipe.weigh) * 1e3,
         }
-        candidates.append(Candidate(name, {**summary(evaluation), **costs}, model, servable=name in SERVABLE))
+        candidates.append(Candidate(name, metrics, model, servable=name in SERVABLE))
         advance(candidates[-1])
     return {candidate.name: candidate for candidate in sorted(candidates, key=lambda c: -c.metrics["ndcg"])}
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def evaluate_baselines(
-    split: Split,
-    tried: Mapping[str, Recipe],
-    *,
-    seed: int = 0,
-    k: int = 10,
-    max_users: int = MAX_USERS,
-    advance: Callable[[str], None] = lambda _: None,
+    split: Split, tried: Mapping[str, Recipe], *, seed: int, k: int, max_users: int, advance: Callable[[str], None]
 ) -> dict[str, Evaluation]:
     """Fit models on everything but the test and measure them on it, by name."""
     task = make_task(split.before_test, split.test, split.catalogue, max_users=max_users, seed=seed)
@@ -99,13 +79,6 @@ def evaluate_baselines(
         evaluations[name] = measure(lists, task, k=k, seed=seed)
         advance(name)
     return evaluations
-
-
-def summary(evaluation: Evaluation) -> dict[str, float]:
-    """Return the means over users under names without the length of the lists, nDCG with its bounds, and coverage."""
-    ndcg = evaluation.metric("ndcg")
-    means = {name: evaluation.metric(name).estimate for name in evaluation.per_user}
-    return {**means, "ndcg_low": ndcg.low, "ndcg_high": ndcg.high, "coverage": evaluation.coverage}
 
 
 def choose(candidates: Mapping[str, Candidate[Scorer]]) -> str:
@@ -143,12 +116,12 @@ def describe_settings(name: str, settings: ModelSettings) -> str:
     )
     return {
         POPULARITY: "none",
-        USERS: f"{baselines.user_neighbours} neighbours",
-        ITEMS: f"{baselines.item_neighbours} neighbours",
-        ALS: factors,
-        ALS_RECENT: f"{factors}, films of {ease.min_raters} people; {describe_history(settings.history)}",
-        EASE: f"penalty {baselines.ease_penalty:g}",
-        FULL: f"{served}; {describe_history(settings.history)}",
+        fit.USERS: f"{baselines.user_neighbours} neighbours",
+        fit.ITEMS: f"{baselines.item_neighbours} neighbours",
+        fit.ALS: factors,
+        fit.ALS_RECENT: f"{factors}, films of {ease.min_raters} people; {describe_history(settings.history)}",
+        fit.EASE: f"penalty {baselines.ease_penalty:g}",
+        fit.FULL: f"{served}; {describe_history(settings.history)}",
     }[name]
 
 
@@ -171,8 +144,7 @@ def _fitted(tried: Mapping[str, Recipe], task: Task) -> Iterator[tuple[str, Reci
 def _bytes(model: Scorer) -> int:
     """Return the size of a model's arrays; what it derives from them on first use does not count."""
     total = 0
-    for name in model.__dataclass_fields__:  # type: ignore[attr-defined]
-        value = getattr(model, name)
+    for value in (getattr(model, name) for name in model.__dataclass_fields__):  # type: ignore[attr-defined]
         parts = (value.data, value.indices, value.indptr) if isinstance(value, sp.csr_array) else (value,)
         total += sum(part.nbytes for part in parts if isinstance(part, np.ndarray))
     return total

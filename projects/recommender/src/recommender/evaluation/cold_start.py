@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from portfolio_shared.data.splits import group_folds
 from portfolio_shared.evaluation.ranking import EMPTY, ndcg_at_k
 from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
-from recommender.evaluation.task import Floats, Ints, Task, judge_lists
+from recommender.evaluation.task import Ints, Task, judge_lists
 from recommender.models.fit import Recipe
 from recommender.models.popularity import fit_popularity
 from recommender.models.top_k import best
@@ -33,7 +33,7 @@ class ColdStart:
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def measure_cold_start(
-    task: Task, recipe: Recipe, *, k: int, seed: int = 0, advance: Callable[[str], None] = lambda _: None
+    task: Task, recipe: Recipe, *, k: int, seed: int, advance: Callable[[str], None]
 ) -> list[ColdStart]:
     """Measure short histories of people who are not in the training data.
 
@@ -53,7 +53,8 @@ def measure_cold_start(
         lists[:, rows] = _lists_of_new_users(task, recipe, users[rows], k, advance)
     popularity, *ndcgs = (ndcg_at_k(judge_lists(of_length, users, task.hidden), k) for of_length in lists)
     return [
-        ColdStart(films, _interval(ndcg), _interval(popularity), _interval(ndcg - popularity))
+        # Of differences between two models on the same users, the interval of the mean is the paired one.
+        ColdStart(films, *(bootstrap_interval(np.mean, values) for values in (ndcg, popularity, ndcg - popularity)))
         for films, ndcg in zip(HISTORY_LENGTHS, ndcgs, strict=True)
     ]
 
@@ -74,8 +75,3 @@ def _lists_of_new_users(task: Task, recipe: Recipe, users: Ints, k: int, advance
             lists[place, row, : len(recommended)] = recommended
         advance(f"{length} films")
     return lists
-
-
-def _interval(values: Floats) -> Interval:
-    """Return the mean over users; of differences between two models on the same users, it is the paired interval."""
-    return bootstrap_interval(np.mean, values)

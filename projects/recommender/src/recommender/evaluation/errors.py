@@ -41,23 +41,12 @@ def _groupings(task: Task) -> list[tuple[str, Floats, Sequence[float], Sequence[
     first = hidden.times[hidden.offsets()[:-1][users]]
     common = before.item_counts()[hidden.items] >= RATED_BY
     n_common = np.bincount(hidden.users, weights=common, minlength=hidden.n_users)
+    lengths, gaps = before.user_counts()[users].astype(np.float64), (first - last).astype(np.float64)
+    share, of_rare = n_common[users] / hidden.user_counts()[users], f"that {RATED_BY} people had rated"
+    times = ("under an hour", "under a day", "under 30 days", "30 days and more")
+    shares = ("under half", "under 80 %", "under 95 %", "95 % and more")
     return [
-        (
-            "films in the history",
-            before.user_counts()[users].astype(np.float64),
-            (30, 60, 150),
-            ("under 30", "30 to 59", "60 to 149", "150 and more"),
-        ),
-        (
-            "from the last film to the test",
-            (first - last).astype(np.float64),
-            (HOUR, DAY, 30 * DAY),
-            ("under an hour", "under a day", "under 30 days", "30 days and more"),
-        ),
-        (
-            f"share of the hidden films that {RATED_BY} people had rated",
-            n_common[users] / hidden.user_counts()[users],
-            (0.5, 0.8, 0.95),
-            ("under half", "under 80 %", "under 95 %", "95 % and more"),
-        ),
+        ("films in the history", lengths, (30, 60, 150), ("under 30", "30 to 59", "60 to 149", "150 and more")),
+        ("from the last film to the test", gaps, (HOUR, DAY, 30 * DAY), times),
+        (f"share of the hidden films {of_rare}", share, (0.5, 0.8, 0.95), shares),
     ]

@@ -9,12 +9,7 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from portfolio_shared.bundle import read_manifest
-from portfolio_shared.evaluation.diversity import (
-    catalogue_coverage,
-    intra_list_diversity,
-    novelty,
-    popularity_lift,
-)
+from portfolio_shared.evaluation.diversity import catalogue_coverage, intra_list_diversity, novelty, popularity_lift
 from portfolio_shared.evaluation.ranking import EMPTY, ranking_metrics
 from portfolio_shared.evaluation.sections import with_interval
 from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison, bootstrap_interval, paired_bootstrap
@@ -141,13 +136,13 @@ def compare_with_champion(evaluation: Evaluation, champion: Predictor) -> Paired
     return compare_ndcg(evaluation.per_user["ndcg"], accuracy(lists, evaluation.task, k=evaluation.k)["ndcg"])
 
 
-def compare_ndcg(challenger: Floats, champion: Floats, *, seed: int = 0) -> PairedComparison:
+def compare_ndcg(challenger: Floats, champion: Floats) -> PairedComparison:
     """Compare two models by the nDCG of the same users, shape (n_users,) each; below 0 the challenger is better."""
-    return paired_bootstrap(_mean_shortfall, np.ones(len(champion)), champion, challenger, seed=seed)
 
+    def mean_shortfall(ideal: Floats, reached: Floats) -> float:
+        return float(np.mean(ideal - reached))
 
-def _mean_shortfall(ideal: Floats, reached: Floats) -> float:
-    return float(np.mean(ideal - reached))
+    return paired_bootstrap(mean_shortfall, np.ones(len(champion)), champion, challenger)
 
 
 def evaluate_bundle(bundle: Path, setting: str, console: Console, *, dataset: str = "latest-small") -> None:

@@ -31,15 +31,7 @@ BY_TAIL = (SERVED, EASE, POPULARITY)
 
 
 def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[Scorer]], folder: Path) -> None:
-    """Write the figures of a training as SVG.
-
-    Parameters
-    ----------
-    evaluation
-        Of the served model on the test, with its baselines.
-    candidates
-        Measured on the validation part, best first.
-    """
+    """Write the figures of a training as SVG: candidates on validation, the served model and baselines on the test."""
     measured, task, k = {SERVED: evaluation, **evaluation.baselines}, evaluation.task, evaluation.k
     ndcg = [
         Interval(*(candidate.metrics[name] for name in ("ndcg", "ndcg_low", "ndcg_high")))

@@ -52,29 +52,19 @@ class Exposure:
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def attack(model: Model, X: sp.csr_array, *, members: Ints, non_members: Ints, seed: int = 0) -> Exposure:
-    """Run both attacks.
+    """Run both attacks on X, shape (n_users, n_items): 1 where a user rated a film.
 
-    Parameters
-    ----------
-    X
-        Shape (n_users, n_items): everybody's ratings, 1 where a user rated a film.
-    members, non_members
-        Rows of X: whom the model learned from, and whom it did not.
-    seed
-        Of which half of a history is known.
+    `members` and `non_members` are rows of X: whom the model learned from, and whom it did not. The seed draws which
+    half of a history is known.
     """
     read = read_back(model, X, members)
-    precision = {
-        group: float(np.mean(complete(model, X, users, seed=seed)))
-        for group, users in (("members", members), ("non_members", non_members))
-    }
     return Exposure(
         n_read=len(read),
         read_completely=float(np.mean(read >= 1)),
         read_nearly=float(np.mean(read > NEARLY)),
         share_read=float(np.mean(read)),
-        precision_members=precision["members"],
-        precision_non_members=precision["non_members"],
+        precision_members=float(np.mean(complete(model, X, members, seed=seed))),
+        precision_non_members=float(np.mean(complete(model, X, non_members, seed=seed))),
     )
 
 

@@ -86,15 +86,6 @@ def make_task(
 def lists_for(model: Scorer, task: Task, *, k: int, weigh: HistoryWeights) -> Ints:
     """Recommend for the users of a task by their histories, each as if they had just arrived.
 
-    Parameters
-    ----------
-    model
-        Fitted on ratings that do not contain what will be looked for.
-    k
-        Length of the lists.
-    weigh
-        How a history is weighed.
-
     Returns
     -------
     ndarray of int64, shape (n_users, k)
@@ -111,16 +102,9 @@ def lists_for(model: Scorer, task: Task, *, k: int, weigh: HistoryWeights) -> In
 
 
 def judge_lists(lists: Ints, users: Ints, hidden: Ratings) -> Judged:
-    """Compare lists with what was hidden; any rating makes a film relevant, whatever its stars.
+    """Compare lists, shape (n, k), with what was hidden of their users, shape (n,), each with at least one rating.
 
-    Parameters
-    ----------
-    lists
-        Shape (n, k), as from `lists_for`.
-    users
-        Shape (n,): the user of each list, each with at least one hidden rating.
-    hidden
-        Ratings that the model did not see; those of other users are not looked at.
+    Any rating makes a film relevant, whatever its stars; those of other users are not looked at.
     """
     row = np.full(hidden.n_users, -1)
     row[users] = np.arange(len(users))

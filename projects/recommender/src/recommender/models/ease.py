@@ -49,14 +49,12 @@ def fit_ease(
     side: Side = "auto",
     seed: int = 0,
 ) -> ItemFactors:
-    """Fit the model.
+    """Fit the model to X, shape (n_users, n_items): 1 where a user rated a film.
 
     Parameters
     ----------
-    X
-        Shape (n_users, n_items): 1 where a user rated a film.
     penalty
-        Greater than zero; more of it trusts rare coincidences less.
+        More of it trusts rare coincidences less.
     features
         Shape (n_features, n_items): rows to put below X, already multiplied by how much they shall count.
     length_exponent
@@ -69,16 +67,12 @@ def fit_ease(
         Number of directions to keep, the strongest; None keeps all, which is exact EASE.
     side
         How to compute it; ``auto`` takes the smaller exact side up to `LARGEST_EIGENPROBLEM`.
-    seed
-        Of the randomised method.
 
     Raises
     ------
     ValueError
-        If the penalty or the rank is not positive, or all directions are asked of a matrix that is too large.
+        If all directions are asked of a matrix that is too large.
     """
-    if penalty <= 0 or min_raters < 1 or (rank is not None and rank < 1):
-        raise ValueError(f"penalty, min_raters and rank must be positive, not {penalty}, {min_raters}, {rank}")
     rated = X.astype(bool).astype(np.float64)
     enough = np.asarray(rated.sum(axis=0)) >= min_raters
     lengths = np.maximum(rated.sum(axis=1), 1.0)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from portfolio_shared.results import Candidate
-from recommender.config import EaseSettings, HistorySettings, ModelSettings
+from recommender.config import EaseSettings, ModelSettings
 from recommender.data.catalogue import Catalogue
 from recommender.data.ratings import Ratings
 from recommender.data.splits import Split
@@ -79,7 +79,7 @@ def recipes(
     Exact EASE is left out where the smaller side of the matrix is above `LARGEST_EIGENPROBLEM`, and the served form
     of it, which a randomised method fits, above `settings.most_ratings`: from there on the choice falls to ALS.
     """
-    baselines, recent = settings.baselines, weights_of(settings.history)
+    baselines, recent = settings.baselines, HistoryWeights(**settings.history.model_dump())
 
     def als(X: sp.csr_array, *, min_raters: int = 1) -> FoldIn:
         return fit_als(X, **settings.als.model_dump(), min_raters=min_raters, seed=seed, threads=threads)
@@ -120,8 +120,3 @@ def fit_full(X: sp.csr_array, catalogue: Catalogue, settings: EaseSettings, *, s
         rank=settings.rank,
         seed=seed,
     )
-
-
-def weights_of(history: HistorySettings) -> HistoryWeights:
-    """Return the function from stars to weights that these settings describe."""
-    return HistoryWeights(**history.model_dump())

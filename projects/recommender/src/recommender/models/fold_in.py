@@ -38,13 +38,8 @@ class FoldIn:
     alpha: float
 
     def __post_init__(self) -> None:
-        if self.factors.ndim != 2 or self.factors.dtype != np.float32 or not np.isfinite(self.factors).all():
-            shape = f"{self.factors.dtype} of shape {self.factors.shape}"
-            raise ValueError(f"factors must be finite float32 of shape (n_items, n_factors), not {shape}")
-        if self.recommendable.shape != self.factors.shape[:1] or self.recommendable.dtype != np.bool_:
-            raise ValueError(f"recommendable must be bool, one per row of factors, not {self.recommendable.shape}")
-        if not (self.regularization > 0 and self.alpha > 0):
-            raise ValueError(f"regularization and alpha must be positive, not {self.regularization}, {self.alpha}")
+        if not np.isfinite(self.factors).all():
+            raise ValueError("factors must be finite")
 
     @cached_property
     def own(self) -> Floats:
@@ -72,12 +67,6 @@ class FoldIn:
         """Split scores into what each film of the history adds; shape (len(to), len(items)), rows sum to the scores."""
         A, wanted = self._equations(items, weights)
         return np.asarray(self.factors[to] @ np.linalg.solve(A, wanted.T), dtype=np.float32)
-
-    def similarities(self, item: int) -> Floats:
-        """Cosine of a film's factors with those of every film, shape (n_items,), from -1 to 1; 0 without factors."""
-        lengths = np.sqrt(self.own * self.own[item])
-        products = self.factors @ self.factors[item]
-        return np.asarray(np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0))
 
     def _equations(
         self, items: NDArray[np.integer], weights: Floats

@@ -30,17 +30,8 @@ class HistoryWeights:
     rating_slope: float = 0.0
     rating_middle: float = 3.5
 
-    def __post_init__(self) -> None:
-        if not (self.half_life_share >= 0 and self.half_life_films > 0 and 0 <= self.rating_slope <= 0.33):
-            raise ValueError(f"weights must be positive: half-lives, and a slope from 0 to 0.33, unlike {self}")
-
     def __call__(self, stars: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Return the weight of each film, shape (n,), for ratings from the oldest to the newest film.
-
-        Parameters
-        ----------
-        stars
-            Shape (n,): 0.5 to 5, or nan for a film without a rating.
+        """Return the weight of each film, from the oldest to the newest; stars, shape (n,), are nan without a rating.
 
         Examples
         --------

@@ -35,12 +35,7 @@ class ItemFactors:
     recommendable: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        if self.factors.ndim != 2 or self.factors.dtype != np.float32:
-            shape = f"{self.factors.dtype} of shape {self.factors.shape}"
-            raise ValueError(f"factors must be float32 of shape (n_items, rank), not {shape}")
-        if self.recommendable.shape != self.factors.shape[:1] or self.recommendable.dtype != np.bool_:
-            raise ValueError(f"recommendable must be bool, one per row of factors, not {self.recommendable.shape}")
-        if not (np.isfinite(self.factors).all() and (self.own[self.recommendable] < 1).all()):
+        if not (self.own[self.recommendable] < 1).all():  # false for NaN too
             raise ValueError("factors must be finite, and every row of a recommendable film shorter than 1")
 
     @cached_property
@@ -54,20 +49,10 @@ class ItemFactors:
         return np.asarray(np.divide(1.0, 1.0 - self.own, out=np.zeros_like(self.own), where=self.recommendable))
 
     def scores(self, items: NDArray[np.integer], weights: Floats) -> Floats:
-        """Score every film for a history: ``weights @ B[items]``.
+        """Score every film for a history, shape (n_items,): ``weights @ B[items]``, higher is better.
 
-        Parameters
-        ----------
-        items
-            Shape (n,): films of the history, each once.
-        weights
-            Shape (n,): how much each of them counts.
-
-        Returns
-        -------
-        ndarray of float32, shape (n_items,)
-            Higher is better; ``-inf`` for films that are not recommendable. Films of the history have a score too:
-            leaving them out is the caller's part.
+        `items` holds each film of the history once, `weights` how much it counts, shape (n,) each. Films that are not
+        recommendable have ``-inf``. Those of the history have a score too: leaving them out is the caller's part.
         """
         weights = self._heard(items, weights)
         taste = weights @ self.factors[items]  # (rank,)
@@ -80,23 +65,13 @@ class ItemFactors:
         return scores
 
     def contributions(self, items: NDArray[np.integer], weights: Floats, to: NDArray[np.integer]) -> Floats:
-        """Split scores into what each film of the history adds: rows sum to ``scores(items, weights)[to]``.
+        """Split the scores of recommendable films into what each film of the history adds.
 
-        `to` holds recommendable films.
-
-        Returns
-        -------
-        ndarray of float32, shape (len(to), len(items))
+        The shape is (len(to), len(items)), and rows sum to ``scores(items, weights)[to]``.
         """
         shares = (self.factors[to] @ self.factors[items].T) * self._heard(items, weights)
         shares[to[:, None] == items] = 0.0
         return np.asarray(shares * self.scale[to][:, None])
-
-    def similarities(self, item: int) -> Floats:
-        """Cosine of a film's factors with those of every film, shape (n_items,), from -1 to 1; 0 without factors."""
-        lengths = np.sqrt(self.own * self.own[item])
-        products = self.factors @ self.factors[item]
-        return np.asarray(np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0))
 
     def _heard(self, items: NDArray[np.integer], weights: Floats) -> Floats:
         """Return the weights, with 0 for films that few rated unless there are only such films."""

@@ -55,8 +55,6 @@ class ItemNeighbours:
 
 def fit_user_neighbours(X: sp.csr_array, *, n_neighbours: int) -> UserNeighbours:
     """Keep X, shape (n_users, n_items); there is nothing to fit."""
-    if n_neighbours < 1:
-        raise ValueError(f"n_neighbours must be at least 1, not {n_neighbours}")
     return UserNeighbours(sp.csr_array(X, dtype=np.float32), n_neighbours)
 
 
@@ -66,8 +64,6 @@ def fit_item_neighbours(X: sp.csr_array, *, n_neighbours: int) -> ItemNeighbours
     Similarity is the cosine of the columns of X after each user was weighted by ``log(n_items / (1 + n))`` for n
     ratings: those who rated everything say little about what belongs together (tf-idf, users as terms).
     """
-    if n_neighbours < 1:
-        raise ValueError(f"n_neighbours must be at least 1, not {n_neighbours}")
     idf = np.log(X.shape[1] / (1.0 + X.sum(axis=1)))
     weighted = sp.csc_array(sp.diags_array(np.maximum(idf, 0.0)) @ X)
     lengths = np.sqrt((weighted**2).sum(axis=0))

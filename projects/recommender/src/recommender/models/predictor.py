@@ -131,10 +131,10 @@ class Predictor:
         Raises
         ------
         ValueError
-            If an option or a number of stars is out of range; the message says what was found and expected.
+            If k is below 1 or no film has a genre of the filters.
         """
-        if k < 1 or n_reasons < 0:
-            raise ValueError(f"k must be at least 1 and n_reasons at least 0, not {k} and {n_reasons}")
+        if k < 1:
+            raise ValueError(f"k must be at least 1, not {k}")
         items, stars, unknown = self._read(history)
         admitted = self.catalogue.admitted(filters) & self.model.recommendable
         admitted[items] = False
@@ -152,16 +152,17 @@ class Predictor:
         )
 
     def similar(self, film_id: int, *, k: int = 10) -> list[tuple[Film, float]]:
-        """Return the films most like one film, with their similarity from -1 to 1, most similar first.
+        """Return the films most like one film, most similar first, with the cosine of their factors.
 
         Raises
         ------
         KeyError
             If no film has this id.
         """
-        item = self.catalogue.position[film_id]
-        similarity = np.where(self.model.recommendable, self.model.similarities(item), -np.inf)
-        similarity[item] = -np.inf
+        item, model = self.catalogue.position[film_id], self.model
+        lengths, similarity = np.sqrt(model.own * model.own[item]), model.factors @ model.factors[item]
+        similarity = np.divide(similarity, lengths, out=np.zeros_like(similarity), where=lengths > 0)
+        similarity[~model.recommendable] = similarity[item] = -np.inf
         return [(self.catalogue.films[other], float(similarity[other])) for other in best(similarity, k)]
 
     def save(self, folder: Path) -> None:
@@ -189,8 +190,6 @@ class Predictor:
         """Return positions and stars of the films of the catalogue, and the ids of the others."""
         last: dict[int, float] = {}
         for seen in history:
-            if seen.stars is not None and not 0.5 <= seen.stars <= 5.0:
-                raise ValueError(f"film {seen.film_id} has {seen.stars} stars; expected 0.5 to 5, or none")
             last.pop(seen.film_id, None)  # a second mention also moves the film to its later place
             last[seen.film_id] = np.nan if seen.stars is None else seen.stars
         position = self.catalogue.position

@@ -46,13 +46,7 @@ def words_of(text: str) -> list[str]:
 
 
 class FilmSearch:
-    """Index over the names of all films; a few milliseconds a query on 10,000 films.
-
-    Parameters
-    ----------
-    catalogue
-        Films to find.
-    """
+    """Index over the names of all films; a few milliseconds a query on 10,000 films."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -77,21 +71,12 @@ class FilmSearch:
         self._popularity = np.log1p(catalogue.n_ratings) / np.log1p(max(1, int(catalogue.n_ratings.max())))
 
     def find(self, query: str, *, limit: int = 10) -> list[Film]:
-        """Return the films that fit best, at most `limit`.
+        """Return the films that fit best, at most `limit`; none for a query without a letter or digit.
 
         Every word must be met, by an equal word, a word that begins so, or one with few other letters; only if no
         film meets all, those that meet most are returned. A year also fits a film of that year. Among equal fits,
         the film that more people rated comes first.
-
-        Parameters
-        ----------
-        query
-            Any text; without a letter or digit in it nothing is found.
-        limit
-            At least 1.
         """
-        if limit < 1:
-            raise ValueError(f"limit must be at least 1, not {limit}")
         words = [word[:LONGEST_WORD] for word in dict.fromkeys(words_of(query))]
         if not words:
             return []

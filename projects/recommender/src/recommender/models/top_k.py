@@ -42,19 +42,10 @@ def diversify(
         Shape (n_items,): higher is better; ``-inf`` is never chosen.
     vectors
         Shape (n_items, n): one vector per film, of any length; a zero vector is like nothing else.
-    k
-        How many films.
     diversity
         From 0, the films with the highest scores in their order, to 1, the best one and then whatever is most
         unlike it.
-
-    Returns
-    -------
-    ndarray of int64, shape (at most k,)
-        Positions in the order of choice.
     """
-    if not 0 <= diversity <= 1:
-        raise ValueError(f"diversity must lie from 0 to 1, not {diversity}")
     candidates = best(scores, k if diversity == 0 else max(k, CANDIDATES))
     if diversity == 0 or len(candidates) == 0:
         return candidates

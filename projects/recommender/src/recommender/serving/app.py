@@ -1,6 +1,7 @@
 """The HTTP service: what is special to films. Health, metrics, limits and model loading are shared."""
 
 from collections.abc import Iterable, Sequence, Sized
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,29 +10,12 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from portfolio_shared.serving.app import create_service
 from portfolio_shared.serving.dependencies import loaded_model, pool_of, request_id_of, settings_of
 from portfolio_shared.serving.models import LoadedModel
-from portfolio_shared.serving.problems import FieldError, ProblemError, phrase, unprocessable
+from portfolio_shared.serving.problems import FieldError, ProblemError, unprocessable
 from portfolio_shared.serving.routes import StrictRoute
 from recommender.config import MODEL_NAME, ServeSettings
 from recommender.data.catalogue import Catalogue, Film, Filters
 from recommender.models.predictor import Predictor, Seen
-from recommender.serving.schemas import (
-    BatchRequest,
-    BatchResponse,
-    CatalogueResponse,
-    FilmId,
-    FilmsQuery,
-    FilmsResponse,
-    Limits,
-    Options,
-    RecommendationRequest,
-    RecommendationResponse,
-    Result,
-    SimilarFilm,
-    SimilarQuery,
-    SimilarResponse,
-    film_of,
-    result_of,
-)
+from recommender.serving import schemas
 
 Model = Annotated[LoadedModel[Predictor], Depends(loaded_model)]
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["films"])
@@ -65,26 +49,30 @@ def smoke_test(predictor: Predictor) -> None:
 
 
 @router.post("/recommendations", summary="Recommend films for one history")
-async def recommend(body: RecommendationRequest, request: Request, model: Model) -> RecommendationResponse:
+async def recommend(
+    body: schemas.RecommendationRequest, request: Request, model: Model
+) -> schemas.RecommendationResponse:
     """Recommend films that are not in the history, with the films of it that are the reason."""
     settings = settings_of(request)
     check(too_many("history", body.history, settings.max_history), wrong_options(body, model.predictor, settings))
     (result,) = await pool_of(request).run(results_for, model.predictor, [body.history], body)
-    return RecommendationResponse(id=request_id_of(request), model=model.named, **result)
+    return schemas.RecommendationResponse(id=request_id_of(request), model=model.named, **result)
 
 
 @router.post("/recommendations/batch", summary="Recommend films for several histories")
-async def recommend_batch(body: BatchRequest, request: Request, model: Model) -> BatchResponse:
+async def recommend_batch(body: schemas.BatchRequest, request: Request, model: Model) -> schemas.BatchResponse:
     """Answer each history as if it were alone."""
     settings = settings_of(request)
     check(too_many("histories", body.histories, settings.max_histories))
     check(too_long(body, settings), wrong_options(body, model.predictor, settings))
     results = await pool_of(request).run(results_for, model.predictor, body.histories, body)
-    return BatchResponse(id=request_id_of(request), model=model.named, results=[Result(**result) for result in results])
+    return schemas.BatchResponse(
+        id=request_id_of(request), model=model.named, results=[schemas.Result(**result) for result in results]
+    )
 
 
 @router.get("/films", summary="Find films by words, or by their ids")
-async def films(asked: Annotated[FilmsQuery, Query()], request: Request, model: Model) -> FilmsResponse:
+async def films(asked: Annotated[schemas.FilmsQuery, Query()], request: Request, model: Model) -> schemas.FilmsResponse:
     """Return the films that fit a search best, or those of the ids."""
     settings, predictor, unknown = settings_of(request), model.predictor, list[int]()
     if (query := asked.query) is None:
@@ -93,58 +81,54 @@ async def films(asked: Annotated[FilmsQuery, Query()], request: Request, model: 
     else:
         check(too_many("query", query, settings.max_query))
         matches = await pool_of(request).run(lambda: predictor.search.find(query, limit=asked.limit))
-    return FilmsResponse(
-        id=request_id_of(request), model=model.named, films=list(map(film_of, matches)), unknown=unknown
+    return schemas.FilmsResponse(
+        id=request_id_of(request), model=model.named, films=list(map(schemas.film_of, matches)), unknown=unknown
     )
 
 
 @router.get("/films/{film_id}/similar", summary="The films that are most like one film")
 async def similar(
-    film_id: FilmId, asked: Annotated[SimilarQuery, Query()], request: Request, model: Model
-) -> SimilarResponse:
+    film_id: schemas.FilmId, asked: Annotated[schemas.SimilarQuery, Query()], request: Request, model: Model
+) -> schemas.SimilarResponse:
     """Return the films whose factors lie in the direction of one film's."""
     catalogue = model.predictor.catalogue
     check(too_large("k", asked.k, settings_of(request).max_k))
     if film_id not in catalogue.position:
         detail = f"No film has the id {film_id}. GET /v1/films?query= finds the ids of titles."
-        raise ProblemError(404, phrase(404), detail)
-    film = film_of(catalogue.films[catalogue.position[film_id]])
+        raise ProblemError(404, detail)
+    film = schemas.film_of(catalogue.films[catalogue.position[film_id]])
     nearest = await pool_of(request).run(lambda: model.predictor.similar(film_id, k=asked.k))
-    others = [SimilarFilm(film_of(other), similarity) for other, similarity in nearest]
-    return SimilarResponse(id=request_id_of(request), model=model.named, film=film, similar=others)
+    others = [schemas.SimilarFilm(schemas.film_of(other), similarity) for other, similarity in nearest]
+    return schemas.SimilarResponse(id=request_id_of(request), model=model.named, film=film, similar=others)
 
 
 @router.get("/catalogue", summary="How many films there are, their genres and years, and the limits")
-async def catalogue(request: Request, model: Model) -> CatalogueResponse:
+async def catalogue(request: Request, model: Model) -> schemas.CatalogueResponse:
     """Return what a page needs to offer filters."""
     catalogue = model.predictor.catalogue
     years = catalogue.years[catalogue.years > 0]
     settings: ServeSettings = settings_of(request)
-    return CatalogueResponse(
+    return schemas.CatalogueResponse(
         id=request_id_of(request),
         model=model.named,
         films=len(catalogue),
         genres=list(catalogue.genre_names),
         year_min=int(years.min()),
         year_max=int(years.max()),
-        limits=Limits(
-            max_history=settings.max_history,
-            max_k=settings.max_k,
-            max_histories=settings.max_histories,
-            max_batch=settings.max_batch,
-            max_query=settings.max_query,
-        ),
+        limits=schemas.Limits(**{limit.name: getattr(settings, limit.name) for limit in fields(schemas.Limits)}),
     )
 
 
-def results_for(predictor: Predictor, histories: Sequence[Sequence[Seen]], options: Options) -> list[dict[str, Any]]:
+def results_for(
+    predictor: Predictor, histories: Sequence[Sequence[Seen]], options: schemas.Options
+) -> list[dict[str, Any]]:
     """Return the fields of a `Result` for each history; the options have been checked."""
     filters = Filters(tuple(options.genres), tuple(options.exclude_genres), options.year_from, options.year_to)
     predictions = predictor.predict(histories, k=options.k, filters=filters, diversity=options.diversity)
-    return list(map(result_of, predictions))
+    return list(map(schemas.result_of, predictions))
 
 
-def wrong_options(options: Options, predictor: Predictor, settings: ServeSettings) -> Iterable[FieldError]:
+def wrong_options(options: schemas.Options, predictor: Predictor, settings: ServeSettings) -> Iterable[FieldError]:
     """Yield what no schema can know: limits that are settings, genres of this model, fields that contradict."""
     yield from too_large("k", options.k, settings.max_k)
     genres = predictor.catalogue.genre_names
@@ -162,7 +146,7 @@ def wrong_options(options: Options, predictor: Predictor, settings: ServeSetting
         yield FieldError(field="year_from", message=message, value=year, bound={"le": last})
 
 
-def too_long(batch: BatchRequest, settings: ServeSettings) -> Iterable[FieldError]:
+def too_long(batch: schemas.BatchRequest, settings: ServeSettings) -> Iterable[FieldError]:
     """Yield the error of every history that is too long, and of an answer that is too large to hold in memory."""
     for i, history in enumerate(batch.histories):
         yield from too_many(f"histories.{i}", history, settings.max_history)

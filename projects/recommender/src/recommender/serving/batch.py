@@ -21,21 +21,10 @@ def predict_file(
     max_history: int = 500,
     advance: Callable[[int], None] = lambda _: None,
 ) -> BatchResult:
-    """Recommend for every row of a CSV file and write it with the added columns; no row is lost.
+    """Recommend `k` films for every row of a CSV file and write it with the added columns; no row is lost.
 
-    Parameters
-    ----------
-    source
-        CSV with a column `history`, as `recommender.serving.history_text.parse_history` reads it; other columns are
-        passed through.
-    target
-        File to write; replaced when everything is written, so that a broken run leaves no half file.
-    k
-        Films for each history.
-    max_history
-        Rows with longer histories are refused, as the API does.
-    advance
-        Called with 1 after each row.
+    The column `history` is as `parse_history` reads it; other columns are passed through. Rows with longer histories
+    than `max_history` are refused, as the API does. `advance` is called with 1 after each row.
 
     Raises
     ------

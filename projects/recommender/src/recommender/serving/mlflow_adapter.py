@@ -15,15 +15,12 @@ DEFAULT_K = 10
 def predict(predictor: Predictor, histories: pd.DataFrame) -> pd.DataFrame:
     """Return one row a history: the ids of the films, best first, as text between spaces."""
     lengths = histories["k"].fillna(DEFAULT_K) if "k" in histories else pd.Series(DEFAULT_K, index=histories.index)
-    rows = zip(histories["history"], lengths, strict=True)
-    return pd.DataFrame({"films": [recommend(predictor, str(history), float(k)) for history, k in rows]})
-
-
-def recommend(predictor: Predictor, history: str, k: float) -> str:
-    """Return the ids of `k` films for one history."""
-    if k != int(k):
-        raise ValueError(f"k = {k}: expected a whole number")
-    return predictor.recommend(parse_history(history), k=int(k), n_reasons=0).film_ids
+    films = []
+    for history, k in zip(histories["history"], lengths, strict=True):
+        if k != int(k):
+            raise ValueError(f"k = {k}: expected a whole number")
+        films.append(predictor.recommend(parse_history(str(history)), k=int(k), n_reasons=0).film_ids)
+    return pd.DataFrame({"films": films})
 
 
 set_adapter(Predictor.load, predict)

@@ -7,15 +7,17 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, dataclasses, model_validator
 
 from portfolio_shared.serving.schemas import Answered, ExampleRequest, Strict
-from recommender.data.catalogue import FIRST_YEAR, LAST_YEAR
 from recommender.data.catalogue import Film as CatalogueFilm
 from recommender.models.predictor import Prediction, Seen
 from recommender.models.predictor import Recommendation as Recommended
 
+FIRST_YEAR, LAST_YEAR = 1870, 2100  # what a filter accepts; the oldest film of MovieLens is from 1874
 MAX_FILTER_GENRES = 50
 MAX_FOUND = 50
 
 FilmId = Annotated[int, Field(ge=1, le=2**31 - 1, description="As in /v1/films")]
+Length = Annotated[int, Field(ge=1, description="How many films; at most the setting MAX_K, by default 100")]
+Year = Annotated[int, Field(ge=FIRST_YEAR, le=LAST_YEAR)]
 
 EXAMPLE: dict[str, Any] = {
     "history": [{"film_id": 1, "rating": 4.5}, {"film_id": 260, "rating": 5}, {"film_id": 1196}],
@@ -52,17 +54,13 @@ HISTORY_RULE = "Oldest first: later films count more. Of a film that stands ther
 class Options(Strict):
     """How many films, which ones, and how alike they may be."""
 
-    k: int = Field(default=10, ge=1, description="How many films; at most the setting MAX_K, by default 100")
+    k: Length = 10
     genres: list[str] = Field(
         default=[], max_length=MAX_FILTER_GENRES, description="At least one of these; empty admits every film"
     )
     exclude_genres: list[str] = Field(default=[], max_length=MAX_FILTER_GENRES, description="None of these")
-    year_from: int | None = Field(
-        default=None, ge=FIRST_YEAR, le=LAST_YEAR, description="First year; excludes films of unknown year"
-    )
-    year_to: int | None = Field(
-        default=None, ge=FIRST_YEAR, le=LAST_YEAR, description="Last year; excludes films of unknown year"
-    )
+    year_from: Year | None = Field(default=None, description="First year; excludes films of unknown year")
+    year_to: Year | None = Field(default=None, description="Last year; excludes films of unknown year")
     diversity: float = Field(
         default=0.0, ge=0, le=1, allow_inf_nan=False, description="0: the best films; 1: films unlike each other"
     )
@@ -118,7 +116,7 @@ class FilmsQuery(Strict):
 class SimilarQuery(Strict):
     """How many films."""
 
-    k: int = Field(default=10, ge=1, description="How many films; at most the setting MAX_K, by default 100")
+    k: Length = 10
 
 
 @dataclass(slots=True)
