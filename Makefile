@@ -19,7 +19,7 @@ PROJECTS := $(patsubst projects/%/pyproject.toml,%,$(sort $(wildcard projects/*/
 PACKAGES := shared $(PROJECTS:%=projects/%)
 CODE := $(PACKAGES) scripts tests benchmarks docker conftest.py
 BIN := $(VENV)/bin
-PYTEST = "$(BIN)/python" -m pytest -n $(TEST_JOBS) --dist loadfile
+PYTEST = "$(BIN)/python" -m pytest -n $(TEST_JOBS) --no-loadscope-reorder
 # In the name of a prerequisite a space is escaped.
 nothing :=
 INSTALLED := $(subst $(nothing) ,\ ,$(VENV))/.installed

@@ -24,11 +24,15 @@ import pytest
 import uvicorn
 from small_models import SmallModel, small_models
 from threadpoolctl import threadpool_limits
+from xdist.scheduler import LoadScopeScheduling
 
 from mlflow_server import MlflowServer, running_server
 from processes import Process, free_port, start, wait_until_ready
+from project_table import projects
 
 ROOT = Path(__file__).parent
+# In the id of a test: its folder, or its first parameter in a test that runs for every project.
+PROJECT = re.compile(rf"^projects/([^/]+)/|^tests/.*\[({'|'.join(project.name for project in projects())})[-\]]")
 # The collection of doctests imports every module; this one is MLflow's to run, and holds no doctest.
 collect_ignore_glob = ["projects/*/src/*/serving/mlflow_adapter.py"]
 
@@ -39,6 +43,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="",
         help="comma-separated: browser, real_data. What is named must be there: a test that would skip fails instead.",
     )
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Run all tests of a project in one process, and of any other file: what they share is made once."""
+    return ByProject(config, log)
+
+
+class ByProject(LoadScopeScheduling):
+    """Deals out tests by project; xdist's own groups by mark do not reach it under this pytest."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        project = PROJECT.search(nodeid)
+        return next(filter(None, project.groups())) if project else nodeid.partition("::")[0]
 
 
 def missing(request: pytest.FixtureRequest, what: str, reason: str) -> NoReturn:

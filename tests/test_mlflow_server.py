@@ -56,6 +56,7 @@ def test_a_running_mlflow_is_used_and_left_running(tmp_path: Path, mlflow_server
     assert httpx.get(f"{mlflow_server}/health", trust_env=False).is_success
 
 
+@pytest.mark.long
 def test_without_one_it_is_started_and_stopped_with_the_command(tmp_path: Path) -> None:
     folder = tmp_path / "with a space"
     folder.mkdir()

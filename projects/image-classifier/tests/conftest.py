@@ -41,24 +41,24 @@ def flowers(real_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Da
 
 
 @pytest.fixture(scope="session")
-def small(small_model: Callable[[str], SmallModel]) -> SmallModel:
+def learned(small_model: Callable[[str], SmallModel]) -> SmallModel:
     return small_model("image-classifier")
 
 
 @pytest.fixture(scope="session")
-def train_config(small: SmallModel) -> TrainConfig:
-    return small.config
+def train_config(learned: SmallModel) -> TrainConfig:
+    return learned.config
 
 
 @pytest.fixture(scope="session")
-def trained(small: SmallModel) -> Trained:
-    return small.trained
+def trained(learned: SmallModel) -> Trained:
+    return learned.trained
 
 
 @pytest.fixture(scope="session")
-def bundle(small: SmallModel) -> Path:
+def bundle(learned: SmallModel) -> Path:
     """Folder of the trained model; tests that change files copy it first."""
-    return small.bundle
+    return learned.bundle
 
 
 @pytest.fixture(scope="session")

@@ -10,17 +10,17 @@ from housing.train import PROJECT
 pytestmark = pytest.mark.slow
 
 
-def answers(small, predictor, rows):
-    return small.adapter.predict(predictor, pd.DataFrame(rows)).to_dict(orient="records")
+def answers(learned, predictor, rows):
+    return learned.adapter.predict(predictor, pd.DataFrame(rows)).to_dict(orient="records")
 
 
-def test_every_house_gets_the_price_and_the_interval_of_the_predictor(small, predictor, trained):
+def test_every_house_gets_the_price_and_the_interval_of_the_predictor(learned, predictor, trained):
     """The example alone, houses with every column, and a mixture with cells left open."""
     houses = [dict(record) for record in trained.split.test.records[:40]]
     assert any(None in house.values() for house in houses)
     open_cells = dict(EXAMPLE) | {"kitchen_qual": None, "garage_area": None}
     for rows in ([dict(EXAMPLE)], houses, [open_cells, *houses[:3]]):
-        assert answers(small, predictor, rows) == [
+        assert answers(learned, predictor, rows) == [
             pytest.approx({"price": house.price, "low": house.interval.low, "high": house.interval.high}, rel=1e-9)
             for house in predictor.predict(rows)
         ]
@@ -36,6 +36,6 @@ def test_the_example_leaves_out_what_the_api_does_not_require(trained):
     ("change", "message"),
     [({"full_bath": 9.0}, r"full_bath = 9.*here at most 6"), ({"lot_area": None}, "lot_area")],
 )
-def test_what_is_wrong_with_a_house_is_named(small, predictor, change, message):
+def test_what_is_wrong_with_a_house_is_named(learned, predictor, change, message):
     with pytest.raises(ValueError, match=message):
-        answers(small, predictor, [dict(EXAMPLE) | change])
+        answers(learned, predictor, [dict(EXAMPLE) | change])

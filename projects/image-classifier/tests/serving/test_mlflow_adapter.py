@@ -8,13 +8,13 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
-def answers(small, predictor, pictures):
-    return small.adapter.predict(predictor, pd.DataFrame({"picture": pictures})).to_dict(orient="records")
+def answers(learned, predictor, pictures):
+    return learned.adapter.predict(predictor, pd.DataFrame({"picture": pictures})).to_dict(orient="records")
 
 
-def test_every_picture_gets_what_was_measured(small, predictor, trained):
+def test_every_picture_gets_what_was_measured(learned, predictor, trained):
     files = [base64.b64encode(photo.path.read_bytes()).decode("ascii") for photo in trained.split.test[:20]]
-    for answer, measured in zip(answers(small, predictor, files), trained.evaluation.predictions, strict=False):
+    for answer, measured in zip(answers(learned, predictor, files), trained.evaluation.predictions, strict=False):
         label = int(measured.probabilities.argmax())
         assert answer == {
             "label": trained.data.labels[label],
@@ -23,6 +23,6 @@ def test_every_picture_gets_what_was_measured(small, predictor, trained):
         }
 
 
-def test_what_is_no_picture_is_refused_in_words(small, predictor):
+def test_what_is_no_picture_is_refused_in_words(learned, predictor):
     with pytest.raises(ValueError, match="picture: expected a file in base64"):
-        answers(small, predictor, ["no base64!"])
+        answers(learned, predictor, ["no base64!"])
