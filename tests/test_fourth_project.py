@@ -9,20 +9,19 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copy2
 
 import pytest
+from checkout import ROOT, tracked
 
-from processes import free_port, start, stop, wait_until_ready
+from processes import free_port, start, wait_until_ready
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE, NAME, PORT = "housing", "rents", 8004
-OWN_TESTS = ("test_config.py", "data", "models/test_predictor.py", "serving/test_schemas.py")
+OWN_TESTS = ("test_config.py", "data", "models/test_predictor.py", "serving/test_batch.py")
 OUTSIDE = ("test_same_shape.py", "test_project_table.py", "test_compose.py", "test_workflows.py", "test_repository.py")
 LOCKS = [f"requirements/{NAME}-service.lock", f"requirements/{NAME}-trainer.lock"]
 # Its README still describes the project that it was copied from; a project that imports torch takes a quarter minute.
@@ -70,21 +69,11 @@ class Copy:
         return self.run("git", *someone, *arguments)
 
 
-def files() -> Sequence[str]:
-    """Return the files of the repository, those that are new and not ignored among them."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    try:
-        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"not a git checkout: {error}")
-    return [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
-
-
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     """Do what CONTRIBUTING.md says, up to the first change of one's own."""
     copy = Copy(tmp_path_factory.mktemp("fourth"))
-    for name in files():
+    for name in tracked("--cached", "--others", "--exclude-standard"):  # also those that are new
         (copy.folder / name).parent.mkdir(parents=True, exist_ok=True)
         copy2(ROOT / name, copy.folder / name)
     copy.git("init", "--quiet")
@@ -130,18 +119,15 @@ def test_it_trains_and_serves(copy: Copy, tmp_path: Path) -> None:
     copy.run(*copy.project("train", "--data", "sample", "--tracking-uri", "", "--output", str(bundle)))
 
     settings = {f"{NAME.upper()}_PORT": str(port), f"{NAME.upper()}_BUNDLE": str(bundle)}
-    service = start(
+    with start(
         "the new service",
         copy.project("serve"),
         log=tmp_path / "service.log",
         folder=tmp_path,
         environment=copy.environment | settings,
-    )
-    try:
+    ) as service:
         wait_until_ready(service, port)
         text = copy.run(sys.executable, "-c", ASK.format(package=NAME), f"http://127.0.0.1:{port}")
-    finally:
-        stop(service)
 
     assert f'"model":{{"name":"{NAME}"' in text.replace(" ", "")
 

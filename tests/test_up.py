@@ -92,15 +92,6 @@ class Place:
                 continue  # ended in between, or of another user
         return commands
 
-    def listeners(self) -> list[str]:
-        """Return the names of the ports that something listens on."""
-        return [name for name, port in self.ports.items() if listens(port)]
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
 
 @dataclass(frozen=True)
 class Up:
@@ -135,7 +126,9 @@ class Up:
 
     def require_nothing_left(self) -> None:
         assert self.place.leftovers() == []
-        assert self.place.listeners() == []
+        for name, port in self.place.ports.items():
+            with socket.socket() as probe:
+                assert probe.connect_ex(("127.0.0.1", port)) != 0, name
         assert "Traceback" not in self.output()
 
 
