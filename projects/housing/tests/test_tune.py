@@ -40,6 +40,7 @@ def study_of(config: TuneConfig) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=f"sqlite:///{config.study}")
 
 
+@pytest.mark.long
 def test_a_study_goes_on_where_it_stopped(small, tmp_path):
     tune(small, Console(quiet=True))
     first = study_of(small)

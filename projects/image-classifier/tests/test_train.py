@@ -38,6 +38,7 @@ def quiet() -> Console:
     return Console(quiet=True)
 
 
+@pytest.mark.long
 def test_the_same_pictures_and_seed_give_the_same_files_and_numbers(quick, tmp_path):
     """Not alike: the hash of every stored file is equal, and so is every metric in the manifest."""
     other = quick.model_copy(update={"output": tmp_path / "again", "work": tmp_path / "elsewhere"})
@@ -53,6 +54,7 @@ def test_the_same_pictures_and_seed_give_the_same_files_and_numbers(quick, tmp_p
     assert first.model_dump(exclude={"created"}) == second.model_dump(exclude={"created"})
 
 
+@pytest.mark.long
 def test_nothing_looks_at_the_test_before_it_is_evaluated(quick, monkeypatch):
     """With the test's names exchanged, the same model is fitted and calibrated; only its metrics differ."""
     before = learn(quick, quiet())

@@ -41,7 +41,7 @@ def test_a_drawing_fills_its_picture_at_any_size(kind: str) -> None:
     assert np.abs(difference).mean() < 25  # one scene
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_linear_model_on_pixels_fails(tmp_path: Path) -> None:
     folder = write_sample(tmp_path, per_class=80, size=64)
     files = sorted(folder.rglob("[0-9][0-9][0-9][0-9].jpg"))

@@ -146,7 +146,7 @@ finetune.fine_tune(Classifier(backbone, 5, dropout=0.2), job)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_process_that_was_killed_in_its_second_epoch_is_taken_up(sample: Dataset, tmp_path: Path) -> None:
     kept = job(sample, work=tmp_path)
     photos = [
