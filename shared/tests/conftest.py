@@ -93,6 +93,18 @@ def make_bundle(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def flip_a_bit() -> Callable[[Path], None]:
+    """Change one bit in the middle of a file; a second time changes it back."""
+
+    def flip(path: Path) -> None:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+
+    return flip
+
+
+@pytest.fixture
 def load_toy() -> Callable[[Path], ToyPredictor]:
     """Load the toy's predictor from the folder of a bundle."""
     return _load_toy

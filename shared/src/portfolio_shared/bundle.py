@@ -4,14 +4,15 @@ A bundle is a folder of parameter files plus `bundle.json`, which says where the
 SHA-256 of every other file. The hash of `bundle.json` therefore stands for the whole folder.
 """
 
-import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
+
+from portfolio_shared.data.download import file_sha256
 
 if TYPE_CHECKING:  # it needs NumPy, which a service loads after it has set the number of its threads
     from portfolio_shared.evaluation.uncertainty import Interval
@@ -34,13 +35,18 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class DataInfo(_Record):
-    """Which data a model was trained and tested on."""
+class DataSummary(_Record):
+    """Which data a model was trained on."""
 
     source: Literal["sample", "full", "path"]
     name: str
     sha256: Sha256
     rows: dict[str, int]
+
+
+class DataInfo(DataSummary):
+    """Which data a model was trained and tested on."""
+
     test_split_sha256: Sha256
 
 
@@ -89,12 +95,10 @@ def replace_bundle(
 
     Parameters
     ----------
-    directory : Path
+    directory
         A bundle that is replaced whole, an empty folder, or none.
-    manifest : Manifest
+    manifest
         Everything but the hashes.
-    fitted
-        What was evaluated.
     load
         Folder -> what `fitted.save` wrote into it.
     inputs
@@ -119,55 +123,33 @@ def replace_bundle(
         raise RuntimeError(f"the saved model predicts {after}, the fitted one {before}: do not use it")
 
 
-def write_bundle(directory: Path, manifest: Manifest) -> Manifest:
-    """Hash every file that is already in `directory` and write `bundle.json` last.
-
-    Parameters
-    ----------
-    directory : Path
-        Folder that holds the parameter files; an older `bundle.json` in it is replaced.
-    manifest : Manifest
-        Everything but the hashes; what its `files` holds is ignored.
-
-    Returns
-    -------
-    Manifest
-        The manifest as written, with `files` filled in.
+def write_bundle(directory: Path, manifest: Manifest) -> None:
+    """Hash every file that is already in `directory` and write `bundle.json` last, with their hashes in `files`.
 
     Raises
     ------
     BundleError
-        If the folder is missing or empty, or holds a link or a special file.
+        If the folder is empty, or holds a link or a special file.
     """
-    if not directory.is_dir():
-        raise BundleError(f"{directory} is no folder: save the model's files there before writing {MANIFEST_NAME}")
     temporary = directory / f".{MANIFEST_NAME}.tmp"
     temporary.unlink(missing_ok=True)  # left by a process that was killed here
-    files = {name: _sha256(directory / name) for name in _list_files(directory)}
+    files = {name: file_sha256(directory / name) for name in _list_files(directory)}
     if not files:
         raise BundleError(f"{directory} holds no files: save the model's parameters before writing {MANIFEST_NAME}")
     complete = manifest.model_copy(update={"files": files})
     text = json.dumps(complete.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
     temporary.write_text(text + "\n", encoding="utf-8")
     temporary.replace(directory / MANIFEST_NAME)
-    return complete
 
 
 def read_manifest(directory: Path, *, project: str | None = None) -> Manifest:
     """Read `bundle.json` and verify that the folder holds exactly the files it names, unchanged.
 
-    Parameters
-    ----------
-    directory : Path
-        The bundle's folder.
-    project : str, optional
-        The project the bundle must belong to; any, if not given.
-
     Raises
     ------
     BundleError
-        If the manifest is missing or malformed, belongs to another project or format version, names a path outside
-        the folder, or if a file is missing, unexpected, a link, or has another hash.
+        If the manifest is missing or malformed, belongs to another project (where one is given) or format version,
+        names a path outside the folder, or if a file is missing, unexpected, a link, or has another hash.
     """
     manifest = parse_manifest(directory, project=project)
     present = set(_list_files(directory))
@@ -176,16 +158,14 @@ def read_manifest(directory: Path, *, project: str | None = None) -> Manifest:
     if extra := sorted(present - set(manifest.files)):
         raise BundleError(f"{directory / extra[0]}: not named in {MANIFEST_NAME} ({len(extra)} in all)")
     for name, expected in manifest.files.items():
-        if (actual := _sha256(directory / name)) != expected:
+        if (actual := file_sha256(directory / name)) != expected:
             raise BundleError(f"{directory / name}: expected sha256 {expected}, found {actual}")
     return manifest
 
 
 def parse_manifest(directory: Path, *, project: str | None = None) -> Manifest:
     """Read `bundle.json` without looking at the other files; raises `BundleError` as `read_manifest` does."""
-    path = directory / MANIFEST_NAME
-    if path.is_symlink() or not path.is_file():
-        raise BundleError(f"{path}: expected a bundle's manifest, found no such file")
+    path = _manifest_path(directory)
     if (size := path.stat().st_size) > MAX_MANIFEST_BYTES:
         raise BundleError(f"{path}: expected at most {MAX_MANIFEST_BYTES} bytes, found {size}")
     try:
@@ -209,10 +189,7 @@ def parse_manifest(directory: Path, *, project: str | None = None) -> Manifest:
 
 def bundle_digest(directory: Path) -> str:
     """Return the SHA-256 of `bundle.json`, which stands for the whole folder; it verifies nothing."""
-    path = directory / MANIFEST_NAME
-    if path.is_symlink() or not path.is_file():
-        raise BundleError(f"{path}: expected a bundle's manifest, found no such file")
-    return _sha256(path)
+    return file_sha256(_manifest_path(directory))
 
 
 def check_relative(name: str) -> PurePosixPath:
@@ -234,23 +211,21 @@ def check_relative(name: str) -> PurePosixPath:
     return path
 
 
+def _manifest_path(directory: Path) -> Path:
+    path = directory / MANIFEST_NAME
+    if path.is_symlink() or not path.is_file():
+        raise BundleError(f"{path}: expected a bundle's manifest, found no such file")
+    return path
+
+
 def _list_files(directory: Path) -> list[str]:
     """Relative posix paths of the files of a bundle, sorted, without the manifest; links are refused."""
-    return sorted(name for name in _walk(directory, directory) if name != MANIFEST_NAME)
-
-
-def _walk(folder: Path, root: Path) -> Iterator[str]:
-    for path in folder.iterdir():
+    names = set()
+    for path in directory.rglob("*"):  # which does not enter linked folders
         if path.is_symlink():
             raise BundleError(f"{path}: expected a plain file, found a symbolic link")
-        if path.is_dir():
-            yield from _walk(path, root)
-        elif path.is_file():
-            yield str(check_relative(path.relative_to(root).as_posix()))
-        else:
+        if path.is_file():
+            names.add(str(check_relative(path.relative_to(directory).as_posix())))
+        elif not path.is_dir():
             raise BundleError(f"{path}: expected a plain file, found a special file")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sorted(names - {MANIFEST_NAME})

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from portfolio_shared.config import TrainSettings, default_tracking_uri
 from portfolio_shared.environment import UnknownVariableError, refuse_unknown_variables
@@ -22,18 +24,10 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def run_project(program: str, commands: Mapping[str, Command]) -> None:
-    """Run the command that the first argument of the process names.
+    """Run the command that the first argument of the process names, or exit as `run_command` does.
 
-    Parameters
-    ----------
-    commands
-        By name, `train` among them. A variable of the environment that has the prefix of `train` and is a field of no
-        command's settings is refused by name.
-
-    Raises
-    ------
-    SystemExit
-        With a line that says what is wrong, as `run_command` does.
+    A variable of the environment that has the prefix of `train` and is a field of no command's settings is refused by
+    name.
     """
     prefix = commands["train"].settings.model_config["env_prefix"]
     kinds = [command.settings for command in commands.values() if command.settings.model_config["env_prefix"] == prefix]
@@ -47,18 +41,11 @@ def run_project(program: str, commands: Mapping[str, Command]) -> None:
 def flags_alone(settings: type[S]) -> type[S]:
     """Make a settings class read its flags and no environment: for what is a matter of one call, such as a file."""
 
-    def sources(
-        cls: type[BaseSettings],
-        /,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        **others: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        del cls, settings_cls, others
+    def sources(*_: object, init_settings: PydanticBaseSettingsSource, **__: object) -> tuple[object]:
         return (init_settings,)
 
     settings.model_config["env_prefix"] = ""
-    settings.settings_customise_sources = classmethod(sources)  # type: ignore[method-assign, assignment]
+    settings.settings_customise_sources = sources  # type: ignore[method-assign, assignment]
     return settings
 
 
@@ -67,12 +54,8 @@ def champion_stays(name: str, tracking_uri: str, *, real_data: Callable[[], bool
 
     One that learned from generated data is replaced as soon as there are real ones.
 
-    Parameters
-    ----------
-    tracking_uri
-        MLflow server; empty for none, which has no champion.
-    real_data
-        Whether the data setting leads to other data than the generated sample; called only if it matters.
+    `real_data` says whether the data setting leads to other data than the generated sample; it is called only if it
+    matters. Without a tracking URI there is no champion.
     """
     champion = champion_of(name, tracking_uri) if tracking_uri else None
     if champion is None:
@@ -86,8 +69,6 @@ def champion_stays(name: str, tracking_uri: str, *, real_data: Callable[[], bool
 
 def show_data(dataset: "Dataset") -> None:
     """Print where data come from, and what was read, repaired, excluded and kept."""
-    from rich.console import Console
-
     Console().print(dataset.source.reason, dataset.report.as_table(), sep="\n")
 
 
@@ -101,8 +82,6 @@ def rollback_command(name: str, train: type[TrainSettings]) -> Command:
         tracking_uri: str = Field(default_factory=default_tracking_uri, description="MLflow server")
 
     def roll_back(options: RollbackOptions) -> None:
-        from rich.console import Console
-
         from portfolio_shared.tracking.registry import rollback
 
         version = rollback(name, tracking_uri=options.tracking_uri)
@@ -117,7 +96,7 @@ def serve_command(app_factory: str, settings: type[ServiceSettings]) -> Command:
     def run(options: ServiceSettings) -> None:
         from portfolio_shared.serving.server import serve
 
-        serve(app_factory, settings, **options.model_dump())
+        serve(app_factory, options)
 
     return Command(settings, run)
 
@@ -125,9 +104,6 @@ def serve_command(app_factory: str, settings: type[ServiceSettings]) -> Command:
 @contextmanager
 def counting(what: str, unit: str) -> Iterator[Callable[[int], Any]]:
     """Show on stderr how many rows of a file are done; yield the function that adds to the number."""
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
     columns = (SpinnerColumn(), TextColumn(f"{{task.completed:,.0f}} {unit}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=None)
@@ -136,8 +112,6 @@ def counting(what: str, unit: str) -> Iterator[Callable[[int], Any]]:
 
 def end_batch(output: Path, *, done: int, refused: int, what: str) -> None:
     """Say on stderr what became of a file's rows; exit with 1 if some were refused."""
-    from rich.console import Console
-
     Console(stderr=True).print(f"{output}: {done:,} {what}, {refused:,} refused (column error)")
     if refused:
         sys.exit(1)

@@ -5,8 +5,8 @@ import os
 from collections.abc import Collection
 
 
-class UnknownVariableError(ValueError):
-    """A variable that has the prefix and is no setting; the message names it and the nearest one."""
+class UnknownVariableError(RuntimeError):
+    """A variable that has the prefix and is no setting; no ValueError, which pydantic would wrap in a validator."""
 
 
 def refuse_unknown_variables(prefix: str, fields: Collection[str], *, except_prefix: str | None = None) -> None:

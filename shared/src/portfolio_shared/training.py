@@ -104,8 +104,8 @@ def track(project: Project[C, T, P], config: C, trained: T, manifest: Manifest, 
         data.mkdir()
         (data / "report.json").write_text(json.dumps(trained.data.report.as_dict(), indent=2), encoding="utf-8")
         project.draw(trained.evaluation, trained.candidates, figures)
-        for folder in (data, figures):
-            tracked.log_folder(folder, folder.name)
+        tracked.log_folder(data)
+        tracked.log_folder(figures)
     return tracked.log_bundle(
         config.output,
         adapter=project.package / "serving" / "mlflow_adapter.py",

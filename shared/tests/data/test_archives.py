@@ -5,8 +5,6 @@ import os
 import stat
 import tarfile
 import zipfile
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -16,14 +14,14 @@ from portfolio_shared.data.checks import DataError
 FILES = {"daisy/1.jpg": b"one", "rose/2.jpg": b"two"}
 
 
-def zipped(path: Path, files: dict[str, bytes] = FILES) -> Path:
+def zipped(path, files=FILES):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, content in files.items():
             packed.writestr(name, content)
     return path
 
 
-def tarred(path: Path, files: dict[str, bytes] = FILES, *, mode: str = "w") -> Path:
+def tarred(path, files=FILES, *, mode="w"):
     with tarfile.open(path, mode) as packed:  # type: ignore[call-overload]
         for name, content in files.items():
             info = tarfile.TarInfo(name)
@@ -32,18 +30,18 @@ def tarred(path: Path, files: dict[str, bytes] = FILES, *, mode: str = "w") -> P
     return path
 
 
-def content(folder: Path) -> dict[str, bytes]:
+def content(folder):
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-def refuse(archive: Path, match: str, **limits: int) -> None:
+def refuse(archive, match, **limits):
     folder = archive.parent / "place" / "data"
     with pytest.raises(DataError, match=match):
         unpack(archive, folder, **limits)
     assert list(folder.parent.iterdir()) == []
 
 
-def tar_with(path: Path, *members: tarfile.TarInfo) -> Path:
+def tar_with(path, *members):
     with tarfile.open(path, "w") as packed:
         for info in members:
             packed.addfile(info)
@@ -52,39 +50,37 @@ def tar_with(path: Path, *members: tarfile.TarInfo) -> Path:
 
 @pytest.mark.parametrize("mode", ["zip", "w", "w:gz", "w:bz2", "w:xz"])
 @pytest.mark.parametrize("top", ["", "top/"])
-def test_the_content_tells_the_format_and_one_folder_on_top_is_left_out(tmp_path: Path, mode: str, top: str) -> None:
+def test_the_content_tells_the_format_and_one_folder_on_top_is_left_out(tmp_path, mode, top):
     files = {top + name: data for name, data in FILES.items()}
     archive = zipped(tmp_path / "data.bin", files) if mode == "zip" else tarred(tmp_path / "data.bin", files, mode=mode)
     assert content(unpack(archive, tmp_path / "in" / "data")) == FILES
 
 
-def test_backslashes_in_the_names_of_a_zip_file_part_folders(tmp_path: Path) -> None:
+def test_backslashes_in_the_names_of_a_zip_file_part_folders(tmp_path):
     files = {"top\\" + name.replace("/", "\\"): data for name, data in FILES.items()}
     assert content(unpack(zipped(tmp_path / "windows.zip", files), tmp_path / "data")) == FILES
 
 
-def test_a_folder_that_is_there_is_used_as_it_is(tmp_path: Path) -> None:
+def test_a_folder_that_is_there_is_used_as_it_is(tmp_path):
     (tmp_path / "data").mkdir()
     assert content(unpack(tmp_path / "absent.zip", tmp_path / "data")) == {}
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize("name", ["../out.jpg", "a/../../out.jpg", "/out.jpg", "C:/out.jpg", "a\\..\\..\\out.jpg"])
-def test_names_that_lead_out_are_refused(
-    tmp_path: Path, pack: Callable[[Path, dict[str, bytes]], Path], name: str
-) -> None:
+def test_names_that_lead_out_are_refused(tmp_path, pack, name):
     refuse(pack(tmp_path / "evil", {"daisy/1.jpg": b"one", name: b"x"}), "leads out of the folder")
     assert not list(tmp_path.rglob("out.jpg"))
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
-def test_links_and_devices_in_tar_files_are_refused(tmp_path: Path, kind: bytes) -> None:
+def test_links_and_devices_in_tar_files_are_refused(tmp_path, kind):
     info = tarfile.TarInfo("daisy/1.jpg")
     info.type, info.linkname = kind, "2.jpg"
     refuse(tar_with(tmp_path / "evil.tar", info), "'daisy/1.jpg', which is a link, a device")
 
 
-def test_links_in_zip_files_are_refused(tmp_path: Path) -> None:
+def test_links_in_zip_files_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as packed:
         info = zipfile.ZipInfo("daisy/1.jpg")
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
@@ -93,14 +89,14 @@ def test_links_in_zip_files_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
-def test_limits_are_counted_and_the_limit_itself_is_allowed(tmp_path: Path, pack: Callable[[Path], Path]) -> None:
+def test_limits_are_counted_and_the_limit_itself_is_allowed(tmp_path, pack):
     archive = pack(tmp_path / "archive")
     refuse(archive, "more than 1 files", max_files=1)
     refuse(archive, "more than 5 bytes", max_bytes=5)
     assert content(unpack(archive, tmp_path / "data", max_files=2, max_bytes=6)) == FILES
 
 
-def test_a_bomb_stops_at_the_limit_and_cannot_understate_its_size(tmp_path: Path) -> None:
+def test_a_bomb_stops_at_the_limit_and_cannot_understate_its_size(tmp_path):
     bomb = zipped(tmp_path / "bomb.zip", {"daisy/1.jpg": bytes(10_000_000)})
     assert bomb.stat().st_size < 20_000
     refuse(bomb, "more than 1,000,000 bytes", max_bytes=1_000_000)
@@ -108,27 +104,27 @@ def test_a_bomb_stops_at_the_limit_and_cannot_understate_its_size(tmp_path: Path
     refuse(bomb, "cannot be unpacked: Bad CRC-32", max_bytes=1_000_000)
 
 
-def test_names_that_occur_twice_are_refused(tmp_path: Path) -> None:
+def test_names_that_occur_twice_are_refused(tmp_path):
     twice = tar_with(tmp_path / "twice.tar", tarfile.TarInfo("daisy/1.jpg"), tarfile.TarInfo("daisy/1.jpg"))
     refuse(twice, "'daisy/1.jpg' twice")
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
-def test_a_broken_tar_file_leaves_nothing(tmp_path: Path, mode: str) -> None:
+def test_a_broken_tar_file_leaves_nothing(tmp_path, mode):
     whole = tarred(tmp_path / "whole", {"a/1": os.urandom(3000), "b/2": os.urandom(3000)}, mode=mode).read_bytes()
     for length in (0, 100, 512, 2500, 3584, 5000):
         (tmp_path / "broken").write_bytes(whole[:length])
         refuse(tmp_path / "broken", "cannot be unpacked")
 
 
-def test_a_tar_file_with_a_damaged_header_is_not_taken_for_a_shorter_one(tmp_path: Path) -> None:
+def test_a_tar_file_with_a_damaged_header_is_not_taken_for_a_shorter_one(tmp_path):
     damaged = bytearray(tarred(tmp_path / "whole").read_bytes())
     damaged[1024:1030] = b"xxxxxx"  # the second header: tarfile would stop before it and say nothing
     (tmp_path / "damaged").write_bytes(damaged)
     refuse(tmp_path / "damaged", "damaged, or breaks off")
 
 
-def test_broken_encrypted_and_empty_zip_files_leave_nothing(tmp_path: Path) -> None:
+def test_broken_encrypted_and_empty_zip_files_leave_nothing(tmp_path):
     whole = zipped(tmp_path / "whole").read_bytes()
     (tmp_path / "broken").write_bytes(whole[:60])
     refuse(tmp_path / "broken", "cannot be unpacked")
@@ -142,10 +138,10 @@ def test_broken_encrypted_and_empty_zip_files_leave_nothing(tmp_path: Path) -> N
     refuse(tmp_path / "text", "expected a sound zip or tar file")
 
 
-def test_what_fails_is_not_left_and_the_first_to_finish_wins(tmp_path: Path) -> None:
+def test_what_fails_is_not_left_and_the_first_to_finish_wins(tmp_path):
     folder = tmp_path / "data"
 
-    def slower(new: Path) -> None:
+    def slower(new):
         (new / "mine").touch()
         filled_once(folder, lambda other: (other / "theirs").touch())
 

@@ -1,9 +1,6 @@
 """Broken tables and the words they are refused with; the account of repaired and quarantined rows."""
 
 import io
-import json
-import subprocess
-import sys
 
 import pandas as pd
 import pandera.pandas as pa
@@ -23,7 +20,7 @@ SCHEMA = pa.DataFrameSchema(
 )
 
 
-def frame(**changes: list[object]) -> pd.DataFrame:
+def frame(**changes):
     columns: dict[str, list[object]] = {
         "year": [1900, 1950, 2000, 2010, 2020],
         "price": [1.0, 2.0, 3.0, 4.0, 5.0],
@@ -33,52 +30,41 @@ def frame(**changes: list[object]) -> pd.DataFrame:
     return pd.DataFrame({**columns, **changes}, index=["r1", "r2", "r3", "r4", "r5"])
 
 
-def refusal(table: pd.DataFrame, schema: pa.DataFrameSchema = SCHEMA) -> list[str]:
+def refusal(table, schema=SCHEMA):
     with pytest.raises(DataError) as caught:
         validate_frame(table, schema, source="houses.csv")
     return str(caught.value).split("\n")
 
 
-def test_a_good_table_comes_back() -> None:
-    table = frame()
-    pd.testing.assert_frame_equal(validate_frame(table, SCHEMA, source="houses.csv"), table)
-
-
-def test_types_are_converted_where_the_schema_says_so_and_the_input_stays() -> None:
+def test_types_are_converted_where_the_schema_says_so_and_the_input_stays():
     schema = pa.DataFrameSchema({"year": pa.Column(int)}, coerce=True)
     table = pd.DataFrame({"year": ["1900", "1950"]})
     assert validate_frame(table, schema, source="x")["year"].tolist() == [1900, 1950]
     assert table["year"].tolist() == ["1900", "1950"]
 
 
-def test_a_broken_rule_names_column_rule_rows_and_three_examples() -> None:
+def test_a_broken_rule_names_column_rule_rows_and_three_examples():
     assert refusal(frame(price=[-1.0, -2.0, 3.0, -4.0, -5.0])) == [
         "houses.csv: 1 rule is broken",
         "  price: greater_than(0) fails in 4 rows, for example -1.0 in row 'r1'; -2.0 in row 'r2'; -4.0 in row 'r4'",
     ]
 
 
-def test_every_broken_rule_is_named_at_once() -> None:
-    lines = refusal(frame(year=[1700, 1950, 2000, 2010, 2020], kind=["a", "zz", "a", None, "b"]))
-    assert lines[0] == "houses.csv: 2 rules are broken"
-    assert "  year: in_range(1800, 2020) fails in 1 row, for example 1700 in row 'r1'" in lines
-    assert "  kind: isin(['a', 'b']) fails in 1 row, for example 'zz' in row 'r2'" in lines
-
-
-def test_missing_values_duplicates_and_types_are_rules_too() -> None:
+def test_missing_values_duplicates_and_types_are_rules_too():
     lines = refusal(frame(price=[None, 2.0, 3.0, 4.0, 5.0], id=["p", "p", "r", "s", "t"]))
+    assert lines[0] == "houses.csv: 2 rules are broken"
     assert "  price: not_nullable fails in 1 row, for example nan in row 'r1'" in lines
     assert "  id: field_uniqueness fails in 2 rows, for example 'p' in row 'r1'; 'p' in row 'r2'" in lines
     assert any(line.startswith("  year: dtype('int64') fails") for line in refusal(frame(year=["a", "b", 1, 2, 3])))
 
 
-def test_columns_that_are_missing_or_unknown_are_named() -> None:
+def test_columns_that_are_missing_or_unknown_are_named():
     lines = refusal(frame().rename(columns={"year": "yaer"}))
     assert "  table: columns that are missing: year" in lines
     assert "  table: columns that are not expected: yaer" in lines
 
 
-def test_a_rule_across_columns_shows_the_values_of_the_row() -> None:
+def test_a_rule_across_a_few_columns_shows_the_values_of_the_row():
     schema = pa.DataFrameSchema(checks=pa.Check(lambda t: t["sold"] >= t["built"], error="sold after it was built"))
     table = pd.DataFrame({"sold": [2000, 1990], "built": [1990, 2000]}, index=[10, 11])
     assert refusal(table, schema)[1:] == [
@@ -86,18 +72,18 @@ def test_a_rule_across_columns_shows_the_values_of_the_row() -> None:
     ]
 
 
-def test_a_rule_across_many_columns_shows_the_row_alone() -> None:
+def test_a_rule_across_many_columns_shows_the_row_alone():
     schema = pa.DataFrameSchema(checks=pa.Check(lambda t: t["c0"] > 0, error="c0 above zero"))
     table = pd.DataFrame({f"c{i}": [1, 0] for i in range(9)})
     assert refusal(table, schema)[1:] == ["  table: c0 above zero fails in 1 row, for example row 1"]
 
 
-def test_a_rule_about_a_whole_column_has_no_rows() -> None:
+def test_a_rule_about_a_whole_column_has_no_rows():
     schema = pa.DataFrameSchema({"x": pa.Column(int, pa.Check(lambda x: x.mean() > 5, error="mean above 5"))})
     assert refusal(pd.DataFrame({"x": [1, 2]}), schema)[1:] == ["  x: mean above 5 fails as a whole: False"]
 
 
-def test_a_broken_index_is_named() -> None:
+def test_a_broken_index_is_named():
     schema = pa.DataFrameSchema({"x": pa.Column(int)}, index=pa.Index(int, pa.Check.ge(0)))
     table = pd.DataFrame({"x": [1, 2]}, index=[-1, 0])
     assert refusal(table, schema)[1:] == [
@@ -105,14 +91,14 @@ def test_a_broken_index_is_named() -> None:
     ]
 
 
-def test_the_report_adds_up() -> None:
+def test_the_report_adds_up():
     report = DataReport("houses", rows_read=10)
     report.repair("year with two digits", 3)
     report.repair("year with two digits", 1)
     report.quarantine("no price", 2)
     report.quarantine("exact duplicate", 0)
     report.notes.append("five houses are larger than 4,000 square feet")
-    expected = {
+    assert report.as_dict() == {
         "name": "houses",
         "rows_read": 10,
         "rows_kept": 8,
@@ -120,12 +106,10 @@ def test_the_report_adds_up() -> None:
         "quarantined": {"no price": 2, "exact duplicate": 0},
         "notes": ["five houses are larger than 4,000 square feet"],
     }
-    assert report.as_dict() == expected
-    assert json.loads(json.dumps(report.as_dict())) == expected
 
 
 @pytest.mark.parametrize("rows", [-1, 9])
-def test_more_rows_than_there_are_cannot_be_put_aside(rows: int) -> None:
+def test_more_rows_than_there_are_cannot_be_excluded(rows):
     report = DataReport("houses", rows_read=10)
     report.quarantine("no price", 2)
     with pytest.raises(ValueError, match=f"'duplicate': the number of rows must lie between 0 and 8, not {rows}"):
@@ -133,12 +117,7 @@ def test_more_rows_than_there_are_cannot_be_put_aside(rows: int) -> None:
     assert report.rows_kept == 8
 
 
-def test_more_rows_than_there_are_cannot_be_repaired() -> None:
-    with pytest.raises(ValueError, match="between 0 and 10, not 11"):
-        DataReport("houses", rows_read=10).repair("year", 11)
-
-
-def test_the_report_as_markdown() -> None:
+def test_the_report_as_markdown():
     report = DataReport("houses | raw", rows_read=2930)
     report.repair("a | b", 5)
     report.quarantine("no price", 1000)
@@ -155,7 +134,7 @@ def test_the_report_as_markdown() -> None:
     ]
 
 
-def test_the_report_in_the_terminal_shows_labels_as_they_are() -> None:
+def test_the_report_in_the_terminal_shows_labels_as_they_are():
     report = DataReport("houses", rows_read=2930)
     report.quarantine("code [red]", 1000)
     report.notes.append("[bold] is no markup")
@@ -163,9 +142,3 @@ def test_the_report_in_the_terminal_shows_labels_as_they_are() -> None:
     Console(file=out, width=80).print(report.as_table())
     for text in ("houses", "2,930", "excluded: code [red]", "1,000", "1,930", "[bold] is no markup"):
         assert text in out.getvalue()
-
-
-def test_reports_need_neither_pandas_nor_pandera() -> None:
-    code = "import sys, portfolio_shared.data.checks; print({'pandas', 'pandera'} & set(sys.modules))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "set()"

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections import Counter
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,34 +14,28 @@ KEYS = st.lists(st.text(max_size=5), min_size=1, max_size=60)
 SEEDS = st.integers(-5, 5)
 
 
-def test_the_side_is_the_documented_function_of_seed_and_key() -> None:
+def test_the_side_is_the_documented_function_of_seed_and_key():
     keys = [f"house {i}" for i in range(200)]
     expected = [int(hashlib.sha256(f"7:{key}".encode()).hexdigest()[:16], 16) / 2**64 < 0.2 for key in keys]
     assert hash_split(keys, test_fraction=0.2, seed=7).tolist() == expected
 
 
 @pytest.mark.parametrize("fraction", [0.05, 0.2, 0.5])
-def test_the_test_side_has_about_its_share(fraction: float) -> None:
+def test_the_test_side_has_about_its_share(fraction):
     n = 20_000
     share = hash_split([str(i) for i in range(n)], test_fraction=fraction, seed=0).mean()
     assert abs(share - fraction) < 4 * np.sqrt(fraction * (1 - fraction) / n)
 
 
-def test_seeds_give_independent_splits() -> None:
-    keys = [str(i) for i in range(10_000)]
-    first, second = (hash_split(keys, test_fraction=0.3, seed=seed) for seed in (0, 1))
-    assert abs((first & second).mean() - 0.09) < 0.015
-
-
 @given(KEYS, SEEDS, st.randoms())
-def test_order_does_not_matter(keys: list[str], seed: int, random: Any) -> None:
+def test_order_does_not_matter(keys, seed, random):
     sides = dict(zip(keys, hash_split(keys, test_fraction=0.4, seed=seed).tolist(), strict=True))
     shuffled = random.sample(keys, len(keys))
     assert hash_split(shuffled, test_fraction=0.4, seed=seed).tolist() == [sides[key] for key in shuffled]
 
 
 @given(KEYS, SEEDS)
-def test_equal_keys_are_on_one_side(keys: list[str], seed: int) -> None:
+def test_equal_keys_are_on_one_side(keys, seed):
     twice = hash_split(keys + keys, test_fraction=0.4, seed=seed)
     assert twice[: len(keys)].tolist() == twice[len(keys) :].tolist()
     test = {key for key, side in zip(keys, twice, strict=False) if side}
@@ -51,32 +44,20 @@ def test_equal_keys_are_on_one_side(keys: list[str], seed: int) -> None:
 
 
 @given(KEYS, KEYS, SEEDS)
-def test_new_rows_move_no_old_ones(old: list[str], new: list[str], seed: int) -> None:
+def test_new_rows_move_no_old_ones(old, new, seed):
     before = hash_split(old, test_fraction=0.4, seed=seed)
     assert hash_split(new + old, test_fraction=0.4, seed=seed)[len(new) :].tolist() == before.tolist()
 
 
-@given(KEYS, SEEDS)
-def test_a_larger_test_side_contains_the_smaller_one(keys: list[str], seed: int) -> None:
-    small, large = (hash_split(keys, test_fraction=fraction, seed=seed) for fraction in (0.2, 0.6))
-    assert not (small & ~large).any()
-
-
-def test_the_digest_is_that_of_sorted_distinct_keys() -> None:
+def test_the_digest_is_that_of_sorted_distinct_keys():
     assert split_digest(["b", "a", "b"]) == hashlib.sha256(b"a\nb").hexdigest()
-
-
-@given(KEYS, st.randoms())
-def test_the_digest_names_a_set(keys: list[str], random: Any) -> None:
-    assert split_digest(random.sample(keys, len(keys)) + keys[:1]) == split_digest(keys)
-    assert split_digest([*keys, "a key of more than five letters"]) != split_digest(keys)
 
 
 GROUPS = st.lists(st.sampled_from("abcdefghij"), min_size=10, max_size=60).map(lambda rows: [*rows, "x", "y", "z"])
 
 
 @given(GROUPS, st.integers(2, 4), SEEDS)
-def test_groups_stay_together_and_every_fold_is_used(groups: list[str], n_folds: int, seed: int) -> None:
+def test_groups_stay_together_and_every_fold_is_used(groups, n_folds, seed):
     folds = group_folds(groups, n_folds=n_folds, seed=seed)
     assert folds.dtype == np.int64
     assert set(folds.tolist()) == set(range(n_folds))
@@ -84,7 +65,7 @@ def test_groups_stay_together_and_every_fold_is_used(groups: list[str], n_folds:
 
 
 @given(GROUPS, st.integers(2, 4), SEEDS, st.randoms())
-def test_folds_do_not_depend_on_the_order(groups: list[str], n_folds: int, seed: int, random: Any) -> None:
+def test_folds_do_not_depend_on_the_order(groups, n_folds, seed, random):
     order = random.sample(range(len(groups)), len(groups))
     folds = group_folds(groups, n_folds=n_folds, seed=seed)
     shuffled = group_folds([groups[i] for i in order], n_folds=n_folds, seed=seed)
@@ -92,52 +73,24 @@ def test_folds_do_not_depend_on_the_order(groups: list[str], n_folds: int, seed:
 
 
 @given(GROUPS, st.integers(2, 4), SEEDS)
-def test_folds_differ_by_no_more_than_the_largest_group(groups: list[str], n_folds: int, seed: int) -> None:
+def test_folds_differ_by_no_more_than_the_largest_group(groups, n_folds, seed):
     sizes = np.bincount(group_folds(groups, n_folds=n_folds, seed=seed), minlength=n_folds)
     assert sizes.max() - sizes.min() <= max(Counter(groups).values())
 
 
-def test_rows_without_groups_give_folds_of_one_size() -> None:
-    folds = group_folds([str(i) for i in range(23)], n_folds=5, seed=0)
-    assert sorted(np.bincount(folds).tolist()) == [4, 4, 5, 5, 5]
-
-
-def test_another_seed_gives_other_folds() -> None:
-    groups = [str(i) for i in range(50)]
-    assert group_folds(groups, n_folds=5, seed=0).tolist() != group_folds(groups, n_folds=5, seed=1).tolist()
+def test_rows_without_groups_give_folds_of_one_size_which_the_seed_decides():
+    first, second = (group_folds([str(i) for i in range(23)], n_folds=5, seed=seed) for seed in (0, 1))
+    assert sorted(np.bincount(first).tolist()) == [4, 4, 5, 5, 5]
+    assert first.tolist() != second.tolist()
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 20.0, float("nan")])
-def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
+def test_a_fraction_out_of_range_is_refused(fraction):
     with pytest.raises(ValueError, match=r"test_fraction must lie between 0 and 1, not"):
         hash_split(["a"], test_fraction=fraction, seed=0)
 
 
 @pytest.mark.parametrize("n_folds", [1, 0, 4])
-def test_folds_without_groups_are_refused(n_folds: int) -> None:
+def test_folds_without_groups_are_refused(n_folds):
     with pytest.raises(ValueError, match=rf"between 2 and the number of groups \(3\), not {n_folds}"):
         group_folds(["a", "b", "c", "a"], n_folds=n_folds, seed=0)
-
-
-@pytest.mark.parametrize(
-    ("keys", "error", "message"),
-    [
-        ([], ValueError, "is empty"),
-        ("abc", TypeError, "not the one string 'abc'"),
-        (["a", 7], TypeError, r"\[1\] is 7, not a string"),
-        ([None], TypeError, r"\[0\] is None, not a string"),
-        (np.array([1.0]), TypeError, "not a string"),
-    ],
-)
-def test_keys_that_are_no_list_of_strings_are_refused(keys: Any, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        hash_split(keys, test_fraction=0.5, seed=0)
-    with pytest.raises(error, match=message):
-        split_digest(keys)
-    with pytest.raises(error, match=message):
-        group_folds(keys, n_folds=2, seed=0)
-
-
-def test_numpy_strings_are_strings() -> None:
-    expected = hash_split(["a", "b"], test_fraction=0.5, seed=0)
-    assert hash_split(list(np.array(["a", "b"])), test_fraction=0.5, seed=0).tolist() == expected.tolist()

@@ -5,20 +5,16 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from portfolio_shared.evaluation import figures
 from portfolio_shared.evaluation.figures import (
-    COLOURS,
     coverage_bars,
     horizontal_bars,
     interval_bars,
@@ -48,29 +44,29 @@ DRAWINGS: dict[str, Callable[..., Figure]] = {
 each = pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS.keys())
 
 
-def texts(figure: Figure) -> list[str]:
+def texts(figure):
     return [text.get_text() for text in figure.axes[0].texts]
 
 
-def axes_of(figure: Figure) -> Axes:
+def axes_of(figure):
     assert len(figure.axes) == 1
     return figure.axes[0]
 
 
-def tick_labels(figure: Figure, axis: str) -> list[str]:
+def tick_labels(figure, axis):
     figure.draw_without_rendering()
     return [label.get_text() for label in getattr(axes_of(figure), f"get_{axis}ticklabels")()]
 
 
 @each
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
-def test_the_same_input_gives_the_same_bytes(draw: Callable[..., Figure], suffix: str, tmp_path: Path) -> None:
+def test_the_same_input_gives_the_same_bytes(draw, suffix, tmp_path):
     first, second = (save_figure(draw(title="A finding"), tmp_path / f"{name}{suffix}") for name in "ab")
     assert first.read_bytes() == second.read_bytes()
     assert b"Matplotlib" not in first.read_bytes()
 
 
-def test_another_process_on_another_day_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_another_process_on_another_day_gives_the_same_bytes(tmp_path):
     code = (
         "import sys; from pathlib import Path; from portfolio_shared.evaluation.figures import *; "
         "save_figure(horizontal_bars(['a', 'b'], [1, -2], xlabel='x', title='t'), Path(sys.argv[1]))"
@@ -85,13 +81,7 @@ def test_another_process_on_another_day_gives_the_same_bytes(tmp_path: Path) -> 
 
 
 @each
-def test_other_numbers_or_titles_give_other_bytes(draw: Callable[..., Figure], tmp_path: Path) -> None:
-    plain, titled = save_figure(draw(), tmp_path / "a.svg"), save_figure(draw(title="Finding"), tmp_path / "b.svg")
-    assert plain.read_bytes() != titled.read_bytes()
-
-
-@each
-def test_an_svg_is_well_formed_and_refers_to_nothing_outside(draw: Callable[..., Figure], tmp_path: Path) -> None:
+def test_an_svg_is_well_formed_and_refers_to_nothing_outside(draw, tmp_path):
     root = ET.parse(save_figure(draw(), tmp_path / "a.svg")).getroot()  # noqa: S314 - written by this test
     assert root.tag.endswith("svg")
     links = [value for node in root.iter() for name, value in node.attrib.items() if name.endswith("href")]
@@ -99,28 +89,22 @@ def test_an_svg_is_well_formed_and_refers_to_nothing_outside(draw: Callable[...,
 
 
 @each
-def test_figures_leave_the_global_state_alone(draw: Callable[..., Figure], tmp_path: Path) -> None:
+def test_figures_leave_the_global_state_alone(draw, tmp_path):
     before = dict(mpl.rcParams)
     save_figure(draw(title="Finding"), tmp_path / "new" / "folder" / "a.png")
     assert dict(mpl.rcParams) == before
     assert (tmp_path / "new" / "folder" / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_figures_need_no_window_toolkit() -> None:
-    code = "import sys, portfolio_shared.evaluation.figures; print('matplotlib.pyplot' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "False"
-
-
 @pytest.mark.parametrize("name", ["a.pdf", "a", "a.SVG"])
-def test_other_formats_are_refused(name: str, tmp_path: Path) -> None:
+def test_other_formats_are_refused(name, tmp_path):
     with pytest.raises(ValueError, match=rf"as \.svg or \.png, not '{name}'"):
         save_figure(DRAWINGS["bars"](), tmp_path / name)
     assert not (tmp_path / name).exists()
 
 
 @each
-def test_nothing_is_drawn_outside_the_page(draw: Callable[..., Figure]) -> None:
+def test_nothing_is_drawn_outside_the_page(draw):
     figure = draw(title="A title of about the length that a finding has, which takes two lines of the figure")
     figure.draw_without_rendering()
     page, drawn = figure.bbox, figure.get_tightbbox().transformed(figure.dpi_scale_trans)
@@ -131,7 +115,7 @@ def test_nothing_is_drawn_outside_the_page(draw: Callable[..., Figure]) -> None:
 
 
 @each
-def test_a_title_keeps_its_words_and_leaves_no_word_alone(draw: Callable[..., Figure]) -> None:
+def test_a_title_keeps_its_words_and_leaves_no_word_alone(draw):
     title = "Living area and quality carry the price of this house well above the average"
     lines = draw(title=title).get_suptitle().split("\n")
     assert " ".join(lines) == title
@@ -140,7 +124,7 @@ def test_a_title_keeps_its_words_and_leaves_no_word_alone(draw: Callable[..., Fi
     assert draw().get_suptitle() == ""
 
 
-def test_a_scatter_shows_every_row_on_equal_axes() -> None:
+def test_a_scatter_shows_every_row_on_equal_axes():
     axes = axes_of(DRAWINGS["scatter"]())
     (points,) = [artist for artist in axes.collections if isinstance(artist, PathCollection)]
     np.testing.assert_array_equal(points.get_offsets(), np.column_stack([TRUE, PRED]))
@@ -149,23 +133,18 @@ def test_a_scatter_shows_every_row_on_equal_axes() -> None:
     assert axes.get_ylabel() == "Predicted (dollars)"
 
 
-def test_a_scatter_of_one_value_has_room_around_it() -> None:
-    low, high = axes_of(scatter_predicted_actual([5.0], [5.0], unit="m")).get_xlim()
-    assert low < 5 < high
-
-
-def test_residuals_above_zero_are_too_high() -> None:
+def test_residuals_above_zero_are_too_high():
     axes = axes_of(residual_plot([10.0, 20.0], [13.0, 19.0], unit="m"))
     (points,) = [artist for artist in axes.collections if isinstance(artist, PathCollection)]
     np.testing.assert_array_equal(points.get_offsets(), [[13.0, 3.0], [19.0, -1.0]])
 
 
-def test_the_trend_of_residuals_needs_rows() -> None:
+def test_the_trend_of_residuals_needs_rows():
     assert texts(residual_plot(TRUE[:49], PRED[:49], unit="m")) == []
     assert set(texts(residual_plot(TRUE[:50], PRED[:50], unit="m"))) == {"median error", "80 % of rows"}
 
 
-def test_the_trend_of_residuals_is_the_median_of_each_group() -> None:
+def test_the_trend_of_residuals_is_the_median_of_each_group():
     y_pred = np.arange(100.0)
     error = np.tile([-4.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], 10)
     lines = axes_of(residual_plot(y_pred - error, y_pred, unit="m")).get_lines()
@@ -174,7 +153,7 @@ def test_the_trend_of_residuals_is_the_median_of_each_group() -> None:
     np.testing.assert_allclose(np.asarray(trend.get_xdata()), np.arange(10) * 10 + 4.5)
 
 
-def test_intervals_are_drawn_where_they_are_with_the_first_on_top() -> None:
+def test_intervals_are_drawn_where_they_are_with_the_first_on_top():
     figure = interval_bars(["a", "b"], [Interval(2, 1, 4), Interval(3, 2.5, 3.5)], xlabel="x")
     axes = axes_of(figure)
     (bars,) = [artist for artist in axes.collections if isinstance(artist, LineCollection)]
@@ -185,25 +164,11 @@ def test_intervals_are_drawn_where_they_are_with_the_first_on_top() -> None:
     assert texts(figure) == ["2", "3"]
 
 
-def test_coverage_has_wilson_intervals() -> None:
-    axes = axes_of(coverage_bars(["a"], [0.9], nominal=0.9, counts=[100]))
-    (bars,) = [artist for artist in axes.collections if isinstance(artist, LineCollection)]
-    (segment,) = map(np.asarray, bars.get_segments())
-    # Newcombe 1998, formula of the score interval, for 90 of 100.
-    np.testing.assert_allclose(segment[:, 0], [0.8256, 0.9448], atol=5e-5)
-
-
-def test_coverage_says_share_rows_and_target() -> None:
+def test_coverage_says_share_rows_and_target():
     assert texts(DRAWINGS["coverage"]()) == ["nominal 90 %", "90 % of 100", "80 % of 50"]
 
 
-@pytest.mark.parametrize(("coverage", "counts"), [([1.1], [5]), ([-0.1], [5]), ([0.5], [0])])
-def test_impossible_coverage_is_refused(coverage: list[float], counts: list[int]) -> None:
-    with pytest.raises(ValueError, match="between 0 and 1, and every group must have rows"):
-        coverage_bars(["a"], coverage, nominal=0.9, counts=counts)
-
-
-def test_lines_are_named_at_their_ends_without_overlap() -> None:
+def test_lines_are_named_at_their_ends_without_overlap():
     series = {name: (X * 0 + 1 + i / 1000, X * 0, X * 0 + 2) for i, name in enumerate("abcdef")}
     figure = line_with_band(X, series, xlabel="x", ylabel="y")
     figure.draw_without_rendering()
@@ -212,25 +177,20 @@ def test_lines_are_named_at_their_ends_without_overlap() -> None:
     assert all(lower.y1 <= upper.y0 for lower, upper in pairwise(boxes))
 
 
-def test_lines_differ_in_more_than_their_colour() -> None:
+def test_lines_differ_in_more_than_their_colour():
     series = {name: (X + i, X, X + 2) for i, name in enumerate("abcdef")}
     lines = axes_of(line_with_band(X, series, xlabel="x", ylabel="y")).get_lines()
     assert len({line.get_marker() for line in lines}) == 6
     assert len(set(map(str, figures.DASHES))) == 6
 
 
-def test_neighbouring_colours_differ_in_lightness() -> None:
-    lightness = [float(np.dot(to_rgb(colour), [0.2126, 0.7152, 0.0722])) for colour in COLOURS]
-    assert min(abs(a - b) for a, b in pairwise(lightness)) > 0.08
-
-
 @pytest.mark.parametrize("n", [0, 7])
-def test_more_lines_than_can_be_told_apart_are_refused(n: int) -> None:
+def test_more_lines_than_can_be_distinguished_are_refused(n):
     with pytest.raises(ValueError, match=f"expected 1 to 6 series, not {n}"):
         line_with_band(X, {str(i): BAND for i in range(n)}, xlabel="x", ylabel="y")
 
 
-def test_bars_carry_their_values() -> None:
+def test_bars_carry_their_values():
     figure = DRAWINGS["bars"]()
     bars = [patch.get_window_extent().width for patch in axes_of(figure).patches]
     assert len(bars) == 2
@@ -239,14 +199,19 @@ def test_bars_carry_their_values() -> None:
 
 
 @pytest.mark.parametrize("values", [[1.0, 2.0], [-1.0, -2.0], [0.0, 0.0], [-1.0, 2.0]])
-def test_bars_start_at_zero(values: list[float]) -> None:
+def test_bars_start_at_zero(values):
     low, high = axes_of(horizontal_bars(["a", "b"], values, xlabel="x")).get_xlim()
     assert low <= min(0, *values)
     assert high >= max(0, *values)
     assert low < high
 
 
-def test_numbers_have_no_exponents() -> None:
+def test_neighbouring_colours_differ_in_lightness():
+    lightness = [float(np.dot(to_rgb(colour), [0.2126, 0.7152, 0.0722])) for colour in figures.COLOURS]
+    assert min(abs(a - b) for a, b in pairwise(lightness)) > 0.08
+
+
+def test_numbers_have_no_exponents():
     labels = tick_labels(DRAWINGS["scatter"](), "x") + tick_labels(DRAWINGS["intervals"](), "x")
     assert any("," in label for label in labels)
     assert not any("e" in label for label in labels)
@@ -258,13 +223,12 @@ def test_numbers_have_no_exponents() -> None:
         (lambda: scatter_predicted_actual([], [], unit="m"), "y_true is empty"),
         (lambda: scatter_predicted_actual([1.0], [1.0, 2.0], unit="m"), "one length"),
         (lambda: residual_plot([1.0, np.nan], [1.0, 2.0], unit="m"), "y_true has 1 values of 2 that are not finite"),
-        (lambda: interval_bars(["a"], [], xlabel="x"), "estimate is empty"),
         (lambda: interval_bars(["a"], [Interval(1, 0, 2)] * 2, xlabel="x"), "1 names for 2 values"),
         (lambda: coverage_bars(["a"], [0.9], nominal=0.9, counts=[1, 2]), "one length"),
         (lambda: horizontal_bars(["a"], [np.inf], xlabel="x"), "values has 1 values of 1 that are not finite"),
         (lambda: line_with_band(X, {"a": (X, X, X[:2])}, xlabel="x", ylabel="y"), "one length"),
     ],
 )
-def test_numbers_that_cannot_be_drawn_are_refused(draw: Callable[[], Any], message: str) -> None:
+def test_numbers_that_cannot_be_drawn_are_refused(draw, message):
     with pytest.raises(ValueError, match=message):
         draw()

@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 import pytrec_eval
-from numpy.typing import NDArray
 
 from portfolio_shared.evaluation.ranking import (
-    Judged,
     average_precision_at_k,
     hit_rate_at_k,
     judge,
@@ -24,51 +22,44 @@ ITEMS = np.array([3, 1, 9, 0, 1, 2, 3, 4])
 
 
 @pytest.fixture
-def judged() -> Judged:
+def judged():
     return judge(LISTS, USERS, ITEMS)
 
 
-def test_judge_marks_positions_and_counts_relevant_items_that_were_not_recommended(judged: Judged) -> None:
+def test_judge_marks_positions_and_counts_relevant_items_that_were_not_recommended(judged):
     np.testing.assert_array_equal(judged.hits, [[True, False, True, False], [False] * 4, [True] * 4])
     np.testing.assert_array_equal(judged.n_relevant, [2, 1, 5])
 
 
-def test_precision_divides_by_k_and_recall_by_all_relevant_items(judged: Judged) -> None:
+def test_precision_divides_by_k_and_recall_by_all_relevant_items(judged):
     np.testing.assert_allclose(precision_at_k(judged, 4), [2 / 4, 0, 4 / 4])
     np.testing.assert_allclose(precision_at_k(judged, 1), [1, 0, 1])
     np.testing.assert_allclose(recall_at_k(judged, 4), [1, 0, 4 / 5])
     np.testing.assert_allclose(recall_at_k(judged, 1), [1 / 2, 0, 1 / 5])
 
 
-def test_ndcg_by_hand(judged: Judged) -> None:
+def test_ndcg_by_hand(judged):
     first = (1 + 1 / 2) / (1 + 1 / np.log2(3))  # hits at 1 and 3; ideal hits at 1 and 2
     np.testing.assert_allclose(ndcg_at_k(judged, 4), [first, 0, 1])
     np.testing.assert_allclose(ndcg_at_k(judged, 2), [1 / (1 + 1 / np.log2(3)), 0, 1])
 
 
-def test_average_precision_by_hand(judged: Judged) -> None:
+def test_average_precision_by_hand(judged):
     np.testing.assert_allclose(average_precision_at_k(judged, 4), [(1 + 2 / 3) / 2, 0, 1])
     np.testing.assert_allclose(average_precision_at_k(judged, 1), [1, 0, 1])
 
 
-def test_reciprocal_rank_and_hit_rate_by_hand() -> None:
+def test_reciprocal_rank_and_hit_rate_by_hand():
     judged = judge([[5, 6, 7], [5, 6, 7], [5, 6, 7]], [0, 1, 2], [7, 5, 8])
     np.testing.assert_allclose(reciprocal_rank_at_k(judged, 3), [1 / 3, 1, 0])
     np.testing.assert_allclose(reciprocal_rank_at_k(judged, 2), [0, 1, 0])
     np.testing.assert_allclose(hit_rate_at_k(judged, 2), [0, 1, 0])
 
 
-def test_a_short_list_counts_its_free_positions_as_misses() -> None:
+def test_a_short_list_counts_its_free_positions_as_misses():
     judged = judge([[3, -1, -1]], [0], [3])
     assert precision_at_k(judged, 3) == pytest.approx(1 / 3)
     assert ndcg_at_k(judged, 3) == pytest.approx(1)
-
-
-def test_the_order_of_the_relevant_pairs_does_not_matter(judged: Judged) -> None:
-    shuffled = np.random.default_rng(0).permutation(len(USERS))
-    other = judge(LISTS, USERS[shuffled], ITEMS[shuffled])
-    np.testing.assert_array_equal(judged.hits, other.hits)
-    np.testing.assert_array_equal(judged.n_relevant, other.n_relevant)
 
 
 @pytest.mark.parametrize(
@@ -87,20 +78,18 @@ def test_the_order_of_the_relevant_pairs_does_not_matter(judged: Judged) -> None
         ([[1]], [], [], "relevant_users"),
     ],
 )
-def test_impossible_input_is_refused_with_its_reason(
-    lists: list[list[int]], users: list[int], items: list[int], message: str
-) -> None:
+def test_impossible_input_is_refused_with_its_reason(lists, users, items, message):
     with pytest.raises(ValueError, match=message):
         judge(lists, users, items)
 
 
 @pytest.mark.parametrize("k", [0, -1, 5])
-def test_k_outside_the_lists_is_refused(judged: Judged, k: int) -> None:
+def test_k_outside_the_lists_is_refused(judged, k):
     with pytest.raises(ValueError, match="k must lie from 1 to the length of the lists \\(4\\)"):
         ranking_metrics(judged, k)
 
 
-def random_case(seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def random_case(seed):
     rng = np.random.default_rng(seed)
     n_users, n_items, length = 60, 80, 20
     lists = np.argsort(rng.random((n_users, n_items)), axis=1)[:, :length]
@@ -112,7 +101,7 @@ def random_case(seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArra
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("k", [1, 5, 10, 20])
-def test_agrees_with_trec_eval(seed: int, k: int) -> None:
+def test_agrees_with_trec_eval(seed, k):
     lists, users, items = random_case(seed)
     wanted: dict[str, dict[str, int]] = {}
     for user, item in zip(users, items, strict=True):
@@ -137,9 +126,3 @@ def test_agrees_with_trec_eval(seed: int, k: int) -> None:
         expected = [theirs[str(user)][key] for user in range(len(lists))]
         np.testing.assert_allclose(ours[name], expected, atol=1e-12, err_msg=name)
     np.testing.assert_allclose(ours["mrr"], [ranks[str(user)]["recip_rank"] for user in range(len(lists))])
-
-
-def test_every_metric_is_between_zero_and_one_and_reaches_one_on_ideal_lists() -> None:
-    judged = judge([[4, 2, 6], [1, 0, 3]], [0, 0, 0, 1, 1, 1], [6, 2, 4, 0, 1, 3])
-    for name, values in ranking_metrics(judged, 3).items():
-        np.testing.assert_allclose(values, 1.0, err_msg=name)

@@ -1,14 +1,11 @@
 """Metrics of regression against answers computed by hand, and against scikit-learn."""
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from portfolio_shared.evaluation import regression
 from portfolio_shared.evaluation.regression import (
     mean_absolute_error,
     mean_absolute_percentage_error,
@@ -41,7 +38,7 @@ by_name = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric._
         (mean_error, 6 / 4),
     ],
 )
-def test_answers_computed_by_hand(metric: Callable[..., float], expected: float) -> None:
+def test_answers_computed_by_hand(metric, expected):
     assert metric(TRUE, PRED) == pytest.approx(expected, rel=1e-12)
 
 
@@ -55,7 +52,7 @@ def test_answers_computed_by_hand(metric: Callable[..., float], expected: float)
         (root_mean_squared_log_error, lambda t, p: reference.root_mean_squared_error(np.log(t), np.log(p))),
     ],
 )
-def test_an_independent_implementation_agrees(metric: Callable[..., float], theirs: Callable[..., float]) -> None:
+def test_an_independent_implementation_agrees(metric, theirs):
     rng = np.random.default_rng(0)
     y_true = np.exp(rng.normal(12, 0.4, 101))
     y_pred = y_true * np.exp(rng.normal(0, 0.1, 101))
@@ -63,28 +60,13 @@ def test_an_independent_implementation_agrees(metric: Callable[..., float], thei
 
 
 @by_name
-def test_a_perfect_prediction(metric: Callable[..., float]) -> None:
+def test_a_perfect_prediction(metric):
     assert metric(TRUE, TRUE) == (1.0 if metric is r2_score else 0.0)
 
 
 @by_name
-def test_answers_are_plain_floats(metric: Callable[..., float]) -> None:
+def test_answers_are_plain_floats(metric):
     assert type(metric(np.array(TRUE, dtype=np.float32), PRED)) is float
-
-
-def test_the_bias_has_a_sign() -> None:
-    assert mean_error([10.0], [13.0]) == 3.0
-    assert mean_error([13.0], [10.0]) == -3.0
-
-
-def test_the_logarithm_is_plain() -> None:
-    assert root_mean_squared_log_error([1.0], [math.e]) == pytest.approx(1.0)
-
-
-def test_names_tell_the_direction() -> None:
-    assert all(metric.__name__.endswith(("_error", "_score")) for metric in METRICS)
-    public = {name for name, value in vars(regression).items() if callable(value) and not name.startswith("_")}
-    assert {metric.__name__ for metric in METRICS} <= public
 
 
 @by_name
@@ -99,29 +81,23 @@ def test_names_tell_the_direction() -> None:
         ([1.0, 2.0], [1.0, math.inf], "y_pred has 1 values of 2 that are not finite"),
     ],
 )
-def test_input_without_an_answer_is_refused(
-    metric: Callable[..., float], y_true: Any, y_pred: Any, message: str
-) -> None:
+def test_input_without_an_answer_is_refused(metric, y_true, y_pred, message):
     with pytest.raises(ValueError, match=message):
         metric(y_true, y_pred)
 
 
 @pytest.mark.parametrize(("y_true", "y_pred", "name"), [([0.0], [1.0], "y_true"), ([1.0], [-2.0], "y_pred")])
-def test_a_logarithm_needs_positive_values(y_true: list[float], y_pred: list[float], name: str) -> None:
+def test_a_logarithm_needs_positive_values(y_true, y_pred, name):
     with pytest.raises(ValueError, match=f"{name} must be greater than zero"):
         root_mean_squared_log_error(y_true, y_pred)
 
 
-def test_a_percentage_of_zero_is_refused() -> None:
+def test_a_percentage_of_zero_is_refused():
     with pytest.raises(ValueError, match="y_true is zero in 1 of 2 rows"):
         mean_absolute_percentage_error([0.0, 1.0], [1.0, 1.0])
 
 
-def test_a_percentage_of_a_negative_value_counts_its_size() -> None:
-    assert mean_absolute_percentage_error([-10.0], [-5.0]) == 0.5
-
-
 @pytest.mark.parametrize("n", [1, 3, 7])
-def test_a_constant_target_has_no_variance_to_explain(n: int) -> None:
+def test_a_constant_target_has_no_variance_to_explain(n):
     with pytest.raises(ValueError, match="no variance to explain"):
         r2_score([0.1] * n, [0.2] * n)

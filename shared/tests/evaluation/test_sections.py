@@ -29,13 +29,6 @@ def test_only_what_is_between_the_markers_changes(page):
     assert read_section(page, "a") == "new"
 
 
-def test_filling_twice_changes_nothing(page):
-    fill_sections(page, {"a": "new", "b": "more"})
-    once = page.read_text(encoding="utf-8")
-    fill_sections(page, {"a": "new", "b": "more"})
-    assert page.read_text(encoding="utf-8") == once
-
-
 def test_a_missing_section_is_an_error_and_nothing_is_written(page):
     with pytest.raises(SectionError, match="report:c"):
         fill_sections(page, {"a": "new", "c": "x"})

@@ -1,13 +1,12 @@
 """Intervals: hand-computed ranks, coverage by simulation, and input that has no answer."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from portfolio_shared.evaluation.regression import mean_absolute_error, r2_score
+from portfolio_shared.evaluation.regression import mean_absolute_error
 from portfolio_shared.evaluation.uncertainty import (
     Interval,
     bootstrap_interval,
@@ -15,11 +14,11 @@ from portfolio_shared.evaluation.uncertainty import (
 )
 
 
-def mean(values: np.ndarray) -> float:
+def mean(values):
     return float(values.mean())
 
 
-def test_the_interval_of_a_mean_is_close_to_that_of_student() -> None:
+def test_the_interval_of_a_mean_is_close_to_that_of_student():
     sample = np.random.default_rng(1).normal(10, 2, 400)
     interval = bootstrap_interval(mean, sample, n_resamples=4000)
     low, high = stats.t.interval(0.95, 399, loc=sample.mean(), scale=stats.sem(sample))
@@ -28,24 +27,17 @@ def test_the_interval_of_a_mean_is_close_to_that_of_student() -> None:
     assert interval.high == pytest.approx(high, abs=0.03)
 
 
-@pytest.mark.parametrize("level", [0.8, 0.95])
-def test_the_interval_contains_the_truth_as_often_as_it_says(level: float) -> None:
+def test_the_interval_contains_the_truth_as_often_as_promised():
     rng = np.random.default_rng(2)
     hits = 0
     for seed in range(200):
-        interval = bootstrap_interval(mean, rng.exponential(1.0, 100), level=level, n_resamples=200, seed=seed)
+        interval = bootstrap_interval(mean, rng.exponential(1.0, 100), n_resamples=200, seed=seed)
         hits += interval.low <= 1.0 <= interval.high
     # Percentile intervals of a skewed sample fall a little short; 200 trials spread by two to three points.
-    assert level - 0.08 <= hits / 200 <= level + 0.06
+    assert 0.87 <= hits / 200 <= 1
 
 
-def test_a_higher_level_is_wider() -> None:
-    sample = np.arange(50.0)
-    narrow, wide = (bootstrap_interval(mean, sample, level=level) for level in (0.5, 0.99))
-    assert wide.low < narrow.low < narrow.estimate < narrow.high < wide.high
-
-
-def test_the_seed_decides_and_nothing_else() -> None:
+def test_the_seed_decides_and_nothing_else():
     sample = np.random.default_rng(3).normal(size=30)
     np.random.seed(0)  # noqa: NPY002 - the global generator must not matter
     first = bootstrap_interval(mean, sample, seed=5)
@@ -54,16 +46,16 @@ def test_the_seed_decides_and_nothing_else() -> None:
     assert bootstrap_interval(mean, sample, seed=6) != first
 
 
-def test_rows_of_all_arrays_stay_together() -> None:
+def test_rows_of_all_arrays_stay_together():
     x = np.arange(40.0)
 
-    def broken_rows(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> float:
+    def broken_rows(a, b, c):
         return float((b != 2 * a).sum() + (c[:, 1] != a).sum())
 
     assert bootstrap_interval(broken_rows, x, 2 * x, np.stack([x, x], axis=1)) == Interval(0.0, 0.0, 0.0)
 
 
-def test_ties_and_labels_are_fine() -> None:
+def test_ties_and_labels_are_fine():
     assert bootstrap_interval(mean, np.ones(10)) == Interval(1.0, 1.0, 1.0)
     labels = np.array(["cat", "dog"] * 10)
     interval = bootstrap_interval(lambda y: float((y == "cat").mean()), labels)
@@ -71,46 +63,36 @@ def test_ties_and_labels_are_fine() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arrays", "options", "message"),
+    ("arrays", "message"),
     [
-        ([], {}, "at least one array"),
-        ([3.0], {}, "at least one array with rows"),
-        ([[1.0]], {}, "at least 2 rows, not 1"),
-        ([[]], {}, "at least 2 rows, not 0"),
-        ([[1.0, 2.0], [1.0, 2.0, 3.0]], {}, r"different numbers of rows: \[2, 3\]"),
-        ([[1.0, math.nan]], {}, r"array 0 \(float64\) has values that are missing"),
-        ([np.array([1.0, None])], {}, r"array 0 \(object\)"),
-        ([[1.0, 2.0]], {"level": 95}, "level must lie between 0 and 1, not 95"),
-        ([[1.0, 2.0]], {"level": 0.0}, "level must lie"),
-        ([[1.0, 2.0]], {"n_resamples": 0}, "n_resamples must be at least 1, not 0"),
+        ([[1.0]], "at least 2 rows, not 1"),
+        ([[]], "at least 2 rows, not 0"),
+        ([[1.0, 2.0], [1.0, 2.0, 3.0]], r"different numbers of rows: \[2, 3\]"),
+        ([[1.0, math.nan]], r"array 0 \(float64\) has values that are missing"),
+        ([np.array([1.0, None])], r"array 0 \(object\)"),
     ],
 )
-def test_a_bootstrap_without_an_answer_is_refused(arrays: list[Any], options: dict[str, Any], message: str) -> None:
+def test_a_bootstrap_without_an_answer_is_refused(arrays, message):
     with pytest.raises(ValueError, match=message):
-        bootstrap_interval(lambda *a: float(np.mean(a[0])), *arrays, **options)
+        bootstrap_interval(lambda *a: float(np.mean(a[0])), *arrays)
 
 
-def test_a_metric_that_is_not_finite_is_refused_by_name() -> None:
-    def ratio(values: np.ndarray) -> float:
+def test_a_metric_that_is_not_finite_is_refused_by_name():
+    def ratio(values):
         return math.inf if values.min() == values.max() else 1.0
 
     with pytest.raises(ValueError, match="ratio is inf on 3 rows"):
         bootstrap_interval(ratio, [1.0, 2.0, 3.0])
 
 
-def test_errors_of_the_metric_come_through() -> None:
-    with pytest.raises(ValueError, match="no variance to explain"):
-        bootstrap_interval(r2_score, [1.0, 1.0, 2.0], [1.0, 2.0, 3.0])
-
-
-def predictions(n: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def predictions(n=400):
     rng = np.random.default_rng(4)
     y_true = rng.normal(100, 20, n)
     hard = rng.normal(0, 10, n)  # rows that both models find hard
     return y_true, y_true + hard + rng.normal(0, 1, n), y_true + 0.9 * hard + rng.normal(0, 1, n)
 
 
-def test_a_pair_shows_what_two_separate_intervals_hide() -> None:
+def test_a_pair_shows_what_two_separate_intervals_hide():
     y_true, champion, challenger = predictions()
     comparison = paired_bootstrap(mean_absolute_error, y_true, champion, challenger)
     separate = [bootstrap_interval(mean_absolute_error, y_true, pred) for pred in (champion, challenger)]
@@ -122,7 +104,7 @@ def test_a_pair_shows_what_two_separate_intervals_hide() -> None:
     assert comparison.difference.estimate == pytest.approx(expected)
 
 
-def test_swapping_the_models_mirrors_the_comparison() -> None:
+def test_swapping_the_models_mirrors_the_comparison():
     y_true, champion, challenger = predictions(60)
     there = paired_bootstrap(mean_absolute_error, y_true, champion, challenger)
     back = paired_bootstrap(mean_absolute_error, y_true, challenger, champion)
@@ -130,22 +112,14 @@ def test_swapping_the_models_mirrors_the_comparison() -> None:
     assert back.probability_better == pytest.approx(1 - there.probability_better)
 
 
-def test_a_score_is_read_like_an_error_negative_is_better() -> None:
-    y_true, champion, challenger = predictions()
-    comparison = paired_bootstrap(r2_score, y_true, champion, challenger, lower_is_better=False)
-    assert comparison.difference.estimate == pytest.approx(r2_score(y_true, champion) - r2_score(y_true, challenger))
-    assert comparison.difference.high < 0
-    assert comparison.probability_better == 1.0
-
-
-def test_equal_models_are_a_tie() -> None:
+def test_equal_models_are_a_tie():
     y_true, champion, _ = predictions(30)
     comparison = paired_bootstrap(mean_absolute_error, y_true, champion, champion)
     assert comparison.difference == Interval(0.0, 0.0, 0.0)
     assert comparison.probability_better == 0.5
 
 
-def test_models_of_one_quality_are_rarely_told_apart() -> None:
+def test_models_of_one_quality_are_rarely_distinguished():
     rng = np.random.default_rng(5)
     false_alarms = 0
     for seed in range(200):

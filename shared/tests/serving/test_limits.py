@@ -2,31 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from pathlib import Path
+from collections.abc import MutableMapping
 from typing import Any
 
 import httpx
 import pytest
 from demo_service import (
     DemoSettings,
-    FakeHolder,
     access_records,
     assert_problem,
     create_app,
     fields,
     release,
 )
-from fastapi import FastAPI
 
 
-def test_body_at_the_limit_is_read_and_one_byte_more_is_not(client: httpx.Client) -> None:
+def test_body_at_the_limit_is_read_and_one_byte_more_is_not(client):
     assert client.post("/v1/raw", content=b"x" * 2000).json() == {"bytes": 2000}
     assert "2000 bytes" in assert_problem(client.post("/v1/raw", content=b"x" * 2001), 413)["detail"]
 
 
-def test_chunked_body_is_counted_while_it_is_read(client: httpx.Client) -> None:
-    def chunks(count: int) -> Iterator[bytes]:
+def test_chunked_body_is_counted_while_it_is_read(client):
+    def chunks(count):
         yield from [b"x" * 500] * count
 
     assert client.post("/v1/raw", content=chunks(4)).json() == {"bytes": 2000}
@@ -35,16 +32,16 @@ def test_chunked_body_is_counted_while_it_is_read(client: httpx.Client) -> None:
     assert_problem(client.post("/v1/prices", content=chunks(5), headers={"Content-Type": "application/json"}), 413)
 
 
-def test_announced_size_is_refused_before_anything_is_read(models: FakeHolder, web: Path) -> None:
-    async def receive() -> dict[str, Any]:
+def test_announced_size_is_refused_before_anything_is_read(models, web):
+    async def receive():
         raise AssertionError("the body was read")
 
     sent = run_asgi(create_app(DemoSettings(max_body_bytes=10), models, web), [(b"content-length", b"11")], receive)
     assert sent[0]["status"] == 413
 
 
-def test_body_that_does_not_arrive_in_time_is_408(models: FakeHolder, web: Path) -> None:
-    async def receive() -> dict[str, Any]:
+def test_body_that_does_not_arrive_in_time_is_408(models, web):
+    async def receive():
         await asyncio.sleep(30)
         raise AssertionError("nobody waited this long")
 
@@ -54,15 +51,13 @@ def test_body_that_does_not_arrive_in_time_is_408(models: FakeHolder, web: Path)
 
 
 @pytest.mark.parametrize("path", ["/v1/raw", "/v1/prices"])
-def test_client_that_leaves_mid_body_is_logged_as_499(
-    models: FakeHolder, web: Path, caplog: pytest.LogCaptureFixture, path: str
-) -> None:
+def test_client_that_leaves_mid_body_is_logged_as_499(models, web, caplog, path):
     messages: list[dict[str, Any]] = [
         {"type": "http.request", "body": b"half", "more_body": True},
         {"type": "http.disconnect"},
     ]
 
-    async def receive() -> dict[str, Any]:
+    async def receive():
         return messages.pop(0)
 
     caplog.set_level(logging.INFO)
@@ -71,16 +66,11 @@ def test_client_that_leaves_mid_body_is_logged_as_499(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-def run_asgi(
-    app: FastAPI,
-    headers: list[tuple[bytes, bytes]],
-    receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-    path: str = "/v1/raw",
-) -> list[MutableMapping[str, Any]]:
+def run_asgi(app, headers, receive, path="/v1/raw"):
     """Send one request to a started app, below any HTTP library."""
     sent: list[MutableMapping[str, Any]] = []
 
-    async def send(message: MutableMapping[str, Any]) -> None:
+    async def send(message):
         sent.append(message)
 
     scope = {
@@ -98,7 +88,7 @@ def run_asgi(
         "server": ("test", 80),
     }
 
-    async def run() -> None:
+    async def run():
         async with app.router.lifespan_context(app):
             await app(scope, receive, send)
 
@@ -106,7 +96,7 @@ def run_asgi(
     return sent
 
 
-def test_slow_work_is_503_and_the_service_recovers(client: httpx.Client) -> None:
+def test_slow_work_is_503_and_the_service_recovers(client):
     response = client.post("/v1/slow?seconds=0.6")
     problem = assert_problem(response, 503)
     assert "0.3 s" in problem["detail"]
@@ -114,11 +104,11 @@ def test_slow_work_is_503_and_the_service_recovers(client: httpx.Client) -> None
     assert client.post("/v1/slow").status_code == 200
 
 
-def test_one_request_too_many_is_429_and_others_still_pass(models: FakeHolder, web: Path) -> None:
+def test_one_request_too_many_is_429_and_others_still_pass(models, web):
     settings = DemoSettings(max_concurrent_requests=64, worker_threads=2)
     app = create_app(settings, models, web)
 
-    async def run() -> None:
+    async def run():
         release.clear()
         transport = httpx.ASGITransport(app)
         async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://t") as c:

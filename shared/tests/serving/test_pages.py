@@ -16,11 +16,11 @@ SLOTS = {
 }
 
 
-def source(**changes: str) -> str:
+def source(**changes):
     return "".join(f"<!-- slot: {name} -->\n{content}\n" for name, content in (SLOTS | changes).items())
 
 
-def test_each_slot_stands_in_its_place() -> None:
+def test_each_slot_stands_in_its_place():
     page = fill_page(source())
 
     assert page.startswith("<!doctype html>")
@@ -31,7 +31,7 @@ def test_each_slot_stands_in_its_place() -> None:
     assert page.index("<h1>A demo of $5</h1>") < page.index('<main class="split">') < page.index('id="results"')
 
 
-def test_a_page_of_its_own_stays_as_it_is() -> None:
+def test_a_page_of_its_own_stays_as_it_is():
     assert fill_page("<!doctype html><title>$5</title>") == "<!doctype html><title>$5</title>"
 
 
@@ -46,6 +46,6 @@ def test_a_page_of_its_own_stays_as_it_is() -> None:
     ],
     ids=["missing", "twice", "unknown", "empty", "text before"],
 )
-def test_slots_that_do_not_fit_are_named(wrong: str) -> None:
+def test_slots_that_do_not_fit_are_named(wrong):
     with pytest.raises(ValueError, match="expected description, heading, lead, main, name"):
         fill_page(wrong)

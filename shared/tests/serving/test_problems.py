@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from portfolio_shared.serving.problems import FieldError, ProblemError, echo, phrase, problem_response, unprocessable
+from portfolio_shared.serving.problems import FieldError, ProblemError, echo, problem_response, unprocessable
 
 
 @pytest.mark.parametrize(
@@ -19,59 +19,30 @@ from portfolio_shared.serving.problems import FieldError, ProblemError, echo, ph
         ("x" * 100, "x" * 100),
         ("x" * 101, "x" * 97 + "..."),
         ([1, 2], "[1, 2]"),
+        (10**4299, "1" + "0" * 96 + "..."),  # the longest number that a body can hold
     ],
 )
-def test_echo(value: object, expected: object) -> None:
+def test_echo(value, expected):
     assert echo(value) == expected
     json.dumps(echo(value), allow_nan=False)
 
 
-def test_echo_cuts_the_longest_number_that_a_body_can_hold() -> None:
-    assert len(str(echo(10**4299))) == 100
+@pytest.mark.parametrize(
+    ("status", "title"), [(404, "Not Found"), (413, "Content Too Large"), (422, "Unprocessable Content")]
+)
+def test_title_does_not_depend_on_the_version_of_python(status, title):
+    assert json.loads(problem_response(ProblemError(status, "Bad."), "id").body)["title"] == title
 
 
-def test_phrases_do_not_depend_on_the_version_of_python() -> None:
-    assert [phrase(status) for status in (404, 413, 415, 422, 429)] == [
-        "Not Found",
-        "Content Too Large",
-        "Unsupported Media Type",
-        "Unprocessable Content",
-        "Too Many Requests",
-    ]
-
-
-def test_response_is_problem_json_with_headers() -> None:
-    error = ProblemError(429, phrase(429), "Full.", headers={"Retry-After": "1"})
-    response = problem_response(error, "id-1")
-    assert response.status_code == 429
-    assert response.headers["content-type"] == "application/problem+json"
-    assert response.headers["retry-after"] == "1"
-    assert json.loads(bytes(response.body)) == {
-        "type": "about:blank",
-        "title": "Too Many Requests",
-        "status": 429,
-        "detail": "Full.",
-        "instance": "id-1",
-    }
-
-
-def test_an_error_has_a_code_only_where_one_is_given() -> None:
+def test_an_error_has_a_code_only_where_one_is_given():
     errors = [FieldError(field="files.0", message="Empty", code="empty"), FieldError(field="k", message="Too large")]
     listed = json.loads(bytes(problem_response(unprocessable(errors), "id").body))["errors"]
     assert [error.get("code", "none") for error in listed] == ["empty", "none"]
 
 
-def test_lone_surrogate_and_infinite_bound_still_make_valid_json() -> None:
+def test_lone_surrogate_and_infinite_bound_still_make_valid_json():
     errors = [FieldError(field="name\ud800", value="\ud800", message="Bad", bound={"lt": float("inf")})]
     body = bytes(problem_response(unprocessable(errors), "id").body)
     assert json.loads(body)["errors"] == [
         {"field": "name\ud800", "value": "\ud800", "message": "Bad", "bound": {"lt": "inf"}}
     ]
-
-
-def test_unprocessable_needs_an_error_and_counts_them() -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        unprocessable([])
-    two = [FieldError(field="a", message="Too small"), FieldError(field="b", message="Too large")]
-    assert unprocessable(two).detail == "2 values are refused. a: Too small"
-    assert unprocessable(two).errors == tuple(two)

@@ -3,7 +3,6 @@
 import json
 import logging
 
-import httpx
 import pytest
 from demo_service import (
     assert_problem,
@@ -12,24 +11,24 @@ from demo_service import (
 )
 
 
-def test_prediction_carries_id_and_model(client: httpx.Client) -> None:
+def test_prediction_carries_id_and_model(client):
     response = client.post("/v1/prices", json={"houses": [house()]}, headers={"X-Request-ID": "order-1.a_B"})
     assert response.json() == {"id": "order-1.a_B", "model": {"name": "demo", "version": "7"}, "prices": [12000.0]}
     assert response.headers["x-request-id"] == "order-1.a_B"
 
 
 @pytest.mark.parametrize("sent", ["", "a b", "x" * 129, "<script>", "a\u00e9", 'a"b'])
-def test_request_id_that_could_harm_a_log_is_replaced(client: httpx.Client, sent: str) -> None:
+def test_request_id_that_could_harm_a_log_is_replaced(client, sent):
     response = client.get("/healthz", headers=[(b"X-Request-ID", sent.encode())])
     assert response.headers["x-request-id"] != sent
     assert len(bytes.fromhex(response.headers["x-request-id"])) == 16
 
 
-def test_longest_request_id_is_kept(client: httpx.Client) -> None:
+def test_longest_request_id_is_kept(client):
     assert client.get("/healthz", headers={"X-Request-ID": "x" * 128}).headers["x-request-id"] == "x" * 128
 
 
-def test_bound_field_and_value_are_named(client: httpx.Client) -> None:
+def test_bound_field_and_value_are_named(client):
     problem = assert_problem(client.post("/v1/prices", json={"houses": [house(), house(year_built=1700)]}), 422)
     assert problem["title"] == "Unprocessable Content"
     assert problem["errors"] == [
@@ -43,43 +42,43 @@ def test_bound_field_and_value_are_named(client: httpx.Client) -> None:
     assert "houses.1.year_built" in problem["detail"]
 
 
-def test_business_rule_has_the_same_shape(client: httpx.Client) -> None:
+def test_business_rule_has_the_same_shape(client):
     problem = assert_problem(client.post("/v1/prices", json={"houses": [house(area=10_000)]}), 422)
     assert problem["errors"] == [
         {"field": "houses.0.area", "value": 10_000.0, "message": "Too large", "bound": {"le": 9999}}
     ]
 
 
-def test_missing_field_has_no_value_and_does_not_echo_its_parent(client: httpx.Client) -> None:
+def test_missing_field_has_no_value_and_does_not_echo_its_parent(client):
     problem = assert_problem(client.post("/v1/prices", json={"houses": [{"area": 5}]}), 422)
     assert problem["errors"][0]["field"] == "houses.0.year_built"
     assert problem["errors"][0]["value"] is None
 
 
-def test_unknown_field_is_refused_and_long_values_are_cut(client: httpx.Client) -> None:
+def test_unknown_field_is_refused_and_long_values_are_cut(client):
     problem = assert_problem(client.post("/v1/prices", json={"houses": [house(colour="r" * 500)]}), 422)
     assert problem["errors"][0]["field"] == "houses.0.colour"
     assert len(problem["errors"][0]["value"]) == 100
 
 
-def test_many_errors_are_counted_but_not_all_listed(client: httpx.Client) -> None:
+def test_many_errors_are_counted_but_not_all_listed(client):
     problem = assert_problem(client.post("/v1/prices", json={"houses": [{}] * 40}), 422)
     assert problem["detail"].startswith("80 values are refused (the first 50 are listed).")
     assert len(problem["errors"]) == 50
 
 
-def test_path_parameter(client: httpx.Client) -> None:
+def test_path_parameter(client):
     problem = assert_problem(client.get("/v1/users/anna"), 422)
     assert problem["errors"][0]["field"] == "user_id"
     assert problem["errors"][0]["value"] == "anna"
 
 
-def test_empty_body_is_named(client: httpx.Client) -> None:
+def test_empty_body_is_named(client):
     problem = assert_problem(client.post("/v1/prices", headers={"Content-Type": "application/json"}), 422)
     assert problem["errors"][0]["field"] == "body"
 
 
-def post_text(client: httpx.Client, body: bytes, content_type: str = "application/json") -> httpx.Response:
+def post_text(client, body, content_type="application/json"):
     return client.post("/v1/prices", content=body, headers={"Content-Type": content_type})
 
 
@@ -96,65 +95,63 @@ def post_text(client: httpx.Client, body: bytes, content_type: str = "applicatio
         b'{"houses": ' + b"9" * 1900 + b"x}",
     ],
 )
-def test_what_is_not_json_is_400_with_the_place(client: httpx.Client, body: bytes) -> None:
+def test_what_is_not_json_is_400_with_the_place(client, body):
     problem = assert_problem(post_text(client, body), 400)
     assert "line 1 column" in problem["detail"]
 
 
-def test_number_that_overflows_to_infinity_is_refused(client: httpx.Client) -> None:
+def test_number_that_overflows_to_infinity_is_refused(client):
     problem = assert_problem(post_text(client, b'{"houses": [{"area": 1e999, "year_built": 1990}]}'), 422)
     assert problem["errors"][0]["field"] == "houses.0.area"
     assert problem["errors"][0]["value"] == "inf"
 
 
-def test_number_without_end_is_a_problem_and_not_a_failure(client: httpx.Client) -> None:
+def test_number_without_end_is_a_problem_and_not_a_failure(client):
     body = b'{"houses": [{"area": 1, "year_built": ' + b"9" * 1900 + b"}]}"
     problem = assert_problem(post_text(client, body), 422)
     assert problem["errors"][0]["field"] == "houses.0.year_built"
     assert len(json.dumps(problem["errors"][0]["value"])) <= 102
 
 
-def test_wrong_content_type_says_which_one_is_right(client: httpx.Client) -> None:
+def test_wrong_content_type_says_which_one_is_right(client):
     problem = assert_problem(post_text(client, b'{"houses": []}', "text/plain"), 415)
     assert "text/plain" in problem["detail"]
     assert "application/json" in problem["detail"]
 
 
-def test_unknown_path(client: httpx.Client) -> None:
+def test_unknown_path(client):
     problem = assert_problem(client.get("/v1/nothing?token=secret"), 404)
     assert "secret" not in json.dumps(problem)
     assert "/docs" in problem["detail"]
 
 
-def test_trailing_slash_is_not_redirected(client: httpx.Client) -> None:
+def test_trailing_slash_is_not_redirected(client):
     assert_problem(client.post("/v1/prices/", json={}), 404)
 
 
-def test_detail_of_a_project_is_kept(client: httpx.Client) -> None:
+def test_detail_of_a_project_is_kept(client):
     assert assert_problem(client.get("/v1/users/404"), 404)["detail"] == "no user 404 in this model"
 
 
-def test_wrong_method_lists_the_methods_of_every_route_at_the_path(client: httpx.Client) -> None:
+def test_wrong_method_lists_the_methods_of_every_route_at_the_path(client):
     response = client.put("/v1/users/3")
     assert_problem(response, 405)
     assert response.headers["allow"] == "DELETE, GET"
 
 
 @pytest.mark.parametrize("path", ["/web/page.js", "/docs/assets/swagger-ui.css"])
-def test_wrong_method_on_a_file(client: httpx.Client, path: str) -> None:
+def test_wrong_method_on_a_file(client, path):
     response = client.post(path)
     assert_problem(response, 405)
     assert response.headers["allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize("path", ["/web/../secret", "/web/%2e%2e/secret", "/static/none.css", "/web/%00"])
-def test_files_outside_the_folders_do_not_exist(client: httpx.Client, path: str) -> None:
+def test_files_outside_the_folders_do_not_exist(client, path):
     assert_problem(client.get(path), 404)
 
 
-def test_unexpected_exception_tells_the_client_nothing_but_the_id(
-    client: httpx.Client, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unexpected_exception_tells_the_client_nothing_but_the_id(client, caplog):
     problem = assert_problem(client.get("/v1/broken"), 500)
     assert "internal detail" not in json.dumps(problem)
     assert problem["instance"] in problem["detail"]

@@ -9,11 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from email.message import Message
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -28,13 +27,13 @@ SERVE = (
     "    model_config = SettingsConfigDict(env_prefix='DEMO_')\n"
     "    port: int = 8000\n"
     "    model_name: str = 'demo'\n"
-    "serve('demo_service:create_app', DemoSettings)\n"
+    "serve('demo_service:create_app', DemoSettings())\n"
 )
 
 pytestmark = pytest.mark.slow
 
 
-def environment(**variables: str) -> dict[str, str]:
+def environment(**variables):
     clean = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
     return clean | {"PYTHONPATH": path} | variables
@@ -49,20 +48,20 @@ class Answer(NamedTuple):
 class Service:
     """The demo project as a process, on a port of its own."""
 
-    def __init__(self, page: Path, **variables: str) -> None:
+    def __init__(self, page, **variables):
         (page / "index.html").write_text("<!doctype html><title>demo</title>")
         self.port = free_port()
         variables = {"DEMO_PORT": str(self.port), "DEMO_MODEL_CACHE": str(page)} | variables
         command = [sys.executable, "-c", SERVE]
         self.process = start("the demo", command, log=page / "service.log", environment=environment(**variables))
 
-    def request(self, method: str, path: str, body: bytes | None = None) -> Answer:
+    def request(self, method, path, body=None):
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
             connection.request(method, path, body)
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
 
-    def wait_for_in_flight(self, count: int) -> None:
+    def wait_for_in_flight(self, count):
         """Wait until so many requests are being answered, the one that asks included."""
         for _ in range(1000):
             if f"http_requests_in_flight {count}.0\n".encode() in self.request("GET", "/metrics").body:
@@ -70,7 +69,7 @@ class Service:
             time.sleep(0.01)
         raise AssertionError(f"there were never {count} requests in flight")
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, list[dict[str, Any]]]:
+    def stop(self, number=signal.SIGTERM):
         """Send a signal and give the exit code and the lines of the log."""
         if self.process.popen.poll() is None:
             self.process.popen.send_signal(number)
@@ -80,14 +79,14 @@ class Service:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
+def service(tmp_path):
     service = Service(tmp_path)
     with service.process:
         wait_until_ready(service.process, service.port, "/healthz", interval=0.05)
         yield service
 
 
-def test_sigterm_finishes_the_request_in_progress_and_exits_with_0(service: Service) -> None:
+def test_sigterm_finishes_the_request_in_progress_and_exits_with_0(service):
     answers: list[Answer] = []
     thread = threading.Thread(target=lambda: answers.append(service.request("POST", "/v1/slow?seconds=1.0")))
     thread.start()
@@ -100,25 +99,25 @@ def test_sigterm_finishes_the_request_in_progress_and_exits_with_0(service: Serv
     assert not [line for line in lines if line["level"] in {"error", "critical"}]
 
 
-def test_ctrl_c_ends_without_a_traceback(service: Service) -> None:
+def test_ctrl_c_ends_without_a_traceback(service):
     code, lines = service.stop(signal.SIGINT)
     assert code == 0
     assert not [line for line in lines if "traceback" in line]
 
 
-def test_server_does_not_say_what_it_is(service: Service) -> None:
+def test_server_does_not_say_what_it_is(service):
     assert "server" not in service.request("GET", "/healthz").headers
 
 
 @pytest.mark.parametrize("size", [1_000_001, 20_000_000])
-def test_client_that_sends_too_much_reads_the_413(service: Service, size: int) -> None:
+def test_client_that_sends_too_much_reads_the_413(service, size):
     # Closing the connection at once would reset it, and the client would see a broken pipe and not the reason.
     answer = service.request("POST", "/v1/raw", b"x" * size)
     assert answer.status == 413
     assert json.loads(answer.body)["status"] == 413
 
 
-def test_chunked_body_that_never_ends_is_413(service: Service) -> None:
+def test_chunked_body_that_never_ends_is_413(service):
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as client:
         client.sendall(b"POST /v1/raw HTTP/1.1\r\nHost: demo\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(20):
@@ -126,7 +125,7 @@ def test_chunked_body_that_never_ends_is_413(service: Service) -> None:
         assert client.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
-def test_client_that_hangs_up_mid_body_is_logged_and_nothing_breaks(service: Service) -> None:
+def test_client_that_hangs_up_mid_body_is_logged_and_nothing_breaks(service):
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as client:
         client.sendall(b"POST /v1/raw HTTP/1.1\r\nHost: demo\r\nContent-Length: 1000\r\n\r\nhalf")
         service.wait_for_in_flight(2)
@@ -136,67 +135,33 @@ def test_client_that_hangs_up_mid_body_is_logged_and_nothing_breaks(service: Ser
     assert not [line for line in lines if line["level"] == "error"]
 
 
-def test_refused_setting_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SERVE],
-        env=environment(DEMO_PROT="1"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr == "error: DEMO_PROT is not a setting; the nearest one is DEMO_PORT. Rename or unset it.\n"
+def python(script, **variables):
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, env=environment(**variables), capture_output=True, text=True, check=False)
 
 
-def test_port_in_use_is_an_error_and_no_traceback(service: Service, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SERVE],
-        env=environment(DEMO_PORT=str(service.port), DEMO_MODEL_CACHE=str(tmp_path)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_port_in_use_is_an_error_and_no_traceback(service, tmp_path):
+    done = python(SERVE, DEMO_PORT=str(service.port), DEMO_MODEL_CACHE=str(tmp_path))
     assert done.returncode != 0
     assert "address already in use" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
+LIMIT = "from portfolio_shared.serving.server import limit_blas_threads; limit_blas_threads(); "
 THREADS = "import os, numpy; a = numpy.ones((600, 600)); a @ a; print(len(os.listdir('/proc/self/task')))"
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads in /proc, which only Linux has")
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="with one core BLAS has one thread anyway")
-def test_blas_has_one_thread() -> None:
-    def threads(script: str) -> int:
-        return int(
-            subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, check=True).stdout
-        )
-
-    limit = "from portfolio_shared.serving.server import limit_blas_threads; limit_blas_threads(); "
-    assert threads(THREADS) > 1
-    assert threads(limit + THREADS) == 1
+def test_blas_has_one_thread():
+    assert int(python(THREADS).stdout) > 1
+    assert int(python(LIMIT + THREADS).stdout) == 1
 
 
-def test_limit_that_comes_too_late_is_refused() -> None:
-    script = "import numpy; from portfolio_shared.serving.server import limit_blas_threads; limit_blas_threads()"
-    command = [sys.executable, "-c", script]
-    late = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+def test_limit_that_comes_too_late_is_refused_where_none_is_set_already():
+    late = python("import numpy; " + LIMIT)
     assert late.returncode == 1
     assert "NumPy is loaded before" in late.stderr
-    subprocess.run(command, env=environment(OPENBLAS_NUM_THREADS="1"), check=True)
-
-
-def test_number_of_threads_that_is_set_already_stays() -> None:
-    script = (
-        "import os; from portfolio_shared.serving.server import limit_blas_threads; limit_blas_threads(); "
-        "print(os.environ['OPENBLAS_NUM_THREADS'], os.environ['OMP_NUM_THREADS'])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=environment(OPENBLAS_NUM_THREADS="4"),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "4 1\n"
+    assert python("import numpy; " + LIMIT, OPENBLAS_NUM_THREADS="1").returncode == 0
+    show = LIMIT + "import os; print(os.environ['OPENBLAS_NUM_THREADS'], os.environ['OMP_NUM_THREADS'])"
+    assert python(show, OPENBLAS_NUM_THREADS="4").stdout == "4 1\n"

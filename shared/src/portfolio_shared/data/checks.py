@@ -1,6 +1,6 @@
 """What came in, what was repaired, what was excluded: checks of a table, and a report that hides nothing."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -67,14 +67,7 @@ class DataReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the account as JSON types."""
-        return {
-            "name": self.name,
-            "rows_read": self.rows_read,
-            "rows_kept": self.rows_kept,
-            "repaired": dict(self.repaired),
-            "quarantined": dict(self.quarantined),
-            "notes": list(self.notes),
-        }
+        return {"rows_kept": self.rows_kept, **asdict(self)}
 
     def as_markdown(self) -> str:
         """Return the account as a Markdown table, the notes below it."""

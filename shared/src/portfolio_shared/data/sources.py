@@ -61,7 +61,9 @@ def resolve_source(setting: str, remote: RemoteFile, *, directory: Path | None =
         return _auto(remote, folder)
     path = Path(setting).expanduser()
     if not setting or not path.exists():
-        raise ValueError(_unknown(setting))
+        close = difflib.get_close_matches(setting, SETTINGS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"data source {setting!r} is none of {', '.join(SETTINGS)} and no existing path{hint}")
     return Source("path", path, f"Data: {path}, because the setting names it")
 
 
@@ -93,9 +95,3 @@ def _cached(remote: RemoteFile, folder: Path) -> bool:
     except OSError:
         return False
     return path.is_file()
-
-
-def _unknown(setting: str) -> str:
-    close = difflib.get_close_matches(setting, SETTINGS, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"data source {setting!r} is none of {', '.join(SETTINGS)} and no existing path{hint}"

@@ -62,8 +62,6 @@ def reliability(y_true: ArrayLike, probabilities: ArrayLike, n_bins: int = 15) -
     [(0.75, 0.5, 1.0)]
     """
     true, proba = _check(y_true, probabilities)
-    if n_bins < 1:
-        raise ValueError(f"n_bins must be at least 1, not {n_bins}")
     sure, right = proba.max(axis=1), proba.argmax(axis=1) == true
     number = np.clip(np.ceil(sure * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
     return [
@@ -142,8 +140,8 @@ def softmax(logits: ArrayLike) -> Floats:
 def fit_temperature(y_true: ArrayLike, logits: ArrayLike) -> float:
     """Return the temperature T > 0 that gives ``softmax(logits / T)`` the least log loss (Guo et al. 2017).
 
-    It does not change which label is the most probable. The loss has one minimum in 1 / T, proba by bisection on
-    its derivative; T stays between 0.05 and 20.
+    It does not change which label is the most probable. The loss has one minimum in 1 / T, which bisection of its
+    derivative finds; T stays between 0.05 and 20.
 
     Examples
     --------
@@ -172,12 +170,8 @@ def label_set_threshold(y_true: ArrayLike, probabilities: ArrayLike, *, coverage
     """Return the least probability with which a label belongs to the set, so that sets hold the truth often enough.
 
     Split conformal classification with the score ``1 - probability of the true label`` (Sadinle, Lei and Wasserman
-    2019, section 2; Angelopoulos and Bates 2021, section 1.1). The rows must not have been fitted on.
-
-    Raises
-    ------
-    ValueError
-        If there are too few rows for the coverage.
+    2019, section 2; Angelopoulos and Bates 2021, section 1.1). The rows must not have been fitted on; too few for the
+    coverage raise ValueError.
 
     Examples
     --------

@@ -1,11 +1,12 @@
 """Prediction intervals that hold what they promise, whatever the model: conformal prediction."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from portfolio_shared.evaluation.vectors import check_vectors, exact_share
+from portfolio_shared.evaluation.vectors import check_vectors
 
 
 def conformal_quantile(scores: ArrayLike, *, coverage: float) -> float:
@@ -27,7 +28,10 @@ def conformal_quantile(scores: ArrayLike, *, coverage: float) -> float:
     """
     values = check_vectors(scores=scores)[0]
     n = len(values)
-    share = exact_share(coverage, "coverage")
+    if not 0 < coverage < 1:
+        raise ValueError(f"coverage must lie between 0 and 1, not {coverage}")
+    # Exact arithmetic: 100 * 0.07 is 7.000000000000001 in floats, and its ceiling would be one rank too high.
+    share = Fraction(str(float(coverage)))
     rank = math.ceil((n + 1) * share)
     if rank > n:
         needed = math.ceil(share / (1 - share))

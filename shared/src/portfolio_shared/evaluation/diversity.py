@@ -38,10 +38,8 @@ def novelty(recommended: ArrayLike, item_users: ArrayLike, n_users: int) -> NDAr
     recommended
         Lists as in `judge`, none of them empty.
     item_users
-        Int, shape (n_items,): how many training users chose each item. One whom nobody chose counts as chosen
-        once, so that its value is finite.
-    n_users
-        Number of training users.
+        Int, shape (n_items,): how many of the `n_users` training users chose each item. An item that nobody chose
+        counts as chosen once, so that its value is finite.
 
     Examples
     --------

@@ -127,18 +127,10 @@ def residual_plot(y_true: ArrayLike, y_pred: ArrayLike, *, unit: str, title: str
 
 @in_house_style
 def interval_bars(
-    names: Sequence[str],
-    intervals: Sequence[Interval],
-    *,
-    xlabel: str,
-    title: str | None = None,
+    names: Sequence[str], intervals: Sequence[Interval], *, xlabel: str, title: str | None = None
 ) -> Figure:
     """Estimates with their intervals, the first name on top."""
-    estimate, low, high = check_vectors(
-        estimate=[interval.estimate for interval in intervals],
-        low=[interval.low for interval in intervals],
-        high=[interval.high for interval in intervals],
-    )
+    estimate, low, high = (np.array(ends) for ends in zip(*intervals, strict=True))
     figure, axes, rows = _rows(names, len(estimate), title=title)
     _dots_with_bars(axes, rows, estimate, low, high, labels=[_number(value) for value in estimate])
     axes.set_xlabel(xlabel)
@@ -148,12 +140,7 @@ def interval_bars(
 
 @in_house_style
 def coverage_bars(
-    groups: Sequence[str],
-    coverage: ArrayLike,
-    *,
-    nominal: float,
-    counts: Sequence[int],
-    title: str | None = None,
+    groups: Sequence[str], coverage: ArrayLike, *, nominal: float, counts: Sequence[int], title: str | None = None
 ) -> Figure:
     """Share of rows inside their prediction interval, by group, against the nominal share.
 
@@ -161,11 +148,11 @@ def coverage_bars(
     is off the nominal line only if its whole bar is.
     """
     share, n = check_vectors(coverage=coverage, counts=counts)
-    if share.min() < 0 or share.max() > 1 or n.min() < 1:
-        raise ValueError("coverage must lie between 0 and 1, and every group must have rows")
     figure, axes, rows = _rows(groups, len(share), title=title)
     low, high = wilson_interval(share, n)
-    _reference_line(axes, nominal, f"nominal {nominal * 100:g} %")
+    axes.axvline(nominal, color=INK, linewidth=1)
+    above = axes.annotate(f"nominal {nominal * 100:g} %", (nominal, 1.01), xycoords=("data", "axes fraction"))
+    above.set(ha="center", va="bottom", color=MUTED)
     labels = [f"{value * 100:.0f} % of {count:,.0f}" for value, count in zip(share, n, strict=True)]
     _dots_with_bars(axes, rows, share, low, high, labels=labels)
     axes.set_xlabel("Share of rows inside their interval, with its 95 % interval")
@@ -184,7 +171,7 @@ def line_with_band(
 ) -> Figure:
     """One line with a band (mean, low, high) for each of up to six series, named at the right end of its line."""
     if not 1 <= len(series) <= len(COLOURS):
-        raise ValueError(f"expected 1 to {len(COLOURS)} series, not {len(series)}: more cannot be told apart")
+        raise ValueError(f"expected 1 to {len(COLOURS)} series, not {len(series)}: more cannot be distinguished")
     figure, axes = canvas(height=4.2, title=title)
     ends: list[tuple[float, str, str]] = []
     for i, (name, triple) in enumerate(series.items()):
@@ -258,11 +245,6 @@ def _dots_with_bars(
     for row, label in zip(rows, labels, strict=True):
         # A column at the right edge, where no line can run through it.
         axes.annotate(label, (1.02, row), xycoords=("axes fraction", "data"), va="center")
-
-
-def _reference_line(axes: Axes, x: float, label: str) -> None:
-    axes.axvline(x, color=INK, linewidth=1)
-    axes.annotate(label, (x, 1.01), xycoords=("data", "axes fraction"), ha="center", va="bottom", color=MUTED)
 
 
 def _points(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:

@@ -24,18 +24,13 @@ def fill_sections(path: Path, sections: Mapping[str, str]) -> None:
     """
     text = path.read_text(encoding="utf-8")
     for name, body in sections.items():
-        text = _replace(text, name, body, path)
+        start, end = _find(text, name, path).span("body")
+        text = text[:start] + "\n" + body.strip("\n") + "\n" + text[end:]
     path.write_text(text, encoding="utf-8")
 
 
 def read_section(path: Path, name: str) -> str:
-    """Return what stands between the markers of a section.
-
-    Raises
-    ------
-    SectionError
-        If the file does not hold exactly one pair of markers for the name.
-    """
+    """Return what stands between the markers of a section; raises as `fill_sections` does."""
     return _find(path.read_text(encoding="utf-8"), name, path).group("body").strip("\n")
 
 
@@ -81,10 +76,7 @@ def interval_cell(stored: Mapping[str, float]) -> str:
 def measured_sections(sources: Mapping[str, tuple[Path, Callable[[Any], str]]]) -> dict[str, str]:
     """Return the sections that state what another command measured; a file that is missing is named.
 
-    Parameters
-    ----------
-    sources
-        Section -> its JSON file, and the function that makes a table of what it holds.
+    `sources` is section -> its JSON file, and the function that makes a table of what it holds.
     """
     return {
         section: table(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else f"There is no {path.name}."
@@ -97,12 +89,7 @@ def write_report(
 ) -> str:
     """Write `docs/report.json` and the sections of both READMEs, and return the line that says so.
 
-    Parameters
-    ----------
-    name
-        Of the project: its section in the root README gets the summary.
-    recorded
-        Everything that the README states, as JSON types.
+    The section `name` of the root README gets the summary; `recorded` is everything stated, as JSON types.
     """
     docs, readme = config.project / "docs", config.project / "README.md"
     (docs / "report.json").write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
@@ -128,11 +115,6 @@ def serving_table(measured: Mapping[str, Any]) -> str:
         markdown_table(["request", "median, microseconds", "95th percentile", "times the bare request"], rows)
         + f"\n\nReady {needs['ready_seconds']:.1f} s after its start; {needs['resident_mb']:.0f} MB resident.\n"
     )
-
-
-def _replace(text: str, name: str, body: str, path: Path) -> str:
-    start, end = _find(text, name, path).span("body")
-    return text[:start] + "\n" + body.strip("\n") + "\n" + text[end:]
 
 
 def _find(text: str, name: str, path: Path) -> re.Match[str]:

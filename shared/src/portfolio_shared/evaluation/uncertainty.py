@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from portfolio_shared.evaluation.vectors import exact_share
+LOW, HIGH = 0.025, 0.975  # quantiles that the 95 % interval lies between
 
 
 class Interval(NamedTuple):
@@ -30,7 +30,6 @@ class PairedComparison:
     ----------
     difference
         Error of the challenger minus error of the champion: negative means that the challenger is better.
-        A score (higher is better) is counted as the error ``-score``, so the sign always reads the same way.
     probability_better
         Share of the resamples in which the challenger is better; a tie counts half.
     n
@@ -43,13 +42,9 @@ class PairedComparison:
 
 
 def bootstrap_interval(
-    metric: Callable[..., float],
-    *arrays: ArrayLike,
-    level: float = 0.95,
-    n_resamples: int = 1000,
-    seed: int = 0,
+    metric: Callable[..., float], *arrays: ArrayLike, n_resamples: int = 1000, seed: int = 0
 ) -> Interval:
-    """Percentile bootstrap interval of a metric over rows.
+    """Percentile bootstrap interval, 95 %, of a metric over rows.
 
     Rows are drawn with replacement, the same rows from every array (Efron and Tibshirani 1993, chapter 13).
     The interval says how far the metric would move on another test set of this size; it does not contain the
@@ -61,8 +56,6 @@ def bootstrap_interval(
         Function of the arrays, for example ``mean_absolute_error``.
     *arrays
         Arrays with one row per sample along the first axis, all of the same length, at least two rows, no NaN.
-    level
-        Share of the resampled values inside the interval, between 0 and 1.
     n_resamples, seed
         Number of resamples, and the seed of their draw: the same seed gives the same interval.
 
@@ -78,13 +71,7 @@ def bootstrap_interval(
     (2.5, 1.5, 3.5)
     """
     rows = _check_rows(arrays)
-    low, high = _tails(level)
-
-    def statistic(*sampled: NDArray[Any]) -> float:
-        return _finite_metric(metric, *sampled)
-
-    values = _resample(statistic, rows, n_resamples=n_resamples, seed=seed)
-    return Interval(statistic(*rows), float(np.quantile(values, low)), float(np.quantile(values, high)))
+    return _resample(lambda *drawn: _finite_metric(metric, *drawn), rows, n_resamples=n_resamples, seed=seed)[0]
 
 
 def paired_bootstrap(
@@ -93,8 +80,6 @@ def paired_bootstrap(
     pred_champion: ArrayLike,
     pred_challenger: ArrayLike,
     *,
-    lower_is_better: bool = True,
-    level: float = 0.95,
     n_resamples: int = 2000,
     seed: int = 0,
 ) -> PairedComparison:
@@ -106,18 +91,11 @@ def paired_bootstrap(
     Parameters
     ----------
     metric
-        Function ``(y_true, y_pred) -> float``.
+        Function ``(y_true, y_pred) -> float``, an error: lower is better.
     y_true, pred_champion, pred_challenger
         Arrays with one row per sample along the first axis, of the same length.
-    lower_is_better
-        True for a ``*_error`` metric, False for a ``*_score`` metric.
-    level, n_resamples, seed
+    n_resamples, seed
         As in `bootstrap_interval`.
-
-    Returns
-    -------
-    PairedComparison
-        Its difference is negative where the challenger is better, for errors and for scores.
 
     Examples
     --------
@@ -131,23 +109,19 @@ def paired_bootstrap(
     1.0
     """
     rows = _check_rows((y_true, pred_champion, pred_challenger))
-    low, high = _tails(level)
-    sign = 1.0 if lower_is_better else -1.0
 
     def difference(true: NDArray[Any], champion: NDArray[Any], challenger: NDArray[Any]) -> float:
-        return sign * (_finite_metric(metric, true, challenger) - _finite_metric(metric, true, champion))
+        return _finite_metric(metric, true, challenger) - _finite_metric(metric, true, champion)
 
-    values = _resample(difference, rows, n_resamples=n_resamples, seed=seed)
-    interval = Interval(difference(*rows), float(np.quantile(values, low)), float(np.quantile(values, high)))
+    interval, values = _resample(difference, rows, n_resamples=n_resamples, seed=seed)
     better = float(np.mean(values < 0) + 0.5 * np.mean(values == 0))
     return PairedComparison(difference=interval, probability_better=better, n=len(rows[0]))
 
 
 def _resample(
     statistic: Callable[..., float], rows: tuple[NDArray[Any], ...], *, n_resamples: int, seed: int
-) -> NDArray[np.float64]:
-    if n_resamples < 1:
-        raise ValueError(f"n_resamples must be at least 1, not {n_resamples}")
+) -> tuple[Interval, NDArray[np.float64]]:
+    """Return the statistic with its interval, and its value on each resample."""
     rng = np.random.default_rng(seed)
     n = len(rows[0])
     values = np.empty(n_resamples)
@@ -155,7 +129,7 @@ def _resample(
         # One draw at a time: a table of all draws would need n * n_resamples numbers of memory.
         drawn = rng.integers(n, size=n)
         values[i] = statistic(*(array[drawn] for array in rows))
-    return values
+    return Interval(statistic(*rows), float(np.quantile(values, LOW)), float(np.quantile(values, HIGH))), values
 
 
 def _finite_metric(metric: Callable[..., float], *sampled: NDArray[Any]) -> float:
@@ -164,11 +138,6 @@ def _finite_metric(metric: Callable[..., float], *sampled: NDArray[Any]) -> floa
         name = getattr(metric, "__name__", repr(metric))
         raise ValueError(f"{name} is {value} on {len(sampled[0])} rows; a bootstrap needs a finite metric")
     return value
-
-
-def _tails(level: float) -> tuple[float, float]:
-    tail = float(1 - exact_share(level, "level")) / 2
-    return tail, 1 - tail
 
 
 def wilson_interval(
@@ -190,8 +159,6 @@ def wilson_interval(
 
 def _check_rows(arrays: tuple[ArrayLike, ...]) -> tuple[NDArray[Any], ...]:
     rows = tuple(np.asarray(array) for array in arrays)
-    if not rows or any(array.ndim == 0 for array in rows):
-        raise ValueError("expected at least one array with rows along its first axis")
     lengths = [len(array) for array in rows]
     if len(set(lengths)) > 1:
         raise ValueError(f"arrays have different numbers of rows: {lengths}")

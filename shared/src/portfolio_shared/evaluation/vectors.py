@@ -1,6 +1,4 @@
-"""What the metrics check alike: vectors of one length with finite numbers, and shares between 0 and 1."""
-
-from fractions import Fraction
+"""What the metrics check alike: vectors of one length with finite numbers."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,22 +23,3 @@ def check_vectors(**named: ArrayLike) -> tuple[NDArray[np.float64], ...]:
             wrong = int((~np.isfinite(vector)).sum())
             raise ValueError(f"{name} has {wrong} values of {len(vector)} that are not finite")
     return tuple(vectors.values())
-
-
-def exact_share(value: float, name: str) -> Fraction:
-    """Return the decimal that `value` was written as, exactly.
-
-    Raises
-    ------
-    ValueError
-        If it does not lie between 0 and 1; the message calls it `name`.
-
-    Examples
-    --------
-    >>> 100 * exact_share(0.07, "coverage")
-    Fraction(7, 1)
-    """
-    if not 0 < value < 1:
-        raise ValueError(f"{name} must lie between 0 and 1, not {value}")
-    # Exact arithmetic: 100 * 0.07 is 7.000000000000001 in floats, and its ceiling would be one rank too high.
-    return Fraction(str(float(value)))

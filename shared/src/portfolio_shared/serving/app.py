@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from portfolio_shared.serving.metrics import ServiceMetrics
-from portfolio_shared.serving.middleware import Limits, ServiceMiddleware
+from portfolio_shared.serving.middleware import ServiceMiddleware
 from portfolio_shared.serving.models import ModelHolder
 from portfolio_shared.serving.operations import operations_router
 from portfolio_shared.serving.pages import add_pages
@@ -49,8 +49,6 @@ def create_service(
     ----------
     title, description
         Shown in /docs.
-    settings
-        Limits and addresses.
     project
         Whose bundles are served.
     load
@@ -98,12 +96,7 @@ def create_service(
     app.include_router(operations_router(models, metrics), responses=PROBLEM_RESPONSES)
     add_pages(app, web)
     install_problem_handlers(app, table)
-    limits = Limits(
-        body_bytes=settings.max_body_bytes,
-        body_seconds=settings.request_timeout_seconds,
-        concurrent=settings.max_concurrent_requests,
-    )
-    app.add_middleware(ServiceMiddleware, limits=limits, metrics=metrics, table=table)
+    app.add_middleware(ServiceMiddleware, settings=settings, metrics=metrics, table=table)
     return app
 
 

@@ -9,15 +9,15 @@ import logging
 import re
 import time
 import uuid
-from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from portfolio_shared.serving.logs import log_request
 from portfolio_shared.serving.metrics import ServiceMetrics
 from portfolio_shared.serving.pool import too_many_requests
-from portfolio_shared.serving.problems import ProblemError, phrase, problem_response
+from portfolio_shared.serving.problems import ProblemError, problem_response
 from portfolio_shared.serving.routes import RouteTable
+from portfolio_shared.serving.settings import ServiceSettings
 
 _log = logging.getLogger(__name__)
 
@@ -37,15 +37,6 @@ _SECURITY_HEADERS = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What one request, and all of them together, may take."""
-
-    body_bytes: int
-    body_seconds: float
-    concurrent: int
-
-
 class ServiceMiddleware:
     """One pure ASGI middleware instead of one for each concern: a request is wrapped once.
 
@@ -53,9 +44,9 @@ class ServiceMiddleware:
     costs more than everything here together.
     """
 
-    def __init__(self, app: ASGIApp, *, limits: Limits, metrics: ServiceMetrics, table: RouteTable) -> None:
+    def __init__(self, app: ASGIApp, *, settings: ServiceSettings, metrics: ServiceMetrics, table: RouteTable) -> None:
         self._app = app
-        self._limits = limits
+        self._settings = settings
         self._metrics = metrics
         self._table = table
         self._active = 0  # predictions in progress; changed on the event loop only
@@ -65,7 +56,7 @@ class ServiceMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(scope, receive, send, self._limits)
+        exchange = Exchange(scope, receive, send, self._settings)
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         self._metrics.in_flight.inc()
         try:
@@ -95,11 +86,11 @@ class ServiceMiddleware:
             if exchange.status is not None:
                 raise  # half a response is out: only closing the connection tells the client
             detail = f"The service failed. Its log has the reason under the request id {exchange.request_id}."
-            await exchange.respond(ProblemError(500, phrase(500), detail))
+            await exchange.respond(ProblemError(500, detail))
 
     def _refuse_when_full(self) -> None:
-        if self._active >= self._limits.concurrent:
-            raise too_many_requests(self._limits.concurrent)
+        if self._active >= self._settings.max_concurrent_requests:
+            raise too_many_requests(self._settings.max_concurrent_requests)
 
     def _account(self, exchange: "Exchange") -> None:
         route = self._table.template(exchange.scope)
@@ -123,21 +114,7 @@ class Exchange:
         Whether the client went away before its body was complete.
     """
 
-    __slots__ = (
-        "_body_complete",
-        "_content_length",
-        "_limits",
-        "_receive",
-        "_received",
-        "_send",
-        "cut_off",
-        "request_id",
-        "scope",
-        "started",
-        "status",
-    )
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send, limits: Limits) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, settings: ServiceSettings) -> None:
         self.scope = scope
         self.started = time.perf_counter()
         self.status: int | None = None
@@ -145,7 +122,7 @@ class Exchange:
         self.request_id = ""
         self._receive = receive
         self._send = send
-        self._limits = limits
+        self._settings = settings
         self._received = 0
         self._body_complete = False
         self._content_length = 0
@@ -158,25 +135,25 @@ class Exchange:
 
     def refuse_large_body(self) -> None:
         """Raise 413 if the client announces a body above the limit: before a byte of it is read."""
-        if self._content_length > self._limits.body_bytes:
+        if self._content_length > self._settings.max_body_bytes:
             raise self._too_large()
 
     async def receive(self) -> Message:
         """Receive a part of the body, counted: a chunked body has no announced length."""
         if self._body_complete:
             return await self._receive()  # waits until the client goes away
-        deadline = self._limits.body_seconds - (time.perf_counter() - self.started)
+        deadline = self._settings.request_timeout_seconds - (time.perf_counter() - self.started)
         try:
             async with asyncio.timeout(deadline):
                 message = await self._receive()
         except TimeoutError:
-            detail = f"The body did not arrive within {self._limits.body_seconds:g} s."
-            raise ProblemError(408, phrase(408), detail, headers={"Connection": "close"}) from None
+            detail = f"The body did not arrive within {self._settings.request_timeout_seconds:g} s."
+            raise ProblemError(408, detail, headers={"Connection": "close"}) from None
         if message["type"] == "http.disconnect":
             self.cut_off = True
             return message
         self._received += len(message.get("body", b""))
-        if self._received > self._limits.body_bytes:
+        if self._received > self._settings.max_body_bytes:
             raise self._too_large()
         self._body_complete = not message.get("more_body", False)
         return message
@@ -195,5 +172,6 @@ class Exchange:
             await problem_response(problem, self.request_id)(self.scope, self._receive, self.send)
 
     def _too_large(self) -> ProblemError:
-        detail = f"The body is larger than {self._limits.body_bytes} bytes, the limit. Split it into smaller requests."
-        return ProblemError(413, phrase(413), detail)
+        limit = self._settings.max_body_bytes
+        detail = f"The body is larger than {limit} bytes, the limit. Split it into smaller requests."
+        return ProblemError(413, detail)

@@ -39,7 +39,7 @@ class ModelCache:
         with FileLock(self._folder / ".lock", timeout=_LOCK_SECONDS):
             yield
 
-    def obtain(self, version: RegisteredVersion, download: Callable[[RegisteredVersion, Path], None]) -> Path:
+    def obtain(self, version: RegisteredVersion, download: Callable[[RegisteredVersion, Path], object]) -> Path:
         """Return the folder of a verified version, after `download` has put it there if it is not there already."""
         target = self._folder / version.version
         if target.exists():

@@ -43,33 +43,23 @@ class LoadedModel(Generic[P]):
         return ModelName(name=self.name, version=self.version)
 
 
-@dataclass(frozen=True)
-class HolderStatus:
-    """What an operator may ask about a holder: `error` is None after a look at the alias that went well."""
-
-    ready: bool
-    version: str | None
-    error: str | None
-    last_poll: datetime | None
-    swaps: int
-    refused_bundles: int
-    refused_version: str | None
-
-
 class ModelHolder(Generic[P]):
     """Holds the model that serves and keeps it up to date.
 
     Parameters
     ----------
-    settings : ServiceSettings
+    settings
         Where the registry and the cache are, and which alias to follow; with `bundle` set, that folder is served and
         the registry ignored.
-    project : str
-        The project a bundle must belong to.
-    load : Callable[[Path], P]
-        Builds a predictor from a bundle's folder.
-    smoke_test : Callable[[P], None]
-        Makes a prediction and raises if anything about it is wrong.
+    project, load, smoke_test
+        As in `create_service`.
+
+    Attributes
+    ----------
+    error
+        Why the last look at the alias did not go well; None if it did.
+    swaps, refused_bundles
+        Models put into service, and bundles refused, since the start.
 
     Notes
     -----
@@ -83,12 +73,7 @@ class ModelHolder(Generic[P]):
     """
 
     def __init__(
-        self,
-        *,
-        settings: ServiceSettings,
-        project: str,
-        load: Callable[[Path], P],
-        smoke_test: Callable[[P], None],
+        self, *, settings: ServiceSettings, project: str, load: Callable[[Path], P], smoke_test: Callable[[P], None]
     ) -> None:
         self._settings = settings
         self._project = project
@@ -99,9 +84,8 @@ class ModelHolder(Generic[P]):
         self._current: LoadedModel[P] | None = None
         self._identity: RegisteredVersion | None = None
         self._refused: tuple[RegisteredVersion, str] | None = None
-        self._error: str | None = "the first look at the registry is still to come"
-        self._last_poll: datetime | None = None
         self._refreshing = threading.Lock()
+        self.error: str | None = "the first look at the registry is still to come"
         self.swaps = 0
         self.refused_bundles = 0
 
@@ -109,27 +93,14 @@ class ModelHolder(Generic[P]):
         """Return the model that serves; raises `ModelNotReady` with the reason if there is none."""
         current = self._current
         if current is None:
-            raise ModelNotReady(f"no model of {self._settings.model_name!r} is loaded: {self._error}")
+            raise ModelNotReady(f"no model of {self._settings.model_name!r} is loaded: {self.error}")
         return current
-
-    def status(self) -> HolderStatus:
-        """Return the state for an operator, without touching disk or network."""
-        current, refused = self._current, self._refused
-        return HolderStatus(
-            ready=current is not None,
-            version=current.version if current else None,
-            error=self._error,
-            last_poll=self._last_poll,
-            swaps=self.swaps,
-            refused_bundles=self.refused_bundles,
-            refused_version=refused[0].version if refused else None,
-        )
 
     def refresh(self) -> bool:
         """Look once at the alias and follow it; return whether another model serves now.
 
-        Blocks for as long as a download and a load take: call it in a thread. A failure is logged and kept for
-        `status`, and the model that serves stays.
+        Blocks for as long as a download and a load take: call it in a thread. A failure is logged and kept in `error`,
+        and the model that serves stays.
         """
         with self._refreshing:
             before = self.swaps
@@ -141,7 +112,6 @@ class ModelHolder(Generic[P]):
             except (RegistryUnavailable, BundleError, OSError) as error:
                 # Of a bundle that does not start, the project's traceback is what its author needs.
                 self._note(str(error), trace=error if isinstance(error, BundleError) else None)
-            self._last_poll = datetime.now(UTC)
             return self.swaps > before
 
     async def watch(self) -> None:
@@ -226,6 +196,6 @@ class ModelHolder(Generic[P]):
 
     def _note(self, error: str | None, *, trace: Exception | None = None) -> None:
         # Once per change, not once per poll: a registry that is away for a night is one line.
-        if error is not None and error != self._error:
+        if error is not None and error != self.error:
             logger.warning("model %s: %s", self._settings.model_name, error, exc_info=trace)
-        self._error = error
+        self.error = error

@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
-from portfolio_shared.bundle import DataInfo, MetricValue
-from portfolio_shared.serving.metrics import CONTENT_TYPE, ServiceMetrics
-from portfolio_shared.serving.models import ModelHolder
+from portfolio_shared.bundle import DataSummary, MetricValue
+from portfolio_shared.serving.metrics import ServiceMetrics
+from portfolio_shared.serving.models import ModelHolder, Origin
 from portfolio_shared.serving.schemas import ModelName
 
 
@@ -20,15 +21,6 @@ class Readiness(BaseModel):
     model: ModelName
 
 
-class DataSummary(BaseModel):
-    """What the model was trained on."""
-
-    source: str
-    name: str
-    sha256: str
-    rows: dict[str, int]
-
-
 class ModelInfo(BaseModel):
     """The body of /v1/model: where the model comes from and what it can do."""
 
@@ -37,7 +29,7 @@ class ModelInfo(BaseModel):
     name: str
     version: str
     run_id: str | None
-    origin: Literal["registry", "cache", "path"]
+    origin: Origin
     created: datetime
     loaded_at: datetime
     project: str
@@ -59,28 +51,14 @@ def operations_router(models: ModelHolder[Any], metrics: ServiceMetrics) -> APIR
         return Response(b'{"status":"ok"}', media_type="application/json")
 
     async def show_metrics(_: Request) -> Response:
-        return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+        return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     async def readyz() -> Readiness:
-        loaded = models.current()
-        return Readiness(model=ModelName(name=loaded.name, version=str(loaded.version)))
+        return Readiness(model=models.current().named)
 
     async def model() -> ModelInfo:
         loaded = models.current()
-        manifest = loaded.manifest
-        return ModelInfo(
-            name=loaded.name,
-            version=str(loaded.version),
-            run_id=loaded.run_id,
-            origin=loaded.origin,
-            created=manifest.created,
-            loaded_at=loaded.loaded_at,
-            project=manifest.project,
-            data=_summary(manifest.data),
-            metrics=manifest.metrics,
-            baselines=manifest.baselines,
-            git_commit=manifest.git_commit,
-        )
+        return ModelInfo(**{**vars(loaded.manifest), **vars(loaded)})  # its fields by name, from both
 
     # The first two are asked every few seconds and need no parameters: plain routes take half the time.
     router.add_route("/healthz", healthz)
@@ -88,7 +66,3 @@ def operations_router(models: ModelHolder[Any], metrics: ServiceMetrics) -> APIR
     router.add_api_route("/readyz", readyz, summary="Whether a model is loaded")
     router.add_api_route("/v1/model", model, summary="The model that answers")
     return router
-
-
-def _summary(data: DataInfo) -> DataSummary:
-    return DataSummary(source=data.source, name=data.name, sha256=data.sha256, rows=dict(data.rows))

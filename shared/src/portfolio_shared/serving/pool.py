@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, TypeVarTuple
 
-from portfolio_shared.serving.problems import ProblemError, phrase
+from portfolio_shared.serving.problems import ProblemError
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -56,12 +56,8 @@ class WorkerPool:
                 await self._acquire_slot()
                 result, error = await self._submit(fn, *args)
         except TimeoutError:
-            raise ProblemError(
-                503,
-                phrase(503),
-                f"The answer took longer than {self._timeout:g} s. Send less in one request, or try again later.",
-                headers={"Retry-After": "1"},
-            ) from None
+            detail = f"The answer took longer than {self._timeout:g} s. Send less in one request, or try again later."
+            raise ProblemError(503, detail, headers={"Retry-After": "1"}) from None
         if error is not None:
             raise error
         return result  # type: ignore[return-value]  # a result of None is a T when there was no error
@@ -101,4 +97,4 @@ class WorkerPool:
 def too_many_requests(limit: int) -> ProblemError:
     """Build the 429 of a service that is full."""
     detail = f"The service already answers {limit} requests, its limit. Try again after the time in Retry-After."
-    return ProblemError(429, phrase(429), detail, headers={"Retry-After": "1"})
+    return ProblemError(429, detail, headers={"Retry-After": "1"})

@@ -57,17 +57,17 @@ def install_problem_handlers(app: FastAPI, table: RouteTable) -> None:
             headers["Allow"] = allowed  # of all routes at this path; the exception knows only one of them
         standard = error.detail in (phrase(error.status_code), HTTPStatus(error.status_code).phrase)
         detail = _HINTS.get(error.status_code, error.detail) if standard else str(error.detail)
-        return respond(request, ProblemError(error.status_code, phrase(error.status_code), detail, headers=headers))
+        return respond(request, ProblemError(error.status_code, detail, headers=headers))
 
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
         if isinstance(error.body, bytes):  # FastAPI leaves a body unparsed only if its content type is not JSON
             content_type = request.headers.get("content-type", "no content type")
             detail = f"The body is {echo(content_type)}. Send JSON with Content-Type: application/json."
-            return respond(request, ProblemError(415, phrase(415), detail))
+            return respond(request, ProblemError(415, detail))
         return respond(request, unprocessable(field_errors(error)))
 
     async def on_not_ready(request: Request, error: ModelNotReady) -> Response:
-        return respond(request, ProblemError(503, phrase(503), str(error), headers={"Retry-After": "5"}))
+        return respond(request, ProblemError(503, str(error), headers={"Retry-After": "5"}))
 
     app.exception_handlers |= {
         HTTPException: on_http,

@@ -55,9 +55,7 @@ class ProblemError(HTTPException):
     Parameters
     ----------
     status
-        HTTP status code, 400 or above.
-    title
-        Short and the same for every problem of this status; `phrase` gives the standard one.
+        HTTP status code, 400 or above; its `phrase` is the title.
     detail
         What happened this time and what the client can do about it.
     errors
@@ -67,16 +65,9 @@ class ProblemError(HTTPException):
     """
 
     def __init__(
-        self,
-        status: int,
-        title: str,
-        detail: str,
-        errors: Sequence[FieldError] = (),
-        *,
-        headers: Mapping[str, str] | None = None,
+        self, status: int, detail: str, errors: Sequence[FieldError] = (), *, headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(status_code=status, detail=detail, headers=headers)
-        self.title = title
         self.errors = tuple(errors)
 
 
@@ -96,13 +87,11 @@ def unprocessable(errors: Sequence[FieldError]) -> ProblemError:
     >>> unprocessable([rule]).detail
     '1 value is refused. houses.0.year_remod_add: Before the house was built in 1960'
     """
-    if not errors:
-        raise ValueError("errors is empty: a 422 must name at least one value")
     count = "1 value is refused" if len(errors) == 1 else f"{len(errors)} values are refused"
     if len(errors) > MAX_ERRORS:
         count += f" (the first {MAX_ERRORS} are listed)"
     detail = f"{count}. {errors[0].field}: {errors[0].message}"
-    return ProblemError(422, phrase(422), detail, errors[:MAX_ERRORS])
+    return ProblemError(422, detail, errors[:MAX_ERRORS])
 
 
 def echo(value: object) -> JsonValue:
@@ -123,7 +112,7 @@ def problem_response(error: ProblemError, request_id: str) -> Response:
     """Render a problem. `instance` is the request id, which is also in the log line of the request."""
     problem = {
         "type": "about:blank",  # RFC 9457, 4.2.1: the status says it all
-        "title": error.title,
+        "title": phrase(error.status_code),
         "status": error.status_code,
         "detail": error.detail,
         "instance": request_id,

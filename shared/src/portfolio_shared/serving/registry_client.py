@@ -1,15 +1,14 @@
 """A client for the four requests that a service makes of MLflow: importing mlflow costs seconds and 100s of megabytes.
 
-It asks which version to serve and downloads its bundle. What the
-server answers is not trusted: every answer is bounded in size and time, and a bundle counts only after its digest,
-its list of files and every hash agree with the tag that training set on the version.
+It asks which version to serve and downloads its bundle. What the server answers is not trusted: every answer is bounded
+in size and time, and a bundle counts only after its digest, its list of files and every hash agree with the tag that
+training set on the version.
 """
 
 import json
 import time
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
@@ -52,39 +51,25 @@ class RegisteredVersion:
 
 
 def champion_of(name: str, tracking_uri: str) -> RegisteredVersion | None:
-    """Return the version that serves, or None; asked over REST, because importing MLflow takes seconds.
-
-    Raises
-    ------
-    RegistryUnavailable
-        If the server does not answer, or not as expected.
-    """
+    """Return the version that serves, or None; raises as `RegistryClient.alias` does."""
     with RegistryClient(tracking_uri) as registry:
         return registry.alias(name, "champion")
 
 
-def verify_bundle(directory: Path, version: RegisteredVersion, *, project: str | None = None) -> Manifest:
+def verify_bundle(directory: Path, version: RegisteredVersion) -> Manifest:
     """Check that `directory` holds exactly the bundle that was registered as `version`, or raise `BundleError`."""
     _check_digest(directory, version)
-    return read_manifest(directory, project=project)
+    return read_manifest(directory)
 
 
 class RegistryClient:
-    """A client of one MLflow server; it may be used from several threads.
+    """A client of one MLflow server, such as ``http://127.0.0.1:5500``; it may be used from several threads."""
 
-    Parameters
-    ----------
-    tracking_uri : str
-        Address of the server, such as ``http://127.0.0.1:5500``.
-    timeout : float
-        Seconds to wait for each part of an answer; connecting takes at most 3.
-    """
-
-    def __init__(self, tracking_uri: str, timeout: float = 10.0) -> None:
+    def __init__(self, tracking_uri: str) -> None:
         self._uri = tracking_uri.rstrip("/")
         self._http = httpx.Client(
             base_url=self._uri,
-            timeout=httpx.Timeout(timeout, connect=min(timeout, 3.0)),
+            timeout=httpx.Timeout(10.0, connect=3.0),
             # The server closes idle connections before the next look at the alias: keeping one saves nothing.
             limits=httpx.Limits(max_keepalive_connections=0),
         )
@@ -92,13 +77,7 @@ class RegistryClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
+    def __exit__(self, *_: object) -> None:
         self._http.close()
 
     def alias(self, name: str, alias: str) -> RegisteredVersion | None:
@@ -119,8 +98,8 @@ class RegistryClient:
             raise RegistryUnavailable(f"{self._uri} answered {status} about {name}@{alias}: {_excerpt(answer)}")
         return self._parse_version(name, answer.get("model_version"))
 
-    def download_bundle(self, version: RegisteredVersion, into: Path) -> None:
-        """Download the bundle of a version into a new or empty folder, and verify it.
+    def download_bundle(self, version: RegisteredVersion, into: Path) -> Manifest:
+        """Download the bundle of a version into a new folder, verify it, and return its manifest.
 
         Only the files that the manifest names are asked for, and the manifest only counts if it has the registered
         digest: nothing that the artifact store adds to a listing can get into the folder. After an error the folder
@@ -133,13 +112,11 @@ class RegistryClient:
         BundleError
             If a file is missing, too large, or does not have its hash.
         FileExistsError
-            If the folder is not empty.
+            If there is such a folder already.
         """
-        if into.exists() and any(into.iterdir()):
-            raise FileExistsError(f"{into} holds files already: a bundle is downloaded into a new or empty folder")
         deadline = time.monotonic() + MAX_DOWNLOAD_SECONDS
         root = self._artifact_root(version) / BUNDLE_PATH
-        into.mkdir(parents=True, exist_ok=True)
+        into.mkdir(parents=True)
         self._download(root / MANIFEST_NAME, into / MANIFEST_NAME, MAX_MANIFEST_BYTES, deadline)
         _check_digest(into, version)
         files = parse_manifest(into).files
@@ -150,7 +127,7 @@ class RegistryClient:
             target = into / check_relative(name)
             target.parent.mkdir(parents=True, exist_ok=True)
             left -= self._download(root / name, target, left, deadline)
-        verify_bundle(into, version)
+        return verify_bundle(into, version)
 
     def _parse_version(self, name: str, answer: Any) -> RegisteredVersion:
         fields = answer if isinstance(answer, dict) else {}

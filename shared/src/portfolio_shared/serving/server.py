@@ -6,13 +6,15 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import uvicorn
 from fastapi import FastAPI
 
 from portfolio_shared.serving.logs import configure_logging
-from portfolio_shared.serving.settings import S, ServiceSettings, SettingsError, read_settings
+from portfolio_shared.serving.settings import ServiceSettings
+
+S = TypeVar("S", bound=ServiceSettings)
 
 STARTUP_FAILURE = 3  # uvicorn's exit code
 _DRAIN_SECONDS = 5  # on top of the longest request, for its response to leave
@@ -21,24 +23,15 @@ _DRAIN_SECONDS = 5  # on top of the longest request, for its response to leave
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
-def serve(app_factory: str, settings_class: type[S], **overrides: Any) -> None:
-    """Run a service from the command line: returns after SIGTERM or Ctrl-C, exits with 2 if a setting is refused.
+def serve(app_factory: str, settings: S) -> None:
+    """Run a service from the command line; returns after SIGTERM or Ctrl-C.
 
     Parameters
     ----------
     app_factory
         ``"housing.serving.app:create_app"``: the function that makes the app from its settings. It is named, not
         passed, because its module may load NumPy, which must not happen before `limit_blas_threads`.
-    settings_class
-        The project's subclass of `ServiceSettings`.
-    **overrides
-        Command line flags, None where not given.
     """
-    try:
-        settings = read_settings(settings_class, **overrides)
-    except SettingsError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
     limit_blas_threads()
     module, _, function = app_factory.partition(":")
     create_app: Callable[[S], FastAPI] = getattr(importlib.import_module(module), function)

@@ -1,19 +1,13 @@
 """Settings of a service: defaults that work on a laptop, overridden by environment variables with a prefix."""
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from portfolio_shared.config import default_tracking_uri
-from portfolio_shared.environment import UnknownVariableError, refuse_unknown_variables
-
-LogLevel = Literal["debug", "info", "warning", "error"]
-
-
-class SettingsError(RuntimeError):
-    """A setting is unknown or out of bounds. The text is for a person: print it without a traceback."""
+from portfolio_shared.environment import refuse_unknown_variables
 
 
 class ServiceSettings(BaseSettings):
@@ -55,7 +49,9 @@ class ServiceSettings(BaseSettings):
     max_concurrent_requests: int = Field(default=64, gt=0, description="predictions at a time; above it 429")
     worker_threads: int = Field(default=2, gt=0, description="threads that compute predictions")
     request_timeout_seconds: float = Field(default=10.0, gt=0, description="longest computation; above it 503")
-    log_level: LogLevel = Field(default="info", description="least severe log level that is written")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="least severe log level that is written"
+    )
 
     # A validator and not Field(ge=..., le=...): a project declares the field again, and would lose those.
     @field_validator("port")
@@ -68,47 +64,6 @@ class ServiceSettings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown_variables(cls, values: Any) -> Any:
-        prefix = str(cls.model_config.get("env_prefix", "")).upper()
-        if prefix:
-            try:
-                refuse_unknown_variables(prefix, cls.model_fields, except_prefix=f"{prefix}TRAIN_")
-            except UnknownVariableError as error:
-                raise SettingsError(str(error)) from None
+        prefix = cls.model_config["env_prefix"]
+        refuse_unknown_variables(prefix, cls.model_fields, except_prefix=f"{prefix}TRAIN_")
         return values
-
-
-S = TypeVar("S", bound=ServiceSettings)
-
-
-def read_settings(settings_class: type[S], **overrides: Any) -> S:
-    """Read the settings of a service from the environment.
-
-    Parameters
-    ----------
-    settings_class
-        The project's subclass of `ServiceSettings`.
-    **overrides
-        Values that win over the environment, such as command line flags; None means not given.
-
-    Returns
-    -------
-    The settings, validated and frozen.
-
-    Raises
-    ------
-    SettingsError
-        One line for each value that is refused: the variable, the value and what was expected.
-    """
-    given = {name: value for name, value in overrides.items() if value is not None}
-    try:
-        return settings_class(**given)
-    except ValidationError as error:
-        prefix = str(settings_class.model_config.get("env_prefix", ""))
-        raise SettingsError("\n".join(_explain(prefix, item) for item in error.errors())) from None
-
-
-def _explain(prefix: str, item: Any) -> str:
-    name = f"{prefix}{'.'.join(str(part) for part in item['loc'])}".upper()
-    if item["type"] == "missing":
-        return f"{name} is not set and has no default."
-    return f"{name}={item['input']!s}: {item['msg'].removeprefix('Value error, ')}."

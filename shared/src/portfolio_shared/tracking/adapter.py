@@ -15,12 +15,7 @@ P = TypeVar("P")
 def set_adapter(load: Callable[[Path], P], predict: Callable[[P, pd.DataFrame], pd.DataFrame]) -> None:
     """Make a predictor the model of the file that MLflow is running.
 
-    Parameters
-    ----------
-    load
-        Folder of the bundle -> predictor.
-    predict
-        (predictor, table of inputs) -> table with a row for each input.
+    `load`: folder of the bundle -> predictor. `predict`: (predictor, table of inputs) -> table with a row for each.
     """
     # Here and not above: MLflow warns while it is imported, which is its own business where it runs the file.
     from mlflow.models import set_model

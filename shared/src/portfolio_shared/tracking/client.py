@@ -40,11 +40,7 @@ class TrackingUnavailable(RuntimeError):  # noqa: N818 (a state of the world, no
 def tracking_client(tracking_uri: str) -> Iterator["MlflowClient"]:
     """Give a client of the server at `tracking_uri` for the length of a ``with`` block.
 
-    Parameters
-    ----------
-    tracking_uri : str
-        Address of an MLflow server, such as ``http://127.0.0.1:5500``. Folders and databases are refused: services
-        follow the registry over HTTP.
+    Folders and databases are refused: services follow the registry over HTTP.
 
     Raises
     ------

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from portfolio_shared.bundle import BundleError, Manifest, read_manifest
+from portfolio_shared.bundle import BundleError, Manifest
 from portfolio_shared.evaluation.uncertainty import PairedComparison
 from portfolio_shared.serving.registry_client import RegisteredVersion, RegistryClient
 from portfolio_shared.tracking.registry import GateDecision, decide, mark_challenger, promote
@@ -38,45 +38,39 @@ def pass_gate(
         Of the new version. Where the champion's test split differs, the stored reason says so. A champion that names
         other labels gives way: somebody has brought data of their own, and there is nothing to compare.
     """
-    with RegistryClient(tracking_uri) as registry:
-        current = registry.alias(version.name, "champion")
-    decision = _decide(version, current, load, compare, manifest=manifest, tracking_uri=tracking_uri)
-    if decision.promote:
-        promote(version, decision, tracking_uri=tracking_uri)
-    else:
-        mark_challenger(version, decision, tracking_uri=tracking_uri)
+    decision = _decide(version, load, compare, manifest=manifest, tracking_uri=tracking_uri)
+    move_alias = promote if decision.promote else mark_challenger
+    move_alias(version, decision.reason, tracking_uri=tracking_uri)
     return decision
 
 
 def _decide(
     version: RegisteredVersion,
-    current: RegisteredVersion | None,
     load: Callable[[Path], P],
     compare: Callable[[P], PairedComparison],
     *,
     manifest: Manifest,
     tracking_uri: str,
 ) -> GateDecision:
-    if current is None:
-        return decide(None)
-    if version.data_source == "sample" and current.data_source != "sample":
-        reason = f"trained on generated data, and the champion (version {current.version}) on real data"
-        return GateDecision(promote=False, reason=reason, comparison=None)
-    with tempfile.TemporaryDirectory() as folder:
+    with RegistryClient(tracking_uri) as registry, tempfile.TemporaryDirectory() as folder:
+        current = registry.alias(version.name, "champion")
+        if current is None:
+            return decide(None)
+        if version.data_source == "sample" and current.data_source != "sample":
+            reason = f"trained on generated data, and the champion (version {current.version}) on real data"
+            return GateDecision(promote=False, reason=reason)
+        bundle = Path(folder) / "bundle"
         try:
-            bundle = Path(folder) / "bundle"
-            with RegistryClient(tracking_uri) as registry:
-                registry.download_bundle(current, bundle)
-            described = read_manifest(bundle)
+            described = registry.download_bundle(current, bundle)
             serving = load(bundle)
         except (BundleError, OSError, KeyError, TypeError, ValueError) as error:
             # Written by other code, or damaged: no service of today can load it either, so it must not bar the way.
             reason = f"the champion (version {current.version}) cannot be compared with: {error}"
-            return GateDecision(promote=True, reason=reason, comparison=None)
+            return GateDecision(promote=True, reason=reason)
         if described.labels != manifest.labels:
             theirs, ours = ", ".join(described.labels), ", ".join(manifest.labels)
             reason = f"the champion (version {current.version}) cannot be compared with: it names {theirs}, this {ours}"
-            return GateDecision(promote=True, reason=reason, comparison=None)
+            return GateDecision(promote=True, reason=reason)
         decision = decide(compare(serving))
     if described.data.test_split_sha256 == manifest.data.test_split_sha256 or current.data_source == "sample":
         return decision

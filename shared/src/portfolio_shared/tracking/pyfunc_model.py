@@ -48,7 +48,7 @@ def save_pyfunc(
             raise ValueError(f"{adapter} cannot predict the input example; the log of MLflow above says why")
 
 
-def example_frame(example: pd.DataFrame | Sequence[Mapping[str, object]]) -> pd.DataFrame:
+def example_frame(example: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """Return example rows as the table from which MLflow can infer a signature that admits missing values.
 
     Raises
@@ -61,10 +61,10 @@ def example_frame(example: pd.DataFrame | Sequence[Mapping[str, object]]) -> pd.
     >>> example_frame([{"rooms": 4, "kind": "house"}, {"rooms": 3}]).dtypes["rooms"]
     dtype('float64')
     """
-    frame = pd.DataFrame(example) if isinstance(example, pd.DataFrame) else pd.DataFrame.from_records(list(example))
+    frame = pd.DataFrame.from_records(list(example))
     if frame.empty:
         raise ValueError("the input example is empty: give at least one row")
-    if without := [str(column) for column in frame.columns if frame[column].isna().all()]:
+    if without := [column for column in frame.columns if frame[column].isna().all()]:
         raise ValueError(f"the input example has no value in {without}: their type cannot be known")
     integers = [column for column in frame.columns if pd.api.types.is_integer_dtype(frame[column])]
     return frame.astype(dict.fromkeys(integers, "float64"))

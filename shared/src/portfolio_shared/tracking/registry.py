@@ -5,11 +5,11 @@ Services follow the alias: a promotion needs nothing else.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from portfolio_shared.bundle import Manifest
 from portfolio_shared.evaluation.uncertainty import PairedComparison
-from portfolio_shared.serving.registry_client import DIGEST_TAG, RegisteredVersion
+from portfolio_shared.serving.registry_client import DIGEST_TAG, RegisteredVersion, RegistryClient, champion_of
 from portfolio_shared.tracking.client import tracking_client
 from portfolio_shared.tracking.runs import LoggedModel, Run
 
@@ -32,7 +32,6 @@ class GateDecision:
 
     promote: bool
     reason: str
-    comparison: PairedComparison | None
 
 
 def decide(comparison: PairedComparison | None) -> GateDecision:
@@ -50,16 +49,16 @@ def decide(comparison: PairedComparison | None) -> GateDecision:
     'not proven better: difference -0.02, interval -0.05 to 0.01, on 500 rows'
     """
     if comparison is None:
-        return GateDecision(promote=True, reason="first champion: nothing to compare with", comparison=None)
+        return GateDecision(promote=True, reason="first champion: nothing to compare with")
     difference = comparison.difference
     numbers = (
         f"difference {difference.estimate:.4g}, interval {difference.low:.4g} to {difference.high:.4g}, "
         f"on {comparison.n} rows"
     )
     if difference.high < 0:
-        return GateDecision(promote=True, reason=f"better: {numbers}", comparison=comparison)
+        return GateDecision(promote=True, reason=f"better: {numbers}")
     verdict = "worse" if difference.low > 0 else "not proven better"
-    return GateDecision(promote=False, reason=f"{verdict}: {numbers}", comparison=comparison)
+    return GateDecision(promote=False, reason=f"{verdict}: {numbers}")
 
 
 def register(run: Run, logged: LoggedModel, *, name: str, manifest: Manifest) -> RegisteredVersion:
@@ -70,42 +69,35 @@ def register(run: Run, logged: LoggedModel, *, name: str, manifest: Manifest) ->
         "test_split_sha256": manifest.data.test_split_sha256,
         "git_commit": manifest.git_commit,
     }
+    uri = f"models:/{logged.model_id}"
     with tracking_client(run.tracking_uri) as client:
         _ensure_model(client, name)
         made = client.create_model_version(
-            name, logged.uri, run_id=logged.run_id, tags=tags, model_id=logged.model_id, await_creation_for=0
+            name, uri, run_id=run.run_id, tags=tags, model_id=logged.model_id, await_creation_for=0
         )
-        return _to_version(client.get_model_version(name, made.version))
+    return RegisteredVersion(name, str(made.version), run.run_id, logged.bundle_sha256, manifest.data.source)
 
 
-def promote(version: RegisteredVersion, decision: GateDecision, *, tracking_uri: str) -> None:
-    """Point the alias `champion` at a version and note on it which version it replaces.
-
-    Raises
-    ------
-    RegistryError
-        If the decision was not to promote.
-    """
-    if not decision.promote:
-        raise RegistryError(f"{version.name} version {version.version} may not be promoted: {decision.reason}")
-    with tracking_client(tracking_uri) as client:
-        current = _with_alias(client, version.name, CHAMPION)
-        client.set_model_version_tag(version.name, version.version, "gate", decision.reason)
+def promote(version: RegisteredVersion, reason: str, *, tracking_uri: str) -> None:
+    """Point the alias `champion` at a version; its tags say why (`gate`) and which version it replaces."""
+    with tracking_client(tracking_uri) as client, RegistryClient(tracking_uri) as registry:
+        current = registry.alias(version.name, CHAMPION)
+        client.set_model_version_tag(version.name, version.version, "gate", reason)
         if current is not None and current.version == version.version:
             return
         # The notes first: a crash in between must not leave a champion that cannot be rolled back.
         _replace_tag(client, version, _PREVIOUS, current.version if current else None)
         _replace_tag(client, version, _ROLLED_BACK, None)
         client.set_registered_model_alias(version.name, CHAMPION, version.version)
-        challenger = _with_alias(client, version.name, CHALLENGER)
+        challenger = registry.alias(version.name, CHALLENGER)
         if challenger is not None and challenger.version == version.version:
             client.delete_registered_model_alias(version.name, CHALLENGER)
 
 
-def mark_challenger(version: RegisteredVersion, decision: GateDecision, *, tracking_uri: str) -> None:
+def mark_challenger(version: RegisteredVersion, reason: str, *, tracking_uri: str) -> None:
     """Point the alias `challenger` at a version that was not promoted, with the reason in its tag `gate`."""
     with tracking_client(tracking_uri) as client:
-        client.set_model_version_tag(version.name, version.version, "gate", decision.reason)
+        client.set_model_version_tag(version.name, version.version, "gate", reason)
         client.set_registered_model_alias(version.name, CHALLENGER, version.version)
 
 
@@ -121,14 +113,15 @@ def rollback(name: str, *, tracking_uri: str) -> RegisteredVersion:
         If there is no champion, or no earlier version to go back to.
     """
     with tracking_client(tracking_uri) as client:
-        current = _with_alias(client, name, CHAMPION)
+        current = champion_of(name, tracking_uri)
         if current is None:
             raise RegistryError(f"{name!r} has no champion: there is nothing to roll back")
         label = f"{name} version {current.version}"
-        previous = client.get_model_version(name, current.version).tags.get(_PREVIOUS)
+        versions = {str(item.version): item for item in client.search_model_versions(f"name = '{name}'")}
+        previous = versions[current.version].tags.get(_PREVIOUS)
         if previous is None:
             raise RegistryError(f"{label} replaced no other champion: promote a version instead")
-        target = _find_version(client, name, previous)
+        target = versions.get(previous)
         if target is None:
             raise RegistryError(f"{label} replaced version {previous}, which was deleted: promote a version instead")
         if _ROLLED_BACK in target.tags:
@@ -137,7 +130,9 @@ def rollback(name: str, *, tracking_uri: str) -> RegisteredVersion:
             )
         _replace_tag(client, current, _ROLLED_BACK, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC to version {previous}")
         client.set_registered_model_alias(name, CHAMPION, previous)
-        return _to_version(target)
+        return RegisteredVersion(
+            name, previous, target.run_id or "", target.tags[DIGEST_TAG], target.tags["data_source"]
+        )
 
 
 def _ensure_model(client: "MlflowClient", name: str) -> None:
@@ -150,45 +145,8 @@ def _ensure_model(client: "MlflowClient", name: str) -> None:
             raise
 
 
-def _with_alias(client: "MlflowClient", name: str, alias: str) -> RegisteredVersion | None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        aliases = client.get_registered_model(name).aliases
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
-    return _to_version(client.get_model_version(name, aliases[alias])) if alias in aliases else None
-
-
-def _find_version(client: "MlflowClient", name: str, version: str) -> Any | None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return client.get_model_version(name, version)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
-
-
 def _replace_tag(client: "MlflowClient", version: RegisteredVersion, key: str, value: str | None) -> None:
     if value is not None:
         client.set_model_version_tag(version.name, version.version, key, value)
     elif key in client.get_model_version(version.name, version.version).tags:
         client.delete_model_version_tag(version.name, version.version, key)
-
-
-def _to_version(entity: Any) -> RegisteredVersion:
-    tags = entity.tags
-    missing = [tag for tag in (DIGEST_TAG, "data_source") if tag not in tags]
-    if missing:
-        raise RegistryError(f"{entity.name} version {entity.version} has no tag {missing[0]}: train and register anew")
-    return RegisteredVersion(
-        name=entity.name,
-        version=str(entity.version),
-        run_id=entity.run_id,
-        bundle_sha256=tags[DIGEST_TAG],
-        data_source=tags["data_source"],
-    )

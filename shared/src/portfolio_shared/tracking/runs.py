@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import pandas as pd
-
 from portfolio_shared.bundle import Manifest, bundle_digest, read_manifest
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.tracking.client import tracking_client
@@ -20,7 +18,7 @@ from portfolio_shared.tracking.pyfunc_model import example_frame, save_pyfunc
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param
+    from mlflow.entities import Metric
 
 logger = logging.getLogger(__name__)
 
@@ -32,18 +30,27 @@ class RunLog(Protocol):
     """Where a training logs while it runs: a `Run` on a server, or `UNTRACKED`."""
 
     def log_metrics(self, metrics: Mapping[str, Interval | float], *, step: int = 0) -> None:
-        """Log metrics; an `Interval` becomes three: ``name``, ``name_low`` and ``name_high``."""
+        """Log metrics; an `Interval` becomes three: ``name``, ``name_low`` and ``name_high``.
+
+        Parameters
+        ----------
+        step
+            Number of the epoch, for a metric that is logged more than once.
+
+        Raises
+        ------
+        ValueError
+            If a value is not finite.
+        """
 
     def child(self, name: str, params: Mapping[str, object], metrics: Mapping[str, Interval | float]) -> None:
-        """Log a finished run below this one, such as a candidate or a trial."""
+        """Log a finished run below this one, such as a candidate or a trial; what is no string is stored as JSON."""
 
 
 class _Untracked:
-    def log_metrics(self, metrics: Mapping[str, Interval | float], *, step: int = 0) -> None:
-        del metrics, step
+    def log_metrics(self, *_: object, **__: object) -> None: ...
 
-    def child(self, name: str, params: Mapping[str, object], metrics: Mapping[str, Interval | float]) -> None:
-        del name, params, metrics
+    def child(self, *_: object) -> None: ...
 
 
 UNTRACKED: RunLog = _Untracked()
@@ -52,14 +59,9 @@ UNTRACKED: RunLog = _Untracked()
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A bundle that was logged as an MLflow model.
+    """A bundle that was logged as an MLflow model, whose own commands call it ``models:/<model_id>``."""
 
-    `uri` (``models:/m-...``) is what MLflow's own commands take; `bundle_sha256` identifies the bundle inside it.
-    """
-
-    uri: str
     model_id: str
-    run_id: str
     bundle_sha256: str
 
 
@@ -74,58 +76,42 @@ class Run:
     def log_manifest(self, manifest: Manifest) -> None:
         """Name the run after the model that was chosen, and log the manifest's parameters and data.
 
-        The manifest's `config` names the chosen candidate under `chosen`.
+        The manifest's `config` names the chosen candidate under `chosen`. Of the data are logged their hash, the rows
+        of each split, and where they come from.
         """
         data = manifest.data
         with tracking_client(self.tracking_uri) as client:
+            from mlflow.entities import Dataset, DatasetInput, InputTag
+
             client.set_tag(self.run_id, "mlflow.runName", f"{manifest.config['chosen']} on {data.source} data")
             client.set_tag(self.run_id, "data_source", data.source)
             _log_params(client, self.run_id, manifest.config)
-        self.log_dataset(data.name, data.sha256, data.rows, data.source)
-
-    def log_metrics(self, metrics: Mapping[str, Interval | float], *, step: int = 0) -> None:
-        """Log metrics; an `Interval` becomes three: ``name``, ``name_low`` and ``name_high``.
-
-        Parameters
-        ----------
-        step : int
-            Number of the epoch, for a metric that is logged more than once.
-
-        Raises
-        ------
-        ValueError
-            If a value is not finite.
-        """
-        with tracking_client(self.tracking_uri) as client:
-            client.log_batch(self.run_id, metrics=_to_metrics(metrics, step))
-
-    def log_folder(self, path: Path, artifact_path: str) -> None:
-        """Upload the files of a folder, such as figures, below `artifact_path` of the run."""
-        if not path.is_dir():
-            raise NotADirectoryError(f"{path} is no folder: nothing to log as {artifact_path!r}")
-        with tracking_client(self.tracking_uri) as client:
-            client.log_artifacts(self.run_id, str(path), artifact_path)
-
-    def log_dataset(self, name: str, sha256: str, rows: Mapping[str, int], source: str) -> None:
-        """Record which data the run used: their hash, the rows of each split, and where they come from."""
-        with tracking_client(self.tracking_uri) as client:
-            from mlflow.entities import Dataset, DatasetInput, InputTag
-
             dataset = Dataset(
-                name=name,
-                digest=sha256[:36],  # MLflow's limit; the whole hash is in the profile
+                name=data.name,
+                digest=data.sha256[:36],  # MLflow's limit; the whole hash is in the profile
                 source_type="portfolio",
-                source=json.dumps({"source": source}),
-                profile=json.dumps({"sha256": sha256, "rows": dict(rows)}),
+                source=json.dumps({"source": data.source}),
+                profile=json.dumps({"sha256": data.sha256, "rows": data.rows}),
             )
             tags = [InputTag("mlflow.data.context", "training")]
             client.log_inputs(self.run_id, datasets=[DatasetInput(dataset, tags)])
 
-    def child(self, name: str, params: Mapping[str, object], metrics: Mapping[str, Interval | float]) -> None:
-        """Log a finished run below this one, such as a candidate of a search."""
-        tags = {"mlflow.parentRunId": self.run_id}
-        child_id = _create_run(self.tracking_uri, self.experiment_id, name, params=params, tags=tags)
+    def log_metrics(self, metrics: Mapping[str, Interval | float], *, step: int = 0) -> None:
+        """Log metrics, as `RunLog` says."""
         with tracking_client(self.tracking_uri) as client:
+            client.log_batch(self.run_id, metrics=_to_metrics(metrics, step))
+
+    def log_folder(self, path: Path) -> None:
+        """Upload the files of a folder, such as figures, as a folder of that name below the run."""
+        with tracking_client(self.tracking_uri) as client:
+            client.log_artifacts(self.run_id, str(path), path.name)
+
+    def child(self, name: str, params: Mapping[str, object], metrics: Mapping[str, Interval | float]) -> None:
+        """Log a finished run below this one, as `RunLog` says."""
+        with tracking_client(self.tracking_uri) as client:
+            tags = {"mlflow.parentRunId": self.run_id}
+            child_id = client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id
+            _log_params(client, child_id, params)
             client.log_batch(child_id, metrics=_to_metrics(metrics, 0))
             client.set_terminated(child_id)
 
@@ -134,7 +120,7 @@ class Run:
         bundle_dir: Path,
         *,
         adapter: Path,
-        input_example: pd.DataFrame | Sequence[Mapping[str, object]],
+        input_example: Sequence[Mapping[str, object]],
         requirements: Sequence[str] = (),
         code_paths: Sequence[Path] = (),
     ) -> LoggedModel:
@@ -142,18 +128,18 @@ class Run:
 
         Parameters
         ----------
-        bundle_dir : Path
+        bundle_dir
             A complete bundle; it is verified first.
-        adapter : Path
+        adapter
             A Python file that defines an `mlflow.pyfunc.PythonModel` and hands an instance to
             `mlflow.models.set_model`. It is stored as code and finds the bundle at ``context.artifacts["bundle"]``,
             so that nothing is pickled.
-        input_example : pd.DataFrame or Sequence[Mapping[str, object]]
+        input_example
             Rows to predict. Their columns become the signature of the model: integers become doubles, because MLflow
             refuses missing values in integer columns, and a column with a missing value in any row is optional.
-        requirements : Sequence[str]
+        requirements
             Names of the installed distributions that the adapter needs; their versions are pinned to those of now.
-        code_paths : Sequence[Path]
+        code_paths
             Packages to store with the model, so that it also runs where this repository is not installed.
 
         Raises
@@ -182,45 +168,27 @@ class Run:
                 raise
             client.finalize_logged_model(model.model_id, "READY")
             client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, step=0)])
-        return LoggedModel(f"models:/{model.model_id}", model.model_id, self.run_id, digest)
+        return LoggedModel(model.model_id, digest)
 
 
 @contextmanager
 def tracked_run(
-    tracking_uri: str,
-    *,
-    experiment: str,
-    run_name: str,
-    params: Mapping[str, object] | None = None,
-    tags: Mapping[str, str] | None = None,
+    tracking_uri: str, *, experiment: str, run_name: str, tags: dict[str, str] | None = None
 ) -> Iterator[Run]:
     """Track what happens in a ``with`` block as one run, which ends as FINISHED.
 
-    After an exception it ends as FAILED, with the exception in its tag `failure`.
-
-    Parameters
-    ----------
-    tracking_uri : str
-        Address of an MLflow server.
-    experiment : str
-        Name of the experiment; made if missing.
-    run_name : str
-        Name of the run.
-    params : Mapping[str, object], optional
-        Parameters; what is no string is stored as JSON where it can be.
-    tags : Mapping[str, str], optional
-        Tags of the run.
+    After an exception it ends as FAILED, with the exception in its tag `failure`. The experiment is made if missing.
 
     Raises
     ------
     TrackingUnavailable
         If no MLflow server answers at `tracking_uri`.
     """
-    experiment_id = _experiment_id(tracking_uri, experiment)
-    run_id = _create_run(tracking_uri, experiment_id, run_name, params=params or {}, tags=tags or {})
-    run = Run(tracking_uri=tracking_uri, experiment_id=experiment_id, run_id=run_id)
+    with tracking_client(tracking_uri) as client:
+        experiment_id = _experiment_id(client, experiment)
+        run_id = str(client.create_run(experiment_id, run_name=run_name, tags=tags).info.run_id)
     try:
-        yield run
+        yield Run(tracking_uri=tracking_uri, experiment_id=experiment_id, run_id=run_id)
     except BaseException as error:
         try:
             with tracking_client(tracking_uri) as client:
@@ -233,48 +201,27 @@ def tracked_run(
         client.set_terminated(run_id)
 
 
-def _experiment_id(tracking_uri: str, name: str) -> str:
-    with tracking_client(tracking_uri) as client:
-        from mlflow.exceptions import MlflowException
+def _experiment_id(client: "MlflowClient", name: str) -> str:
+    from mlflow.exceptions import MlflowException
 
-        if (experiment := client.get_experiment_by_name(name)) is None:
-            try:
-                return str(client.create_experiment(name))
-            except MlflowException:
-                # Another training made it in between; if that is not it, the reason is worth seeing.
-                if (experiment := client.get_experiment_by_name(name)) is None:
-                    raise
-        if experiment.lifecycle_stage != "active":
-            raise ValueError(f"the experiment {name!r} was deleted in MLflow: restore it or choose another name")
-        return str(experiment.experiment_id)
-
-
-def _create_run(
-    tracking_uri: str, experiment_id: str, name: str, *, params: Mapping[str, object], tags: Mapping[str, str]
-) -> str:
-    with tracking_client(tracking_uri) as client:
-        run_id = str(client.create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id)
-        _log_params(client, run_id, params)
-        return run_id
+    if (experiment := client.get_experiment_by_name(name)) is None:
+        try:
+            return str(client.create_experiment(name))
+        except MlflowException:
+            # Another training made it in between; if that is not it, the reason is worth seeing.
+            if (experiment := client.get_experiment_by_name(name)) is None:
+                raise
+    if experiment.lifecycle_stage != "active":
+        raise ValueError(f"the experiment {name!r} was deleted in MLflow: restore it or choose another name")
+    return str(experiment.experiment_id)
 
 
 def _log_params(client: "MlflowClient", run_id: str, params: Mapping[str, object]) -> None:
-    logged = _to_params(params)
-    for start in range(0, len(logged), _BATCH):
-        client.log_batch(run_id, params=logged[start : start + _BATCH])
-
-
-def _to_params(params: Mapping[str, object]) -> list["Param"]:
     from mlflow.entities import Param
 
-    return [Param(name, value if isinstance(value, str) else _to_text(value)) for name, value in params.items()]
-
-
-def _to_text(value: object) -> str:
-    try:
-        return json.dumps(value)
-    except (TypeError, ValueError):  # a path, a date, an enum
-        return str(value)
+    logged = [Param(name, value if isinstance(value, str) else json.dumps(value)) for name, value in params.items()]
+    for start in range(0, len(logged), _BATCH):
+        client.log_batch(run_id, params=logged[start : start + _BATCH])
 
 
 def _to_metrics(metrics: Mapping[str, Interval | float], step: int) -> list["Metric"]:
