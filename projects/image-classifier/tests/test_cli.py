@@ -9,6 +9,7 @@ from command_line import command_line
 
 from image_classifier import cli
 from image_classifier.config import TrainConfig
+from portfolio_shared import cli as shared
 
 
 @pytest.fixture
@@ -66,7 +67,14 @@ def test_predict_fails_if_files_were_refused_and_still_answers_the_others(run, b
 
 
 @pytest.mark.parametrize(("data", "real"), [("sample", False), ("{pets}", True)])
-def test_a_folder_of_pictures_is_real_data(pets_config, data, real):
+def test_a_folder_of_pictures_is_real_data(pets_config, monkeypatch, data, real):
     """A champion of drawings gives way to somebody's own pictures."""
-    config = TrainConfig(data=data.format(pets=pets_config.data), weights="none", tracking_uri="")
-    assert cli.real_data(config) is real
+    answers = []
+
+    def stays(name, uri, *, real_data):
+        answers.append(real_data())
+        return True
+
+    monkeypatch.setattr(shared, "champion_stays", stays)
+    cli.train(TrainConfig(data=data.format(pets=pets_config.data), weights="none", tracking_uri="", if_missing=True))
+    assert answers == [real]

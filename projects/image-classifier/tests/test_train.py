@@ -11,7 +11,7 @@ from rich.console import Console
 from image_classifier import train as training_module
 from image_classifier.config import SCRATCH as SETTINGS
 from image_classifier.config import FineTuneSettings, ServeSettings
-from image_classifier.data.load import Dataset, Split, split
+from image_classifier.data.load import Dataset, Split, load, split
 from image_classifier.evaluation import evaluate as evaluate_module
 from image_classifier.evaluation.candidates import FREQUENCIES, SCRATCH, choose
 from image_classifier.evaluation.out_of_distribution import draw_pictures
@@ -54,13 +54,28 @@ def test_the_same_pictures_and_seed_give_the_same_files_and_numbers(quick, tmp_p
     assert first.model_dump(exclude={"created"}) == second.model_dump(exclude={"created"})
 
 
+def test_the_seed_of_the_training_deals_the_pictures(quick, monkeypatch):
+    dealt = []
+
+    def stop(parts: Split, *_: object, **__: object) -> None:
+        dealt.append(parts)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training_module, "compare", stop)
+    for seed in (0, 3):
+        with pytest.raises(KeyboardInterrupt):
+            learn(quick.model_copy(update={"seed": seed}), quiet())
+    assert dealt == [split(load(quick.data), split_seed=seed) for seed in (0, 3)]
+    assert dealt[0] != dealt[1]
+
+
 @pytest.mark.long
 def test_nothing_looks_at_the_test_before_it_is_evaluated(quick, monkeypatch):
     """With the test's names exchanged, the same model is fitted and calibrated; only its metrics differ."""
     before = learn(quick, quiet())
 
-    def renamed(dataset: Dataset) -> Split:
-        parts = split(dataset)
+    def renamed(dataset: Dataset, *, split_seed: int) -> Split:
+        parts = split(dataset, split_seed=split_seed)
         return replace(parts, test=tuple(replace(photo, label=1 - photo.label) for photo in parts.test))
 
     monkeypatch.setattr(training_module, "split", renamed)
@@ -200,7 +215,7 @@ def test_a_coverage_that_needs_more_pictures_is_refused_before_the_training(quic
         learn(quick.model_copy(update={"coverage": 0.99}), quiet())
 
 
-def test_without_a_server_it_is_said_that_nothing_was_registered(quick, capsys):
+def test_without_a_server_the_console_states_that_nothing_was_registered(quick, capsys):
     assert train(quick, Console(width=200)) == quick.output
     printed = capsys.readouterr().out
     assert "Not tracked and not registered" in printed

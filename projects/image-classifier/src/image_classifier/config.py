@@ -100,6 +100,7 @@ class TrainConfig(TrainSettings):
     workers: int = Field(0, ge=0, description="processes that read and augment pictures; 0: the training's own")
     coverage: float = Field(0.95, gt=0.5, lt=1, description="share of pictures whose label set holds the true label")
     work: Path = Field(WORK, description="folder of features and checkpoints")
+    seed: int = Field(0, ge=0, description="seed of splits, order, augmentation and bootstrap")
 
 
 class TuneConfig(BaseSettings):
@@ -115,7 +116,7 @@ class TuneConfig(BaseSettings):
     work: Path = Field(WORK, description="folder of features and checkpoints")
     output: Path = Field(Path("projects/image-classifier/docs/ablation.json"), description="file to write")
     tracking_uri: str = Field("", description="MLflow server that gets a child run for each training; empty for none")
-    seed: int = Field(0, ge=0, description="seed of order and augmentation")
+    seed: int = Field(0, ge=0, description="seed of splits, order and augmentation")
 
 
 class ReportConfig(ReportSettings):
@@ -128,6 +129,7 @@ class ReportConfig(ReportSettings):
     project: Path = Field(Path("projects/image-classifier"), description="folder of the project's README and docs")
     threads: int = Field(2, ge=1, description="threads of torch on the CPU")
     work: Path = Field(WORK, description="folder of features and checkpoints")
+    seed: int = Field(0, ge=0, description="seed of splits, order, augmentation and bootstrap")
 
 
 class ServeSettings(ServiceSettings):

@@ -12,8 +12,8 @@ from rich.console import Console
 from image_classifier.config import MODEL_NAME, Compute, ModelSettings, TrainConfig
 from image_classifier.data.load import Dataset, Split, load, split
 from image_classifier.data.photos import input_statistics, pixels_of, spread
-from image_classifier.evaluation.candidates import COLUMNS, choose, compare, probabilities_on_test
-from image_classifier.evaluation.evaluate import METRIC_LABELS, Evaluation, compare_with_champion, evaluate, measure
+from image_classifier.evaluation.candidates import COLUMNS, choose, compare, evaluate_baselines
+from image_classifier.evaluation.evaluate import METRIC_LABELS, Evaluation, compare_with_champion, evaluate
 from image_classifier.evaluation.figures import draw
 from image_classifier.models.fit import FittedClassifier, export, fit
 from image_classifier.models.plan import plan
@@ -37,7 +37,7 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     console.print(planned.source.reason)
     dataset, settings = load(planned.source), planned.settings
     console.print(dataset.report.as_table())
-    parts = split(dataset)
+    parts = split(dataset, split_seed=config.seed)
     console.print(
         f"{len(parts.train):,} pictures of {len(dataset.labels)} classes to learn from, "
         f"{len(parts.validation):,} to choose and calibrate by, {len(parts.test):,} set aside for the test"
@@ -47,9 +47,17 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     # Candidates: class frequencies, a linear probe on frozen features, and all layers fine-tuned from there.
     torch.set_num_threads(config.threads)
     compute = Compute(device=config.device, workers=config.workers, work=config.work)
-    candidates = compare(parts, settings, seed=config.seed, compute=compute, console=console, run=run)
-    rows = candidate_rows({name: candidate.metrics for name, candidate in candidates.items()}, COLUMNS)
-    console.print(terminal_table("Candidates, measured on the validation part", *rows))
+    candidates = compare(
+        parts,
+        settings,
+        seed=config.seed,
+        compute=compute,
+        console=console,
+        run=run,
+        log=lambda candidate: run.child(candidate.name, {"candidate": candidate.name}, candidate.metrics),
+    )
+    measured = {name: candidate.metrics for name, candidate in candidates.items()}
+    console.print(terminal_table("Candidates, measured on the validation part", *candidate_rows(measured, COLUMNS)))
 
     # The choice: the least log loss on the validation part, each at its best temperature.
     chosen = choose(candidates)
@@ -68,23 +76,11 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     # The test split decides nothing.
     with console.status("evaluating on the test split"):
         evaluation = evaluate(predictor, parts, seed=config.seed)
-        baselines = {}
-        for name, candidate in candidates.items():
-            if name != chosen:
-                probabilities = probabilities_on_test(candidate.model, parts, settings, compute=compute)
-                baselines[name] = measure(evaluation.labels, probabilities, seed=config.seed)
+        others = {name: candidate for name, candidate in candidates.items() if name != chosen}
+        baselines = evaluate_baselines(parts, settings, others, seed=config.seed, compute=compute)
     title = f"Test split, {len(parts.test):,} pictures, 95 % bootstrap intervals"
     console.print(terminal_table(title, *metric_rows(METRIC_LABELS, evaluation.metrics, baselines)))
     return Trained(dataset, parts, candidates, chosen, settings, predictor, evaluation, baselines, exported.details())
-
-
-def check_coverage(coverage: float, n_validation: int) -> None:
-    """Raise DataError for a coverage that needs more pictures, before the training and not after it."""
-    try:
-        conformal_quantile(np.zeros(n_validation), coverage=coverage)
-    except ValueError as error:
-        way = "add pictures, or ask for less with IMAGE_CLASSIFIER_TRAIN_COVERAGE"
-        raise DataError(f"coverage={coverage}: {error}; {way}") from error
 
 
 def describe(config: TrainConfig, trained: Trained) -> Manifest:
@@ -122,6 +118,15 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
         labels=dataset.labels,
         input_statistics=input_statistics(parts.train, dataset.labels, preprocessing),
     )
+
+
+def check_coverage(coverage: float, n_validation: int) -> None:
+    """Raise DataError for a coverage that needs more pictures, before the training and not after it."""
+    try:
+        conformal_quantile(np.zeros(n_validation), coverage=coverage)
+    except ValueError as error:
+        way = "add pictures, or ask for less with IMAGE_CLASSIFIER_TRAIN_COVERAGE"
+        raise DataError(f"coverage={coverage}: {error}; {way}") from error
 
 
 PROJECT = training.Project(

@@ -50,5 +50,6 @@ def tune(config: TuneConfig, console: Console | None = None) -> None:
             config.output.write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
 
         compute = Compute(work=config.work)
-        ablate(split(dataset), settings, seed=config.seed, compute=compute, console=console, on_step=record)
+        parts = split(dataset, split_seed=config.seed)
+        ablate(parts, settings, seed=config.seed, compute=compute, console=console, on_step=record)
     console.print(f"Written: {config.output}")

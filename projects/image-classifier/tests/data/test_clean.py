@@ -52,7 +52,7 @@ def screen(path: Path, *, seed: int) -> Path:
     return saved(path, window)
 
 
-def test_every_kind_of_defect_of_the_sample_is_found(sample: Dataset, sample_folder: Path) -> None:
+def test_every_kind_of_defect_of_the_sample_is_detected(sample: Dataset, sample_folder: Path) -> None:
     files = list_files(sample_folder)[1]
     result = clean(files, name="test")
     assert dict(result.excluded) == {
@@ -63,8 +63,8 @@ def test_every_kind_of_defect_of_the_sample_is_found(sample: Dataset, sample_fol
         "sunflower/copy.jpg": cleaning.COPY,
         "tulip/filed-twice.jpg": cleaning.TWO_CLASSES,
     }
-    quarantined = sample.report.quarantined
-    assert {reason: count for reason, count in quarantined.items() if count} == Counter(dict(result.excluded).values())
+    excluded = sample.report.excluded
+    assert {reason: count for reason, count in excluded.items() if count} == Counter(dict(result.excluded).values())
     assert sample.report.repaired == dict.fromkeys(cleaning.REPAIRS, 1)
     assert sample.report.rows_kept == len(sample.photos) == sample.report.rows_read - 6
 
@@ -130,7 +130,7 @@ def test_a_file_that_cannot_be_read_is_excluded(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Path, "read_bytes", refuse)
     result = cleaned((locked, 0), (tmp_path / "gone.png", 0), (kept, 1))
     assert dict(result.excluded) == {"0/locked.png": "cannot be read", "0/gone.png": "cannot be read"}
-    assert result.report.quarantined["cannot be read"] == 2
+    assert result.report.excluded["cannot be read"] == 2
     assert [photo.name for photo in result.photos] == ["1/kept.png"]
 
 
@@ -208,6 +208,6 @@ def test_a_class_of_one_picture_is_refused_with_the_reason(tmp_path: Path) -> No
 @pytest.mark.real_data
 def test_what_is_wrong_with_the_real_flowers(flowers: Dataset) -> None:
     assert flowers.report.rows_read == 3224
-    assert {reason: count for reason, count in flowers.report.quarantined.items() if count} == {cleaning.TWO_CLASSES: 6}
+    assert {reason: count for reason, count in flowers.report.excluded.items() if count} == {cleaning.TWO_CLASSES: 6}
     sizes = [size for size in Counter(photo.group for photo in flowers.photos).values() if size > 1]
     assert (len(sizes), sum(sizes), max(sizes)) == (20, 41, 3)

@@ -13,7 +13,18 @@ import pytest
 from PIL import Image
 
 from image_classifier.data import load as module
-from image_classifier.data.load import FLOWERS, STATE, Dataset, digest, is_sample, list_files, load, resolve, split
+from image_classifier.data.load import (
+    FLOWERS,
+    SPLIT_SEED,
+    STATE,
+    Dataset,
+    digest,
+    is_sample,
+    list_files,
+    load,
+    resolve,
+    split,
+)
 from image_classifier.data.photos import Photo
 from portfolio_shared.data import sources
 from portfolio_shared.data.checks import DataError, DataReport
@@ -165,6 +176,15 @@ def test_parts_have_their_shares_and_lose_nothing() -> None:
     for part, share in zip(parts, (0.68, 0.12, 0.2), strict=True):
         assert abs(len(part) / 4000 - share) < 0.025  # about four standard deviations
     assert dealt.labels == ("daisy",)
+
+
+def test_another_seed_deals_other_parts_and_none_is_the_default() -> None:
+    everything = dataset(photos(400))
+    assert split(everything) == split(everything, split_seed=SPLIT_SEED)
+    default, other = (
+        {photo.key for photo in split(everything, split_seed=seed).test} for seed in (SPLIT_SEED, SPLIT_SEED + 1)
+    )
+    assert len(default & other) < len(default) / 2
 
 
 def test_groups_stay_together_and_new_pictures_move_no_old_ones() -> None:

@@ -23,6 +23,7 @@ from image_classifier.evaluation.candidates import (
     choose,
     class_frequencies,
     compare,
+    evaluate_baselines,
     probabilities_on_test,
 )
 from image_classifier.models import fit, network
@@ -40,12 +41,11 @@ class Log:
     """Keeps what a comparison logs."""
 
     def __init__(self) -> None:
-        self.children: dict[str, dict[str, float]] = {}
+        self.candidates: dict[str, dict[str, float]] = {}
         self.epochs: dict[int, dict[str, float]] = {}
 
-    def child(self, name, params, metrics) -> None:
-        assert params == {"candidate": name}
-        self.children[name] = metrics
+    def add(self, candidate: Candidate) -> None:
+        self.candidates[candidate.name] = candidate.metrics
 
     def log_metrics(self, metrics, *, step=0) -> None:
         self.epochs[step] = metrics
@@ -98,16 +98,36 @@ def test_class_frequencies_are_those_of_the_training_part() -> None:
 
 def test_candidates_stand_from_best_to_worst_and_are_logged(split: Split) -> None:
     log, console = Log(), Console(file=io.StringIO(), width=200)
-    candidates = compare(split, SETTINGS, compute=Compute(device="cpu"), console=console, run=log)
+    candidates = compare(split, SETTINGS, compute=Compute(device="cpu"), console=console, run=log, log=log.add)
     assert set(candidates) == {FREQUENCIES, PROBE, FINE_TUNED}
     losses = [candidate.metrics["log_loss"] for candidate in candidates.values()]
     assert losses == sorted(losses)
-    assert log.children == {name: candidate.metrics for name, candidate in candidates.items()}
+    assert log.candidates == {name: candidate.metrics for name, candidate in candidates.items()}
     assert list(log.epochs) == [1, 2]
     history = candidates[FINE_TUNED].model.history
     assert log.epochs[2]["validation_loss"] == history[1].validation_loss
     lines = console.file.getvalue().splitlines()
     assert [line[:22] for line in lines] == ["fine-tuned, epoch 1/2:", "fine-tuned, epoch 2/2:"]
+
+
+def test_a_candidate_is_logged_before_the_next_is_fitted(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "fine_tuned", stop)
+    logged: list[Candidate] = []
+    with pytest.raises(KeyboardInterrupt):
+        compare(split, SETTINGS, compute=Compute(device="cpu"), log=logged.append)
+    assert [candidate.name for candidate in logged] == [FREQUENCIES, PROBE]
+
+
+def test_the_baselines_are_measured_on_the_test_split(split: Split) -> None:
+    candidates = compared(split, recipe="quick")
+    baselines = evaluate_baselines(split, SETTINGS, candidates, compute=Compute(device="cpu"))
+    assert set(baselines) == {FREQUENCIES, PROBE}
+    for name, metrics in baselines.items():
+        probabilities = probabilities_on_test(candidates[name].model, split, SETTINGS)
+        assert metrics["log_loss"].estimate == pytest.approx(log_loss_error(labels_of(split.test), probabilities))
 
 
 def test_the_recipe_and_the_weights_decide_what_is_trained(split: Split) -> None:

@@ -22,9 +22,9 @@ from image_classifier.models.finetune import Epoch
 from portfolio_shared.evaluation.figures import save_figure
 
 GROUPS = [
-    Group("cat", (8, 2, 0), 8 / 9, 8 / 10),
-    Group("dog", (1, 3, 0), 3 / 5, 3 / 4),
-    Group("owl", (0, 0, 0), None, float("nan")),
+    Group("class", "cat", (8, 2, 0), 8 / 9, 8 / 10),
+    Group("class", "dog", (1, 3, 0), 3 / 5, 3 / 4),
+    Group("class", "owl", (0, 0, 0), None, float("nan")),
 ]
 
 

@@ -91,7 +91,7 @@ def test_options_come_in_the_query_or_in_the_form(service: httpx.Client) -> None
     assert by_form == by_both == [by_query]
 
 
-def test_doubt_is_said(service: httpx.Client) -> None:
+def test_an_unsure_prediction_has_its_reason(service: httpx.Client) -> None:
     results = ask(service, plain("red"), plain("black"), plain("yellow"))
 
     assert [result["unsure"] and result["unsure"]["reason"] for result in results] == [None, "unfamiliar", "ambiguous"]

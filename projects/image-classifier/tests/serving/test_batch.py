@@ -100,6 +100,22 @@ def test_what_cannot_be_read_says_why_and_nothing_is_dropped(tmp_path) -> None:
     assert all(row["label"] == row["probability"] == "" for row in rows[1:])
 
 
+def test_a_file_without_permission_is_refused_with_its_reason(tmp_path, monkeypatch) -> None:
+    locked, target = save(tmp_path / "a.png", "red"), tmp_path / "out.csv"
+    good = save(tmp_path / "b.png", "red")
+    allowed = Path.open
+
+    def guarded(path: Path, *args, **options):  # permissions do not bind every user who runs this test
+        if path == locked:
+            raise PermissionError(13, "Permission denied")
+        return allowed(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", guarded)
+
+    assert predict_file([locked, good], target, Colours()) == BatchResult(1, 1)
+    assert [row["error"] for row in rows_of(target)] == ["cannot be read: Permission denied", ""]
+
+
 def test_a_name_that_is_no_text_is_kept(tmp_path) -> None:
     name = os.fsdecode(b"r\xf6se.png")
     save(tmp_path / name, "red")

@@ -84,6 +84,16 @@ def test_where_every_file_is_wrong_all_are_listed(service: httpx.Client) -> None
     assert len(refused(service.post(URL, files=as_files(*same)), 415)) == len(same)
 
 
+def test_a_polyglot_is_read_as_a_picture_and_not_echoed(service: httpx.Client) -> None:
+    data = plain("blue", kind="JPEG") + b"PK\x03\x04" + SECRET
+
+    response = service.post(URL, files=as_files(("both.html", data, "text/html")), params={"heat": True})
+
+    assert response.json()["results"][0]["label_set"] == ["cornflower"]
+    assert "alert" not in response.text
+    assert response.headers["content-type"] == "application/json"
+
+
 # Requests that are refused as a whole
 
 

@@ -161,7 +161,7 @@ def _account(
 ) -> None:
     reasons = Counter(excluded.values())
     for reason in (*REASONS.values(), UNREADABLE, COPY, TWO_CLASSES):
-        report.quarantine(reason, reasons[reason])
+        report.exclude(reason, reasons[reason])
     repairs = Counter(repair for picture in pictures for repair in picture.repairs)
     for repair in REPAIRS:
         report.repair(repair, repairs[repair])

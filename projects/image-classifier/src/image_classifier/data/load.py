@@ -164,7 +164,7 @@ def digest(photos: Sequence[Photo]) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def split(dataset: Dataset) -> Split:
+def split(dataset: Dataset, *, split_seed: int = SPLIT_SEED) -> Split:
     """Deal the photographs into three parts by the hashes of their groups.
 
     A photograph's part depends on its content and that of its near duplicates, so new photographs move no old ones
@@ -178,10 +178,10 @@ def split(dataset: Dataset) -> Split:
     photos = dataset.photos
     if not photos:
         raise DataError("there are no photographs to split: every file was excluded")
-    test = hash_split([photo.group for photo in photos], test_fraction=TEST_FRACTION, seed=SPLIT_SEED)
+    test = hash_split([photo.group for photo in photos], test_fraction=TEST_FRACTION, seed=split_seed)
     # Another prefix, because the hashes of what is left are not spread evenly any more.
     keys = [f"validation:{photo.group}" for photo in photos]
-    validation = hash_split(keys, test_fraction=VALIDATION_FRACTION, seed=SPLIT_SEED) & ~test
+    validation = hash_split(keys, test_fraction=VALIDATION_FRACTION, seed=split_seed) & ~test
     train, held_out, tested = (
         tuple(photo for photo, chosen in zip(photos, part, strict=True) if chosen)
         for part in (~test & ~validation, validation, test)

@@ -1,6 +1,6 @@
 """What is compared on the validation part: class frequencies, the linear probe, the fine-tuned network."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from rich.console import Console
 from image_classifier.config import DEFAULT_COMPUTE, Compute, ModelSettings
 from image_classifier.data.load import Split
 from image_classifier.data.photos import labels_of
+from image_classifier.evaluation.evaluate import measure
 from image_classifier.models.backbones import Backbone, only_crop
 from image_classifier.models.finetune import Epoch, Job, fine_tune, pick_device
 from image_classifier.models.fit import FittedClassifier
@@ -18,6 +19,7 @@ from image_classifier.models.probe import enlarged, fit_head
 from portfolio_shared.cli import counting
 from portfolio_shared.evaluation.classification import accuracy_score, fit_temperature, log_loss_error, softmax
 from portfolio_shared.evaluation.tables import Column
+from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.results import Candidate
 from portfolio_shared.tracking.runs import UNTRACKED, RunLog
 
@@ -40,8 +42,11 @@ def compare(
     compute: Compute = DEFAULT_COMPUTE,
     console: Console | None = None,
     run: RunLog = UNTRACKED,
+    log: Callable[[Candidate[FittedClassifier]], None] = lambda _: None,
 ) -> dict[str, Candidate[FittedClassifier]]:
-    """Fit every candidate and measure it on the validation part; each is logged as soon as it is measured.
+    """Fit every candidate and measure it on the validation part.
+
+    `log` is called with each candidate as soon as it is measured; `run` gets the metrics of each epoch.
 
     Returns
     -------
@@ -52,17 +57,18 @@ def compare(
     torch.manual_seed(seed)
     classifier, backbone = build_classifier(settings, len(split.labels))
     candidates = [class_frequencies(split, backbone)]
+    log(candidates[-1])
     if backbone.pretrained:
         larger = backbone if settings.crop or only_crop(backbone.name) else enlarged(backbone)
         candidates.append(linear_probe(classifier, larger, split, compute=compute))
+        log(candidates[-1])
         if settings.recipe == "full" and larger is not backbone:
             with counting("features to start fine-tuning from", "pictures") as advance:
                 fit_head(classifier, backbone, split, compute=compute, advance=advance)
     if not backbone.pretrained or settings.recipe == "full":
         job = Job(split, backbone, settings.tuning, seed, compute)
         candidates.append(fine_tuned(classifier, job, console=console, run=run))
-    for candidate in candidates:
-        run.child(candidate.name, {"candidate": candidate.name}, candidate.metrics)
+        log(candidates[-1])
     return {candidate.name: candidate for candidate in sorted(candidates, key=lambda item: item.metrics["log_loss"])}
 
 
@@ -114,6 +120,22 @@ def fine_tuned(
     metrics = {**_at_best_temperature(job.split, logits), "fit_seconds": round(seconds, 1)}
     model = FittedClassifier(logits, preprocessing, classifier.frozen_state(), job.settings, tuple(history))
     return Candidate(name, metrics, model)
+
+
+def evaluate_baselines(
+    split: Split,
+    settings: ModelSettings,
+    candidates: Mapping[str, Candidate[FittedClassifier]],
+    *,
+    seed: int = 0,
+    compute: Compute = DEFAULT_COMPUTE,
+) -> dict[str, dict[str, Interval]]:
+    """Measure candidates that were not chosen on the test split, by name."""
+    labels = labels_of(split.test)
+    return {
+        name: measure(labels, probabilities_on_test(candidate.model, split, settings, compute=compute), seed=seed)
+        for name, candidate in candidates.items()
+    }
 
 
 def probabilities_on_test(

@@ -14,6 +14,8 @@ class Group:
 
     Attributes
     ----------
+    by
+        What the pictures are grouped by.
     name
         Of the class.
     confusion
@@ -24,6 +26,7 @@ class Group:
         Share of the pictures of this class that were given its label.
     """
 
+    by: str
     name: str
     confusion: tuple[int, ...]
     precision: float | None
@@ -39,7 +42,7 @@ def by_group(evaluation: Evaluation) -> list[Group]:
     """Return precision, recall and confusion of each class, in the order of the labels."""
     counts = confusion_matrix(evaluation.labels, evaluation.probabilities)
     return [
-        Group(name, tuple(row.tolist()), None if np.isnan(precision) else float(precision), float(recall))
+        Group("class", name, tuple(row.tolist()), None if np.isnan(precision) else float(precision), float(recall))
         for name, row, precision, recall in zip(
             evaluation.predictor.labels, counts, precision_scores(counts), recall_scores(counts), strict=True
         )

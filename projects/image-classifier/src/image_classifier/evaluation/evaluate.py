@@ -177,7 +177,7 @@ def evaluate_bundle(bundle: Path, setting: str, console: Console) -> None:
     if dataset.labels != predictor.labels:
         theirs, ours = ", ".join(dataset.labels), ", ".join(predictor.labels)
         raise ValueError(f"the pictures are of {theirs}; the model names {ours}")
-    parts = split(dataset)
+    parts = split(dataset, split_seed=int(str(manifest.config["seed"])))
     if split_digest([photo.key for photo in parts.test]) != manifest.data.test_split_sha256:
         console.print(
             "These are not the pictures that the bundle was tested on: it may have learned from some of them."

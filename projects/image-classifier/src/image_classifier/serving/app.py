@@ -33,11 +33,43 @@ from portfolio_shared.serving.models import LoadedModel
 from portfolio_shared.serving.problems import FieldError, ProblemError, unprocessable
 from portfolio_shared.serving.routes import StrictRoute
 
-WEB = Path(__file__).parent / "web"
-
 Model = Annotated[LoadedModel[Predictor], Depends(loaded_model)]
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["pictures"])
+
+
+@router.post("/classifications", summary="Classify one or several pictures", openapi_extra={"requestBody": BODY})
+async def classify(query: Annotated[Options, Query()], request: Request, model: Model) -> ClassificationResponse:
+    """Classify pictures after each other, so that a request with many of them leaves threads to the others."""
+    settings, pool = settings_of(request), pool_of(request)
+    form = await read_form(request, max_files=settings.max_files)
+    options, limits = with_fields(query, form.fields), image_limits(settings)
+    results = [await pool.run(classify_file, upload, options, model.predictor, limits) for upload in form.files]
+    refuse_if_none(results)
+    return ClassificationResponse(id=request_id_of(request), model=model.named, results=results)
+
+
+@router.get("/labels", summary="The labels, the limits of a request and pictures to try")
+async def labels(request: Request, model: Model) -> LabelsResponse:
+    """Return what a page needs to know before it sends a picture."""
+    return LabelsResponse(
+        id=request_id_of(request),
+        model=model.named,
+        labels=model.predictor.labels,
+        coverage=model.predictor.coverage,
+        formats=FORMATS,
+        limits=Limits.model_validate(settings_of(request), from_attributes=True),
+        examples=[Example(name=name, url=f"/v1/examples/{name}") for name in model.predictor.examples],
+    )
+
+
+@router.get("/examples/{name}", summary="A picture to try", response_class=Response)
+async def example(name: str, model: Model) -> Response:
+    """Return an example as a JPEG file."""
+    examples = model.predictor.examples
+    if name not in examples:
+        raise ProblemError(404, f"No example has this name. There are: {', '.join(examples)}.")
+    return Response(examples[name], media_type="image/jpeg")
 
 
 def create_app(settings: ServeSettings) -> FastAPI:
@@ -49,43 +81,9 @@ def create_app(settings: ServeSettings) -> FastAPI:
         project=MODEL_NAME,
         load=Predictor.load,
         smoke_test=smoke_test,
-        web=WEB,
+        web=Path(__file__).parent / "web",
         router=router,
     )
-
-
-@router.post("/classifications", summary="Classify one or several pictures", openapi_extra={"requestBody": BODY})
-async def classify(query: Annotated[Options, Query()], request: Request, loaded: Model) -> ClassificationResponse:
-    """Classify pictures after each other, so that a request with many of them leaves threads to the others."""
-    settings, pool = settings_of(request), pool_of(request)
-    form = await read_form(request, max_files=settings.max_files)
-    options, limits = with_fields(query, form.fields), image_limits(settings)
-    results = [await pool.run(classify_file, upload, options, loaded.predictor, limits) for upload in form.files]
-    refuse_if_none(results)
-    return ClassificationResponse(id=request_id_of(request), model=loaded.named, results=results)
-
-
-@router.get("/labels", summary="The labels, the limits of a request and pictures to try")
-async def labels(request: Request, loaded: Model) -> LabelsResponse:
-    """Return what a page needs to know before it sends a picture."""
-    return LabelsResponse(
-        id=request_id_of(request),
-        model=loaded.named,
-        labels=loaded.predictor.labels,
-        coverage=loaded.predictor.coverage,
-        formats=FORMATS,
-        limits=Limits.model_validate(settings_of(request), from_attributes=True),
-        examples=[Example(name=name, url=f"/v1/examples/{name}") for name in loaded.predictor.examples],
-    )
-
-
-@router.get("/examples/{name}", summary="A picture to try", response_class=Response)
-async def example(name: str, loaded: Model) -> Response:
-    """Return an example as a JPEG file."""
-    examples = loaded.predictor.examples
-    if name not in examples:
-        raise ProblemError(404, f"No example has this name. There are: {', '.join(examples)}.")
-    return Response(examples[name], media_type="image/jpeg")
 
 
 def smoke_test(predictor: Predictor) -> None:
