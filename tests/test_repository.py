@@ -1,5 +1,6 @@
 """What the repository promises about itself: commands that exist, locks that are whole, nothing of one machine."""
 
+import ast
 import configparser
 import os
 import re
@@ -235,3 +236,26 @@ def test_nothing_that_is_made_is_tracked() -> None:
 
     assert [name for name in tracked() if name.endswith(made)] == []
     assert [name for name in tracked() if (ROOT / name).stat().st_size > 2_000_000] == []
+
+
+LONGEST_MODULE, LONGEST_BODY = 300, 40
+
+
+def test_modules_and_functions_fit_on_a_page_or_two() -> None:
+    paths = [path for path in tracked() if path.endswith(".py")]
+    assert paths
+    for path in paths:
+        text = text_of(ROOT / path)
+        assert len(text.splitlines()) <= LONGEST_MODULE, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+                lines = (node.end_lineno or 0) - body[0].lineno + 1
+                assert lines <= LONGEST_BODY, f"{path}:{node.lineno} {node.name}"
+
+
+@pytest.mark.parametrize("name", [name for name in tracked() if name.endswith(".md")])
+def test_every_module_that_a_document_names_exists(name: str) -> None:
+    files = [f"/{file}" for file in tracked()]
+    named = re.findall(r"`([\w./-]+\.py)`", text_of(ROOT / name))
+    assert [path for path in named if not any(file.endswith(f"/{path}") for file in files)] == []

@@ -30,6 +30,7 @@ SIGNATURES = {
     "models.predictor.Predictor.load": "folder",
     "evaluation.candidates.compare": "split, settings, *, seed",
     "evaluation.candidates.choose": "candidates",
+    "evaluation.candidates.evaluate_baselines": "split, settings, candidates, *, seed",
     "evaluation.evaluate.evaluate": "predictor, split, *, seed",
     "evaluation.evaluate.compare_with_champion": "evaluation, champion",
     "evaluation.evaluate.evaluate_bundle": "bundle, setting, console",
@@ -51,8 +52,7 @@ FIELDS = {
     "data.load.Dataset": ["source", "name", "sha256", "report"],
     "data.load.Split": ["train", "validation", "test"],
     "models.predictor.Prediction": [],
-    "evaluation.evaluate.Evaluation": [],
-    "evaluation.errors.Group": [],
+    "evaluation.errors.Group": ["by", "name"],
     "evaluation.ablation.Step": ["name"],
 }
 COMMANDS = ["data", "train", "tune", "evaluate", "predict", "serve", "rollback", "report"]
@@ -75,10 +75,10 @@ def attribute(project: Project, path: str) -> object:
     """Return `package.module.name` or `package.module.Class.name`."""
     parts = path.split(".")
     depth = next((i for i, part in enumerate(parts) if part[0].isupper()), len(parts) - 1)
-    found: object = importlib.import_module(".".join([project.package, *parts[:depth]]))
+    value: object = importlib.import_module(".".join([project.package, *parts[:depth]]))
     for part in parts[depth:]:
-        found = getattr(found, part)
-    return found
+        value = getattr(value, part)
+    return value
 
 
 def shape_of(function: object) -> str:
@@ -103,6 +103,7 @@ def imports_of(project: Project) -> Iterator[tuple[str, str, Path]]:
             if isinstance(node, ast.ImportFrom) and node.module == project.package:
                 names = [f"{node.module}.{alias.name}" for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: imports are absolute"
                 names = [node.module or ""]
             for name in names:
                 package, _, rest = name.partition(".")
@@ -122,6 +123,14 @@ def test_the_commands_take_the_same_optional_parameters_as_well(project: Project
     for module, names in expected.items():
         assert list(inspect.signature(attribute(project, f"{module}.{module}")).parameters) == names
     assert list(inspect.signature(attribute(project, "train.learn")).parameters) == ["config", "console", "run"]
+    compared = inspect.signature(attribute(project, "evaluation.candidates.compare")).parameters
+    assert "log" in compared  # called with each candidate as soon as it is measured
+
+
+@every_project
+def test_an_evaluation_has_the_metrics_that_the_spine_logs(project: Project) -> None:
+    evaluation = attribute(project, "evaluation.evaluate.Evaluation")
+    assert "metrics" in {field.name for field in fields(evaluation)}
 
 
 @every_project

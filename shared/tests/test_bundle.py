@@ -5,6 +5,7 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -179,3 +180,15 @@ def test_what_reads_back_as_something_else_is_not_left_in_silence(tmp_path, toy_
         RuntimeError, match=r"the saved model predicts \[15\.0\], the fitted one \[6\.0\]: do not use it"
     ):
         replace(tmp_path / "bundle", toy_manifest(), 2.0, load=lambda folder: Weight(5.0))
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error_and_not_empty(bundle, monkeypatch):
+    def scandir(path):
+        if Path(path).name == "notes":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    listed = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(PermissionError):
+        read_manifest(bundle)

@@ -1,3 +1,5 @@
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -82,3 +84,18 @@ def test_refused_rows_turn_the_exit_code(capsys):
         end_batch(Path("out.csv"), done=1, refused=2, what="rows answered")
     assert ended.value.code == 1
     assert "2 refused" in capsys.readouterr().err
+
+
+def test_a_command_that_is_told_to_stop_ends_as_one_that_failed(monkeypatch):
+    def stop(options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("it went on")
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(sys, "argv", ["toy", "train"])
+    try:
+        with pytest.raises(SystemExit) as ended:
+            run_project("toy", {"train": Command(Options, stop)})
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == 143

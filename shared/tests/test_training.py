@@ -1,6 +1,7 @@
 """The spine of a training: what is written, what is logged while it runs, and what becomes of it."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from portfolio_shared.data.sources import Source
 from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison
 from portfolio_shared.results import Candidate, Trained
 from portfolio_shared.serving.registry_client import champion_of
+from portfolio_shared.tracking import runs
 from portfolio_shared.tracking.client import TrackingUnavailable, tracking_client
+from portfolio_shared.tracking.runs import Run
 from portfolio_shared.training import Project, run
 
 BETTER = PairedComparison(Interval(-0.2, -0.3, -0.1), probability_better=1.0, n=50)
@@ -148,6 +151,47 @@ def test_a_training_is_a_run_with_its_epochs_candidates_data_figures_and_a_gated
     assert f"Registered {project.name} version 2 as champion: better" in console.export_text()
 
 
+def test_a_server_that_goes_away_while_something_is_learned_costs_no_bundle(
+    project, tmp_path, mlflow_server, monkeypatch
+):
+    """The log of the second epoch meets a server that is away; the training goes on, and fails after the bundle."""
+    console = Console(record=True, width=200)
+    log_metrics = Run.log_metrics
+
+    def break_down(run, metrics, *, step=0):
+        if step == 1:
+            monkeypatch.setattr(runs, "tracking_client", away)
+        log_metrics(run, metrics, step=step)
+
+    def away(uri):
+        raise TrackingUnavailable(f"no MLflow server at {uri}")
+
+    monkeypatch.setattr(Run, "log_metrics", break_down)
+    with pytest.raises(TrackingUnavailable):
+        run(project, ToyConfig(tracking_uri=mlflow_server, output=tmp_path / "bundle"), console)
+    assert load(tmp_path / "bundle").predict([2.0]) == [4.0]
+    assert "Not logged, the training goes on: no MLflow server at" in console.export_text()
+
+
+@pytest.mark.slow
+def test_a_gate_that_fails_leaves_a_failed_run_and_moves_no_alias(project, tmp_path, mlflow_server):
+    config = ToyConfig(tracking_uri=mlflow_server, output=tmp_path / "bundle")
+    run(project, config, Console(quiet=True))
+
+    def compare(evaluation, champion):
+        raise ValueError("the champion cannot read these houses")
+
+    with pytest.raises(ValueError, match="cannot read"):
+        run(replace(project, compare=compare), config, Console(quiet=True))
+    with tracking_client(mlflow_server) as client:
+        experiment = client.get_experiment_by_name(project.name)
+        (failed,) = client.search_runs([experiment.experiment_id], "attributes.status = 'FAILED'")
+    assert failed.data.tags["failure"] == "ValueError: the champion cannot read these houses"
+    version = champion_of(project.name, mlflow_server)
+    assert version is not None
+    assert version.version == "1"
+
+
 @pytest.mark.slow
 def test_a_training_that_fails_leaves_a_failed_run_with_its_reason(project, tmp_path, mlflow_server):
     config = ToyConfig(tracking_uri=mlflow_server, output=tmp_path / "bundle", data="broken")
@@ -159,4 +203,6 @@ def test_a_training_that_fails_leaves_a_failed_run_with_its_reason(project, tmp_
         (failed,) = client.search_runs([experiment.experiment_id])
     assert failed.info.status == "FAILED"
     assert failed.data.tags["failure"] == "ValueError: line 7 has 3 cells"
+    assert json.loads(failed.data.tags["settings"])["data"] == "broken"
+    assert "tracking_uri" not in failed.data.tags["settings"]
     assert champion_of(project.name, mlflow_server) is None

@@ -5,6 +5,7 @@ SHA-256 of every other file. The hash of `bundle.json` therefore stands for the 
 """
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -220,12 +221,17 @@ def _manifest_path(directory: Path) -> Path:
 
 def _list_files(directory: Path) -> list[str]:
     """Relative posix paths of the files of a bundle, sorted, without the manifest; links are refused."""
+
+    def fail(error: OSError) -> None:  # a folder that cannot be listed may hold anything
+        raise error
+
     names = set()
-    for path in directory.rglob("*"):  # which does not enter linked folders
-        if path.is_symlink():
-            raise BundleError(f"{path}: expected a plain file, found a symbolic link")
-        if path.is_file():
-            names.add(str(check_relative(path.relative_to(directory).as_posix())))
-        elif not path.is_dir():
-            raise BundleError(f"{path}: expected a plain file, found a special file")
+    for folder, folders, files in os.walk(directory, onerror=fail):
+        for path in (Path(folder, name) for name in (*folders, *files)):
+            if path.is_symlink():
+                raise BundleError(f"{path}: expected a plain file, found a symbolic link")
+            if path.is_file():
+                names.add(str(check_relative(path.relative_to(directory).as_posix())))
+            elif not path.is_dir():
+                raise BundleError(f"{path}: expected a plain file, found a special file")
     return sorted(names - {MANIFEST_NAME})

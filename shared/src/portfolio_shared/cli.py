@@ -1,5 +1,6 @@
 """What the projects' commands do alike. A command line starts in a blink: heavy libraries are imported by what runs."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +36,8 @@ def run_project(program: str, commands: Mapping[str, Command]) -> None:
         refuse_unknown_variables(prefix, {field for kind in kinds for field in kind.model_fields})
     except UnknownVariableError as error:
         sys.exit(f"{program}: {error}")
+    # A training that is told to stop ends as one that failed, and its run says so; a service has its own handler.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     run_command(program, commands, sys.argv[1:])
 
 

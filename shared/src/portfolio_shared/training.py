@@ -21,7 +21,7 @@ from portfolio_shared.tracking.client import check_server
 from portfolio_shared.tracking.gate import pass_gate
 from portfolio_shared.tracking.git import current_commit
 from portfolio_shared.tracking.registry import register
-from portfolio_shared.tracking.runs import UNTRACKED, LoggedModel, Run, RunLog, tracked_run
+from portfolio_shared.tracking.runs import UNTRACKED, LoggedModel, Run, RunLog, TolerantLog, tracked_run
 
 C = TypeVar("C", bound=TrainSettings)
 T = TypeVar("T", bound=Trained[Any, Any, Any, Any, Any, Any])
@@ -60,7 +60,7 @@ def run(project: Project[C, T, P], config: C, console: Console | None = None) ->
     Raises
     ------
     TrackingUnavailable
-        If the MLflow server does not answer: before the training starts, not after it.
+        If the MLflow server does not answer before the training starts, or any more when the bundle is written.
     """
     console = console or Console()
     if not config.tracking_uri:
@@ -68,20 +68,21 @@ def run(project: Project[C, T, P], config: C, console: Console | None = None) ->
         console.print("Not tracked and not registered: there is no tracking URI")
         return config.output
     check_server(config.tracking_uri)
-    tags = {"git_commit": current_commit()}
+    settings = config.model_dump_json(exclude={"tracking_uri"})  # an address may hold a password
+    tags = {"git_commit": current_commit(), "settings": settings}
     with tracked_run(config.tracking_uri, experiment=project.name, run_name="training", tags=tags) as tracked:
-        trained = project.learn(config, console, tracked)
+        trained = project.learn(config, console, TolerantLog(tracked, console.print))
         manifest = write(project, config, trained, console)
         with console.status("logging to MLflow"):
             logged = track(project, config, trained, manifest, tracked)
-    version = register(tracked, logged, name=project.name, manifest=manifest)
-    decision = pass_gate(
-        version,
-        project.load,
-        lambda champion: project.compare(trained.evaluation, champion),
-        manifest=manifest,
-        tracking_uri=config.tracking_uri,
-    )
+        version = register(tracked, logged, name=project.name, manifest=manifest)
+        decision = pass_gate(
+            version,
+            project.load,
+            lambda champion: project.compare(trained.evaluation, champion),
+            manifest=manifest,
+            tracking_uri=config.tracking_uri,
+        )
     alias = "champion" if decision.promote else "challenger"
     console.print(f"Registered {version.name} version {version.version} as {alias}: {decision.reason}")
     return config.output

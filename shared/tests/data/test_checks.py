@@ -1,4 +1,4 @@
-"""Broken tables and the words they are refused with; the account of repaired and quarantined rows."""
+"""Broken tables and the words they are refused with; the account of repaired and excluded rows."""
 
 import io
 
@@ -95,15 +95,15 @@ def test_the_report_adds_up():
     report = DataReport("houses", rows_read=10)
     report.repair("year with two digits", 3)
     report.repair("year with two digits", 1)
-    report.quarantine("no price", 2)
-    report.quarantine("exact duplicate", 0)
+    report.exclude("no price", 2)
+    report.exclude("exact duplicate", 0)
     report.notes.append("five houses are larger than 4,000 square feet")
     assert report.as_dict() == {
         "name": "houses",
         "rows_read": 10,
         "rows_kept": 8,
         "repaired": {"year with two digits": 4},
-        "quarantined": {"no price": 2, "exact duplicate": 0},
+        "excluded": {"no price": 2, "exact duplicate": 0},
         "notes": ["five houses are larger than 4,000 square feet"],
     }
 
@@ -111,16 +111,16 @@ def test_the_report_adds_up():
 @pytest.mark.parametrize("rows", [-1, 9])
 def test_more_rows_than_there_are_cannot_be_excluded(rows):
     report = DataReport("houses", rows_read=10)
-    report.quarantine("no price", 2)
+    report.exclude("no price", 2)
     with pytest.raises(ValueError, match=f"'duplicate': the number of rows must lie between 0 and 8, not {rows}"):
-        report.quarantine("duplicate", rows)
+        report.exclude("duplicate", rows)
     assert report.rows_kept == 8
 
 
 def test_the_report_as_markdown():
     report = DataReport("houses | raw", rows_read=2930)
     report.repair("a | b", 5)
-    report.quarantine("no price", 1000)
+    report.exclude("no price", 1000)
     report.notes.append("A note.")
     assert report.as_markdown().splitlines() == [
         r"| houses \| raw | rows |",
@@ -136,7 +136,7 @@ def test_the_report_as_markdown():
 
 def test_the_report_in_the_terminal_shows_labels_as_they_are():
     report = DataReport("houses", rows_read=2930)
-    report.quarantine("code [red]", 1000)
+    report.exclude("code [red]", 1000)
     report.notes.append("[bold] is no markup")
     out = io.StringIO()
     Console(file=out, width=80).print(report.as_table())

@@ -94,3 +94,21 @@ def test_a_fraction_out_of_range_is_refused(fraction):
 def test_folds_without_groups_are_refused(n_folds):
     with pytest.raises(ValueError, match=rf"between 2 and the number of groups \(3\), not {n_folds}"):
         group_folds(["a", "b", "c", "a"], n_folds=n_folds, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("keys", "error", "message"),
+    [
+        ([], ValueError, "at least one key"),
+        ("abc", ValueError, "sequence of strings, not 'abc'"),
+        (["a", 7], TypeError, "key 1 is 7, not a string"),
+        ([None], TypeError, "key 0 is None"),
+    ],
+)
+def test_keys_that_are_no_list_of_strings_are_refused(keys, error, message):
+    with pytest.raises(error, match=message):
+        hash_split(keys, test_fraction=0.5, seed=0)
+    with pytest.raises(error, match=message):
+        split_digest(keys)
+    with pytest.raises(error, match=message):
+        group_folds(keys, n_folds=2, seed=0)

@@ -9,6 +9,7 @@ from scipy import stats
 from portfolio_shared.evaluation.regression import mean_absolute_error
 from portfolio_shared.evaluation.uncertainty import (
     Interval,
+    better_by_more_than_chance,
     bootstrap_interval,
     paired_bootstrap,
 )
@@ -128,3 +129,14 @@ def test_models_of_one_quality_are_rarely_distinguished():
         false_alarms += comparison.difference.high < 0
     # 2.5 % on this side in theory; at most three standard errors more.
     assert false_alarms / 200 < 0.06
+
+
+def test_only_a_difference_of_more_than_two_standard_errors_is_more_than_chance():
+    rng = np.random.default_rng(0)
+    champion = rng.random(100)
+    noise = rng.normal(0, 0.1, 100)  # the standard error is 0.01
+    noise -= noise.mean()
+    assert not better_by_more_than_chance(champion + noise - 0.015, champion)
+    assert better_by_more_than_chance(champion + noise - 0.025, champion)
+    assert not better_by_more_than_chance(champion + noise + 0.025, champion)
+    assert not better_by_more_than_chance(champion, champion)

@@ -1,6 +1,7 @@
 import asyncio
 import contextvars
 import threading
+import time
 
 import pytest
 
@@ -99,3 +100,38 @@ def test_caller_that_is_cancelled_gives_its_place_back():
         assert await pool.run(int) == 0
 
     with_pool(use, threads=1, max_waiting=1)
+
+
+def test_never_more_threads_than_asked_for() -> None:
+    running, most, lock = 0, 0, threading.Lock()
+
+    def work() -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.01)
+        with lock:
+            running -= 1
+
+    async def use(pool: WorkerPool) -> None:
+        await asyncio.gather(*(pool.run(work) for _ in range(10)))
+
+    with_pool(use, threads=2)
+    assert most == 2
+
+
+def test_close_waits_for_what_runs() -> None:
+    done: list[bool] = []
+
+    def work() -> None:
+        time.sleep(0.05)
+        done.append(True)
+
+    async def use(pool: WorkerPool) -> None:
+        task = asyncio.create_task(pool.run(work))
+        await asyncio.sleep(0.01)
+        task.cancel()
+
+    with_pool(use)
+    assert done == [True]

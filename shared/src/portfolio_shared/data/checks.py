@@ -30,7 +30,7 @@ class DataReport:
         Rows that the source has.
     repaired
         What was corrected, to the number of rows; these rows are kept. A row may count under several repairs.
-    quarantined
+    excluded
         Why rows were excluded, to their number. Each row is excluded for one reason only.
     notes
         Anything else that a reader of the numbers should know.
@@ -39,7 +39,7 @@ class DataReport:
     --------
     >>> report = DataReport("houses", rows_read=10)
     >>> report.repair("year with two digits", 3)
-    >>> report.quarantine("no price", 2)
+    >>> report.exclude("no price", 2)
     >>> report.rows_kept
     8
     """
@@ -47,23 +47,23 @@ class DataReport:
     name: str
     rows_read: int
     repaired: dict[str, int] = field(default_factory=dict)
-    quarantined: dict[str, int] = field(default_factory=dict)
+    excluded: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
     def rows_kept(self) -> int:
         """Rows read less rows excluded."""
-        return self.rows_read - sum(self.quarantined.values())
+        return self.rows_read - sum(self.excluded.values())
 
     def repair(self, what: str, rows: int) -> None:
         """Count rows that were corrected; zero is recorded too, because it says that somebody looked."""
         _check_count(what, rows, at_most=self.rows_read)
         self.repaired[what] = self.repaired.get(what, 0) + rows
 
-    def quarantine(self, reason: str, rows: int) -> None:
+    def exclude(self, reason: str, rows: int) -> None:
         """Count rows that were excluded, not more than are left."""
         _check_count(reason, rows, at_most=self.rows_kept)
-        self.quarantined[reason] = self.quarantined.get(reason, 0) + rows
+        self.excluded[reason] = self.excluded.get(reason, 0) + rows
 
     def as_dict(self) -> dict[str, Any]:
         """Return the account as JSON types."""
@@ -89,7 +89,7 @@ class DataReport:
         return [
             ("read", self.rows_read),
             *((f"repaired: {what}", rows) for what, rows in self.repaired.items()),
-            *((f"excluded: {reason}", rows) for reason, rows in self.quarantined.items()),
+            *((f"excluded: {reason}", rows) for reason, rows in self.excluded.items()),
             ("kept", self.rows_kept),
         ]
 

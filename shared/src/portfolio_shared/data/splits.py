@@ -35,6 +35,7 @@ def hash_split(keys: Sequence[str], *, test_fraction: float, seed: int) -> NDArr
     """
     if not 0 < test_fraction < 1:
         raise ValueError(f"test_fraction must lie between 0 and 1, not {test_fraction}")
+    _check_keys(keys)
     return np.array([_unit_hash(key, seed) < test_fraction for key in keys], dtype=np.bool_)
 
 
@@ -48,6 +49,7 @@ def split_digest(keys: Sequence[str]) -> str:
     >>> split_digest(["b", "a", "b"]) == split_digest(["a", "b"])
     True
     """
+    _check_keys(keys)
     return hashlib.sha256("\n".join(sorted(set(keys))).encode()).hexdigest()
 
 
@@ -74,6 +76,7 @@ def group_folds(groups: Sequence[str], *, n_folds: int, seed: int) -> NDArray[np
     >>> group_folds(["a", "b", "a", "c", "c"], n_folds=2, seed=0)
     array([0, 0, 0, 1, 1])
     """
+    _check_keys(groups)
     sizes = Counter(groups)
     if not 2 <= n_folds <= len(sizes):
         raise ValueError(f"n_folds must lie between 2 and the number of groups ({len(sizes)}), not {n_folds}")
@@ -84,6 +87,15 @@ def group_folds(groups: Sequence[str], *, n_folds: int, seed: int) -> NDArray[np
         fold_of[group] = smallest
         rows_in[smallest] += sizes[group]
     return np.array([fold_of[group] for group in groups], dtype=np.int64)
+
+
+def _check_keys(keys: Sequence[str]) -> None:
+    if isinstance(keys, str) or len(keys) == 0:
+        raise ValueError(f"expected at least one key in a sequence of strings, not {keys!r}")
+    for position, key in enumerate(keys):
+        # A number that is read as 7 in one place and as 7.0 in another would change sides.
+        if not isinstance(key, str):
+            raise TypeError(f"key {position} is {key!r}, not a string")
 
 
 def _unit_hash(key: str, seed: int) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 LOW, HIGH = 0.025, 0.975  # quantiles that the 95 % interval lies between
+STANDARD_ERRORS = 1.96  # of a mean difference of pairs, above which it is more than chance
 
 
 class Interval(NamedTuple):
@@ -116,6 +117,20 @@ def paired_bootstrap(
     interval, values = _resample(difference, rows, n_resamples=n_resamples, seed=seed)
     better = float(np.mean(values < 0) + 0.5 * np.mean(values == 0))
     return PairedComparison(difference=interval, probability_better=better, n=len(rows[0]))
+
+
+def better_by_more_than_chance(challenger_errors: ArrayLike, champion_errors: ArrayLike) -> bool:
+    """Return whether the first mean is lower by more than 1.96 standard errors; pairs of the same folds or users.
+
+    Examples
+    --------
+    >>> better_by_more_than_chance([0.1, 0.2, 0.3], [0.2, 0.3, 0.5])
+    True
+    >>> better_by_more_than_chance([0.2, 0.3, 0.5], [0.2, 0.3, 0.9])  # a single pair differs
+    False
+    """
+    gains = np.subtract(champion_errors, challenger_errors)
+    return bool(np.mean(gains) > STANDARD_ERRORS * np.std(gains, ddof=1) / math.sqrt(len(gains)))
 
 
 def _resample(

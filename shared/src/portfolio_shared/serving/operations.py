@@ -58,7 +58,20 @@ def operations_router(models: ModelHolder[Any], metrics: ServiceMetrics) -> APIR
 
     async def model() -> ModelInfo:
         loaded = models.current()
-        return ModelInfo(**{**vars(loaded.manifest), **vars(loaded)})  # its fields by name, from both
+        manifest = loaded.manifest
+        return ModelInfo(
+            name=loaded.name,
+            version=loaded.version,
+            run_id=loaded.run_id,
+            origin=loaded.origin,
+            created=manifest.created,
+            loaded_at=loaded.loaded_at,
+            project=manifest.project,
+            data=manifest.data,
+            metrics=manifest.metrics,
+            baselines=manifest.baselines,
+            git_commit=manifest.git_commit,
+        )
 
     # The first two are asked every few seconds and need no parameters: plain routes take half the time.
     router.add_route("/healthz", healthz)

@@ -65,5 +65,7 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def _refuse_unknown_variables(cls, values: Any) -> Any:
         prefix = cls.model_config["env_prefix"]
+        if not prefix:
+            raise TypeError(f"{cls.__name__} has no env_prefix: give it one, such as HOUSING_")
         refuse_unknown_variables(prefix, cls.model_fields, except_prefix=f"{prefix}TRAIN_")
         return values

@@ -128,6 +128,8 @@ def rollback(name: str, *, tracking_uri: str) -> RegisteredVersion:
             raise RegistryError(
                 f"version {previous}, before {label}, was rolled back itself: promote a version instead"
             )
+        if missing := [tag for tag in (DIGEST_TAG, "data_source") if tag not in target.tags]:
+            raise RegistryError(f"version {previous}, before {label}, has no tag {missing[0]}: train again")
         _replace_tag(client, current, _ROLLED_BACK, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC to version {previous}")
         client.set_registered_model_alias(name, CHAMPION, previous)
         return RegisteredVersion(

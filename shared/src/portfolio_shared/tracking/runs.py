@@ -5,7 +5,7 @@ import logging
 import math
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from portfolio_shared.bundle import Manifest, bundle_digest, read_manifest
 from portfolio_shared.evaluation.uncertainty import Interval
-from portfolio_shared.tracking.client import tracking_client
+from portfolio_shared.tracking.client import TrackingUnavailable, tracking_client
 from portfolio_shared.tracking.pyfunc_model import example_frame, save_pyfunc
 
 if TYPE_CHECKING:
@@ -55,6 +55,34 @@ class _Untracked:
 
 UNTRACKED: RunLog = _Untracked()
 """For a training without a server: what it logs goes nowhere."""
+
+
+@dataclass(frozen=True)
+class TolerantLog:
+    """Logs to a run while a training learns, and goes on without where the server is away.
+
+    What has been learned is worth more than a line in its log: the bundle is still written, and what must be logged
+    with it fails then, loudly.
+    """
+
+    run: RunLog
+    warn: Callable[[str], None]
+
+    def log_metrics(self, metrics: Mapping[str, Interval | float], *, step: int = 0) -> None:
+        """Log metrics, as `RunLog` says."""
+        self._try(lambda: self.run.log_metrics(metrics, step=step))
+
+    def child(self, name: str, params: Mapping[str, object], metrics: Mapping[str, Interval | float]) -> None:
+        """Log a finished run below this one, as `RunLog` says."""
+        self._try(lambda: self.run.child(name, params, metrics))
+
+    def _try(self, log: Callable[[], None]) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            log()
+        except (TrackingUnavailable, MlflowException) as error:
+            self.warn(f"Not logged, the training goes on: {error}")
 
 
 @dataclass(frozen=True)
@@ -108,11 +136,12 @@ class Run:
 
     def child(self, name: str, params: Mapping[str, object], metrics: Mapping[str, Interval | float]) -> None:
         """Log a finished run below this one, as `RunLog` says."""
+        measured = _to_metrics(metrics, 0)  # first: what cannot be logged leaves no run behind
         with tracking_client(self.tracking_uri) as client:
             tags = {"mlflow.parentRunId": self.run_id}
             child_id = client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id
             _log_params(client, child_id, params)
-            client.log_batch(child_id, metrics=_to_metrics(metrics, 0))
+            client.log_batch(child_id, metrics=measured)
             client.set_terminated(child_id)
 
     def log_bundle(
@@ -219,7 +248,10 @@ def _experiment_id(client: "MlflowClient", name: str) -> str:
 def _log_params(client: "MlflowClient", run_id: str, params: Mapping[str, object]) -> None:
     from mlflow.entities import Param
 
-    logged = [Param(name, value if isinstance(value, str) else json.dumps(value)) for name, value in params.items()]
+    logged = [
+        Param(name, value if isinstance(value, str) else json.dumps(value, default=str))
+        for name, value in params.items()
+    ]
     for start in range(0, len(logged), _BATCH):
         client.log_batch(run_id, params=logged[start : start + _BATCH])
 
