@@ -10,7 +10,7 @@ from housing.config import ModelSettings, ScaleSettings, TrainConfig, TreeSettin
 from housing.data.columns import columns
 from housing.data.load import Dataset, load
 from housing.data.sample import generate_sales
-from housing.evaluation.candidates import REFERENCES, choose
+from housing.evaluation.candidates import BASELINES, choose
 from housing.train import input_statistics, learn, train
 from portfolio_shared.bundle import read_manifest
 from portfolio_shared.data.splits import split_digest
@@ -98,7 +98,7 @@ def test_the_manifest_holds_data_settings_and_numbers(bundle, trained, train_con
         name: interval.estimate for name, interval in trained.evaluation.metrics.items()
     }
     assert all(value.low <= value.estimate <= value.high for value in manifest.metrics.values())
-    assert tuple(manifest.baselines) == REFERENCES
+    assert tuple(manifest.baselines) == BASELINES
     assert set(manifest.input_schema["properties"]) == set(columns())
     assert set(manifest.input_statistics) == set(columns())
     assert (datetime.now(UTC) - manifest.created).days == 0
@@ -147,6 +147,6 @@ def test_what_a_person_reads(quick, capsys):
         "Chosen: ",
         "Huber ridge (linear member)",
         "RMSLE, houses up to 4,000 sq ft",
-        *REFERENCES,
+        *BASELINES,
     ):
         assert words in printed

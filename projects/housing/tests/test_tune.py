@@ -10,8 +10,9 @@ from housing import tune as tune_module
 from housing.config import ModelSettings, TreeSettings, TuneConfig, tuned_settings
 from housing.data.load import Dataset, load, split
 from housing.models.fit import fit_members
-from housing.tune import best_weight, flat, log_trial, settings_of, suggest, tune
+from housing.tune import best_weight, flat, fold_errors, log_trial, settings_of, suggest, tune
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
+from portfolio_shared.tracking.client import TrackingUnavailable
 
 N = 120
 
@@ -58,7 +59,43 @@ def test_a_study_goes_on_where_it_stopped(small, tmp_path):
     assert len(study_of(small).trials) == 5
 
 
+@pytest.mark.parametrize("gains", [[0.01, 0.01, 0.01], [0.01, 0.0, -0.01], [0.0, 0.0, 0.1]])
+def test_the_best_trial_is_written_only_where_it_is_better_by_more_than_chance(small, tmp_path, monkeypatch, gains):
+    in_use, errors = tuned_settings(), np.array([0.1, 0.2, 0.3])
+    monkeypatch.setattr(
+        tune_module,
+        "fold_errors",
+        lambda split, settings, *, threads: errors if settings == in_use else errors - gains,
+    )
+    tune(small.model_copy(update={"trials": 1}), Console(quiet=True))
+    written = json.loads((tmp_path / "tuned.json").read_text(encoding="utf-8"))
+    best = settings_of(study_of(small).best_trial)
+    assert written["study"]["taken"] == (gains[0] == gains[2])
+    assert best != in_use
+    assert ModelSettings.model_validate(written["settings"]) == (best if written["study"]["taken"] else in_use)
+
+
+def test_the_errors_of_the_folds_are_those_of_the_blend(monkeypatch, small):
+    parts, settings = split(part(), folds=3), tuned_settings()
+    errors = fold_errors(parts, settings, threads=1)
+    (_, inside, outside), *_ = parts.folds()
+    linear, trees = tune_module.fit_members(inside.records, inside.prices, settings, threads=1).log_prices(
+        outside.records
+    )
+    weight = settings.linear_weight
+    blend = np.exp(weight * linear + (1 - weight) * trees)
+    assert len(errors) == 3
+    assert errors[0] == pytest.approx(root_mean_squared_log_error(outside.prices, blend))
+
+
+def test_no_data_are_loaded_for_a_server_that_does_not_answer(small, monkeypatch):
+    monkeypatch.setattr(tune_module, "load", lambda setting: pytest.fail("the data were loaded"))
+    with pytest.raises(TrackingUnavailable):
+        tune(small.model_copy(update={"tracking_uri": "http://127.0.0.1:9"}), Console(quiet=True))
+
+
 def test_what_is_written_is_what_training_reads(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(tune_module, "better_by_more_than_chance", lambda *_: True)
     tune(small, Console(quiet=True))
     written = json.loads((tmp_path / "tuned.json").read_text(encoding="utf-8"))
     study = study_of(small)
@@ -91,7 +128,7 @@ def test_the_objective_never_sees_the_test_split(small, monkeypatch):
 
     monkeypatch.setattr(tune_module, "fit_members", spying)
     tune(small.model_copy(update={"trials": 1}), Console(quiet=True))
-    assert sorted(asked) == sorted(parts.train.prices.tolist() * 4)  # each house in four of five fits
+    assert sorted(asked) == sorted(parts.train.prices.tolist() * 4 * 3)  # each house in four of five fits, three times
     assert len(parts.test.frame) > 0
 
 
@@ -117,7 +154,7 @@ def test_every_trial_is_logged_with_its_state():
     assert steps == ["best RMSLE so far 0.25000"] * 2
 
 
-def test_the_best_weight_is_found_on_the_grid():
+def test_the_best_weight_is_the_best_of_the_grid():
     rng = np.random.default_rng(0)
     truth = rng.normal(12, 0.3, 400)
     linear, trees = truth + rng.normal(0, 0.1, 400), truth + rng.normal(0, 0.2, 400)

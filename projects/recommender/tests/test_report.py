@@ -13,7 +13,7 @@ from recommender.data.load import load
 from recommender.data.sample import write_sample
 from recommender.evaluation.candidates import best_servable, describe_settings
 from recommender.models.fit import ALS_RECENT, SERVABLE
-from recommender.report import measured, report, search_table, studies, summary_row, tables
+from recommender.report import measured, report, search_table, studies, summary_table, tables
 
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT.parents[1]
@@ -64,7 +64,7 @@ def test_every_section_is_filled_and_other_words_stay(written):
 def test_what_is_written_is_what_is_recorded(written):
     recorded = json.loads((written / "project" / "docs" / "report.json").read_text(encoding="utf-8"))
     assert_sections_match(written / "project" / "README.md", recorded)
-    assert read_section(written / "README.md", "recommender") == summary_row(recorded)
+    assert read_section(written / "README.md", "recommender") == summary_table(recorded)
     assert "NaN" not in json.dumps(recorded)
 
 
@@ -94,7 +94,7 @@ def test_the_committed_readme_says_what_the_benchmarks_measured(section):
     assert read_section(PROJECT / "README.md", section) == expected.strip("\n"), "run `make reports`"
 
 
-def test_the_committed_readme_says_what_the_search_found():
+def test_the_committed_readme_has_the_results_of_the_search():
     text = search_table(studies())
     assert read_section(PROJECT / "README.md", "search") == text, "run `make reports`"
     assert ALS_RECENT in text

@@ -22,7 +22,7 @@ BUNDLE = Path(".state/bundles/housing")
 
 
 class LinearSettings(Frozen):
-    """The Huber ridge of `linear.py`."""
+    """The Huber ridge of `models/linear.py`."""
 
     ridge: float = Field(10.0, gt=0, description="penalty on the squared coefficients")
     exception_ridge: float = Field(0.3, gt=0, description="penalty on the level of large, partly built houses")
@@ -37,7 +37,7 @@ class LinearSettings(Frozen):
 
 
 class EncodingSettings(Frozen):
-    """The tables of `encoding.py`."""
+    """The tables of `models/encoding.py`."""
 
     folds: int = Field(5, ge=2, description="folds of the cross-fitted statistics")
     smoothing: float = Field(10.0, gt=0, description="houses' worth of the overall mean in a cell's mean")
@@ -133,6 +133,6 @@ class ServeSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="HOUSING_")
 
-    port: int = Field(8001, ge=1, le=65535, description="port to listen on")
+    port: int = Field(8001, description="port to listen on")
     model_name: str = Field(MODEL_NAME, description="registered model to serve")
     max_body_bytes: int = Field(4_000_000, gt=0, description="largest request body: 1,000 full records are 1.7 MB")

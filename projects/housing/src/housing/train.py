@@ -11,7 +11,15 @@ from housing.config import COVERAGE, MODEL_NAME, ModelSettings, TrainConfig, sam
 from housing.data.columns import columns
 from housing.data.house import EXAMPLE, House
 from housing.data.load import Dataset, Sales, Split, load, split
-from housing.evaluation.candidates import COLUMNS, choose, chosen_settings, compare, measure_references, n_fits
+from housing.evaluation.candidates import (
+    BASELINES,
+    COLUMNS,
+    choose,
+    chosen_settings,
+    compare,
+    evaluate_baselines,
+    n_fits,
+)
 from housing.evaluation.evaluate import METRIC_LABELS, Evaluation, compare_with_champion, evaluate, width_ratios
 from housing.evaluation.figures import draw
 from housing.models.fit import OutOfFold, fit
@@ -60,7 +68,8 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     # The test split decides nothing.
     with console.status("evaluating on the test split"):
         evaluation = evaluate(predictor, parts, seed=config.seed)
-        baselines = measure_references(parts, seed=config.seed)
+        references = {name: candidates[name] for name in BASELINES}
+        baselines = evaluate_baselines(parts, settings, references, seed=config.seed)
         out_of_fold = candidates[chosen].model.log_prices
         ratios = width_ratios(evaluation, out_of_fold, parts.train.prices, coverage=COVERAGE)
     run.log_metrics({f"width_over_{name}": ratio for name, ratio in ratios.items()})

@@ -1,7 +1,8 @@
 """Search hyper-parameters inside the training part: run once, its result is committed as `tuned.json`.
 
-The study lives in SQLite and resumes where it stopped. Its folds are not those on which `train.py` compares the
-candidates, and the test split is never touched.
+The study lives in SQLite and resumes where it stopped. Its best trial replaces the settings in use only where it is
+better by more than chance: of many settings that are about equally good, the lowest error on five folds is seldom the
+best. These folds are not those on which `train.py` compares the candidates, and the test split is never touched.
 """
 
 import json
@@ -19,8 +20,11 @@ from rich.console import Console
 from housing.config import MODEL_NAME, TUNED, LinearSettings, ModelSettings, TreeSettings, TuneConfig, tuned_settings
 from housing.data.load import Dataset, Split, load, split
 from housing.models.fit import fit_members
+from housing.models.intervals import MemberPrices
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
+from portfolio_shared.evaluation.uncertainty import STANDARD_ERRORS, better_by_more_than_chance
 from portfolio_shared.terminal import progress
+from portfolio_shared.tracking.client import check_server
 from portfolio_shared.tracking.runs import UNTRACKED, RunLog, tracked_run
 
 Floats = NDArray[np.float64]
@@ -31,24 +35,29 @@ FINISHED = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
 
 
 def tune(config: TuneConfig, console: Console | None = None) -> None:
-    """Run (or go on with) the study and write the best settings."""
+    """Run (or go on with) the study, and write its best settings where they are better than those in use."""
     console = console or Console()
+    if uri := config.tracking_uri:
+        check_server(uri)
     data = load(config.data)
     console.print(data.source.reason)
     if data.source.kind == "sample" and config.data != "sample" and config.write:
         raise ValueError("the public data cannot be had, and settings found on invented houses are no replacement")
     study = open_study(config, data)
     left = max(0, config.trials - len(study.get_trials(deepcopy=False, states=FINISHED)))
-    objective = Objective(split(data, fold_seed=FOLD_SEED), config.threads)
-    uri = config.tracking_uri
+    parts, in_use = split(data, fold_seed=FOLD_SEED), tuned_settings()
+    objective = Objective(parts, config.threads)
     run = tracked_run(uri, experiment=MODEL_NAME, run_name="tuning") if uri else nullcontext(UNTRACKED)
     with run as tracked, progress(console, f"{left} trials", total=left) as advance:
         study.optimize(objective, n_trials=left, callbacks=[log_trial(tracked, advance)])
     best = settings_of(study.best_trial)
     console.print(f"Best of {len(study.trials)} trials: RMSLE {study.best_value:.5f}")
+    challenger, champion = (fold_errors(parts, settings, threads=config.threads) for settings in (best, in_use))
+    taken = better_by_more_than_chance(challenger, champion)
+    console.print(f"{'Better' if taken else 'Not better'} by more than chance than the settings in use")
     if config.write:
-        write(best, study, data)
-        console.print(f"Written to {TUNED}")
+        write(best if taken else in_use, study, data, taken=taken)
+    console.print(f"Written to {TUNED}" if config.write else f"{TUNED} stays as it is")
 
 
 def open_study(config: TuneConfig, data: Dataset) -> optuna.Study:
@@ -104,6 +113,16 @@ class Objective:
         return error
 
 
+def fold_errors(split: Split, settings: ModelSettings, *, threads: int) -> list[float]:
+    """Return the RMSLE of the blend on each fold."""
+    errors = []
+    for _, inside, outside in split.folds():
+        members = fit_members(inside.records, inside.prices, settings, threads=threads)
+        log_prices = MemberPrices(*members.log_prices(outside.records)).blend(settings.linear_weight)
+        errors.append(root_mean_squared_log_error(outside.prices, np.exp(log_prices)))
+    return errors
+
+
 def best_weight(linear: Floats, trees: Floats, prices: Floats) -> tuple[float, float]:
     """Return (weight of the linear member, RMSLE) of the best blend on a grid of 0.05."""
     errors = [root_mean_squared_log_error(prices, np.exp(w * linear + (1 - w) * trees)) for w in WEIGHTS]
@@ -143,7 +162,7 @@ def settings_of(trial: optuna.trial.FrozenTrial) -> ModelSettings:
     return drawn.model_copy(update={"linear_weight": trial.user_attrs["linear_weight"]})
 
 
-def write(settings: ModelSettings, study: optuna.Study, data: Dataset) -> None:
+def write(settings: ModelSettings, study: optuna.Study, data: Dataset, *, taken: bool) -> None:
     """Write the settings and the study's summary to the package's `tuned.json`."""
     complete = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
     summary = {
@@ -155,6 +174,8 @@ def write(settings: ModelSettings, study: optuna.Study, data: Dataset) -> None:
         "best_trial": study.best_trial.number,
         "best_rmsle": round(study.best_value, 5),
         "first_rmsle": round(complete[0].value or 0.0, 5),
+        "standard_errors": STANDARD_ERRORS,
+        "taken": taken,
         "median_rmsle": round(float(np.median([trial.value for trial in complete])), 5),
         "importance": {name: round(value, 3) for name, value in optuna.importance.get_param_importances(study).items()}
         if len(complete) > 3

@@ -62,7 +62,7 @@ def test_copies_conflicts_and_unpriced_rows_are_excluded_and_counted(raw):
     raw.loc[5, "SalePrice"] = "0"
     dirty = pd.concat([raw, copy, conflict], ignore_index=True)
     frame, report = cleaned(dirty)
-    assert report.quarantined == {
+    assert report.excluded == {
         "an exact copy of an earlier row": 1,
         "one parcel number with different contents": 2,
         "no price, or a price of zero or less": 1,
@@ -105,7 +105,7 @@ def test_the_sample_loads_and_is_the_same_every_time():
     first, second = load("sample"), load("sample")
     assert first.sha256 == second.sha256
     pd.testing.assert_frame_equal(first.sales.frame, second.sales.frame)
-    assert first.report.quarantined["an exact copy of an earlier row"] > 0
+    assert first.report.excluded["an exact copy of an earlier row"] > 0
     assert first.report.repaired["garage built after the sale (2207): year unknown"] == 1
 
 

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from housing.data.sample import generate_sales
-from housing.evaluation.candidates import REFERENCES
+from housing.evaluation.candidates import BASELINES
 from housing.evaluation.evaluate import (
     METRIC_LABELS,
     METRICS,
@@ -56,7 +56,7 @@ def test_houses_over_4000_square_feet_are_left_out_of_their_metric_only(evaluati
 
 
 def test_baselines_are_measured_on_the_same_houses_by_the_same_metrics(trained):
-    assert tuple(trained.baselines) == REFERENCES
+    assert tuple(trained.baselines) == BASELINES
     for metrics in trained.baselines.values():
         assert set(metrics) == set(METRICS)
     median = np.exp(np.median(np.log(trained.split.train.prices)))
@@ -117,7 +117,7 @@ def test_a_bundle_is_evaluated_on_the_houses_it_was_tested_on(bundle, trained, c
     assert f"MAE, dollars: {with_interval(trained.evaluation.metrics['mean_absolute_error'])}" in printed
 
 
-def test_other_houses_than_the_bundles_own_are_said_to_be_others(bundle, tmp_path, capsys):
+def test_a_bundle_evaluated_on_other_houses_names_them_as_others(bundle, tmp_path, capsys):
     frame = generate_sales(200, seed=5)
     frame["PID"] = [f"8{key[1:]}" for key in frame["PID"]]
     frame.to_csv(tmp_path / "other.csv", index=False)

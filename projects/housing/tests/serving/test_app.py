@@ -162,7 +162,7 @@ def test_the_number_of_houses_is_bounded(service: httpx.Client, count: int, boun
     assert error["bound"]["actual_length"] == count
 
 
-def test_all_that_is_wrong_is_said_at_once(service: httpx.Client) -> None:
+def test_a_refusal_lists_every_error_at_once(service: httpx.Client) -> None:
     errors = refused(service, [EXAMPLE | {"overall_qual": 11, "colour": "red"}, EXAMPLE, EXAMPLE | {"lot_area": 1}])
 
     assert {error["field"] for error in errors} == {

@@ -125,7 +125,7 @@ class ServeSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="RECOMMENDER_")
 
-    port: int = Field(8002, ge=1, le=65535, description="port to listen on")
+    port: int = Field(8002, description="port to listen on")
     model_name: str = Field(MODEL_NAME, description="registered model to serve")
     max_history: int = Field(500, ge=1, description="films in a history; above it 422")
     max_k: int = Field(100, ge=1, description="recommendations in an answer; above it 422")

@@ -72,7 +72,7 @@ def report(config: ReportConfig, console: Console | None = None) -> None:
     recorded = record(trained, steps, points, starts)
     sections = {**tables(recorded), **measured(config.benchmarks), "search": search_table(studies())}
     sections["data"] = trained.data.report.as_markdown()
-    summary = summary_row(recorded)
+    summary = summary_table(recorded)
     console.print(write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary))
 
 
@@ -90,21 +90,22 @@ def record(
         "chosen": trained.chosen,
         "settings": trained.settings.model_dump(mode="json"),
         "candidates": metrics_of(trained.candidates),
-        "test": {name: _measures(measured) for name, measured in tested.items()},
-        "ablation": [_as_json(step) for step in steps],
-        "diversity": [_as_json(point) for point in points],
-        "cold_start": [_as_json(start) for start in starts],
+        "test": {name: record_lists(model) for name, model in tested.items()},
+        "ablation": [as_json(vars(step)) for step in steps],
+        "diversity": [as_json(vars(point)) for point in points],
+        "cold_start": [as_json(vars(start)) for start in starts],
         "groups": [asdict(group) for group in by_group(evaluation)],
     }
 
 
-def _measures(evaluation: Evaluation) -> dict[str, Any]:
-    intervals = {name: evaluation.metric(name)._asdict() for name in evaluation.per_user}
-    return {**intervals, "coverage": evaluation.coverage}
+def record_lists(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the metrics without the length of the lists in their names, and the coverage, which has no interval."""
+    return as_json({**{name: evaluation.metric(name) for name in evaluation.per_user}, "coverage": evaluation.coverage})
 
 
-def _as_json(row: Step | DiversityPoint | ColdStart) -> dict[str, Any]:
-    return {name: value._asdict() if isinstance(value, Interval) else value for name, value in vars(row).items()}
+def as_json(metrics: Mapping[str, object]) -> dict[str, Any]:
+    """Return metrics with their intervals as JSON types; what has no interval stays."""
+    return {name: value._asdict() if isinstance(value, Interval) else value for name, value in metrics.items()}
 
 
 def tables(recorded: Mapping[str, Any]) -> dict[str, str]:
@@ -150,7 +151,7 @@ def test_table(tested: Mapping[str, Mapping[str, Any]], k: int) -> str:
     return markdown_table(["test", *tested], rows)
 
 
-def summary_row(recorded: Mapping[str, Any]) -> str:
+def summary_table(recorded: Mapping[str, Any]) -> str:
     """Return the root README's table of this project: the model beside its baselines."""
     served, *others = recorded["test"].items()
     others.sort(key=lambda item: -item[1]["ndcg"]["estimate"])

@@ -34,11 +34,6 @@ CANDIDATES_TITLE = "Candidates, fitted on the training part, measured on the val
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
 
-def train(config: TrainConfig, console: Console | None = None) -> Path:
-    """Train, evaluate, write the bundle, register it and pass the gate; return the bundle's folder."""
-    return training.run(PROJECT, config, console)
-
-
 def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Trained:
     """Go from data to an evaluated model; nothing is written."""
     # Data: read, clean, report, split. From here on nothing looks at the test until the model is chosen.
@@ -51,15 +46,17 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     settings = tuned_settings()
     for name, reason in too_large(settings, parts.before_test).items():
         console.print(f"Not fitted: {name}: {reason}")
-    tried = recipes(settings, parts.before_test, data.catalogue, seed=config.seed, threads=config.threads)
     options = {"seed": config.seed, "k": config.k, "max_users": config.max_users}
-    with progress(console, "comparing candidates", total=len(tried)) as advance:
-
-        def log_candidate(candidate: Candidate[Scorer]) -> None:
-            run.child(candidate.name, {"candidate": candidate.name}, candidate.metrics)
-            advance(candidate.name)
-
-        candidates = compare(parts, settings, **options, threads=config.threads, advance=log_candidate)
+    n_candidates = len(recipes(settings, parts.before_test, data.catalogue))
+    with progress(console, "comparing candidates", total=n_candidates) as advance:
+        candidates = compare(
+            parts,
+            settings,
+            **options,
+            threads=config.threads,
+            advance=advance,
+            log=lambda candidate: run.child(candidate.name, {"candidate": candidate.name}, candidate.metrics),
+        )
     console.print(terminal_table(CANDIDATES_TITLE, *candidate_rows(metrics_of(candidates), COLUMNS)))
 
     # The choice: the best of those that can be served.
@@ -67,11 +64,11 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     console.print(f"Chosen: {chosen}")
 
     # The final fits on training and validation part together, and the one look at the test.
-    with progress(console, "fitting on all but the test", total=len(tried)) as advance:
+    with progress(console, "fitting on all but the test", total=len(candidates)) as advance:
         predictor = fit(parts, settings, candidates[chosen], seed=config.seed, threads=config.threads)
         advance(chosen)
-        del tried[chosen]
-        baselines = evaluate_baselines(parts, tried, **options, advance=advance)
+        others = {name: candidate for name, candidate in candidates.items() if name != chosen}
+        baselines = evaluate_baselines(parts, settings, others, **options, threads=config.threads, advance=advance)
     with console.status("evaluating what will be served"):
         evaluation = replace(evaluate(predictor, parts, **options), baselines=baselines)
     run.log_metrics({"coverage": evaluation.coverage})
@@ -141,20 +138,6 @@ def input_example(trained: Trained) -> list[dict[str, object]]:
     return [{"history": f"{popular}:4.5", "k": trained.evaluation.k}, {"history": f"[{popular}]"}]
 
 
-PROJECT = training.Project(
-    name=MODEL_NAME,
-    package=Path(__file__).parent,
-    requirements=("numpy", "pydantic"),
-    learn=learn,
-    describe=describe,
-    example=popular_history,
-    load=Predictor.load,
-    draw=draw,
-    input_example=input_example,
-    compare=compare_with_champion,
-)
-
-
 def metrics_of(candidates: Mapping[str, Candidate[Scorer]]) -> dict[str, dict[str, float]]:
     """Return the metrics of each candidate by name."""
     return {name: candidate.metrics for name, candidate in candidates.items()}
@@ -189,3 +172,22 @@ def metric_table(evaluation: Evaluation) -> Table:
         rows.append([name, with_interval(ndcg), *(f"{m.estimate:.3f}" for m in others), f"{tested.coverage:.3f}"])
     headings = ["model", *(METRIC_LABELS[name].format(k=evaluation.k) for name in (*shown, "coverage"))]
     return terminal_table(f"Test, {len(evaluation.lists):,} users (95 % bootstrap interval)", headings, rows)
+
+
+PROJECT = training.Project(
+    name=MODEL_NAME,
+    package=Path(__file__).parent,
+    requirements=("numpy", "pydantic"),
+    learn=learn,
+    describe=describe,
+    example=popular_history,
+    load=Predictor.load,
+    draw=draw,
+    input_example=input_example,
+    compare=compare_with_champion,
+)
+
+
+def train(config: TrainConfig, console: Console | None = None) -> Path:
+    """Train, evaluate, write the bundle, register it and pass the gate; return the bundle's folder."""
+    return training.run(PROJECT, config, console)

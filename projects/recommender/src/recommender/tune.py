@@ -26,6 +26,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from portfolio_shared.evaluation.uncertainty import STANDARD_ERRORS, better_by_more_than_chance
 from portfolio_shared.terminal import progress
 from portfolio_shared.tracking.client import check_server
 from portfolio_shared.tracking.runs import UNTRACKED, RunLog, tracked_run
@@ -36,7 +37,6 @@ from recommender.evaluation.evaluate import accuracy
 from recommender.evaluation.task import Floats, Task, lists_for, make_task
 from recommender.models.fit import ALS, ALS_RECENT, EASE, FULL, ITEMS, USERS, recipes, too_large
 
-STANDARD_ERRORS = 1.96  # of the paired difference over users, by which a setting must be better to be taken
 SPLITS_OF_RANDOM, SHARE_OF_RANDOM = 3, 0.15
 Space = dict[str, BaseDistribution]
 Changes = dict[str, float | int]
@@ -76,12 +76,12 @@ BORROWED: dict[SplitName, frozenset[str]] = {"time": frozenset({ALS_RECENT}), "r
 def tune(config: TuneConfig, console: Console | None = None) -> None:
     """Run (or go on with) the studies of one split, and write its best settings."""
     console = console or Console()
+    if uri := config.tracking_uri:
+        check_server(uri)
     data = load(config.data, dataset=config.dataset)
     console.print(data.source.reason)
     if data.source.kind == "sample" and config.data != "sample" and config.write:
         raise ValueError("the public data cannot be had, and settings found on invented films are no replacement")
-    if uri := config.tracking_uri:
-        check_server(uri)
     name = f"tuning, split by {config.split}"
     with tracked_run(uri, experiment=MODEL_NAME, run_name=name) if uri else nullcontext(UNTRACKED) as run:
         search(config, data, console, run)
@@ -189,26 +189,12 @@ def better_settings(
 ) -> Changes:
     """Return what the best trial has changed, if that is better than the settings in use by more than chance."""
     best = with_changes(settings, study.best_params)
-    if not is_better(score(candidate, best, tasks, config), score(candidate, settings, tasks, config)):
+    challenger, champion = (score(candidate, tried, tasks, config) for tried in (best, settings))
+    if not better_by_more_than_chance(-challenger, -champion):  # the users' nDCG, of which more is better
         return {}
     return {
         name: value_of(best, name) for name in study.best_params if value_of(best, name) != value_of(settings, name)
     }
-
-
-def is_better(challenger: Floats, champion: Floats) -> bool:
-    """Return whether the mean of the first is higher by more than chance; scores of the same users, (n_users,) each.
-
-    Examples
-    --------
-    >>> is_better(np.array([0.2, 0.3, 0.5]), np.array([0.1, 0.2, 0.3]))
-    True
-    >>> is_better(np.array([0.2, 0.3, 0.9]), np.array([0.2, 0.3, 0.5]))  # one user alone
-    False
-    """
-    difference = challenger - champion
-    error = float(np.std(difference, ddof=1)) / np.sqrt(len(difference))
-    return bool(difference.mean() > STANDARD_ERRORS * error)
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]

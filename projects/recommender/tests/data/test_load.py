@@ -52,6 +52,6 @@ def test_latest_small(latest_small: Dataset) -> None:
         610,
         9742,
     )
-    assert sum(latest_small.report.quarantined.values()) == 0
+    assert sum(latest_small.report.excluded.values()) == 0
     by_name = {(film.name, film.year): film for film in latest_small.catalogue.films}
     assert by_name["The Matrix", 1999].n_ratings == 278

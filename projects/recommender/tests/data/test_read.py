@@ -75,7 +75,7 @@ def test_defects_are_excluded_by_their_reason(tmp_path: Path) -> None:
     rows = "5,1,5.5,1\r\n5,1,0,2\r\n5,1,,3\r\n5,99,4.0,4\r\n5,7,2.0,200\r\n"
     data = load(str(write_csv(tmp_path, ratings=CSV_RATINGS + rows)))
     assert data.report.rows_read == 8
-    assert data.report.quarantined == {
+    assert data.report.excluded == {
         "rating outside 0.5 to 5.0 stars": 3,
         "rating of a film that the list of films does not have": 1,
         "rating that the user replaced by a later one of the same film": 1,
@@ -130,4 +130,4 @@ def test_pieces_make_the_same_whole(tmp_path: Path, sample: Dataset, monkeypatch
     monkeypatch.setattr(module, "ROWS_AT_ONCE", 1_000)
     again = load(str(write_sample(tmp_path / "sample")))
     np.testing.assert_array_equal(again.ratings.items, sample.ratings.items)
-    assert again.report.quarantined == sample.report.quarantined
+    assert again.report.excluded == sample.report.excluded

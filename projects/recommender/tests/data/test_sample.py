@@ -28,7 +28,7 @@ def test_it_has_the_header_and_line_ends_of_latest_small(tmp_path: Path) -> None
 
 
 def test_every_kind_of_defect_is_there_and_found(sample: Dataset) -> None:
-    assert sample.report.quarantined == {
+    assert sample.report.excluded == {
         "rating outside 0.5 to 5.0 stars": 2,
         "rating of a film that the list of films does not have": 1,
         "rating that the user replaced by a later one of the same film": 2,

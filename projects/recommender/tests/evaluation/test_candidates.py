@@ -23,13 +23,14 @@ def task(parts):
 
 @pytest.fixture(scope="module")
 def compared(parts):
-    fits, called = [], []
+    fits, logged, steps = [], [], []
     with pytest.MonkeyPatch.context() as patch:
         whole = fit_module.fit_full
         patch.setattr(fit_module, "fit_full", lambda *args, **options: fits.append(args) or whole(*args, **options))
-        candidates = compare(parts, SMALL, k=5, max_users=60, advance=called.append)
+        candidates = compare(parts, SMALL, k=5, max_users=60, advance=steps.append, log=logged.append)
     assert len(fits) == 1
-    assert {candidate.name: candidate for candidate in called} == candidates
+    assert {candidate.name: candidate for candidate in logged} == candidates
+    assert steps == [candidate.name for candidate in logged]
     return candidates
 
 
@@ -80,10 +81,9 @@ def test_the_best_that_can_be_served_is_chosen(compared):
         choose({POPULARITY: compared[POPULARITY]})
 
 
-def test_baselines_are_measured_on_the_test(parts):
-    tried = {POPULARITY: recipes(SMALL, parts.before_test, parts.catalogue)[POPULARITY]}
-    options = {"seed": 0, "k": 5, "max_users": 30, "advance": lambda _: None}
-    (evaluation,) = evaluate_baselines(parts, tried, **options).values()
+def test_baselines_are_measured_on_the_test(parts, compared):
+    popularity = {POPULARITY: compared[POPULARITY]}
+    (evaluation,) = evaluate_baselines(parts, SMALL, popularity, k=5, max_users=30).values()
     assert len(evaluation.task.users) == 30
     most_rated = parts.before_test.item_counts().max()
     assert max(parts.before_test.item_counts()[evaluation.lists[:, 0]]) == most_rated

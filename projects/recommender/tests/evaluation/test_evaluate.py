@@ -135,7 +135,7 @@ def test_of_many_users_the_evaluation_draws_some(trained):
     assert len(few.lists) == len(few.task.users) == 30
 
 
-def test_a_bundle_of_other_data_is_said_to_be_one(bundle, tmp_path, capsys):
+def test_a_bundle_evaluated_on_other_data_names_them_as_others(bundle, tmp_path, capsys):
     other = write_sample(tmp_path / "other", n_users=60, n_films=150, mean_ratings=40, seed=3)
     evaluate_bundle(bundle, str(other), Console(width=200))
     printed = capsys.readouterr().out

@@ -78,7 +78,7 @@ def search() -> FilmSearch:
         ("!?", None),
     ],
 )
-def test_the_first_film_found(search: FilmSearch, query: str, first: str | None) -> None:
+def test_the_first_match(search: FilmSearch, query: str, first: str | None) -> None:
     films = search.find(query)
     assert (films[0].name if films else None) == first
 

@@ -152,7 +152,7 @@ def well_known(predictor: Predictor) -> Film:
     return next(film for film in by_raters if len(longest_word(film)) >= 7)
 
 
-def test_a_film_is_found_by_its_name_a_beginning_and_a_typo(
+def test_a_search_matches_a_name_a_beginning_and_a_typo(
     service: httpx.Client, predictor: Predictor, well_known: Film
 ) -> None:
     word = longest_word(well_known)

@@ -93,7 +93,7 @@ def test_an_untouched_page_shows_popular_films(visit: FilmsVisit, predictor: Pre
     assert visit.complaints == []
 
 
-def test_three_films_are_found_with_typos_and_answered_with_reasons(
+def test_a_search_with_typos_leads_to_recommendations_with_reasons(
     visit: FilmsVisit, predictor: Predictor, three: list[Film]
 ) -> None:
     visit.open()
@@ -157,14 +157,14 @@ def test_a_link_brings_the_history_back(
         assert other.complaints == []
 
 
-def test_films_of_a_link_that_are_unknown_are_said(visit: FilmsVisit, predictor: Predictor, three: list[Film]) -> None:
+def test_unknown_films_of_a_link_are_named(visit: FilmsVisit, predictor: Predictor, three: list[Film]) -> None:
     visit.open(f"?films={three[0].id}-2000000000")
 
     expect(visit.page.get_by_test_id("notice")).to_contain_text("1 of the link's films")
     visit.expect_films(films_for(predictor, [Seen(three[0].id)]))
 
 
-def test_a_full_history_is_said_and_not_sent(
+def test_a_full_history_shows_its_limit_and_is_not_sent(
     running_service: Running, watched_page: Watched, bundle: Path, three: list[Film], tmp_path: Path
 ) -> None:
     """The page takes the limit from the service: nothing on it is refused for a history that is too long."""
@@ -203,7 +203,7 @@ def test_a_seen_film_moves_to_the_history_and_comes_back_when_it_is_removed(
     assert "films=" not in visit.page.url
 
 
-def test_an_error_is_said_and_goes_when_it_is_corrected(visit: FilmsVisit, predictor: Predictor) -> None:
+def test_an_error_message_goes_when_it_is_corrected(visit: FilmsVisit, predictor: Predictor) -> None:
     first, last = predictor.catalogue.years[predictor.catalogue.years > 0].min(), predictor.catalogue.years.max()
     visit.page.goto(f"{visit.origin}/?from={last}&to={first}")
     expect(visit.page.get_by_test_id("failure")).to_contain_text("year_from")

@@ -182,13 +182,13 @@ def _rename(raw: pd.DataFrame) -> pd.DataFrame:
 def _exclude(text: pd.DataFrame, report: DataReport) -> pd.DataFrame:
     """Exclude rows that cannot be learned from, and count them."""
     repeated = text.drop(columns="order", errors="ignore").duplicated()
-    report.quarantine("an exact copy of an earlier row", int(repeated.sum()))
+    report.exclude("an exact copy of an earlier row", int(repeated.sum()))
     text = text[~repeated]
     conflicting = text[KEY].duplicated(keep=False)
-    report.quarantine("one parcel number with different contents", int(conflicting.sum()))
+    report.exclude("one parcel number with different contents", int(conflicting.sum()))
     text = text[~conflicting]
     unpriced = ~(_numbers(text[TARGET]) > 0)
-    report.quarantine("no price, or a price of zero or less", int(unpriced.sum()))
+    report.exclude("no price, or a price of zero or less", int(unpriced.sum()))
     return text[~unpriced].reset_index(drop=True)
 
 
@@ -237,7 +237,7 @@ def _repair(frame: pd.DataFrame, report: DataReport) -> pd.DataFrame:
     )
     unknown = frame[list(columns())].isna().sum()
     cells = ", ".join(f"{name} {count:,}" for name, count in unknown[unknown > 0].items())
-    report.notes.append(f"Cells that stay unknown and are filled by the rules of imputation.py: {cells}.")
+    report.notes.append(f"Cells that stay unknown and are filled by the rules of models/imputation.py: {cells}.")
     return frame
 
 

@@ -1,7 +1,8 @@
 """What is tried, from the median to the served blend, and the cross-validation that compares it.
 
 The baselines (median to LightGBM) read the file's own columns, one-hot and ordinal encoded, so that the table also
-shows what the features of `features.py` are worth. Only the linear member, the trees and their blend can be served.
+shows what the features of `models/features.py` are worth. Only the linear member, the trees and their blend can be
+served.
 """
 
 import time
@@ -39,7 +40,7 @@ BLEND, LINEAR, TREES = "blend", "Huber ridge (linear member)", "CatBoost (tree m
 MEMBER_WEIGHTS = {LINEAR: 1.0, TREES: 0.0}
 """The weight of the linear member with which a member is served alone."""
 
-REFERENCES = ("median", "ridge", "LightGBM")
+BASELINES = ("median", "ridge", "LightGBM")
 """Baselines that are measured on the test split beside the chosen model."""
 
 COLUMNS = (
@@ -157,11 +158,17 @@ def baselines(*, seed: int) -> dict[str, Fit]:
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
-def measure_references(split: Split, *, seed: int) -> dict[str, dict[str, Interval]]:
-    """Fit the reference baselines on the training part and measure them on the test part."""
+def evaluate_baselines(
+    split: Split,
+    settings: ModelSettings,  # noqa: ARG001 - the libraries stay at their defaults
+    candidates: Mapping[str, Candidate[OutOfFold]],
+    *,
+    seed: int = 0,
+) -> dict[str, dict[str, Interval]]:
+    """Fit these baselines on the training part and measure them on the test part."""
     fits, paid = baselines(seed=seed), split.test.prices
     metrics = {}
-    for name in REFERENCES:
+    for name in candidates:
         predicted = np.exp(fits[name](split.train.records, split.train.prices, split.test.records))
         metrics[name] = {key: bootstrap_interval(metric, paid, predicted, seed=seed) for key, metric in METRICS.items()}
     return metrics

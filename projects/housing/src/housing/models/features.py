@@ -1,6 +1,6 @@
 """From a complete record to the numbers both members of the model read: the same code in training and serving.
 
-Nothing here is learned from data; what is learned lives in `linear.py` (knots, scales) and `encoding.py`
+Nothing here is learned from data; what is learned lives in `models/linear.py` (knots, scales) and `models/encoding.py`
 (neighbourhood statistics).
 """
 

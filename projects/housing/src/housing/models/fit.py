@@ -1,6 +1,6 @@
 """Fit the served model: linear member, tree member, their blend, and its intervals.
 
-Training only: this module needs CatBoost. What it returns needs NumPy alone (`predictor.py`).
+Training only: this module needs CatBoost. What it returns needs NumPy alone (`models/predictor.py`).
 """
 
 import json

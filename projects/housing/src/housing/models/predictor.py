@@ -1,7 +1,7 @@
 """The served model: what it holds, how it predicts, how it is stored.
 
 `Predictor` is the only code that turns records into prices: evaluation, the command line, the API, the batch job and
-MLflow's adapter all call it. It needs NumPy alone; fitting is `fit.py`.
+MLflow's adapter all call it. It needs NumPy alone; fitting is `models/fit.py`.
 """
 
 import json

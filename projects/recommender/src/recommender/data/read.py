@@ -166,8 +166,8 @@ def _clean(chunk: pd.DataFrame, film_ids: NDArray[np.int64], report: DataReport)
     report.rows_read += len(chunk)
     on_scale = chunk["value"].between(LOWEST, HIGHEST)  # false for missing values too
     listed = chunk["film"].isin(film_ids)
-    report.quarantine(f"rating outside {LOWEST} to {HIGHEST} stars", int((~on_scale).sum()))
-    report.quarantine("rating of a film that the list of films does not have", int((on_scale & ~listed).sum()))
+    report.exclude(f"rating outside {LOWEST} to {HIGHEST} stars", int((~on_scale).sum()))
+    report.exclude("rating of a film that the list of films does not have", int((on_scale & ~listed).sum()))
     kept = chunk[on_scale & listed]
     return kept.assign(film=np.searchsorted(film_ids, kept["film"]).astype(np.int32))
 
@@ -176,10 +176,10 @@ def _assemble(parts: list[pd.DataFrame], report: DataReport, *, n_items: int) ->
     columns = {name: np.concatenate([part[name].to_numpy() for part in parts]) for name in RATING_TYPES}
     parts.clear()  # on 25M ratings this is half a gigabyte
     if len(columns["user"]) == 0:
-        raise DataError(f"{report.name}: none of {report.rows_read} rows can be used: {report.quarantined}")
+        raise DataError(f"{report.name}: none of {report.rows_read} rows can be used: {report.excluded}")
     numbers, user_ids = pd.factorize(columns.pop("user"), sort=True)
     films, values, times = (columns[name] for name in ("film", "value", "time"))
     sizes = {"n_users": len(user_ids), "n_items": n_items}
     ratings, replaced = order_ratings(numbers.astype(np.int32), films, values, times, **sizes)
-    report.quarantine("rating that the user replaced by a later one of the same film", replaced)
+    report.exclude("rating that the user replaced by a later one of the same film", replaced)
     return np.asarray(user_ids), ratings

@@ -38,13 +38,15 @@ def compare(
     k: int = 10,
     max_users: int = MAX_USERS,
     threads: int = 1,
-    advance: Callable[[Candidate[Scorer]], None] = lambda _: None,
+    advance: Callable[[str], None] = lambda _: None,
+    log: Callable[[Candidate[Scorer]], None] = lambda _: None,
 ) -> dict[str, Candidate[Scorer]]:
     """Fit every candidate on the training part and measure it on the validation part; the highest nDCG comes first.
 
     The metrics are means over users; `ndcg_low` and `ndcg_high` bound the 95 % interval. `fit_seconds` are CPU seconds
     of all threads, `model_megabytes` the arrays of the fitted model, `score_milliseconds` the median over repeats of
-    scoring all films for one history of 50. `advance` is called with each candidate as soon as it is measured.
+    scoring all films for one history of 50. `log` is called with each candidate as soon as it is measured, `advance`
+    with its name.
     """
     task = make_task(split.train, split.validation, split.catalogue, max_users=max_users, seed=seed)
     candidates = []
@@ -63,18 +65,28 @@ def compare(
             "score_milliseconds": _latency(model, task.before, recipe.weigh) * 1e3,
         }
         candidates.append(Candidate(name, metrics, model, servable=name in SERVABLE))
-        advance(candidates[-1])
+        log(candidates[-1])
+        advance(name)
     return {candidate.name: candidate for candidate in sorted(candidates, key=lambda c: -c.metrics["ndcg"])}
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def evaluate_baselines(
-    split: Split, tried: Mapping[str, Recipe], *, seed: int, k: int, max_users: int, advance: Callable[[str], None]
+    split: Split,
+    settings: ModelSettings,
+    candidates: Mapping[str, Candidate[Scorer]],
+    *,
+    seed: int = 0,
+    k: int = 10,
+    max_users: int = MAX_USERS,
+    threads: int = 1,
+    advance: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Evaluation]:
-    """Fit models on everything but the test and measure them on it, by name."""
+    """Fit these candidates on everything but the test and measure them on it, by name."""
     task = make_task(split.before_test, split.test, split.catalogue, max_users=max_users, seed=seed)
+    tried = recipes(settings, split.before_test, task.catalogue, seed=seed, threads=threads)
     evaluations = {}
-    for name, recipe, model, _ in _fitted(tried, task):
+    for name, recipe, model, _ in _fitted({name: tried[name] for name in tried if name in candidates}, task):
         lists = lists_for(model, task, k=LONGEST, weigh=recipe.weigh)
         evaluations[name] = measure(lists, task, k=k, seed=seed)
         advance(name)

@@ -21,33 +21,6 @@ Model = Annotated[LoadedModel[Predictor], Depends(loaded_model)]
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["films"])
 
 
-def create_app(settings: ServeSettings) -> FastAPI:
-    """Build the service; its model is loaded when it starts."""
-    return create_service(
-        title="Film recommendations",
-        description="From a viewing history to films worth watching, each with the films that are the reason.",
-        settings=settings,
-        project=MODEL_NAME,
-        load=Predictor.load,
-        smoke_test=smoke_test,
-        web=Path(__file__).parent / "web",
-        router=router,
-    )
-
-
-def smoke_test(predictor: Predictor) -> None:
-    """Refuse a model that cannot recommend, filter, search or compare; what they need once is made here as well."""
-    film = predictor.recommend([], k=1).recommendations[0].film
-    prediction = predictor.recommend([Seen(film.id, 4.0)], filters=Filters(genres=film.genres), k=5)
-    scores = [recommendation.score for recommendation in prediction.recommendations]
-    if prediction.basis != "history" or scores != sorted(scores, reverse=True):
-        raise ValueError(f"recommendations for {film.name!r} rest on {prediction.basis} and score {scores}")
-    if film not in predictor.search.find(film.name):
-        raise ValueError(f"a search for {film.name!r} does not find it")
-    if film in [other for other, _ in predictor.similar(film.id)]:
-        raise ValueError(f"{film.name!r} is among the films that are like it")
-
-
 @router.post("/recommendations", summary="Recommend films for one history")
 async def recommend(
     body: schemas.RecommendationRequest, request: Request, model: Model
@@ -117,6 +90,33 @@ async def catalogue(request: Request, model: Model) -> schemas.CatalogueResponse
         year_max=int(years.max()),
         limits=schemas.Limits(**{limit.name: getattr(settings, limit.name) for limit in fields(schemas.Limits)}),
     )
+
+
+def create_app(settings: ServeSettings) -> FastAPI:
+    """Build the service; its model is loaded when it starts."""
+    return create_service(
+        title="Film recommendations",
+        description="From a viewing history to films worth watching, each with the films that are the reason.",
+        settings=settings,
+        project=MODEL_NAME,
+        load=Predictor.load,
+        smoke_test=smoke_test,
+        web=Path(__file__).parent / "web",
+        router=router,
+    )
+
+
+def smoke_test(predictor: Predictor) -> None:
+    """Refuse a model that cannot recommend, filter, search or compare; what they need once is made here as well."""
+    film = predictor.recommend([], k=1).recommendations[0].film
+    prediction = predictor.recommend([Seen(film.id, 4.0)], filters=Filters(genres=film.genres), k=5)
+    scores = [recommendation.score for recommendation in prediction.recommendations]
+    if prediction.basis != "history" or scores != sorted(scores, reverse=True):
+        raise ValueError(f"recommendations for {film.name!r} rest on {prediction.basis} and score {scores}")
+    if film not in predictor.search.find(film.name):
+        raise ValueError(f"a search for {film.name!r} does not find it")
+    if film in [other for other, _ in predictor.similar(film.id)]:
+        raise ValueError(f"{film.name!r} is among the films that are like it")
 
 
 def results_for(
