@@ -47,15 +47,11 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     # Candidates: class frequencies, a linear probe on frozen features, and all layers fine-tuned from there.
     torch.set_num_threads(config.threads)
     compute = Compute(device=config.device, workers=config.workers, work=config.work)
-    candidates = compare(
-        parts,
-        settings,
-        seed=config.seed,
-        compute=compute,
-        console=console,
-        run=run,
-        log=lambda candidate: run.child(candidate.name, {"candidate": candidate.name}, candidate.metrics),
-    )
+
+    def log(candidate: results.Candidate[FittedClassifier]) -> None:
+        run.child(candidate.name, {"candidate": candidate.name}, candidate.metrics)
+
+    candidates = compare(parts, settings, seed=config.seed, compute=compute, console=console, run=run, log=log)
     measured = {name: candidate.metrics for name, candidate in candidates.items()}
     console.print(terminal_table("Candidates, measured on the validation part", *candidate_rows(measured, COLUMNS)))
 
@@ -67,11 +63,7 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     with console.status("exporting and calibrating"):
         exported = export(parts, settings, candidates[chosen], seed=config.seed)
         predictor = fit(parts, settings, candidates[chosen], seed=config.seed, exported=exported)
-    q = exported.quantised
-    console.print(
-        f"8-bit integers: validation accuracy {q.accuracy_before:.1%} -> {q.accuracy_after:.1%}, a picture "
-        f"{q.milliseconds_before:.1f} -> {q.milliseconds_after:.1f} ms: {'served' if q.kept else 'not served'}"
-    )
+    console.print(exported.quantised.summary())
 
     # The test split decides nothing.
     with console.status("evaluating on the test split"):

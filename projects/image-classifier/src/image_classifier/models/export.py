@@ -43,6 +43,14 @@ class Quantised:
         loses = round(self.accuracy_before - self.accuracy_after, 9)  # 0.95 - 0.945 is above 0.005
         return loses <= ACCURACY_LOSS and self.milliseconds_after < self.milliseconds_before
 
+    def summary(self) -> str:
+        """Return costs and gains in a line."""
+        return (
+            f"8-bit integers: validation accuracy {self.accuracy_before:.1%} -> {self.accuracy_after:.1%}, a picture "
+            f"{self.milliseconds_before:.1f} -> {self.milliseconds_after:.1f} ms: "
+            f"{'served' if self.kept else 'not served'}"
+        )
+
 
 def to_onnx(model: Exportable, pictures: Sequence[Pixels]) -> bytes:
     """Export the model and compare it with torch on these pictures.
