@@ -47,11 +47,12 @@ def data(options: Data) -> None:
 
 
 def train(config: TrainConfig) -> None:
-    from housing.data.load import is_sample
+    def real_data() -> bool:
+        from housing.data.load import is_sample
 
-    if config.if_missing and shared.champion_stays(
-        MODEL_NAME, config.tracking_uri, real_data=lambda: not is_sample(config.data)
-    ):
+        return not is_sample(config.data)
+
+    if config.if_missing and shared.champion_stays(MODEL_NAME, config.tracking_uri, real_data=real_data):
         return
     from housing.train import train
 

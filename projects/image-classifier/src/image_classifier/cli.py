@@ -11,18 +11,18 @@ from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
 
 from image_classifier.config import BUNDLE, DATA, MODEL_NAME, ReportConfig, ServeSettings, TrainConfig, TuneConfig
 from portfolio_shared import cli as shared
-from portfolio_shared import config as shared_config
+from portfolio_shared.config import DataOptions, EvaluateOptions
 from portfolio_shared.terminal import Command
 
 
-class DataOptions(shared_config.DataOptions):
+class Data(DataOptions):
     """Find or download the data, and report what is in them."""
 
     model_config = TrainConfig.model_config
     data: str = Field("auto", description=DATA)
 
 
-class EvaluateOptions(shared_config.EvaluateOptions):
+class Evaluate(EvaluateOptions):
     """Evaluate a bundle on the frozen test split."""
 
     model_config = TrainConfig.model_config
@@ -31,7 +31,7 @@ class EvaluateOptions(shared_config.EvaluateOptions):
 
 
 @shared.flags_alone
-class PredictOptions(BaseSettings):
+class Predict(BaseSettings):
     """Classify files and folders of pictures, in constant memory; exit with 1 if files were refused."""
 
     model_config = TrainConfig.model_config | SettingsConfigDict(cli_shortcuts={"output": "o"})
@@ -40,19 +40,20 @@ class PredictOptions(BaseSettings):
     bundle: Path = Field(BUNDLE, description="folder of the model")
 
 
-def data(options: DataOptions) -> None:
+def data(options: Data) -> None:
     from image_classifier.data.load import load
 
     shared.show_data(load(options.data))
 
 
 def train(config: TrainConfig) -> None:
-    from image_classifier.data.load import is_sample
-    from image_classifier.models.plan import plan
+    def real_data() -> bool:
+        from image_classifier.data.load import is_sample
+        from image_classifier.models.plan import plan
 
-    if config.if_missing and shared.champion_stays(
-        MODEL_NAME, config.tracking_uri, real_data=lambda: not is_sample(plan(config).source)
-    ):
+        return not is_sample(plan(config).source)
+
+    if config.if_missing and shared.champion_stays(MODEL_NAME, config.tracking_uri, real_data=real_data):
         return
     from image_classifier.train import train
 
@@ -65,7 +66,7 @@ def tune(config: TuneConfig) -> None:
     tune(config)
 
 
-def evaluate(options: EvaluateOptions) -> None:
+def evaluate(options: Evaluate) -> None:
     from rich.console import Console
 
     from image_classifier.evaluation.evaluate import evaluate_bundle
@@ -73,7 +74,7 @@ def evaluate(options: EvaluateOptions) -> None:
     evaluate_bundle(options.bundle, options.data, Console())
 
 
-def predict(options: PredictOptions) -> None:
+def predict(options: Predict) -> None:
     from image_classifier.models.predictor import Predictor
     from image_classifier.serving.batch import predict_file
     from portfolio_shared.bundle import read_manifest
@@ -91,11 +92,11 @@ def report(config: ReportConfig) -> None:
 
 
 COMMANDS: dict[str, Command] = {
-    "data": Command(DataOptions, data),
+    "data": Command(Data, data),
     "train": Command(TrainConfig, train),
     "tune": Command(TuneConfig, tune),
-    "evaluate": Command(EvaluateOptions, evaluate),
-    "predict": Command(PredictOptions, predict),
+    "evaluate": Command(Evaluate, evaluate),
+    "predict": Command(Predict, predict),
     "serve": shared.serve_command("image_classifier.serving.app:create_app", ServeSettings),
     "rollback": shared.rollback_command(MODEL_NAME, TrainConfig),
     "report": Command(ReportConfig, report),

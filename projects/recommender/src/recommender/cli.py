@@ -61,11 +61,12 @@ def data(options: Data) -> None:
 
 
 def train(config: TrainConfig) -> None:
-    from recommender.data.load import is_sample
+    def real_data() -> bool:
+        from recommender.data.load import is_sample
 
-    if config.if_missing and shared.champion_stays(
-        MODEL_NAME, config.tracking_uri, real_data=lambda: not is_sample(config.data, dataset=config.dataset)
-    ):
+        return not is_sample(config.data, dataset=config.dataset)
+
+    if config.if_missing and shared.champion_stays(MODEL_NAME, config.tracking_uri, real_data=real_data):
         return
     from recommender.train import train
 
