@@ -36,7 +36,7 @@ def run_project(program: str, commands: Mapping[str, Command]) -> None:
         refuse_unknown_variables(prefix, {field for kind in kinds for field in kind.model_fields})
     except UnknownVariableError as error:
         sys.exit(f"{program}: {error}")
-    # A training that is told to stop ends as one that failed, and its run says so; a service has its own handler.
+    # A training that gets SIGTERM ends as one that failed, and its run says so; a service has its own handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     run_command(program, commands, sys.argv[1:])
 

@@ -1,4 +1,4 @@
-"""From photographs to a registered model, read downwards."""
+"""From photographs to a registered model, read downwards; what all projects do alike is `portfolio_shared.training`."""
 
 import base64
 from dataclasses import asdict

@@ -81,7 +81,7 @@ class ServiceMiddleware:
             await exchange.respond(problem)
         except Exception:
             if exchange.cut_off:
-                return  # a route that reads its body itself was told that the client has gone
+                return  # a route that reads its body itself has learned that the client has gone
             _log.exception("unexpected error", extra={"fields": {"request_id": exchange.request_id}})
             if exchange.status is not None:
                 raise  # half a response is out: only closing the connection tells the client

@@ -1,4 +1,4 @@
-"""How good the model is, with intervals, on houses that it was not trained on."""
+"""Metrics with intervals on houses that the model was not trained on, and the comparison with the champion."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +93,7 @@ def measure(sales: Sales, predicted: Floats, low: Floats, high: Floats, *, seed:
 
 
 def compare_with_champion(evaluation: Evaluation, champion: Predictor) -> PairedComparison:
-    """Return this model's RMSLE minus the champion's, on this model's test houses."""
+    """Return for the gate this model's RMSLE minus the champion's, on this model's test houses."""
     predicted = champion.price_and_interval(evaluation.sales.records)[0]
     return paired_bootstrap(root_mean_squared_log_error, evaluation.sales.prices, predicted, evaluation.predicted)
 

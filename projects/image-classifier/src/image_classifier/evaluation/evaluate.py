@@ -1,4 +1,4 @@
-"""What the test split says of what is served, the baselines beside it."""
+"""Metrics with intervals on the test split, and the comparison with the champion."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -122,7 +122,7 @@ def measure(labels: NDArray[np.int64], probabilities: NDArray[np.float64], *, se
 
 
 def compare_with_champion(evaluation: Evaluation, champion: Predictor) -> PairedComparison:
-    """Return this model minus the champion, log loss on the same test pictures; below 0 this one is better."""
+    """Return for the gate this model's log loss minus the champion's, on this model's test pictures."""
     theirs = _probabilities(predictions_of(champion, evaluation.split.test))
     return paired_bootstrap(log_loss_error, evaluation.labels, theirs, evaluation.probabilities)
 

@@ -1,4 +1,4 @@
-"""From the data setting to checked, split data, with a hash of what was read."""
+"""From the data setting to clean, split data: read and cleaned in `read.py`, split in `splits.py`, hashed here."""
 
 import hashlib
 import json
@@ -55,7 +55,7 @@ def load(setting: str, *, dataset: str = "latest-small") -> Dataset:
 
 
 def split(dataset: Dataset) -> Split:
-    """Hide each user's last ratings: nothing is drawn, so the same data have the same split."""
+    """Hide each user's last 20 % of ratings: nothing is drawn, so the same data have the same split."""
     return split_by_user_time(dataset.ratings, dataset.catalogue)
 
 

@@ -1,4 +1,4 @@
-"""Read any of the three formats of MovieLens, and account for every row."""
+"""Read and clean any of the three formats of MovieLens, and account for every row."""
 
 import csv
 from collections import Counter

@@ -1,4 +1,4 @@
-"""How well lists meet what was hidden: the one look at the test, and the comparison with a champion."""
+"""Metrics with intervals of the lists on the hidden ratings, and the comparison with the champion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -127,7 +127,7 @@ def accuracy(lists: Ints, task: Task, *, k: int) -> dict[str, Floats]:
 
 
 def compare_with_champion(evaluation: Evaluation, champion: Predictor) -> PairedComparison:
-    """Compare the nDCG of the same users, as an error: this model minus the champion, below 0 this one is better.
+    """Return for the gate the nDCG of the same users, as an error: this model's minus the champion's.
 
     The champion gets the same histories. Films that it does not know are missing from its histories and from its
     lists, where they count as not recommended.

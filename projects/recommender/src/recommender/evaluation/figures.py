@@ -25,7 +25,7 @@ TAIL = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1)
 """Shares of the films, the most popular first."""
 SERVED = "served model"
 BY_LENGTH = (SERVED, EASE, ALS, ITEMS, USERS, POPULARITY)
-"""No more than can be told apart by colour."""
+"""No more than can be distinguished by colour."""
 BY_TAIL = (SERVED, EASE, POPULARITY)
 """Models whose curves lie apart."""
 
