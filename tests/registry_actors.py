@@ -80,7 +80,7 @@ class Load:
 
     def run(self) -> None:
         with httpx.Client(base_url=self.service.client.base_url, trust_env=False, timeout=30) as client:
-            while not self.stop.wait(0.02):
+            while not self.stop.wait(0.05):
                 try:
                     self.answers.append(ask(client, self.small))
                 except (httpx.HTTPError, ValueError, LookupError) as error:
