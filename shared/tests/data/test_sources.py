@@ -1,16 +1,19 @@
 """The choice between the sample and public data, and the line that announces it."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from portfolio_shared.data import sources
+from portfolio_shared.data.checks import DataError
 from portfolio_shared.data.download import DownloadError, RemoteFile
-from portfolio_shared.data.sources import resolve_source
+from portfolio_shared.data.sources import Sample, folder_sha256, resolve_source
 
 DIGEST = hashlib.sha256(b"public").hexdigest()
 REMOTE = RemoteFile("set/file.txt", ("https://data.example/file.txt",), (DIGEST,))
+SHIPPED = Sample(Path(__file__), "a test", hashlib.sha256(Path(__file__).read_bytes()).hexdigest())
 
 
 class Network:
@@ -51,8 +54,8 @@ def fill_cache(folder, content="public"):
     return path
 
 
-def resolve(setting, folder=None):
-    source = resolve_source(setting, REMOTE, directory=folder)
+def resolve(setting, folder=None, sample=SHIPPED):
+    source = resolve_source(setting, REMOTE, sample, directory=folder)
     assert "\n" not in source.reason
     assert source.reason.startswith(f"Data: {source.path if source.kind == 'path' else source.kind},")
     return source
@@ -61,8 +64,42 @@ def resolve(setting, folder=None):
 def test_sample_asks_nobody(network, tmp_path):
     fill_cache(tmp_path)
     source = resolve("sample", tmp_path)
-    assert (source.kind, source.path) == ("sample", None)
+    assert (source.kind, source.path) == ("sample", SHIPPED.path)
+    assert source.reason == "Data: sample, a test, which ship with the package, because the setting asks for them"
     assert (network.probes, network.fetches) == (0, 0)
+
+
+def test_a_sample_that_is_all_of_the_data_is_full_and_its_host_is_not_asked(network, tmp_path):
+    whole = replace(SHIPPED, whole=True)
+    for setting in ("sample", "auto"):
+        source = resolve(setting, tmp_path, whole)
+        assert (source.kind, source.path) == ("full", SHIPPED.path)
+    assert (network.probes, network.fetches) == (0, 0)
+    assert resolve("full", tmp_path, whole).path == tmp_path / REMOTE.path  # who wants the public file gets it
+    assert resolve("auto", tmp_path, whole).path == tmp_path / REMOTE.path
+
+
+def test_a_sample_that_was_changed_is_refused_and_a_missing_one_too(network, tmp_path):
+    for damaged, reason in ((replace(SHIPPED, sha256=DIGEST), "changed"), (replace(SHIPPED, path=tmp_path), "changed")):
+        with pytest.raises(DataError, match=f"was {reason}: sha256 .*, expected .*name the copy as the data source"):
+            resolve("sample", tmp_path, damaged)
+    with pytest.raises(DataError, match="is missing: restore it with git"):
+        resolve("sample", tmp_path, replace(SHIPPED, path=tmp_path / "no"))
+
+
+def test_the_digest_of_a_folder_is_of_names_and_contents(tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "one.txt").write_text("1")
+    (tmp_path / "a.txt").write_text("public")
+    one = hashlib.sha256(b"1").hexdigest()
+    expected = hashlib.sha256(f"{DIGEST}  a.txt\n{one}  b/one.txt\n".encode()).hexdigest()
+    assert folder_sha256(tmp_path) == expected
+    (tmp_path / ".DS_Store").write_text("x")
+    (tmp_path / "b" / "__pycache__").mkdir()
+    (tmp_path / "b" / "__pycache__" / "x.pyc").write_text("x")
+    assert folder_sha256(tmp_path) == expected
+    (tmp_path / "a.txt").rename(tmp_path / "c.txt")
+    assert folder_sha256(tmp_path) != expected
 
 
 @pytest.mark.parametrize("setting", ["auto", "full"])
