@@ -50,25 +50,30 @@ def test_what_reads_flags_alone_ignores_the_environment(monkeypatch):
     assert CliApp.run(FileOptions, cli_args=["in.csv", "--output", "x.csv"]).output == Path("x.csv")
 
 
+LEARNED = "toy: the champion (version 3) learned from a sample, and "
+
+
 @pytest.mark.parametrize(
-    ("data_source", "real", "stays", "printed"),
+    ("champion", "sample", "stays", "printed"),
     [
-        (None, True, False, ""),
-        ("full", None, True, "toy: version 3 is champion (full data)\n"),
-        ("path", None, True, "toy: version 3 is champion (path data)\n"),
-        ("sample", False, True, "toy: version 3 is champion (sample data)\n"),
-        ("sample", True, False, "toy: the champion learned from generated data, and now there are real ones\n"),
+        (None, "unasked", False, ""),
+        (("full", "a" * 64), "unasked", True, "toy: version 3 is champion (full data)\n"),
+        (("path", "a" * 64), "unasked", True, "toy: version 3 is champion (path data)\n"),
+        (("sample", "a" * 64), "a" * 64, True, "toy: version 3 is champion (sample data)\n"),
+        (("sample", "a" * 64), "b" * 64, False, f"{LEARNED}another sample ships now\n"),
+        (("sample", ""), "b" * 64, False, f"{LEARNED}another sample ships now\n"),
+        (("sample", "a" * 64), None, False, f"{LEARNED}there are all of the data now\n"),
     ],
 )
-def test_a_champion_of_generated_data_gives_way_to_real_ones(monkeypatch, capsys, *, data_source, real, stays, printed):
-    version = data_source and RegisteredVersion("toy", "3", "run", "0" * 64, data_source)
+def test_a_champion_of_a_sample_gives_way_to_other_data(monkeypatch, capsys, champion, sample, *, stays, printed):
+    version = champion and RegisteredVersion("toy", "3", "run", "0" * 64, *champion)
 
-    def look_for_data():
-        assert real is not None, "looked for data where they cannot matter"
-        return real
+    def sample_sha256():
+        assert sample != "unasked", "looked for data where they cannot matter"
+        return sample
 
     monkeypatch.setattr("portfolio_shared.cli.champion_of", lambda name, uri: version)
-    assert champion_stays("toy", "http://here:1", real_data=look_for_data) is stays
+    assert champion_stays("toy", "http://here:1", sample_sha256=sample_sha256) is stays
     assert capsys.readouterr().out == printed
 
 

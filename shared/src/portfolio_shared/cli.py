@@ -52,21 +52,27 @@ def flags_alone(settings: type[S]) -> type[S]:
     return settings
 
 
-def champion_stays(name: str, tracking_uri: str, *, real_data: Callable[[], bool]) -> bool:
+def champion_stays(name: str, tracking_uri: str, *, sample_sha256: Callable[[], str | None]) -> bool:
     """Return whether the registry has a champion that `--if-missing` is content with, and say so.
 
-    One that learned from generated data is replaced as soon as there are real ones.
+    One that learned from a sample is replaced as soon as there are all of the data, or the sample is another one.
 
-    `real_data` says whether the data setting leads to other data than the generated sample; it is called only if it
-    matters. Without a tracking URI there is no champion.
+    Parameters
+    ----------
+    tracking_uri
+        Of the MLflow server; without one there is no champion.
+    sample_sha256
+        Returns the SHA-256 of the sample, as a manifest has it, or None where the data setting leads to other data.
+        Called only where the champion learned from a sample.
     """
     champion = champion_of(name, tracking_uri) if tracking_uri else None
     if champion is None:
         return False
-    if champion.data_source != "sample" or not real_data():
+    if champion.data_source != "sample" or (sample := sample_sha256()) == champion.data_sha256:
         sys.stdout.write(f"{name}: version {champion.version} is champion ({champion.data_source} data)\n")
         return True
-    sys.stdout.write(f"{name}: the champion learned from generated data, and now there are real ones\n")
+    other = "there are all of the data now" if sample is None else "another sample ships now"
+    sys.stdout.write(f"{name}: the champion (version {champion.version}) learned from a sample, and {other}\n")
     return False
 
 

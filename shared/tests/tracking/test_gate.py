@@ -12,20 +12,22 @@ from portfolio_shared.tracking.gate import pass_gate
 
 URI = "http://127.0.0.1:1"
 SPLIT = "5" * 64
+DATA = "d" * 64
 BETTER = PairedComparison(Interval(-0.02, -0.03, -0.01), probability_better=1.0, n=500)
 WORSE = PairedComparison(Interval(0.02, 0.01, 0.03), probability_better=0.0, n=500)
 UNSURE = PairedComparison(Interval(-0.01, -0.02, 0.0), probability_better=0.97, n=500)
 
 
 def manifest(test_split_sha256=SPLIT, labels=()):
-    return SimpleNamespace(data=SimpleNamespace(test_split_sha256=test_split_sha256), labels=labels)
+    return SimpleNamespace(data=SimpleNamespace(test_split_sha256=test_split_sha256, sha256=DATA), labels=labels)
 
 
 class FakeRegistry:
     """What the gate asks of the registry; `calls` is what the gate changed in it."""
 
     def __init__(self, monkeypatch):
-        self.champion, self.manifest, self.calls, self.downloaded = None, manifest(), [], []
+        self.champion, self.data_sha256, self.manifest = None, DATA, manifest()
+        self.calls, self.downloaded = [], []
         monkeypatch.setattr(gate, "RegistryClient", self)
         monkeypatch.setattr(gate, "promote", lambda version, *_, **__: self.calls.append(("promote", version.version)))
         monkeypatch.setattr(
@@ -44,7 +46,7 @@ class FakeRegistry:
 
     def alias(self, name, alias):
         assert (name, alias) == ("toy", "champion")
-        return self.champion and RegisteredVersion("toy", "1", "run-1", "1" * 64, self.champion)
+        return self.champion and RegisteredVersion("toy", "1", "run-1", "1" * 64, self.champion, self.data_sha256)
 
     def download_bundle(self, version, into):
         into.mkdir()
@@ -62,7 +64,7 @@ def never(_):
 
 
 def passed(data_source, compare, *, load=lambda folder: folder):
-    version = RegisteredVersion("toy", "2", "run-2", "2" * 64, data_source)
+    version = RegisteredVersion("toy", "2", "run-2", "2" * 64, data_source, DATA)
     return pass_gate(version, load, compare, manifest=manifest(), tracking_uri=URI)
 
 
@@ -73,7 +75,7 @@ def test_the_first_version_is_champion_without_a_comparison(registry, data_sourc
 
 
 @pytest.mark.parametrize(
-    ("champion", "challenger"), [("full", "full"), ("sample", "sample"), ("sample", "path"), ("full", "path")]
+    ("champion", "challenger"), [("full", "full"), ("sample", "sample"), ("full", "path"), ("path", "full")]
 )
 @pytest.mark.parametrize(
     ("comparison", "call"), [(BETTER, "promote"), (WORSE, "challenger"), (UNSURE, "challenger")], ids=str
@@ -94,12 +96,22 @@ def test_the_comparison_gets_the_champions_folder_which_is_gone_afterwards(regis
 
 
 @pytest.mark.parametrize("real", ["full", "path"])
-def test_generated_data_never_replace_real_data(registry, real):
+def test_a_model_of_the_sample_never_replaces_one_of_more_data(registry, real):
     registry.champion = real
     decision = passed("sample", never)
     assert registry.calls == [("challenger", "2")]
     assert registry.downloaded == []
-    assert "generated data, and the champion (version 1)" in decision.reason
+    assert decision.reason == f"trained on the sample, and the champion (version 1) on {real} data"
+
+
+@pytest.mark.parametrize("earlier", ["", "e" * 64], ids=["untagged", "another"])
+@pytest.mark.parametrize("data_source", ["sample", "full", "path"])
+def test_a_champion_of_a_sample_gives_way_to_a_model_of_other_data(registry, data_source, earlier):
+    registry.champion, registry.data_sha256 = "sample", earlier
+    decision = passed(data_source, never)
+    assert registry.calls == [("promote", "2")]
+    assert registry.downloaded == []
+    assert "other data than the sample that the champion (version 1) learned from" in decision.reason
 
 
 def test_a_comparison_that_fails_moves_no_alias(registry):
@@ -132,10 +144,10 @@ def test_a_champion_that_names_other_labels_gives_way(registry):
     assert "it names cat, dog" in decision.reason
 
 
-@pytest.mark.parametrize(("source", "noted"), [("full", True), ("sample", False)])
-def test_a_champion_that_was_tested_on_other_rows_is_noted(registry, source, noted):
-    """It may have learned from rows of this test; a champion of generated data cannot have."""
-    registry.champion, registry.manifest = source, manifest("6" * 64)
+@pytest.mark.parametrize(("split", "noted"), [(SPLIT, False), ("6" * 64, True)])
+def test_a_champion_that_was_tested_on_other_rows_is_noted(registry, split, noted):
+    """It may have learned from rows of this test."""
+    registry.champion, registry.manifest = "full", manifest(split)
     decision = passed("full", lambda _: WORSE)
     assert ("tested on other rows" in decision.reason) is noted
     assert registry.calls == [("challenger", "2")]

@@ -69,10 +69,11 @@ def test_a_registered_version_carries_what_identifies_it(run, name, make_bundle,
     folder = make_bundle()
     logged = run.log_bundle(folder, adapter=toy_adapter, input_example=[{"area": 1.0}])
     version = register(run, logged, name=name, manifest=read_manifest(folder))
-    assert version == RegisteredVersion(name, "1", run.run_id, bundle_digest(folder), "sample")
+    assert version == RegisteredVersion(name, "1", run.run_id, bundle_digest(folder), "sample", "a" * 64)
     assert tags_of(version, run.tracking_uri) == {
         "bundle_sha256": bundle_digest(folder),
         "data_source": "sample",
+        "data_sha256": "a" * 64,
         "test_split_sha256": "b" * 64,
         "git_commit": "0123456",
     }

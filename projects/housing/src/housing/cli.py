@@ -47,12 +47,12 @@ def data(options: Data) -> None:
 
 
 def train(config: TrainConfig) -> None:
-    def real_data() -> bool:
-        from housing.data.load import is_sample
+    def sample_sha256() -> str | None:
+        from housing.data.load import is_sample, load
 
-        return not is_sample(config.data)
+        return load("sample").sha256 if is_sample(config.data) else None
 
-    if config.if_missing and shared.champion_stays(MODEL_NAME, config.tracking_uri, real_data=real_data):
+    if config.if_missing and shared.champion_stays(MODEL_NAME, config.tracking_uri, sample_sha256=sample_sha256):
         return
     from housing.train import train
 

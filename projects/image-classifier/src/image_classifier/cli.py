@@ -47,13 +47,13 @@ def data(options: Data) -> None:
 
 
 def train(config: TrainConfig) -> None:
-    def real_data() -> bool:
-        from image_classifier.data.load import is_sample
+    def sample_sha256() -> str | None:
+        from image_classifier.data.load import is_sample, load
         from image_classifier.models.plan import plan
 
-        return not is_sample(plan(config).source)
+        return load("sample").sha256 if is_sample(plan(config).source) else None
 
-    if config.if_missing and shared.champion_stays(MODEL_NAME, config.tracking_uri, real_data=real_data):
+    if config.if_missing and shared.champion_stays(MODEL_NAME, config.tracking_uri, sample_sha256=sample_sha256):
         return
     from image_classifier.train import train
 

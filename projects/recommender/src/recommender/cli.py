@@ -61,12 +61,12 @@ def data(options: Data) -> None:
 
 
 def train(config: TrainConfig) -> None:
-    def real_data() -> bool:
-        from recommender.data.load import is_sample
+    def sample_sha256() -> str | None:
+        from recommender.data.load import is_sample, load
 
-        return not is_sample(config.data, dataset=config.dataset)
+        return load("sample").sha256 if is_sample(config.data, dataset=config.dataset) else None
 
-    if config.if_missing and shared.champion_stays(MODEL_NAME, config.tracking_uri, real_data=real_data):
+    if config.if_missing and shared.champion_stays(MODEL_NAME, config.tracking_uri, sample_sha256=sample_sha256):
         return
     from recommender.train import train
 

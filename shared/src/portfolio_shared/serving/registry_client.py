@@ -48,6 +48,7 @@ class RegisteredVersion:
     run_id: str
     bundle_sha256: str
     data_source: str = ""  # sample, full or path; empty if the version has no such tag
+    data_sha256: str = ""  # of what it learned from; empty likewise
 
 
 def champion_of(name: str, tracking_uri: str) -> RegisteredVersion | None:
@@ -138,7 +139,8 @@ class RegistryClient:
         tags = {tag.get("key"): tag.get("value") for tag in fields.get("tags", []) if isinstance(tag, dict)}
         if not isinstance(digest := tags.get(DIGEST_TAG), str):
             raise BundleError(f"{name} version {number} has no tag {DIGEST_TAG}: it was not registered by a training")
-        return RegisteredVersion(name, number, str(fields.get("run_id", "")), digest, str(tags.get("data_source", "")))
+        run_id, source, data = fields.get("run_id", ""), tags.get("data_source", ""), tags.get("data_sha256", "")
+        return RegisteredVersion(name, number, str(run_id), digest, str(source), str(data))
 
     def _artifact_root(self, version: RegisteredVersion) -> PurePosixPath:
         query = {"name": version.name, "version": version.version}

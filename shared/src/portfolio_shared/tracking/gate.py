@@ -24,8 +24,9 @@ def pass_gate(
 ) -> GateDecision:
     """Compare a registered version with the champion and point an alias at it: `champion` or `challenger`.
 
-    A model that learned from generated data never replaces one that learned from real data, whatever the numbers on
-    generated houses, viewers or pictures say.
+    A model that learned from the sample that ships never replaces one that learned from more, whatever the numbers on
+    the sample's few test rows say. The other way round, a champion that learned from a sample gives way to the first
+    model of any other data, be it all of the public data or another sample: of those it knows nothing.
 
     Parameters
     ----------
@@ -57,8 +58,11 @@ def _decide(
         if current is None:
             return decide(None)
         if version.data_source == "sample" and current.data_source != "sample":
-            reason = f"trained on generated data, and the champion (version {current.version}) on real data"
+            reason = f"trained on the sample, and the champion (version {current.version}) on {current.data_source} data"
             return GateDecision(promote=False, reason=reason)
+        if current.data_source == "sample" and current.data_sha256 != manifest.data.sha256:
+            reason = f"trained on other data than the sample that the champion (version {current.version}) learned from"
+            return GateDecision(promote=True, reason=reason)
         bundle = Path(folder) / "bundle"
         try:
             described = registry.download_bundle(current, bundle)
@@ -72,7 +76,7 @@ def _decide(
             reason = f"the champion (version {current.version}) cannot be compared with: it names {theirs}, this {ours}"
             return GateDecision(promote=True, reason=reason)
         decision = decide(compare(serving))
-    if described.data.test_split_sha256 == manifest.data.test_split_sha256 or current.data_source == "sample":
+    if described.data.test_split_sha256 == manifest.data.test_split_sha256:
         return decision
     note = f"{decision.reason}; the champion was tested on other rows, so it may have learned from some of these"
     return replace(decision, reason=note)

@@ -66,6 +66,7 @@ def register(run: Run, logged: LoggedModel, *, name: str, manifest: Manifest) ->
     tags = {
         DIGEST_TAG: logged.bundle_sha256,
         "data_source": manifest.data.source,
+        "data_sha256": manifest.data.sha256,
         "test_split_sha256": manifest.data.test_split_sha256,
         "git_commit": manifest.git_commit,
     }
@@ -75,7 +76,8 @@ def register(run: Run, logged: LoggedModel, *, name: str, manifest: Manifest) ->
         made = client.create_model_version(
             name, uri, run_id=run.run_id, tags=tags, model_id=logged.model_id, await_creation_for=0
         )
-    return RegisteredVersion(name, str(made.version), run.run_id, logged.bundle_sha256, manifest.data.source)
+    digest, data = logged.bundle_sha256, manifest.data
+    return RegisteredVersion(name, str(made.version), run.run_id, digest, data.source, data.sha256)
 
 
 def promote(version: RegisteredVersion, reason: str, *, tracking_uri: str) -> None:
@@ -132,8 +134,9 @@ def rollback(name: str, *, tracking_uri: str) -> RegisteredVersion:
             raise RegistryError(f"version {previous}, before {label}, has no tag {missing[0]}: train again")
         _replace_tag(client, current, _ROLLED_BACK, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC to version {previous}")
         client.set_registered_model_alias(name, CHAMPION, previous)
+        digest, source = target.tags[DIGEST_TAG], target.tags["data_source"]
         return RegisteredVersion(
-            name, previous, target.run_id or "", target.tags[DIGEST_TAG], target.tags["data_source"]
+            name, previous, target.run_id or "", digest, source, target.tags.get("data_sha256", "")
         )
 
 
