@@ -19,7 +19,7 @@ UNSURE = PairedComparison(Interval(-0.01, -0.02, 0.0), probability_better=0.97, 
 
 
 def manifest(test_split_sha256=SPLIT, labels=()):
-    return SimpleNamespace(data=SimpleNamespace(test_split_sha256=test_split_sha256, sha256=DATA), labels=labels)
+    return SimpleNamespace(data=SimpleNamespace(test_split_sha256=test_split_sha256), labels=labels)
 
 
 class FakeRegistry:

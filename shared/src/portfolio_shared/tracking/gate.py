@@ -57,12 +57,8 @@ def _decide(
         current = registry.alias(version.name, "champion")
         if current is None:
             return decide(None)
-        if version.data_source == "sample" and current.data_source != "sample":
-            reason = f"trained on the sample, and the champion (version {current.version}) on {current.data_source} data"
-            return GateDecision(promote=False, reason=reason)
-        if current.data_source == "sample" and current.data_sha256 != manifest.data.sha256:
-            reason = f"trained on other data than the sample that the champion (version {current.version}) learned from"
-            return GateDecision(promote=True, reason=reason)
+        if (decision := _by_samples(version, current)) is not None:
+            return decision
         bundle = Path(folder) / "bundle"
         try:
             described = registry.download_bundle(current, bundle)
@@ -80,3 +76,14 @@ def _decide(
         return decision
     note = f"{decision.reason}; the champion was tested on other rows, so it may have learned from some of these"
     return replace(decision, reason=note)
+
+
+def _by_samples(version: RegisteredVersion, current: RegisteredVersion) -> GateDecision | None:
+    """Decide by what the two learned from, where one of them learned from a sample and the other from other data."""
+    champion = f"the champion (version {current.version})"
+    if version.data_source == "sample" and current.data_source != "sample":
+        reason = f"trained on the sample, and {champion} on {current.data_source} data"
+        return GateDecision(promote=False, reason=reason)
+    if current.data_source == "sample" and current.data_sha256 != version.data_sha256:
+        return GateDecision(promote=True, reason=f"trained on other data than the sample that {champion} learned from")
+    return None
