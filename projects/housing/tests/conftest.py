@@ -1,14 +1,40 @@
-"""The small model of the repository's tests, for the tests of its parts."""
+"""The sales that ship, slices of them, and the small model of the repository's tests, for the tests of the parts."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from small_models import SmallModel
 
 from housing.config import TrainConfig
+from housing.data.load import SAMPLE, Dataset, Sales, load, read_file
 from housing.models.predictor import Predictor
 from housing.train import Trained
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    """All sales that ship, read once."""
+    return load("sample")
+
+
+@pytest.fixture(scope="session")
+def some_sales(dataset: Dataset) -> Callable[[int], Sales]:
+    """Return a function: n -> n of the sales that ship, from all parts of the file."""
+    return lambda n: dataset.sales.take(np.isin(np.arange(len(dataset.sales.frame)), spread(dataset, n)))
+
+
+@pytest.fixture(scope="session")
+def some_rows(dataset: Dataset) -> Callable[[int], pd.DataFrame]:
+    """Return a function: n -> the rows of the file that are the same n sales, cell for cell, to be made dirty."""
+    raw = read_file(SAMPLE.path)
+    return lambda n: raw.iloc[spread(dataset, n)].reset_index(drop=True)
+
+
+def spread(dataset: Dataset, n: int) -> list[int]:
+    return np.linspace(0, len(dataset.sales.frame) - 1, n).astype(int).tolist()
 
 
 @pytest.fixture(scope="session")

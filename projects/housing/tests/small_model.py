@@ -8,9 +8,13 @@ from typing import Any
 
 
 def training(place: Path) -> dict[str, Any]:
-    """Return the settings of a training that takes seconds; it may use the folder."""
-    del place
-    return {"data": "sample", "folds": 2, "threads": 1}
+    """Return the settings of a training that takes seconds: a quarter of the sales that ship, written to the folder."""
+    from housing.data.load import SAMPLE, read_file
+
+    place.mkdir(parents=True, exist_ok=True)
+    sales = place / "sales.csv"
+    read_file(SAMPLE.path).iloc[::4].to_csv(sales, index=False)
+    return {"data": str(sales), "folds": 2, "threads": 1}
 
 
 def poor(trained: Any) -> Any:

@@ -7,9 +7,9 @@ from rich.console import Console
 from housing import train as training_module
 from housing.config import ModelSettings, ReportConfig, ScaleSettings, TreeSettings
 from housing.data.house import EXAMPLE
-from housing.data.load import load
-from housing.data.sample import generate_sales
+from housing.data.load import split
 from housing.report import baselines_table, groups_table, report, summary_table, tables, ten_fields
+from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.sections import read_section
 
 PROJECT = Path(__file__).parents[1]
@@ -31,12 +31,12 @@ def cells(table: str) -> list[list[str]]:
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    """A whole report from 300 generated sales and a handful of trees, into a copy of nothing."""
+def written(tmp_path_factory, some_rows):
+    """A whole report from 300 sales and a handful of trees, into a copy of nothing."""
     folder = tmp_path_factory.mktemp("report")
     sales, project = folder / "sales.csv", folder / "project"
     project.mkdir()
-    generate_sales(300, seed=1).to_csv(sales, index=False)
+    some_rows(300).to_csv(sales, index=False)
     (project / "README.md").write_text(markers(SECTIONS), encoding="utf-8")
     (folder / "README.md").write_text(markers(["housing"]), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
@@ -102,7 +102,7 @@ def test_candidates_stand_from_best_to_worst_and_the_chosen_one_is_marked(record
 
 
 def test_ten_fields_are_priced_as_ten_fields(trained, monkeypatch):
-    """What is filled must not be taken from the full record; on the sample ten fields say nearly all."""
+    """What is filled must not be taken from the full record."""
     asked = []
     predict = type(trained.predictor).price_and_interval
 
@@ -133,12 +133,11 @@ def test_the_committed_readme_says_what_the_report_recorded():
     assert read_section(PROJECT / "README.md", "baselines") == baselines_table(measured).strip("\n")
 
 
-@pytest.mark.real_data
-def test_the_committed_data_section_is_that_of_the_public_file(real_data_dir, monkeypatch):
-    monkeypatch.setenv("PORTFOLIO_DATA_DIR", str(real_data_dir))
-    data = load("full")
+def test_the_committed_report_is_of_the_sales_that_ship(dataset):
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
-    assert recorded["data"] == {"source": "full", "sha256": data.sha256, "report": data.report.as_dict()}
+    report = dataset.report.as_dict()
+    assert recorded["data"] == {"source": dataset.source.kind, "sha256": dataset.sha256, "report": report}
+    assert recorded["test_split_sha256"] == split_digest(split(dataset).test.keys)
 
 
 def assert_sections_match(readme: Path, root_readme: Path, recorded: dict) -> None:

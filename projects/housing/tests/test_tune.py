@@ -8,7 +8,7 @@ from rich.console import Console
 
 from housing import tune as tune_module
 from housing.config import ModelSettings, TreeSettings, TuneConfig, tuned_settings
-from housing.data.load import Dataset, load, split
+from housing.data.load import Dataset, split
 from housing.models.fit import fit_members
 from housing.tune import best_weight, flat, fold_errors, log_trial, settings_of, suggest, tune
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
@@ -17,20 +17,20 @@ from portfolio_shared.tracking.client import TrackingUnavailable
 N = 120
 
 
-def part() -> Dataset:
-    data = load("sample")
-    return replace(data, sales=data.sales.take(np.arange(800) < N))
+@pytest.fixture(scope="module")
+def part(dataset, some_sales) -> Dataset:
+    return replace(dataset, sales=some_sales(N))
 
 
 @pytest.fixture
-def small(monkeypatch, tmp_path) -> TuneConfig:
-    """A study on 120 generated houses with few trees, which writes its result into a temporary folder."""
+def small(monkeypatch, tmp_path, part) -> TuneConfig:
+    """A study on 120 houses with few trees, which writes its result into a temporary folder."""
 
     def quick_fit(records, prices, settings, *, threads):
         few = TreeSettings(iterations=5, depth=2, learning_rate=settings.trees.learning_rate)
         return fit_members(records, prices, settings.model_copy(update={"trees": few}), threads=threads)
 
-    monkeypatch.setattr(tune_module, "load", lambda setting: part())
+    monkeypatch.setattr(tune_module, "load", lambda setting: part)
     monkeypatch.setattr(tune_module, "fit_members", quick_fit)
     monkeypatch.setattr(tune_module, "files", lambda package: tmp_path)
     return TuneConfig(data="sample", trials=3, study=tmp_path / "folder" / "study.db", threads=1)
@@ -75,8 +75,8 @@ def test_the_best_trial_is_written_only_where_it_is_better_by_more_than_chance(s
     assert ModelSettings.model_validate(written["settings"]) == (best if written["study"]["taken"] else in_use)
 
 
-def test_the_errors_of_the_folds_are_those_of_the_blend(monkeypatch, small):
-    parts, settings = split(part(), folds=3), tuned_settings()
+def test_the_errors_of_the_folds_are_those_of_the_blend(monkeypatch, small, part):
+    parts, settings = split(part, folds=3), tuned_settings()
     errors = fold_errors(parts, settings, threads=1)
     (_, inside, outside), *_ = parts.folds()
     linear, trees = tune_module.fit_members(inside.records, inside.prices, settings, threads=1).log_prices(
@@ -94,7 +94,7 @@ def test_no_data_are_loaded_for_a_server_that_does_not_answer(small, monkeypatch
         tune(small.model_copy(update={"tracking_uri": "http://127.0.0.1:9"}), Console(quiet=True))
 
 
-def test_what_is_written_is_what_training_reads(small, tmp_path, monkeypatch):
+def test_what_is_written_is_what_training_reads(small, part, tmp_path, monkeypatch):
     monkeypatch.setattr(tune_module, "better_by_more_than_chance", lambda *_: True)
     tune(small, Console(quiet=True))
     written = json.loads((tmp_path / "tuned.json").read_text(encoding="utf-8"))
@@ -104,7 +104,7 @@ def test_what_is_written_is_what_training_reads(small, tmp_path, monkeypatch):
     assert written["study"]["trials"] == len(study.trials) == 3
     assert written["study"]["complete"] + written["study"]["pruned"] == 3
     assert written["study"]["best_rmsle"] == round(study.best_value, 5)
-    assert written["study"]["data_sha256"] == load("sample").sha256
+    assert written["study"]["data_sha256"] == part.sha256
     monkeypatch.setattr("housing.config.files", lambda package: tmp_path)
     assert tuned_settings() == best
 
@@ -116,8 +116,8 @@ def test_the_committed_settings_are_the_best_of_their_study_and_within_its_bound
     assert again.trees == settings.trees
 
 
-def test_the_objective_never_sees_the_test_split(small, monkeypatch):
-    parts = split(part())
+def test_the_objective_never_sees_the_test_split(small, part, monkeypatch):
+    parts = split(part)
     asked = []
 
     def spying(records, prices, settings, *, threads):

@@ -84,15 +84,6 @@ def tuned_settings() -> ModelSettings:
     return ModelSettings.model_validate(json.loads(text)["settings"])
 
 
-def sample_settings(settings: ModelSettings) -> ModelSettings:
-    """Return settings for generated data: a fifth of the trees in longer steps, because nobody asks for more of them.
-
-    800 invented houses have to show in seconds that everything works; their prices mean nothing.
-    """
-    trees = settings.trees.model_copy(update={"iterations": 200, "learning_rate": 0.1, "seeds": 1})
-    return settings.model_copy(update={"trees": trees})
-
-
 class TrainConfig(TrainSettings):
     """Train, evaluate, register and pass the gate."""
 

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import JsonValue
 from rich.console import Console
 
-from housing.config import COVERAGE, MODEL_NAME, ModelSettings, TrainConfig, sample_settings, tuned_settings
+from housing.config import COVERAGE, MODEL_NAME, ModelSettings, TrainConfig, tuned_settings
 from housing.data.columns import columns
 from housing.data.house import EXAMPLE, House
 from housing.data.load import Dataset, Sales, Split, load, split
@@ -45,8 +45,7 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     console.print(f"{len(parts.train.frame):,} sales to learn from, {len(parts.test.frame):,} held out for the test")
 
     # Candidates, the baselines among them, compared on the same folds of the training part.
-    settings = sample_settings(tuned_settings()) if data.source.kind == "sample" else tuned_settings()
-    options = {"seed": config.seed, "threads": config.threads}
+    settings, options = tuned_settings(), {"seed": config.seed, "threads": config.threads}
     with progress(console, "comparing candidates", total=n_fits(parts)) as advance:
         candidates = compare(
             parts,

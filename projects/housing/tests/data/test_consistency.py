@@ -2,7 +2,6 @@ import pytest
 
 from housing.data.consistency import violations
 from housing.data.house import EXAMPLE
-from housing.data.load import load
 
 
 def broken(**changes):
@@ -41,7 +40,5 @@ def test_unknown_columns_break_nothing():
     assert violations({"year_built": 2010, "yr_sold": None, "garage_type": None}) == []
 
 
-@pytest.mark.real_data
-def test_every_real_sale_is_possible(real_data_dir):
-    sales = load(str(real_data_dir / "ames" / "AmesHousing.txt")).sales
-    assert [violation for record in sales.records for violation in violations(record)] == []
+def test_every_sale_is_possible(dataset):
+    assert [violation for record in dataset.sales.records for violation in violations(record)] == []

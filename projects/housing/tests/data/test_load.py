@@ -1,4 +1,4 @@
-import hashlib
+import gzip
 from dataclasses import replace
 
 import numpy as np
@@ -6,15 +6,14 @@ import pandas as pd
 import pytest
 
 from housing.data.columns import NONE
-from housing.data.load import AMES, Sales, clean, is_sample, load, read_file, sales_schema, split, to_records
-from housing.data.sample import generate_sales, write_sample
+from housing.data.load import AMES, SAMPLE, Sales, clean, is_sample, load, sales_schema, split, to_records
 from portfolio_shared.data.checks import DataError, DataReport, validate_frame
 
 
 @pytest.fixture
-def raw() -> pd.DataFrame:
-    """A few generated sales without dirt worth speaking of, ready to be made dirty."""
-    return generate_sales(60, seed=3).drop_duplicates("PID").reset_index(drop=True)
+def raw(some_rows) -> pd.DataFrame:
+    """A few sales, cell for cell, to put dirt into that the file has in other places or nowhere."""
+    return some_rows(60)
 
 
 def cleaned(raw: pd.DataFrame) -> tuple[pd.DataFrame, DataReport]:
@@ -101,64 +100,72 @@ def test_impossible_rows_stop_the_load(raw, tmp_path):
         load(str(path))
 
 
-def test_the_sample_loads_and_is_the_same_every_time():
-    first, second = load("sample"), load("sample")
-    assert first.sha256 == second.sha256
-    pd.testing.assert_frame_equal(first.sales.frame, second.sales.frame)
-    assert first.report.excluded["an exact copy of an earlier row"] > 0
-    assert first.report.repaired["garage built after the sale (2207): year unknown"] == 1
+def test_all_sales_ship_and_are_read(dataset):
+    frame, repaired = dataset.sales.frame, dataset.report.repaired
+    assert (dataset.source.kind, dataset.name) == ("full", "2,930 sales in Ames, Iowa, 2006 to 2010")
+    assert dataset.sha256 == AMES.sha256[0]
+    assert len(frame) == dataset.report.rows_read == 2930
+    assert repaired["garage built after the sale (2207): year unknown"] == 1
+    assert repaired["veneer of type None with an area: type unknown"] == 7
+    large = frame[frame["gr_liv_area"] > 4000]
+    assert sorted(large["sale_price"]) == [160_000, 183_850, 184_750, 745_000, 755_000]
 
 
-def test_the_split_ignores_order_and_new_rows():
-    data = load("sample")
-    test = split(data).test
-    frame = data.sales.frame.sort_values("lot_area", ignore_index=True)
+def test_the_same_sales_have_one_digest_however_they_are_stored(raw, tmp_path):
+    text = raw.to_csv(index=False, sep="\t").encode()
+    stored = {"plain.txt": text, "windows.txt": text.replace(b"\n", b"\r\n"), "packed.txt.gz": gzip.compress(text)}
+    read = []
+    for name, content in stored.items():
+        (tmp_path / name).write_bytes(content)
+        read.append(load(str(tmp_path / name)))
+    assert len({data.sha256 for data in read}) == 1
+    for data in read:
+        assert data.name == f"60 sales of {data.source.path.name}"
+        pd.testing.assert_frame_equal(data.sales.frame, read[0].sales.frame)
+
+
+@pytest.mark.parametrize("content", [SAMPLE.path.read_bytes()[:1000], b"Order,PID"], ids=["cut off", "not packed"])
+def test_a_packed_file_that_is_not_whole_is_refused_by_name(content, tmp_path):
+    path = tmp_path / "sales.csv.gz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"sales\.csv\.gz is no whole gzip file"):
+        load(str(path))
+
+
+@pytest.mark.parametrize("setting", ["sample", "auto", str(SAMPLE.path)])
+def test_no_setting_leads_to_less_than_all_sales(setting, monkeypatch, tmp_path):
+    monkeypatch.setenv("PORTFOLIO_DATA_DIR", str(tmp_path))  # an empty cache: nothing is downloaded into it
+    assert not is_sample(setting)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.real_data
+def test_the_public_file_holds_the_sales_that_ship(dataset, real_data_dir, monkeypatch):
+    monkeypatch.setenv("PORTFOLIO_DATA_DIR", str(real_data_dir))
+    public = load("full")
+    assert public.source.path == real_data_dir / AMES.path
+    assert (public.source.kind, public.name, public.sha256) == (dataset.source.kind, dataset.name, dataset.sha256)
+    pd.testing.assert_frame_equal(public.sales.frame, dataset.sales.frame)
+
+
+def test_the_split_ignores_order_and_new_rows(dataset):
+    test = split(dataset).test
+    frame = dataset.sales.frame.sort_values("lot_area", ignore_index=True)
     shuffled = Sales(frame, to_records(frame))
     half = shuffled.take(np.arange(len(frame)) < 400)
-    assert set(split(replace(data, sales=shuffled)).test.keys) == set(test.keys)
-    assert set(split(replace(data, sales=half)).test.keys) == set(test.keys) & set(half.keys)
+    assert set(split(replace(dataset, sales=shuffled)).test.keys) == set(test.keys)
+    assert set(split(replace(dataset, sales=half)).test.keys) == set(test.keys) & set(half.keys)
     assert 0.15 < len(test.frame) / len(frame) < 0.25
 
 
-def test_every_training_row_has_a_fold_and_the_number_of_folds_does_not_move_the_test():
-    data = load("sample")
-    usual, two = split(data), split(data, folds=2, fold_seed=7)
+def test_every_training_row_has_a_fold_and_the_number_of_folds_does_not_move_the_test(dataset):
+    usual, two = split(dataset), split(dataset, folds=2, fold_seed=7)
     assert usual.validation.shape == (len(usual.train.frame),)
     assert set(usual.validation) == set(range(5))
     assert set(two.validation) == {0, 1}
     assert two.test.keys == usual.test.keys
 
 
-def test_records_stay_beside_their_rows():
-    part = split(load("sample")).test
+def test_records_stay_beside_their_rows(dataset):
+    part = split(dataset).test
     assert part.records == to_records(part.frame)
-
-
-def test_the_written_sample_is_what_is_loaded_and_another_seed_is_another_sample(tmp_path):
-    (tmp_path / "other").mkdir()
-    path = write_sample(tmp_path)
-    assert load(str(path)).sha256 == load("sample").sha256
-    assert write_sample(tmp_path / "other", seed=1).read_bytes() != path.read_bytes()
-    assert (is_sample("sample"), is_sample(str(path))) == (True, False)
-
-
-@pytest.mark.real_data
-def test_the_real_file_is_read_whole(real_data_dir):
-    path = real_data_dir / AMES.path
-    text = path.read_bytes().replace(b"\r\n", b"\n")
-    assert hashlib.sha256(text).hexdigest() in AMES.sha256
-    data = load(str(path))
-    frame = data.sales.frame
-    assert len(frame) == data.report.rows_read == 2930
-    assert data.report.repaired["garage built after the sale (2207): year unknown"] == 1
-    assert data.report.repaired["veneer of type None with an area: type unknown"] == 7
-    large = frame[frame["gr_liv_area"] > 4000]
-    assert sorted(large["sale_price"]) == [160_000, 183_850, 184_750, 745_000, 755_000]
-
-
-@pytest.mark.real_data
-def test_the_sample_holds_no_row_of_the_real_data(real_data_dir):
-    real, sample = read_file(real_data_dir / AMES.path), generate_sales()
-    assert not set(real["PID"]) & set(sample["PID"])
-    columns = ["Lot Area", "Gr Liv Area", "Total Bsmt SF", "Year Built", "SalePrice"]
-    assert not set(map(tuple, real[columns].values)) & set(map(tuple, sample[columns].values))

@@ -3,7 +3,7 @@ import pytest
 
 from housing.config import ModelSettings, TreeSettings
 from housing.data.columns import columns
-from housing.data.load import Split, load
+from housing.data.load import Split
 from housing.evaluation import candidates
 from housing.evaluation.candidates import (
     BLEND,
@@ -27,8 +27,8 @@ N = 150
 
 
 @pytest.fixture(scope="module")
-def sales():
-    return load("sample").sales.take(np.arange(800) < N)
+def sales(some_sales):
+    return some_sales(N)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from housing.data.sample import generate_sales
 from housing.evaluation.candidates import BASELINES
 from housing.evaluation.evaluate import (
     METRIC_LABELS,
@@ -110,16 +109,14 @@ def test_a_challenger_is_compared_with_the_champion_on_its_own_test_houses(train
     assert compare_with_champion(worse, predictor).difference.low > 0.1  # above 0: the champion is better
 
 
-def test_a_bundle_is_evaluated_on_the_houses_it_was_tested_on(bundle, trained, capsys):
-    evaluate_bundle(bundle, "sample", Console(width=200))
+def test_a_bundle_is_evaluated_on_the_houses_it_was_tested_on(bundle, trained, train_config, capsys):
+    evaluate_bundle(bundle, train_config.data, Console(width=200))
     printed = capsys.readouterr().out
     assert "some may be houses it learned from" not in printed
     assert f"MAE, dollars: {with_interval(trained.evaluation.metrics['mean_absolute_error'])}" in printed
 
 
-def test_a_bundle_evaluated_on_other_houses_names_them_as_others(bundle, tmp_path, capsys):
-    frame = generate_sales(200, seed=5)
-    frame["PID"] = [f"8{key[1:]}" for key in frame["PID"]]
-    frame.to_csv(tmp_path / "other.csv", index=False)
+def test_a_bundle_evaluated_on_other_houses_names_them_as_others(bundle, some_rows, tmp_path, capsys):
+    some_rows(200).to_csv(tmp_path / "other.csv", index=False)
     evaluate_bundle(bundle, str(tmp_path / "other.csv"), Console(width=200))
     assert "some may be houses it learned from" in capsys.readouterr().out

@@ -1,15 +1,19 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from housing.config import ModelSettings
-from housing.data.load import Split, load
+from housing.data.load import Sales, Split
 from housing.evaluation import learning_curve as module
 from housing.evaluation.learning_curve import learning_curve
 from housing.models.intervals import MemberPrices
 
 
-def test_the_learning_curve_is_measured_on_houses_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    sales = load("sample").sales.take(np.arange(800) < 150)
+def test_the_learning_curve_is_measured_on_houses_held_out(
+    monkeypatch: pytest.MonkeyPatch, some_sales: Callable[[int], Sales]
+) -> None:
+    sales = some_sales(150)
     sizes = []
 
     class Memory:

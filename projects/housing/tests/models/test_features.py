@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from housing.data.columns import NONE, columns
-from housing.data.load import load
 from housing.models.features import DERIVED, category_names, design, fields_of, group_of, groups, number_names
 from housing.models.imputation import complete, fit_typical
 
@@ -83,8 +82,8 @@ def numbers(house):
 
 
 @pytest.fixture(scope="module")
-def completed():
-    records = load("sample").sales.records
+def completed(dataset):
+    records = dataset.sales.records
     typical = fit_typical(records)
     return [complete(record, typical)[0] for record in records]
 

@@ -49,8 +49,8 @@ def test_large_partly_built_houses_teach_the_trees_nothing(trained):
 
 
 @pytest.mark.parametrize("read", [dict, sparsely], ids=["all fields", "the required ones, as a visitor of the page"])
-def test_nine_tenths_of_the_samples_held_out_prices_lie_in_their_intervals(trained, read):
-    """Within what 163 houses can say: 0.9 and three and a half standard errors."""
+def test_nine_tenths_of_the_held_out_prices_lie_in_their_intervals(trained, read):
+    """Within what so few houses can say: 0.9 and three and a half standard errors."""
     test = trained.split.test
     _, low, high = trained.predictor.price_and_interval([read(record) for record in test.records])
     inside = np.mean((low <= test.prices) & (test.prices <= high))

@@ -3,13 +3,12 @@ import pytest
 from housing.data.columns import NONE, columns
 from housing.data.consistency import violations
 from housing.data.house import EXAMPLE
-from housing.data.load import load
 from housing.models.imputation import complete, fit_typical
 
 
 @pytest.fixture(scope="module")
-def typical():
-    return fit_typical(load("sample").sales.records)
+def typical(dataset):
+    return fit_typical(dataset.sales.records)
 
 
 def test_a_complete_record_is_left_alone(typical):
@@ -68,7 +67,7 @@ def test_better_houses_get_better_kitchens(typical):
     assert grades[0] < grades[1]
 
 
-def test_a_column_unknown_everywhere_is_an_error():
-    records = [{**record, "fence": None} for record in load("sample").sales.records]
+def test_a_column_unknown_everywhere_is_an_error(dataset):
+    records = [{**record, "fence": None} for record in dataset.sales.records]
     with pytest.raises(ValueError, match="fence is unknown in all"):
         fit_typical(records)

@@ -6,11 +6,14 @@ Regression Project", Journal of Statistics Education 19(3). 2,930 sales of 2006 
 Nothing is dropped silently: every row that is repaired or excluded is counted in a `DataReport`.
 """
 
+import gzip
+import hashlib
+import io
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -20,10 +23,9 @@ from numpy.typing import NDArray
 from housing.data.cells import SPELLINGS, meaning
 from housing.data.columns import NONE, Record, column_name, columns
 from housing.data.consistency import violations
-from housing.data.sample import write_sample
 from portfolio_shared.data.checks import DataError, DataReport, validate_frame
-from portfolio_shared.data.download import RemoteFile, file_sha256
-from portfolio_shared.data.sources import Source, resolve_source
+from portfolio_shared.data.download import RemoteFile
+from portfolio_shared.data.sources import Sample, Source, resolve_source
 from portfolio_shared.data.splits import group_folds, hash_split
 
 KEY = "pid"
@@ -45,6 +47,12 @@ AMES = RemoteFile(
         "6cfe6cb525ba437de428653a1040e2aed7d696640bf75203786a6d7a0e67cfcc",
     ),
     text=True,
+)
+SAMPLE = Sample(
+    path=Path(__file__).with_name("sample") / "AmesHousing.txt.gz",
+    name="2,930 sales in Ames, Iowa, 2006 to 2010",
+    sha256="000266b4afed8ed81a8bfab6e86d8b56f6a060d5ef4c88db1c094fd0194ff0fc",
+    whole=True,
 )
 
 BASEMENT = ("bsmt_qual", "bsmt_cond", "bsmt_exposure", "bsmtfin_type_1", "bsmtfin_type_2")
@@ -83,7 +91,7 @@ class Sales:
 
 @dataclass(frozen=True)
 class Dataset:
-    """All sales, where they come from (`sha256` is of the file's text), and what was done to them."""
+    """All sales, where they come from (`sha256` is of the text, packed or not), and what was done to them."""
 
     source: Source
     name: str
@@ -119,22 +127,19 @@ def load(setting: str) -> Dataset:
     DataError
         If the file breaks the schema; the message names column, rule, number of rows and examples.
     """
-    source = resolve_source(setting, AMES)
-    with TemporaryDirectory() as scratch:
-        path = source.path or write_sample(Path(scratch))
-        raw, sha256 = read_file(path), file_sha256(path, text=True)
+    source = resolve_source(setting, AMES, SAMPLE)
+    raw, sha256 = read_file(source.path), hashlib.sha256(read_text(source.path)).hexdigest()
     report = DataReport(name=f"Ames sales ({source.kind})", rows_read=len(raw))
-    origin = str(source.path or "the generated sample")
-    frame = validate_frame(clean(raw, report), sales_schema(), source=origin)
+    frame = validate_frame(clean(raw, report), sales_schema(), source=str(source.path))
     records = to_records(frame)
-    refuse_impossible(records, source=origin)
-    name = "generated house sales" if source.kind == "sample" else "Ames house sales"
+    refuse_impossible(records, source=str(source.path))
+    name = f"{len(frame):,} sales of {source.path.name}" if source.kind == "path" else SAMPLE.name
     return Dataset(source, name, sha256, report, Sales(frame, records))
 
 
 def is_sample(setting: str) -> bool:
-    """Return whether the setting leads to the generated sample; no rows are read."""
-    return resolve_source(setting, AMES).kind == "sample"
+    """Return whether the setting leads to less than the public data: never, because all of them ship."""
+    return resolve_source(setting, AMES, SAMPLE).kind == "sample"
 
 
 def split(dataset: Dataset, *, folds: int = 5, fold_seed: int = SPLIT_SEED) -> Split:
@@ -149,11 +154,20 @@ def split(dataset: Dataset, *, folds: int = 5, fold_seed: int = SPLIT_SEED) -> S
 
 
 def read_file(path: Path) -> pd.DataFrame:
-    """Read a file of sales as text, cell for cell, with its own headings."""
-    with path.open(encoding="utf-8-sig") as file:
-        heading = file.readline()
-    separator = "\t" if "\t" in heading else ","
-    return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    """Read a file of sales, packed or not, as text: cell for cell, with its own headings."""
+    text = read_text(path).decode("utf-8-sig")
+    separator = "\t" if "\t" in text.partition("\n")[0] else ","
+    return pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+
+
+def read_text(path: Path) -> bytes:
+    """Return the bytes of a text file with LF line ends, unpacked if its name ends in ``.gz``."""
+    stored = path.read_bytes()
+    try:
+        text = gzip.decompress(stored) if path.suffix == ".gz" else stored
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is no whole gzip file: {error}") from error
+    return text.replace(b"\r\n", b"\n")
 
 
 def clean(raw: pd.DataFrame, report: DataReport) -> pd.DataFrame:
