@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# The page that leads to everything else. From the root of the repository:
+# The start page, which leads to everything else. From the root of the repository:
 #   docker build -f docker/index.Dockerfile .
 
 FROM python:3.13-slim AS build
@@ -17,8 +17,7 @@ COPY shared /build/shared
 RUN uv build --quiet --wheel --no-build-isolation --python /usr/local/bin/python --out-dir /build/wheels /build/shared \
     && uv pip install --quiet --python /opt/venv --no-deps --no-index --compile-bytecode --target /opt/code \
         /build/wheels/*.whl
-COPY docker/index /opt/code/index
-RUN chmod -R a+rX /opt/code/index
+COPY --chmod=0644 docker/start_page.py /opt/code/
 
 # The titles of the demos, from the projects' own tables.
 FROM python:3.13-slim AS table
@@ -33,18 +32,18 @@ RUN groupadd --gid 10001 app \
 COPY --link --chmod=0644 docker/healthcheck.py /opt/healthcheck.py
 COPY --link --from=build /opt/venv /opt/venv
 COPY --link --from=build /opt/code /opt/code
-COPY --link --from=table /build/projects.json /opt/code/index/
+COPY --link --from=table /build/projects.json /opt/code/
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/code PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=1s --retries=3 \
     CMD ["python", "-I", "-S", "/opt/healthcheck.py", "8000", "/healthz"]
-ENTRYPOINT ["python", "-m", "index"]
+ENTRYPOINT ["python", "/opt/code/start_page.py"]
 
 ARG GIT_COMMIT=unknown
 ARG CREATED=
 ARG SOURCE=
-LABEL org.opencontainers.image.title="index page" \
+LABEL org.opencontainers.image.title="start page" \
       org.opencontainers.image.licenses=MIT \
       org.opencontainers.image.source=${SOURCE} \
       org.opencontainers.image.revision=${GIT_COMMIT} \

@@ -1,25 +1,29 @@
-"""Everything on this machine without containers: MLflow, training of what has no champion, the services.
+"""Everything on this machine without containers: MLflow, a start page, services, training of what has no champion.
 
 Ctrl-C or SIGTERM stops all of it. Ports and addresses are settings of their own programs.
 """
 
 import argparse
+import json
 import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from mlflow_server import DEFAULT_URI, STATE, local_port, running_server
-from processes import Process, ProcessError, require_free, start, stop, wait_until_ready
+from processes import HOST, Process, ProcessError, require_free, start, stop, wait_until_ready
 from project_table import Project, ProjectError, projects
 
 TRACKING_URI = os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_URI)
 LOGS = Path(".state/logs")
 BIN = Path(sys.executable).parent
+START_PAGE_PORT = ("INDEX_PORT", 8000)
+POLL_SECONDS = "2"  # a service sees a model that was trained, or rolled back, while somebody waits for it
 
 console = Console()
 
@@ -39,75 +43,117 @@ def main() -> int:
 
 
 def run(data: str) -> None:
-    """Start everything, wait for a signal, stop everything; raise `ProcessError` if a part of it ends before."""
+    """Start everything, wait for a signal, stop everything; raise `ProcessError` if a part of it ends before.
+
+    The services start before there is a model, so that each can be used as soon as its own is trained.
+    """
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: end.set())
     mlflow_port = local_port(TRACKING_URI)
-    ports = {project: port_of(project) for project in projects()}
-    for project, port in ports.items():
-        require_free(port, f"set {project.prefix}PORT")
-    services: list[Process] = []
-    with running_server(state=STATE, port=mlflow_port) as server:
+    start_page = address(*START_PAGE_PORT)
+    places = {project: address(f"{project.prefix}PORT", project.port) for project in projects()}
+    with running_server(state=STATE, port=mlflow_port) as server, start_start_page(start_page, places) as page:
         console.print(f"MLflow runs at {server.uri}")
+        wait_until_ready(page, port_in(start_page), "/healthz", cancelled=end)
+        console.print(f"The start page says how far it is: {start_page}")
+        running = [server.process, page]
         try:
-            for project in ports:
+            # One by one: where one cannot be started, those before it are stopped.
+            running.extend(serve(project, start_page) for project in places)
+            for project in places:
                 if not end.is_set():
-                    train(project, data, end)
+                    train(project, data, end, running)
+            for service, place in zip(running[2:], places.values(), strict=True):
+                wait_until_ready(service, port_in(place), cancelled=end)
             if not end.is_set():
-                serve(ports, services, end)
-            if not end.is_set():
-                console.print(addresses(server.uri, ports))
-                console.print(f"The services' logs: {LOGS}")
+                show(start_page, places)
             while not end.wait(0.5):
-                for process in (server.process, *services):
-                    process.require_running()
+                require_running(running)
         finally:
-            stop(*services, seconds=15)
+            stop(*running[2:], seconds=15)
 
 
-def port_of(project: Project) -> int:
-    """Return the port that the project's own variable names, or its default."""
-    variable = f"{project.prefix}PORT"
-    text = os.environ.get(variable) or str(project.port)
+def address(variable: str, default: int) -> str:
+    """Return the address on this machine with the port that a variable names, or the default; the port must be free."""
+    text = os.environ.get(variable) or str(default)
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise ProcessError(f"{variable}={text!r}: expected a port, 1 to 65535")
-    return int(text)
+    require_free(int(text), f"set {variable}")
+    return f"http://{HOST}:{text}"
 
 
-def start_command(what: str, project: Project, *arguments: str, log: Path | None = None) -> Process:
+def port_in(place: str) -> int:
+    """Return the port of an address."""
+    return int(place.rpartition(":")[2])
+
+
+def start_start_page(start_page: str, places: dict[Project, str]) -> Process:
+    """Start the page that leads to all demos and knows the state of their models."""
+    demos = [
+        {"project": project.name, "title": project.title, "lead": project.lead, "address": place, "internal": place}
+        for project, place in places.items()
+    ]
+    settings = {
+        "INDEX_PORT": str(port_in(start_page)),
+        "INDEX_ADDRESS": start_page,
+        "INDEX_MLFLOW_ADDRESS": TRACKING_URI.rstrip("/"),
+        "INDEX_DEMOS": json.dumps(demos),
+    }
+    command = [sys.executable, "-m", "portfolio_shared.serving.start_page"]
+    return start("the start page", command, log=LOGS / "start-page.log", environment=os.environ | settings)
+
+
+def serve(project: Project, start_page: str) -> Process:
+    """Start the service of a project."""
+    more = {"PORTFOLIO_START_PAGE": start_page}
+    variable = f"{project.prefix}MODEL_POLL_SECONDS"
+    more[variable] = os.environ.get(variable) or POLL_SECONDS
+    return start_command(f"the {project.name} service", project, "serve", log=LOGS / f"{project.name}.log", more=more)
+
+
+def start_command(
+    what: str, project: Project, *arguments: str, log: Path | None = None, more: Mapping[str, str] | None = None
+) -> Process:
     """Start a project's command on our MLflow; Ctrl-C does not reach it: this program stops it, in order."""
-    environment = os.environ | {"MLFLOW_TRACKING_URI": TRACKING_URI, f"{project.prefix}TRACKING_URI": TRACKING_URI}
+    uris = {"MLFLOW_TRACKING_URI": TRACKING_URI, f"{project.prefix}TRACKING_URI": TRACKING_URI}
+    environment = {**os.environ, **uris, **(more or {})}
     return start(what, [BIN / project.name, *arguments], log=log, environment=environment)
 
 
-def train(project: Project, data: str, end: threading.Event) -> None:
-    """Train the project where it has no champion; raise `ProcessError` if that fails."""
+def train(project: Project, data: str, end: threading.Event, running: Sequence[Process]) -> None:
+    """Train the project where it has no champion; raise `ProcessError` if that fails, or if something else ends."""
     flags = ("--if-missing", "--data", data, *project.first_train_flags)
     process = start_command(f"training {project.name}", project, "train", *flags)
-    while process.popen.poll() is None and not end.wait(0.1):
-        pass
-    stop(process)
+    try:
+        while process.popen.poll() is None and not end.wait(0.1):
+            require_running(running)
+    finally:
+        stop(process)
     if process.popen.returncode and not end.is_set():
         process.require_running()
 
 
-def serve(ports: dict[Project, int], services: list[Process], end: threading.Event) -> None:
-    """Start every service, then wait until each is ready; `services` gets those that were started."""
-    for project in ports:
-        name = f"the {project.name} service"
-        services.append(start_command(name, project, "serve", log=LOGS / f"{project.name}.log"))
-    for service, port in zip(services, ports.values(), strict=True):
-        wait_until_ready(service, port, cancelled=end)
+def require_running(processes: Sequence[Process]) -> None:
+    """Raise `ProcessError` if one of them has ended."""
+    for process in processes:
+        process.require_running()
 
 
-def addresses(tracking_uri: str, ports: dict[Project, int]) -> Table:
-    """Return the table of what runs where."""
-    table = Table(title="Open in a browser (Ctrl-C stops everything)", show_header=False)
-    for project, port in ports.items():
-        table.add_row(project.title, f"http://127.0.0.1:{port}", f"API: http://127.0.0.1:{port}/docs")
-    table.add_row("MLflow", tracking_uri, "runs, figures, registered models")
-    return table
+def show(start_page: str, places: dict[Project, str]) -> None:
+    """Print what runs where, and how to go on."""
+    table = Table(title="Open in a browser", show_header=False)
+    table.add_row("All demos", start_page, "start here")
+    for project, place in places.items():
+        table.add_row(project.title, place, f"API: {place}/docs")
+    table.add_row("MLflow", TRACKING_URI, "runs, figures, registered models")
+    console.print(table)
+    console.print(f"The services' logs: {LOGS}")
+    example = next(iter(places)).name
+    console.print("Go on in a second terminal, in this folder:")
+    console.print(f"  make train-{example}     trains anew; the gate decides which model serves", highlight=False)
+    console.print(f"  make rollback-{example}  goes back to the champion before", highlight=False)
+    console.print("  Ctrl-C in this one    stops everything; what was trained stays", highlight=False)
 
 
 if __name__ == "__main__":

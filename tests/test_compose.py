@@ -1,6 +1,5 @@
 """What the compose file and the images promise, as far as it can be seen without a container engine."""
 
-import asyncio
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,8 +11,8 @@ import healthcheck
 import httpx
 import pytest
 import split_torch
+import start_page
 import yaml
-from index import page as index
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -25,14 +24,6 @@ ROOT = Path(__file__).resolve().parents[1]
 Serving = Callable[[Any], AbstractContextManager[httpx.Client]]
 Services = dict[str, dict[str, Any]]
 DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
-ADDRESSES = {
-    "HOUSING_ADDRESS": "http://127.0.0.1:8001",
-    "RECOMMENDER_ADDRESS": "http://127.0.0.1:8002/",
-    "MLFLOW_ADDRESS": "http://127.0.0.1:5500",
-    "INDEX_ADDRESS": "http://127.0.0.1:8000",
-}
-MODEL = {"version": "3", "created": "2026-01-02T03:04:05Z", "data": {"source": "full", "name": "house sales"}}
-TABLE = [asdict(project) for project in projects()]
 
 
 def test_every_container_is_confined(services: Services) -> None:
@@ -118,74 +109,28 @@ def test_health_is_what_the_server_says(serving: Serving, capsys: pytest.Capture
     assert "Refused" in capsys.readouterr().out
 
 
-def answer(request: httpx.Request) -> httpx.Response:
-    """The house prices have a model, the films do not."""
-    if request.url.host == "housing":
-        return httpx.Response(200, json=MODEL)
-    return httpx.Response(503, json={"title": "Service Unavailable"})
+def test_the_start_page_leads_to_the_projects_that_are_in_the_stack(services: Services) -> None:
+    table = [asdict(project) for project in projects()]
+    variables = {"HOUSING_ADDRESS": "http://127.0.0.1:8001", "RECOMMENDER_ADDRESS": "http://127.0.0.1:9002"}
+
+    housing, recommender = start_page.demos_of(variables, table)
+
+    assert (housing.project, housing.title, housing.lead) == tuple(table[0][key] for key in ("name", "title", "lead"))
+    assert (recommender.address, recommender.internal) == ("http://127.0.0.1:9002", "http://recommender:8000")
+    assert set(services["index"]["environment"]) == {
+        *("INDEX_ADDRESS", "INDEX_MLFLOW_ADDRESS"),
+        *(f"{project.prefix}ADDRESS" for project in projects()),
+    }
 
 
-def view(transport: httpx.MockTransport, path: str = "/") -> httpx.Response:
-    app = index.create_app(ADDRESSES, TABLE, transport)
-
-    async def ask() -> httpx.Response:
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://index") as client,
-        ):
-            assert (await client.get("/static/style.css")).is_success
-            assert (await client.get("/index/index.css")).is_success
-            return await client.get(path)
-
-    return asyncio.run(ask())
+@pytest.mark.parametrize("project", projects(), ids=lambda project: project.name)
+def test_a_page_finds_the_others_through_the_start_page(services: Services, project: Project) -> None:
+    service = services[project.name]
+    assert service["environment"]["PORTFOLIO_START_PAGE"] == "http://index:8000"
+    assert "backend" in set(services["index"]["networks"]) & set(service["networks"])
 
 
-def test_the_index_page_links_everything_says_which_model_answers_and_looks_again() -> None:
-    response = view(httpx.MockTransport(answer))
-    for address in ("http://127.0.0.1:8001", "http://127.0.0.1:8002/docs", "http://127.0.0.1:5500"):
-        assert f'href="{address}"' in response.text
-    assert "Version 3, trained on 02 January 2026 on house sales." in response.text
-    assert response.text.count('data-state="ready"') == 1
-    assert "image-classifier" not in response.text  # it has no address
-    assert "default-src 'self'" in response.headers["content-security-policy"]
-    assert "<script" not in response.text
-    assert 'http-equiv="refresh"' in response.text
-    assert 'http-equiv="refresh"' not in view(httpx.MockTransport(lambda _: httpx.Response(200, json=MODEL))).text
-
-
-def test_the_index_page_stands_when_no_service_answers() -> None:
-    def refuse(request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("no such host", request=request)
-
-    response = view(httpx.MockTransport(refuse))
-    assert response.status_code == 200
-    assert response.text.count("Not running.") == 2
-
-
-def test_the_index_page_escapes_what_a_service_says() -> None:
-    model = MODEL | {"version": "<script>"}
-    assert "<script>" not in view(httpx.MockTransport(lambda _: httpx.Response(200, json=model))).text
-
-
-def test_prometheus_finds_the_services_that_the_page_names(services: Services) -> None:
+def test_prometheus_finds_the_services_through_the_start_page(services: Services) -> None:
     scraped = yaml.safe_load((ROOT / "docker/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
-    response = view(httpx.MockTransport(answer), "/targets")
     assert [each["url"] for job in scraped for each in job["http_sd_configs"]] == ["http://index:8000/targets"]
-    assert response.headers["content-type"] == "application/json"
-    assert response.json() == [
-        {"targets": [f"{name}:8000"], "labels": {"project": name}} for name in ("housing", "recommender")
-    ]
     assert "backend" in set(services["index"]["networks"]) & set(services["prometheus"]["networks"])
-
-
-def test_the_log_ends_with_the_addresses(capsys: pytest.CaptureFixture[str]) -> None:
-    async def run() -> None:
-        transport = httpx.MockTransport(lambda _: httpx.Response(200, json=MODEL))
-        async with httpx.AsyncClient(transport=transport) as client:
-            await index.announce(client, index.demos_of(ADDRESSES, TABLE), {"all of it": "http://127.0.0.1:8000"})
-
-    asyncio.run(run())
-    line = capsys.readouterr().out
-    assert line.startswith("Ready.")
-    assert line.count("http://127.0.0.1:8000") == 1
-    assert "Films: http://127.0.0.1:8002" in line

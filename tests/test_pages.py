@@ -15,7 +15,9 @@ from browser_page import DESK, PHONE, Visit
 from playwright.sync_api import Browser, Page, Route, expect
 
 from portfolio_shared.bundle import bundle_digest
-from project_table import Project
+from portfolio_shared.serving.start_page import StartPageSettings
+from portfolio_shared.serving.start_page import create_app as create_start_page
+from project_table import Project, projects
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -83,9 +85,10 @@ def test_the_page_says_which_model_and_which_data_answered(
 
     badge = visit.page.get_by_test_id("model-badge")
     expect(badge).to_contain_text(f"{project.name} version {bundle_digest(project_bundle)[:12]}")
-    expect(badge).to_contain_text("Generated sample data" if is_sample else data["name"])
+    expect(badge).to_contain_text(data["name"])
+    expect(badge).to_contain_text("the sample that ships; rows: " if is_sample else "rows: ")
     expect(visit.page.get_by_test_id("sample-notice")).to_be_visible(visible=is_sample)
-    expect(visit.page.get_by_test_id("sample-notice")).to_contain_text("Sample data. This model learned from")
+    expect(visit.page.get_by_test_id("sample-notice")).to_contain_text("A sample of the data. ")
 
 
 def test_the_keyboard_reaches_the_answers_first_and_then_every_control(visit: Visit) -> None:
@@ -190,6 +193,43 @@ def test_the_link_is_copied(watched_page: Watched, service: Any) -> None:
         expect(visit.page.get_by_test_id("announcement")).to_have_text("Link copied")
         assert visit.page.evaluate("navigator.clipboard.readText()") == visit.page.url
         assert visit.complaints == []
+
+
+def test_each_page_links_the_others_and_the_start_page(
+    running_service: Running,
+    watched_page: Watched,
+    serving: Callable[[Any], AbstractContextManager[httpx.Client]],
+    project: Project,
+    project_bundle: Path,
+    tmp_path: Path,
+) -> None:
+    """As long as there is a start page; it is not asked by the browser."""
+    addresses = {each.name: f"http://127.0.0.1:{each.port}" for each in projects()}
+    settings = StartPageSettings(
+        address="http://127.0.0.1:8000",
+        mlflow_address="http://127.0.0.1:5500",
+        demos=[
+            {"project": each.name, "title": each.title, "lead": each.lead, "address": place, "internal": place}
+            for each, place in zip(projects(), addresses.values(), strict=True)
+        ],
+    )
+    with (
+        serving(create_start_page(settings)) as start_page,
+        running_service(
+            project.name, tmp_path, bundle=project_bundle, start_page=str(start_page.base_url).rstrip("/")
+        ) as service,
+        watched_page(service.origin, **PHONE) as opened,
+    ):
+        visit = Visit(service.origin, *opened)
+        settle(visit)
+        links = visit.page.get_by_test_id("demo-links").locator("a")
+        shown = [(link.inner_text(), link.get_attribute("href")) for link in links.all()]
+        visit.expect_to_fit()
+        assert min(visit.contrasts().values()) >= 4.5
+        assert visit.complaints == []
+
+    others = [(each.title, addresses[each.name]) for each in projects() if each != project]
+    assert shown == [("All demos", "http://127.0.0.1:8000"), *others]
 
 
 def test_everything_works_behind_the_prefix_of_a_proxy(visit: Visit) -> None:

@@ -1,6 +1,8 @@
 """`make up` from nothing to predictions, and back to nothing; what it does when something else happens, with stubs."""
 
+import importlib
 import os
+import re
 import signal
 import socket
 import sys
@@ -24,6 +26,7 @@ pytestmark = pytest.mark.slow
 
 SCRIPTS = Path(processes.__file__).parent
 PROJECTS = projects()
+NAMES = [project.name for project in PROJECTS]
 QUICK = {
     "HOUSING_TRAIN_FOLDS": "2",
     "HOUSING_TRAIN_THREADS": "1",
@@ -74,10 +77,19 @@ class Place:
     def url(self, name: str, path: str = "") -> str:
         return f"http://127.0.0.1:{self.ports[name]}{path}"
 
+    def page(self, name: str) -> str:
+        """Return the HTML of a page."""
+        return httpx.get(self.url(name), trust_env=False).raise_for_status().text
+
+    def addresses(self, name: str) -> set[str]:
+        """Return the servers that a page links."""
+        return {f"{scheme}//{host}" for scheme, host in re.findall(r'href="(https?:)//([^/"]+)', self.page(name))}
+
     def environment(self, **more: str) -> dict[str, str]:
         prefixes = ("MLFLOW_", *(project.prefix for project in PROJECTS))
         clean = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
         ports = {f"{project.prefix}PORT": str(self.ports[project.name]) for project in PROJECTS}
+        ports["INDEX_PORT"] = str(self.ports["index"])
         settings = {"MLFLOW_TRACKING_URI": self.url("mlflow"), "PORTFOLIO_TEST_MARK": self.mark}
         return clean | {"PYTHONPATH": str(SCRIPTS), "PYTHON": sys.executable} | ports | settings | more
 
@@ -144,7 +156,7 @@ def running_up(place: Place, *command: str, **variables: str) -> Iterator[Up]:
 def place(tmp_path: Path) -> Place:
     folder = tmp_path / "a new folder"
     folder.mkdir()
-    return Place(folder, {name: free_port() for name in ("mlflow", *(p.name for p in PROJECTS))}, uuid.uuid4().hex)
+    return Place(folder, {name: free_port() for name in ("mlflow", "index", *NAMES)}, uuid.uuid4().hex)
 
 
 @pytest.fixture
@@ -161,7 +173,11 @@ def stubbed_up(place: Place) -> Callable[..., Up]:
 
 def test_it_trains_and_serves_every_project_until_ctrl_c(place: Place) -> None:
     with running_up(place, str(SCRIPTS / "up.py"), **QUICK) as up:
+        up.wait_for(f"The start page says how far it is: {place.url('index')}")
+        assert 'data-state="waiting"' in place.page("index")
         up.wait_for("Open in a browser", seconds=400)
+        assert 'data-state="waiting"' not in place.page("index")
+        assert place.addresses("index") == {place.url(name) for name in ("mlflow", *NAMES)}
         for project in PROJECTS:
             example = example_request(project.name)
             headers = {"Content-Type": example.content_type}
@@ -170,18 +186,25 @@ def test_it_trains_and_serves_every_project_until_ctrl_c(place: Place) -> None:
             assert answer.is_success, answer.text
             assert answer.json()["model"] == {"name": project.name, "version": "1"}
             model = httpx.get(place.url(project.name, "/v1/model"), trust_env=False).json()
-            assert (model["origin"], model["data"]["source"]) == ("registry", "sample")
-            for path in ("/", "/docs"):
-                assert httpx.get(place.url(project.name, path), trust_env=False).is_success
+            is_sample = importlib.import_module(f"{project.package}.data.load").is_sample("sample")
+            assert (model["origin"], model["data"]["source"]) == ("registry", "sample" if is_sample else "full")
+            assert model["data"]["name"] in place.page("index")
+            assert httpx.get(place.url(project.name, "/docs"), trust_env=False).is_success
+            others = {"index", *NAMES} - {project.name}
+            assert place.addresses(project.name) == {place.url(name) for name in others}
         with tracking_client(place.url("mlflow")) as client:
             versions = {(version.name, str(version.version)) for version in client.search_model_versions()}
         assert versions == {(project.name, "1") for project in PROJECTS}
         if Path("/proc").is_dir():  # or else the check that nothing is left sees nothing
-            assert len(place.leftovers()) >= 3 + len(PROJECTS)  # itself, MLflow's guard, MLflow, the services
+            assert len(place.leftovers()) >= 4 + len(
+                PROJECTS
+            )  # itself, MLflow's guard, MLflow, its pages, the services
         up.end(signal.SIGINT)
-    printed = up.output().replace("\n", "")
+    printed = up.output().partition("Open in a browser")[2]
     for name in place.ports:
         assert place.url(name) in printed
+    commands = re.findall(r"^  make ([a-z-]+) ", printed, re.MULTILINE)
+    assert commands == [f"train-{NAMES[0]}", f"rollback-{NAMES[0]}"]
 
 
 def test_sigterm_ends_it_as_well(stubbed_up: Callable[..., Up]) -> None:
@@ -196,6 +219,7 @@ def test_sigterm_ends_it_as_well(stubbed_up: Callable[..., Up]) -> None:
 def test_ctrl_c_while_training_stops_everything(stubbed_up: Callable[..., Up]) -> None:
     with stubbed_up(STUB_TRAINS="60") as up:
         up.wait_for(f"{PROJECTS[0].name} train")
+        assert up.place.addresses("index") == {up.place.url(name) for name in ("mlflow", *NAMES)}
         up.end(signal.SIGINT)
     assert f"{PROJECTS[1].name} train" not in up.output()
     assert "Open in a browser" not in up.output()
@@ -204,13 +228,13 @@ def test_ctrl_c_while_training_stops_everything(stubbed_up: Callable[..., Up]) -
 def test_what_fails_is_named_and_the_rest_is_stopped(stubbed_up: Callable[..., Up]) -> None:
     with stubbed_up(STUB_TRAINS_BADLY="recommender") as up:
         assert "training recommender ended with exit status 1" in up.fails()
-    with stubbed_up(STUB_SERVES_BADLY="recommender") as up:
+    with stubbed_up(STUB_SERVES_BADLY="recommender", STUB_TRAINS="60") as up:
         output = up.fails()
     assert "the recommender service ended with exit status 1. The end of .state/logs/recommender.log:\n" in output
     assert "\nno model at all\n" in output
 
 
-@pytest.mark.parametrize("taken", ["housing", "mlflow"])
+@pytest.mark.parametrize("taken", ["housing", "index", "mlflow"])
 def test_a_taken_port_is_reported_before_anything_is_started(place: Place, taken: str) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", place.ports[taken]))
@@ -218,7 +242,7 @@ def test_a_taken_port_is_reported_before_anything_is_started(place: Place, taken
         with running_up(place, str(SCRIPTS / "up.py")) as up:
             assert up.process.popen.wait(timeout=60) == 1
 
-    variable = {"housing": "HOUSING_PORT", "mlflow": "MLFLOW_TRACKING_URI"}[taken]
+    variable = {"housing": "HOUSING_PORT", "index": "INDEX_PORT", "mlflow": "MLFLOW_TRACKING_URI"}[taken]
     assert f"port {place.ports[taken]} is taken" in up.output()
     assert variable in up.output()
     assert "MLflow runs" not in up.output()

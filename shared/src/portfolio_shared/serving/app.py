@@ -94,7 +94,7 @@ def create_service(
     app.state.models, app.state.settings = models, settings
     app.include_router(router, responses=PROBLEM_RESPONSES)  # first: routes are tried in order, and this is the hot one
     app.include_router(operations_router(models, metrics), responses=PROBLEM_RESPONSES)
-    add_pages(app, web)
+    add_pages(app, web, project=project, start_page=settings.start_page)
     install_problem_handlers(app, table)
     app.add_middleware(ServiceMiddleware, settings=settings, metrics=metrics, table=table)
     return app

@@ -13,9 +13,12 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
+from portfolio_shared.serving.demos import ask_start_page, navigation
+
 _STATIC = Path(__file__).parent / "static"
 _REVALIDATE = "no-cache"  # keep it, but ask each time whether it is still the same: a 304 is a few bytes
 _ONE_DAY = "public, max-age=86400"
+_DEMOS = "<!-- demos -->"  # where the links to the other demos stand in page.html
 _SLOT = re.compile(r"^<!-- slot: (\w+) -->$", re.MULTILINE)
 
 _DOCS_PAGE = """<!doctype html>
@@ -52,13 +55,15 @@ class CachedFiles(StaticFiles):
         return response
 
 
-def add_pages(app: FastAPI, web: Path) -> None:
+def add_pages(app: FastAPI, web: Path, *, project: str, start_page: str) -> None:
     """Serve the page of a project.
 
     Parameters
     ----------
     web
         Folder of the page: what its `index.html` makes is served at /, everything in it under /web/; see `fill_page`.
+    start_page
+        Address of the start page, which knows the demos that a view of the page links; empty for no links.
 
     Raises
     ------
@@ -69,11 +74,13 @@ def add_pages(app: FastAPI, web: Path) -> None:
     RuntimeError
         If the package with the files of Swagger UI is not installed.
     """
-    content = fill_page((web / "index.html").read_text(encoding="utf-8"))
-    etag = f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
+    page = fill_page((web / "index.html").read_text(encoding="utf-8"))
     project_files = CachedFiles(web, cache_control=_REVALIDATE)
 
     async def index(request: Request) -> Response:
+        demos = await ask_start_page(start_page) if start_page else None
+        content = page.replace(_DEMOS, navigation(demos, project) if demos else "")
+        etag = f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
         response = HTMLResponse(content, headers={"Cache-Control": _REVALIDATE, "ETag": etag})
         if project_files.is_not_modified(response.headers, request.headers):
             return NotModifiedResponse(response.headers)

@@ -1,5 +1,6 @@
 """Settings of a service: defaults that work on a laptop, overridden by environment variables with a prefix."""
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,6 +9,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from portfolio_shared.config import default_tracking_uri
 from portfolio_shared.environment import refuse_unknown_variables
+
+
+def default_start_page() -> str:
+    """Return the start page that PORTFOLIO_START_PAGE names for all services, or nothing."""
+    return os.environ.get("PORTFOLIO_START_PAGE", "")
 
 
 class ServiceSettings(BaseSettings):
@@ -45,6 +51,11 @@ class ServiceSettings(BaseSettings):
     model_poll_seconds: float = Field(default=10.0, gt=0, description="seconds between two looks at the alias")
     model_cache: Path = Field(default=Path(".state/models"), description="folder of downloaded models")
     bundle: Path | None = Field(default=None, description="serve this model folder and ignore the registry")
+    start_page: str = Field(
+        default_factory=default_start_page,
+        pattern=r"^(https?://[^/]+)?$",
+        description="where this service asks for the links to the other demos; without one its page has none",
+    )
     max_body_bytes: int = Field(default=1_000_000, gt=0, description="largest request body; above it 413")
     max_concurrent_requests: int = Field(default=64, gt=0, description="predictions at a time; above it 429")
     worker_threads: int = Field(default=2, gt=0, description="threads that compute predictions")

@@ -257,13 +257,14 @@ export function enableCopyLink(beforeCopy = () => {}) {
 }
 
 /**
- * Shows which model answers, and whether it learned from generated data.
+ * Shows which model answers and what it learned from, and whether that is the sample that ships.
  *
  * @param {object} model the answer of GET /v1/model
  * @param {...{label: string, value: string, note: string}} figures of this page, such as the model's error
  */
 export function showModel(model, ...figures) {
   const { data } = model;
+  const isSample = data.source === "sample";
   const rows = Object.entries(data.rows).map(([name, count]) => `${format.integer(count)} ${name}`);
   const entries = [
     {
@@ -273,14 +274,14 @@ export function showModel(model, ...figures) {
     },
     {
       label: "Data",
-      value: data.source === "sample" ? "Generated sample data" : data.name,
-      note: `rows: ${rows.join(", ")}; sha256 ${data.sha256.slice(0, 12)}`,
+      value: data.name,
+      note: `${isSample ? "the sample that ships; " : ""}rows: ${rows.join(", ")}; sha256 ${data.sha256.slice(0, 12)}`,
     },
     ...figures,
     { label: "Code", value: `commit ${model.git_commit.slice(0, 10)}`, note: model.run_id ? `run ${model.run_id}` : "" },
   ];
   byId("model-badge").replaceChildren(...entries.map(badgeEntry));
-  byId("sample-notice").hidden = data.source !== "sample";
+  byId("sample-notice").hidden = !isSample;
 }
 
 /** The confidence interval of a metric in GET /v1/model, in words; empty if it has none. */

@@ -1,1 +1,0 @@
-"""The page that a person lands on after `docker compose up`."""
