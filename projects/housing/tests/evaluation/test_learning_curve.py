@@ -33,4 +33,4 @@ def test_the_learning_curve_is_measured_on_houses_held_out(
     curve = learning_curve(split, ModelSettings(), threads=1, advance=lambda _: None)
     assert sizes == [size for size in (12, 24, 48, 72, 96, 120) for _ in range(5)]
     assert list(curve) == [12, 24, 48, 72, 96, 120]
-    assert all(0.3 < error < 0.8 for errors in curve.values() for error in errors)
+    assert all(0.2 < error < 0.8 for errors in curve.values() for error in errors)

@@ -53,6 +53,12 @@ def test_a_part_that_is_given_decides_the_other(typical):
     assert full["bsmtfin_sf_1"] == 756
 
 
+def test_a_house_is_not_given_more_bathrooms_than_rooms(typical):
+    few = {**EXAMPLE, "overall_qual": 8, "full_bath": 3, "bedroom_abv_gr": 0}
+    assert complete(EXAMPLE | {"overall_qual": 8}, typical)[0]["half_bath"] == 1
+    assert complete(few, typical)[0]["half_bath"] == 0
+
+
 @pytest.mark.parametrize("quality", range(1, 11))
 @pytest.mark.parametrize("size", [400, 1500, 3500])
 def test_completed_houses_are_possible(typical, quality, size):

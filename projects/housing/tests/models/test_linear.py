@@ -66,7 +66,7 @@ def test_a_truth_inside_the_basis_is_recovered_on_new_houses(houses):
     model = fit_linear(rows(houses, slice(500)), truth[:500], EXACT)
     error = model.predict(rows(houses, slice(500, None))) - truth[500:]
     assert truth[500:].std() > 0.1
-    assert rms(error) < 0.005
+    assert rms(error) < 0.01
 
 
 def test_the_truth_is_credited_to_the_groups_that_make_it(houses):

@@ -132,6 +132,9 @@ def _consequences(full: Complete, typical: Typical) -> Iterable[Filling]:
     yield from _floors(full)
     rooms = float(full.get("bedroom_abv_gr", 3.0)) + typical.rooms_beside_bedrooms
     yield "tot_rms_abv_grd", rooms, f"the bedrooms and {typical.rooms_beside_bedrooms:.0f} more rooms"
+    spare = float(full["tot_rms_abv_grd"]) - float(full.get("full_bath", 0.0))
+    if spare < float(typical.by_quality["half_bath"][_grade(full) - 1]):
+        yield "half_bath", max(0.0, spare), "no more bathrooms than rooms"
     frontage = round(typical.frontage_ratio * math.sqrt(float(full["lot_area"])))
     yield "lot_frontage", float(frontage), "typical of a lot of this area"
     if "exterior_1st" in full:
