@@ -23,27 +23,37 @@ PYTEST = "$(BIN)/python" -m pytest -n $(TEST_JOBS) --no-loadscope-reorder
 # In the name of a prerequisite a space is escaped.
 nothing :=
 INSTALLED := $(subst $(nothing) ,\ ,$(VENV))/.installed
+STARTED := $(subst $(nothing) ,\ ,$(VENV))/.started
+# Where everything is installed, there is nothing less to install.
+START := $(if $(shell test -e "$(VENV)/.installed" && echo yes),$(INSTALLED),$(STARTED))
 
 ##@ Use it
-.PHONY: help up setup
+.PHONY: help up setup setup-start
 help: ## list the commands
 	@awk -v projects="$(PROJECTS)" 'BEGIN {FS = ":.*## "} \
 		/^##@/ {sub(/PROJECT/, "&: " projects); printf "\n%s\n", substr($$0, 5)} \
 		/^[a-z0-9-]+%?:.*## / {sub(/%/, "PROJECT", $$1); printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
-up: setup ## set up, train what is missing, serve the models until Ctrl-C (DATASET=auto|sample|full|path)
+up: setup-start ## set up, train what is missing, serve the models until Ctrl-C (DATASET=auto|sample|full|path)
 	@exec "$(BIN)/python" scripts/up.py --data "$(DATASET)"
 
 setup: $(INSTALLED) ## install everything into .venv (needs Python 3.11 or newer with its venv module)
 
-$(INSTALLED): requirements/installer.lock requirements/dev.lock pyproject.toml $(PACKAGES:%=%/pyproject.toml)
+setup-start: $(START) ## install what `make up` needs into .venv: no torch, and no tools for development
+
+# The lock of a marker is that of its name; dev.lock has all that start.lock has, in the same versions.
+$(INSTALLED): LOCK = dev
+$(STARTED): LOCK = start
+$(INSTALLED): requirements/dev.lock
+$(STARTED): requirements/start.lock
+$(INSTALLED) $(STARTED): requirements/installer.lock pyproject.toml $(PACKAGES:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: set PYTHON=python3.x")'
-	@echo "Installing into $(VENV): the first time takes about a minute"
+	@echo "Installing requirements/$(LOCK).lock into $(VENV): the first time takes about a minute"
 	@$(PYTHON) -m venv "$(VENV)"
 	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/installer.lock
-	@"$(BIN)/uv" pip sync --quiet --python "$(BIN)/python" requirements/dev.lock
+	@"$(BIN)/uv" pip sync --quiet --python "$(BIN)/python" requirements/$(LOCK).lock
 	@"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --no-deps --no-build-isolation $(PACKAGES:%=-e %)
-	@touch "$(VENV)/.installed"
+	@touch "$@"
 
 ##@ Check it
 .PHONY: test test-all tests check coverage format hooks
@@ -75,20 +85,25 @@ format: setup ## format the code and mend what the linter can mend
 hooks: setup ## install the commit hooks
 	@"$(BIN)/pre-commit" install
 
+# Training one of these to its best needs torch, which comes with everything; the others need no more than `make up`.
+FINETUNED := $(patsubst projects/%/pyproject.toml,%,$(shell grep -l '^finetune = ' $(PROJECTS:%=projects/%/pyproject.toml)))
+$(FINETUNED:%=train-%): setup
+$(patsubst %,train-%,$(filter-out $(FINETUNED),$(PROJECTS))): setup-start
+
 PROJECT = $(or $(filter $*,$(PROJECTS)),$(error there is no project $*, there are: $(PROJECTS)))
 
 ##@ One PROJECT (FLAGS="..." is passed on)
-train-%: setup ## train, evaluate, register, and pass the gate (DATASET=auto|sample|full|path)
+train-%: ## train, evaluate, register, and pass the gate (DATASET=auto|sample|full|path)
 	@"$(BIN)/python" scripts/mlflow_server.py "$(BIN)/$(PROJECT)" train --data "$(DATASET)" $(FLAGS)
 
-serve-%: setup ## serve the champion on its own
+serve-%: setup-start ## serve the champion on its own
 	@name=$$(echo "$(PROJECT)_TRACKING_URI" | tr a-z- A-Z_); \
 		export "$$name=$${!name:-$$MLFLOW_TRACKING_URI}"; exec "$(BIN)/$(PROJECT)" serve $(FLAGS)
 
 tune-%: setup ## search what the training takes as given, on the public data's training part
 	@"$(BIN)/$(PROJECT)" tune --data "$(if $(filter-out auto,$(DATASET)),$(DATASET),full)" $(FLAGS)
 
-rollback-%: setup ## give the alias back to the champion before this one
+rollback-%: setup-start ## give the alias back to the champion before this one
 	@"$(BIN)/python" scripts/mlflow_server.py "$(BIN)/$(PROJECT)" rollback
 
 bench-%: setup ## serving against a bare request, and the table against baselines (BENCH="serving models")
@@ -98,7 +113,7 @@ bench-%: setup ## serving against a bare request, and the table against baseline
 
 ##@ All projects
 .PHONY: data reports
-data: setup ## download the public data into PORTFOLIO_DATA_DIR (.data) and report what is in them
+data: setup-start ## download the public data into PORTFOLIO_DATA_DIR (.data) and report what is in them
 	@for name in $(PROJECTS); do "$(BIN)/$$name" data --data full || exit 1; done
 
 reports: setup ## train on the public data and rewrite the READMEs' tables and figures
@@ -141,7 +156,7 @@ image-budgets: ## check the sizes and contents of the built images
 
 ##@ Look after it
 .PHONY: mlflow lock clean changed-projects
-mlflow: setup ## MLflow's own page, until Ctrl-C
+mlflow: setup-start ## MLflow's own page, until Ctrl-C
 	@exec "$(BIN)/python" scripts/mlflow_server.py
 
 lock: setup ## compile requirements/*.lock anew from the pyproject files

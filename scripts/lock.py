@@ -1,4 +1,4 @@
-"""Compile requirements/*.lock from the pyproject files: one lock per image, one for development.
+"""Compile requirements/*.lock from the pyproject files: one per image, one for `make up`, one for development.
 
 Every lock is universal (Linux, macOS, Windows; Python 3.11 and newer), pins hashes and names no index.
 """
@@ -6,13 +6,16 @@ Every lock is universal (Linux, macOS, Windows; Python 3.11 and newer), pins has
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from project_table import projects
+from project_table import ROOT, projects
 
 SHARED = "shared/pyproject.toml"
 TRAINER = ["--extra", "train", "--excludes", "requirements/trainer-excludes.in"]
+FINETUNE = "finetune"
+"""The extra of a project whose best model needs more to be trained than its first: torch."""
 OPTIONS = [
     *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--quiet"),
     *("--custom-compile-command", "make lock", "--no-emit-package", "portfolio-shared"),
@@ -25,18 +28,30 @@ def locks(names: Sequence[str]) -> dict[str, list[str]]:
     Examples
     --------
     >>> sorted(locks(["housing"]))
-    ['dev', 'housing-service', 'housing-trainer', 'index', 'installer', 'mlflow']
+    ['dev', 'housing-service', 'housing-trainer', 'index', 'installer', 'mlflow', 'start']
     """
     sources = {name: f"projects/{name}/pyproject.toml" for name in names}
     images = {f"{name}-service": [source] for name, source in sources.items()}
     images |= {f"{name}-trainer": [source, *TRAINER] for name, source in sources.items()}
+    images |= {
+        f"{name}-{FINETUNE}": [source, *TRAINER, "--extra", FINETUNE]
+        for name, source in sources.items()
+        if FINETUNE in extras(source)
+    }
     return {
         "installer": ["requirements/installer.in"],
         "dev": ["--group", "pyproject.toml:dev", "--all-extras", SHARED, *sources.values()],
+        "start": ["requirements/start.in", *sources.values(), "--extra", "train"],
         **images,
         "index": [SHARED, "--extra", "serving"],
         "mlflow": ["requirements/mlflow.in"],
     }
+
+
+def extras(source: str) -> set[str]:
+    """Return the extras that a pyproject file declares."""
+    project = tomllib.loads((ROOT / source).read_text(encoding="utf-8"))["project"]
+    return set(project["optional-dependencies"])
 
 
 def main() -> None:

@@ -198,6 +198,7 @@ def test_the_link_is_copied(watched_page: Watched, service: Any) -> None:
 def test_each_page_links_the_others_and_the_start_page(
     running_service: Running,
     watched_page: Watched,
+    *,
     serving: Callable[[Any], AbstractContextManager[httpx.Client]],
     project: Project,
     project_bundle: Path,
