@@ -1,4 +1,4 @@
-"""The drawn flowers and the real photographs, each read once, and the small model of the repository's tests."""
+"""The sample that ships and the public photographs, each read once, and the small model of the repository's tests."""
 
 import shutil
 from collections.abc import Callable
@@ -9,8 +9,7 @@ from rich.console import Console
 from small_models import SmallModel
 
 from image_classifier.config import TrainConfig
-from image_classifier.data.load import Dataset, load
-from image_classifier.data.sample import write_sample
+from image_classifier.data.load import REDUCED, SAMPLE, Dataset, load
 from image_classifier.models.predictor import Predictor
 from image_classifier.train import PROJECT, Trained, learn
 from portfolio_shared.training import write
@@ -19,20 +18,14 @@ PER_CLASS = 40
 
 
 @pytest.fixture(scope="session")
-def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a small sample; tests that change files copy it first."""
-    return write_sample(tmp_path_factory.mktemp("sample"), per_class=PER_CLASS, size=64)
-
-
-@pytest.fixture(scope="session")
-def sample(sample_folder: Path) -> Dataset:
-    return load(str(sample_folder))
+def sample() -> Dataset:
+    return load("sample")
 
 
 @pytest.fixture(scope="session")
 def flowers(real_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """The real photographs, or a skip that says how to provide them."""
-    archive = real_data_dir / "flowers.tar"
+    """All public photographs, or a skip that says how to provide them."""
+    archive = real_data_dir / REDUCED
     if not archive.is_file():
         pytest.skip(f"no {archive}: set PORTFOLIO_DATA_DIR to a folder that has it")
     with pytest.MonkeyPatch.context() as patch:
@@ -67,13 +60,13 @@ def predictor(bundle: Path) -> Predictor:
 
 
 @pytest.fixture(scope="session")
-def pets_config(
-    train_config: TrainConfig, sample_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> TrainConfig:
+def pets_config(train_config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     """Somebody's own pictures: a folder with other classes, too few for the usual coverage."""
     place = tmp_path_factory.mktemp("brought")
-    for theirs, ours in {"rose": "cat", "sunflower": "dog"}.items():
-        shutil.copytree(sample_folder / theirs, place / "pets" / ours)
+    for theirs, ours in {"roses": "cat", "sunflowers": "dog"}.items():
+        (place / "pets" / ours).mkdir(parents=True)
+        for photo in sorted((SAMPLE.path / theirs).iterdir())[:PER_CLASS]:
+            shutil.copy(photo, place / "pets" / ours)
     changes = {"data": str(place / "pets"), "work": place / "work", "epochs": 1, "coverage": 0.8}
     return train_config.model_copy(update=changes)
 

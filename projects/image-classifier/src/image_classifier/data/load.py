@@ -1,4 +1,4 @@
-"""From the data setting to photographs in three parts: find or draw them, unpack, clean, split."""
+"""From the data setting to photographs in three parts: find them, unpack, clean, split."""
 
 import hashlib
 import os
@@ -7,17 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import PIL
-
-from image_classifier.data import drawing, sample
 from image_classifier.data.clean import clean
 from image_classifier.data.duplicates import LARGE_GROUP
 from image_classifier.data.photos import Listed, Photo
-from image_classifier.data.sample import write_sample
-from portfolio_shared.data.archives import filled_once, unpack
+from portfolio_shared.data.archives import unpack
 from portfolio_shared.data.checks import DataError, DataReport
 from portfolio_shared.data.download import RemoteFile, data_directory, file_sha256
-from portfolio_shared.data.sources import Source, resolve_source
+from portfolio_shared.data.sources import Sample, Source, resolve_source
 from portfolio_shared.data.splits import hash_split
 
 # SHA-256 and size: as TensorFlow Datasets publishes them (tf_flowers).
@@ -30,7 +26,14 @@ FLOWERS = RemoteFile(
     sha256=("4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c",),
     size=228_813_984,
 )
-SMALLER = "flowers.tar"  # a related collection; in the cache it stands in for the public archive
+REDUCED = "flower_photos_288.tar"
+"""The same photographs, shorter side at most 288 pixels, as `cut_sample --side 288` writes them; in the cache it stands
+in for the public archive."""
+SAMPLE = Sample(
+    path=Path(__file__).parent / "sample" / "flower_photos",
+    name="500 photographs of flower_photos",
+    sha256="7aaf5d2c2d52f34ee2dbde49359defbf51e03e8aeae1070065eb815fe3d190cc",
+)
 STATE = Path(".state")
 SPLIT_SEED = 0
 TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.15  # the second: of what the test leaves
@@ -76,7 +79,7 @@ class Split:
 
 
 def load(setting: str | Source) -> Dataset:
-    """Find, download or draw the data, and clean them.
+    """Find or download the data, and clean them.
 
     Parameters
     ----------
@@ -93,13 +96,13 @@ def load(setting: str | Source) -> Dataset:
     DataError
         If an archive is refused, or a folder is not of the expected form.
     """
-    source, name = resolve(setting) if isinstance(setting, str) else setting, "drawn flowers"
-    if source.path is not None:
-        name = (
-            f"flower photographs ({source.path.name})" if source.kind == "full" else f"pictures in {source.path.name}"
-        )
-    folder = _folder(source)
-    labels, files, notes = list_files(folder)
+    source = resolve(setting) if isinstance(setting, str) else setting
+    name = {
+        "sample": SAMPLE.name,
+        "full": f"flower photographs ({source.path.name})",
+        "path": f"pictures in {source.path.name}",
+    }[source.kind]
+    labels, files, notes = list_files(_folder(source))
     cleaned = clean(files, name=name)
     cleaned.report.notes.extend(notes)
     key = digest(cleaned.photos)
@@ -107,20 +110,20 @@ def load(setting: str | Source) -> Dataset:
 
 
 def resolve(setting: str) -> Source:
-    """Turn the data setting into a source: a folder, an archive, or None for drawings.
+    """Turn the data setting into a source: a folder or an archive.
 
-    For ``auto`` and ``full`` an archive in the cache is used as it is, ``flower_photos.tgz`` before ``flowers.tar``;
+    For ``auto`` and ``full`` an archive in the cache is used, ``flower_photos.tgz`` before ``flower_photos_288.tar``;
     the host is asked only if neither is there.
     """
     cache = data_directory()
-    smaller = cache / SMALLER
-    if setting in ("auto", "full") and smaller.is_file() and not (cache / FLOWERS.path).is_file():
-        return Source("full", smaller, f"Data: full, from the cache {smaller}")
-    return resolve_source(setting, FLOWERS, directory=cache)
+    reduced = cache / REDUCED
+    if setting in ("auto", "full") and reduced.is_file() and not (cache / FLOWERS.path).is_file():
+        return Source("full", reduced, f"Data: full, from the cache {reduced}")
+    return resolve_source(setting, FLOWERS, SAMPLE, directory=cache)
 
 
 def is_sample(setting: str | Source) -> bool:
-    """Return whether a data setting, or what `resolve` made of it, leads to the drawn sample."""
+    """Return whether a data setting, or what `resolve` made of it, leads to the sample that ships."""
     return (resolve(setting) if isinstance(setting, str) else setting).kind == "sample"
 
 
@@ -165,10 +168,11 @@ def digest(photos: Sequence[Photo]) -> str:
 
 
 def split(dataset: Dataset, *, split_seed: int = SPLIT_SEED) -> Split:
-    """Deal the photographs into three parts by the hashes of their groups.
+    """Deal the photographs into three parts by the hashes of their names.
 
-    A photograph's part depends on its content and that of its near duplicates, so new photographs move no old ones
-    that they do not resemble.
+    A photograph's part depends on its name, or that of the first of its near duplicates, so new photographs move no
+    old ones that they do not resemble, and the same photographs in another size or archive are in the same parts:
+    what is tested on in the whole of flower_photos is not learned from in a sample of it.
 
     Raises
     ------
@@ -178,9 +182,11 @@ def split(dataset: Dataset, *, split_seed: int = SPLIT_SEED) -> Split:
     photos = dataset.photos
     if not photos:
         raise DataError("there are no photographs to split: every file was excluded")
-    test = hash_split([photo.group for photo in photos], test_fraction=TEST_FRACTION, seed=split_seed)
+    first = {photo.group: photo.name for photo in sorted(photos, key=lambda photo: photo.name, reverse=True)}
+    names = [first[photo.group] for photo in photos]
+    test = hash_split(names, test_fraction=TEST_FRACTION, seed=split_seed)
     # Another prefix, because the hashes of what is left are not spread evenly any more.
-    keys = [f"validation:{photo.group}" for photo in photos]
+    keys = [f"validation:{name}" for name in names]
     validation = hash_split(keys, test_fraction=VALIDATION_FRACTION, seed=split_seed) & ~test
     train, held_out, tested = (
         tuple(photo for photo, chosen in zip(photos, part, strict=True) if chosen)
@@ -201,9 +207,7 @@ def split(dataset: Dataset, *, split_seed: int = SPLIT_SEED) -> Split:
 
 
 def _folder(source: Source) -> Path:
-    """Return the folder of the data, unpacked or drawn if they are not there yet."""
-    if source.path is None:
-        return filled_once(STATE / "samples" / _sample_digest(), write_sample)
+    """Return the folder of the data, unpacked if they are an archive."""
     if source.path.is_dir():
         return source.path
     place = Path("unpacked") / file_sha256(source.path)
@@ -215,12 +219,6 @@ def _may_write(folder: Path) -> bool:
     """Return whether a file can be put there; permissions are kept to even by a user whom they do not bind."""
     present = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     return os.access(present, os.W_OK) and bool(present.stat().st_mode & 0o222)
-
-
-def _sample_digest() -> str:
-    """Name the drawings by what makes them, so that changed code draws anew."""
-    code = b"".join(Path(str(module.__file__)).read_bytes() for module in (sample, drawing))
-    return hashlib.sha256(code + PIL.__version__.encode()).hexdigest()[:16]
 
 
 def _top(folder: Path) -> Path:
