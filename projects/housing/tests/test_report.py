@@ -17,7 +17,7 @@ ROOT = PROJECT.parents[1]
 RECORDED = PROJECT / "docs" / "report.json"
 SECTIONS = ("data", "candidates", "ablation", "test", "intervals", "groups", "misses", "baselines", "serving")
 QUICK = ModelSettings(
-    trees=TreeSettings(iterations=30, depth=4, learning_rate=0.2), scale=ScaleSettings(iterations=5, depth=2)
+    trees=TreeSettings(iterations=20, depth=3, learning_rate=0.3), scale=ScaleSettings(iterations=5, depth=2)
 )
 
 

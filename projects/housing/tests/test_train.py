@@ -14,7 +14,7 @@ from housing.train import input_statistics, learn, train
 from portfolio_shared.bundle import read_manifest
 from portfolio_shared.data.splits import split_digest
 
-QUICK = ModelSettings(trees=TreeSettings(iterations=30, depth=4, learning_rate=0.1), scale=ScaleSettings(iterations=20))
+QUICK = ModelSettings(trees=TreeSettings(iterations=15, depth=3, learning_rate=0.2), scale=ScaleSettings(iterations=20))
 
 
 @pytest.fixture
