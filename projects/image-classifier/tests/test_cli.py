@@ -34,7 +34,7 @@ def test_weights_that_are_not_there_are_refused_in_a_line(run, pets_config, tmp_
     flags = ["--data", pets_config.data, "--tracking-uri", "", "--output", tmp_path / "bundle"]
     code, _, err = run("train", *flags, "--coverage", "0.8", "--weights", "gone.pth")
     assert code == 1
-    assert err.startswith("image-classifier train: weights='gone.pth': expected imagenet, none")
+    assert err.startswith("image-classifier train: weights='gone.pth': expected imagenet, shipped")
     assert not (tmp_path / "bundle").exists()
 
 
@@ -76,5 +76,5 @@ def test_a_folder_of_pictures_is_no_sample(pets_config, monkeypatch, data, is_sa
         return True
 
     monkeypatch.setattr(shared, "champion_stays", stays)
-    cli.train(TrainConfig(data=data.format(pets=pets_config.data), weights="none", tracking_uri="", if_missing=True))
+    cli.train(TrainConfig(data=data.format(pets=pets_config.data), tracking_uri="", if_missing=True))
     assert answers == [is_sample]

@@ -1,6 +1,8 @@
 """A training as a whole: the same seed gives the same files, and nothing looks at the test before its time."""
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
@@ -9,11 +11,10 @@ import pytest
 from rich.console import Console
 
 from image_classifier import train as training_module
-from image_classifier.config import SCRATCH as SETTINGS
 from image_classifier.config import FineTuneSettings, ServeSettings
 from image_classifier.data.load import Dataset, Split, load, split
 from image_classifier.evaluation import evaluate as evaluate_module
-from image_classifier.evaluation.candidates import FREQUENCIES, SCRATCH, choose
+from image_classifier.evaluation.candidates import FREQUENCIES, PROBE, choose
 from image_classifier.evaluation.out_of_distribution import draw_pictures
 from image_classifier.models import export
 from image_classifier.serving.app import create_app
@@ -104,7 +105,7 @@ def test_the_model_beats_the_class_frequencies(trained):
 
 
 def test_the_chosen_candidate_is_that_of_the_least_validation_loss(trained):
-    assert trained.chosen == choose(trained.candidates) == SCRATCH
+    assert trained.chosen == choose(trained.candidates) == PROBE
     assert set(trained.baselines) | {trained.chosen} == set(trained.candidates)
     assert trained.chosen not in trained.baselines
 
@@ -121,12 +122,26 @@ def test_more_pictures_of_nothing_are_called_unsure_than_pictures_of_the_classes
     assert len(trained.evaluation.out_of_distribution) == 10
 
 
-def test_the_small_network_learns_with_its_own_settings(trained, train_config):
-    assert trained.settings.tuning == SETTINGS.model_copy(update={"epochs": train_config.epochs})
-    history = trained.candidates[SCRATCH].model.history
-    assert [epoch.number for epoch in history] == list(range(1, train_config.epochs + 1))
-    first, *_, last = history
-    assert last.training_loss < first.training_loss
+SCRIPT = """
+import json, sys
+from image_classifier.config import TrainConfig
+from image_classifier.train import train
+
+train(TrainConfig(**json.loads(sys.argv[1])))
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+
+@pytest.mark.slow
+def test_a_quick_training_needs_no_torch(quick, tmp_path):
+    """In a process where importing torch fails, as where it is not installed."""
+    settings = {**quick.model_dump(mode="json"), "output": str(tmp_path / "bundle")}
+    blocked = "import sys\nsys.modules.update(dict.fromkeys(('torch', 'torchvision', 'safetensors', 'onnxscript')))\n"
+    command = [sys.executable, "-W", "error", "-c", blocked + SCRIPT, json.dumps(settings)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert {"onnxruntime", "onnx", "sklearn"} <= set(json.loads(ended.stdout.splitlines()[-1]))
+    assert read_manifest(tmp_path / "bundle").config["weights"] == "shipped"
 
 
 # What is served is what was measured
@@ -175,17 +190,14 @@ def test_the_manifest_describes_data_settings_and_metrics(bundle, trained, train
     assert manifest.data.rows == sizes
     assert sum(sizes.values()) == len(trained.data.photos)
     assert manifest.data.test_split_sha256 == split_digest([photo.key for photo in trained.split.test])
-    assert manifest.labels == trained.data.labels == ("daisy", "dandelion", "rose", "sunflower", "tulip")
+    assert manifest.labels == trained.data.labels == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
     main = {name: manifest.config[name] for name in ("chosen", "backbone", "weights", "recipe", "seed")}
-    assert main == {"chosen": SCRATCH, "backbone": "small_cnn", "weights": "none", "recipe": "full", "seed": 0}
+    assert main == {"chosen": PROBE, "backbone": "mobilenet_v2", "weights": "shipped", "recipe": "quick", "seed": 0}
     assert manifest.config["temperature"] == trained.details["temperature"]
     assert manifest.config["quantised"] is trained.details["quantised"]
-    settings = {name: manifest.config[f"tuning_{name}"] for name in FineTuneSettings.model_fields}
-    assert FineTuneSettings.model_validate(settings) == trained.settings.tuning
+    assert not [name for name in manifest.config if name.startswith("tuning_")]
     prepared = {name: manifest.config[name] for name in ("resize", "crop", "interpolation", "coverage")}
     assert prepared == asdict(trained.predictor.preprocessing) | {"coverage": train_config.coverage}
-    probed = replace(trained, chosen=FREQUENCIES)
-    assert not [name for name in describe(train_config, probed).config if name.startswith("tuning_")]
     for name, interval in trained.evaluation.metrics.items():
         assert tuple(manifest.metrics[name].model_dump().values()) == tuple(interval)
     assert set(manifest.metrics) == set(trained.evaluation.metrics)
@@ -193,6 +205,14 @@ def test_the_manifest_describes_data_settings_and_metrics(bundle, trained, train
     assert (datetime.now(UTC) - manifest.created).days == 0
     assert len(manifest.git_commit) >= 7
     assert train_config.data not in manifest.model_dump_json()  # no path of a machine
+
+
+def test_the_manifest_of_a_fine_tuning_has_its_settings(trained, train_config):
+    probe, tuning = trained.candidates[PROBE], FineTuneSettings(epochs=3)
+    tuned = replace(probe, model=replace(probe.model, tuning=tuning))
+    config = describe(train_config, replace(trained, candidates={PROBE: tuned})).config
+    settings = {name: config[f"tuning_{name}"] for name in FineTuneSettings.model_fields}
+    assert FineTuneSettings.model_validate(settings) == tuning
 
 
 def test_a_bundle_holds_no_pickle_and_no_path(bundle, trained):
@@ -220,7 +240,7 @@ def test_without_a_server_the_console_states_that_nothing_was_registered(quick, 
     printed = capsys.readouterr().out
     assert "Not tracked and not registered" in printed
     assert "pictures of 2 classes to learn from" in printed
-    assert "Chosen: from scratch" in printed
+    assert "Chosen: linear probe" in printed
     assert "8-bit integers: validation accuracy" in printed
     assert "accuracy where not unsure" in printed
     assert str(quick.output) in printed.replace("\n", "")

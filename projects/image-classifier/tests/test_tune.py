@@ -23,7 +23,7 @@ def config(pets_config, tmp_path) -> TuneConfig:
 def test_every_variant_has_the_same_budget_and_is_written(config, monkeypatch):
     def ablate(parts, settings, *, seed, compute, console, on_step):
         assert (settings.tuning.epochs, settings.tuning.patience, settings.tuning.crop) == (1, 1, 32)
-        assert (settings.backbone, settings.weights) == ("mobilenet_v2", "imagenet")
+        assert (settings.backbone, settings.weights) == ("mobilenet_v2", "shipped")
         assert (compute.work, seed) == (config.work, 0)
         assert parts.labels == ("cat", "dog")
         for step in STEPS:

@@ -49,9 +49,8 @@ def data(options: Data) -> None:
 def train(config: TrainConfig) -> None:
     def sample_sha256() -> str | None:
         from image_classifier.data.load import is_sample, load
-        from image_classifier.models.plan import plan
 
-        return load("sample").sha256 if is_sample(plan(config).source) else None
+        return load("sample").sha256 if is_sample(config.data) else None
 
     if config.if_missing and shared.champion_stays(MODEL_NAME, config.tracking_uri, sample_sha256=sample_sha256):
         return

@@ -18,9 +18,14 @@ DATA = "auto, sample, full, or the path of a folder or archive with <class>/<pic
 BUNDLE = Path(".state/bundles/image-classifier")
 WORK = Path(".state/image-classifier")
 
+USUAL = "mobilenet_v2"
+"""The network that learns unless another is named."""
+SHIPPED = "shipped"
+"""Weights of it that ship with the package (`models/pretrained`)."""
+
 Augmentation = Literal["none", "light", "basic", "strong"]
 Recipe = Literal["full", "quick"]
-"""full: probe and fine-tuning. quick: the probe alone, where the weights are pretrained."""
+"""full: probe and fine-tuning. quick: the probe alone."""
 
 
 class FineTuneSettings(Frozen):
@@ -42,27 +47,12 @@ class FineTuneSettings(Frozen):
     augmentation: Augmentation = "strong"
 
 
-SCRATCH = FineTuneSettings(
-    epochs=18,
-    patience=18,
-    crop=64,
-    batch=16,
-    rate=3e-3,
-    head_rate=3e-3,
-    label_smoothing=0.0,
-    dropout=0.0,
-    averaging=0.9,
-    augmentation="light",
-)
-"""For the small network that learns from generated pictures."""
-
-
 class ModelSettings(Frozen):
     """Which network learns, and how; every `auto` is resolved (`models/plan.py`)."""
 
-    backbone: str = Field(description="torchvision model, or small_cnn")
-    weights: str = Field(description="imagenet, none, or the path of a state dict")
-    crop: int | None = Field(None, ge=32, description="side of the pictures that the model sees; none: the weights'")
+    backbone: str = Field(description="torchvision model")
+    weights: str = Field(description="imagenet, shipped, or the path of a state dict")
+    crop: int | None = Field(None, ge=32, description="side of the pictures that the model sees; none: the usual ones")
     recipe: Recipe = "full"
     coverage: float = Field(0.95, gt=0.5, lt=1, description="share of pictures whose label set holds the true label")
     tuning: FineTuneSettings = FineTuneSettings()
@@ -72,6 +62,7 @@ class Compute(Frozen):
     """Where a training runs and keeps what it has computed; the numbers do not depend on it."""
 
     device: str = "auto"
+    threads: int = Field(1, ge=1, description="threads that compute on the CPU")
     workers: int = Field(0, ge=0, description="processes that read and augment pictures; 0: the training's own")
     work: Path | None = Field(None, description="folder of features and checkpoints; none to keep nothing")
 
@@ -87,16 +78,16 @@ class TrainConfig(TrainSettings):
     data: str = Field("auto", description=DATA)
     output: Path = Field(BUNDLE, description="folder that the bundle is written to")
     recipe: Recipe = Field("full", description="full: probe and fine-tuning; quick: the probe alone")
-    backbone: str = Field(
-        "auto", description="torchvision model, or small_cnn; auto: small_cnn on the sample, else mobilenet_v2"
-    )
+    backbone: str = Field(USUAL, description="torchvision model")
     weights: str = Field(
-        "auto", description="imagenet, none, or the path of a state dict; auto: none for small_cnn, else imagenet"
+        "auto",
+        description="imagenet, shipped, or the path of a state dict; auto: shipped for the probe alone, else imagenet, "
+        "or shipped where torchvision's host does not answer",
     )
-    crop: int | None = Field(None, ge=32, description="side of the pictures that the model sees; none: the weights'")
+    crop: int | None = Field(None, ge=32, description="side of the pictures that the model sees; none: the usual ones")
     epochs: int | None = Field(None, ge=1, description="epochs of the fine-tuning, if not the usual ones")
     device: str = Field("auto", description="auto, cpu, cuda, mps or another device of torch")
-    threads: int = Field(2, ge=1, description="threads of torch on the CPU")
+    threads: int = Field(2, ge=1, description="threads that compute on the CPU")
     workers: int = Field(0, ge=0, description="processes that read and augment pictures; 0: the training's own")
     coverage: float = Field(0.95, gt=0.5, lt=1, description="share of pictures whose label set holds the true label")
     work: Path = Field(WORK, description="folder of features and checkpoints")
@@ -109,10 +100,10 @@ class TuneConfig(BaseSettings):
     model_config = TrainConfig.model_config
 
     data: str = Field("full", description=DATA)
-    weights: str = Field("imagenet", description="imagenet, or the path of a state dict")
+    weights: str = Field(SHIPPED, description="shipped, so that anybody repeats it, or imagenet, or a path")
     epochs: int = Field(3, ge=1, description="epochs of each training: the budget")
     crop: int = Field(128, ge=32, description="side of the augmented pictures, in pixels")
-    threads: int = Field(2, ge=1, description="threads of torch on the CPU")
+    threads: int = Field(2, ge=1, description="threads that compute on the CPU")
     work: Path = Field(WORK, description="folder of features and checkpoints")
     output: Path = Field(Path("projects/image-classifier/docs/ablation.json"), description="file to write")
     tracking_uri: str = Field("", description="MLflow server that gets a child run for each training; empty for none")
@@ -125,9 +116,9 @@ class ReportConfig(ReportSettings):
     model_config = TrainConfig.model_config
 
     data: str = Field("full", description=DATA)
-    weights: str = Field("imagenet", description="imagenet, or the path of a state dict")
+    weights: str = Field(SHIPPED, description="shipped, so that anybody repeats it, or imagenet, or a path")
     project: Path = Field(Path("projects/image-classifier"), description="folder of the project's README and docs")
-    threads: int = Field(2, ge=1, description="threads of torch on the CPU")
+    threads: int = Field(2, ge=1, description="threads that compute on the CPU")
     work: Path = Field(WORK, description="folder of features and checkpoints")
     seed: int = Field(0, ge=0, description="seed of splits, order, augmentation and bootstrap")
 

@@ -1,17 +1,17 @@
 """Write the README's tables and figures from one training: nothing in them is typed by hand."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from image_classifier.config import MODEL_NAME, ReportConfig, TrainConfig
-from image_classifier.data.load import load
+from image_classifier.config import MODEL_NAME, SHIPPED, ReportConfig, TrainConfig
 from image_classifier.data.photos import first_of_each
-from image_classifier.evaluation.candidates import COLUMNS
+from image_classifier.evaluation.candidates import COLUMNS, FREQUENCIES, evaluate_baselines
 from image_classifier.evaluation.errors import by_group
-from image_classifier.evaluation.evaluate import METRIC_LABELS
+from image_classifier.evaluation.evaluate import METRIC_LABELS, evaluate
 from image_classifier.evaluation.figures import activation_grid, augmentation_grid, draw_numbers
 from image_classifier.train import Trained, learn
 from portfolio_shared.data.splits import split_digest
@@ -30,17 +30,17 @@ from portfolio_shared.evaluation.uncertainty import Interval
 def report(config: ReportConfig, console: Console | None = None) -> None:
     """Train, or take up a training that is finished, and write `docs/` and the marked sections of the READMEs."""
     console = console or Console()
-    shared = config.model_dump(include={"data", "weights", "work", "threads", "seed"})
-    trained = learn(TrainConfig(**shared, tracking_uri=""), console)
+    shared = config.model_dump(include={"work", "threads", "seed"})
+    trained = learn(TrainConfig(data=config.data, weights=config.weights, **shared, tracking_uri=""), console)
+    small = learn(TrainConfig(data="sample", recipe="quick", weights=SHIPPED, **shared, tracking_uri=""), console)
     docs = config.project / "docs"
     draw_numbers(trained.evaluation, trained.candidates, docs)
-    # The figures of pictures have drawn flowers in place of photographs, which stay out of the repository.
-    tuning = trained.settings.tuning
-    grid = augmentation_grid(first_of_each(load("sample").photos)[:3], policy=tuning.augmentation, crop=tuning.crop)
+    # Photographs that a README shows are those of the sample, which may be shown.
+    tuning, photos = trained.settings.tuning, first_of_each(small.split.train)[:3]
+    grid = augmentation_grid(photos, policy=tuning.augmentation, crop=tuning.crop)
     figures.save_figure(grid, docs / "augmentations.png")
-    if trained.data.source.kind == "sample":
-        figures.save_figure(activation_grid(trained.split.test, trained.predictor), docs / "activations.png")
-    recorded = record(trained)
+    figures.save_figure(activation_grid(small.split.test, trained.predictor), docs / "activations.png")
+    recorded = record(trained) | {"sample": record_sample(small, trained)}
     data = trained.data.report.as_markdown()
     sections = {**tables(recorded), **measured(config.benchmarks, docs), "data": data}
     console.print(write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary(recorded)))
@@ -55,6 +55,7 @@ def record(trained: Trained) -> dict[str, Any]:
         "test_split_sha256": split_digest([photo.key for photo in parts.test]),
         "chosen": trained.chosen,
         "backbone": trained.settings.backbone,
+        "weights": Path(trained.settings.weights).name,
         "settings": trained.settings.tuning.model_dump(mode="json"),
         "candidates": {name: candidate.metrics for name, candidate in trained.candidates.items()},
         "test": _record_metrics(evaluation.metrics),
@@ -78,6 +79,32 @@ def record(trained: Trained) -> dict[str, Any]:
     }
 
 
+def record_sample(small: Trained, trained: Trained) -> dict[str, Any]:
+    """Return what a training on the sample reaches, on its own test photographs and on those of the whole set.
+
+    The sample holds none of the photographs that test the whole set (`data/cut_sample.py`).
+    """
+    whole = replace(small.split, test=trained.split.test)
+    frequencies = {FREQUENCIES: small.candidates[FREQUENCIES]}
+    return {
+        "name": small.data.name,
+        "rows": {name: len(getattr(small.split, name)) for name in ("train", "validation", "test")},
+        "chosen": small.chosen,
+        "fit_seconds": small.candidates[small.chosen].metrics["fit_seconds"],
+        "tests": [
+            {
+                "name": f"the {len(parts.test)} test photographs of {data.name}",
+                "metrics": _record_metrics(evaluation.metrics),
+                "baseline": evaluate_baselines(parts, small.settings, frequencies)[FREQUENCIES]["accuracy"]._asdict(),
+            }
+            for parts, data, evaluation in (
+                (small.split, small.data, small.evaluation),
+                (whole, trained.data, evaluate(small.predictor, whole)),
+            )
+        ],
+    }
+
+
 def _record_metrics(metrics: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
     return {name: interval._asdict() for name, interval in metrics.items()}
 
@@ -93,6 +120,7 @@ def tables(recorded: Mapping[str, Any]) -> dict[str, str]:
         "candidates": markdown_table(*candidate_rows(recorded["candidates"], COLUMNS, chosen=recorded["chosen"])),
         "test": markdown_table(*metric_rows(METRIC_LABELS, test, baselines, intervals=True)),
         "classes": _class_table(recorded),
+        "sample": _sample_table(recorded["sample"]),
         "out-of-distribution": markdown_table(
             ["20 pictures each of", "called unsure"],
             [[kind, f"{share:.0%}"] for kind, share in recorded["out_of_distribution"].items()],
@@ -112,6 +140,16 @@ def _class_table(recorded: Mapping[str, Any]) -> str:
         for group in recorded["classes"]
     ]
     return markdown_table(["class", "test pictures", "precision", "recall"], rows)
+
+
+def _sample_table(sample: Mapping[str, Any]) -> str:
+    shown = ("accuracy", "log_loss", "set_coverage")
+    rows = [
+        [test["name"], *(interval_cell(test["metrics"][name]) for name in shown), interval_cell(test["baseline"])]
+        for test in sample["tests"]
+    ]
+    learned = f"{sample['chosen']}, learned from {sample['rows']['train']} of {sample['name']}"
+    return markdown_table([learned, "accuracy", "log loss", "sets hold the truth", f"accuracy of {FREQUENCIES}"], rows)
 
 
 def _photograph_table(recorded: Mapping[str, Any]) -> str:

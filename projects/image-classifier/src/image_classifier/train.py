@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import torch
 from rich.console import Console
 
 from image_classifier.config import MODEL_NAME, Compute, ModelSettings, TrainConfig
@@ -33,9 +32,9 @@ Trained = results.Trained[Dataset, Split, FittedClassifier, ModelSettings, Predi
 def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Trained:
     """Go from data to an evaluated model; nothing is written but features and checkpoints."""
     # Data: read, clean, report, split. From here on nothing looks at the test split until the model is chosen.
-    planned = plan(config)
-    console.print(planned.source.reason)
-    dataset, settings = load(planned.source), planned.settings
+    settings = plan(config, console)
+    dataset = load(config.data)
+    console.print(dataset.source.reason)
     console.print(dataset.report.as_table())
     parts = split(dataset, split_seed=config.seed)
     console.print(
@@ -45,8 +44,7 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     check_coverage(config.coverage, len(parts.validation))
 
     # Candidates: class frequencies, a linear probe on frozen features, and all layers fine-tuned from there.
-    torch.set_num_threads(config.threads)
-    compute = Compute(device=config.device, workers=config.workers, work=config.work)
+    compute = Compute(device=config.device, threads=config.threads, workers=config.workers, work=config.work)
 
     def log(candidate: results.Candidate[FittedClassifier]) -> None:
         run.child(candidate.name, {"candidate": candidate.name}, candidate.metrics)
@@ -59,10 +57,10 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     chosen = choose(candidates)
     console.print(f"Chosen: {chosen}")
 
-    # What is served: exported, shrunk if that costs little, calibrated.
-    with console.status("exporting and calibrating"):
-        exported = export(parts, settings, candidates[chosen], seed=config.seed)
-        predictor = fit(parts, settings, candidates[chosen], seed=config.seed, exported=exported)
+    # What is served: shrunk if that costs little, calibrated.
+    with console.status("shrinking and calibrating"):
+        exported = export(parts, settings, candidates[chosen], seed=config.seed, compute=compute)
+        predictor = fit(parts, settings, candidates[chosen], seed=config.seed, compute=compute, exported=exported)
     console.print(exported.quantised.summary())
 
     # The test split decides nothing.

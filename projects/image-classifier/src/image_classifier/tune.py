@@ -9,13 +9,11 @@ import json
 from contextlib import nullcontext
 from typing import Any
 
-import torch
 from rich.console import Console
 
-from image_classifier.config import MODEL_NAME, Compute, FineTuneSettings, ModelSettings, TuneConfig
+from image_classifier.config import MODEL_NAME, USUAL, Compute, FineTuneSettings, ModelSettings, TuneConfig
 from image_classifier.data.load import load, split
 from image_classifier.evaluation.ablation import Step, ablate
-from image_classifier.models.plan import USUAL
 from portfolio_shared.tracking.client import check_server
 from portfolio_shared.tracking.runs import UNTRACKED, RunLog, tracked_run
 
@@ -32,7 +30,6 @@ def tune(config: TuneConfig, console: Console | None = None) -> None:
     if config.tracking_uri:
         check_server(config.tracking_uri)
     dataset = load(config.data)
-    torch.set_num_threads(config.threads)
     recorded: dict[str, Any] = {"epochs": config.epochs, "crop": config.crop, "data": dataset.name, "steps": []}
     config.output.parent.mkdir(parents=True, exist_ok=True)
     tuning = FineTuneSettings(epochs=config.epochs, patience=config.epochs, crop=config.crop)
@@ -49,7 +46,7 @@ def tune(config: TuneConfig, console: Console | None = None) -> None:
             recorded["steps"].append(row)
             config.output.write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
 
-        compute = Compute(work=config.work)
+        compute = Compute(threads=config.threads, work=config.work)
         parts = split(dataset, split_seed=config.seed)
         ablate(parts, settings, seed=config.seed, compute=compute, console=console, on_step=record)
     console.print(f"Written: {config.output}")

@@ -154,11 +154,11 @@ def test_a_challenger_is_compared_with_the_champion_on_its_own_pictures(trained,
     )
 
 
-def test_other_pictures_than_those_of_the_bundles_test_split_are_reported(bundle, sample_folder, monkeypatch, capsys):
+def test_other_pictures_than_those_of_the_bundles_test_split_are_reported(bundle, monkeypatch, capsys):
     monkeypatch.setattr(module, "draw_pictures", lambda: draw_pictures(each=1))
-    evaluate_bundle(bundle, str(sample_folder), Console(width=200))
+    evaluate_bundle(bundle, "sample", Console(width=200))
     printed = capsys.readouterr().out
-    assert "These are not the pictures that the bundle was tested on" in printed
+    assert "These are not the pictures that the bundle was tested on: it may have learned" in printed.replace("\n", " ")
     assert "accuracy: " in printed
 
 

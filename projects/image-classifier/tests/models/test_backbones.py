@@ -11,7 +11,7 @@ from torchvision.models._api import WeightsEnum
 
 from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models.backbones import build_backbone, only_crop
-from image_classifier.models.weights import WeightsError, imagenet_at_hand
+from image_classifier.models.weights import imagenet_at_hand
 
 Saved = Callable[[str], tuple[nn.Module, Path]]
 
@@ -47,7 +47,6 @@ def head_of(model: nn.Module) -> nn.Module:
 def test_a_pretrained_trunk_is_torchvisions_own_in_both_modes(name: str, saved: Saved) -> None:
     model, path = saved(name)
     backbone = build_backbone(name, str(path), crop=64)
-    assert backbone.pretrained
     before = {key: tensor.clone() for key, tensor in backbone.trunk.state_dict().items()}
     with torch.no_grad():
         in_training = backbone.trunk.train()(pictures())
@@ -59,27 +58,6 @@ def test_a_pretrained_trunk_is_torchvisions_own_in_both_modes(name: str, saved: 
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
     for key, tensor in backbone.trunk.state_dict().items():  # no statistic moved while it was in training mode
         torch.testing.assert_close(tensor, before[key], rtol=0, atol=0)
-
-
-def test_random_weights_keep_a_batch_norm_that_learns() -> None:
-    trunk = build_backbone("resnet18", "none", crop=64).trunk
-    before = {key: tensor.clone() for key, tensor in trunk.state_dict().items() if "running_mean" in key}
-    with torch.no_grad():
-        trunk.train()(pictures())
-    after = trunk.state_dict()
-    assert len(before) == 20
-    assert not any(torch.equal(after[key], tensor) for key, tensor in before.items())
-
-
-def test_random_weights_are_those_of_the_seed_and_no_others() -> None:
-    def weights(seed: int) -> torch.Tensor:
-        torch.manual_seed(seed)
-        backbone = build_backbone("squeezenet1_1", "none", crop=64)
-        assert (backbone.pretrained, backbone.digest) == (False, "random")
-        return torch.cat([parameter.flatten() for parameter in backbone.trunk.parameters()])
-
-    assert torch.equal(weights(0), weights(0))
-    assert not torch.equal(weights(0), weights(1))
 
 
 def test_a_transformer_of_windows_gives_a_grid(saved: Saved) -> None:
@@ -94,9 +72,10 @@ def test_a_transformer_of_windows_gives_a_grid(saved: Saved) -> None:
 
 
 @pytest.mark.slow
-def test_a_transformer_of_patches_gives_its_patches_in_their_places() -> None:
+def test_a_transformer_of_patches_gives_its_patches_in_their_places(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    trunk = build_backbone("vit_b_16", "none").trunk.eval()
+    torch.save(get_model("vit_b_16", weights=None).state_dict(), tmp_path / "w.pth")
+    trunk = build_backbone("vit_b_16", str(tmp_path / "w.pth")).trunk.eval()
     blank = torch.zeros(1, 3, 224, 224)
     marked = blank.clone()
     marked[:, :, 16 * 3 : 16 * 4, 16 * 9 : 16 * 10] = 3.0  # the patch in row 3, column 9
@@ -145,11 +124,11 @@ def test_a_small_picture_does_not_shorten_the_network(saved: Saved) -> None:
         torch.testing.assert_close(model.fc(grid.mean((2, 3))), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_side_that_a_network_does_not_take_is_refused() -> None:
+def test_a_side_that_a_network_does_not_take_is_refused(saved: Saved) -> None:
     with pytest.raises(ValueError, match=r"crop=160: vit_b_16 takes pictures of 224 x 224 pixels only"):
-        build_backbone("vit_b_16", "none", crop=160)
+        build_backbone("vit_b_16", "not.pth", crop=160)
     with pytest.raises(ValueError, match=r"crop=8: squeezenet1_1 takes no pictures of this side"):
-        build_backbone("squeezenet1_1", "none", crop=8)
+        build_backbone("squeezenet1_1", str(saved("squeezenet1_1")[1]), crop=8)
     assert {name: only_crop(name) for name in ("vit_h_14", "maxvit_t", "resnet18", "swin_t")} == {
         "vit_h_14": 518,
         "maxvit_t": 224,
@@ -166,15 +145,7 @@ def test_pictures_are_prepared_as_the_weights_say(saved: Saved) -> None:
     assert build_backbone("resnet18", path, crop=112).preprocessing == Preprocessing(128, 112, "bilinear")
 
 
-def test_the_small_network_has_no_weights_to_load() -> None:
-    backbone = build_backbone("small_cnn", "none")
-    assert (backbone.preprocessing, backbone.channels) == (Preprocessing(64, 64), 96)
-    assert backbone.trunk(pictures()).shape == (2, 96, 4, 4)
-    with pytest.raises(WeightsError, match="small_cnn has no weights to load, and weights='imagenet'"):
-        build_backbone("small_cnn", "imagenet")
-
-
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    for call in (lambda: build_backbone("resnet19", "none"), lambda: imagenet_at_hand("resnet19")):
-        with pytest.raises(ValueError, match=r"backbone='resnet19': expected small_cnn or .*resnet18"):
+    for call in (lambda: build_backbone("resnet19", "imagenet"), lambda: imagenet_at_hand("resnet19")):
+        with pytest.raises(ValueError, match=r"backbone='resnet19': expected one of .*resnet18"):
             call()

@@ -1,5 +1,6 @@
 """The same seed gives the same weights to the last bit, also through a kill; rates, averages and the end by hand."""
 
+import io
 import json
 import subprocess
 import sys
@@ -7,19 +8,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor, nn
-from torchvision.models import get_model
 
-from image_classifier.config import Compute, FineTuneSettings
+from image_classifier.config import Compute, FineTuneSettings, ModelSettings
 from image_classifier.data.load import Dataset, Split
 from image_classifier.data.photos import labels_of
+from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models import finetune
-from image_classifier.models.backbones import build_backbone
+from image_classifier.models.backbones import Backbone, build_backbone
 from image_classifier.models.checkpoint import CheckpointError, load_checkpoint
-from image_classifier.models.finetune import Epoch, Job, fine_tune
+from image_classifier.models.finetune import Job, fine_tune, fit_network
+from image_classifier.models.fit import Epoch
 from image_classifier.models.network import Classifier, logits_of
+from image_classifier.models.probe import Head
+from image_classifier.models.trunk import features_of
 from portfolio_shared.evaluation.classification import accuracy_score, log_loss_error, softmax
 
 SETTINGS = FineTuneSettings(epochs=3, patience=3, crop=32, batch=8, rate=3e-3, averaging=0.9)
@@ -33,26 +39,33 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module")
-def pretrained(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Path of random weights of a network with convolutions in groups."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "w.pth"
-    torch.save(get_model("mobilenet_v2", weights=None).state_dict(), path)
-    return str(path)
+def backbone_of(name: str) -> Backbone:
+    """Return the network that ships, or one of a single layer, which is the same whenever it is built."""
+    if name == "mobilenet_v2":
+        return build_backbone(name, "shipped", crop=32)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        trunk = nn.Sequential(nn.Conv2d(3, 16, 4, stride=4), nn.ReLU())
+    return Backbone(name, trunk, 16, Preprocessing(32, 32), (0.5,) * 3, (0.5,) * 3, digest="abc")
 
 
-def network(backbone: str = "small_cnn", weights: str = "none", *, seed: int = 0) -> Classifier:
+def network(backbone: str = "tiny", *, seed: int = 0) -> Classifier:
     torch.manual_seed(seed)
-    return Classifier(build_backbone(backbone, weights, crop=32), 5, dropout=0.2)
+    return Classifier(backbone_of(backbone), 5, dropout=0.2)
 
 
-def job(sample: Dataset, *, settings: FineTuneSettings = SETTINGS, seed: int = 0, work: Path | None = None) -> Job:
+def job(
+    sample: Dataset,
+    *,
+    backbone: str = "tiny",
+    settings: FineTuneSettings = SETTINGS,
+    seed: int = 0,
+    work: Path | None = None,
+) -> Job:
     step = len(sample.photos) // 36
     photos = sample.photos[::step][:36]
     split = Split(photos[:26], photos[26:], (), sample.labels)
-    backbone = build_backbone("small_cnn", "none", crop=32)
-    return Job(split, backbone, settings, seed, Compute(device="cpu", work=work))
+    return Job(split, backbone_of(backbone), settings, seed, Compute(device="cpu", work=work))
 
 
 def trained(job: Job, classifier: Classifier, **options) -> tuple[dict[str, Tensor], list[Epoch]]:
@@ -93,23 +106,20 @@ def test_a_seed_gives_the_same_weights_to_the_last_bit(sample: Dataset) -> None:
     assert not torch.equal(other["head.weight"], first["head.weight"])
 
 
-@pytest.mark.parametrize("backbone", ["small_cnn", "mobilenet_v2"])
-def test_a_training_that_was_stopped_ends_as_if_it_was_not(
-    backbone: str, sample: Dataset, pretrained: str, tmp_path: Path
-) -> None:
-    weights = "none" if backbone == "small_cnn" else pretrained
-    settings = SETTINGS if backbone == "small_cnn" else SETTINGS.model_copy(update={"epochs": 2, "rate": 3e-4})
-    expected, history = trained(job(sample, settings=settings), network(backbone, weights))
+@pytest.mark.parametrize("backbone", ["tiny", "mobilenet_v2"])
+def test_a_training_that_was_stopped_ends_as_if_it_was_not(backbone: str, sample: Dataset, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"epochs": 2, "rate": 3e-4})
+    expected, history = trained(job(sample, backbone=backbone, settings=settings), network(backbone))
 
-    kept = job(sample, settings=settings, work=tmp_path)
+    kept = job(sample, backbone=backbone, settings=settings, work=tmp_path)
     with pytest.raises(Killed):
-        trained(kept, network(backbone, weights), on_epoch=kill_in(2))
+        trained(kept, network(backbone), on_epoch=kill_in(2))
     saved = load_checkpoint(kept.checkpoint)
     assert saved is not None
     assert len(saved[1]["history"]) == 1
     epochs: list[Epoch] = []
     # Another start and another state of torch's generator: everything that counts is in the checkpoint.
-    weights_then, history_then = trained(kept, network(backbone, weights, seed=5), on_epoch=epochs.append)
+    weights_then, history_then = trained(kept, network(backbone, seed=5), on_epoch=epochs.append)
     assert history_then == history
     assert [epoch.number for epoch in epochs] == list(range(1, settings.epochs + 1))
     assert_same(weights_then, expected)
@@ -119,18 +129,21 @@ SCRIPT = """
 import json, os, signal, sys
 from pathlib import Path
 import torch
-from image_classifier.config import Compute, FineTuneSettings
+from image_classifier.config import Compute, FineTuneSettings, ModelSettings
 from image_classifier.data.load import Split
 from image_classifier.data.photos import Photo
 from image_classifier.models import finetune
-from image_classifier.models.backbones import build_backbone
+from image_classifier.data.preprocessing import Preprocessing
+from image_classifier.models.backbones import Backbone, build_backbone
 from image_classifier.models.finetune import Job
 from image_classifier.models.network import Classifier
 
 given = json.loads(sys.stdin.read())
 torch.set_num_threads(1)
 torch.manual_seed(0)
-backbone = build_backbone("small_cnn", "none", crop=32)
+trunk = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 4, stride=4), torch.nn.ReLU())
+backbone = Backbone("tiny", trunk, 16, Preprocessing(32, 32), (0.5,) * 3, (0.5,) * 3, digest="abc")
+torch.manual_seed(0)
 photos = tuple(Photo(Path(path), *others) for path, *others in given["photos"])
 settings, compute = FineTuneSettings(**given["settings"]), Compute(device="cpu", work=given["work"])
 job = Job(Split(photos[:26], photos[26:], (), tuple(given["labels"])), backbone, settings, 0, compute)
@@ -258,8 +271,40 @@ def test_the_validation_part_teaches_nothing(sample: Dataset) -> None:
     assert_same(trained(turned, network())[0], trained(work, network())[0])
 
 
-def test_a_pretrained_trunk_has_no_statistics_to_lose(sample: Dataset, pretrained: str) -> None:
-    classifier = network("mobilenet_v2", pretrained)
+def test_the_network_that_ships_has_no_statistics_to_lose() -> None:
+    classifier = network("mobilenet_v2")
     assert not [module for module in classifier.modules() if isinstance(module, nn.BatchNorm2d)]
     learning = [parameter.requires_grad for parameter in classifier.parameters() if parameter.ndim > 1]
     assert learning == [True] * 53  # 52 convolutions and the head
+
+
+def test_what_was_fine_tuned_is_exported_with_its_head(sample: Dataset, tmp_path: Path) -> None:
+    """And taken up from its checkpoint, it is the same again."""
+    split = job(sample).split
+    settings = ModelSettings(
+        backbone="mobilenet_v2", weights="shipped", crop=32, tuning=SETTINGS.model_copy(update={"epochs": 1})
+    )
+    start = Head(np.zeros((5, 1280)), np.array([3.0, 0, 0, 0, 0]))
+    console = Console(file=io.StringIO(), width=200)
+
+    def fitted(start: Head | None):
+        return fit_network(
+            split,
+            settings,
+            start,
+            seed=0,
+            compute=Compute(device="cpu", work=tmp_path),
+            console=console,
+            report=lambda _: None,
+        )
+
+    tuned, history = fitted(start)
+    assert tuned.trunk.preprocessing == Preprocessing(33, 32)
+    logits = tuned.head.logits(features_of(split.validation, tuned.trunk).rows)
+    loss = log_loss_error(labels_of(split.validation), softmax(logits))
+    assert loss == pytest.approx(history[0].validation_loss, abs=1e-4)
+    assert tuned.head.bias.argmax() == 0  # it started from the head that it was given
+    assert console.file.getvalue() == ""
+    again, _ = fitted(None)
+    assert again.trunk.graph == tuned.trunk.graph
+    assert console.file.getvalue().startswith("Going on from ")

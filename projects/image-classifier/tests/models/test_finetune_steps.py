@@ -12,16 +12,18 @@ from image_classifier.config import Compute, FineTuneSettings
 from image_classifier.data.load import Dataset, Split
 from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models import finetune
-from image_classifier.models.backbones import Backbone, build_backbone
+from image_classifier.models.backbones import Backbone
 from image_classifier.models.finetune import Job, fine_tune, pick_device
 from image_classifier.models.network import Classifier
 
 SETTINGS = FineTuneSettings(epochs=3, patience=3, crop=32, batch=8, rate=3e-3, averaging=0.9)
+HALF = (0.5, 0.5, 0.5)
 
 
 def state_of(sample: Dataset, **changes: object) -> finetune._State:
     torch.manual_seed(0)
-    backbone = build_backbone("small_cnn", "none", crop=32)
+    trunk = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2), nn.BatchNorm2d(8))
+    backbone = Backbone("tiny", trunk, 8, Preprocessing(32, 32), HALF, HALF, digest="abc")
     photos = sample.photos[:: len(sample.photos) // 36][:36]
     split = Split(photos[:26], photos[26:], (), sample.labels)
     job = Job(split, backbone, SETTINGS.model_copy(update=changes), 0, Compute(device="cpu"))
@@ -93,13 +95,10 @@ def test_the_first_average_is_hardly_the_start(averaging: float, share: float, s
     torch.testing.assert_close(state.average.head.weight, start + share * moved, rtol=0, atol=1e-6)
 
 
-HALF = (0.5, 0.5, 0.5)
-
-
 @pytest.fixture
 def job(sample: Dataset) -> Job:
     photos = sample.photos[:20]
-    backbone = Backbone("tiny", nn.Identity(), 3, Preprocessing(32, 32), HALF, HALF, pretrained=True, digest="abc")
+    backbone = Backbone("tiny", nn.Identity(), 3, Preprocessing(32, 32), HALF, HALF, digest="abc")
     split = Split(photos[:12], photos[12:16], photos[16:], sample.labels)
     return Job(split, backbone, FineTuneSettings(), 0, Compute(device="cpu"))
 

@@ -1,29 +1,26 @@
-"""`auto` is resolved; what was asked for by name is never replaced."""
+"""`auto` is resolved; what was asked for by name is never replaced, and torch is missed at once and by name."""
 
-from pathlib import Path
+import io
 
 import pytest
+from rich.console import Console
 
-from image_classifier.config import SCRATCH, FineTuneSettings, TrainConfig
+from image_classifier.config import FineTuneSettings, TrainConfig
 from image_classifier.models import plan as module
-from image_classifier.models.plan import plan
-from portfolio_shared.data.sources import Source
-
-SAMPLE = Source("sample", None, "Data: sample, because")
-FULL = Source("full", Path("flowers.tar"), "Data: full, because")
+from image_classifier.models import weights
+from image_classifier.models.plan import MissingTorchError, plan
 
 
 @pytest.fixture
-def resolved(monkeypatch: pytest.MonkeyPatch):
-    """Return a function: a source, whether weights can be had -> the names that were asked for."""
+def at_hand(monkeypatch: pytest.MonkeyPatch):
+    """Return a function: whether torchvision's weights can be had -> the networks that were asked for."""
 
-    def resolve(source: Source, *, at_hand: bool = True) -> list[str]:
+    def answer(*, reachable: bool) -> list[str]:
         asked: list[str] = []
-        monkeypatch.setattr(module, "resolve", lambda setting: source)
-        monkeypatch.setattr(module, "imagenet_at_hand", lambda name: asked.append(name) or at_hand)
+        monkeypatch.setattr(weights, "imagenet_at_hand", lambda name: asked.append(name) or reachable)
         return asked
 
-    return resolve
+    return answer
 
 
 def config(**settings: object) -> TrainConfig:
@@ -31,53 +28,59 @@ def config(**settings: object) -> TrainConfig:
 
 
 @pytest.mark.parametrize(
-    ("settings", "source", "expected"),
+    ("settings", "reachable", "expected", "asked"),
     [
-        ({}, SAMPLE, ("small_cnn", "none")),
-        ({"data": "sample"}, SAMPLE, ("small_cnn", "none")),
-        ({}, FULL, ("mobilenet_v2", "imagenet")),
-        ({"data": "full"}, FULL, ("mobilenet_v2", "imagenet")),
-        ({"data": "full", "weights": "some.pth"}, FULL, ("mobilenet_v2", "some.pth")),
-        ({"data": "full", "weights": "none"}, FULL, ("mobilenet_v2", "none")),
-        ({"data": "full", "backbone": "resnet18"}, FULL, ("resnet18", "imagenet")),
-        ({"data": "full", "backbone": "small_cnn"}, FULL, ("small_cnn", "none")),
-        ({"data": "sample", "backbone": "resnet18", "weights": "none"}, SAMPLE, ("resnet18", "none")),
-        ({"weights": "some.pth"}, SAMPLE, ("mobilenet_v2", "some.pth")),
+        ({"recipe": "quick"}, True, ("mobilenet_v2", "shipped"), False),
+        ({}, True, ("mobilenet_v2", "imagenet"), True),
+        ({}, False, ("mobilenet_v2", "shipped"), True),
+        ({"weights": "imagenet"}, False, ("mobilenet_v2", "imagenet"), False),
+        ({"weights": "shipped"}, True, ("mobilenet_v2", "shipped"), False),
+        ({"weights": "some.pth", "recipe": "quick"}, True, ("mobilenet_v2", "some.pth"), False),
+        ({"backbone": "resnet18"}, False, ("resnet18", "imagenet"), False),
+        ({"backbone": "resnet18", "recipe": "quick"}, True, ("resnet18", "imagenet"), False),
     ],
 )
-def test_auto_is_resolved(settings: dict, source: Source, expected: tuple[str, str], resolved) -> None:
-    resolved(source)
+def test_auto_is_resolved(settings: dict, reachable: bool, expected: tuple[str, str], asked: bool, at_hand) -> None:
+    names = at_hand(reachable=reachable)
     planned = plan(config(**settings))
-    assert (planned.source, planned.settings.backbone, planned.settings.weights) == (source, *expected)
+    assert (planned.backbone, planned.weights) == expected
+    assert names == (["mobilenet_v2"] if asked else [])
 
 
-def test_without_weights_auto_takes_the_sample_and_says_so(resolved) -> None:
-    asked = resolved(FULL, at_hand=False)
-    planned = plan(config())
-    assert asked == ["mobilenet_v2"]
-    assert (planned.source.kind, planned.settings.backbone, planned.settings.weights) == ("sample", "small_cnn", "none")
-    assert planned.settings.tuning == SCRATCH
-    assert "sample, because the ImageNet weights of mobilenet_v2" in planned.source.reason
-    assert "IMAGE_CLASSIFIER_TRAIN_WEIGHTS" in planned.source.reason
+def test_that_the_shipped_weights_stand_in_is_said_in_a_line(at_hand) -> None:
+    at_hand(reachable=False)
+    console = Console(file=io.StringIO(), width=200)
+    plan(config(), console)
+    (line,) = console.file.getvalue().splitlines()
+    assert line.startswith("Weights: shipped, because torchvision's of mobilenet_v2 are neither in the cache")
 
 
-@pytest.mark.parametrize("settings", [{"data": "full"}, {"weights": "imagenet"}, {"backbone": "resnet18"}])
-def test_what_was_asked_for_is_not_replaced_by_a_random_start(settings: dict[str, str], resolved) -> None:
-    resolved(FULL, at_hand=False)
-    planned = plan(config(**settings))
-    assert planned.settings.weights == "imagenet"
-    assert planned.settings.backbone == settings.get("backbone", "mobilenet_v2")
-    assert planned.source is FULL
+def test_the_shipped_weights_of_another_network_are_refused() -> None:
+    with pytest.raises(ValueError, match="weights='shipped': they are those of mobilenet_v2, and backbone='resnet18'"):
+        plan(config(backbone="resnet18", weights="shipped"))
 
 
-def test_the_settings_are_those_of_the_network(resolved) -> None:
-    resolved(FULL)
-    assert plan(config()).settings.tuning == FineTuneSettings()
-    assert plan(config(backbone="small_cnn")).settings.tuning == SCRATCH
-    assert plan(config(epochs=3)).settings.tuning == FineTuneSettings(epochs=3)
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({}, "fine-tuning"),
+        ({"recipe": "quick", "weights": "imagenet"}, "backbone='mobilenet_v2', weights='imagenet'"),
+        ({"recipe": "quick", "backbone": "resnet18"}, "backbone='resnet18', weights='auto'"),
+    ],
+)
+def test_without_torch_a_training_that_needs_it_is_refused_at_once(settings: dict, what: str, monkeypatch) -> None:
+    monkeypatch.setattr(module, "find_spec", lambda name: None if name == "torch" else object())
+    with pytest.raises(MissingTorchError, match=rf"{what} needs torch, not installed here: run `make setup`"):
+        plan(config(**settings))
+    assert plan(config(recipe="quick")).weights == "shipped"  # the probe needs none
+
+
+def test_the_settings_are_those_of_the_network(at_hand) -> None:
+    at_hand(reachable=True)
+    assert plan(config()).tuning == FineTuneSettings()
+    assert plan(config(epochs=3)).tuning == FineTuneSettings(epochs=3)
     # These take pictures of one side only, in training too.
     for backbone, side in {"vit_b_16": 224, "maxvit_t": 224, "vit_h_14": 518}.items():
-        assert plan(config(backbone=backbone)).settings.tuning == FineTuneSettings(crop=side)
+        assert plan(config(backbone=backbone)).tuning == FineTuneSettings(crop=side)
     # Pictures of another side in use have another side in training.
-    assert plan(config(crop=112)).settings.tuning == FineTuneSettings(crop=96)
-    assert plan(config(crop=32, backbone="small_cnn")).settings.tuning == SCRATCH.model_copy(update={"crop": 32})
+    assert plan(config(crop=112)).tuning == FineTuneSettings(crop=96)

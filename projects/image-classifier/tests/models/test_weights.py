@@ -107,7 +107,7 @@ def test_what_is_no_state_dict_is_refused_by_name(resnet: tuple[nn.Module, Path]
         with pytest.raises(WeightsError, match=f"{file.name} is no state dict"):
             build_backbone("resnet18", str(file), crop=64)
     for missing in (tmp_path / "missing.pth", tmp_path):
-        with pytest.raises(WeightsError, match=r"expected imagenet, none, or the path of a state dict that exists"):
+        with pytest.raises(WeightsError, match=r"expected imagenet, shipped, or the path of a state dict that exists"):
             build_backbone("resnet18", str(missing), crop=64)
 
 
@@ -118,7 +118,12 @@ def test_without_network_and_cache_the_ways_on_are_named(offline: Path) -> None:
     with pytest.raises(WeightsError, match="Three ways on") as refused:
         build_backbone("resnet18", "imagenet", crop=64)
     message = str(refused.value)
-    for way in ("connect to the network", str(offline / "weights"), "path of a state dict", "none for random"):
+    for way in (
+        "connect to the network",
+        str(offline / "weights"),
+        "path of a state dict",
+        "shipped for those of mobilenet_v2",
+    ):
         assert way in message
     assert f"https://download.pytorch.org/models/{CACHED}" in message
     assert not imagenet_at_hand("resnet18")
@@ -138,7 +143,7 @@ def test_a_file_in_a_cache_needs_no_network(
     (folder / CACHED).write_bytes(path.read_bytes())
     assert imagenet_at_hand("resnet18")
     backbone, expected = (build_backbone("resnet18", weights, crop=64) for weights in ("imagenet", str(path)))
-    assert (backbone.digest, backbone.pretrained) == (expected.digest, True)
+    assert backbone.digest == expected.digest
     (folder / CACHED).write_bytes(b"cut off")
     with pytest.raises(WeightsError, match=f"{CACHED} is no state dict"):
         build_backbone("resnet18", "imagenet", crop=64)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from image_classifier.config import DEFAULT_COMPUTE, Compute, ModelSettings
@@ -12,9 +11,7 @@ from image_classifier.data.load import Split
 from image_classifier.data.photos import labels_of
 from image_classifier.evaluation.candidates import fine_tuned, linear_probe
 from image_classifier.evaluation.evaluate import measure
-from image_classifier.models.finetune import Job
-from image_classifier.models.network import build_classifier
-from image_classifier.models.probe import fit_head
+from image_classifier.models.trunk import trunk_of
 from portfolio_shared.evaluation.classification import fit_temperature, softmax
 from portfolio_shared.evaluation.uncertainty import Interval
 
@@ -43,9 +40,7 @@ def variants(settings: ModelSettings) -> list[Variant]:
     def tuned(**changes: Any) -> ModelSettings:
         return settings.model_copy(update={"tuning": settings.tuning.model_copy(update=changes)})
 
-    scratch = tuned(rate=2e-3).model_copy(update={"weights": "none"})
     return [
-        Variant("from scratch, strong augmentation", scratch, from_probe=False),
         Variant("linear probe", settings.model_copy(update={"recipe": "quick"})),
         Variant("fine-tuned, no augmentation", tuned(augmentation="none")),
         Variant("fine-tuned, basic augmentation", tuned(augmentation="basic")),
@@ -79,18 +74,14 @@ def ablate(
 
 def _measure(variant: Variant, split: Split, *, seed: int, compute: Compute, console: Console) -> Step:
     settings = variant.settings
-    torch.manual_seed(seed)
-    classifier, backbone = build_classifier(settings, len(split.labels))
-    if settings.recipe == "quick":
-        candidate = linear_probe(classifier, backbone, split, compute=compute)
-    else:
-        if variant.from_probe:
-            fit_head(classifier, backbone, split, compute=compute)
+    candidate, head = linear_probe(split, trunk_of(settings, split.train), compute=compute)
+    if settings.recipe == "full":
         if compute.work is not None:
             # The head that a training starts from is part of what names its checkpoint.
             start = "probe" if variant.from_probe else "random"
             compute = compute.model_copy(update={"work": compute.work / start})
-        candidate = fine_tuned(classifier, Job(split, backbone, settings.tuning, seed, compute), console=console)
+        start_head = head if variant.from_probe else None
+        candidate = fine_tuned(split, settings, start_head, seed=seed, compute=compute, console=console)
     labels, logits = labels_of(split.validation), candidate.model.validation_logits
     metrics = measure(labels, softmax(logits / fit_temperature(labels, logits)), seed=seed)
     return Step(variant.name, metrics["accuracy"], metrics["log_loss"])

@@ -1,9 +1,9 @@
 """What is compared on the validation part: class frequencies, the linear probe, the fine-tuned network."""
 
+import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
@@ -11,11 +11,9 @@ from image_classifier.config import DEFAULT_COMPUTE, Compute, ModelSettings
 from image_classifier.data.load import Split
 from image_classifier.data.photos import labels_of
 from image_classifier.evaluation.evaluate import measure
-from image_classifier.models.backbones import Backbone, only_crop
-from image_classifier.models.finetune import Epoch, Job, fine_tune, pick_device
-from image_classifier.models.fit import FittedClassifier
-from image_classifier.models.network import Classifier, build_classifier, logits_of
-from image_classifier.models.probe import enlarged, fit_head
+from image_classifier.models.fit import Epoch, FittedClassifier, Network
+from image_classifier.models.probe import Head, fit_probe
+from image_classifier.models.trunk import Trunk, features_of, trunk_of
 from portfolio_shared.cli import counting
 from portfolio_shared.evaluation.classification import accuracy_score, fit_temperature, log_loss_error, softmax
 from portfolio_shared.evaluation.tables import Column
@@ -26,7 +24,6 @@ from portfolio_shared.tracking.runs import UNTRACKED, RunLog
 FREQUENCIES = "class frequencies"
 PROBE = "linear probe"
 FINE_TUNED = "fine-tuned"
-SCRATCH = "from scratch"
 COLUMNS = (
     Column("log_loss", "log loss", ".4f"),
     Column("accuracy", "accuracy", ".1%"),
@@ -53,21 +50,13 @@ def compare(
     dict
         By name, the least validation loss first, each at its best temperature.
     """
-    console = console or Console(quiet=True)
-    torch.manual_seed(seed)
-    classifier, backbone = build_classifier(settings, len(split.labels))
-    candidates = [class_frequencies(split, backbone)]
+    candidates = [class_frequencies(split)]
     log(candidates[-1])
-    if backbone.pretrained:
-        larger = backbone if settings.crop or only_crop(backbone.name) else enlarged(backbone)
-        candidates.append(linear_probe(classifier, larger, split, compute=compute))
-        log(candidates[-1])
-        if settings.recipe == "full" and larger is not backbone:
-            with counting("features to start fine-tuning from", "pictures") as advance:
-                fit_head(classifier, backbone, split, compute=compute, advance=advance)
-    if not backbone.pretrained or settings.recipe == "full":
-        job = Job(split, backbone, settings.tuning, seed, compute)
-        candidates.append(fine_tuned(classifier, job, console=console, run=run))
+    probe, head = linear_probe(split, trunk_of(settings, split.train), compute=compute)
+    candidates.append(probe)
+    log(candidates[-1])
+    if settings.recipe == "full":
+        candidates.append(fine_tuned(split, settings, head, seed=seed, compute=compute, console=console, run=run))
         log(candidates[-1])
     return {candidate.name: candidate for candidate in sorted(candidates, key=lambda item: item.metrics["log_loss"])}
 
@@ -78,48 +67,61 @@ def choose(candidates: Mapping[str, Candidate[FittedClassifier]]) -> str:
     return min(servable, key=lambda name: servable[name])
 
 
-def class_frequencies(split: Split, backbone: Backbone) -> Candidate[FittedClassifier]:
+def class_frequencies(split: Split) -> Candidate[FittedClassifier]:
     """Return the shares of the classes in the training part, for every picture: a baseline that sees none."""
     counts = np.bincount(labels_of(split.train), minlength=len(split.labels))
     logits = np.tile(np.log(counts / counts.sum()), (len(split.validation), 1))
     metrics = {**_measure(split, softmax(logits)), "fit_seconds": 0.0}
-    return Candidate(FREQUENCIES, metrics, FittedClassifier(logits, backbone.preprocessing, None), servable=False)
+    return Candidate(FREQUENCIES, metrics, FittedClassifier(logits, None), servable=False)
 
 
 def linear_probe(
-    classifier: Classifier, backbone: Backbone, split: Split, *, compute: Compute = DEFAULT_COMPUTE
-) -> Candidate[FittedClassifier]:
-    """Fit the head on the features of the pretrained trunk, which stays as it is."""
-    with counting("features of the pretrained backbone", "pictures") as advance:
-        head = fit_head(classifier, backbone, split, compute=compute, advance=advance)
-    metrics = {**_at_best_temperature(split, head.validation_logits), "fit_seconds": round(head.seconds, 1)}
-    model = FittedClassifier(head.validation_logits, backbone.preprocessing, classifier.frozen_state())
-    return Candidate(PROBE, metrics | {"strength": head.strength}, model)
+    split: Split, trunk: Trunk, *, compute: Compute = DEFAULT_COMPUTE
+) -> tuple[Candidate[FittedClassifier], Head]:
+    """Fit a head on the features of the pretrained trunk, which stays as it is; return the candidate and the head."""
+    with counting("features of the pretrained network", "pictures") as advance:
+        train, mirrored, validation = (
+            features_of(photos, trunk, mirrored=turned, compute=compute, advance=advance)
+            for photos, turned in ((split.train, False), (split.train, True), (split.validation, False))
+        )
+    begun = time.perf_counter()
+    rows, labels = np.concatenate([train.rows, mirrored.rows]), np.tile(labels_of(split.train), 2)
+    head, strength = fit_probe(rows, labels, validation.rows, labels_of(split.validation))
+    seconds = train.seconds + mirrored.seconds + validation.seconds + time.perf_counter() - begun
+    logits = head.logits(validation.rows)
+    metrics = {**_at_best_temperature(split, logits), "fit_seconds": round(seconds, 1), "strength": strength}
+    return Candidate(PROBE, metrics, FittedClassifier(logits, Network(trunk, head))), head
 
 
 def fine_tuned(
-    classifier: Classifier, job: Job, *, console: Console, run: RunLog = UNTRACKED
+    split: Split,
+    settings: ModelSettings,
+    start: Head | None,
+    *,
+    seed: int = 0,
+    compute: Compute = DEFAULT_COMPUTE,
+    console: Console | None = None,
+    run: RunLog = UNTRACKED,
 ) -> Candidate[FittedClassifier]:
-    """Train every layer, from the head that the classifier has; a training that was killed is taken up again."""
-    name = FINE_TUNED if job.backbone.pretrained else SCRATCH
-    if job.checkpoint is not None and job.checkpoint.is_file():
-        console.print(f"Going on from {job.checkpoint}")
+    """Train every layer, from this head or a random one; a training that was killed is taken up again."""
+    from image_classifier.models.finetune import fit_network
+
+    console = console or Console(quiet=True)
 
     def report(epoch: Epoch) -> None:
         console.print(
-            f"{name}, epoch {epoch.number}/{job.settings.epochs}: loss {epoch.training_loss:.3f}, validation loss "
-            f"{epoch.validation_loss:.3f}, accuracy {epoch.validation_accuracy:.1%}, {epoch.seconds:.0f} s"
+            f"{FINE_TUNED}, epoch {epoch.number}/{settings.tuning.epochs}: loss {epoch.training_loss:.3f}, validation "
+            f"loss {epoch.validation_loss:.3f}, accuracy {epoch.validation_accuracy:.1%}, {epoch.seconds:.0f} s"
         )
         losses = {"training_loss": epoch.training_loss, "validation_loss": epoch.validation_loss}
         run.log_metrics(losses | {"validation_accuracy": epoch.validation_accuracy}, step=epoch.number)
 
-    history = fine_tune(classifier, job, on_epoch=report)
-    preprocessing = job.backbone.preprocessing
-    logits = logits_of(classifier, job.split.validation, preprocessing, workers=job.compute.workers)
+    network, history = fit_network(split, settings, start, seed=seed, compute=compute, console=console, report=report)
+    features = features_of(split.validation, network.trunk, compute=compute.model_copy(update={"work": None}))
+    logits = network.head.logits(features.rows)
     seconds = sum(epoch.seconds for epoch in history)
-    metrics = {**_at_best_temperature(job.split, logits), "fit_seconds": round(seconds, 1)}
-    model = FittedClassifier(logits, preprocessing, classifier.frozen_state(), job.settings, tuple(history))
-    return Candidate(name, metrics, model)
+    metrics = {**_at_best_temperature(split, logits), "fit_seconds": round(seconds, 1)}
+    return Candidate(FINE_TUNED, metrics, FittedClassifier(logits, network, settings.tuning, tuple(history)))
 
 
 def evaluate_baselines(
@@ -131,22 +133,23 @@ def evaluate_baselines(
     compute: Compute = DEFAULT_COMPUTE,
 ) -> dict[str, dict[str, Interval]]:
     """Measure candidates that were not chosen on the test split, by name."""
+    del settings
     labels = labels_of(split.test)
     return {
-        name: measure(labels, probabilities_on_test(candidate.model, split, settings, compute=compute), seed=seed)
+        name: measure(labels, probabilities_on_test(candidate.model, split, compute=compute), seed=seed)
         for name, candidate in candidates.items()
     }
 
 
 def probabilities_on_test(
-    model: FittedClassifier, split: Split, settings: ModelSettings, *, compute: Compute = DEFAULT_COMPUTE
+    model: FittedClassifier, split: Split, *, compute: Compute = DEFAULT_COMPUTE
 ) -> NDArray[np.float64]:
     """Return probabilities on the test split; those of a network at the temperature that was best on validation."""
-    if model.weights is None:
+    if model.network is None:
         return softmax(np.tile(model.validation_logits[:1], (len(split.test), 1)))
-    classifier = model.network(settings, len(split.labels)).to(pick_device(compute.device))
-    logits = logits_of(classifier, split.test, model.preprocessing, workers=compute.workers)
-    return softmax(logits / fit_temperature(labels_of(split.validation), model.validation_logits))
+    features = features_of(split.test, model.network.trunk, compute=compute.model_copy(update={"work": None}))
+    temperature = fit_temperature(labels_of(split.validation), model.validation_logits)
+    return softmax(model.network.head.logits(features.rows) / temperature)
 
 
 def _at_best_temperature(split: Split, logits: NDArray[np.float64]) -> dict[str, float]:

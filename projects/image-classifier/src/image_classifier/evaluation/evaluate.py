@@ -179,9 +179,9 @@ def evaluate_bundle(bundle: Path, setting: str, console: Console) -> None:
         raise ValueError(f"the pictures are of {theirs}; the model names {ours}")
     parts = split(dataset, split_seed=int(str(manifest.config["seed"])))
     if split_digest([photo.key for photo in parts.test]) != manifest.data.test_split_sha256:
-        console.print(
-            "These are not the pictures that the bundle was tested on: it may have learned from some of them."
-        )
+        known = "the sample that ships is apart from the public data's test part, and other data may not be"
+        warning = "it may have learned from some of them" if manifest.data.source != "sample" else known
+        console.print(f"These are not the pictures that the bundle was tested on: {warning}.")
     for name, interval in evaluate(predictor, parts).metrics.items():
         console.print(f"{METRIC_LABELS[name]}: {with_interval(interval)}")
 

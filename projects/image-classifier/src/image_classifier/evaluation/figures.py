@@ -1,10 +1,9 @@
-"""The figures of a training: numbers as SVG, pictures as PNG. Real photographs go to MLflow only, not to a README."""
+"""The figures of a training: numbers as SVG, pictures as PNG. A README shows photographs of the sample alone."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
@@ -15,9 +14,7 @@ from image_classifier.data.photos import TRUSTED, Photo, first_of_each, pixels_o
 from image_classifier.data.preprocessing import Pixels
 from image_classifier.evaluation.errors import Group, by_group
 from image_classifier.evaluation.evaluate import Evaluation, predictions_of
-from image_classifier.models.batches import augmentation
-from image_classifier.models.finetune import Epoch
-from image_classifier.models.fit import FittedClassifier
+from image_classifier.models.fit import Epoch, FittedClassifier
 from image_classifier.models.predictor import Predictor
 from portfolio_shared.evaluation import figures
 from portfolio_shared.evaluation.classification import reliability
@@ -113,6 +110,10 @@ def reliability_diagram(bins: Sequence[tuple[float, float, float]]) -> Figure:
 
 def augmentation_grid(photos: Sequence[Photo], *, policy: Augmentation, crop: int, seed: int = 0) -> Figure:
     """Show photographs and, beside each, what training makes of them."""
+    import torch
+
+    from image_classifier.models.batches import augmentation
+
     augment = augmentation(policy, crop)
     pictures: list[Pixels] = []
     with torch.random.fork_rng(devices=[]):

@@ -1,4 +1,4 @@
-"""Backbones: torchvision's by name, with its weights and their transforms, or a small network for tiny pictures."""
+"""Backbones: torchvision's by name, with their pretrained weights and the transforms of these."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,25 +14,21 @@ from torchvision.models import get_model, get_model_weights
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from image_classifier.data.preprocessing import Preprocessing
-from image_classifier.models.weights import HEADS, SMALL, WeightsError, check_name, load_weights
-
-HALF = (0.5, 0.5, 0.5)
+from image_classifier.models.weights import HEADS, check_name, load_weights
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network that turns pictures into a grid of features, and what it expects of the pictures.
+    """A pretrained network that turns pictures into a grid of features, and what it expects of the pictures.
 
     Attributes
     ----------
     trunk
-        Float [n, 3, crop, crop], normalised -> [n, channels, height, width].
-    pretrained
-        Whether its weights were learned from other pictures. Its batch norm is then part of the convolutions before
-        it: the same function as batch norm in evaluation mode, and what it adds stays as it is while the weights are
-        tuned.
+        Float [n, 3, crop, crop], normalised -> [n, channels, height, width]. Its batch norm is part of the convolutions
+        before it: the same function as batch norm in evaluation mode, and what it adds stays as it is while the weights
+        are tuned.
     digest
-        SHA-256 of name and weights, which features that are kept on disk belong to.
+        SHA-256 of name and weights, which a checkpoint belongs to.
     """
 
     name: str
@@ -41,7 +37,6 @@ class Backbone:
     preprocessing: Preprocessing
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    pretrained: bool
     digest: str
 
 
@@ -51,10 +46,11 @@ def build_backbone(name: str, weights: str, *, crop: int | None = None) -> Backb
     Parameters
     ----------
     name
-        Of a torchvision classification model, or ``small_cnn``.
+        Of a torchvision classification model.
     weights
         ``imagenet``: torchvision's default weights, downloaded by torchvision into the data cache if they are not
-        there or in its own cache. ``none``: random. Anything else: path of a state dict, read without pickle's code.
+        there or in its own cache. ``shipped``: those of the trunk that ships. Anything else: path of a state dict, read
+        without pickle's code.
     crop
         Side of the pictures in pixels; None for that of the weights' own transforms.
 
@@ -65,23 +61,15 @@ def build_backbone(name: str, weights: str, *, crop: int | None = None) -> Backb
     ValueError
         If there is no such model, or it does not take pictures of this side.
     """
-    if name == SMALL:
-        if weights != "none":
-            raise WeightsError(f"{SMALL} has no weights to load, and weights={weights!r}: set weights to none")
-        side = crop or 64
-        trunk = _small_cnn()
-        how = Preprocessing(side, side)
-        return Backbone(name, trunk, 96, how, HALF, HALF, pretrained=False, digest="random")
     check_name(name)
     transforms = get_model_weights(name).DEFAULT.transforms()
     preprocessing = _preprocessing(transforms, crop)
     if (only := only_crop(name)) is not None and preprocessing.crop != only:
         raise ValueError(f"crop={crop}: {name} takes pictures of {only} x {only} pixels only")
-    model = _without_download(name, pretrained=weights != "none")
-    if weights != "none":
-        load_weights(model, name, weights)
+    model = _without_download(name)
+    load_weights(model, name, weights)
     model.eval()
-    trunk, channels = _cut(model, _own_crop(transforms), frozen=weights != "none")
+    trunk, channels = _cut(model, _own_crop(transforms))
     side = preprocessing.crop
     try:
         with torch.inference_mode():
@@ -89,8 +77,7 @@ def build_backbone(name: str, weights: str, *, crop: int | None = None) -> Backb
     except RuntimeError as error:
         raise ValueError(f"crop={side}: {name} takes no pictures of this side ({error})") from error
     mean, std = tuple(transforms.mean), tuple(transforms.std)
-    digest = _digest(name, model) if weights != "none" else "random"
-    return Backbone(name, trunk, channels, preprocessing, mean, std, weights != "none", digest)
+    return Backbone(name, trunk, channels, preprocessing, mean, std, _digest(name, model))
 
 
 def only_crop(name: str) -> int | None:
@@ -99,12 +86,12 @@ def only_crop(name: str) -> int | None:
     return _own_crop(get_model_weights(name).DEFAULT.transforms()) if name.startswith(("vit_", "maxvit_")) else None
 
 
-def _without_download(name: str, *, pretrained: bool) -> nn.Module:
+def _without_download(name: str) -> nn.Module:
     """Return the model with random weights, built as torchvision builds it for its own weights."""
     extra: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
         # Their weights came from elsewhere, and expect pictures of another scale; random ones are slow to draw.
-        extra = {"transform_input": pretrained, "init_weights": not pretrained}
+        extra = {"transform_input": True, "init_weights": False}
     if name.startswith("vit_"):
         extra = {"image_size": only_crop(name)}
     model: nn.Module = get_model(name, weights=None, **extra)
@@ -122,7 +109,7 @@ def _own_crop(transforms: Any) -> int:
     return int(transforms.crop_size[0])
 
 
-def _cut(model: nn.Module, own_crop: int, *, frozen: bool) -> tuple[nn.Module, int]:
+def _cut(model: nn.Module, own_crop: int) -> tuple[nn.Module, int]:
     """Return the model up to its last grid of features, and how many features a place of the grid has.
 
     The grid is found at the model's own side: of a small picture, the last grid may be a single place.
@@ -139,11 +126,9 @@ def _cut(model: nn.Module, own_crop: int, *, frozen: bool) -> tuple[nn.Module, i
     tokens = [name for name, shape in shapes.items() if len(shape) == 3 and shape[0] == 1 and _is_square(shape[1] - 1)]
     name = tokens[-1] if tokens else grids[-1]
     channels = shapes[name][2] if tokens else shapes[name][1]
-    cut: nn.Module = _until(graph, name)
-    if frozen:
-        cut = fuse(cut, no_trace=True)
-        _fold_inside(cut)
-    return _Trunk(cut, tokens=bool(tokens), frozen=frozen), channels
+    cut: nn.Module = fuse(_until(graph, name), no_trace=True)
+    _fold_inside(cut)
+    return _Trunk(cut, tokens=bool(tokens)), channels
 
 
 def _fold_inside(network: nn.Module) -> None:
@@ -172,17 +157,16 @@ def _until(graph: fx.GraphModule, name: str) -> fx.GraphModule:
 
 
 class _Trunk(nn.Module):
-    def __init__(self, network: nn.Module, *, tokens: bool, frozen: bool) -> None:
+    def __init__(self, network: nn.Module, *, tokens: bool) -> None:
         super().__init__()
         self.network = network
         self.tokens = tokens
-        self.frozen = frozen
 
     def train(self, mode: bool = True) -> "_Trunk":  # noqa: FBT001, FBT002 (torch's signature)
-        """Set the mode; pretrained batch norm that no convolution could take in stays in evaluation mode."""
+        """Set the mode; batch norm that no convolution could take in stays in evaluation mode."""
         super().train(mode)
         for module in self.modules():
-            if self.frozen and isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 (1d, 2d and 3d)
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 (1d, 2d and 3d)
                 module.eval()
         return self
 
@@ -193,20 +177,6 @@ class _Trunk(nn.Module):
         # A vision transformer's [n, 1 + side x side, c], the first left out: [n, c, side, side].
         side = int((grid.shape[1] - 1) ** 0.5)
         return grid[:, 1:].transpose(1, 2).reshape(grid.shape[0], -1, side, side)
-
-
-def _small_cnn() -> nn.Module:
-    """Four convolutions, each followed by batch norm and a halving."""
-
-    def block(n_in: int, n_out: int) -> list[nn.Module]:
-        return [
-            nn.Conv2d(n_in, n_out, 3, padding=1, bias=False),
-            nn.BatchNorm2d(n_out),
-            nn.ReLU(inplace=True),
-            nn.MaxPool2d(2),
-        ]
-
-    return nn.Sequential(*block(3, 24), *block(24, 48), *block(48, 96), *block(96, 96))
 
 
 def _digest(name: str, model: nn.Module) -> str:

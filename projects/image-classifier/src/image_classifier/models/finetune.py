@@ -17,15 +17,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 
-from image_classifier.config import Compute, FineTuneSettings
+from image_classifier.config import Compute, FineTuneSettings, ModelSettings
 from image_classifier.data.load import Split
 from image_classifier.data.photos import labels_of
-from image_classifier.models.backbones import Backbone
+from image_classifier.models.backbones import Backbone, build_backbone
 from image_classifier.models.batches import augmentation, augmented_batches, draw
 from image_classifier.models.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from image_classifier.models.network import Classifier, logits_of
+from image_classifier.models.fit import Epoch, Network
+from image_classifier.models.network import Classifier, logits_of, trunk_like
+from image_classifier.models.probe import Head
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.classification import accuracy_score, log_loss_error, softmax
 
@@ -83,17 +86,6 @@ def pick_device(setting: str) -> torch.device:
     return device
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """Losses and cost of an epoch; validation is of the averaged weights."""
-
-    number: int
-    training_loss: float
-    validation_loss: float
-    validation_accuracy: float
-    seconds: float
-
-
 def fine_tune(classifier: Classifier, job: Job, *, on_epoch: Callable[[Epoch], None] = lambda _: None) -> list[Epoch]:
     """Train the classifier in place; it ends with the averaged weights of the epoch with the least validation loss.
 
@@ -107,6 +99,7 @@ def fine_tune(classifier: Classifier, job: Job, *, on_epoch: Callable[[Epoch], N
     CheckpointError
         If the checkpoint is damaged or belongs to another job.
     """
+    torch.set_num_threads(job.compute.threads)
     state = _State(classifier.to(job.device), job)
     if job.checkpoint is not None and (saved := load_checkpoint(job.checkpoint)):
         state.restore(*saved, path=job.checkpoint)
@@ -122,6 +115,35 @@ def fine_tune(classifier: Classifier, job: Job, *, on_epoch: Callable[[Epoch], N
     classifier.load_state_dict(state.best)
     classifier.eval()
     return state.history
+
+
+def fit_network(
+    split: Split,
+    settings: ModelSettings,
+    start: Head | None,
+    *,
+    seed: int,
+    compute: Compute,
+    console: Console,
+    report: Callable[[Epoch], None],
+) -> tuple[Network, list[Epoch]]:
+    """Build the network that the settings name, fine-tune it from a head, and export it; return its epochs too.
+
+    Parameters
+    ----------
+    start
+        None for a random head.
+    """
+    torch.manual_seed(seed)
+    backbone = build_backbone(settings.backbone, settings.weights, crop=settings.crop)
+    classifier = Classifier(backbone, len(split.labels), dropout=settings.tuning.dropout)
+    if start is not None:
+        classifier.start_from(start)
+    job = Job(split, backbone, settings.tuning, seed, compute)
+    if job.checkpoint is not None and job.checkpoint.is_file():
+        console.print(f"Going on from {job.checkpoint}")
+    history = fine_tune(classifier, job, on_epoch=report)
+    return Network(trunk_like(classifier, backbone.preprocessing, split.train), classifier.as_head()), history
 
 
 class _State:

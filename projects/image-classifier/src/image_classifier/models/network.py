@@ -1,25 +1,34 @@
-"""The classifier in torch: normalisation, trunk, pooling, one linear layer; and the form of it that is exported."""
+"""The classifier in torch: normalisation, trunk, pooling, one linear layer; and its trunk as an ONNX graph."""
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from image_classifier.config import ModelSettings
-from image_classifier.data.photos import Photo
-from image_classifier.data.preprocessing import Preprocessing
-from image_classifier.models.backbones import Backbone, build_backbone
+from image_classifier.data.photos import Photo, pixels_of, spread
+from image_classifier.data.preprocessing import Pixels, Preprocessing
+from image_classifier.models.backbones import Backbone, build_backbone, only_crop
 from image_classifier.models.batches import fixed_batches
+from image_classifier.models.predictor import session
+from image_classifier.models.probe import Head
+from image_classifier.models.trunk import Trunk, whole
+
+TOLERANCE = 1e-4
+N_PARITY = 16
+"""Pictures that an export is compared with torch on."""
+
+
+class ParityError(RuntimeError):
+    """The exported graph does not compute what torch computes."""
 
 
 class Classifier(nn.Module):
-    """From pictures, uint8 [n, 3, h, w], to logits.
-
-    One linear layer follows the mean over the grid, so the logit of a class is the mean of its class-activation map
-    plus the bias (Zhou et al. 2016): the map shows exactly what the logit is made of.
-    """
+    """From pictures, uint8 [n, 3, h, w], to logits."""
 
     def __init__(self, backbone: Backbone, n_classes: int, *, dropout: float = 0.0) -> None:
         super().__init__()
@@ -36,23 +45,39 @@ class Classifier(nn.Module):
         features: Tensor = self.trunk(scaled.contiguous(memory_format=torch.channels_last))
         return features
 
-    def embed(self, pictures: Tensor) -> Tensor:
-        """Return pooled features [n, channels]."""
-        return self.grid(pictures).mean((2, 3))
-
     def forward(self, pictures: Tensor) -> Tensor:
         """Return logits [n, n_classes]."""
-        return torch.as_tensor(self.head(self.dropout(self.embed(pictures))))
+        return torch.as_tensor(self.head(self.dropout(self.grid(pictures).mean((2, 3)))))
 
-    def frozen_state(self) -> dict[str, Tensor]:
-        """Return a copy of the weights, on the CPU."""
-        return {name: tensor.detach().cpu().clone() for name, tensor in self.state_dict().items()}
+    @torch.no_grad()
+    def start_from(self, head: Head) -> None:
+        """Give the last layer the weights of a fitted head.
+
+        Fine-tuning starts from there, where the features are still good: Kumar et al. 2022, "Fine-tuning can distort
+        pretrained features and underperform out-of-distribution".
+        """
+        self.head.weight.copy_(torch.from_numpy(head.weight))
+        self.head.bias.copy_(torch.from_numpy(head.bias))
+
+    def as_head(self) -> Head:
+        """Return the last layer."""
+        weight, bias = (tensor.detach().cpu().double().numpy() for tensor in (self.head.weight, self.head.bias))
+        return Head(weight, bias)
 
 
-def build_classifier(settings: ModelSettings, n_classes: int) -> tuple[Classifier, Backbone]:
-    """Build the network that the settings name, its head with random weights, and the backbone that it stands on."""
+def pretrained_trunk(settings: ModelSettings, photos: Sequence[Photo]) -> Trunk:
+    """Export a pretrained backbone for pictures as the probe sees them."""
     backbone = build_backbone(settings.backbone, settings.weights, crop=settings.crop)
-    return Classifier(backbone, n_classes, dropout=settings.tuning.dropout), backbone
+    preprocessing = backbone.preprocessing
+    if only_crop(backbone.name) is None:
+        preprocessing = whole(preprocessing.crop, settings.crop, preprocessing.interpolation)
+    return trunk_like(Classifier(backbone, 1), preprocessing, photos)
+
+
+def trunk_like(classifier: Classifier, preprocessing: Preprocessing, photos: Sequence[Photo]) -> Trunk:
+    """Export the trunk of a classifier, compared with torch on some of these photographs."""
+    pictures = [pixels_of(photo, preprocessing) for photo in spread(photos, N_PARITY)]
+    return Trunk(export_trunk(classifier, pictures), preprocessing)
 
 
 def logits_of(
@@ -69,18 +94,59 @@ def logits_of(
     return np.concatenate(parts).astype(np.float64)
 
 
-class Exportable(nn.Module):
-    """What the service runs: bytes in, calibrated probabilities, features and class-activation maps out."""
+class _Exportable(nn.Module):
+    """Bytes in, the grid of features out."""
 
-    def __init__(self, classifier: Classifier, temperature: float) -> None:
+    def __init__(self, classifier: Classifier) -> None:
         super().__init__()
         self.classifier = classifier
-        self.temperature = temperature
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return probabilities [n, n_classes], embedding [n, channels], maps [n, n_classes, h, w] of pictures."""
-        grid, head = self.classifier.grid(pictures.permute(0, 3, 1, 2)), self.classifier.head
-        embedding = grid.mean((2, 3))
-        logits = head(embedding)
-        maps = nn.functional.conv2d(grid, head.weight[:, :, None, None])
-        return torch.softmax(logits / self.temperature, dim=1), embedding, maps
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.classifier.grid(pictures.permute(0, 3, 1, 2))
+
+
+def export_trunk(classifier: Classifier, pictures: Sequence[Pixels]) -> bytes:
+    """Export a classifier up to its grid of features, and compare with torch on these pictures.
+
+    Parameters
+    ----------
+    pictures
+        Each uint8 [crop, crop, 3]; at least two.
+
+    Raises
+    ------
+    ParityError
+        If a feature differs by more than 1e-4 of the largest.
+    """
+    stacked = np.stack(pictures)
+    model = _Exportable(classifier.cpu()).eval()
+    with torch.inference_mode():
+        program = torch.onnx.export(
+            model,
+            (torch.from_numpy(stacked[:2]),),
+            dynamo=True,
+            input_names=["pictures"],
+            output_names=["grid"],
+            dynamic_shapes={"pictures": {0: torch.export.Dim("n", min=1, max=1024)}},
+            verbose=False,
+        )
+        graph = _to_bytes(program)
+        theirs = model(torch.from_numpy(stacked)).numpy()
+    (ours,) = session(graph).run(["grid"], {"pictures": stacked})
+    gap = float(np.abs(ours - theirs).max() / max(1.0, np.abs(theirs).max()))
+    if not gap <= TOLERANCE:
+        raise ParityError(f"ONNX Runtime's features differ from torch's by {gap:.2g}, above {TOLERANCE:g}")
+    return graph
+
+
+def _to_bytes(program: torch.onnx.ONNXProgram | None) -> bytes:
+    if program is None:
+        raise ParityError("torch.onnx.export returned nothing")
+    buffer = io.BytesIO()
+    onnx.save_model(program.model_proto, buffer)
+    model = onnx.load_from_string(buffer.getvalue())
+    graph = model.graph
+    del graph.value_info[:]
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]  # such as the file and line of this machine that it comes from
+    return bytes(model.SerializeToString())

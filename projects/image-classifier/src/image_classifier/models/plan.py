@@ -1,55 +1,48 @@
-"""Resolve every `auto` of a training before a picture is read: which data, which network, which weights."""
+"""Resolve every `auto` of a training before a picture is read: which network, which weights, with which settings."""
 
-from dataclasses import dataclass
+from importlib.util import find_spec
 
-from image_classifier.config import SCRATCH, FineTuneSettings, ModelSettings, TrainConfig
-from image_classifier.data.load import is_sample, resolve
-from image_classifier.models.backbones import only_crop
-from image_classifier.models.weights import SMALL, imagenet_at_hand
-from portfolio_shared.data.sources import Source
+from rich.console import Console
 
-USUAL = "mobilenet_v2"
+from image_classifier.config import SHIPPED, USUAL, FineTuneSettings, ModelSettings, TrainConfig
+
 CROP_SHARE = 6 / 7
 """Side of the pictures in training over their side in use: 192 of 224."""
+FINE_TUNE = ("torch", "torchvision", "onnxscript", "safetensors")
+"""What the extra `finetune` installs; the probe on the trunk that ships needs none of it."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Where the pictures come from, and what learns from them."""
-
-    source: Source
-    settings: ModelSettings
+class MissingTorchError(RuntimeError):
+    """A training needs torch, and it is not installed; the message says what to do."""
 
 
-def plan(config: TrainConfig) -> Plan:
-    """Resolve every `auto` of the configuration.
+def plan(config: TrainConfig, console: Console | None = None) -> ModelSettings:
+    """Resolve every `auto` of the configuration; what was asked for by name is never replaced.
 
-    On the drawn sample a small network learns from nothing. On real pictures a pretrained one is used; with
-    everything on ``auto`` and no weights to be had, the sample is taken instead, and the reason says so; what was
-    asked for by name is never replaced.
+    The probe alone takes the trunk that ships. Fine-tuning takes torchvision's ImageNet weights where they can be had
+    within seconds, else those of the trunk that ships, and says so.
+
+    Raises
+    ------
+    MissingTorchError
+        If torch is needed and not installed.
+    ValueError
+        If the weights that ship are asked for another network.
     """
-    source, backbone, weights = resolve(config.data), config.backbone, config.weights
-    nothing_asked = config.data == backbone == weights == "auto"
-    if backbone == "auto":
-        backbone = SMALL if is_sample(source) and weights in ("auto", "none") else USUAL
+    backbone, weights, tuning = config.backbone, config.weights, FineTuneSettings()
+    if weights == "auto" and config.recipe == "quick" and backbone == USUAL:
+        weights = SHIPPED
+    if weights == SHIPPED and backbone != USUAL:
+        raise ValueError(f"weights={SHIPPED!r}: they are those of {USUAL}, and backbone={backbone!r}")
+    if config.recipe == "full" or weights != SHIPPED:
+        check_torch(config)
     if weights == "auto":
-        weights = "none" if backbone == SMALL else "imagenet"
-    if nothing_asked and weights == "imagenet" and not imagenet_at_hand(backbone):
-        reason = (
-            f"Data: sample, because the ImageNet weights of {backbone} are neither in the cache nor to be downloaded "
-            "(IMAGE_CLASSIFIER_TRAIN_WEIGHTS may name a file)"
-        )
-        source, backbone, weights = Source("sample", None, reason), SMALL, "none"
-    tuning = SCRATCH if backbone == SMALL else FineTuneSettings()
+        weights = _imagenet_or_shipped(backbone, console or Console(quiet=True))
     if config.epochs is not None:
         tuning = tuning.model_copy(update={"epochs": config.epochs})
-    if (side := only_crop(backbone)) is not None:
-        tuning = tuning.model_copy(update={"crop": side})
-    elif config.crop is not None:
-        # Random crops show things larger than they are in use, so they may be smaller by as much.
-        share = 1 if backbone == SMALL else CROP_SHARE
-        tuning = tuning.model_copy(update={"crop": round(config.crop * share)})
-    settings = ModelSettings(
+    if config.recipe == "full":
+        tuning = tuning.model_copy(update={"crop": _training_crop(backbone, config.crop) or tuning.crop})
+    return ModelSettings(
         backbone=backbone,
         weights=weights,
         crop=config.crop,
@@ -57,4 +50,32 @@ def plan(config: TrainConfig) -> Plan:
         coverage=config.coverage,
         tuning=tuning,
     )
-    return Plan(source, settings)
+
+
+def check_torch(config: TrainConfig) -> None:
+    """Raise MissingTorchError if what fine-tuning and other weights need is not installed."""
+    if missing := [name for name in FINE_TUNE if find_spec(name) is None]:
+        what = "fine-tuning" if config.recipe == "full" else f"backbone={config.backbone!r}, weights={config.weights!r}"
+        raise MissingTorchError(
+            f"{what} needs {', '.join(missing)}, not installed here: run `make setup`, or take --recipe quick alone, "
+            "which needs none of them"
+        )
+
+
+def _imagenet_or_shipped(backbone: str, console: Console) -> str:
+    from image_classifier.models.weights import imagenet_at_hand
+
+    if backbone != USUAL or imagenet_at_hand(backbone):
+        return "imagenet"
+    console.print(
+        f"Weights: {SHIPPED}, because torchvision's of {backbone} are neither in the cache nor to be downloaded"
+    )
+    return SHIPPED
+
+
+def _training_crop(backbone: str, crop: int | None) -> int | None:
+    """Return the side of the pictures in fine-tuning, if it is not the usual one."""
+    from image_classifier.models.backbones import only_crop
+
+    # Random crops show things larger than they are in use, so they may be smaller by as much.
+    return only_crop(backbone) or (None if crop is None else round(crop * CROP_SHARE))

@@ -1,4 +1,4 @@
-"""Weights of pretrained backbones: from torchvision, from its caches, or from a file; read without pickle's code."""
+"""Weights of pretrained backbones: torchvision's, those that ship, or of a file; read without pickle's code."""
 
 from pathlib import Path
 
@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import get_model_weights, list_models
 
+from image_classifier.config import SHIPPED
+from image_classifier.models.trunk import shipped_weights
 from portfolio_shared.data.download import data_directory, reachable
 
-SMALL = "small_cnn"
 HEADS = ("classifier", "fc", "head", "heads", "AuxLogits", "aux1", "aux2")
 """First parts of the names of what is not used: torchvision's own classifiers."""
 
@@ -23,7 +24,7 @@ def check_name(name: str) -> None:
     """Refuse a name that is none of torchvision's classification models."""
     names = list_models(module=models)
     if name not in names:
-        raise ValueError(f"backbone={name!r}: expected {SMALL} or one of torchvision's: {', '.join(names)}")
+        raise ValueError(f"backbone={name!r}: expected one of torchvision's: {', '.join(names)}")
 
 
 def imagenet_at_hand(name: str) -> bool:
@@ -34,14 +35,17 @@ def imagenet_at_hand(name: str) -> bool:
 
 
 def load_weights(model: nn.Module, name: str, weights: str) -> None:
-    """Give a model of torchvision its weights, all but the classifier's: of ``imagenet`` or the path of a state dict.
+    """Give a model of torchvision its weights, all but the classifier's: ``imagenet``, ``shipped`` or a state dict's.
 
     Raises
     ------
     WeightsError
         If the weights cannot be had or do not fit the model.
     """
-    state = _imagenet(name) if weights == "imagenet" else _from_file(Path(weights))
+    if weights == SHIPPED:
+        state = _shipped(model)
+    else:
+        state = _imagenet(name) if weights == "imagenet" else _from_file(Path(weights))
     # A head may be there or not, and for any number of classes: it is not used. In place: torch's own dict knows more.
     for key in [key for key in state if key.split(".")[0] in HEADS]:
         del state[key]
@@ -56,6 +60,18 @@ def load_weights(model: nn.Module, name: str, weights: str) -> None:
         raise WeightsError(f"{weights}: {result.unexpected_keys[0]} is no tensor of {name}: these are another model's")
 
 
+def _shipped(model: nn.Module) -> dict[str, Tensor]:
+    """Return the state of a new model whose convolutions have the weights that ship.
+
+    They have a bias, which in torchvision's model is that of the batch norm after them; a new one changes nothing else.
+    """
+    state: dict[str, Tensor] = dict(model.state_dict())
+    for name, array in shipped_weights().items():
+        place, number, kind = name.rsplit(".", 2)
+        state[name if kind == "weight" else f"{place}.{int(number) + 1}.bias"] = torch.from_numpy(array.copy())
+    return state
+
+
 def _imagenet(name: str) -> dict[str, Tensor]:
     weights = get_model_weights(name).DEFAULT
     cached = _cached(weights.url)
@@ -65,7 +81,7 @@ def _imagenet(name: str) -> dict[str, Tensor]:
         raise WeightsError(
             f"the weights of {name} are not in the cache and {weights.url} does not answer. Three ways on: connect to "
             f"the network; put that file into {data_directory() / 'weights'}; or set weights to the path of a state "
-            "dict, or to none for random weights, which need many more pictures"
+            f"dict, or to {SHIPPED} for those of mobilenet_v2 that ship"
         )
     folder = data_directory() / "weights"
     try:
@@ -87,7 +103,9 @@ def _cached(url: str) -> Path | None:
 
 def _from_file(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise WeightsError(f"weights={str(path)!r}: expected imagenet, none, or the path of a state dict that exists")
+        raise WeightsError(
+            f"weights={str(path)!r}: expected imagenet, {SHIPPED}, or the path of a state dict that exists"
+        )
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
