@@ -1,9 +1,9 @@
 """What size costs: each model on a million generated ratings, reading 1M and 25M, ranking metrics, a whole training.
 
 Every step runs in a process of its own, so that its peak memory (`ru_maxrss`) is its own; one thread each. The
-generated ratings are of 200,000 people and 20,000 films, long-tailed, with tastes that drift (`sample.py`). Models are
-fitted on the training part and measured on the validation part with the settings of `tuned.json`, which are those of
-latest-small. Writes benchmarks/results/recommender_large.json.
+ratings are of 200,000 people and 20,000 films (`recommender_generated.py`). Models are fitted on the training part and
+measured on the validation part with the settings of `tuned.json`, which are those of latest-small. Writes
+benchmarks/results/recommender_large.json.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from recommender_generated import write_generated
 from record import RESULTS, check_limits, finish
 from rich.console import Console
 from threadpoolctl import threadpool_limits
@@ -31,7 +32,6 @@ from recommender.config import TrainConfig, tuned_settings
 from recommender.data.catalogue import load_catalogue, save_catalogue
 from recommender.data.load import load, split
 from recommender.data.ratings import Ratings
-from recommender.data.sample import write_sample
 from recommender.evaluation.candidates import best_servable
 from recommender.evaluation.evaluate import accuracy
 from recommender.evaluation.task import lists_for, make_task
@@ -107,9 +107,7 @@ def with_peak(step: Step, *arguments: Any) -> dict[str, Any]:
 
 def generate(folder: Path) -> dict[str, Any]:
     """Write the generated ratings in two formats, and the training and validation parts as arrays."""
-    source = write_sample(
-        folder / "sample", n_users=N_USERS, n_films=N_FILMS, mean_ratings=MEAN_RATINGS, seed=0, dirt=False
-    )
+    source = write_generated(folder / "generated", n_users=N_USERS, n_films=N_FILMS, mean_ratings=MEAN_RATINGS)
     write_1m(source, folder / "1m")
     data = load(str(source))
     parts = split(data)

@@ -68,9 +68,7 @@ def main() -> int:
 
 def name_of(data: Dataset, dataset: str) -> str:
     """Return what to call the results: the public data set, the sample, or the folder of other data."""
-    if data.source.kind == "full":
-        return dataset
-    return "sample" if data.source.path is None else data.source.path.name
+    return {"full": dataset, "sample": "sample"}.get(data.source.kind, data.source.path.name)
 
 
 def split_of(data: Dataset, name: str) -> Split:

@@ -1,11 +1,11 @@
-"""The invented sample, read once, and the small model of the repository's tests, for the tests of its parts."""
+"""A slice of the sample that ships, read once, and the small model that learned from it, for the tests of its parts."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_models import SmallModel
+from small_models import SmallModel, run_file
 
 from recommender.config import TrainConfig
 from recommender.data.load import Dataset, load
@@ -14,8 +14,17 @@ from recommender.train import Trained
 
 
 @pytest.fixture(scope="session")
-def sample() -> Dataset:
-    return load("sample")
+def write_slice() -> Callable[[Path, int], Path]:
+    """Return a function: (folder, n) -> the folder, with the ratings of the n most active people of the sample."""
+    own = run_file(Path(__file__).with_name("small_model.py"), "small_model_of_recommender")
+    write: Callable[[Path, int], Path] = own.write_slice
+    return write
+
+
+@pytest.fixture(scope="session")
+def sample(write_slice: Callable[[Path, int], Path], tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """300 people of the sample that ships, those with most ratings."""
+    return load(str(write_slice(tmp_path_factory.mktemp("sample") / "active", 300)))
 
 
 @pytest.fixture(scope="session")

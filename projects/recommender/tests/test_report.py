@@ -1,23 +1,27 @@
 """The README says what was recorded, and the record is of one training."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from portfolio_shared.evaluation.sections import read_section
+from recommender import report as module
 from recommender import train as training_module
 from recommender.config import AlsSettings, EaseSettings, ModelSettings, ReportConfig, tuned_settings
 from recommender.data.load import load
-from recommender.data.sample import write_sample
+from recommender.data.source import SAMPLE
 from recommender.evaluation.candidates import best_servable, describe_settings
+from recommender.evaluation.figures import SERVED
 from recommender.models.fit import ALS_RECENT, SERVABLE
-from recommender.report import measured, report, search_table, studies, summary_table, tables
+from recommender.report import measured, report, sample_tables, search_table, studies, summary_table, tables
 
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT.parents[1]
 RECORDED = PROJECT / "docs" / "report.json"
+SAMPLE_RECORDED = PROJECT / "docs" / "sample.json"
 RESULTS = ROOT / "benchmarks" / "results"
 BENCHMARK = RESULTS / "recommender.json"
 RECORDED_SECTIONS = ("users", "candidates", "ablation", "test", "diversity", "cold-start", "groups")
@@ -38,10 +42,10 @@ def cells(table: str) -> list[list[str]]:
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    """A whole report from 80 generated users, into a copy of nothing."""
+def written(write_slice, tmp_path_factory):
+    """A whole report from 80 people, into a copy of nothing."""
     folder = tmp_path_factory.mktemp("report")
-    data, project = write_sample(folder / "few", n_users=80, n_films=300, mean_ratings=120), folder / "project"
+    data, project = write_slice(folder / "few", 80), folder / "project"
     project.mkdir()
     (project / "README.md").write_text(markers(SECTIONS), encoding="utf-8")
     (folder / "README.md").write_text(markers(["recommender"]), encoding="utf-8")
@@ -59,6 +63,35 @@ def test_every_section_is_filled_and_other_words_stay(written):
     assert text.endswith("end\n")
     assert "films, 80 users of film ratings in few" in read_section(written / "README.md", "recommender")
     assert read_section(written / "project" / "README.md", "splits") == "There is no recommender.json."
+
+
+def test_a_report_on_the_sample_writes_its_own_record_and_section_alone(trained, tmp_path, monkeypatch):
+    data = replace(trained.data, source=replace(trained.data.source, kind="sample"))
+    monkeypatch.setattr(module, "learn", lambda config, console: replace(trained, data=data))
+    readme = tmp_path / "README.md"
+    readme.write_text(markers(["sample", "test"]), encoding="utf-8")
+    report(ReportConfig(data="sample", project=tmp_path, root_readme=tmp_path / "none.md"), Console(quiet=True))
+    recorded = json.loads((tmp_path / "docs" / "sample.json").read_text(encoding="utf-8"))
+    assert [path.name for path in (tmp_path / "docs").iterdir()] == ["sample.json"]
+    assert read_section(readme, "test") == "STALE"
+    assert read_section(readme, "sample") == sample_tables(recorded)
+    models, fading = sample_tables(recorded).split("\n\n")
+    assert len(cells(models)) == 2 + len(trained.candidates)
+    assert [row[0] for row in cells(fading)[2:]] == [
+        "a fading history, as served",
+        "all films of a history alike",
+        "difference",
+    ]
+
+
+def test_the_committed_readme_says_what_was_recorded_on_the_sample():
+    recorded = json.loads(SAMPLE_RECORDED.read_text(encoding="utf-8"))
+    assert read_section(PROJECT / "README.md", "sample") == sample_tables(recorded), "run `report --data sample`"
+    assert recorded["data"]["name"] == SAMPLE.name
+    assert recorded["settings"] == tuned_settings().model_dump(mode="json")
+    # What the README claims in words: better than popularity and with a fading history, both beyond chance.
+    assert recorded["test"][SERVED]["ndcg"]["low"] > recorded["test"]["popularity"]["ndcg"]["high"]
+    assert recorded["fading"]["difference"]["low"] > 0
 
 
 def test_what_is_written_is_what_is_recorded(written):

@@ -14,7 +14,6 @@ from portfolio_shared.training import write
 from recommender import train as training_module
 from recommender.config import AlsSettings, EaseSettings, ModelSettings, TrainConfig
 from recommender.data.load import Dataset, load
-from recommender.data.sample import write_sample
 from recommender.evaluation.evaluate import recommend_all
 from recommender.models.fit import ALS_RECENT, FULL, SERVABLE
 from recommender.models.predictor import Predictor
@@ -26,10 +25,10 @@ QUICK = ModelSettings(
 
 
 @pytest.fixture
-def quick(monkeypatch, tmp_path) -> TrainConfig:
-    """A second of training: 80 generated users, few factors."""
+def quick(monkeypatch, write_slice, tmp_path) -> TrainConfig:
+    """A second of training: 80 people, few factors."""
     monkeypatch.setattr(training_module, "tuned_settings", lambda: QUICK)
-    folder = write_sample(tmp_path / "few", n_users=80, n_films=150, mean_ratings=40)
+    folder = write_slice(tmp_path / "few", 80)
     return TrainConfig(data=str(folder), tracking_uri="", output=tmp_path / "bundle")
 
 
@@ -95,8 +94,8 @@ def test_what_is_served_is_what_was_measured(trained, bundle):
 
 def test_the_manifest_tells_the_whole_story(bundle, trained, train_config):
     manifest = read_manifest(bundle, project="recommender")
-    assert manifest.data.source == "sample"
-    assert manifest.data.sha256 == load("sample").sha256
+    assert (manifest.data.source, manifest.data.name) == ("path", "film ratings in active")
+    assert manifest.data.sha256 == load(train_config.data).sha256
     task, parts = trained.evaluation.task, trained.split
     rows = {"train": len(parts.before_test), "test": len(parts.test), "users": len(task.users)}
     assert manifest.data.rows == rows
@@ -147,9 +146,9 @@ def test_a_model_that_reads_back_otherwise_is_not_used(trained, train_config, tm
 def test_who_is_excluded_is_counted(trained):
     counts = user_counts(trained.split, 10_000)
     assert counts["ratings to learn from"] + counts["ratings in the test"] == len(trained.data.ratings)
-    assert (counts["users evaluated"], counts["users that were not drawn"]) == (400, 0)
+    assert (counts["users evaluated"], counts["users that were not drawn"]) == (300, 0)
     few = user_counts(trained.split, 30)
-    assert (few["users evaluated"], few["users that were not drawn"]) == (30, 370)
+    assert (few["users evaluated"], few["users that were not drawn"]) == (30, 270)
 
 
 def test_candidates_are_logged_as_they_are_measured(quick):

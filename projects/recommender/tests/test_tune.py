@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 from importlib.resources import files
 
 import numpy as np
@@ -10,7 +11,6 @@ from rich.console import Console
 from recommender import tune as module
 from recommender.config import AlsSettings, BaselineSettings, EaseSettings, ModelSettings, TuneConfig, tuned_settings
 from recommender.data.load import load
-from recommender.data.sample import write_sample
 from recommender.data.splits import split_at_random, split_by_user_time
 from recommender.models import fit as fit_module
 from recommender.models.fit import ALS, ALS_RECENT, EASE, FULL
@@ -28,9 +28,9 @@ FEW = {
 
 
 @pytest.fixture
-def config(monkeypatch, tmp_path) -> TuneConfig:
-    """A search of four trials on 80 generated users, which writes its result into a temporary folder."""
-    folder = write_sample(tmp_path / "few", n_users=80, n_films=150, mean_ratings=40)
+def config(monkeypatch, write_slice, tmp_path) -> TuneConfig:
+    """A search of four trials on 80 people, which writes its result into a temporary folder."""
+    folder = write_slice(tmp_path / "few", 80)
     monkeypatch.setattr(module, "tuned_settings", lambda split: SMALL)
     monkeypatch.setattr(module, "files", lambda package: tmp_path)
     monkeypatch.setattr(module, "SPACES", FEW)
@@ -118,10 +118,13 @@ def test_a_search_that_is_stopped_keeps_what_it_finished(config, tmp_path, monke
     assert stored(tmp_path)["time"]["settings"]["baselines"]["ease_penalty"] == 1.0
 
 
-def test_the_sample_in_place_of_the_public_data_changes_no_settings(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "load", lambda setting, dataset: load("sample"))
-    with pytest.raises(ValueError, match="are no replacement"):
-        tune(config.model_copy(update={"data": "auto"}), quiet())
+def test_the_sample_that_ships_changes_no_settings(config, tmp_path, monkeypatch):
+    sample = load(config.data)
+    sample = replace(sample, source=replace(sample.source, kind="sample"))
+    monkeypatch.setattr(module, "load", lambda setting, dataset: sample)
+    for setting in ("auto", "sample"):
+        with pytest.raises(ValueError, match=r"are those of MovieLens.*tune on full, on the path of your data"):
+            tune(config.model_copy(update={"data": setting}), quiet())
     tune(config.model_copy(update={"data": "auto", "write": False, "trials": 2}), quiet())
     assert stored(tmp_path) == {"time": {"old": 1}, "random": {"old": 2}}
 

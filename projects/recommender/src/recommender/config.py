@@ -17,7 +17,7 @@ from portfolio_shared.serving.settings import ServiceSettings
 
 MODEL_NAME = "recommender"
 TUNED = "tuned.json"
-DATA = "auto, sample, full, or the path of a MovieLens folder or archive"
+DATA = "auto, sample, full, or the path of a folder or archive of MovieLens or MovieTweetings"
 BUNDLE = Path(".state/bundles/recommender")
 
 MAX_USERS = 10_000
@@ -111,7 +111,7 @@ class TuneConfig(BaseSettings):
 
 
 class ReportConfig(ReportSettings):
-    """Train on the public data and rewrite the READMEs' tables and figures."""
+    """Train and rewrite the READMEs' tables and figures; with data sample, the section on the sample alone."""
 
     model_config = TrainConfig.model_config
 

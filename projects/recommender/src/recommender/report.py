@@ -1,4 +1,7 @@
-"""Write the README's tables and figures from one training: nothing in them is typed by hand."""
+"""Write the README's tables and figures from one training: nothing in them is typed by hand.
+
+A report on the sample that ships, `recommender report --data sample`, writes its own record and section and no other.
+"""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -11,6 +14,7 @@ from rich.console import Console
 
 from portfolio_shared.evaluation.figures import save_figure
 from portfolio_shared.evaluation.sections import (
+    fill_sections,
     interval_cell,
     markdown_table,
     measured_sections,
@@ -21,7 +25,7 @@ from portfolio_shared.evaluation.tables import Column, candidate_rows
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.terminal import progress
 from recommender.config import MODEL_NAME, TUNED, ReportConfig, TrainConfig
-from recommender.evaluation.ablation import Step, ablate, steps_of
+from recommender.evaluation.ablation import Step, ablate, measure_fading, steps_of
 from recommender.evaluation.candidates import COLUMNS
 from recommender.evaluation.cold_start import FOLDS, HISTORY_LENGTHS, ColdStart, measure_cold_start
 from recommender.evaluation.diversity import DIVERSITIES, DiversityPoint, diversity_curve
@@ -55,6 +59,9 @@ def report(config: ReportConfig, console: Console | None = None) -> None:
     """Train, take the model apart, and write `docs/` and the marked sections of the READMEs."""
     console = console or Console()
     trained = learn(TrainConfig(data=config.data, dataset=config.dataset, tracking_uri="", seed=config.seed), console)
+    if trained.data.source.kind == "sample":
+        console.print(report_sample(config, trained))
+        return
     parts, settings, evaluation = trained.split, trained.settings, trained.evaluation
     k, task = evaluation.k, evaluation.task
     with progress(console, "ablation", total=len(steps_of(settings))) as advance:
@@ -74,6 +81,49 @@ def report(config: ReportConfig, console: Console | None = None) -> None:
     sections["data"] = trained.data.report.as_markdown()
     summary = summary_table(recorded)
     console.print(write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary))
+
+
+def report_sample(config: ReportConfig, trained: Trained) -> str:
+    """Write `docs/sample.json` and the README's section on the sample; return the line that says so."""
+    evaluation, docs = trained.evaluation, config.project / "docs"
+    recorded = {
+        "data": {"name": trained.data.name, "sha256": trained.data.sha256},
+        "users": len(evaluation.task.users),
+        "k": evaluation.k,
+        "chosen": trained.chosen,
+        "settings": trained.settings.model_dump(mode="json"),
+        "test": {name: record_lists(model) for name, model in {SERVED: evaluation, **evaluation.baselines}.items()},
+        "fading": as_json(vars(measure_fading(trained.predictor, evaluation, seed=config.seed))),
+    }
+    docs.mkdir(parents=True, exist_ok=True)
+    (docs / "sample.json").write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
+    readme = config.project / "README.md"
+    fill_sections(readme, {"sample": sample_tables(recorded)})
+    return f"Written: {docs / 'sample.json'} and its section of {readme}"
+
+
+def sample_tables(recorded: Mapping[str, Any]) -> str:
+    """Return the README's section on the sample: the models beside each other, and what a fading history is worth."""
+    k, fading = recorded["k"], recorded["fading"]
+    rows = [
+        [name, interval_cell(metrics["ndcg"]), *(f"{metrics[name]['estimate']:.3f}" for name in ("recall", "hit_rate"))]
+        for name, metrics in ranked(recorded["test"])
+    ]
+    title = f"{recorded['data']['name']}: {recorded['users']:,} people"
+    models = markdown_table([title, *(f"{metric}@{k}" for metric in ("nDCG", "recall", "hit rate"))], rows)
+    names = {
+        "fading": "a fading history, as served",
+        "even": "all films of a history alike",
+        "difference": "difference",
+    }
+    compared = [[name, interval_cell(fading[key])] for key, name in names.items()]
+    return f"{models}\n\n{markdown_table([recorded['chosen'], f'nDCG@{k}'], compared)}"
+
+
+def ranked(tested: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the served model, then its baselines from best to worst."""
+    served, *others = tested.items()
+    return [served, *sorted(others, key=lambda item: -item[1]["ndcg"]["estimate"])]
 
 
 def record(
@@ -153,9 +203,7 @@ def test_table(tested: Mapping[str, Mapping[str, Any]], k: int) -> str:
 
 def summary_table(recorded: Mapping[str, Any]) -> str:
     """Return the root README's table of this project: the model beside its baselines."""
-    served, *others = recorded["test"].items()
-    others.sort(key=lambda item: -item[1]["ndcg"]["estimate"])
-    rows = [[name, interval_cell(metrics["ndcg"])] for name, metrics in (served, *others)]
+    rows = [[name, interval_cell(metrics["ndcg"])] for name, metrics in ranked(recorded["test"])]
     title = f"films, {recorded['users']['users evaluated']} users of {recorded['data']['name']}"
     return markdown_table([title, f"nDCG@{recorded['k']} (95 % interval)"], rows)
 

@@ -80,8 +80,11 @@ def tune(config: TuneConfig, console: Console | None = None) -> None:
         check_server(uri)
     data = load(config.data, dataset=config.dataset)
     console.print(data.source.reason)
-    if data.source.kind == "sample" and config.data != "sample" and config.write:
-        raise ValueError("the public data cannot be had, and settings found on invented films are no replacement")
+    if data.source.kind == "sample" and config.write:
+        raise ValueError(
+            f"the settings of {TUNED} are those of MovieLens, and a search on the sample would replace them: tune on "
+            "full, on the path of your data, or with --no-write"
+        )
     name = f"tuning, split by {config.split}"
     with tracked_run(uri, experiment=MODEL_NAME, run_name=name) if uri else nullcontext(UNTRACKED) as run:
         search(config, data, console, run)

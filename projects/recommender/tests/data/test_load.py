@@ -6,33 +6,40 @@ import numpy as np
 import pytest
 
 from recommender.data.load import Dataset, is_sample, load, split
-from recommender.data.sample import write_sample
+from recommender.data.source import SAMPLE
 
 
-def test_the_sample_is_the_same_each_time_and_says_what_it_is(sample: Dataset) -> None:
-    again = load("sample")
-    assert (again.source.kind, again.name) == ("sample", "generated film ratings")
-    np.testing.assert_array_equal(again.ratings.items, sample.ratings.items)
-    assert again.sha256 == sample.sha256
+def test_the_sample_says_what_it_is_and_its_name_is_true() -> None:
+    data = load("sample")
+    assert (data.source.kind, data.name) == ("sample", SAMPLE.name)
+    assert data.name == f"{len(data.ratings):,} ratings of MovieTweetings, 2013"
+    assert (data.ratings.n_users, len(data.catalogue)) == (1669, 3106)
+    years = data.ratings.times.astype("datetime64[s]").astype("datetime64[Y]").astype(str)
+    assert set(years) == {"2013"}
+    assert data.report.repaired == {"rating of 0 of 10, read as half a star": 5}
+    assert sum(data.report.excluded.values()) == 0
+    assert (data.ratings.item_counts() >= 3).all()
+    by_name = {(film.name, film.year): film for film in data.catalogue.films}
+    assert by_name["The Matrix", 1999].id == 133093  # tt0133093 at IMDb
 
 
-def test_a_folder_is_named_and_hashed_by_what_was_read(tmp_path):
-    folder = write_sample(tmp_path / "mine", n_users=20, n_films=60, mean_ratings=30)
+def test_a_folder_is_named_and_hashed_by_what_was_read(write_slice, tmp_path):
+    folder = write_slice(tmp_path / "mine", 20)
     loaded = load(str(folder))
     assert (loaded.source.kind, loaded.name) == ("path", "film ratings in mine")
     # Another order of the lines gives the same ratings; another title does not.
-    header, *lines = (folder / "ratings.csv").read_text(encoding="utf-8").splitlines()
+    lines = (folder / "ratings.dat").read_text(encoding="utf-8").splitlines()
     by_hash = sorted(lines, key=lambda line: hashlib.sha256(line.encode()).digest())
-    (folder / "ratings.csv").write_text("\n".join([header, *by_hash]) + "\n", encoding="utf-8")
+    (folder / "ratings.dat").write_text("\n".join(by_hash) + "\n", encoding="utf-8")
     assert load(str(folder)).sha256 == loaded.sha256
-    movies = (folder / "movies.csv").read_text(encoding="utf-8")
-    (folder / "movies.csv").write_text(movies.replace("Drama", "Western"), encoding="utf-8")
+    movies = (folder / "movies.dat").read_text(encoding="utf-8")
+    (folder / "movies.dat").write_text(movies.replace("Drama", "Western"), encoding="utf-8")
     assert load(str(folder)).sha256 != loaded.sha256
 
 
-def test_the_public_data_in_the_cache_are_named(tmp_path, monkeypatch):
+def test_the_public_data_in_the_cache_are_named(write_slice, tmp_path, monkeypatch):
     monkeypatch.setenv("PORTFOLIO_DATA_DIR", str(tmp_path))
-    write_sample(tmp_path / "ml-100k", n_users=20, n_films=60, mean_ratings=30)
+    write_slice(tmp_path / "ml-100k", 20)
     loaded = load("auto", dataset="100k")
     assert (loaded.source.kind, loaded.name) == ("full", "MovieLens 100k")
     assert not is_sample("auto", dataset="100k")

@@ -1,5 +1,6 @@
-"""Three formats, the same ratings; every defect counted, none hidden."""
+"""Four formats, the same ratings; every defect counted, none hidden."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,16 +39,23 @@ def write_tab(folder: Path) -> Path:
     return folder
 
 
-def check(data: Dataset) -> None:
+def write_tweets(folder: Path, *, more: str = "") -> Path:
+    films = "0114709::Toy Story (1995)::Animation|Children\n10199590::L'Étoile (1990)::\n"
+    (folder / "movies.dat").write_text(films, encoding="utf-8")
+    (folder / "ratings.dat").write_text(f"5::10199590::8::100\n5::0114709::7::90\n9::0114709::10::80\n{more}")
+    return folder
+
+
+def check(data: Dataset, ids: tuple[int, int] = (1, 7)) -> None:
     first, second = data.catalogue.films
     assert (first.id, first.name, first.year, first.genres, first.n_ratings) == (
-        1,
+        ids[0],
         "Toy Story",
         1995,
         ("Animation", "Children"),
         2,
     )
-    assert (second.id, second.name, second.year, second.genres) == (7, "L'Étoile", 1990, ())
+    assert (second.id, second.name, second.year, second.genres) == (ids[1], "L'Étoile", 1990, ())
     assert data.user_ids.tolist() == [5, 9]
     ratings = data.ratings
     assert list(zip(ratings.users, ratings.items, ratings.values, ratings.times, strict=True)) == [
@@ -69,6 +77,46 @@ def test_double_colons(tmp_path: Path, encoding: str) -> None:
 
 def test_tabs_and_bars(tmp_path: Path) -> None:
     check(load(str(write_tab(tmp_path))))
+
+
+def test_movietweetings_is_told_by_its_ids_and_halved(tmp_path: Path) -> None:
+    data = load(str(write_tweets(tmp_path)))
+    check(data, ids=(114709, 10199590))
+    assert data.report.repaired == {"rating of 0 of 10, read as half a star": 0}
+    assert any("Format: MovieTweetings" in note and "halved" in note for note in data.report.notes)
+    # As in later snapshots: an id that somebody mistyped, which stays what it is.
+    with (tmp_path / "movies.dat").open("a", encoding="utf-8") as stream:
+        stream.write("0443::Hiawatha, the Messiah of the Ojibway (1903)::\n")
+    again = load(str(tmp_path))
+    assert [film.id for film in again.catalogue.films] == [443, 114709, 10199590]
+    assert again.ratings.values.tolist() == data.ratings.values.tolist()
+
+
+def test_no_rating_of_movietweetings_is_below_half_a_star_and_none_is_lost(tmp_path: Path) -> None:
+    """0 of 10 stands in real rows; 11 and -1 do not, and are none of the scale."""
+    more = "9::10199590::0::70\n10::0114709::11::60\n10::10199590::-1::50\n10::0114709::1::40\n"
+    data = load(str(write_tweets(tmp_path, more=more)))
+    assert data.report.repaired == {"rating of 0 of 10, read as half a star": 1}
+    assert data.report.excluded["rating outside 0.5 to 5.0 stars"] == 2
+    assert sorted(data.ratings.values.tolist()) == [0.5, 0.5, 3.5, 4.0, 5.0]
+
+
+def test_movielens_1m_keeps_its_stars(tmp_path: Path) -> None:
+    data = load(str(write_dat(tmp_path, "latin-1")))
+    assert data.report.repaired == {}
+    assert not any("MovieTweetings" in note for note in data.report.notes)
+
+
+@pytest.mark.real_data
+def test_the_whole_snapshot_is_read_too(real_data_dir: Path) -> None:
+    folder = real_data_dir / "movietweetings-100k"
+    if not folder.is_dir():
+        pytest.skip(f"no snapshot of MovieTweetings in {real_data_dir}")
+    data = load(str(folder))
+    assert len(data.ratings) == 100_000
+    assert data.report.repaired == {"rating of 0 of 10, read as half a star": 12}
+    assert "66 films have no genre." in data.report.notes
+    assert all(film.year for film in data.catalogue.films)
 
 
 def test_defects_are_excluded_by_their_reason(tmp_path: Path) -> None:
@@ -112,7 +160,9 @@ def test_other_content_is_refused(tmp_path: Path, films: str, ratings: str, mess
 
 
 def test_a_folder_without_the_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"is no MovieLens folder: expected ratings\.csv and movies\.csv"):
+    with pytest.raises(
+        DataError, match=r"is no folder of MovieLens or MovieTweetings: expected ratings\.csv and movies\.csv"
+    ):
         load(str(tmp_path))
 
 
@@ -123,11 +173,19 @@ def test_a_broken_film_line_is_named(tmp_path: Path) -> None:
         load(str(tmp_path))
 
 
-def test_pieces_make_the_same_whole(tmp_path: Path, sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_make_the_same_whole(
+    tmp_path: Path, write_slice: Callable[[Path, int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of real rows, with ratings off the scale, of no film and of a film rated twice, which they have not."""
     from recommender.data import read as module
-    from recommender.data.sample import write_sample
 
+    folder = write_slice(tmp_path / "slice", 60)
+    with (folder / "ratings.dat").open("a", encoding="utf-8") as stream:
+        first, *_ = (folder / "ratings.dat").read_text(encoding="utf-8").splitlines()
+        stream.write(f"{first[:-2]}99\n1::0000001::7::1\n{first.split('::')[0]}::{first.split('::')[1]}::12::1\n")
+    whole = load(str(folder))
+    assert list(whole.report.excluded.values()) == [1, 1, 1]
     monkeypatch.setattr(module, "ROWS_AT_ONCE", 1_000)
-    again = load(str(write_sample(tmp_path / "sample")))
-    np.testing.assert_array_equal(again.ratings.items, sample.ratings.items)
-    assert again.report.excluded == sample.report.excluded
+    again = load(str(folder))
+    np.testing.assert_array_equal(again.ratings.items, whole.ratings.items)
+    assert again.report.as_dict() == whole.report.as_dict()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from portfolio_shared.data.download import DownloadError, file_sha256
-from recommender.data.source import DATASETS, resolve_dataset
+from recommender.data.source import DATASETS, SAMPLE, folder_of, resolve_dataset
 
 
 @pytest.fixture(autouse=True)
@@ -36,25 +36,50 @@ def test_an_archive_in_the_cache_is_checked_and_unpacked(tmp_path: Path, monkeyp
     known = replace(DATASETS["latest-small"], sha256=(file_sha256(packed),))
     monkeypatch.setitem(DATASETS, "latest-small", known)
     source = resolve_dataset("full", dataset="latest-small")
-    assert (source.kind, source.path) == ("full", tmp_path / "ml-latest-small")
+    assert (source.kind, source.path, folder_of(source)) == ("full", packed, tmp_path / "ml-latest-small")
     assert (tmp_path / "ml-latest-small" / "ratings.csv").read_text() == "content of ml-x/ratings.csv"
 
 
-def test_sample_and_paths(tmp_path: Path) -> None:
-    assert resolve_dataset("sample", dataset="1m").path is None
+def test_folders_and_archives_of_the_user(tmp_path: Path) -> None:
     source = resolve_dataset(str(tmp_path), dataset="1m")
-    assert (source.kind, source.path) == ("path", tmp_path)
+    assert (source.kind, folder_of(source)) == ("path", tmp_path)
     packed = archive(tmp_path / "mine.zip")
     source = resolve_dataset(str(packed), dataset="1m")
-    assert source.kind == "path"
-    assert source.path is not None
-    assert source.path.name == "mine"
-    assert sorted(file.name for file in source.path.iterdir()) == ["movies.csv", "ratings.csv"]
+    folder = folder_of(source)
+    assert (source.kind, folder.name) == ("path", "mine")
+    assert sorted(file.name for file in folder.iterdir()) == ["movies.csv", "ratings.csv"]
     archive(packed, ("ml-y/other.csv",))  # another archive of the same name is another folder
-    assert resolve_dataset(str(packed), dataset="1m").path != source.path
+    assert folder_of(source) != folder
+
+
+def test_the_sample_is_unpacked_into_the_cache_or_beside_one_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = resolve_dataset("sample", dataset="1m")
+    assert (source.kind, source.path) == ("sample", SAMPLE.path)
+    place = Path("unpacked") / SAMPLE.sha256 / "movietweetings"
+    assert folder_of(source) == tmp_path / place
+    assert sorted(file.name for file in (tmp_path / place).iterdir()) == ["LICENSE", "movies.dat", "ratings.dat"]
+
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    locked.chmod(0o555)
+    monkeypatch.setenv("PORTFOLIO_DATA_DIR", str(locked))
+    monkeypatch.chdir(tmp_path)
+    assert folder_of(source) == Path(".state") / place
+    assert not list(locked.iterdir())
 
 
 def test_archives_are_recognised_by_size_and_hash() -> None:
     for remote in DATASETS.values():
         assert remote.size
         assert all(url.startswith("https://files.grouplens.org/") for url in remote.urls)
+
+
+def test_what_is_said_of_the_sample_is_true_of_its_file() -> None:
+    package = SAMPLE.path.parents[2]
+    ratings = SAMPLE.name.split(" of ")[0]  # "49,502 ratings"
+    source = (SAMPLE.path.parent / "SOURCE.md").read_text(encoding="utf-8")
+    assert f"{SAMPLE.path.stat().st_size:,} bytes" in source
+    assert f"{ratings} from 0 to 10" in source
+    assert SAMPLE.name in (package / "serving" / "web" / "index.html").read_text(encoding="utf-8")

@@ -1,5 +1,11 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
 from recommender.config import EaseSettings, ModelSettings
-from recommender.evaluation.ablation import ablate, steps_of
+from recommender.evaluation.ablation import ablate, measure_fading, steps_of
+from recommender.evaluation.evaluate import accuracy, recommend_all
 
 
 def test_the_steps_lead_from_plain_ease_to_the_whole_model():
@@ -20,3 +26,17 @@ def test_the_whole_model_is_what_was_compared(trained):
     whole = steps[f"+ rank {trained.settings.ease.rank} (the whole model)"]
     candidate = trained.candidates["EASE with item features, recency-weighted"]
     assert whole.ndcg.estimate == candidate.metrics["ndcg"]
+
+
+def test_what_fading_is_worth_is_the_mean_difference_of_the_same_people(trained):
+    measured = measure_fading(trained.predictor, trained.evaluation)
+    even = replace(trained.predictor, weigh=replace(trained.predictor.weigh, half_life_share=0.0))
+    task = trained.evaluation.task
+    ndcg = accuracy(recommend_all(even, task), task, k=trained.evaluation.k)["ndcg"]
+    assert measured.fading == trained.evaluation.metric("ndcg")
+    assert measured.even.estimate == pytest.approx(np.mean(ndcg))
+    assert measured.difference.estimate == pytest.approx(measured.fading.estimate - measured.even.estimate)
+    assert measured.difference.low < measured.difference.estimate < measured.difference.high
+    # Of a model that fades nothing, nothing is taken away.
+    flat = measure_fading(even, replace(trained.evaluation, per_user={"ndcg": ndcg}))
+    assert tuple(flat.difference) == (0, 0, 0)

@@ -12,6 +12,6 @@ def test_groups_cover_everybody_once(trained):
         mean = sum(group.users * group.ndcg for group in of_kind) / len(users)
         assert mean == pytest.approx(evaluation.metric("ndcg").estimate)
     lengths = evaluation.task.before.user_counts()[users]
-    short = next(group for group in groups if group.name == "under 30")
-    assert short.users == (lengths < 30).sum()
-    assert short.ndcg == pytest.approx(evaluation.per_user["ndcg"][lengths < 30].mean())
+    short = next(group for group in groups if group.name == "30 to 59")  # nobody in the slice has fewer
+    assert short.users == (lengths < 60).sum()
+    assert short.ndcg == pytest.approx(evaluation.per_user["ndcg"][lengths < 60].mean())

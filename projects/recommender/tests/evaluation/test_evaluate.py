@@ -8,7 +8,6 @@ from rich.console import Console
 
 from recommender.data.catalogue import Catalogue, Film
 from recommender.data.ratings import Ratings
-from recommender.data.sample import write_sample
 from recommender.evaluation.evaluate import (
     accuracy,
     compare_ndcg,
@@ -123,7 +122,7 @@ def test_films_that_only_the_champion_knows_are_misses(trained):
     """Twins of all films, which the champion puts beside them: half of its places are taken by films without hits."""
     predictor = trained.predictor
     films = predictor.catalogue.films
-    twins = tuple(replace(film, id=film.id + 1_000_000) for film in films)
+    twins = tuple(replace(film, id=film.id + 100_000_000) for film in films)
     doubled = {name: np.concatenate([getattr(predictor.model, name)] * 2) for name in ("factors", "recommendable")}
     model = replace(predictor.model, **doubled)
     larger = replace(predictor, catalogue=Catalogue((*films, *twins)), model=model)
@@ -135,8 +134,8 @@ def test_of_many_users_the_evaluation_draws_some(trained):
     assert len(few.lists) == len(few.task.users) == 30
 
 
-def test_a_bundle_evaluated_on_other_data_names_them_as_others(bundle, tmp_path, capsys):
-    other = write_sample(tmp_path / "other", n_users=60, n_films=150, mean_ratings=40, seed=3)
+def test_a_bundle_evaluated_on_other_data_names_them_as_others(bundle, write_slice, tmp_path, capsys):
+    other = write_slice(tmp_path / "other", 60)
     evaluate_bundle(bundle, str(other), Console(width=200))
     printed = capsys.readouterr().out
     assert "These are not the ratings that the bundle was tested on" in printed

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from recommender.evaluation.figures import TAIL, draw, rated_tail, tail
 
@@ -10,9 +9,9 @@ def test_a_tail_falls_from_everything(trained):
         assert curve[0] == 1
         assert (np.diff(curve) <= 0).all()
     counts = np.sort(task.before.item_counts())[::-1]
-    assert len(counts) == 500
     assert TAIL[-1] == 0.1
-    assert rated_tail(task)[-1] == pytest.approx(counts[50:].sum() / counts.sum())
+    tenth = len(counts) // 10
+    assert counts[tenth + 1 :].sum() <= rated_tail(task)[-1] * counts.sum() <= counts[tenth:].sum()
 
 
 def test_popularity_is_all_head(trained):

@@ -63,11 +63,11 @@ def test_the_choice_falls_to_als_above_the_stated_size(parts):
 
 
 def test_exact_ease_ends_where_its_eigenproblem_is_too_large(parts, monkeypatch):
-    monkeypatch.setattr(module, "LARGEST_EIGENPROBLEM", 399)
+    monkeypatch.setattr(module, "LARGEST_EIGENPROBLEM", 299)
     tried = recipes(SMALL, parts.train, parts.catalogue)
     assert EASE not in tried
     assert FULL in tried  # a rank of 16 is computed without it
-    assert too_large(SMALL, parts.train) == {EASE: "the smaller side has 400 rows, and exact EASE ends at 399"}
+    assert too_large(SMALL, parts.train) == {EASE: "the smaller side has 300 rows, and exact EASE ends at 299"}
 
 
 def test_only_what_is_served_weighs_a_history(parts):

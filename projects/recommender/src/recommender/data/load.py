@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import tempfile
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +11,8 @@ from portfolio_shared.data.checks import DataReport
 from portfolio_shared.data.sources import Source
 from recommender.data.catalogue import Catalogue
 from recommender.data.ratings import Ratings
-from recommender.data.read import read_movielens
-from recommender.data.sample import write_sample
-from recommender.data.source import resolve_dataset
+from recommender.data.read import read_ratings
+from recommender.data.source import SAMPLE, folder_of, resolve_dataset
 from recommender.data.splits import Split, split_by_user_time
 
 
@@ -45,13 +42,16 @@ class Dataset:
 
 
 def load(setting: str, *, dataset: str = "latest-small") -> Dataset:
-    """Find, download or generate the data, and read them; for the settings see `resolve_dataset`."""
+    """Find or download the data, and read them; for the settings see `resolve_dataset`."""
     source = resolve_dataset(setting, dataset=dataset)
-    if source.path is None:
-        with tempfile.TemporaryDirectory() as folder:
-            return _read(source, write_sample(Path(folder) / "sample"), "generated film ratings")
-    name = f"MovieLens {dataset}" if source.kind == "full" else f"film ratings in {source.path.name}"
-    return _read(source, source.path, name)
+    names = {"sample": SAMPLE.name, "full": f"MovieLens {dataset}", "path": f"film ratings in {source.path.name}"}
+    report, ratings, catalogue, user_ids = read_ratings(folder_of(source))
+    digest = hashlib.sha256()
+    for array in (user_ids, ratings.users, ratings.items, ratings.values, ratings.times):
+        digest.update(array.tobytes())
+    films = [asdict(film) for film in catalogue.films]
+    digest.update(json.dumps(films, ensure_ascii=False).encode())
+    return Dataset(source, names[source.kind], digest.hexdigest(), report, ratings, catalogue, user_ids)
 
 
 def split(dataset: Dataset) -> Split:
@@ -60,15 +60,5 @@ def split(dataset: Dataset) -> Split:
 
 
 def is_sample(setting: str, *, dataset: str = "latest-small") -> bool:
-    """Return whether the data setting leads to the generated sample; no rating is read."""
+    """Return whether the data setting leads to the sample that ships; no rating is read."""
     return resolve_dataset(setting, dataset=dataset).kind == "sample"
-
-
-def _read(source: Source, folder: Path, name: str) -> Dataset:
-    report, ratings, catalogue, user_ids = read_movielens(folder)
-    digest = hashlib.sha256()
-    for array in (user_ids, ratings.users, ratings.items, ratings.values, ratings.times):
-        digest.update(array.tobytes())
-    films = [asdict(film) for film in catalogue.films]
-    digest.update(json.dumps(films, ensure_ascii=False).encode())
-    return Dataset(source, name, digest.hexdigest(), report, ratings, catalogue, user_ids)

@@ -1,4 +1,4 @@
-"""Read and clean any of the three formats of MovieLens, and account for every row."""
+"""Read and clean any of the three formats of MovieLens, or that of MovieTweetings, and account for every row."""
 
 import csv
 from collections import Counter
@@ -15,7 +15,8 @@ from recommender.data.ratings import Ratings, order_ratings
 from recommender.data.titles import parse_title
 
 ROWS_AT_ONCE = 1_000_000  # bounds the memory of text that is being parsed
-LOWEST, HIGHEST = 0.5, 5.0  # stars: halves since 2003, whole ones before
+LOWEST, HIGHEST = 0.5, 5.0  # stars of MovieLens: halves since 2003, whole ones before
+IMDB_DIGITS = 7  # the least in an id of IMDb, which has zeros in front; the films of MovieLens 1M end with 3952
 RATING_TYPES = {"user": np.int32, "film": np.int32, "value": np.float32, "time": np.int64}
 CSV_NAMES = {"userId": "user", "movieId": "film", "rating": "value", "timestamp": "time"}
 NO_GENRE = frozenset({"(no genres listed)", "unknown", ""})
@@ -33,18 +34,19 @@ Contents = tuple[DataReport, Ratings, Catalogue, NDArray[np.int32]]
 """What was read and excluded; ratings; all films, rated or not; the id of each user in the files, shape (n_users,)."""
 
 
-def read_movielens(folder: Path) -> Contents:
-    """Read a data set, in the format that its file names tell; users and items are numbered in order of their ids.
+def read_ratings(folder: Path) -> Contents:
+    """Read a data set, whose files tell its format; users and items are numbered in order of their ids.
 
     Excluded, and counted, are ratings outside 0.5 to 5 stars, ratings of films that the list of films does not
     have, and ratings that the user replaced by a later one of the same film. Two films of one title stay two:
-    they may well be two productions, such as the two of "Emma" of 1996; the report counts them.
+    they may well be two productions, such as the two of "Emma" of 1996; the report counts them. The ratings of
+    MovieTweetings, from 0 to 10, are halved to stars; 0 of 10, which no star is, becomes half a star and is counted.
 
     Parameters
     ----------
     folder
-        With ``ratings.csv`` and ``movies.csv`` (latest-small, 25M, 32M), ``ratings.dat`` and ``movies.dat`` (1M),
-        or ``u.data`` and ``u.item`` (100K).
+        With ``ratings.csv`` and ``movies.csv`` (latest-small, 25M, 32M), ``ratings.dat`` and ``movies.dat`` (1M, and
+        MovieTweetings, whose films have the ids of IMDb), or ``u.data`` and ``u.item`` (100K).
 
     Raises
     ------
@@ -52,15 +54,19 @@ def read_movielens(folder: Path) -> Contents:
         If files are missing or a line is not of the format.
     """
     try:
-        chunks, raw_films = _open(folder)
+        chunks, raw_films, out_of_ten = _open(folder)
         report = DataReport(f"ratings of {folder.name}", rows_read=0)
+        if out_of_ten:
+            report.notes.append(
+                "Format: MovieTweetings, told by the films' ids, which are IMDb's; ratings from 0 to 10 were halved."
+            )
         films = _films(raw_films, report)
         ids = np.array([film.id for film in films])
-        parts = [_clean(chunk, ids, report) for chunk in chunks]
+        parts = [_clean(chunk, ids, report, out_of_ten=out_of_ten) for chunk in chunks]
     except (ValueError, UnicodeDecodeError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{folder} is not as GroupLens publishes it: {error}") from error
+        raise DataError(f"{folder} is not of the format that its file names tell: {error}") from error
     user_ids, ratings = _assemble(parts, report, n_items=len(films))
     counts = ratings.item_counts()
     if unrated := int((counts == 0).sum()):
@@ -68,22 +74,32 @@ def read_movielens(folder: Path) -> Contents:
     return report, ratings, Catalogue(tuple(films)).counted(counts), user_ids
 
 
-def _open(folder: Path) -> tuple[Iterator[pd.DataFrame], Iterator[RawFilm]]:
-    """Return the ratings in pieces and the films, neither read yet."""
+def _open(folder: Path) -> tuple[Iterator[pd.DataFrame], Iterator[RawFilm], bool]:
+    """Return the ratings in pieces and the films, neither read yet, and whether ratings are from 0 to 10."""
 
     def has(*names: str) -> bool:
         return all((folder / name).is_file() for name in names)
 
     if has("ratings.csv", "movies.csv"):
-        return _ratings_csv(folder / "ratings.csv"), _films_csv(folder / "movies.csv")
+        return _ratings_csv(folder / "ratings.csv"), _films_csv(folder / "movies.csv"), False
     if has("ratings.dat", "movies.dat"):
-        return _ratings_dat(folder / "ratings.dat"), _films_dat(folder / "movies.dat")
+        films = folder / "movies.dat"
+        return _ratings_dat(folder / "ratings.dat"), _films_dat(films), _has_imdb_ids(films)
     if has("u.data", "u.item"):
-        return _ratings_tab(folder / "u.data"), _films_bar(folder / "u.item")
+        return _ratings_tab(folder / "u.data"), _films_bar(folder / "u.item"), False
     raise DataError(
-        f"{folder} is no MovieLens folder: expected ratings.csv and movies.csv, or ratings.dat and movies.dat, or "
-        "u.data and u.item"
+        f"{folder} is no folder of MovieLens or MovieTweetings: expected ratings.csv and movies.csv, or ratings.dat "
+        "and movies.dat, or u.data and u.item"
     )
+
+
+def _has_imdb_ids(path: Path) -> bool:
+    """Return whether the films have the ids of IMDb, which tell MovieTweetings from MovieLens 1M of the same names.
+
+    Most, not all: later snapshots have a few ids that somebody mistyped, such as 25 and 0443.
+    """
+    ids = [line.split("::")[0] for line in _decode(path).splitlines()]
+    return 2 * sum(len(film) >= IMDB_DIGITS for film in ids) > len(ids)
 
 
 def _ratings_csv(path: Path) -> Iterator[pd.DataFrame]:
@@ -131,7 +147,7 @@ def _films_bar(path: Path) -> Iterator[RawFilm]:
 
 
 def _decode(path: Path) -> str:
-    """Read a file of 100K or 1M as published, in Latin-1, or converted by somebody to UTF-8."""
+    """Read a file in UTF-8, or one of 100K or 1M as published, in Latin-1."""
     content = path.read_bytes()
     try:
         return content.decode("utf-8")
@@ -161,9 +177,13 @@ def _films(raw: Iterator[RawFilm], report: DataReport) -> list[Film]:
     return films
 
 
-def _clean(chunk: pd.DataFrame, film_ids: NDArray[np.int64], report: DataReport) -> pd.DataFrame:
-    """Return the usable ratings, with films numbered by their position in `film_ids`."""
+def _clean(chunk: pd.DataFrame, film_ids: NDArray[np.int64], report: DataReport, *, out_of_ten: bool) -> pd.DataFrame:
+    """Return the usable ratings in stars, with films numbered by their position in `film_ids`."""
     report.rows_read += len(chunk)
+    if out_of_ten:
+        nothing = chunk["value"] == 0
+        report.repair("rating of 0 of 10, read as half a star", int(nothing.sum()))
+        chunk = chunk.assign(value=(chunk["value"] / 2).mask(nothing, LOWEST))
     on_scale = chunk["value"].between(LOWEST, HIGHEST)  # false for missing values too
     listed = chunk["film"].isin(film_ids)
     report.exclude(f"rating outside {LOWEST} to {HIGHEST} stars", int((~on_scale).sum()))

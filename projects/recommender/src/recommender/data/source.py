@@ -1,15 +1,24 @@
-"""The public MovieLens data sets: where they are, how to recognise them, and how an archive becomes a folder.
+"""The data sets: MovieLens, which is downloaded, and the sample of MovieTweetings, which ships; archives are unpacked.
 
 Harper and Konstan (2015), "The MovieLens Datasets: History and Context", ACM TiiS 5 (4), article 19,
 https://doi.org/10.1145/2827872. Their terms allow research, not redistribution: nothing of them is in this
-repository, and a copy is downloaded from GroupLens when somebody asks for it.
+repository, and a copy is downloaded from GroupLens when somebody asks for it. `sample/SOURCE.md` has the sample's.
 """
+
+import os
+from pathlib import Path
 
 from portfolio_shared.data.archives import unpack
 from portfolio_shared.data.download import RemoteFile, data_directory, file_sha256
-from portfolio_shared.data.sources import Source, resolve_source
+from portfolio_shared.data.sources import Sample, Source, resolve_source
 
 HOST = "https://files.grouplens.org/datasets/movielens"
+STATE = Path(".state")
+SAMPLE = Sample(
+    path=Path(__file__).parent / "sample" / "movietweetings.zip",
+    name="49,502 ratings of MovieTweetings, 2013",
+    sha256="4d52bee3c8764586fbfa0b50587ecfd3559e4753806a42bf70df4d51c9aa3e6e",
+)
 
 
 def _archive(name: str, sha256: str, size: int) -> RemoteFile:
@@ -32,7 +41,7 @@ DATASETS = {
 
 
 def resolve_dataset(setting: str, *, dataset: str) -> Source:
-    """Turn the data setting into a source; its path is a folder that `read_movielens` can read.
+    """Turn the data setting into a source; its path is that of an archive or of a folder.
 
     Parameters
     ----------
@@ -50,14 +59,36 @@ def resolve_dataset(setting: str, *, dataset: str) -> Source:
     DownloadError
         If ``full`` was asked for and cannot be had.
     DataError
-        If an archive is refused.
+        If the sample was changed.
     """
     remote, cache = DATASETS[dataset], data_directory()
     unpacked = cache / remote.path.removesuffix(".zip")
     if setting in ("auto", "full") and unpacked.is_dir():
         return Source("full", unpacked, f"Data: full, MovieLens {dataset} from the cache {unpacked}")
-    source = resolve_source(setting, remote)
-    if source.path is None or source.path.is_dir():
-        return source
-    folder = unpacked if source.kind == "full" else cache / "unpacked" / file_sha256(source.path) / source.path.stem
-    return Source(source.kind, unpack(source.path, folder), source.reason)
+    return resolve_source(setting, remote, SAMPLE)
+
+
+def folder_of(source: Source) -> Path:
+    """Return a folder that `read_ratings` can read; an archive is unpacked below the cache if that can be written.
+
+    Raises
+    ------
+    DataError
+        If an archive is refused.
+    """
+    if source.path.is_dir():
+        return source.path
+    cache = data_directory()
+    place = cache if _may_write(cache) else STATE
+    named = (
+        Path(source.path.stem)
+        if source.kind == "full"
+        else Path("unpacked", file_sha256(source.path), source.path.stem)
+    )
+    return unpack(source.path, place / named)
+
+
+def _may_write(folder: Path) -> bool:
+    """Return whether a file can be put there; permissions are kept to even by a user whom they do not bind."""
+    present = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return os.access(present, os.W_OK) and bool(present.stat().st_mode & 0o222)

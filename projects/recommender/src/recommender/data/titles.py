@@ -1,5 +1,6 @@
-"""Titles as MovieLens writes them, turned into names as people write and search them."""
+"""Titles as MovieLens and MovieTweetings write them, turned into names as people write and search them."""
 
+import html
 import re
 from dataclasses import dataclass
 
@@ -34,7 +35,7 @@ class Title:
 
 
 def parse_title(text: str) -> Title:
-    """Take a MovieLens title apart.
+    """Take a title apart; later snapshots of MovieTweetings have HTML's `&amp;` in theirs.
 
     Raises
     ------
@@ -47,10 +48,12 @@ def parse_title(text: str) -> Title:
     Title(name='The Matrix', year=1999, names=('The Matrix',))
     >>> parse_title("City of Lost Children, The (Cité des enfants perdus, La) (1995)").name
     'The City of Lost Children (La Cité des enfants perdus)'
+    >>> parse_title("Dave Chappelle: Sticks &amp; Stones (2019)").name
+    'Dave Chappelle: Sticks & Stones'
     >>> parse_title("Babylon 5")
     Title(name='Babylon 5', year=None, names=('Babylon 5',))
     """
-    rest = " ".join(text.split())
+    rest = " ".join(html.unescape(text).split())
     year = None
     if match := YEAR.search(rest):
         year, rest = int(match.group(1)), rest[: match.start()]

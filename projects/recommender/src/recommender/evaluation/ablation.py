@@ -1,7 +1,7 @@
 """The served model taken apart: what each step from plain EASE bought, and what the whole is without one thing each."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -9,10 +9,11 @@ from threadpoolctl import threadpool_limits
 from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
 from recommender.config import EaseSettings, HistorySettings, ModelSettings
 from recommender.data.splits import Split
-from recommender.evaluation.evaluate import accuracy
+from recommender.evaluation.evaluate import Evaluation, accuracy, recommend_all
 from recommender.evaluation.task import lists_for, make_task
 from recommender.models.fit import fit_full
 from recommender.models.history_weights import HistoryWeights
+from recommender.models.predictor import Predictor
 
 RANKS = (32, 64, 128, 256, 512)
 
@@ -75,3 +76,22 @@ def ablate(
         steps.append(Step(name, bootstrap_interval(np.mean, accuracy(lists, task, k=k)["ndcg"])))
         advance(name)
     return steps
+
+
+@dataclass(frozen=True)
+class Fading:
+    """The nDCG on the test with a fading history and with all films of a history alike, and their paired difference."""
+
+    fading: Interval
+    even: Interval
+    difference: Interval
+
+
+def measure_fading(predictor: Predictor, evaluation: Evaluation, *, seed: int = 0) -> Fading:
+    """Ask the predictor again with no recency in its weights; the fit, which knows no order, stays the same."""
+    even = replace(predictor, weigh=replace(predictor.weigh, half_life_share=0.0))
+    lists = recommend_all(even, evaluation.task)
+    without = accuracy(lists, evaluation.task, k=evaluation.k)["ndcg"]
+    fading = evaluation.per_user["ndcg"]
+    values = (fading, without, fading - without)  # the interval of the mean difference is the paired one
+    return Fading(*(bootstrap_interval(np.mean, value, seed=seed) for value in values))
