@@ -31,7 +31,8 @@ RUN --mount=type=cache,target=/root/.cache \
     done \
     && uv pip install --quiet --python /opt/venv --no-deps --no-index --compile-bytecode --target /opt/code \
         /build/wheels/*.whl \
-    && ln -s ${PROJECT} /opt/code/bin/project
+    && ln -s ${PROJECT} /opt/code/bin/project \
+    && rm -r -f /opt/code/*/data/sample /opt/code/*/models/pretrained  # what a training starts from
 
 FROM python:3.13-slim
 RUN groupadd --gid 10001 app \

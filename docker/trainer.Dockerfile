@@ -14,16 +14,19 @@ COPY requirements/installer.lock /build/
 RUN --mount=type=cache,target=/root/.cache \
     pip install --quiet --disable-pip-version-check --require-hashes -r /build/installer.lock
 
-# What the project needs: built anew only when its lock changes. On Linux the package index's torch brings 4 GB of CUDA
-# libraries, so torch comes from PyTorch's own index of CPU builds, pinned to the lock's version but without its hash:
-# those builds are other files. TORCH_BACKEND= (empty) takes everything from the package index, every file hashed.
+# What the project needs: built anew only when its locks change. RECIPE=full takes the lock with torch, where there is
+# one. On Linux the package index's torch brings 4 GB of CUDA libraries, so torch comes from PyTorch's own index of CPU
+# builds, pinned to the lock's version but without its hash: those builds are other files. TORCH_BACKEND= (empty) takes
+# everything from the package index, every file hashed.
 FROM tools AS dependencies
 ARG PROJECT
+ARG RECIPE=quick
 ARG TORCH_BACKEND=cpu
-COPY requirements/${PROJECT}-trainer.lock /build/lock
-COPY docker/split_torch.py /build/
+COPY requirements/${PROJECT}-*.lock docker/split_torch.py /build/
 RUN --mount=type=cache,target=/root/.cache \
-    uv venv --quiet /opt/venv \
+    if [ "$RECIPE" = full ]; then lock=finetune; else lock=trainer; fi \
+    && mv "/build/${PROJECT}-$lock.lock" /build/lock \
+    && uv venv --quiet /opt/venv \
     && if [ -n "$TORCH_BACKEND" ] && grep -q '^torch==' /build/lock; then \
         python /build/split_torch.py /build/lock /build/torch /build/rest \
         && uv pip sync --quiet --python /opt/venv --require-hashes /build/rest \

@@ -88,6 +88,10 @@ class Stack:
         description: dict[str, Any] = self.get(service, "/v1/model").json()
         return description
 
+    def learned_from(self, service: str, sha256: str) -> bool:
+        """Return whether a service's model learned from the data with this hash."""
+        return bool(self.model(service)["data"]["sha256"] == sha256)
+
     def predict(self, service: str) -> None:
         """Ask for the project's example and look at the shape of the response."""
         example = example_request(service)
@@ -148,6 +152,12 @@ def example_request(project: str) -> ExampleRequest:
     schemas = importlib.import_module(f"{project.replace('-', '_')}.serving.schemas")
     example: ExampleRequest = schemas.EXAMPLE_REQUEST
     return example
+
+
+def sample_sha256(project: str) -> str:
+    """Return the hash of the data that ship with a project, as its trainings record it."""
+    module = importlib.import_module(f"{project.replace('-', '_')}.data.load")
+    return str(module.load("sample").sha256)
 
 
 def labelled(*listing: str) -> list[str]:

@@ -1,7 +1,8 @@
-"""Build the stack, start it on sample data with no way out, and see that it does what docker/README.md promises.
+"""Build the stack, start it on what ships with no way out, and see that it does what docker/README.md promises.
 
 It runs beside a stack that is up already: it has its own project name, ports, volumes and images, and leaves none of
-them. With `--upgrade-from COMMIT` that commit's stack writes the volumes, and this one must go on with them.
+them. With `--upgrade-from COMMIT` that commit's stack writes the volumes, and this one must go on with them; a model of
+another sample than the one that ships is trained anew.
 Exit status 0 if everything held, 1 if not, 3 if there is no container engine.
 """
 
@@ -20,7 +21,17 @@ from typing import Any
 
 import httpx
 
-from compose_stack import PROJECT, ROOT, CheckError, Stack, example_request, labelled, require, require_equal
+from compose_stack import (
+    PROJECT,
+    ROOT,
+    CheckError,
+    Stack,
+    example_request,
+    labelled,
+    require,
+    require_equal,
+    sample_sha256,
+)
 from processes import HOST, ProcessError, free_port, output_of
 from project_table import projects
 
@@ -74,22 +85,25 @@ def start(stack: Stack) -> None:
 
 
 def predictions(stack: Stack) -> None:
-    """Predict with each service; read which model answers, and that it learned from the sample."""
+    """Predict with each service; read which model answers, and that it learned from what ships."""
     for service in stack.services:
         stack.predict(service)
         model = stack.model(service)
-        actual = {name: model[name] for name in ("project", "version", "origin")} | {"data": model["data"]["source"]}
-        expected = {"project": service, "version": "1", "origin": "registry", "data": "sample"}
+        actual = {name: model[name] for name in ("project", "version", "origin")} | {"data": model["data"]["sha256"]}
+        expected = {"project": service, "version": "1", "origin": "registry", "data": sample_sha256(service)}
         require_equal(service, actual, expected)
 
 
 def pages(stack: Stack) -> None:
-    """Follow the index page: it leads everywhere and knows each model; MLflow answers; the log names the address."""
+    """Follow the start page: it leads everywhere, as each page does; it knows each model; the log names the address."""
     page = stack.get("index").text
     for service in stack.services:
-        require(stack.url(service) in page, f"the index page has no link to {service}")
-    require(stack.url("mlflow") in page, "the index page has no link to MLflow")
-    require(page.count('data-state="ready"') == len(stack.services), "the index page says that a model is missing")
+        require(stack.url(service) in page, f"the start page has no link to {service}")
+        links = stack.get(service).text
+        for other in {"index", *stack.services} - {service}:
+            require(f'href="{stack.url(other)}"' in links, f"the page of {service} has no link to {other}")
+    require(stack.url("mlflow") in page, "the start page has no link to MLflow")
+    require(page.count('data-state="ready"') == len(stack.services), "the start page says that a model is missing")
     require("<html" in stack.get("mlflow").text, "MLflow shows no page")
     stack.wait("the line of addresses", lambda: stack.url("index") in stack.compose("logs", "index"), 10)
 
@@ -216,7 +230,7 @@ def again(stack: Stack) -> None:
 
 
 def upgrade(stack: Stack) -> None:
-    """Start the other commit's stack, take it down, start this one on its volumes: the same models."""
+    """Start the other commit's stack, take it down, start this one on its volumes: the same models, or better data."""
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "commit.tar"
         output_of("git", "-C", str(ROOT), "archive", "--output", str(archive), stack.earlier)
@@ -234,16 +248,22 @@ def upgrade(stack: Stack) -> None:
 
 
 def go_on(stack: Stack, before: dict[str, dict[str, Any]]) -> None:
-    """Start the stack on its volumes, and require the models that it had before."""
+    """Start the stack on its volumes, and require the models that it had before, but those of another sample."""
     stack.compose("up", "--detach")
     stack.wait_until_ready(180)
-    for service in stack.services:
-        stack.wait(f"the end of the {service} trainer", partial(stack.has_ended, f"{service}-trainer"))
+    for service, model in before.items():
+        stack.wait(f"the end of the {service} trainer", partial(stack.has_ended, f"{service}-trainer"), START_SECONDS)
+        stack.wait_until_ready(180)  # and none has failed
         log = stack.compose("logs", "--no-log-prefix", f"{service}-trainer")
-        require("is champion" in log and "Registered" not in log, f"{service} was trained again:\n{log}")
-        after = stack.model(service)
-        for name in ("version", "run_id", "created"):
-            require_equal(f"{service}, {name}", after[name], before[service][name])
+        sample = sample_sha256(service)
+        if model["data"]["source"] == "sample" and model["data"]["sha256"] != sample:
+            require("learned from a sample" in log and "as champion" in log, f"{service} was not trained again:\n{log}")
+            stack.wait(f"{service} with it", partial(stack.learned_from, service, sample))
+        else:
+            require("is champion" in log and "Registered" not in log, f"{service} was trained again:\n{log}")
+            after = stack.model(service)
+            for name in ("version", "run_id", "created"):
+                require_equal(f"{service}, {name}", after[name], model[name])
         stack.predict(service)
 
 

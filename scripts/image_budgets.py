@@ -15,7 +15,7 @@ from processes import ProcessError, output_of
 from project_table import projects
 
 MB = 1_000_000
-CONTEXT_BYTES = 2 * MB
+CONTEXT_BYTES = 10 * MB  # of which at most 8 are data and weights that ship
 # One line for each thing that only a build needs; nothing if all is well.
 CONTENTS = r"""
 for tool in cc gcc g++ uv git curl; do command -v $tool; done

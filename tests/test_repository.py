@@ -30,6 +30,7 @@ TRAINING_ONLY = {
     "optuna",
     "pooch",
 }
+TORCH = {"torch", "torchvision", "triton", "nvidia-cublas"}
 
 # In two halves, or else this file would name them.
 REGISTRIES = ["pypi" + ".org", "python" + "hosted.org", "npmjs" + ".org", "conda" + ".anaconda.org"]
@@ -75,9 +76,28 @@ def test_help_lists_every_target() -> None:
 def test_no_target_is_mistaken_for_a_file() -> None:
     phony = {name for line in re.findall(r"^\.PHONY:(.*)$", MAKEFILE, re.MULTILINE) for name in line.split()}
 
-    # A pattern rule cannot be phony; those here need `setup`, which is, so that they always run.
+    # A pattern rule cannot be phony; those here need what is, so that they always run.
     assert phony == {target for target in TARGETS if "%" not in target}
-    assert set(re.findall(r"^[a-z-]+-%: (\w+)", MAKEFILE, re.MULTILINE)) == {"setup"}
+    patterns = [name.removesuffix("%") for name in TARGETS if "%" in name]
+    needed = {name: re.findall(rf"^{name}%: ([a-z-]+)", MAKEFILE, re.MULTILINE) for name in patterns}
+    assert needed.pop("train-") == []
+    assert {name for names in needed.values() for name in names} == {"setup", "setup-start"}
+    assert all(len(names) == 1 for names in needed.values())
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_only_what_needs_torch_or_tools_installs_them(tmp_path: Path, *, installed: bool) -> None:
+    """Where they are installed they stay, whatever is made."""
+    if installed:
+        (tmp_path / ".installed").touch()
+    finetuned = {name for name, extras in distributions().items() if "finetune" in extras}
+    trainings = {f"train-{project.name}": project.name not in finetuned for project in projects()}
+    small = {"up": True, "mlflow": True, "rollback-housing": True, "test": False, "setup": False, **trainings}
+
+    for target, is_small in small.items():
+        synced = re.findall(r"uv\" pip sync .* requirements/(\w+)\.lock", recipes(target, f"VENV={tmp_path}"))
+        assert synced == ["start" if is_small and not installed else "dev"], target
+    assert finetuned == {"image-classifier"}
 
 
 def test_a_recipe_ends_with_its_first_failure() -> None:
@@ -156,6 +176,16 @@ def test_the_locks_of_the_images_have_every_direct_dependency(project: str) -> N
     assert broken_by(f"{project}-service.lock", direct(project)) == []
     assert broken_by(f"{project}-trainer.lock", direct(project, "train")) == []
     assert set(entries(f"{project}-service.lock")) & TRAINING_ONLY == set()
+    assert set(entries(f"{project}-trainer.lock")) & TORCH == set()
+    if "finetune" in distributions()[project]:
+        assert broken_by(f"{project}-finetune.lock", direct(project, "train", "finetune")) == []
+
+
+def test_make_up_installs_all_that_a_training_needs_but_torch() -> None:
+    needed = [requirement for project in projects() for requirement in direct(project.name, "train")]
+    assert broken_by("start.lock", needed) == []
+    assert {"mlflow", "flask", "editables", "hatchling"} <= entries("start.lock").keys()  # the whole server
+    assert entries("start.lock").keys() & TORCH == set()
 
 
 def test_all_locks_agree_on_versions() -> None:
@@ -232,10 +262,10 @@ def test_what_ci_runs_can_be_run() -> None:
 
 
 def test_nothing_that_is_made_is_tracked() -> None:
-    made = (".pkl", ".pickle", ".joblib", ".pyc", ".db", ".npz", ".onnx", ".zip", ".part")
+    """Data and weights that ship are the business of test_licences.py."""
+    made = (".pkl", ".pickle", ".joblib", ".pyc", ".db", ".npz", ".part")
 
     assert [name for name in tracked() if name.endswith(made)] == []
-    assert [name for name in tracked() if (ROOT / name).stat().st_size > 2_000_000] == []
 
 
 LONGEST_MODULE, LONGEST_BODY = 300, 40
