@@ -1,6 +1,6 @@
 """Which projects there are: one table, `[tool.portfolio]`, in each project's pyproject.toml. Prints all of it as JSON.
 
-Only the standard library: the build of the index page runs it before anything is installed.
+Only the standard library: the build of the start page runs it before anything is installed.
 """
 
 import json
