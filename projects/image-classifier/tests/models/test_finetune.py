@@ -1,6 +1,5 @@
 """The same seed gives the same weights to the last bit, also through a kill; rates, averages and the end by hand."""
 
-import io
 import json
 import subprocess
 import sys
@@ -71,7 +70,9 @@ def job(
 def trained(job: Job, classifier: Classifier, **options) -> tuple[dict[str, Tensor], list[Epoch]]:
     """Return the weights that a fine-tuning ends with, and its epochs without their seconds."""
     history = fine_tune(classifier, job, **options)
-    return classifier.frozen_state(), [replace(epoch, seconds=0) for epoch in history]
+    return {name: tensor.clone() for name, tensor in classifier.state_dict().items()}, [
+        replace(epoch, seconds=0) for epoch in history
+    ]
 
 
 def assert_same(weights: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
@@ -278,33 +279,14 @@ def test_the_network_that_ships_has_no_statistics_to_lose() -> None:
     assert learning == [True] * 53  # 52 convolutions and the head
 
 
-def test_what_was_fine_tuned_is_exported_with_its_head(sample: Dataset, tmp_path: Path) -> None:
-    """And taken up from its checkpoint, it is the same again."""
-    split = job(sample).split
-    settings = ModelSettings(
-        backbone="mobilenet_v2", weights="shipped", crop=32, tuning=SETTINGS.model_copy(update={"epochs": 1})
-    )
-    start = Head(np.zeros((5, 1280)), np.array([3.0, 0, 0, 0, 0]))
-    console = Console(file=io.StringIO(), width=200)
-
-    def fitted(start: Head | None):
-        return fit_network(
-            split,
-            settings,
-            start,
-            seed=0,
-            compute=Compute(device="cpu", work=tmp_path),
-            console=console,
-            report=lambda _: None,
-        )
-
-    tuned, history = fitted(start)
+def test_what_was_fine_tuned_is_exported_with_its_head(sample: Dataset) -> None:
+    split, tuning = job(sample).split, SETTINGS.model_copy(update={"epochs": 1})
+    settings = ModelSettings(backbone="mobilenet_v2", weights="shipped", crop=32, tuning=tuning)
+    start, compute = Head(np.zeros((5, 1280)), np.array([3.0, 0, 0, 0, 0])), Compute(device="cpu")
+    quiet = Console(quiet=True)
+    tuned, history = fit_network(split, settings, start, seed=0, compute=compute, console=quiet, report=lambda _: None)
     assert tuned.trunk.preprocessing == Preprocessing(33, 32)
     logits = tuned.head.logits(features_of(split.validation, tuned.trunk).rows)
     loss = log_loss_error(labels_of(split.validation), softmax(logits))
     assert loss == pytest.approx(history[0].validation_loss, abs=1e-4)
     assert tuned.head.bias.argmax() == 0  # it started from the head that it was given
-    assert console.file.getvalue() == ""
-    again, _ = fitted(None)
-    assert again.trunk.graph == tuned.trunk.graph
-    assert console.file.getvalue().startswith("Going on from ")

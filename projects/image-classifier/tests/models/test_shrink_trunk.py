@@ -10,10 +10,11 @@ from onnx import numpy_helper
 from torchvision.models import get_model
 
 from image_classifier.data.load import Dataset
+from image_classifier.data.photos import pixels_of
 from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models import trunk as module
 from image_classifier.models.backbones import build_backbone
-from image_classifier.models.network import Classifier, trunk_like
+from image_classifier.models.network import Classifier
 from image_classifier.models.shrink_trunk import shrink
 from image_classifier.models.trunk import MOBILENET, features_of, shipped_trunk
 
@@ -54,10 +55,11 @@ def test_no_weight_is_off_by_more_than_half_a_step(remade: Path) -> None:
 
 
 def test_torch_with_the_shipped_weights_computes_the_shipped_features(sample: Dataset) -> None:
-    how = Preprocessing(64, 64)
-    network = Classifier(build_backbone("mobilenet_v2", "shipped", crop=64), 1)
+    trunk, network = shipped_trunk(Preprocessing(64, 64)), Classifier(build_backbone("mobilenet_v2", "shipped"), 1)
     photos = sample.photos[::40]
-    theirs = features_of(photos, trunk_like(network, how, photos)).rows
-    ours = features_of(photos, shipped_trunk(how)).rows
+    pixels = np.stack([pixels_of(photo, trunk.preprocessing) for photo in photos])
+    with torch.inference_mode():
+        theirs = network.eval().grid(torch.from_numpy(pixels).permute(0, 3, 1, 2)).mean((2, 3))
+    ours = features_of(photos, trunk).rows
     np.testing.assert_allclose(ours, theirs, atol=2e-3)
     assert ours.std() > 0.1
