@@ -23,7 +23,7 @@ SIGNATURES = {
     "data.load.load": "setting",
     "data.load.split": "dataset",
     "data.load.is_sample": "setting",
-    "data.sample.write_sample": "folder, *, seed",
+    "data.cut_sample.cut_sample": "source, target",
     "models.fit.fit": "split, settings, chosen, *, seed",
     "models.predictor.Predictor.predict": "self, inputs",
     "models.predictor.Predictor.save": "self, folder",
