@@ -5,9 +5,10 @@ import pytest
 from rich.console import Console
 
 from housing import train as training_module
-from housing.config import ModelSettings, ReportConfig, ScaleSettings, TreeSettings
+from housing.config import ModelSettings, ReportConfig, ScaleSettings, TreeSettings, tuned_settings
 from housing.data.house import EXAMPLE
 from housing.data.load import split
+from housing.evaluation.candidates import chosen_settings
 from housing.report import baselines_table, groups_table, report, summary_table, tables, ten_fields
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.sections import read_section
@@ -133,11 +134,13 @@ def test_the_committed_readme_says_what_the_report_recorded():
     assert read_section(PROJECT / "README.md", "baselines") == baselines_table(measured).strip("\n")
 
 
-def test_the_committed_report_is_of_the_sales_that_ship(dataset):
+def test_the_committed_report_is_of_the_sales_that_ship_and_the_settings_in_use(dataset):
+    """So whoever trains from a clone repeats its figures."""
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
     report = dataset.report.as_dict()
     assert recorded["data"] == {"source": dataset.source.kind, "sha256": dataset.sha256, "report": report}
     assert recorded["test_split_sha256"] == split_digest(split(dataset).test.keys)
+    assert recorded["settings"] == chosen_settings(recorded["chosen"], tuned_settings()).model_dump(mode="json")
 
 
 def assert_sections_match(readme: Path, root_readme: Path, recorded: dict) -> None:
