@@ -98,6 +98,7 @@ BODY: dict[str, Any] = {
 
 
 def _example_request() -> ExampleRequest:
+    """Return a request with a picture made here: a service has no photographs before it has a model."""
     stream = io.BytesIO()
     Image.radial_gradient("L").convert("RGB").save(stream, "JPEG")
     head = '--example\r\nContent-Disposition: form-data; name="files"; filename="example.jpg"\r\n\r\n'
