@@ -64,13 +64,14 @@ def test_every_option_reaches_the_predictor(
     service: httpx.Client, predictor: Predictor, histories: list[list[Seen]], ask: Ask
 ) -> None:
     wanted, unwanted = predictor.catalogue.genre_names[:2]
-    middle = int(np.median(predictor.catalogue.years[predictor.catalogue.years > 0]))
     plain = ids_of(ask(service, as_json(histories[0]), k=30))
+    years = predictor.catalogue.years[[predictor.catalogue.position[film] for film in plain]]
+    first, last = int(years.min()), int(years.max())
     cases: list[tuple[Json, Json]] = [
         ({"genres": [wanted]}, {"filters": Filters(genres=(wanted,))}),
         ({"exclude_genres": [unwanted]}, {"filters": Filters(without_genres=(unwanted,))}),
-        ({"year_from": middle}, {"filters": Filters(year_from=middle)}),
-        ({"year_to": middle}, {"filters": Filters(year_to=middle)}),
+        ({"year_from": first + 1}, {"filters": Filters(year_from=first + 1)}),
+        ({"year_to": last - 1}, {"filters": Filters(year_to=last - 1)}),
         ({"diversity": 0.7}, {"diversity": 0.7}),
     ]
     for options, offline in cases:
@@ -233,7 +234,10 @@ def test_the_documentation_shows_the_bounds_and_an_example_that_works(service: h
     request = EXAMPLE_REQUEST
     headers = {"Content-Type": request.content_type}
     response = service.post(request.path, content=request.body, headers=headers)
-    assert len(response.json()["recommendations"]) == EXAMPLE["k"]
+    answer = response.json()
+    assert len(answer["recommendations"]) == EXAMPLE["k"]
+    assert not answer["popular"]
+    assert answer["unknown"] == [1, 260, 1196]  # numbers of MovieLens, which a model of the sample does not know
 
 
 def test_a_thousand_histories_are_one_request(service: httpx.Client, histories: list[list[Seen]]) -> None:

@@ -25,7 +25,9 @@ def answer(score: float, *contributions: float) -> Result:
 def test_the_example_is_a_request_and_its_films_are_what_the_predictor_takes() -> None:
     request = RecommendationRequest.model_validate(EXAMPLE)
 
-    assert [(seen.film_id, seen.stars) for seen in request.history] == [(1, 4.5), (260, 5.0), (1196, None)]
+    in_movielens, at_imdb = request.history[:3], request.history[3:]
+    assert [(seen.film_id, seen.stars) for seen in in_movielens] == [(1, 4.5), (260, 5.0), (1196, None)]
+    assert [seen.stars for seen in at_imdb] == [seen.stars for seen in in_movielens]
     assert all(isinstance(seen, Seen) for seen in request.history)
     assert (request.k, request.exclude_genres, request.year_from, request.year_to) == (5, ["Horror"], 1970, None)
 

@@ -15,12 +15,18 @@ FIRST_YEAR, LAST_YEAR = 1870, 2100  # what a filter accepts; the oldest film of 
 MAX_FILTER_GENRES = 50
 MAX_FOUND = 50
 
-FilmId = Annotated[int, Field(ge=1, le=2**31 - 1, description="As in /v1/films")]
+FilmId = Annotated[
+    int, Field(ge=1, le=2**31 - 1, description="As /v1/films finds it: MovieLens' number, or IMDb's in MovieTweetings")
+]
 Length = Annotated[int, Field(ge=1, description="How many films; at most the setting MAX_K, by default 100")]
 Year = Annotated[int, Field(ge=FIRST_YEAR, le=LAST_YEAR)]
 
+# Three films twice, as MovieLens and as IMDb number them: a model knows one half, and reports the other as unknown.
 EXAMPLE: dict[str, Any] = {
-    "history": [{"film_id": 1, "rating": 4.5}, {"film_id": 260, "rating": 5}, {"film_id": 1196}],
+    "history": [
+        *({"film_id": 1, "rating": 4.5}, {"film_id": 260, "rating": 5}, {"film_id": 1196}),
+        *({"film_id": 114709, "rating": 4.5}, {"film_id": 76759, "rating": 5}, {"film_id": 80684}),
+    ],
     "k": 5,
     "exclude_genres": ["Horror"],
     "year_from": 1970,
