@@ -39,6 +39,7 @@ def poor(trained: Any) -> Any:
 
     model = trained.predictor.model
     noise = np.random.default_rng(0).normal(size=model.factors.shape).astype(model.factors.dtype)
+    noise /= 2 * np.linalg.norm(noise, axis=1, keepdims=True)  # EASE's are shorter than 1
     return replace(trained.predictor, model=replace(model, factors=noise))
 
 
