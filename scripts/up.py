@@ -150,10 +150,14 @@ def show(start_page: str, places: dict[Project, str]) -> None:
     console.print(table)
     console.print(f"The services' logs: {LOGS}")
     example = next(iter(places)).name
+    ways = {
+        f"make train-{example}": "trains anew; the gate decides which model serves",
+        f"make rollback-{example}": "goes back to the champion before it, once there was one",
+        "Ctrl-C in this one": "stops everything; what was trained stays",
+    }
     console.print("Go on in a second terminal, in this folder:")
-    console.print(f"  make train-{example}     trains anew; the gate decides which model serves", highlight=False)
-    console.print(f"  make rollback-{example}  goes back to the champion before", highlight=False)
-    console.print("  Ctrl-C in this one    stops everything; what was trained stays", highlight=False)
+    for way, what in ways.items():
+        console.print(f"  {way:24}{what}", highlight=False)
 
 
 if __name__ == "__main__":
