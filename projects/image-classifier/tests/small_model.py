@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 # Enough to be far from guessing, and 19 to calibrate label sets by; small pictures, because features take the time.
-PER_CLASS, SIDE = 40, 64
+PER_CLASS, SIDE = 60, 96
 
 
 def training(place: Path) -> dict[str, Any]:
