@@ -45,7 +45,7 @@ def main() -> int:
     """Measure, print, write; return 1 if a limit is broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="full", help="as of train (default: %(default)s)")
-    parser.add_argument("--weights", default="imagenet", help="as of train (default: %(default)s)")
+    parser.add_argument("--weights", default="shipped", help="as of train (default: %(default)s)")
     parser.add_argument(
         "--output", type=Path, default=RESULTS / "image-classifier.json", help="file to write (default: %(default)s)"
     )

@@ -24,6 +24,7 @@ RECORDED_SECTIONS = (
     "candidates",
     "test",
     "classes",
+    "sample",
     "out-of-distribution",
     "photographs",
     "coverage",
@@ -48,26 +49,21 @@ def cells(table: str) -> list[list[str]]:
 
 
 @pytest.fixture(scope="module")
-def written(trained, sample, tmp_path_factory):
+def written(trained, tmp_path_factory):
     """A whole report from the session's training, into a copy of nothing."""
     folder = tmp_path_factory.mktemp("report")
     project = folder / "project"
     project.mkdir()
     (project / "README.md").write_text(markers(SECTIONS), encoding="utf-8")
     (folder / "README.md").write_text(markers(["image-classifier"]), encoding="utf-8")
-    asked = {}
+    asked = []
 
     def learned(config, console):
-        asked["training"] = config
+        asked.append(config)
         return trained
-
-    def drawings(setting):
-        asked["drawings"] = setting
-        return sample
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report_module, "learn", learned)
-        patch.setattr(report_module, "load", drawings)
         config = ReportConfig(
             data="full",
             weights="here.pth",
@@ -77,9 +73,9 @@ def written(trained, sample, tmp_path_factory):
             seed=3,
         )
         report(config, Console(quiet=True))
-    training = asked["training"]
+    training, of_sample = asked
     assert (training.data, training.weights, training.seed, training.tracking_uri) == ("full", "here.pth", 3, "")
-    assert asked["drawings"] == "sample"  # no photograph goes into the repository
+    assert (of_sample.data, of_sample.recipe, of_sample.weights, of_sample.seed) == ("sample", "quick", "shipped", 3)
     return folder
 
 
@@ -94,7 +90,9 @@ def test_every_section_is_filled_and_a_persons_words_stay(written, trained):
     assert "STALE" not in text
     assert text.count("words") == len(SECTIONS)
     assert text.endswith("end\n")
-    assert "80 test photographs of 5 kinds" in read_section(written / "README.md", "image-classifier")
+    assert f"{len(trained.split.test)} test photographs of 5 kinds" in read_section(
+        written / "README.md", "image-classifier"
+    )
     assert read_section(readme, "data") == trained.data.report.as_markdown().strip("\n")
     assert read_section(readme, "ablation") == "There is no ablation.json."
     assert read_section(readme, "bench") == "There is no image-classifier.json."
@@ -107,7 +105,10 @@ def test_what_is_written_is_what_is_recorded(written, recorded):
 
 
 def test_what_is_recorded_is_what_was_measured(trained, recorded):
-    assert recorded == json.loads(json.dumps(record(trained)))
+    sample = recorded["sample"]
+    assert recorded == json.loads(json.dumps(record(trained) | {"sample": sample}))
+    assert [test["metrics"] for test in sample["tests"]] == [recorded["test"]] * 2  # one training stands for both
+    assert sample["tests"][1]["baseline"] == recorded["baselines"][FREQUENCIES]["accuracy"]
     for name, interval in trained.evaluation.metrics.items():
         assert Interval(**recorded["test"][name]) == interval
     assert recorded["data"]["rows"]["test"] == len(trained.split.test)
@@ -128,20 +129,19 @@ def test_a_class_that_is_never_named_has_no_precision(trained):
         replace(prediction, probabilities=np.roll(np.sort(prediction.probabilities), 1))
         for prediction in trained.evaluation.predictions
     )
-    recorded = record(replace(trained, evaluation=replace(trained.evaluation, predictions=predictions)))
+    evaluation = replace(trained.evaluation, predictions=predictions)
+    recorded = record(replace(trained, evaluation=evaluation))
     assert json.loads(json.dumps(recorded, allow_nan=False)) == recorded
     assert [row["precision"] is None for row in recorded["classes"]] == [False, True, True, True, True]
-    rows = cells(tables(recorded)["classes"])[2:]
+    rows = cells(report_module._class_table(recorded))[2:]
     assert rows[0][3] == "100.0%"
     assert rows[1][2:] == ["never named", "0.0%"]
 
 
 def test_the_figures_of_the_readme_are_drawn(written):
     names = {path.name for path in (written / "project" / "docs").iterdir()} - {"report.json"}
-    numbers = {
-        f"{name}.svg" for name in ("training", "confusion", "precision_recall", "reliability", "out-of-distribution")
-    }
-    assert names == numbers | {"augmentations.png"}
+    numbers = {f"{name}.svg" for name in ("confusion", "precision_recall", "reliability", "out-of-distribution")}
+    assert names == numbers | {"augmentations.png", "activations.png"}
 
 
 def test_the_test_table_has_every_metric_and_the_baseline_where_it_has_one(recorded):

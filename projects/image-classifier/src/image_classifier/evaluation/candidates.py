@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ from portfolio_shared.tracking.runs import UNTRACKED, RunLog
 FREQUENCIES = "class frequencies"
 PROBE = "linear probe"
 FINE_TUNED = "fine-tuned"
+ZOOM = 1.25
+"""Side of a photograph over that of its middle, of which the probe learns too."""
 COLUMNS = (
     Column("log_loss", "log loss", ".4f"),
     Column("accuracy", "accuracy", ".1%"),
@@ -78,16 +81,24 @@ def class_frequencies(split: Split) -> Candidate[FittedClassifier]:
 def linear_probe(
     split: Split, trunk: Trunk, *, compute: Compute = DEFAULT_COMPUTE
 ) -> tuple[Candidate[FittedClassifier], Head]:
-    """Fit a head on the features of the pretrained trunk, which stays as it is; return the candidate and the head."""
+    """Fit a head on the features of the pretrained trunk, which stays as it is; return the candidate and the head.
+
+    It learns from each photograph in four views: whole and its middle alone, and the mirror images of both.
+    """
+    side = trunk.preprocessing.crop
+    middle = replace(trunk, preprocessing=replace(trunk.preprocessing, resize=round(side * ZOOM)))
     with counting("features of the pretrained network", "pictures") as advance:
-        train, mirrored, validation = (
-            features_of(photos, trunk, mirrored=turned, compute=compute, advance=advance)
-            for photos, turned in ((split.train, False), (split.train, True), (split.validation, False))
+        validation, *views = (
+            features_of(photos, seen, mirrored=mirrored, compute=compute, advance=advance)
+            for photos, seen, mirrored in (
+                (split.validation, trunk, False),
+                *((split.train, seen, mirrored) for seen in (trunk, middle) for mirrored in (False, True)),
+            )
         )
     begun = time.perf_counter()
-    rows, labels = np.concatenate([train.rows, mirrored.rows]), np.tile(labels_of(split.train), 2)
+    rows, labels = np.concatenate([view.rows for view in views]), np.tile(labels_of(split.train), len(views))
     head, strength = fit_probe(rows, labels, validation.rows, labels_of(split.validation))
-    seconds = train.seconds + mirrored.seconds + validation.seconds + time.perf_counter() - begun
+    seconds = validation.seconds + sum(view.seconds for view in views) + time.perf_counter() - begun
     logits = head.logits(validation.rows)
     metrics = {**_at_best_temperature(split, logits), "fit_seconds": round(seconds, 1), "strength": strength}
     return Candidate(PROBE, metrics, FittedClassifier(logits, Network(trunk, head))), head
