@@ -168,6 +168,15 @@ def test_what_every_row_of_the_example_has_is_required_and_the_rest_is_not(store
     assert sorted(loaded.required) == sorted(always)
 
 
+def test_what_a_training_starts_from_is_no_part_of_the_model(stored: Stored) -> None:
+    package = Path("code", stored.small.project.package)
+
+    assert (ROOT / "projects" / stored.small.project.name / "src" / package.name / "data/sample/SOURCE.md").is_file()
+    assert (stored.folder / package / "data" / "load.py").is_file()
+    assert not [*stored.folder.rglob("SOURCE.md")]
+    assert not (stored.folder / package / "data" / "sample").exists()
+
+
 @pytest.mark.usefixtures("loaded")  # what loading writes is looked at as well
 def test_nothing_in_the_model_is_pickled(stored: Stored) -> None:
     files = [path for path in stored.folder.rglob("*") if path.is_file()]

@@ -46,6 +46,9 @@ def save_pyfunc(
         )
         if Model.load(str(folder)).signature is None:
             raise ValueError(f"{adapter} cannot predict the input example; the log of MLflow above says why")
+        # What a training starts from, such as a sample, ships in a folder that names its source: no model needs it.
+        for source in [*(folder / "code").rglob("SOURCE.md")]:
+            shutil.rmtree(source.parent)
 
 
 def example_frame(example: Sequence[Mapping[str, object]]) -> pd.DataFrame:
