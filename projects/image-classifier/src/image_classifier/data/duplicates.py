@@ -1,8 +1,8 @@
 """Which pictures are near duplicates: by a perceptual hash, confirmed by pixels where the hash alone says too little.
 
-All numbers below were measured on flower_photos_288.tar, 600 copies of 120 of its photographs (cropped by 2 % a side, in
-0.6 to 1.5 times the size, at JPEG quality 60, 8 % brighter), scikit-learn's digits, drawn letters on white,
-and screenshots and forms with one layout.
+All numbers below were measured on flower_photos_288.tar, 600 copies of 120 of its photographs (cropped by 2 % a side,
+in 0.6 to 1.5 times the size, at JPEG quality 60, 8 % brighter), scikit-learn's digits, drawn letters on white, and
+screenshots and forms with one layout.
 """
 
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from scipy.sparse.csgraph import connected_components
 HASH_SIDE = 16  # 256 bits; with 64 bits chance hits begin where real near duplicates still are
 THUMBNAIL = (32, 32)
 NEAR_BITS = 76
-"""Near duplicates by the hash: all 38 pairs of the photographs are of one scene, and all 600 copies are found. But 2,800
-pairs of screenshots and 14,000 of 1,797 digits are as close, chained into groups of nearly everything."""
+"""Near duplicates by the hash: all 38 pairs of the photographs are of one scene, and all 600 copies are found. But
+2,800 pairs of screenshots and 14,000 of 1,797 digits are as close, chained into groups of nearly everything."""
 SAME_BITS, SAME_SHARE = 16, 0.02
 """The same picture: 16 bits, and a squared difference of colours of at most 2 % of both variances. All 240 copies in
 another size or quality are found, and no pair of digits or screenshots, and none of letters or forms of two classes.
