@@ -24,7 +24,7 @@ PHOTOGRAPHS = sorted(SAMPLE.path.glob("*/*.jpg"))
 
 def photograph(number: int) -> Image.Image:
     """Return one of the sample, of another class for another last digit but one of five."""
-    with Image.open(PHOTOGRAPHS[number * 101 % 500]) as picture:
+    with Image.open(PHOTOGRAPHS[number * 101 % len(PHOTOGRAPHS)]) as picture:
         return picture.convert("RGB")
 
 

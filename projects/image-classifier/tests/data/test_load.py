@@ -114,7 +114,7 @@ def test_the_sample_is_used_where_it_is(sample: Dataset, tmp_path: Path, monkeyp
     source = resolve("sample")
     assert source.path == SAMPLE.path == module._folder(source)
     assert not list(tmp_path.iterdir())
-    assert (sample.name, len(sample.photos)) == (SAMPLE.name, 500)
+    assert (sample.name, len(sample.photos)) == (SAMPLE.name, 550)
     assert sample.labels == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
     assert all(photo.path == SAMPLE.path / photo.name for photo in sample.photos)
     assert len(sample.report.notes) == 1  # on near duplicates; nothing stands beside the photographs

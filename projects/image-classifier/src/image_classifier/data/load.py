@@ -31,8 +31,8 @@ REDUCED = "flower_photos_288.tar"
 in for the public archive."""
 SAMPLE = Sample(
     path=Path(__file__).parent / "sample" / "flower_photos",
-    name="500 photographs of flower_photos",
-    sha256="7aaf5d2c2d52f34ee2dbde49359defbf51e03e8aeae1070065eb815fe3d190cc",
+    name="550 photographs of flower_photos",
+    sha256="10685b1a054d7be9c3f6c3fa4bcead01cfe490ecee0fdfca687e86dc55fa0c8d",
 )
 STATE = Path(".state")
 SPLIT_SEED = 0

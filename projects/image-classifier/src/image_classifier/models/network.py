@@ -70,7 +70,7 @@ def pretrained_trunk(settings: ModelSettings, photos: Sequence[Photo]) -> Trunk:
     backbone = build_backbone(settings.backbone, settings.weights, crop=settings.crop)
     preprocessing = backbone.preprocessing
     if only_crop(backbone.name) is None:
-        preprocessing = whole(preprocessing.crop, settings.crop, preprocessing.interpolation)
+        preprocessing = whole(preprocessing.crop, settings.crop, photos, preprocessing.interpolation)
     return trunk_like(Classifier(backbone, 1), preprocessing, photos)
 
 
