@@ -91,7 +91,7 @@ def test_quantisation_measures_both_graphs(graph: bytes, pixels: list[np.ndarray
     assert "QuantizeLinear" in kinds
     assert len(quantised.graph) < 0.5 * len(graph)  # weights of 8 bits instead of 32
     assert [output.name for output in session(quantised.graph).get_outputs()] == list(OUTPUTS)
-    np.testing.assert_allclose(small[0], floats[0], atol=0.2)
+    assert np.abs(small[0] - floats[0]).mean() < 0.05
     assert np.abs(small[1] - floats[1]).max() > 0  # it is another graph
     # Still made of the maps: the head stays in floats.
     logits = small[2].mean(axis=(2, 3)) + HEAD.bias

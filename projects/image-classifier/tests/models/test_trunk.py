@@ -1,12 +1,13 @@
 """The trunk that ships, and features: the right ones, each computed once, and no others."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 from image_classifier.config import Compute, ModelSettings
 from image_classifier.data.load import Dataset
@@ -65,13 +66,22 @@ def test_a_trunk_that_was_changed_is_refused(tmp_path: Path, monkeypatch: pytest
         shipped_trunk(Preprocessing(SIDE, SIDE))
 
 
-def test_the_probe_sees_whole_pictures_larger_than_the_weights_own(sample: Dataset) -> None:
-    def of(crop: int | None) -> Preprocessing:
+def test_the_probe_sees_whole_pictures_larger_than_the_weights_own_but_enlarges_no_small_ones(
+    sample: Dataset, tmp_path: Path
+) -> None:
+    def of(crop: int | None, photos: Sequence[Photo]) -> Preprocessing:
         settings = ModelSettings(backbone="mobilenet_v2", weights="shipped", crop=crop)
-        return trunk_of(settings, sample.photos).preprocessing
+        return trunk_of(settings, photos).preprocessing
 
-    assert of(None) == Preprocessing(288, 288)
-    assert of(96) == Preprocessing(96, 96)
+    enlarged = []
+    for photo, side in zip(sample.photos, (223, 224, 225), strict=False):
+        with Image.open(photo.path) as picture:
+            picture.resize((300, side)).save(tmp_path / f"{side}.jpg")
+        enlarged.append(replace(photo, path=tmp_path / f"{side}.jpg"))
+    assert of(None, enlarged) == Preprocessing(288, 288)
+    assert of(None, enlarged[:2]) == Preprocessing(224, 224)
+    assert of(None, sample.photos) == Preprocessing(224, 224)
+    assert of(96, enlarged) == Preprocessing(96, 96)
 
 
 def test_features_are_those_of_each_picture_in_the_order_asked(trunk: Trunk, sample: Dataset) -> None:
