@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from image_classifier.models.novelty import Novelty
 from portfolio_shared.evaluation.classification import expected_calibration_error, label_set_threshold, softmax
@@ -58,8 +59,11 @@ def calibrate(
     )
 
 
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def fit_novelty(features: NDArray[np.float32], held_out: NDArray[np.float32], *, seed: int = 0) -> Novelty:
     """Fit the distance to the training pictures, and its threshold on held-out pictures of the classes.
+
+    In one thread: where another process computes, more wait for each other and take fifty times as long.
 
     Parameters
     ----------
