@@ -82,7 +82,8 @@ def record(trained: Trained) -> dict[str, Any]:
 def record_sample(small: Trained, trained: Trained) -> dict[str, Any]:
     """Return what a training on the sample reaches, on its own test photographs and on those of the whole set.
 
-    The sample holds none of the photographs that test the whole set (`data/cut_sample.py`).
+    What it learns from and is chosen by tests nothing; its own test photographs are among those of the whole set
+    (`data/cut_sample.py`).
     """
     whole = replace(small.split, test=trained.split.test)
     frequencies = {FREQUENCIES: small.candidates[FREQUENCIES]}

@@ -179,7 +179,7 @@ def evaluate_bundle(bundle: Path, setting: str, console: Console) -> None:
         raise ValueError(f"the pictures are of {theirs}; the model names {ours}")
     parts = split(dataset, split_seed=int(str(manifest.config["seed"])))
     if split_digest([photo.key for photo in parts.test]) != manifest.data.test_split_sha256:
-        known = "the sample that ships is apart from the public data's test part, and other data may not be"
+        known = "of all of flower_photos a sample's model has learned from none, and of others it may have"
         warning = "it may have learned from some of them" if manifest.data.source != "sample" else known
         console.print(f"These are not the pictures that the bundle was tested on: {warning}.")
     for name, interval in evaluate(predictor, parts).metrics.items():
