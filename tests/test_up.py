@@ -173,7 +173,8 @@ def stubbed_up(place: Place) -> Callable[..., Up]:
 
 def test_it_trains_and_serves_every_project_until_ctrl_c(place: Place) -> None:
     with running_up(place, str(SCRIPTS / "up.py"), **QUICK) as up:
-        up.wait_for(f"The start page says how far it is: {place.url('index')}")
+        # After MLflow, which may take as long to start where other tests compute.
+        up.wait_for(f"The start page says how far it is: {place.url('index')}", seconds=120)
         assert 'data-state="waiting"' in place.page("index")
         up.wait_for("Open in a browser", seconds=400)
         assert 'data-state="waiting"' not in place.page("index")
