@@ -1,16 +1,20 @@
 """The classifier's sums by hand, and its exported trunk: what torch says, or there is none."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 import torch
 from onnx import helper, numpy_helper
+from PIL import Image
 from torch import nn
 from torchvision.transforms import v2
 
 from image_classifier.config import ModelSettings
 from image_classifier.data.load import Dataset
-from image_classifier.data.photos import pixels_of
+from image_classifier.data.photos import Photo, pixels_of
 from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models import network as module
 from image_classifier.models.backbones import Backbone
@@ -110,6 +114,14 @@ def test_a_wrong_graph_is_refused(sample: Dataset, monkeypatch: pytest.MonkeyPat
             trunk_like(classifier(), HOW, sample.photos)
 
 
+@pytest.fixture
+def large(sample: Dataset, tmp_path: Path) -> Photo:
+    """A photograph larger than the weights' own side; those of the sample are smaller."""
+    with Image.open(sample.photos[0].path) as picture:
+        picture.resize((300, 300)).save(tmp_path / "large.jpg")
+    return replace(sample.photos[0], path=tmp_path / "large.jpg")
+
+
 @pytest.mark.parametrize(
     ("own", "crop", "only", "expected"),
     [
@@ -118,11 +130,16 @@ def test_a_wrong_graph_is_refused(sample: Dataset, monkeypatch: pytest.MonkeyPat
         (Preprocessing(232, 224), None, 224, Preprocessing(232, 224)),  # it takes no other side
     ],
 )
-def test_the_probe_sees_larger_pictures_where_the_network_takes_them(
-    own: Preprocessing, crop: int | None, only: int | None, expected: Preprocessing, monkeypatch: pytest.MonkeyPatch
+def test_the_probe_sees_larger_pictures_where_the_network_takes_them(  # noqa: PLR0917
+    own: Preprocessing,
+    crop: int | None,
+    only: int | None,
+    expected: Preprocessing,
+    large: Photo,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     backbone = Backbone("tiny", nn.Identity(), 3, own, MEAN, STD, digest="abc")
     monkeypatch.setattr(module, "build_backbone", lambda *_, **__: backbone)
     monkeypatch.setattr(module, "only_crop", lambda _: only)
     monkeypatch.setattr(module, "trunk_like", lambda network, preprocessing, photos: preprocessing)
-    assert pretrained_trunk(ModelSettings(backbone="tiny", weights="x", crop=crop), []) == expected
+    assert pretrained_trunk(ModelSettings(backbone="tiny", weights="x", crop=crop), [large]) == expected

@@ -172,8 +172,8 @@ def split(dataset: Dataset, *, split_seed: int = SPLIT_SEED) -> Split:
 
     A photograph's part depends on its name, or that of the first of its near duplicates, so new photographs move no
     old ones that they do not resemble, and the same photographs in another size or archive are in the same parts:
-    what is tested on in the whole of flower_photos is not learned from in a sample of it. The class is part of the name:
-    a photograph that is moved to another class may change its part.
+    what is tested on in the whole of flower_photos is not learned from in a sample of it. The class is part of the
+    name: a photograph that is moved to another class may change its part.
 
     Raises
     ------
