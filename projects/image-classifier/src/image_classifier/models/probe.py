@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from image_classifier.models.trunk import Features
 from portfolio_shared.evaluation.classification import log_loss_error
@@ -38,6 +39,7 @@ class Head:
         return np.asarray(features.astype(np.float64) @ self.weight.T + self.bias)
 
 
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def fit_probe(
     features: Features, labels: NDArray[np.int64], held_out: Features, held_out_labels: NDArray[np.int64]
 ) -> tuple[Head, float]:
