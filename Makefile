@@ -3,6 +3,8 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+# Two goals may install into one environment.
+.NOTPARALLEL:
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -41,19 +43,21 @@ setup: $(INSTALLED) ## install everything into .venv (needs Python 3.11 or newer
 
 setup-start: $(START) ## install what `make up` needs into .venv: no torch, and no tools for development
 
-# The lock of a marker is that of its name; dev.lock has all that start.lock has, in the same versions.
+# The lock of a marker is that of its name; dev.lock has all that start.lock has, in the same versions. START is from before
+# the first goal: where one goal has installed everything, the next must not take it for what `make up` needs alone.
 $(INSTALLED): LOCK = dev
 $(STARTED): LOCK = start
 $(INSTALLED): requirements/dev.lock
 $(STARTED): requirements/start.lock
 $(INSTALLED) $(STARTED): requirements/installer.lock pyproject.toml $(PACKAGES:%=%/pyproject.toml)
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: set PYTHON=python3.x")'
-	@echo "Installing requirements/$(LOCK).lock into $(VENV): the first time takes about a minute"
-	@$(PYTHON) -m venv "$(VENV)"
-	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/installer.lock
-	@"$(BIN)/uv" pip sync --quiet --python "$(BIN)/python" requirements/$(LOCK).lock
-	@"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --no-deps --no-build-isolation $(PACKAGES:%=-e %)
-	@touch "$@"
+	@set -e; if test $(LOCK) = start && test -e "$(VENV)/.installed"; then exit; fi; \
+		$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: set PYTHON=python3.x")'; \
+		echo "Installing requirements/$(LOCK).lock into $(VENV): the first time takes about a minute"; \
+		$(PYTHON) -m venv "$(VENV)"; \
+		"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/installer.lock; \
+		"$(BIN)/uv" pip sync --quiet --python "$(BIN)/python" requirements/$(LOCK).lock; \
+		"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --no-deps --no-build-isolation $(PACKAGES:%=-e %); \
+		touch "$@"
 
 ##@ Check it
 .PHONY: test test-all tests check coverage format hooks

@@ -23,8 +23,12 @@ def tracked(*options: str) -> list[str]:
     return [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
+def clean_environment() -> dict[str, str]:
+    """Return the environment without what a make that runs the tests hands to one that they run."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+
+
 def recipes(*targets: str) -> str:
     """Return what make would run for targets, and for all that they need, if nothing were there."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     command = ["make", "--dry-run", "--always-make", "--no-print-directory", *targets]
-    return subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=True).stdout
