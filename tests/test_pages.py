@@ -86,9 +86,10 @@ def test_the_page_says_which_model_and_which_data_answered(
     badge = visit.page.get_by_test_id("model-badge")
     expect(badge).to_contain_text(f"{project.name} version {bundle_digest(project_bundle)[:12]}")
     expect(badge).to_contain_text(data["name"])
-    expect(badge).to_contain_text("the sample that ships; rows: " if is_sample else "rows: ")
+    expect(badge).to_contain_text("a sample; rows: " if is_sample else "rows: ")
     expect(visit.page.get_by_test_id("sample-notice")).to_be_visible(visible=is_sample)
-    expect(visit.page.get_by_test_id("sample-notice")).to_contain_text("A sample of the data. ")
+    learned = f"This model learned from a sample of the data: {data['name']}."
+    expect(visit.page.get_by_test_id("sample-notice")).to_contain_text(learned)
 
 
 def test_the_keyboard_reaches_the_answers_first_and_then_every_control(visit: Visit) -> None:

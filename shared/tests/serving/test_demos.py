@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 
 import pytest
 from demo_service import DemoSettings, create_app, serving
@@ -9,7 +10,8 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
-from portfolio_shared.serving.demos import PATH, ask_start_page
+from portfolio_shared.serving import demos
+from portfolio_shared.serving.demos import PATH, Demos, StartPage, ask_start_page
 
 PAGE = "<!doctype html><body>\n<!-- demos -->\n<p>hello</p>"
 DEMOS = {
@@ -68,3 +70,40 @@ def test_what_is_no_start_page_is_logged(answer, named, caplog):
         assert asyncio.run(ask_start_page(str(client.base_url).rstrip("/"))) is None
     assert "no links to the other demos: " in caplog.text
     assert named in caplog.text
+
+
+def test_a_name_that_is_slow_to_resolve_does_not_hold_a_page(monkeypatch, caplog):
+    async def resolve(*_args, **_options):
+        await asyncio.sleep(60)
+
+    async def ask():
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+        return await ask_start_page("http://index:8000")
+
+    started = time.monotonic()
+    with caplog.at_level(logging.WARNING):
+        assert asyncio.run(ask()) is None
+    assert time.monotonic() - started < 10
+    assert "no links to the other demos: TimeoutError" in caplog.text
+
+
+@pytest.mark.parametrize("answer", [Demos.model_validate(DEMOS), None], ids=["there", "away"])
+def test_the_start_page_is_asked_once_in_ten_seconds(monkeypatch, answer):
+    asked = []
+
+    async def ask(address):
+        asked.append(address)
+        await asyncio.sleep(0.01)
+        return answer
+
+    async def view():
+        page = StartPage("http://index:8000")
+        assert await asyncio.gather(page.demos(), page.demos()) == [answer, answer]
+        assert await page.demos() == answer
+        assert len(asked) == 1
+        page._kept_until -= 10.0  # ten seconds later
+        await page.demos()
+
+    monkeypatch.setattr(demos, "ask_start_page", ask)
+    asyncio.run(view())
+    assert asked == ["http://index:8000"] * 2

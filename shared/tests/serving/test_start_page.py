@@ -6,6 +6,7 @@ import json
 import httpx
 import pytest
 
+from portfolio_shared.environment import UnknownVariableError
 from portfolio_shared.serving.start_page import StartPageSettings, announce, create_app
 
 DEMOS = [
@@ -75,7 +76,7 @@ def test_it_looks_again_until_every_model_is_there(view):
 def test_a_model_of_the_sample_says_so(view):
     model = MODEL | {"data": {"source": "sample", "name": "500 houses"}}
     text = view(lambda _: httpx.Response(200, json=model)).text
-    assert "trained on 2 January 2026 on 500 houses, the sample that ships." in text
+    assert "trained on 2 January 2026 on 500 houses, a sample." in text
 
 
 def test_it_stands_when_no_service_answers(view):
@@ -85,6 +86,14 @@ def test_it_stands_when_no_service_answers(view):
     response = view(refuse)
     assert response.status_code == 200
     assert response.text.count("Not running.") == 2
+
+
+@pytest.mark.parametrize("answer", ["<html>", "[]", '{"version": "3"}', '{"version": "3", "created": "x", "data": 1}'])
+def test_what_is_no_model_is_out_of_order(view, answer):
+    response = view(lambda _: httpx.Response(200, text=answer))
+    assert response.status_code == 200
+    assert response.text.count("Out of order.") == 2
+    assert 'http-equiv="refresh"' in response.text
 
 
 def test_what_a_service_says_is_text(view):
@@ -123,4 +132,10 @@ def test_the_log_ends_with_the_addresses(settings, capsys):
 def test_an_address_that_is_none_is_refused(settings, monkeypatch, address):
     monkeypatch.setenv("INDEX_DEMOS", json.dumps([DEMOS[0] | {"address": address}]))
     with pytest.raises(ValueError, match="address"):
+        StartPageSettings()
+
+
+def test_a_misspelt_variable_is_refused(settings, monkeypatch):
+    monkeypatch.setenv("INDEX_PROT", "8000")
+    with pytest.raises(UnknownVariableError, match="INDEX_PROT is not a setting; the nearest one is INDEX_PORT"):
         StartPageSettings()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from html import escape
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, StringConstraints, ValidationError
 
 PATH = "/demos"
 _SECONDS = 1.0  # a page waits no longer for its links
+_KEPT_SECONDS = 10.0
 _NAV = """<nav class="demo-links" aria-label="Demos" data-testid="demo-links">
 {links}
 </nav>"""
@@ -35,16 +37,37 @@ class Demos(BaseModel):
     demos: tuple[DemoLink, ...]
 
 
+class StartPage:
+    """What the start page at an address says of the demos, asked once in ten seconds at most, also while it is away."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._asking = asyncio.Lock()  # views at the same time wait for one answer
+        self._demos: Demos | None = None
+        self._kept_until = 0.0
+
+    async def demos(self) -> Demos | None:
+        """Return the demos, or None if the start page is away."""
+        async with self._asking:
+            if time.monotonic() >= self._kept_until:
+                self._demos = await ask_start_page(self._address)
+                self._kept_until = time.monotonic() + _KEPT_SECONDS
+            return self._demos
+
+
 async def ask_start_page(start_page: str) -> Demos | None:
     """Return what the start page at this address says of the demos, or None, with a line in the log, if it is away."""
 
-    def ask() -> Demos:
-        answer = httpx.get(f"{start_page}{PATH}", timeout=_SECONDS, trust_env=False)
+    async def ask() -> Demos:
+        # Certificates are read where they are needed alone: that takes longer than the answer.
+        secure = start_page.startswith("https:")
+        async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False, verify=secure) as client:
+            answer = await client.get(f"{start_page}{PATH}")
         return Demos.model_validate_json(answer.raise_for_status().content)
 
     try:
-        return await asyncio.to_thread(ask)
-    except (httpx.HTTPError, ValidationError) as error:
+        return await asyncio.wait_for(ask(), _SECONDS)  # httpx's limit leaves out the resolution of the name
+    except (httpx.HTTPError, ValidationError, TimeoutError) as error:
         _log.warning("no links to the other demos: %s: %s", type(error).__name__, error)
         return None
 

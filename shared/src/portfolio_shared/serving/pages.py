@@ -13,13 +13,14 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
-from portfolio_shared.serving.demos import ask_start_page, navigation
+from portfolio_shared.serving.demos import StartPage, navigation
 
 _STATIC = Path(__file__).parent / "static"
 _REVALIDATE = "no-cache"  # keep it, but ask each time whether it is still the same: a 304 is a few bytes
 _ONE_DAY = "public, max-age=86400"
 _DEMOS = "<!-- demos -->"  # where the links to the other demos stand in page.html
 _SLOT = re.compile(r"^<!-- slot: (\w+) -->$", re.MULTILINE)
+_OPTIONAL = "sample_notice"  # a project whose sample is all of its data has nothing to say there
 
 _DOCS_PAGE = """<!doctype html>
 <html lang="en">
@@ -76,9 +77,10 @@ def add_pages(app: FastAPI, web: Path, *, project: str, start_page: str) -> None
     """
     page = fill_page((web / "index.html").read_text(encoding="utf-8"))
     project_files = CachedFiles(web, cache_control=_REVALIDATE)
+    asked = StartPage(start_page) if start_page else None
 
     async def index(request: Request) -> Response:
-        demos = await ask_start_page(start_page) if start_page else None
+        demos = await asked.demos() if asked else None
         content = page.replace(_DEMOS, navigation(demos, project) if demos else "")
         etag = f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
         response = HTMLResponse(content, headers={"Cache-Control": _REVALIDATE, "ETag": etag})
@@ -104,19 +106,21 @@ def fill_page(source: str) -> str:
     Raises
     ------
     ValueError
-        If a slot has no content, comes twice, or is unknown to the page.
+        If a slot has no content, is missing, comes twice, or is unknown to the page.
     """
     before, *parts = _SLOT.split(source)
     if not parts:
         return source
     template = Template((_STATIC / "page.html").read_text(encoding="utf-8"))
     names, contents = parts[::2], [content.strip() for content in parts[1::2]]
-    expected = sorted(template.get_identifiers())
-    if sorted(names) != expected or not all(contents) or before.strip():
+    slots = sorted(template.get_identifiers())
+    expected = [name for name in slots if name != _OPTIONAL]
+    if sorted(names) not in (slots, expected) or not all(contents) or before.strip():
         raise ValueError(
-            f"the slots of index.html are {', '.join(names)}: expected {', '.join(expected)}, each filled once"
+            f"the slots of index.html are {', '.join(names)}: expected {', '.join(expected)}, and perhaps {_OPTIONAL}, "
+            "each filled once"
         )
-    return template.substitute(dict(zip(names, contents, strict=True)))
+    return template.substitute({_OPTIONAL: ""} | dict(zip(names, contents, strict=True)))
 
 
 def _add_docs(app: FastAPI) -> None:

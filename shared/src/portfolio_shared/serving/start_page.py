@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
 import uvicorn
-from pydantic import Field
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -24,6 +24,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from portfolio_shared.environment import refuse_unknown_variables
 from portfolio_shared.serving.demos import PATH, Address, DemoLink, Demos
 from portfolio_shared.serving.logs import configure_logging
 
@@ -75,6 +76,21 @@ class Demo(DemoLink):
     internal: Address
 
 
+class LearnedFrom(BaseModel):
+    """The data of a model."""
+
+    source: str
+    name: str
+
+
+class Model(BaseModel):
+    """What this page needs of the answer of a service's /v1/model."""
+
+    version: str
+    created: datetime
+    data: LearnedFrom
+
+
 class State(NamedTuple):
     """Whether a service has a model, in words for a person."""
 
@@ -93,6 +109,12 @@ class StartPageSettings(BaseSettings):
     address: Address = Field(description="where people reach this page")
     mlflow_address: Address = Field(description="where people reach MLflow")
     demos: tuple[Demo, ...] = Field(description="the demos, as JSON")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_variables(cls, values: Any) -> Any:
+        refuse_unknown_variables(cls.model_config["env_prefix"], cls.model_fields)
+        return values
 
 
 def serve(settings: StartPageSettings) -> None:
@@ -163,12 +185,13 @@ async def state_of(client: httpx.AsyncClient, demo: Demo) -> State:
         return State(WAITING, "Being trained.", f"There is no model yet. {LOOKS_AGAIN}")
     if answer.status_code != httpx.codes.OK:
         return State(WAITING, "Out of order.", f"The service answered {answer.status_code}. {LOOKS_AGAIN}")
-    model = answer.json()
-    data = model["data"]
-    ships = ", the sample that ships" if data["source"] == "sample" else ""
-    created = datetime.fromisoformat(model["created"])
-    trained = f"trained on {created.day} {created:%B %Y} on {data['name']}{ships}"
-    return State(READY, "Ready.", f"Version {model['version']}, {trained}.")
+    try:
+        model = Model.model_validate_json(answer.content)
+    except ValidationError:  # another program on this port, or a service of another version
+        return State(WAITING, "Out of order.", f"What answers describes no model. {LOOKS_AGAIN}")
+    sample = ", a sample" if model.data.source == "sample" else ""
+    trained = f"trained on {model.created.day} {model.created:%B %Y} on {model.data.name}{sample}"
+    return State(READY, "Ready.", f"Version {model.version}, {trained}.")
 
 
 def render(settings: StartPageSettings, states: Sequence[State]) -> str:

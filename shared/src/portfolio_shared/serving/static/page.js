@@ -257,7 +257,7 @@ export function enableCopyLink(beforeCopy = () => {}) {
 }
 
 /**
- * Shows which model answers and what it learned from, and whether that is the sample that ships.
+ * Shows which model answers and what it learned from, and whether that is a sample of the data.
  *
  * @param {object} model the answer of GET /v1/model
  * @param {...{label: string, value: string, note: string}} figures of this page, such as the model's error
@@ -275,12 +275,13 @@ export function showModel(model, ...figures) {
     {
       label: "Data",
       value: data.name,
-      note: `${isSample ? "the sample that ships; " : ""}rows: ${rows.join(", ")}; sha256 ${data.sha256.slice(0, 12)}`,
+      note: `${isSample ? "a sample; " : ""}rows: ${rows.join(", ")}; sha256 ${data.sha256.slice(0, 12)}`,
     },
     ...figures,
     { label: "Code", value: `commit ${model.git_commit.slice(0, 10)}`, note: model.run_id ? `run ${model.run_id}` : "" },
   ];
   byId("model-badge").replaceChildren(...entries.map(badgeEntry));
+  byId("sample-name").textContent = data.name;
   byId("sample-notice").hidden = !isSample;
 }
 
