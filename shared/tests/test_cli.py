@@ -11,6 +11,7 @@ from portfolio_shared.cli import (
     counting,
     end_batch,
     flags_alone,
+    rollback_command,
     run_project,
 )
 from portfolio_shared.config import TrainSettings, command_settings
@@ -62,7 +63,7 @@ LEARNED = "toy: the champion (version 3) learned from a sample, and "
         (("sample", "a" * 64), "a" * 64, True, "toy: version 3 is champion (sample data)\n"),
         (("sample", "a" * 64), "b" * 64, False, f"{LEARNED}another sample ships now\n"),
         (("sample", ""), "b" * 64, False, f"{LEARNED}another sample ships now\n"),
-        (("sample", "a" * 64), None, False, f"{LEARNED}there are all of the data now\n"),
+        (("sample", "a" * 64), None, False, f"{LEARNED}now there are other data\n"),
     ],
 )
 def test_a_champion_of_a_sample_gives_way_to_other_data(monkeypatch, capsys, champion, sample, *, stays, printed):
@@ -75,6 +76,19 @@ def test_a_champion_of_a_sample_gives_way_to_other_data(monkeypatch, capsys, cha
     monkeypatch.setattr("portfolio_shared.cli.champion_of", lambda name, uri: version)
     assert champion_stays("toy", "http://here:1", sample_sha256=sample_sha256) is stays
     assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize(
+    ("data", "warned"), [(("sample", ""), True), (("sample", "a" * 64), False), (("full", ""), False)]
+)
+def test_a_rollback_to_generated_data_says_that_it_will_not_last(monkeypatch, capsys, data, *, warned):
+    version = RegisteredVersion("toy", "2", "run", "0" * 64, *data)
+    monkeypatch.setattr("portfolio_shared.tracking.registry.rollback", lambda name, tracking_uri: version)
+    command = rollback_command("toy", Options)
+    command.run(command.settings(tracking_uri="http://here:1"))
+    printed = capsys.readouterr()
+    assert printed.out == f"toy: version 2 is champion again ({data[0]} data)\n"
+    assert ("learned from generated data of an earlier commit; the next `make up` trains anew" in printed.err) is warned
 
 
 def test_a_batch_counts_its_rows_and_says_what_became_of_them(capsys):

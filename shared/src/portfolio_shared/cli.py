@@ -55,7 +55,7 @@ def flags_alone(settings: type[S]) -> type[S]:
 def champion_stays(name: str, tracking_uri: str, *, sample_sha256: Callable[[], str | None]) -> bool:
     """Return whether the registry has a champion that `--if-missing` is content with, and say so.
 
-    One that learned from a sample is replaced as soon as there are all of the data, or the sample is another one.
+    One that learned from a sample is replaced as soon as there are other data, or the sample is another one.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def champion_stays(name: str, tracking_uri: str, *, sample_sha256: Callable[[], 
     if champion.data_source != "sample" or (sample := sample_sha256()) == champion.data_sha256:
         sys.stdout.write(f"{name}: version {champion.version} is champion ({champion.data_source} data)\n")
         return True
-    other = "there are all of the data now" if sample is None else "another sample ships now"
+    other = "now there are other data" if sample is None else "another sample ships now"
     sys.stdout.write(f"{name}: the champion (version {champion.version}) learned from a sample, and {other}\n")
     return False
 
@@ -95,6 +95,10 @@ def rollback_command(name: str, train: type[TrainSettings]) -> Command:
 
         version = rollback(name, tracking_uri=options.tracking_uri)
         Console().print(f"{name}: version {version.version} is champion again ({version.data_source} data)")
+        if version.data_source == "sample" and not version.data_sha256:
+            # Versions have the hash of their data since samples are real.
+            warning = "it learned from generated data of an earlier commit; the next `make up` trains anew"
+            Console(stderr=True).print(f"{name}: {warning}", soft_wrap=True)
 
     return Command(RollbackOptions, roll_back)
 

@@ -57,8 +57,8 @@ def check_torch(config: TrainConfig) -> None:
     if missing := [name for name in FINE_TUNE if find_spec(name) is None]:
         what = "fine-tuning" if config.recipe == "full" else f"backbone={config.backbone!r}, weights={config.weights!r}"
         raise MissingTorchError(
-            f"{what} needs {', '.join(missing)}, not installed here: run `make setup`, or take --recipe quick alone, "
-            "which needs none of them"
+            f"{what} needs {', '.join(missing)}, not installed here: run `make setup`, or with containers "
+            "`RECIPE=full docker compose up --build`, or take --recipe quick alone, which needs none of them"
         )
 
 
