@@ -24,6 +24,8 @@ find /opt -type d \( -name tests -o -name .git \) 2>/dev/null
 find / -xdev -path /proc -prune -o -name '.env' -print -o -name 'pip.conf' -print 2>/dev/null
 true
 """
+# Of a service: what a training starts from, which its trainer's image holds.
+SERVICE_CONTENTS = r"find /opt/code \( -path '/opt/code/*/data/sample' -o -path '/opt/code/*/models/pretrained' \)"
 
 
 def main() -> int:
@@ -45,7 +47,8 @@ def main() -> int:
         print(f"{name:26} {megabytes:8.0f} MB" + (f" of {budget}" if budget else ""))
         if budget and megabytes > budget:
             faults.append(f"{name} has {megabytes:.0f} MB over its base, {budget} is the budget")
-        faults += [f"{name}: {fault}" for fault in faults_of(service["image"], image)]
+        contents = CONTENTS + SERVICE_CONTENTS if name.endswith("-service") else CONTENTS
+        faults += [f"{name}: {fault}" for fault in faults_of(service["image"], image, contents)]
     for fault in faults:
         print(f"FAULT  {fault}", file=sys.stderr)
     return 1 if faults else 0
@@ -92,8 +95,8 @@ def base_image() -> str:
     return next(line.split()[1] for line in lines if line.startswith("FROM python:"))
 
 
-def faults_of(reference: str, image: dict[str, Any]) -> list[str]:
-    """Return what is wrong with an image beside its size."""
+def faults_of(reference: str, image: dict[str, Any], contents: str) -> list[str]:
+    """Return what is wrong with an image beside its size; `contents` is a script that names what must not be in it."""
     faults = []
     user = image["Config"].get("User", "")
     if user.partition(":")[0] in ("", "0", "root"):
@@ -103,8 +106,8 @@ def faults_of(reference: str, image: dict[str, Any]) -> list[str]:
     history = output_of("docker", "history", "--no-trunc", "--format", "{{.CreatedBy}}", reference).lower()
     faults += [f"its history mentions a {word}" for word in ("password", "token", "secret=") if word in history]
     options = ["--rm", "--network", "none", "--user", "0", "--entrypoint", "sh"]
-    if lines := output_of("docker", "run", *options, reference, "-c", CONTENTS).splitlines():
-        faults.append(f"{len(lines)} things that only a build needs, such as {lines[0]}")
+    if lines := output_of("docker", "run", *options, reference, "-c", contents).splitlines():
+        faults.append(f"{len(lines)} things that it does not need, such as {lines[0]}")
     return faults
 
 

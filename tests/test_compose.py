@@ -54,6 +54,7 @@ def test_every_project_has_a_trainer_a_service_and_a_place_on_the_page(services:
     assert services[project.name]["ports"] == [f"{address}:8000"]
     assert services["index"]["environment"][f"{project.prefix}ADDRESS"] == f"http://{address}"
     assert budgets.budgets()[f"{project.name}-service"] == project.service_mb
+    assert services[project.name]["image"].partition(":-portfolio}/")[2] == f"{project.name}-service:${{TAG:-latest}}"
 
 
 def test_settings_of_the_compose_files_are_documented(compose_files: list[Path]) -> None:

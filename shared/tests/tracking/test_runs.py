@@ -84,6 +84,17 @@ def test_mlflow_models_serve_answers_with_the_same_numbers(bundle, toy_adapter, 
     assert [row["price"] for row in answer.json()["predictions"]] == expected
 
 
+def test_what_a_training_starts_from_is_left_out_and_the_rest_of_a_package_stays(bundle, toy_adapter, tmp_path):
+    package = tmp_path / "toy"
+    for name in ("SOURCE.md", "data/sample/SOURCE.md", "data/sample/more/SOURCE.md", "models/pretrained/trunk.bin"):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).touch()
+    table = pd.DataFrame(EXAMPLE).astype({"area": "float64"})
+    save_pyfunc(tmp_path / "model", bundle, toy_adapter, table, code_paths=[package])
+    stored = tmp_path / "model" / "code" / "toy"
+    assert sorted(str(path.relative_to(stored)) for path in stored.rglob("*")) == ["SOURCE.md", "data", "models"]
+
+
 def test_an_adapter_that_cannot_predict_is_no_model(run, bundle, toy_adapter):
     with pytest.raises(ValueError, match="cannot predict the input example"):
         run.log_bundle(bundle, adapter=toy_adapter, input_example=[{"wrong_column": 1.0}])

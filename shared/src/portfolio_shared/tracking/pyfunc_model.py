@@ -46,9 +46,10 @@ def save_pyfunc(
         )
         if Model.load(str(folder)).signature is None:
             raise ValueError(f"{adapter} cannot predict the input example; the log of MLflow above says why")
-        # What a training starts from, such as a sample, ships in a folder that names its source: no model needs it.
-        for source in [*(folder / "code").rglob("SOURCE.md")]:
-            shutil.rmtree(source.parent)
+        # What a training starts from ships in these folders of a project's package: no model needs it.
+        for name in ("data/sample", "models/pretrained"):
+            for ships in [*(folder / "code").glob(f"*/{name}")]:
+                shutil.rmtree(ships)
 
 
 def example_frame(example: Sequence[Mapping[str, object]]) -> pd.DataFrame:
