@@ -27,11 +27,11 @@ from portfolio_shared.evaluation.uncertainty import Interval
 
 SMALL = Preprocessing(32, 32)
 AT_LEAST = {
-    "linear probe, accuracy": 0.935,
-    "served, accuracy": 0.955,
+    "linear probe, accuracy": 0.9,
+    "served, accuracy": 0.925,
     "served, set coverage": 0.93,
     "the same, 1,000 redraws": 0.93,
-    "out-of-distribution unsure": 0.90,
+    "out-of-distribution unsure": 0.8,
 }
 AT_MOST = {
     "served, calibration error": 0.03,
