@@ -58,7 +58,7 @@ def read_ratings(folder: Path) -> Contents:
         report = DataReport(f"ratings of {folder.name}", rows_read=0)
         if out_of_ten:
             report.notes.append(
-                "Format: MovieTweetings, recognized by the films' ids, which are IMDb's; ratings from 0 to 10 were halved."
+                "Format: MovieTweetings, recognized by the films' IMDb ids; ratings from 0 to 10 were halved."
             )
         films = _films(raw_films, report)
         ids = np.array([film.id for film in films])
