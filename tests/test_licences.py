@@ -123,7 +123,7 @@ def zipped(name: str, data: bytes) -> bytes:
     [
         ("data/ml-1m/ratings.dat", b"anything"),
         ("films.csv", b"userId,movieId,rating,timestamp\n1,1,4.0,964982703\n"),
-        ("films.csv.gz", gzip.compress(b"movieId,title,genres\n1,Toy Story (1995),Comedy\n")),
+        ("films.csv.gz", gzip.compress(b"movieId,title,genres\n1,Toy Story (1995),Comedy\n", mtime=0)),
         ("films.zip", zipped("a.dat", b"1::1193::5::978300760\n")),
         ("films.zip", zipped("ml-latest-small/README.txt", b"anything")),
     ],
