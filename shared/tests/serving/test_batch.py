@@ -1,16 +1,17 @@
 import pytest
 
-from portfolio_shared.serving.batch import BatchResult, FileError, chunks, misshapen, open_rows, refusal, write_rows
+from portfolio_shared.data.tables import FileError, open_table
+from portfolio_shared.serving.batch import BatchResult, predict_rows, write_rows
 
 
 def test_rows_are_written_and_counted_by_their_error(tmp_path):
     steps = []
-    rows = [{"name": "a", "error": ""}, {"name": "b", "error": "too large"}, {"name": "c", "error": "", "other": "x"}]
-    result = write_rows(tmp_path / "out.csv", ["name", "error"], rows, advance=steps.append)
+    rows = [["a", "", ""], ["b", "", "too large"], ["c", "year", ""]]
+    result = write_rows(tmp_path / "out.csv", ["name", "repaired", "error"], rows, advance=steps.append)
 
-    assert result == BatchResult(done=2, refused=1)
+    assert result == BatchResult(done=2, refused=1, repaired=1)
     assert steps == [1, 1, 1]
-    assert (tmp_path / "out.csv").read_text() == "name,error\na,\nb,too large\nc,\n"
+    assert (tmp_path / "out.csv").read_bytes() == b"name,repaired,error\na,,\nb,,too large\nc,year,\n"
 
 
 def test_a_run_that_breaks_leaves_the_old_file_and_no_half_one(tmp_path):
@@ -18,50 +19,54 @@ def test_a_run_that_breaks_leaves_the_old_file_and_no_half_one(tmp_path):
     target.write_text("of yesterday")
 
     def rows():
-        yield {"name": "a", "error": ""}
+        yield ["a", ""]
         raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="disk"):
-        write_rows(target, ["name", "error"], rows(), advance=lambda _: None)
+        write_rows(target, ["name", "error"], rows())
     assert target.read_text() == "of yesterday"
     assert list(tmp_path.iterdir()) == [target]
 
 
 def test_a_name_that_is_no_utf8_keeps_its_bytes(tmp_path):
     name = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
-    write_rows(tmp_path / "out.csv", ["name"], [{"name": name, "error": ""}], advance=lambda _: None)
+    write_rows(tmp_path / "out.csv", ["name", "error"], [[name, ""]])
     assert b"caf\xe9.jpg" in (tmp_path / "out.csv").read_bytes()
 
 
-def test_headings_and_rows_are_read_without_a_byte_order_mark(tmp_path):
-    (tmp_path / "in.csv").write_bytes(b'\xef\xbb\xbfa,b\n1,"2,5"\n3\n4,5,6\n')
-    with open_rows(tmp_path / "in.csv", added=["error"]) as (headings, rows):
-        assert headings == ["a", "b"]
-        first, short, long = rows
-    assert (first, misshapen(first)) == ({"a": "1", "b": "2,5"}, None)
-    reason = "the row has more or fewer cells than the heading"
-    assert [misshapen(short), misshapen(long)] == [reason, reason]
-    assert refusal(["price", "error"], reason) == {"price": "", "error": reason}
+def doubled(rows):
+    return [[str(2 * int(cells[0])), ""] for cells in rows]
+
+
+def test_no_row_of_a_wrong_shape_is_lost_and_the_others_are_answered(tmp_path):
+    (tmp_path / "in.csv").write_text(
+        'n,note\n1,one\n2\n3,x,lost?,,too\n4,"open" quote\n\n5,"a ""b"",c"\n6,"never closed\n7,\n'
+    )
+    steps = []
+    with open_table(tmp_path / "in.csv") as table:
+        result = predict_rows(
+            table, tmp_path / "out.csv", ["double", "error"], doubled, rows_at_once=2, advance=steps.append
+        )
+
+    assert result == BatchResult(done=2, refused=4)
+    assert steps == [2, 2, 2]
+    broken = "cannot be read: a quotation mark is never closed, or text follows a closing one"
+    assert (tmp_path / "out.csv").read_text().splitlines() == [
+        "n,note,double,error",
+        "1,one,2,",
+        '2,,,"line 3 has 1 cells, expected 2"',
+        "3,x,,\"line 4 has 5 cells, expected 2; left over: 'lost?', 'too'\"",
+        f',,,"line 5 {broken}"',
+        '5,"a ""b"",c",10,',
+        f',,,"line 8 {broken}"',
+    ]
 
 
 def test_a_file_that_has_the_added_columns_already_is_refused_by_name(tmp_path):
     (tmp_path / "in.csv").write_text("a,error\n")
     with (
+        open_table(tmp_path / "in.csv") as table,
         pytest.raises(FileError, match=r"in\.csv: rename the columns error"),
-        open_rows(tmp_path / "in.csv", added=["price", "error"]),
     ):
-        pass
-
-
-def test_what_is_no_csv_is_named(tmp_path):
-    (tmp_path / "in.csv").write_text('a\n"' + "x" * 200_000)
-    with (
-        open_rows(tmp_path / "in.csv", added=[]) as (_, rows),
-        pytest.raises(FileError, match="field larger"),
-    ):
-        list(rows)
-
-
-def test_rows_come_in_chunks():
-    rows = ({"n": str(number)} for number in range(5))
-    assert [[row["n"] for row in chunk] for chunk in chunks(rows, 2)] == [["0", "1"], ["2", "3"], ["4"]]
+        predict_rows(table, tmp_path / "out.csv", ["price", "error"], doubled)
+    assert not (tmp_path / "out.csv").exists()

@@ -13,7 +13,8 @@ from housing.models.predictor import Prediction, PriceRange
 from housing.serving import batch
 from housing.serving.batch import ADDED, predict_file
 from portfolio_shared.data.checks import DataReport
-from portfolio_shared.serving.batch import BatchResult, FileError
+from portfolio_shared.data.tables import FileError
+from portfolio_shared.serving.batch import BatchResult
 
 HEADING = ",".join(EXAMPLE)
 

@@ -12,7 +12,8 @@ from image_classifier.data.images import ImageLimits
 from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models.predictor import Prediction
 from image_classifier.serving.batch import COLUMNS, predict_file
-from portfolio_shared.serving.batch import BatchResult, FileError
+from portfolio_shared.data.tables import FileError
+from portfolio_shared.serving.batch import BatchResult
 
 
 class Colours:

@@ -2,7 +2,8 @@ import csv
 
 import pytest
 
-from portfolio_shared.serving.batch import BatchResult, FileError
+from portfolio_shared.data.tables import FileError
+from portfolio_shared.serving.batch import BatchResult
 from recommender.serving.batch import predict_file
 from recommender.serving.history_text import parse_history
 

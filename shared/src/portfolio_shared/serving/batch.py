@@ -1,33 +1,82 @@
-"""Files of any length, row by row in constant memory; no row is lost, and a refused one says why."""
+"""Files of any length, in constant memory; no row is lost, and a refused one says why."""
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-Row = dict[str, str]
+from portfolio_shared.data.tables import FileError, Table, misshapen
+
 ERROR = "error"
-"""Column that says why a row has no answer; empty where it has one."""
-
-
-class FileError(ValueError):
-    """A file that cannot be answered at all; the message names it and says what is wrong."""
+"""Last column of an answer: why a row has none; empty where it has one."""
+REPAIRED = "repaired"
+"""Column that says what was corrected in a row before it was answered; empty where nothing was."""
 
 
 @dataclass(frozen=True)
 class BatchResult:
-    """How many rows were answered, and how many were refused with a reason in the column `error`."""
+    """How many rows were answered, how many were refused with a reason, and how many of the first were repaired."""
 
     done: int
     refused: int
+    repaired: int = 0
+
+
+def predict_rows(
+    table: Table,
+    target: Path,
+    added: Sequence[str],
+    answer: Callable[[list[list[str]]], Iterable[Sequence[str]]],
+    *,
+    rows_at_once: int = 1000,
+    advance: Callable[[int], None] = lambda _: None,
+) -> BatchResult:
+    """Answer each row of a table and write it, between commas and in UTF-8, with the added columns.
+
+    Parameters
+    ----------
+    added
+        Columns that the answer adds, `error` the last.
+    answer
+        Returns the added cells of each of some rows, which have as many cells as there are headings.
+    advance
+        Called with the number of rows that were read since it was called last.
+
+    Raises
+    ------
+    FileError
+        If the table has a column that is added.
+    """
+    if taken := sorted(set(added) & set(table.headings)):
+        names = ", ".join(taken)
+        raise FileError(f"{table.path}: rename the columns {names}, whose names are those of the added ones")
+    width = len(table.headings)
+
+    def answered() -> Iterator[list[str]]:
+        rows = table.rows()
+        while chunk := list(islice(rows, rows_at_once)):
+            reasons = [misshapen(line, cells, width) for line, cells in chunk]
+            whole = [cells for (_, cells), reason in zip(chunk, reasons, strict=True) if reason is None]
+            answers = iter(answer(whole))
+            for (_, cells), reason in zip(chunk, reasons, strict=True):
+                if reason is None:
+                    yield [*cells, *next(answers)]
+                else:
+                    yield [*cells[:width], *[""] * (width - len(cells)), *refusal(added, reason)]
+            advance(len(chunk))
+
+    return write_rows(target, [*table.headings, *added], answered())
 
 
 def write_rows(
-    target: Path, headings: Sequence[str], rows: Iterable[Row], *, advance: Callable[[int], None]
+    target: Path,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    advance: Callable[[int], None] | None = None,
 ) -> BatchResult:
-    """Write rows as CSV and count those with an `error`; a broken run leaves no half file.
+    """Write rows as CSV and count those with an error, which is their last cell; a broken run leaves no half file.
 
     Parameters
     ----------
@@ -37,64 +86,34 @@ def write_rows(
         Called with 1 after each row.
     """
     partial = target.with_name(target.name + ".part")
-    done = refused = 0
+    at = headings.index(REPAIRED) if REPAIRED in headings else None
+    done = refused = repaired = 0
     try:
         # A file name in a cell need not be UTF-8: its bytes are written as they are.
         with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
-            writer = csv.DictWriter(stream, headings, extrasaction="ignore")
-            writer.writeheader()
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(headings)
             for row in rows:
                 writer.writerow(row)
-                refused += bool(row[ERROR])
-                done += not row[ERROR]
-                advance(1)
+                if row[-1]:
+                    refused += 1
+                else:
+                    done += 1
+                    repaired += at is not None and bool(row[at])
+                if advance:
+                    advance(1)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    return BatchResult(done, refused)
+    return BatchResult(done, refused, repaired)
 
 
-@contextmanager
-def open_rows(source: Path, *, added: Sequence[str]) -> Iterator[tuple[list[str], Iterator[Row]]]:
-    """Open a CSV file; yield its headings and its rows.
+def refusal(added: Sequence[str], reason: str) -> list[str]:
+    """Return the added cells of a row that has no answer.
 
-    Parameters
-    ----------
-    added
-        Columns that the answer adds: they must not be in the file.
-
-    Raises
-    ------
-    FileError
-        If the file has a column that is added; while rows are read, if it is no CSV.
+    Examples
+    --------
+    >>> refusal(["price", "error"], "too large")
+    ['', 'too large']
     """
-    with source.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        headings = list(reader.fieldnames or ())
-        if taken := sorted(set(added) & set(headings)):
-            raise FileError(f"{source}: rename the columns {', '.join(taken)}, whose names are those of the added ones")
-        yield headings, _rows(source, reader)
-
-
-def chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
-    """Yield the rows in lists of `size`, the last one shorter."""
-    while chunk := list(islice(rows, size)):
-        yield chunk
-
-
-def refusal(columns: Sequence[str], reason: str) -> Row:
-    """Return the added columns of a row that has no answer."""
-    return dict.fromkeys(columns, "") | {ERROR: reason}
-
-
-def misshapen(row: Row) -> str | None:
-    """Return why a row cannot be read, if it has more or fewer cells than the heading."""
-    broken = None in row or None in row.values()  # what the csv module does with too many and too few cells
-    return "the row has more or fewer cells than the heading" if broken else None
-
-
-def _rows(source: Path, reader: Iterator[Row]) -> Iterator[Row]:
-    try:
-        yield from reader
-    except csv.Error as error:
-        raise FileError(f"{source}: {error}; is a quotation mark never closed?") from error
+    return [""] * (len(added) - 1) + [reason]

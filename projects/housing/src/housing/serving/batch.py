@@ -7,10 +7,9 @@ from housing.data.cells import meaning
 from housing.data.columns import Record, column_name, columns
 from housing.data.house import InvalidHouseError, validated
 from housing.models.predictor import Predictor
-from portfolio_shared.serving import batch
-from portfolio_shared.serving.batch import ERROR, BatchResult, FileError, Row
+from portfolio_shared.data.tables import FileError, open_table
+from portfolio_shared.serving.batch import ERROR, BatchResult, predict_rows, refusal
 
-ROWS_AT_ONCE = 500
 ADDED = ("price", "low", "high", "filled", ERROR)
 """Columns that are added to the file's own: dollars, how many fields were filled, and why a row has no price."""
 
@@ -28,16 +27,15 @@ def predict_file(
     FileError
         If there is no heading, a required column is missing, or two headings mean the same.
     """
-    with batch.open_rows(source, added=ADDED) as (headings, rows):
-        fields = _fields(source, headings)
-        priced = (row for chunk in batch.chunks(rows, ROWS_AT_ONCE) for row in _price(chunk, fields, predictor))
-        return batch.write_rows(target, [*headings, *ADDED], priced, advance=advance)
+    with open_table(source, known=lambda heading: column_name(heading) is not None) as table:
+        fields = _fields(source, table.headings)
+        return predict_rows(table, target, ADDED, lambda rows: _price(rows, fields, predictor), advance=advance)
 
 
-def _fields(source: Path, headings: Sequence[str]) -> Mapping[str, str]:
-    """Return heading -> field, for the headings that mean one."""
+def _fields(source: Path, headings: Sequence[str]) -> Mapping[int, str]:
+    """Return place in a row -> field, for the headings that mean one."""
     names = [(heading, column_name(heading)) for heading in headings]
-    fields = {heading: name for heading, name in names if name is not None}
+    fields = {place: name for place, (_, name) in enumerate(names) if name is not None}
     required = {name for name, column in columns().items() if column.required}
     if missing := sorted(required - set(fields.values())):
         raise FileError(f"{source}: expected a heading with the columns {', '.join(missing)}, which are missing")
@@ -47,30 +45,22 @@ def _fields(source: Path, headings: Sequence[str]) -> Mapping[str, str]:
     return fields
 
 
-def _price(chunk: list[Row], fields: Mapping[str, str], predictor: Predictor) -> Iterator[Row]:
-    """Yield each row with its added columns, in order."""
-    records = [_record(row, fields) for row in chunk]
+def _price(rows: list[list[str]], fields: Mapping[int, str], predictor: Predictor) -> Iterator[Sequence[str]]:
+    """Yield the added cells of each row, in order."""
+    records = [_record(row, fields) for row in rows]
     houses = iter(predictor.predict([record for record in records if not isinstance(record, str)]))
-    for row, record in zip(chunk, records, strict=True):
+    for record in records:
         if isinstance(record, str):
-            yield row | batch.refusal(ADDED, record)
+            yield refusal(ADDED, record)
             continue
         house = next(houses)
-        yield row | {
-            "price": f"{house.price:.2f}",
-            "low": f"{house.interval.low:.2f}",
-            "high": f"{house.interval.high:.2f}",
-            "filled": str(len(house.filled)),
-            ERROR: "",
-        }
+        prices = (house.price, house.interval.low, house.interval.high)
+        yield [*(f"{price:.2f}" for price in prices), str(len(house.filled)), ""]
 
 
-def _record(row: Row, fields: Mapping[str, str]) -> Record | str:
+def _record(row: list[str], fields: Mapping[int, str]) -> Record | str:
     """Return the row as a record, or why it is none."""
-    if broken := batch.misshapen(row):
-        return broken
-    cells = {name: row[heading] for heading, name in fields.items()}
     try:
-        return validated({name: meaning(name, cell) for name, cell in cells.items()})
+        return validated({name: meaning(name, row[place]) for place, name in fields.items()})
     except InvalidHouseError as error:
         return str(error)

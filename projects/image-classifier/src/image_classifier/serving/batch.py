@@ -6,7 +6,8 @@ from pathlib import Path
 
 from image_classifier.data.images import ImageError, ImageLimits, prepare
 from image_classifier.models.predictor import Predictor
-from portfolio_shared.serving.batch import BatchResult, FileError, Row, refusal, write_rows
+from portfolio_shared.data.tables import FileError
+from portfolio_shared.serving.batch import BatchResult, refusal, write_rows
 
 COLUMNS = ("file", "label", "probability", "label_set", "unsure", "error")
 """Most probable label, its probability, labels that may be true, why none is sure, why a file has no prediction."""
@@ -63,23 +64,23 @@ def _files(source: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(names))
 
 
-def _row(path: Path, predictor: Predictor, limits: ImageLimits) -> Row:
+def _row(path: Path, predictor: Predictor, limits: ImageLimits) -> list[str]:
     try:
         picture = prepare(_read(path, limits), predictor.preprocessing, limits=limits)
     except ImageError as error:
-        return refusal(COLUMNS, str(error)) | {"file": str(path)}
+        return [str(path), *refusal(COLUMNS[1:], str(error))]
     except OSError as error:
-        return refusal(COLUMNS, f"cannot be read: {error.strerror}") | {"file": str(path)}
+        return [str(path), *refusal(COLUMNS[1:], f"cannot be read: {error.strerror}")]
     (prediction,) = predictor.predict([picture])
     top = int(prediction.probabilities.argmax())
-    return {
-        "file": str(path),
-        "label": predictor.labels[top],
-        "probability": f"{prediction.probabilities[top]:.4f}",
-        "label_set": SEPARATOR.join(predictor.labels[label] for label in prediction.label_set),
-        "unsure": prediction.unsure or "",
-        "error": "",
-    }
+    return [
+        str(path),
+        predictor.labels[top],
+        f"{prediction.probabilities[top]:.4f}",
+        SEPARATOR.join(predictor.labels[label] for label in prediction.label_set),
+        prediction.unsure or "",
+        "",
+    ]
 
 
 def _read(path: Path, limits: ImageLimits) -> bytes:

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from portfolio_shared.serving.batch import ERROR, BatchResult, FileError, Row, misshapen, open_rows, refusal, write_rows
+from portfolio_shared.data.tables import FileError, open_table
+from portfolio_shared.serving.batch import ERROR, BatchResult, predict_rows, refusal
 from recommender.models.predictor import Predictor
 from recommender.serving.history_text import InvalidHistoryError, parse_history
 
@@ -31,27 +32,24 @@ def predict_file(
     FileError
         If there is no heading, it has no `history`, or it has one of the columns that are added.
     """
-    with open_rows(source, added=ADDED) as (headings, rows):
-        if HISTORY not in headings:
-            raise FileError(f"{source}: expected a heading with the column {HISTORY}, found {headings}")
-        answered = (row | _answer(row, predictor, k, max_history) for row in rows)
-        return write_rows(target, [*headings, *ADDED], answered, advance=advance)
+    with open_table(source, known=lambda heading: heading == HISTORY) as table:
+        if HISTORY not in table.headings:
+            raise FileError(f"{source}: expected a heading with the column {HISTORY}, found {table.headings}")
+        at = table.headings.index(HISTORY)
+
+        def answer(rows: list[list[str]]) -> list[list[str]]:
+            return [_answer(row[at], predictor, k, max_history) for row in rows]
+
+        return predict_rows(table, target, ADDED, answer, advance=advance)
 
 
-def _answer(row: Row, predictor: Predictor, k: int, max_history: int) -> Row:
-    """Return the added columns of one row."""
-    if reason := misshapen(row):
-        return refusal(ADDED, reason)
+def _answer(text: str, predictor: Predictor, k: int, max_history: int) -> list[str]:
+    """Return the added cells of one row."""
     try:
-        history = parse_history(row[HISTORY])
+        history = parse_history(text)
     except InvalidHistoryError as error:
         return refusal(ADDED, str(error))
     if len(history) > max_history:
         return refusal(ADDED, f"the history has {len(history)} films, and at most {max_history} are read")
     (prediction,) = predictor.predict([history], k=k, n_reasons=0)
-    return {
-        "films": prediction.film_ids,
-        "basis": prediction.basis,
-        "unknown": " ".join(map(str, prediction.unknown)),
-        ERROR: "",
-    }
+    return [prediction.film_ids, prediction.basis, " ".join(map(str, prediction.unknown)), ""]

@@ -1,0 +1,137 @@
+import codecs
+import gzip
+import os
+import threading
+import zipfile
+
+import pytest
+
+from portfolio_shared.data import tables
+from portfolio_shared.data.tables import FileError, misshapen, open_table
+
+TEXT = "name,Größe\nLéon,1\n"
+
+
+def read(path, known=("name",)):
+    with open_table(path, known=lambda heading: heading in known) as table:
+        return table.headings, table.separator, list(table.rows())
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content):
+        path = tmp_path / "in.csv"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TEXT.encode(),
+        codecs.BOM_UTF8 + TEXT.encode(),
+        TEXT.encode("utf-16"),
+        codecs.BOM_UTF16_BE + TEXT.encode("utf-16-be"),
+        TEXT.encode("utf-16-le"),
+        gzip.compress(TEXT.encode()),
+        TEXT.replace("\n", "\r\n").encode(),
+        TEXT.replace("\n", "\r").encode(),
+        TEXT.replace(",", " , ").replace(" , 1", ",1").encode(),
+        ("\n \n" + TEXT).encode(),
+    ],
+    ids=["utf-8", "mark", "utf-16", "big-endian", "no-mark", "gzip", "windows", "old-mac", "spaces", "blank-lines"],
+)
+def test_a_text_is_read_however_it_is_stored(write, content):
+    headings, separator, rows = read(write(content))
+    assert (headings, separator, [cells for _, cells in rows]) == (["name", "Größe"], ",", [["Léon", "1"]])
+
+
+@pytest.mark.parametrize(
+    ("text", "separator"),
+    [
+        ("name;a\nx;1,5\n", ";"),
+        ("name\ta\nx\t1,5\n", "\t"),
+        ("name|a\nx|1,5\n", "|"),
+        ("a,b;c|d;name\n", ";"),  # more commas or as many, but only one separator makes a known heading
+        ("name\nx,y\n", ","),
+        ("sep=;\nname;a,b,c\n", ";"),
+        ('"sep=\t"\nname\ta\n', "\t"),
+        ('"name;x,y,z";a;b\n', ";"),
+    ],
+)
+def test_the_separator_is_the_one_that_makes_headings_known(write, text, separator):
+    assert read(write(text))[1] == separator
+
+
+def test_rows_carry_the_line_they_begin_on_and_all_their_cells(write):
+    text = '\nsep=,\nname,"a\nb"\n1,2\n\n3,"two\nlines"\n4\n5,6,7\n'
+    headings, _, rows = read(write(text))
+    assert headings == ["name", "a\nb"]
+    assert rows == [(5, ["1", "2"]), (7, ["3", "two\nlines"]), (9, ["4"]), (10, ["5", "6", "7"])]
+    assert [misshapen(line, cells, 2) for line, cells in rows] == [
+        None,
+        None,
+        "line 9 has 1 cells, expected 2",
+        "line 10 has 3 cells, expected 2; left over: '7'",
+    ]
+
+
+def test_a_cell_of_a_megabyte_is_read_and_what_a_quotation_mark_swallows_is_bounded(write, monkeypatch):
+    assert len(read(write("name\n" + "1 " * 500_000 + "\n"))[2][0][1][0]) == 1_000_000
+    monkeypatch.setattr(tables, "MAX_CELL", 1000)
+    _, _, rows = read(write('name\n"' + "x\n" * 2000 + "y\n"))
+    assert rows[0] == (2, [])
+    assert "quotation mark" in misshapen(*rows[0], 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        ("\n\n", "the file is empty"),
+        ("id,history,id,,\n", r"line 1: headings that occur more than once: \(empty\), id"),
+        ("name, name\n", "line 1: headings that occur more than once: name"),
+        (b"name,a\nx,1\nL\xe9on,2\n", r"line 3: byte 0xe9 is no UTF-8; .*iconv -f CP1252"),
+        (b"name\n" * 500_000 + b"\xff\n", "line 500001: byte 0xff"),
+        (TEXT.encode("utf-16")[:-1], "no whole text in UTF-16"),
+        (gzip.compress(TEXT.encode())[:-9], "is no whole gzip file"),
+        (TEXT.encode("utf-32"), "UTF-32"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "workbook of Excel"),
+        (b"PAR1\x15\x04", "Parquet"),
+        (b"\x80\x04\x95\x10", "pickle, which is never loaded"),
+        (" <!DOCTYPE html>", "HTML"),
+        ('[{"name": 1}]', "JSON"),
+        (gzip.compress(b'{"name": 1}'), "JSON"),
+        (b"%PDF-1.7", "PDF"),
+    ],
+)
+def test_what_is_no_table_is_named_with_its_file_and_line(write, text, message):
+    path = write(text)
+    with pytest.raises(FileError, match=message) as error:
+        read(path)
+    assert str(error.value).startswith(str(path))
+
+
+def test_a_workbook_is_told_by_its_bytes_whatever_its_name(tmp_path):
+    with zipfile.ZipFile(tmp_path / "in.csv", "w") as book:
+        book.writestr("xl/workbook.xml", "<workbook/>")
+    with pytest.raises(FileError, match=r"workbook of Excel.*save the sheet as CSV"):
+        read(tmp_path / "in.csv")
+
+
+def test_a_path_that_leads_to_no_file_is_named(tmp_path):
+    with pytest.raises(FileError, match=r"gone\.csv cannot be read: No such file"):
+        read(tmp_path / "gone.csv")
+    with pytest.raises(FileError, match="is a folder"):
+        read(tmp_path)
+
+
+def test_a_pipe_is_read(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("name\n1\n",))
+    writer.start()
+    assert read(pipe)[2] == [(2, ["1"])]
+    writer.join(timeout=10)
