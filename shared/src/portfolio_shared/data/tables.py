@@ -160,7 +160,7 @@ def open_text(path: Path) -> Iterator[IO[str]]:
                 stream = cast(io.BufferedReader, copy)
             packed = stream.read(2) == GZIP
             stream.seek(0)
-            content = stack.enter_context(gzip.open(stream)) if packed else stream
+            content = cast(IO[bytes], stack.enter_context(gzip.open(stream)) if packed else stream)
             encoding = _encoding(path, content.read(64))
             content.seek(0)
             _check(path, content, encoding)
@@ -171,7 +171,7 @@ def open_text(path: Path) -> Iterator[IO[str]]:
             raise FileError(f"{path} is no whole gzip file ({error}): download or pack it again") from error
         except OSError as error:
             raise FileError(f"{path} cannot be read: {error.strerror}") from error
-        yield stack.enter_context(io.TextIOWrapper(cast(IO[bytes], content), encoding=encoding, newline=""))
+        yield stack.enter_context(io.TextIOWrapper(content, encoding=encoding, newline=""))
 
 
 def _encoding(path: Path, start: bytes) -> str:
