@@ -41,7 +41,7 @@ def written(tmp_path_factory, some_rows):
     (project / "README.md").write_text(markers(SECTIONS), encoding="utf-8")
     (folder / "README.md").write_text(markers(["housing"]), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training_module, "tuned_settings", lambda: QUICK)
+        patch.setattr(training_module, "tuned_settings", lambda path: QUICK)
         patch.setattr("housing.evaluation.learning_curve.SHARES", (0.5, 1.0))
         config = ReportConfig(
             data=str(sales), project=project, root_readme=folder / "README.md", benchmarks=folder, threads=1

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -18,12 +19,12 @@ QUICK = ModelSettings(trees=TreeSettings(iterations=15, depth=3, learning_rate=0
 
 
 @pytest.fixture
-def quick(monkeypatch, tmp_path, some_rows) -> TrainConfig:
-    """A few seconds of training: 250 sales in a file, few trees."""
-    monkeypatch.setattr(training_module, "tuned_settings", lambda: QUICK)
-    sales = tmp_path / "sales.csv"
+def quick(tmp_path, some_rows) -> TrainConfig:
+    """A few seconds of training: 250 sales in a file, few trees, as if a search had found them."""
+    sales, tuned = tmp_path / "sales.csv", tmp_path / "tuned.json"
+    tuned.write_text(json.dumps({"settings": QUICK.model_dump(mode="json")}), encoding="utf-8")
     some_rows(250).to_csv(sales, index=False)
-    return TrainConfig(data=str(sales), tracking_uri="", folds=2, threads=1, output=tmp_path / "bundle")
+    return TrainConfig(data=str(sales), tuned=tuned, tracking_uri="", folds=2, threads=1, output=tmp_path / "bundle")
 
 
 def quiet() -> Console:

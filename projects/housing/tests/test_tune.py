@@ -1,3 +1,4 @@
+import io
 import json
 from dataclasses import replace
 
@@ -32,7 +33,7 @@ def small(monkeypatch, tmp_path, part) -> TuneConfig:
 
     monkeypatch.setattr(tune_module, "load", lambda setting: part)
     monkeypatch.setattr(tune_module, "fit_members", quick_fit)
-    monkeypatch.setattr(tune_module, "files", lambda package: tmp_path)
+    monkeypatch.setattr(tune_module, "COMMITTED", tmp_path / "tuned.json")
     return TuneConfig(data="sample", trials=3, study=tmp_path / "folder" / "study.db", threads=1)
 
 
@@ -105,8 +106,20 @@ def test_what_is_written_is_what_training_reads(small, part, tmp_path, monkeypat
     assert written["study"]["complete"] + written["study"]["pruned"] == 3
     assert written["study"]["best_rmsle"] == round(study.best_value, 5)
     assert written["study"]["data_sha256"] == part.sha256
-    monkeypatch.setattr("housing.config.files", lambda package: tmp_path)
-    assert tuned_settings() == best
+    assert tuned_settings(tmp_path / "tuned.json") == best
+    assert not small.study.with_suffix(".json").exists()
+
+
+def test_a_search_of_ones_own_data_leaves_the_package_as_it_is(small, part, tmp_path, monkeypatch):
+    own = replace(part, source=replace(part.source, kind="path"))
+    monkeypatch.setattr(tune_module, "load", lambda setting: own)
+    monkeypatch.setattr(tune_module, "better_by_more_than_chance", lambda *_: True)
+    console = Console(record=True, width=500, file=io.StringIO())
+    tune(small.model_copy(update={"trials": 1}), console)
+    written = small.study.with_suffix(".json")
+    assert not (tmp_path / "tuned.json").exists()
+    assert f"housing train --tuned {written}" in console.export_text()
+    assert tuned_settings(written) == settings_of(study_of(small).best_trial)
 
 
 def test_the_committed_settings_are_the_best_of_their_study_and_within_its_bounds():

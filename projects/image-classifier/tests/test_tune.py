@@ -1,12 +1,14 @@
 """The budgeted comparison as a command: nothing is lost if it is stopped."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from image_classifier import tune as module
 from image_classifier.config import TuneConfig
+from image_classifier.data.load import load
 from image_classifier.evaluation.ablation import Step
 from image_classifier.tune import tune
 from portfolio_shared.evaluation.uncertainty import Interval
@@ -47,6 +49,16 @@ def test_what_was_measured_is_kept_if_the_rest_is_stopped(config, monkeypatch):
         tune(config, Console(quiet=True))
     recorded = json.loads(config.output.read_text(encoding="utf-8"))
     assert [row["name"] for row in recorded["steps"]] == ["linear probe"]
+
+
+@pytest.mark.parametrize(("kind", "file"), [("full", "docs/ablation.json"), ("path", "work/ablation.json")])
+def test_only_a_measurement_of_the_public_data_is_the_readmes(config, tmp_path, monkeypatch, kind, file):
+    pets = load(config.data)
+    monkeypatch.setattr(module, "load", lambda setting: replace(pets, source=replace(pets.source, kind=kind)))
+    monkeypatch.setattr(module, "COMMITTED", tmp_path / "docs" / "ablation.json")
+    monkeypatch.setattr(module, "ablate", lambda *_, on_step, **__: on_step(STEPS[0]))
+    tune(config.model_copy(update={"output": None}), Console(quiet=True))
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("ablation.json")] == [file]
 
 
 @pytest.mark.slow

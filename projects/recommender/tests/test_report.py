@@ -50,7 +50,7 @@ def written(write_slice, tmp_path_factory):
     (project / "README.md").write_text(markers(SECTIONS), encoding="utf-8")
     (folder / "README.md").write_text(markers(["recommender"]), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training_module, "tuned_settings", lambda: QUICK)
+        patch.setattr(training_module, "tuned_settings", lambda path: QUICK)
         config = ReportConfig(data=str(data), project=project, root_readme=folder / "README.md", benchmarks=folder)
         report(config, Console(quiet=True))
     return folder

@@ -25,11 +25,11 @@ QUICK = ModelSettings(
 
 
 @pytest.fixture
-def quick(monkeypatch, write_slice, tmp_path) -> TrainConfig:
-    """A second of training: 80 people, few factors."""
-    monkeypatch.setattr(training_module, "tuned_settings", lambda: QUICK)
-    folder = write_slice(tmp_path / "few", 80)
-    return TrainConfig(data=str(folder), tracking_uri="", output=tmp_path / "bundle")
+def quick(write_slice, tmp_path) -> TrainConfig:
+    """A second of training: 80 people, few factors, as if a search had found them."""
+    folder, tuned = write_slice(tmp_path / "few", 80), tmp_path / "tuned.json"
+    tuned.write_text(json.dumps({"time": {"settings": QUICK.model_dump(mode="json")}}), encoding="utf-8")
+    return TrainConfig(data=str(folder), tuned=tuned, tracking_uri="", output=tmp_path / "bundle")
 
 
 def quiet() -> Console:
@@ -172,7 +172,8 @@ def test_candidates_are_logged_as_they_are_measured(quick):
 
 def test_a_large_data_set_is_served_by_als(quick, monkeypatch, capsys):
     """The rule by size: above `most_ratings` EASE is not fitted, and the output says so."""
-    monkeypatch.setattr(training_module, "tuned_settings", lambda: QUICK.model_copy(update={"most_ratings": 100}))
+    few = QUICK.model_copy(update={"most_ratings": 100})
+    monkeypatch.setattr(training_module, "tuned_settings", lambda path: few)
     # With this test's few factors ALS loses to popularity, which is refused elsewhere.
     monkeypatch.setattr(training_module, "choose", lambda tried: max(set(SERVABLE) & set(tried)))
     trained = learn(quick, Console(width=200))

@@ -32,10 +32,9 @@ def config(monkeypatch, write_slice, tmp_path) -> TuneConfig:
     """A search of four trials on 80 people, which writes its result into a temporary folder."""
     folder = write_slice(tmp_path / "few", 80)
     monkeypatch.setattr(module, "tuned_settings", lambda split: SMALL)
-    monkeypatch.setattr(module, "files", lambda package: tmp_path)
     monkeypatch.setattr(module, "SPACES", FEW)
     (tmp_path / "tuned.json").write_text(json.dumps({"time": {"old": 1}, "random": {"old": 2}}))
-    return TuneConfig(data=str(folder), trials=4, study=tmp_path / "study.db")
+    return TuneConfig(data=str(folder), trials=4, study=tmp_path / "study.db", output=tmp_path / "tuned.json")
 
 
 def quiet() -> Console:
@@ -60,8 +59,7 @@ def test_what_is_written_is_what_training_reads(config, tmp_path, monkeypatch):
     assert study["fits"] == {FULL: 4, EASE: 4}
     assert study["data_sha256"] == load(config.data).sha256
     assert all(study["best"][name] >= study["first"][name] for name in (FULL, EASE))
-    monkeypatch.setattr("recommender.config.files", lambda package: tmp_path)
-    settings = tuned_settings("time")
+    settings = tuned_settings("time", config.output)
     assert settings.als == SMALL.als
     assert (settings.ease.min_raters, settings.ease.rank) == (2, 8)  # never searched, see "Privacy"
 
@@ -118,14 +116,32 @@ def test_a_search_that_is_stopped_keeps_what_it_finished(config, tmp_path, monke
     assert stored(tmp_path)["time"]["settings"]["baselines"]["ease_penalty"] == 1.0
 
 
-def test_the_sample_that_ships_changes_no_settings(config, tmp_path, monkeypatch):
-    sample = load(config.data)
-    sample = replace(sample, source=replace(sample.source, kind="sample"))
-    monkeypatch.setattr(module, "load", lambda setting, dataset: sample)
-    for setting in ("auto", "sample"):
-        with pytest.raises(ValueError, match=r"are those of MovieLens.*tune on full, on the path of your data"):
-            tune(config.model_copy(update={"data": setting}), quiet())
-    tune(config.model_copy(update={"data": "auto", "write": False, "trials": 2}), quiet())
+@pytest.mark.parametrize(
+    ("kind", "dataset", "written"),
+    [
+        ("full", "latest-small", "tuned.json"),
+        ("full", "1m", "study.json"),
+        ("sample", "latest-small", "study.json"),
+        ("path", "latest-small", "study.json"),
+    ],
+)
+def test_only_a_search_on_latest_small_changes_the_package(config, monkeypatch, kind, dataset, written):
+    scored(monkeypatch, lambda settings: settings.baselines.ease_penalty)
+    monkeypatch.setattr(module, "COMMITTED", config.output)
+    few = load(config.data)
+    monkeypatch.setattr(module, "load", lambda setting, dataset: replace(few, source=replace(few.source, kind=kind)))
+    before = config.output.read_text(encoding="utf-8")
+    console = Console(record=True, width=500, file=io.StringIO())
+    tune(config.model_copy(update={"dataset": dataset, "output": None, "trials": 2}), console)
+    path, printed = config.study.with_name(written), console.export_text()
+    assert (config.output.read_text(encoding="utf-8") == before) == (path != config.output)
+    assert f"Written to {path}" in printed
+    assert ("recommender train --tuned" in printed) == (path != config.output)
+    assert tuned_settings("time", path).ease.rank == SMALL.ease.rank
+
+
+def test_without_write_nothing_is_written(config, tmp_path):
+    tune(config.model_copy(update={"write": False, "trials": 2}), quiet())
     assert stored(tmp_path) == {"time": {"old": 1}, "random": {"old": 2}}
 
 

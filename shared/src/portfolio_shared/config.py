@@ -1,10 +1,17 @@
 """What every project's `config.py` declares alike; nothing heavy is imported, because services read it too."""
 
+import json
 import os
+from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+M = TypeVar("M", bound=BaseModel)
+
+TUNE_OUTPUT = "file to write; none: the package's settings after a search on the public data, else one beside the study"
 
 
 class Frozen(BaseModel):
@@ -18,6 +25,28 @@ def command_settings(prefix: str) -> SettingsConfigDict:
     return SettingsConfigDict(
         env_prefix=prefix, extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True
     )
+
+
+def stored_settings(model: type[M], path: Path | Traversable, *parts: str) -> M:
+    """Return the hyper-parameters in a file that `tune` wrote.
+
+    Parameters
+    ----------
+    parts
+        Keys that lead to the study, where a file has several.
+
+    Raises
+    ------
+    ValueError
+        If the file holds no such settings.
+    """
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        for part in parts:
+            stored = stored[part]
+        return model.model_validate(stored["settings"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: expected a file that `tune` wrote, found {error!r}") from error
 
 
 def default_tracking_uri() -> str:

@@ -4,14 +4,20 @@ Flags come from the field names (`--if-missing`), environment variables from the
 (`HOUSING_TRAIN_SEED`, `HOUSING_PORT`).
 """
 
-import json
 from importlib.resources import files
 from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from portfolio_shared.config import Frozen, ReportSettings, TrainSettings, command_settings
+from portfolio_shared.config import (
+    TUNE_OUTPUT,
+    Frozen,
+    ReportSettings,
+    TrainSettings,
+    command_settings,
+    stored_settings,
+)
 from portfolio_shared.serving.settings import ServiceSettings
 
 MODEL_NAME = "housing"
@@ -78,10 +84,9 @@ class ModelSettings(Frozen):
     linear_weight: float = Field(0.55, ge=0, le=1, description="share of the linear member in the log price")
 
 
-def tuned_settings() -> ModelSettings:
-    """Return the committed hyper-parameters that `make tune-housing` found."""
-    text = files("housing").joinpath(TUNED).read_text(encoding="utf-8")
-    return ModelSettings.model_validate(json.loads(text)["settings"])
+def tuned_settings(path: Path | None = None) -> ModelSettings:
+    """Return the hyper-parameters that `housing tune` wrote to a file, or the committed ones."""
+    return stored_settings(ModelSettings, path or files("housing").joinpath(TUNED))
 
 
 class TrainConfig(TrainSettings):
@@ -91,6 +96,7 @@ class TrainConfig(TrainSettings):
 
     data: str = Field("auto", description=DATA)
     output: Path = Field(BUNDLE, description="folder that the bundle is written to")
+    tuned: Path | None = Field(None, description="file of a search on your data (`tune`); none: the package's settings")
     folds: int = Field(5, ge=2, description="folds of the cross-validation that compares candidates")
     threads: int = Field(2, ge=1, description="threads of the tree libraries")
 
@@ -102,7 +108,8 @@ class TuneConfig(BaseSettings):
 
     data: str = Field("full", description=DATA)
     tracking_uri: str = Field("", description="MLflow server that gets a run a trial; empty for none")
-    write: bool = Field(default=True, description="replace the committed settings by the best ones")
+    write: bool = Field(default=True, description="write the settings that the search ends with")
+    output: Path | None = Field(None, description=TUNE_OUTPUT)
     trials: int = Field(60, ge=1, description="trials in all, those of earlier runs counted")
     study: Path = Field(Path(".state/tuning/housing.db"), description="SQLite file of the study")
     seed: int = Field(0, ge=0, description="seed of the sampler")

@@ -45,7 +45,7 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     console.print(f"{len(parts.train.frame):,} sales to learn from, {len(parts.test.frame):,} held out for the test")
 
     # Candidates, the baselines among them, compared on the same folds of the training part.
-    settings, options = tuned_settings(), {"seed": config.seed, "threads": config.threads}
+    settings, options = tuned_settings(config.tuned), {"seed": config.seed, "threads": config.threads}
     with progress(console, "comparing candidates", total=n_fits(parts)) as advance:
         candidates = compare(
             parts,

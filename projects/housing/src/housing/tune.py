@@ -1,8 +1,9 @@
-"""Search hyper-parameters inside the training part: run once, its result is committed as `tuned.json`.
+"""Search hyper-parameters inside the training part: on the public data once, its result is committed as `tuned.json`.
 
 The study lives in SQLite and resumes where it stopped. Its best trial replaces the settings in use only where it is
 better by more than chance: of many settings that are about equally good, the lowest error on five folds is seldom the
-best. These folds are not those on which `train.py` compares the candidates, and the test split is never touched.
+best. These folds are not those on which `train.py` compares the candidates, and the test split is never touched. What a
+search on other data finds is written beside its study, and `train --tuned` reads it.
 """
 
 import json
@@ -29,6 +30,7 @@ from portfolio_shared.tracking.runs import UNTRACKED, RunLog, tracked_run
 
 Floats = NDArray[np.float64]
 
+COMMITTED = Path(str(files("housing").joinpath(TUNED)))
 FOLD_SEED = 1000
 WEIGHTS = np.linspace(0, 1, 21)
 FINISHED = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
@@ -53,9 +55,12 @@ def tune(config: TuneConfig, console: Console | None = None) -> None:
     challenger, champion = (fold_errors(parts, settings, threads=config.threads) for settings in (best, in_use))
     taken = better_by_more_than_chance(challenger, champion)
     console.print(f"{'Better' if taken else 'Not better'} by more than chance than the settings in use")
-    if config.write:
-        write(best if taken else in_use, study, data, taken=taken)
-    console.print(f"Written to {TUNED}" if config.write else f"{TUNED} stays as it is")
+    if not config.write:
+        console.print("Nothing is written")
+        return
+    path = config.output or (COMMITTED if data.source.kind == "full" else config.study.with_suffix(".json"))
+    write(path, best if taken else in_use, study, data, taken=taken)
+    console.print(f"Written to {path}" + ("" if path == COMMITTED else f"; housing train --tuned {path} reads it"))
 
 
 def open_study(config: TuneConfig, data: Dataset) -> optuna.Study:
@@ -160,8 +165,8 @@ def settings_of(trial: optuna.trial.FrozenTrial) -> ModelSettings:
     return drawn.model_copy(update={"linear_weight": trial.user_attrs["linear_weight"]})
 
 
-def write(settings: ModelSettings, study: optuna.Study, data: Dataset, *, taken: bool) -> None:
-    """Write the settings and the study's summary to the package's `tuned.json`."""
+def write(path: Path, settings: ModelSettings, study: optuna.Study, data: Dataset, *, taken: bool) -> None:
+    """Write the settings and the study's summary."""
     complete = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
     summary = {
         "data_sha256": data.sha256,
@@ -180,4 +185,4 @@ def write(settings: ModelSettings, study: optuna.Study, data: Dataset, *, taken:
         else {},
     }
     text = json.dumps({"study": summary, "settings": settings.model_dump(mode="json")}, indent=2)
-    Path(str(files("housing").joinpath(TUNED))).write_text(text + "\n", encoding="utf-8")
+    path.write_text(text + "\n", encoding="utf-8")

@@ -105,7 +105,9 @@ class TuneConfig(BaseSettings):
     crop: int = Field(128, ge=32, description="side of the augmented pictures, in pixels")
     threads: int = Field(2, ge=1, description="threads that compute on the CPU")
     work: Path = Field(WORK, description="folder of features and checkpoints")
-    output: Path = Field(Path("projects/image-classifier/docs/ablation.json"), description="file to write")
+    output: Path | None = Field(
+        None, description="file to write; none: docs/ablation.json for the public data, else ablation.json in work"
+    )
     tracking_uri: str = Field("", description="MLflow server that gets a child run for each training; empty for none")
     seed: int = Field(0, ge=0, description="seed of splits, order and augmentation")
 

@@ -7,6 +7,7 @@ differ in one part each are compared, and a person reads the table.
 
 import json
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +17,9 @@ from image_classifier.data.load import load, split
 from image_classifier.evaluation.ablation import Step, ablate
 from portfolio_shared.tracking.client import check_server
 from portfolio_shared.tracking.runs import UNTRACKED, RunLog, tracked_run
+
+COMMITTED = Path("projects/image-classifier/docs/ablation.json")
+"""What the README shows: of the public data alone."""
 
 
 def tune(config: TuneConfig, console: Console | None = None) -> None:
@@ -31,7 +35,9 @@ def tune(config: TuneConfig, console: Console | None = None) -> None:
         check_server(config.tracking_uri)
     dataset = load(config.data)
     recorded: dict[str, Any] = {"epochs": config.epochs, "crop": config.crop, "data": dataset.name, "steps": []}
-    config.output.parent.mkdir(parents=True, exist_ok=True)
+    own = config.work / COMMITTED.name
+    output = config.output or (COMMITTED if dataset.source.kind == "full" else own)
+    output.parent.mkdir(parents=True, exist_ok=True)
     tuning = FineTuneSettings(epochs=config.epochs, patience=config.epochs, crop=config.crop)
     settings = ModelSettings(backbone=USUAL, weights=config.weights, tuning=tuning)
 
@@ -44,9 +50,9 @@ def tune(config: TuneConfig, console: Console | None = None) -> None:
             run.child(step.name, {"variant": step.name}, metrics)
             row = {"name": step.name, **{name: interval._asdict() for name, interval in metrics.items()}}
             recorded["steps"].append(row)
-            config.output.write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
+            output.write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
 
         compute = Compute(threads=config.threads, work=config.work)
         parts = split(dataset, split_seed=config.seed)
         ablate(parts, settings, seed=config.seed, compute=compute, console=console, on_step=record)
-    console.print(f"Written: {config.output}")
+    console.print(f"Written: {output}")

@@ -4,7 +4,6 @@ Flags come from the field names (`--if-missing`), environment variables from the
 (`RECOMMENDER_TRAIN_SEED`, `RECOMMENDER_PORT`).
 """
 
-import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -12,7 +11,14 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from portfolio_shared.config import Frozen, ReportSettings, TrainSettings, command_settings
+from portfolio_shared.config import (
+    TUNE_OUTPUT,
+    Frozen,
+    ReportSettings,
+    TrainSettings,
+    command_settings,
+    stored_settings,
+)
 from portfolio_shared.serving.settings import ServiceSettings
 
 MODEL_NAME = "recommender"
@@ -75,10 +81,9 @@ class ModelSettings(Frozen):
     most_ratings: int = Field(10_000_000, ge=1, description="above so many ratings EASE is not fitted and ALS serves")
 
 
-def tuned_settings(split: SplitName = "time") -> ModelSettings:
-    """Return the committed hyper-parameters that `make tune-recommender` found for one of the splits."""
-    text = files("recommender").joinpath(TUNED).read_text(encoding="utf-8")
-    return ModelSettings.model_validate(json.loads(text)[split]["settings"])
+def tuned_settings(split: SplitName = "time", path: Path | None = None) -> ModelSettings:
+    """Return the hyper-parameters for a split that `recommender tune` wrote to a file, or the committed ones."""
+    return stored_settings(ModelSettings, path or files("recommender").joinpath(TUNED), split)
 
 
 class TrainConfig(TrainSettings):
@@ -89,6 +94,7 @@ class TrainConfig(TrainSettings):
     data: str = Field("auto", description=DATA)
     dataset: DatasetName = Field("latest-small", description=DATASET)
     output: Path = Field(BUNDLE, description="folder that the bundle is written to")
+    tuned: Path | None = Field(None, description="file of a search on your data (`tune`); none: the package's settings")
     k: int = Field(10, ge=2, le=50, description="length of the lists that are measured")
     max_users: int = Field(MAX_USERS, ge=2, description="users that are evaluated; of more, so many are drawn")
     threads: int = Field(1, ge=1, description="threads of ALS; with more than one a fit does not repeat exactly")
@@ -106,7 +112,8 @@ class TuneConfig(BaseSettings):
     k: int = Field(10, ge=2, le=50, description="length of the lists that are measured")
     seed: int = Field(0, ge=0, description="seed of the sampler, fits and random splits")
     study: Path = Field(Path(".state/tuning/recommender.db"), description="SQLite file in which studies go on")
-    write: bool = Field(default=True, description="write the settings to the package's tuned.json")
+    write: bool = Field(default=True, description="write the settings that the search ends with")
+    output: Path | None = Field(None, description=TUNE_OUTPUT)
     tracking_uri: str = Field("", description="MLflow server for the trials; empty for none")
 
 

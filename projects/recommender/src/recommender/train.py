@@ -43,7 +43,7 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     console.print(users_table(parts, config.max_users))
 
     # Candidates, the baselines among them, fitted on the training part and compared on the validation part.
-    settings = tuned_settings()
+    settings = tuned_settings(path=config.tuned)
     for name, reason in too_large(settings, parts.before_test).items():
         console.print(f"Not fitted: {name}: {reason}")
     options = {"seed": config.seed, "k": config.k, "max_users": config.max_users}

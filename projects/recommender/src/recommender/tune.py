@@ -1,4 +1,7 @@
-"""Search hyper-parameters on the validation part: run once for each split, the result is committed as `tuned.json`.
+"""Search hyper-parameters on the validation part: once for each split, the result is committed as `tuned.json`.
+
+That is of MovieLens latest-small. What a search on other data finds is written beside its study, and `train --tuned`
+reads it.
 
 Each candidate has a study of its own, which lives in SQLite and goes on where it stopped. Its first trial has the
 settings in use, and its best one replaces them only where it is better by more than chance, which is the gate's rule
@@ -38,6 +41,7 @@ from recommender.evaluation.task import Floats, Task, lists_for, make_task
 from recommender.models.fit import ALS, ALS_RECENT, EASE, FULL, ITEMS, USERS, recipes, too_large
 
 SPLITS_OF_RANDOM, SHARE_OF_RANDOM = 3, 0.15
+COMMITTED = Path(str(files("recommender").joinpath(TUNED)))
 Space = dict[str, BaseDistribution]
 Changes = dict[str, float | int]
 Summary = dict[str, Any]
@@ -80,11 +84,6 @@ def tune(config: TuneConfig, console: Console | None = None) -> None:
         check_server(uri)
     data = load(config.data, dataset=config.dataset)
     console.print(data.source.reason)
-    if data.source.kind == "sample" and config.write:
-        raise ValueError(
-            f"the settings of {TUNED} are those of MovieLens, and a search on the sample would replace them: tune on "
-            "full, on the path of your data, or with --no-write"
-        )
     name = f"tuning, split by {config.split}"
     with tracked_run(uri, experiment=MODEL_NAME, run_name=name) if uri else nullcontext(UNTRACKED) as run:
         search(config, data, console, run)
@@ -117,7 +116,9 @@ def search(config: TuneConfig, data: Dataset, console: Console, run: RunLog) -> 
                 write(settings, summary, data, config)
     for candidate, best in summary["best"].items():
         console.print(f"{candidate}: nDCG@{config.k} {best:.4f}, best of {summary['fits'][candidate]} fits")
-    console.print(f"Written to {TUNED}" if config.write else f"{TUNED} stays as it is")
+    path = file_to_write(config, data)
+    reader = "" if path == COMMITTED else f"; recommender train --tuned {path} reads it"
+    console.print(f"Written to {path}{reader}" if config.write else "Nothing is written")
 
 
 def spaces_of(split: SplitName) -> dict[str, Space]:
@@ -226,10 +227,17 @@ def with_changes(settings: ModelSettings, changes: Mapping[str, float | int]) ->
     return settings
 
 
+def file_to_write(config: TuneConfig, data: Dataset) -> Path:
+    """Return the package's `tuned.json` for the data that it was found on, else a file beside the study."""
+    usual = TuneConfig.model_fields["dataset"].default
+    is_committed = data.source.kind == "full" and config.dataset == usual
+    return config.output or (COMMITTED if is_committed else config.study.with_suffix(".json"))
+
+
 def write(settings: ModelSettings, summary: Summary, data: Dataset, config: TuneConfig) -> None:
-    """Write the settings and the studies' summary to the package's `tuned.json`; the other split's part stays."""
-    path = Path(str(files("recommender").joinpath(TUNED)))
-    stored = json.loads(path.read_text(encoding="utf-8"))
+    """Write the settings and the studies' summary; the other split's part stays."""
+    path = file_to_write(config, data)
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     where = "the validation part" if config.split == "time" else f"{SPLITS_OF_RANDOM} re-splits of all but the test"
     study = {
         "data_sha256": data.sha256,
