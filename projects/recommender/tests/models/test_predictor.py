@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from recommender.data.catalogue import Filters
 from recommender.data.load import Dataset
 from recommender.evaluation.task import Task, lists_for
+from recommender.models.als import fit_als
 from recommender.models.ease import fit_ease
 from recommender.models.features import film_features
 from recommender.models.history_weights import HistoryWeights
@@ -38,6 +40,47 @@ def test_it_recommends_what_the_evaluation_measured(predictor: Predictor, sample
     for answer, expected in zip(answers, lists, strict=True):
         assert [r.film.id for r in answer.recommendations] == [sample.catalogue.films[item].id for item in expected]
         assert answer.basis == "history"
+
+
+def many_histories(sample: Dataset) -> list[list[Seen]]:
+    """300 histories: real ones, unrated, disliked, of films that few rated, of unknown ones, of one film, empty."""
+    real = [history_of(sample, user) for user in range(120)]
+    rare = [film.id for film in sample.catalogue.films if film.n_ratings < 5]
+    return [
+        *real,
+        *([replace(seen, stars=None) for seen in history] for history in real[:60]),
+        *([replace(seen, stars=0.5) for seen in history] for history in real[:30]),
+        *([Seen(film)] for film in rare[:30]),
+        *([*history, Seen(-1), *history[:2]] for history in real[:20]),
+        *([Seen(-user)] for user in range(1, 11)),
+        *(history[-1:] for history in real[:20]),
+        *([[]] * 10),
+    ]
+
+
+@pytest.mark.parametrize("options", [{}, {"k": 40, "diversity": 0.4}, {"filters": Filters(genres=("Comedy",))}])
+@pytest.mark.parametrize("served", ["EASE", "ALS"])
+def test_what_is_beside_a_history_changes_nothing_of_its_answer(
+    predictor: Predictor, sample: Dataset, served: str, options: dict[str, Any]
+) -> None:
+    """To the last bit: a product of matrices rounds otherwise than that of a matrix and a vector."""
+    if served == "ALS":
+        als = fit_als(sample.ratings.matrix(), n_factors=8, regularization=2.0, alpha=3.0, iterations=2, min_raters=5)
+        predictor = replace(predictor, model=als)
+    histories = many_histories(sample)
+    assert len(histories) == 300
+    together = predictor.predict(histories, **options)
+    assert together == [predictor.recommend(history, **options) for history in histories]
+    assert {answer.basis for answer in together} == {"history", "popularity"}
+
+
+def test_the_scores_are_those_of_the_model(predictor: Predictor, sample: Dataset) -> None:
+    history = history_of(sample, 7)
+    items = np.array([sample.catalogue.position[seen.film_id] for seen in history])
+    scores = predictor.model.scores(items, WEIGH(np.array([seen.stars for seen in history], dtype=np.float64)))
+    for recommendation in predictor.recommend(history, k=30).recommendations:
+        expected = scores[sample.catalogue.position[recommendation.film.id]]
+        assert recommendation.score == pytest.approx(expected, rel=1e-4)
 
 
 def test_films_of_the_history_never_come_back(predictor: Predictor, sample: Dataset) -> None:

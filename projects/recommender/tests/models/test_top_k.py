@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from recommender.models.top_k import best, diversify
+from recommender.models.top_k import best, contenders, diversify
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 2.0, -np.inf, 0.5]), min_size=1, max_size=30), st.integers(1, 35))
@@ -14,6 +14,23 @@ def test_best_is_a_stable_sort(values: list[float], k: int) -> None:
     scores = np.array(values)
     expected = [i for i in np.argsort(-scores, kind="stable") if scores[i] > -np.inf][:k]
     assert best(scores, k).tolist() == expected
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([0.0, 1.0, 2.0, -3.0, -np.inf, 1.000001]), min_size=6, max_size=6), min_size=1),
+    st.integers(1, 8),
+)
+def test_contenders_hold_the_best_of_every_row_and_what_rounding_may_have_put_below(
+    values: list[list[float]], k: int
+) -> None:
+    scores = np.array(values, dtype=np.float32)
+    rows, columns = contenders(scores, k)
+    for row, of_row in enumerate(scores):
+        found = columns[rows == row].tolist()
+        assert found == sorted(found)
+        assert set(best(of_row, k)) <= set(found)
+        worst = of_row[best(of_row, k)[-1:]]
+        assert all(of_row[column] > worst - 1e-4 for column in found)  # nothing that is clearly below, and no -inf
 
 
 def by_definition(scores: NDArray[np.float64], vectors: NDArray[np.float64], k: int, diversity: float) -> list[int]:

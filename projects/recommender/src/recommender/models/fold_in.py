@@ -52,6 +52,11 @@ class FoldIn:
         Y = self.factors.astype(np.float64)
         return np.asarray(Y.T @ Y + self.regularization * np.eye(Y.shape[1]))
 
+    @cached_property
+    def scale(self) -> Floats:
+        """What multiplies ``factors @ fold_in(...)`` to give a score, shape (n_items,); 0 for what is not served."""
+        return self.recommendable.astype(np.float32)
+
     def fold_in(self, items: NDArray[np.integer], weights: Floats) -> Floats:
         """Return the factors of the user with this history, shape (n_factors,): equation 4 of the paper."""
         A, wanted = self._equations(items, weights)

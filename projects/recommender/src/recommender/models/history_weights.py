@@ -1,6 +1,7 @@
 """What somebody has seen, as the models read it: how much each film of a history says about the next one."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,5 +45,13 @@ class HistoryWeights:
         weights = np.where(np.isnan(stars), 1.0, 1.0 + self.rating_slope * (stars - self.rating_middle))
         if self.half_life_share > 0:
             half_life = max(self.half_life_share * n, self.half_life_films)
-            weights = weights * 0.5 ** (np.arange(n - 1, -1, -1) / half_life)
+            weights = weights * _fading(n, half_life)
         return weights.astype(np.float32)
+
+
+@lru_cache(maxsize=1_000)
+def _fading(n: int, half_life: float) -> NDArray[np.float64]:
+    """Weights of n films from the oldest to the newest, shape (n,): the same for all histories of one length."""
+    weights: NDArray[np.float64] = 0.5 ** (np.arange(n - 1, -1, -1) / half_life)
+    weights.flags.writeable = False
+    return weights

@@ -48,6 +48,10 @@ class ItemFactors:
         """Divisor of the formula above as a multiplier, shape (n_items,); 0 for films that are not recommendable."""
         return np.asarray(np.divide(1.0, 1.0 - self.own, out=np.zeros_like(self.own), where=self.recommendable))
 
+    def fold_in(self, items: NDArray[np.integer], weights: Floats) -> Floats:
+        """Return the taste of this history, shape (rank,): ``factors @ taste * scale`` scores all other films."""
+        return np.asarray(self._heard(items, weights) @ self.factors[items])
+
     def scores(self, items: NDArray[np.integer], weights: Floats) -> Floats:
         """Score every film for a history, shape (n_items,): ``weights @ B[items]``, higher is better.
 

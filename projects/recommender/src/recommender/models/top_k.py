@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CANDIDATES = 100  # films with the highest scores, among which a diverse list is chosen
+ROUNDING = np.float32(1e-5)  # of the highest score; a product of 256 numbers of single precision is off by 1e-6 of it
 
 
 def best(scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
@@ -25,6 +26,31 @@ def best(scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
         kept = values >= np.partition(values, len(values) - k)[len(values) - k]
         candidates, values = candidates[kept], values[kept]
     return candidates[np.argsort(-values, kind="stable")][:k]
+
+
+def contenders(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return rows and columns of what may be among the k highest of its row, in order of both.
+
+    These are a few more than k where scores are nearly equal: a product of matrices rounds the score of one row
+    otherwise beside other rows, so whoever orders them must compute their scores alike whatever is beside them.
+
+    Parameters
+    ----------
+    scores
+        Shape (n_rows, n_columns); ``-inf`` is never among them.
+
+    Examples
+    --------
+    >>> contenders(np.array([[1, 3, -np.inf, 3], [-np.inf, 5, -np.inf, -np.inf]], dtype=np.float32), k=2)
+    (array([0, 0, 1]), array([1, 3, 1]))
+    """
+    n_columns = scores.shape[1]
+    floor = np.full((len(scores), 1), np.finfo(np.float32).min)
+    if k < n_columns:
+        highest = np.partition(scores, n_columns - k, axis=1)[:, n_columns - k :]
+        margin = ROUNDING * np.abs(highest.max(axis=1, keepdims=True, initial=0, where=highest > -np.inf))
+        floor = np.maximum(floor, highest[:, :1] - margin)
+    return np.divmod(np.flatnonzero(scores >= floor), n_columns)
 
 
 def diversify(
