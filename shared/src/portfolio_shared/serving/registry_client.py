@@ -8,12 +8,14 @@ training set on the version.
 import json
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 import httpx
 
+from portfolio_shared.addresses import without_secrets
 from portfolio_shared.bundle import (
     MANIFEST_NAME,
     MAX_MANIFEST_BYTES,
@@ -24,6 +26,7 @@ from portfolio_shared.bundle import (
     parse_manifest,
     read_manifest,
 )
+from portfolio_shared.proxies import NetworkSettingsError, answered_by, describe_failure, open_client
 
 # Where MLflow puts the artifact named "bundle" inside the folder of a pyfunc model.
 BUNDLE_PATH = PurePosixPath("artifacts/bundle")
@@ -67,19 +70,22 @@ class RegistryClient:
     """A client of one MLflow server, such as ``http://127.0.0.1:5500``; it may be used from several threads."""
 
     def __init__(self, tracking_uri: str) -> None:
-        self._uri = tracking_uri.rstrip("/")
-        self._http = httpx.Client(
-            base_url=self._uri,
-            timeout=httpx.Timeout(10.0, connect=3.0),
-            # The server closes idle connections before the next look at the alias: keeping one saves nothing.
-            limits=httpx.Limits(max_keepalive_connections=0),
-        )
+        self._address = tracking_uri.rstrip("/")
+        self._uri = without_secrets(self._address)  # as messages name it
+
+    @cached_property
+    def _http(self) -> httpx.Client:
+        try:
+            return open_client(self._address, timeout=httpx.Timeout(10.0, connect=3.0))
+        except NetworkSettingsError as error:
+            raise RegistryUnavailable(f"{self._uri} cannot be asked: {error}") from error
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._http.close()
+        if "_http" in vars(self):
+            self._http.close()
 
     def alias(self, name: str, alias: str) -> RegisteredVersion | None:
         """Return the version that an alias points to, or None if the model or the alias does not exist.
@@ -167,11 +173,14 @@ class RegistryClient:
                         raise RegistryUnavailable(f"an answer of {self._uri} exceeds the limits of {limits}")
             answer = json.loads(body)
         except httpx.HTTPError as error:
-            raise RegistryUnavailable(f"no answer from {self._uri}: {_describe(error)}") from error
+            raise RegistryUnavailable(
+                f"no answer from {self._uri}: {describe_failure(self._address, error)}"
+            ) from error
         except (ValueError, RecursionError) as error:
             text = body[:200].decode(errors="replace")
+            who = answered_by(self._address, response.status_code, text)
             raise RegistryUnavailable(
-                f"{self._uri} answered {response.status_code} {text!r}, expected the JSON of an MLflow server"
+                f"{who} answered {response.status_code} {text!r}, expected the JSON of an MLflow server"
             ) from error
         if not isinstance(answer, dict):
             raise RegistryUnavailable(f"{self._uri} answered {_excerpt(answer)}, expected a JSON object")
@@ -186,7 +195,8 @@ class RegistryClient:
                 if response.status_code == httpx.codes.NOT_FOUND:
                     raise BundleError(f"{source}: missing in the artifact store of {self._uri}")
                 if response.status_code != httpx.codes.OK:
-                    raise RegistryUnavailable(f"{self._uri} answered {response.status_code} for {source}")
+                    who = answered_by(self._address, response.status_code, "")
+                    raise RegistryUnavailable(f"{who} answered {response.status_code} for {source}")
                 with target.open("xb") as stream:
                     for chunk in response.iter_bytes():
                         written += stream.write(chunk)
@@ -195,7 +205,8 @@ class RegistryClient:
                         if time.monotonic() > deadline:
                             raise RegistryUnavailable(f"{source}: not there after {MAX_DOWNLOAD_SECONDS:g} s")
         except httpx.HTTPError as error:
-            raise RegistryUnavailable(f"{self._uri} broke off {source}: {_describe(error)}") from error
+            failure = describe_failure(self._address, error)
+            raise RegistryUnavailable(f"{self._uri} broke off {source}: {failure}") from error
         return written
 
 
@@ -207,9 +218,5 @@ def _check_digest(directory: Path, version: RegisteredVersion) -> None:
         )
 
 
-def _describe(error: httpx.HTTPError) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
 def _excerpt(answer: object) -> str:
-    return repr(answer)[:200]
+    return without_secrets(repr(answer))[:200]

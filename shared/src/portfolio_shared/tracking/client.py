@@ -9,6 +9,17 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from portfolio_shared.addresses import without_secrets
+from portfolio_shared.proxies import (
+    NetworkSettingsError,
+    answered_by,
+    describe_failure,
+    no_proxy,
+    open_client,
+    proxy_for,
+    require_usable,
+)
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -48,19 +59,24 @@ def tracking_client(tracking_uri: str) -> Iterator["MlflowClient"]:
         If no MLflow server answers there within seconds.
     """
     check_server(tracking_uri)
-    with quiet_mlflow():
+    with quiet_mlflow(tracking_uri):
         from mlflow import MlflowClient
 
         yield MlflowClient(tracking_uri=tracking_uri)
 
 
 @contextmanager
-def quiet_mlflow() -> Iterator[None]:
-    """Keep MLflow from printing, warning about itself and waiting for minutes, for the length of a ``with`` block."""
-    added = {name: value for name, value in _ENVIRONMENT.items() if name not in os.environ}
+def quiet_mlflow(*servers: str) -> Iterator[None]:
+    """Keep MLflow from printing, warning about itself and waiting for minutes, for the length of a ``with`` block.
+
+    Nor does it ask servers of this machine, which are those here and all that have an address of the loopback, through
+    a proxy.
+    """
+    set_before = dict(os.environ)
+    changed = {name: value for name, value in _ENVIRONMENT.items() if name not in os.environ} | no_proxy(*servers)
     mlflow_logger = logging.getLogger("mlflow")
     level = mlflow_logger.level
-    os.environ.update(added)
+    os.environ.update(changed)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"mlflow\.")
@@ -70,27 +86,30 @@ def quiet_mlflow() -> Iterator[None]:
             yield
     finally:
         mlflow_logger.setLevel(level)
-        for name in added:
+        for name in changed:
             os.environ.pop(name, None)
+            os.environ.update({name: set_before[name]} if name in set_before else {})
 
 
 def check_server(tracking_uri: str) -> None:
     """Raise `TrackingUnavailable` unless an MLflow server answers at `tracking_uri`."""
     advice = "start one with `make mlflow`, or set MLFLOW_TRACKING_URI to one that runs"
+    shown = without_secrets(tracking_uri)
     if not tracking_uri.startswith(("http://", "https://")):
-        raise TrackingUnavailable(f"tracking URI {tracking_uri!r}: expected http://host:port of a server; {advice}")
+        raise TrackingUnavailable(f"tracking URI {shown!r}: expected http://host:port of a server; {advice}")
     try:
-        response = httpx.get(
-            f"{tracking_uri.rstrip('/')}/api/2.0/mlflow/experiments/search",
-            params={"max_results": 1},
-            timeout=httpx.Timeout(10.0, connect=3.0),
-        )
+        if (proxy := proxy_for(tracking_uri)) is not None:
+            require_usable(proxy, socksio="socksio", socks="PySocks")  # the second is for MLflow's own requests
+        with open_client(tracking_uri.rstrip("/"), timeout=httpx.Timeout(10.0, connect=3.0)) as client:
+            response = client.get("/api/2.0/mlflow/experiments/search", params={"max_results": 1})
+    except NetworkSettingsError as error:
+        raise TrackingUnavailable(f"{shown} cannot be asked: {error}") from error
     except httpx.HTTPError as error:
+        failure = describe_failure(tracking_uri, error)
+        raise TrackingUnavailable(f"no MLflow server at {shown} ({failure}); {advice}") from error
+    if not response.is_success or not response.text.startswith("{"):
+        text = response.text[:200]
         raise TrackingUnavailable(
-            f"no MLflow server at {tracking_uri} ({type(error).__name__}: {error}); {advice}"
-        ) from error
-    if not response.is_success:
-        raise TrackingUnavailable(
-            f"{tracking_uri} answered {response.status_code} {response.text[:200]!r}, which is no MLflow server that "
-            f"lets us in (403: its --allowed-hosts); {advice}"
+            f"{answered_by(tracking_uri, response.status_code, text)} answered {response.status_code} {text!r}, which "
+            f"is no MLflow server that lets us in (403: its --allowed-hosts); {advice}"
         )

@@ -1,0 +1,201 @@
+"""How a request leaves this process: never through a proxy to this machine, and what a proxy says is told as its word.
+
+httpx reads the environment by itself, but sends what is for this machine through a proxy, fails on one that it does not
+need, and knows neither networks in NO_PROXY nor the variables that requests reads.
+"""
+
+import ipaddress
+import os
+import ssl
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from portfolio_shared.addresses import is_here, without_secrets
+
+CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+SOCKS = ("socks5", "socks5h")
+_HERE = ("localhost", "127.0.0.0/8", "127.0.0.1", "::1")
+# How a proxy refuses, or says that it cannot reach a host; and how MLflow, its login included, answers with these.
+_OF_PROXIES = (403, 407, 502, 503, 504)
+_OF_MLFLOW = ("{", "Invalid Host header", "Permission denied")
+
+
+class NetworkSettingsError(RuntimeError):
+    """A proxy, certificate file or address that somebody has set cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """What stands between this machine and a server, and the variable that says so."""
+
+    variable: str
+    address: str
+
+    def __str__(self) -> str:
+        return f"the proxy {without_secrets(self.address)} of {self.variable}"
+
+    @property
+    def scheme(self) -> str:
+        """Its protocol, in lower case."""
+        return self.address.partition("://")[0].lower()
+
+
+def proxy_for(url: str) -> Proxy | None:
+    """Return the proxy of the environment that a request to this address goes through, if any."""
+    parts = split_address(url)
+    if is_here(parts.hostname or "") or _is_exempt(parts):
+        return None
+    proxies = getproxies()
+    for scheme in (parts.scheme, "all"):
+        if address := proxies.get(scheme):
+            names = (f"{scheme}_proxy", f"{scheme}_proxy".upper())
+            variable = next((name for name in names if os.environ.get(name)), "the system's settings")
+            return Proxy(variable, address if "://" in address else f"http://{address}")
+    return None
+
+
+def split_address(url: str) -> SplitResult:
+    """Return the parts of an address; raise NetworkSettingsError, without its password, if it is none."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        way = "expected scheme://host:port; in a password, write %23 for #, %2F for /, %3F for ? and %40 for @"
+        raise NetworkSettingsError(f"{without_secrets(url)!r} is no address: {way}") from None
+    return parts
+
+
+def no_proxy(*addresses: str) -> dict[str, str]:
+    """Return the environment under which other programs and libraries reach this machine without a proxy.
+
+    Parameters
+    ----------
+    *addresses
+        Of servers: those that run here are exempt under the name that they are given.
+    """
+    hosts = [split_address(address).hostname or "" for address in addresses]
+    here = [*_HERE, *(host for host in hosts if is_here(host))]
+    lower, upper = (os.environ.get(name) for name in ("no_proxy", "NO_PROXY"))
+    given = {"no_proxy": lower or upper, "NO_PROXY": upper or lower}
+    return {
+        name: ",".join(dict.fromkeys([*(value or "").split(","), *here])).strip(",") for name, value in given.items()
+    }
+
+
+def require_usable(proxy: Proxy, **packages: str) -> None:
+    """Raise NetworkSettingsError unless a proxy can be used.
+
+    Parameters
+    ----------
+    **packages
+        What a SOCKS proxy needs: module = distribution.
+    """
+    if proxy.scheme in ("http", "https"):
+        return
+    shown = without_secrets(proxy.address)
+    if proxy.scheme not in SOCKS:
+        raise NetworkSettingsError(
+            f"{proxy.variable}={shown}: expected a proxy http://, https://, socks5:// or socks5h://"
+        )
+    if missing := [name for module, name in packages.items() if find_spec(module) is None]:
+        raise NetworkSettingsError(
+            f"{proxy.variable}={shown}: a SOCKS proxy needs a package: run `{sys.executable} -m pip install "
+            f"{' '.join(missing)}`, or unset {proxy.variable}, or name the host in NO_PROXY"
+        )
+
+
+def open_client(base_url: str, *, timeout: httpx.Timeout) -> httpx.Client:
+    """Return a client of one server, through the environment's proxy unless the server runs here.
+
+    Raises
+    ------
+    NetworkSettingsError
+        If the address, the proxy or the file of certificates cannot be used.
+    """
+    proxy = proxy_for(base_url)
+    if proxy is not None:
+        require_usable(proxy, socksio="socksio")
+    # Without https nothing is verified, and certificates take longer to read than an answer takes to come.
+    context = certificates() if base_url.lower().startswith("https:") else None
+    # Kept connections save nothing: a server closes them before the next look at the alias.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    try:
+        address = httpx.URL(base_url)
+        return httpx.Client(
+            base_url=address.copy_with(query=None, fragment=None),
+            params=address.params,  # such as the token that a gateway asks for
+            timeout=timeout,
+            limits=limits,
+            verify=context or False,
+            proxy=None if proxy is None else httpx.Proxy(proxy.address, ssl_context=_for_proxy(proxy)),
+            trust_env=False,
+        )
+    except (httpx.InvalidURL, ValueError) as error:
+        of = f"of {without_secrets(base_url)}" + (f" or {proxy}" if proxy else "")
+        raise NetworkSettingsError(f"the address {of} cannot be used; expected scheme://host:port") from error
+
+
+def certificates() -> ssl.SSLContext:
+    """Return what servers are verified by: the file that the environment names, or that of the package certifi."""
+    named = [(name, value) for name in CERTIFICATES if (value := os.environ.get(name))]
+    if not named:
+        return httpx.create_ssl_context(trust_env=True)
+    variable, path = named[0]
+    try:
+        if Path(path).is_dir():
+            return ssl.create_default_context(capath=path)
+        return ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise NetworkSettingsError(
+            f"{variable}={path}: no file of certificates ({error}): correct or unset it"
+        ) from error
+
+
+def describe_failure(url: str, error: Exception) -> str:
+    """Return why no answer came, in one line that names the proxy in between, if any."""
+    text = without_secrets(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    if (proxy := proxy_for(url)) is None:
+        return text
+    if isinstance(error, httpx.ProxyError):
+        return f"{proxy} refused: {error}; let {urlsplit(url).hostname} through there, or name it in NO_PROXY"
+    return f"{text}, asked through {proxy}; name the host in NO_PROXY to ask it directly"
+
+
+def answered_by(url: str, status: int, text: str) -> str:
+    """Return who gave an answer that was not expected: the server at `url`, or the proxy before it."""
+    shown, proxy = without_secrets(url), proxy_for(url)
+    if proxy is None:
+        return shown
+    if status in _OF_PROXIES and not text.lstrip().startswith(_OF_MLFLOW):
+        return f"{proxy}, asked for {shown} (let it through there, or name its host in NO_PROXY),"
+    return f"{shown}, through {proxy},"
+
+
+def _for_proxy(proxy: Proxy) -> ssl.SSLContext | None:
+    return certificates() if proxy.scheme == "https" else None
+
+
+def _is_exempt(parts: SplitResult) -> bool:
+    host = parts.hostname or ""
+    named = f"{host}:{parts.port}" if parts.port else host
+    if proxy_bypass(host) or proxy_bypass(named):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    entries = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(",")
+    return any(address in network for network in map(_network, entries) if network is not None)
+
+
+def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(entry.strip(), strict=False)
+    except ValueError:  # a name
+        return None
