@@ -4,10 +4,8 @@ A report on the sample that ships, `recommender report --data sample`, writes it
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -17,14 +15,12 @@ from portfolio_shared.evaluation.sections import (
     fill_sections,
     interval_cell,
     markdown_table,
-    measured_sections,
-    serving_table,
     write_report,
 )
 from portfolio_shared.evaluation.tables import Column, candidate_rows
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.terminal import progress
-from recommender.config import MODEL_NAME, TUNED, ReportConfig, TrainConfig
+from recommender.config import MODEL_NAME, ReportConfig, TrainConfig
 from recommender.evaluation.ablation import Step, ablate, measure_fading, steps_of
 from recommender.evaluation.candidates import COLUMNS
 from recommender.evaluation.cold_start import FOLDS, HISTORY_LENGTHS, ColdStart, measure_cold_start
@@ -32,27 +28,11 @@ from recommender.evaluation.diversity import DIVERSITIES, DiversityPoint, divers
 from recommender.evaluation.errors import by_group
 from recommender.evaluation.evaluate import METRIC_LABELS, Evaluation
 from recommender.evaluation.figures import SERVED, draw, draw_cold_start, draw_diversity
+from recommender.evaluation.measured import measured, named_table, search_table, studies
 from recommender.models.fit import recipes
 from recommender.train import Trained, learn, metrics_of, user_counts
 
 HIT_RATE = Column("hit_rate", "hit rate", ".0%")
-PRIVACY = (
-    Column("n_read", "histories to read", "d"),
-    Column("read_completely", "read completely", ".1%"),
-    Column("read_nearly", "to over 90 %", ".1%"),
-    Column("share_read", "share read, mean", ".2f"),
-    Column("precision_members", "other half, learned from", ".2f"),
-    Column("precision_non_members", "other half, not", ".2f"),
-)
-MEMORY = Column("peak_rss_mb", "peak memory, MB", ",.0f")
-REST = (Column("seconds", "seconds", ",.1f"), Column("cpu_seconds", "CPU seconds", ",.1f"), MEMORY)
-LARGE = (
-    Column("fit_seconds", "fit, s", ",.1f"),
-    Column("fit_cpu_seconds", "CPU seconds", ",.1f"),
-    MEMORY,
-    Column("before_fit_mb", "before the fit, MB", ",.0f"),
-)
-SPLIT_LABELS = {"time": "each user's last 20 % by time", "date": "one date for everyone", "random": "random 25 %"}
 
 
 def report(config: ReportConfig, console: Console | None = None) -> None:
@@ -206,95 +186,3 @@ def summary_table(recorded: Mapping[str, Any]) -> str:
     rows = [[name, interval_cell(metrics["ndcg"])] for name, metrics in ranked(recorded["test"])]
     title = f"films, {recorded['users']['users evaluated']} users of {recorded['data']['name']}"
     return markdown_table([title, f"nDCG@{recorded['k']} (95 % interval)"], rows)
-
-
-def studies() -> dict[str, Any]:
-    """Return what `recommender tune` recorded for each split."""
-    stored = json.loads(files("recommender").joinpath(TUNED).read_text(encoding="utf-8"))
-    return {split: part["study"] for split, part in stored.items()}
-
-
-def search_table(studied: Mapping[str, Any]) -> str:
-    """Return what the search for settings came to, and what of it is not used."""
-    rows = [
-        [
-            f"{SPLIT_LABELS[split]}: {name}",
-            str(fits),
-            f"{study['first'][name]:.4f}",
-            f"{study['best'][name]:.4f}",
-            ", ".join(f"{setting} {value:g}" for setting, value in study["changed"][name].items()) or "none",
-            "no" if name in study["borrowed"] else "yes",
-        ]
-        for split, study in studied.items()
-        for name, fits in study["fits"].items()
-    ]
-    scores = ["nDCG@10, settings in use", "nDCG@10, best trial"]
-    return markdown_table(["validation of", "trials", *scores, "better by more than chance", "taken"], rows)
-
-
-def measured(results: Path) -> dict[str, str]:
-    """Return the sections that state what `make bench-recommender` measured last; a file that is missing is named."""
-    return measured_sections(
-        {
-            "splits": (results / "recommender.json", splits_table),
-            "privacy": (results / "recommender_privacy.json", privacy_table),
-            "large": (results / "recommender_large.json", large_table),
-            "serving": (results / "recommender_serving.json", serving_table),
-        }
-    )
-
-
-def splits_table(bench: Mapping[str, Any]) -> str:
-    """Return the served model beside the baselines on the three splits."""
-    parts = []
-    for split, label in SPLIT_LABELS.items():
-        rows = [row for row in bench["rows"] if row["split"] == split]
-        if not rows:
-            continue
-        cells = [
-            [
-                str(row["name"]),
-                *(interval_cell(row[metric]) for metric in ("ndcg", "recall", "hit_rate")),
-                f"{row['fit_seconds']:.2f}",
-                f"{row['fit_megabytes']:,.0f}",
-                interval_cell(row["difference"]) if "difference" in row else "",
-                str(row["settings"]),
-            ]
-            for row in rows
-        ]
-        headings = [
-            f"{label}, {rows[0]['users']} users",
-            *(f"{metric}@{bench['k']}" for metric in ("nDCG", "recall", "hit rate")),
-            "fit, CPU s",
-            "fit, MB",
-            "difference: served model minus this",
-            "settings",
-        ]
-        parts.append(markdown_table(headings, cells))
-    return "\n\n".join(parts)
-
-
-def privacy_table(attacked: Mapping[str, Any]) -> str:
-    """Return what the two attacks find in each model, and how many people rated a film alone."""
-    title = f"{attacked['members']} people learned from, {attacked['non_members']} not"
-    served = {row["name"] for row in attacked["rows"] if row["served"]}
-    alone = f"{attacked['rated_a_film_alone']:.0%} of the people learned from rated a film that none of the others did."
-    return f"{named_table(title, attacked['rows'], PRIVACY, bold=served)}\n\n{alone}"
-
-
-def large_table(large: Mapping[str, Any]) -> str:
-    """Return what each model costs on generated data of the stated size, and the times of the rest."""
-    sizes = f"{large['ratings']:,} ratings, {large['users']:,} people, {large['films']:,} films"
-    columns = (*LARGE, Column("ndcg", f"nDCG@{large['k']} on validation", ".3f"))
-    words = [*(f"Not fitted: {excluded}." for excluded in large["excluded"]), f"Chosen: {large['why']}."]
-    models = named_table(sizes, large["models"], columns, bold={large["chosen"]})
-    return "\n\n".join([models, *words, named_table("the rest", large["others"], REST)])
-
-
-def named_table(
-    title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, bold: Collection[str] = ()
-) -> str:
-    """Return a table of records with a `name`; the first heading is the title."""
-    named = {f"**{row['name']}**" if row["name"] in bold else row["name"]: row for row in rows}
-    (_, *headings), cells = candidate_rows(named, columns)
-    return markdown_table([title, *headings], cells)

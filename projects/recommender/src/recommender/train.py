@@ -25,7 +25,9 @@ from recommender.data.splits import Split, evaluated_users
 from recommender.evaluation.candidates import COLUMNS, choose, compare, evaluate_baselines
 from recommender.evaluation.evaluate import METRIC_LABELS, Evaluation, compare_with_champion, evaluate
 from recommender.evaluation.figures import draw
-from recommender.models.fit import Scorer, fit, recipes, too_large
+from recommender.evaluation.grid import MOST_USERS, choose_rank_and_penalty
+from recommender.evaluation.task import make_task
+from recommender.models.fit import FULL, Scorer, fit, recipes, too_large
 from recommender.models.predictor import Predictor, Seen
 
 Trained = results.Trained[Dataset, Split, Scorer, ModelSettings, Predictor, Evaluation]
@@ -42,10 +44,10 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     parts = split(data)
     console.print(users_table(parts, config.max_users))
 
+    # Settings: as found on MovieLens or by `tune`, and rank and penalty of EASE for these data.
+    settings, details = settings_for(parts, config, console)
+
     # Candidates, the baselines among them, fitted on the training part and compared on the validation part.
-    settings = tuned_settings(path=config.tuned)
-    for name, reason in too_large(settings, parts.before_test).items():
-        console.print(f"Not fitted: {name}: {reason}")
     options = {"seed": config.seed, "k": config.k, "max_users": config.max_users}
     n_candidates = len(recipes(settings, parts.before_test, data.catalogue))
     with progress(console, "comparing candidates", total=n_candidates) as advance:
@@ -74,7 +76,22 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     run.log_metrics({"coverage": evaluation.coverage})
     console.print(metric_table(evaluation))
     intervals = {name: baseline.metrics for name, baseline in baselines.items()}
-    return Trained(data, parts, candidates, chosen, settings, predictor, evaluation, intervals)
+    return Trained(data, parts, candidates, chosen, settings, predictor, evaluation, intervals, details)
+
+
+def settings_for(parts: Split, config: TrainConfig, console: Console) -> tuple[ModelSettings, dict[str, JsonValue]]:
+    """Return the settings that are gone on with, and what was tried to find rank and penalty."""
+    settings = tuned_settings(path=config.tuned)
+    left_out = too_large(settings, parts.before_test)
+    for name, reason in left_out.items():
+        console.print(f"Not fitted: {name}: {reason}")
+    if FULL in left_out:
+        return settings, {}
+    with console.status("choosing rank and penalty"):
+        task = make_task(parts.train, parts.validation, parts.catalogue, max_users=MOST_USERS, seed=config.seed)
+        grid = choose_rank_and_penalty([task], settings, seed=config.seed, k=config.k, budget=config.grid_seconds)
+    console.print(grid.why)
+    return grid.settings, {"grid": grid.as_json()}
 
 
 def describe(config: TrainConfig, trained: Trained) -> Manifest:
@@ -97,6 +114,7 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
             "max_users": config.max_users,
             "seed": config.seed,
             **trained.settings.model_dump(mode="json"),
+            **trained.details,
         },
         metrics=described_metrics(evaluation),
         baselines={name: described_metrics(baseline) for name, baseline in evaluation.baselines.items()},

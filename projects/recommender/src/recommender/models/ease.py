@@ -24,6 +24,7 @@ less. Fewer directions than X has, and films that enough users rated, cost next 
 out of the factors: in exact EASE, the partners of a film that one user rated *are* that user's history.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -73,6 +74,50 @@ def fit_ease(
     ValueError
         If all directions are asked of a matrix that is too large.
     """
+    directions = decompose(
+        X, features=features, length_exponent=length_exponent, min_raters=min_raters, rank=rank, side=side, seed=seed
+    )
+    return directions.at(penalty=penalty, rank=rank)
+
+
+@dataclass(frozen=True)
+class Directions:
+    """The decomposition of X, which takes nearly all the time of a fit: one serves every penalty and smaller rank.
+
+    Attributes
+    ----------
+    values
+        Float64, shape (rank,): squared singular values, the largest first.
+    films
+        Float64, shape (n_items, rank): the columns of X in the directions of its left singular vectors.
+    recommendable
+        Bool, shape (n_items,): films that enough users rated.
+    """
+
+    values: NDArray[np.float64]
+    films: NDArray[np.float64]
+    recommendable: NDArray[np.bool_]
+
+    def at(self, *, penalty: float, rank: int | None = None) -> ItemFactors:
+        """Return the model: with ``X = U diag(s) Vt`` its factors are ``Xt U / sqrt(s^2 + penalty)``.
+
+        For a film that shaped the directions that is its row of ``V s / sqrt(s^2 + penalty)``.
+        """
+        factors = self.films[:, :rank] / np.sqrt(self.values[:rank] + penalty)
+        return ItemFactors(np.ascontiguousarray(factors, dtype=np.float32), self.recommendable)
+
+
+def decompose(
+    X: sp.csr_array,
+    *,
+    features: sp.csr_array | None = None,
+    length_exponent: float = 0.0,
+    min_raters: int = 1,
+    rank: int | None = None,
+    side: Side = "auto",
+    seed: int = 0,
+) -> Directions:
+    """Find the strongest directions of X, shape (n_users, n_items); for the parameters see `fit_ease`."""
     rated = X.astype(bool).astype(np.float64)
     enough = np.asarray(rated.sum(axis=0)) >= min_raters
     lengths = np.maximum(rated.sum(axis=1), 1.0)
@@ -80,16 +125,16 @@ def fit_ease(
     rows = sp.csr_array(emphasis @ rated @ sp.diags_array(enough.astype(np.float64)))
     if features is not None:
         rows = sp.csr_array(sp.vstack([rows, features]))
-    # Films that few rated do not shape the directions, but they get their place among them: see `_from_users`.
+    # Films that few rated do not shape the directions, but they get their place among them.
     shaping = sp.csr_array(rows[:, np.flatnonzero(enough)])
     chosen = _choose_side(shaping.shape, rank) if side == "auto" else side
     if chosen == "users":
-        projection = _from_users(shaping, penalty, rank)
+        values, left = _strongest((shaping @ shaping.T).toarray(), rank)
     elif chosen == "items":
-        projection = _from_items(shaping, penalty, rank)
+        values, left = _to_rows(shaping, *_strongest((shaping.T @ shaping).toarray(), rank))
     else:
-        projection = _from_random(shaping, penalty, rank, seed)
-    return ItemFactors(np.ascontiguousarray(rows.T @ projection, dtype=np.float32), enough)
+        values, left = _from_random(shaping, rank, seed)
+    return Directions(values, np.asarray(rows.T @ left), enough)
 
 
 def _choose_side(shape: tuple[int, int], rank: int | None) -> Side:
@@ -103,22 +148,7 @@ def _choose_side(shape: tuple[int, int], rank: int | None) -> Side:
     return "random"
 
 
-def _from_users(rows: sp.csr_array, penalty: float, rank: int | None) -> NDArray[np.float64]:
-    """Return the matrix that takes the column of a film to its factors, shape (n_rows, rank).
-
-    With ``rows = U diag(s) Vt`` it is ``U / sqrt(s^2 + penalty)``: applied to all columns at once it gives
-    ``V s / sqrt(s^2 + penalty)``, the factors. A column that was not there is taken to its factors alike.
-    """
-    values, vectors = _strongest((rows @ rows.T).toarray(), rank)
-    return np.asarray(vectors / np.sqrt(values + penalty))
-
-
-def _from_items(rows: sp.csr_array, penalty: float, rank: int | None) -> NDArray[np.float64]:
-    values, vectors = _strongest((rows.T @ rows).toarray(), rank)
-    return _to_columns(rows, values, vectors, penalty)
-
-
-def _from_random(rows: sp.csr_array, penalty: float, rank: int | None, seed: int) -> NDArray[np.float64]:
+def _from_random(rows: sp.csr_array, rank: int | None, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if rank is None:
         raise ValueError("the randomised method needs a rank")
     width = min(rank + EXTRA_DIRECTIONS, *rows.shape)
@@ -128,15 +158,15 @@ def _from_random(rows: sp.csr_array, penalty: float, rank: int | None, seed: int
     basis = np.linalg.qr(basis)[0]  # (n_items, width)
     seen = rows @ basis
     values, vectors = _strongest(seen.T @ seen, rank)
-    return _to_columns(rows, values, basis @ vectors, penalty)
+    return _to_rows(rows, values, basis @ vectors)
 
 
-def _to_columns(
-    rows: sp.csr_array, values: NDArray[np.float64], V: NDArray[np.float64], penalty: float
-) -> NDArray[np.float64]:
-    """Return what `_from_users` returns, from the directions V of the films: ``U = rows V / s``."""
+def _to_rows(
+    rows: sp.csr_array, values: NDArray[np.float64], V: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the squared singular values and left singular vectors, from the right ones V: ``U = rows V / s``."""
     kept = values > values.max() * NEGLIGIBLE
-    return np.asarray((rows @ V[:, kept]) / np.sqrt(values[kept] * (values[kept] + penalty)))
+    return values[kept], np.asarray((rows @ V[:, kept]) / np.sqrt(values[kept]))
 
 
 def _strongest(gram: NDArray[np.float64], rank: int | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -19,7 +19,7 @@ from recommender.data.catalogue import Catalogue
 from recommender.data.ratings import Ratings
 from recommender.data.splits import Split
 from recommender.models.als import fit_als
-from recommender.models.ease import LARGEST_EIGENPROBLEM, fit_ease
+from recommender.models.ease import LARGEST_EIGENPROBLEM, Directions, decompose, fit_ease
 from recommender.models.features import film_features
 from recommender.models.fold_in import FoldIn
 from recommender.models.history_weights import HistoryWeights
@@ -108,12 +108,16 @@ def too_large(settings: ModelSettings, ratings: Ratings) -> dict[str, str]:
 
 def fit_full(X: sp.csr_array, catalogue: Catalogue, settings: EaseSettings, *, seed: int = 0) -> ItemFactors:
     """Fit EASE with the films' genres and years, in factor form."""
+    return decompose_full(X, catalogue, settings, seed=seed).at(penalty=settings.penalty, rank=settings.rank)
+
+
+def decompose_full(X: sp.csr_array, catalogue: Catalogue, settings: EaseSettings, *, seed: int = 0) -> Directions:
+    """Return what every penalty, and every rank up to that of the settings, has in common in `fit_full`."""
     features = None
     if settings.genre_weight > 0 or settings.year_weight > 0:
         features = film_features(catalogue, genre_weight=settings.genre_weight, year_weight=settings.year_weight)
-    return fit_ease(
+    return decompose(
         X,
-        penalty=settings.penalty,
         features=features,
         length_exponent=settings.length_exponent,
         min_raters=settings.min_raters,
