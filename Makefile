@@ -10,6 +10,8 @@ PYTHON ?= python3
 VENV ?= .venv
 DATASET ?= auto
 FLAGS ?=
+# Where torch comes from: auto, one of uv's names such as cpu or cu130, or nothing for the package index.
+TORCH_BACKEND ?= auto
 PYTEST_FLAGS ?=
 # Test files run in so many processes: most of a test run is waiting for servers to start.
 TEST_JOBS ?= 2
@@ -55,7 +57,7 @@ $(INSTALLED) $(STARTED): requirements/installer.lock pyproject.toml $(PACKAGES:%
 		echo "Installing requirements/$(LOCK).lock into $(VENV): the first time takes about a minute"; \
 		$(PYTHON) -m venv "$(VENV)"; \
 		"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/installer.lock; \
-		"$(BIN)/uv" pip sync --quiet --python "$(BIN)/python" requirements/$(LOCK).lock; \
+		"$(BIN)/python" scripts/install.py requirements/$(LOCK).lock "$(TORCH_BACKEND)"; \
 		"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --no-deps --no-build-isolation $(PACKAGES:%=-e %); \
 		touch "$@"
 
@@ -111,6 +113,7 @@ rollback-%: setup-start ## give the alias back to the champion before this one
 	@"$(BIN)/python" scripts/mlflow_server.py "$(BIN)/$(PROJECT)" rollback
 
 bench-%: setup ## serving against a bare request, and the table against baselines (BENCH="serving models")
+	@"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --require-hashes -r requirements/benchmark.lock
 	@for part in $(BENCH); do \
 		PYTHONPATH=scripts "$(BIN)/python" "benchmarks/$(subst -,_,$(PROJECT))_$$part.py" $(FLAGS) || exit 1; \
 	done

@@ -1,4 +1,4 @@
-"""Compile requirements/*.lock from the pyproject files: one per image, one for `make up`, one for development.
+"""Compile requirements/*.lock from the pyproject files: one per image, for `make up`, development and benchmarks.
 
 Every lock is universal (Linux, macOS, Windows; Python 3.11 and newer), pins hashes and names no index.
 """
@@ -13,7 +13,9 @@ from pathlib import Path
 from project_table import ROOT, projects
 
 SHARED = "shared/pyproject.toml"
-TRAINER = ["--extra", "train", "--excludes", "requirements/trainer-excludes.in"]
+GROUPS = ["--group", "pyproject.toml:dev", "--group", "pyproject.toml:reference"]
+EXCLUDES = ["--excludes", "requirements/excludes.in"]
+TRAINER = ["--extra", "train", *EXCLUDES, "--excludes", "requirements/trainer-excludes.in"]
 FINETUNE = "finetune"
 """The extra of a project whose best model needs more to be trained than its first: torch."""
 OPTIONS = [
@@ -28,7 +30,7 @@ def locks(names: Sequence[str]) -> dict[str, list[str]]:
     Examples
     --------
     >>> sorted(locks(["housing"]))
-    ['dev', 'housing-service', 'housing-trainer', 'index', 'installer', 'mlflow', 'start']
+    ['benchmark', 'dev', 'housing-service', 'housing-trainer', 'index', 'installer', 'mlflow', 'start']
     """
     sources = {name: f"projects/{name}/pyproject.toml" for name in names}
     images = {f"{name}-service": [source] for name, source in sources.items()}
@@ -40,8 +42,9 @@ def locks(names: Sequence[str]) -> dict[str, list[str]]:
     }
     return {
         "installer": ["requirements/installer.in"],
-        "dev": ["--group", "pyproject.toml:dev", "--all-extras", SHARED, *sources.values()],
-        "start": ["requirements/start.in", *sources.values(), "--extra", "train"],
+        "dev": [*GROUPS, "--all-extras", SHARED, *sources.values(), *EXCLUDES],
+        "start": ["requirements/start.in", *sources.values(), "--extra", "train", *EXCLUDES],
+        "benchmark": ["--group", "pyproject.toml:benchmark"],
         **images,
         "index": [SHARED, "--extra", "serving"],
         "mlflow": ["requirements/mlflow.in"],

@@ -95,7 +95,7 @@ def test_only_what_needs_torch_or_tools_installs_them(tmp_path: Path, *, install
     small = {"up": True, "mlflow": True, "rollback-housing": True, "test": False, "setup": False, **trainings}
 
     for target, is_small in small.items():
-        synced = re.findall(r"uv\" pip sync .* requirements/(\w+)\.lock", recipes(target, f"VENV={tmp_path}"))
+        synced = re.findall(r"scripts/install.py requirements/(\w+)\.lock", recipes(target, f"VENV={tmp_path}"))
         assert synced == ["start" if is_small and not installed else "dev"], target
     assert finetuned == {"image-classifier"}
 
@@ -162,9 +162,14 @@ def direct(name: str, *extras: str) -> list[Requirement]:
 
 def everything() -> list[Requirement]:
     """Return what development needs: the tools, and all extras of all distributions."""
-    dev = tomllib.loads(text_of(ROOT / "pyproject.toml"))["dependency-groups"]["dev"]
     extras = {name: [extra for extra in groups if extra] for name, groups in distributions().items()}
-    return [Requirement(line) for line in dev] + [needed for name in extras for needed in direct(name, *extras[name])]
+    tools = [*group("dev"), *group("reference")]
+    return tools + [needed for name in extras for needed in direct(name, *extras[name])]
+
+
+def group(name: str) -> list[Requirement]:
+    groups = tomllib.loads(text_of(ROOT / "pyproject.toml"))["dependency-groups"]
+    return [Requirement(line) for line in groups[name]]
 
 
 def test_the_development_lock_has_every_direct_dependency() -> None:
@@ -188,13 +193,20 @@ def test_make_up_installs_all_that_a_training_needs_but_torch() -> None:
     assert entries("start.lock").keys() & TORCH == set()
 
 
+def test_only_benchmarks_need_what_they_alone_compare_with() -> None:
+    compared = group("benchmark")
+    assert broken_by("benchmark.lock", compared) == []
+    assert {lock for lock in LOCKS for peer in compared if peer.name in entries(lock)} == {"benchmark.lock"}
+    assert "install --quiet --python" in recipes("bench-housing")
+
+
 def test_all_locks_agree_on_versions() -> None:
     """What is tested is what is shipped; PostgreSQL's driver alone is in a container and not in development."""
     development = versions("dev.lock")
+    only = {"mlflow.lock": {"psycopg", "psycopg-binary"}, "benchmark.lock": {peer.name for peer in group("benchmark")}}
     for lock in set(LOCKS) - {"dev.lock", "installer.lock"}:
         pinned = versions(lock)
-        only_here = {"psycopg", "psycopg-binary"} if lock == "mlflow.lock" else set()
-        assert pinned.keys() - development.keys() <= only_here, lock
+        assert pinned.keys() - development.keys() <= only.get(lock, set()), lock
         differing = {name for name in pinned.keys() & development.keys() if pinned[name] != development[name]}
         assert differing == set(), lock
 
