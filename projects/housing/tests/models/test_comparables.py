@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
+from housing.data.columns import columns
 from housing.models.comparables import ELSEWHERE, HALF, Comparables, fit_comparables
+
+NAMES = list(columns()["neighborhood"].choices).index("NAmes")
 
 
 def house(place: str = "NAmes", **changes) -> dict[str, float | str]:
@@ -18,14 +21,14 @@ def sold() -> Comparables:
 
 
 def test_the_nearest_sale_comes_first_and_another_neighbourhood_is_further_away(sold):
-    nearest = sold.nearest(house(), np.array([0.12, 1.0]), k=4)
+    nearest = sold.nearest(NAMES, np.array([0.12, 1.0]), k=4)
     assert [sale.price for sale in nearest] == [110e3, 130e3, 120e3, 100e3]
     distance = [0.02, 0.01 + ELSEWHERE, 0.08, 0.12]
     assert [sale.similarity for sale in nearest] == [round(0.5 ** (d / HALF), 3) for d in distance]
 
 
 def test_a_sale_is_described_in_full(sold):
-    sale, other = sold.nearest(house(), np.array([0.1, 1.0]), k=2)
+    sale, other = sold.nearest(NAMES, np.array([0.1, 1.0]), k=2)
     assert (sale.similarity, other.similarity) == (1.0, round(0.5 ** ((0.03 + ELSEWHERE) / HALF), 3))
     assert (sale.neighborhood, sale.year_built, sale.gr_liv_area) == ("NAmes", 1980, 1500)
     assert (sale.overall_qual, sale.lot_area, sale.yr_sold) == (6, 9000, 2008)
@@ -33,7 +36,7 @@ def test_a_sale_is_described_in_full(sold):
 
 @pytest.mark.parametrize("k", [1, 3, 4, 5, 100])
 def test_there_are_never_more_sales_than_houses_sold(sold, k):
-    nearest = sold.nearest(house(), np.zeros(2), k=k)
+    nearest = sold.nearest(NAMES, np.zeros(2), k=k)
     assert len(nearest) == min(k, 4)
     assert [sale.similarity for sale in nearest] == sorted((sale.similarity for sale in nearest), reverse=True)
 
@@ -47,7 +50,7 @@ def test_distances_are_those_of_the_definition():
         elsewhere = np.array([ELSEWHERE * (other["neighborhood"] != "NAmes") for other in houses])
         distance = np.linalg.norm(parts - asked, axis=1) + elsewhere
         expected = np.argsort(distance)[:5]
-        nearest = sold.nearest(house(), asked)
+        nearest = sold.nearest(NAMES, asked)
         assert [sale.price for sale in nearest] == expected.tolist()
         assert [sale.similarity for sale in nearest] == pytest.approx(0.5 ** (distance[expected] / HALF), abs=6e-4)
 

@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 
 from housing.data.columns import NONE, columns
 from housing.data.consistency import violations
 from housing.data.house import EXAMPLE
-from housing.models.imputation import complete, fit_typical
+from housing.data.values import stacked, table_of, values_of
+from housing.models.imputation import complete, fill_many, fill_one, fit_typical
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +79,28 @@ def test_a_column_unknown_everywhere_is_an_error(dataset):
     records = [{**record, "fence": None} for record in dataset.sales.records]
     with pytest.raises(ValueError, match="fence is unknown in all"):
         fit_typical(records)
+
+
+def test_a_table_is_filled_as_each_of_its_houses_is(dataset, typical):
+    """Full records, sparse ones, and those between: the same values in the same number of fields."""
+    rng = np.random.default_rng(0)
+    records = [
+        {name: value for name, value in record.items() if columns()[name].required or rng.random() < share}
+        for share, record in zip(np.linspace(0, 1, len(dataset.sales.records)), dataset.sales.records, strict=True)
+    ]
+    table = table_of(records)
+    count = fill_many(table, typical)
+    houses = [values_of(record) for record in records]
+    assert count.tolist() == [len(fill_one(house, typical)) for house in houses]
+    np.testing.assert_equal(table, stacked(houses))
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "expected"),
+    [
+        ({"garage_cars": None, "garage_type": NONE}, "garage_cars", 0.0),
+        ({"total_bsmt_sf": None, "bsmt_qual": NONE}, "total_bsmt_sf", 0.0),
+    ],
+)
+def test_a_size_that_is_unknown_is_none_where_a_code_says_so(typical, changes, name, expected):
+    assert complete({**EXAMPLE, **changes}, typical)[0][name] == expected

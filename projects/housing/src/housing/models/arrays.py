@@ -1,5 +1,6 @@
 """Fitted parameters as npz files: arrays and numbers alone, so that nothing in a file can run code."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,7 +11,7 @@ T = TypeVar("T")
 
 def save_arrays(path: Path, parameters: Any) -> None:
     """Write a dataclass of arrays and numbers."""
-    np.savez_compressed(path, **vars(parameters))
+    np.savez_compressed(path, **{field.name: getattr(parameters, field.name) for field in fields(parameters)})
 
 
 def load_arrays(path: Path, kind: type[T]) -> T:

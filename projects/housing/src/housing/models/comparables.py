@@ -47,10 +47,13 @@ class Comparables:
     lot_area: Floats
     yr_sold: Floats
 
-    def nearest(self, house: Complete, contributions: Floats, *, k: int = 5) -> list[Sale]:
-        """Return the k most similar sales, the most similar first; the contributions are the house's, (n_groups,)."""
+    def nearest(self, neighborhood: int, contributions: Floats, *, k: int = 5) -> list[Sale]:
+        """Return the k most similar sales, the most similar first.
+
+        `neighborhood` is the position of the house's code, `contributions` is what its groups add, shape (n_groups,).
+        """
         codes = list(columns()["neighborhood"].choices)
-        elsewhere = self.neighborhood != codes.index(str(house["neighborhood"]))
+        elsewhere = self.neighborhood != neighborhood
         # |a - b|^2 as |a|^2 - 2 ab + |b|^2: one product of a matrix and a vector, which rounding may leave below 0.
         squared = self.squared_norm - 2 * (self.contributions @ contributions) + contributions @ contributions
         distance = np.sqrt(np.maximum(squared, 0.0)) + ELSEWHERE * elsewhere

@@ -4,44 +4,43 @@ Nothing here is learned from data; what is learned lives in `models/linear.py` (
 (neighbourhood statistics).
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from housing.data.columns import NONE, columns
+from housing.data.columns import columns
+from housing.data.values import MANY, ONE, Arithmetic, Values, code, table_of
 from housing.models.imputation import Complete
 
 Floats = NDArray[np.float64]
 
-Numbers = dict[str, float]
-"""Column or feature -> value of one house."""
 
-
-def _bathrooms(x: Numbers, _: Complete) -> float:
+def _bathrooms(x: Values, _: Arithmetic) -> Any:
     return x["full_bath"] + x["bsmt_full_bath"] + 0.5 * (x["half_bath"] + x["bsmt_half_bath"])
 
 
-def _years(x: Numbers, since: float) -> float:
-    return max(0.0, x["yr_sold"] - since)
+def _years(x: Values, since: Any, of: Arithmetic) -> Any:
+    return of.larger(0.0, x["yr_sold"] - since)
 
 
-def _porches(x: Numbers, _: Complete) -> float:
+def _porches(x: Values, _: Arithmetic) -> Any:
     return x["open_porch_sf"] + x["enclosed_porch"] + x["three_ssn_porch"] + x["screen_porch"] + x["wood_deck_sf"]
 
 
-def _basement_finish(x: Numbers, _: Complete) -> float:
+def _basement_finish(x: Values, _: Arithmetic) -> Any:
     return x["bsmtfin_sf_1"] * x["bsmtfin_type_1"] + x["bsmtfin_sf_2"] * x["bsmtfin_type_2"]
 
 
-def _quality_sum(x: Numbers, _: Complete) -> float:
+def _quality_sum(x: Values, _: Arithmetic) -> Any:
     return x["exter_qual"] + x["kitchen_qual"] + x["bsmt_qual"] + x["heating_qc"] + x["overall_qual"]
 
 
-DERIVED: dict[str, tuple[str, Callable[[Numbers, Complete], float]]] = {
+DERIVED: dict[str, tuple[str, Callable[[Values, Arithmetic], Any]]] = {
     # name: the group of an explanation that its contribution counts for, and its formula, which may read what stands
     # above it. A bundle stores positions, so the order stays.
     "total_sf": ("Living area", lambda x, _: x["gr_liv_area"] + x["total_bsmt_sf"]),
@@ -50,15 +49,18 @@ DERIVED: dict[str, tuple[str, Callable[[Numbers, Complete], float]]] = {
         lambda x, _: x["gr_liv_area"] - x["low_qual_fin_sf"] + (x["bsmtfin_sf_1"] + x["bsmtfin_sf_2"]),
     ),
     "basement_finished_sf": ("Basement", lambda x, _: x["bsmtfin_sf_1"] + x["bsmtfin_sf_2"]),
-    "basement_finished_share": ("Basement", lambda x, _: x["basement_finished_sf"] / max(1.0, x["total_bsmt_sf"])),
+    "basement_finished_share": (
+        "Basement",
+        lambda x, of: x["basement_finished_sf"] / of.larger(1.0, x["total_bsmt_sf"]),
+    ),
     "basement_finish_score": ("Basement", _basement_finish),
     "bathrooms": ("Bathrooms and rooms", _bathrooms),
-    "baths_per_bedroom": ("Bathrooms and rooms", lambda x, _: x["bathrooms"] / max(1.0, x["bedroom_abv_gr"])),
-    "room_size": ("Living area", lambda x, _: x["gr_liv_area"] / max(1.0, x["tot_rms_abv_grd"])),
-    "age": ("Age", lambda x, _: _years(x, x["year_built"])),
-    "remodel_age": ("Age", lambda x, _: _years(x, max(x["year_remod_add"], x["year_built"]))),
-    "garage_age": ("Garage", lambda x, _: _years(x, x["garage_yr_blt"])),
-    "was_remodelled": ("Age", lambda x, _: float(x["year_remod_add"] > x["year_built"])),
+    "baths_per_bedroom": ("Bathrooms and rooms", lambda x, of: x["bathrooms"] / of.larger(1.0, x["bedroom_abv_gr"])),
+    "room_size": ("Living area", lambda x, of: x["gr_liv_area"] / of.larger(1.0, x["tot_rms_abv_grd"])),
+    "age": ("Age", lambda x, of: _years(x, x["year_built"], of)),
+    "remodel_age": ("Age", lambda x, of: _years(x, of.larger(x["year_remod_add"], x["year_built"]), of)),
+    "garage_age": ("Garage", lambda x, of: _years(x, x["garage_yr_blt"], of)),
+    "was_remodelled": ("Age", lambda x, _: x["year_remod_add"] > x["year_built"]),
     "porch_sf": ("Porches and extras", _porches),
     "quality_x_total_sf": ("Quality", lambda x, _: x["overall_qual"] * x["total_sf"]),
     "quality_x_living_area": ("Quality", lambda x, _: x["overall_qual"] * x["gr_liv_area"]),
@@ -66,14 +68,14 @@ DERIVED: dict[str, tuple[str, Callable[[Numbers, Complete], float]]] = {
     "quality_sum": ("Quality", _quality_sum),
     "months_since_2006": ("Sale", lambda x, _: 12 * (x["yr_sold"] - 2006) + x["mo_sold"]),
     "living_to_lot": ("Lot", lambda x, _: x["gr_liv_area"] / x["lot_area"]),
-    "log_living_to_lot": ("Lot", lambda x, _: math.log(x["living_to_lot"])),
+    "log_living_to_lot": ("Lot", lambda x, _: np.log(x["living_to_lot"])),
     "garage_score": ("Garage", lambda x, _: x["garage_area"] * x["garage_finish"]),
     "fireplace_score": ("Fireplaces", lambda x, _: x["fireplaces"] * x["fireplace_qu"]),
-    "is_new": ("Sale", lambda _, house: float(house["sale_type"] == "New")),
-    "is_partial": ("Sale", lambda _, house: float(house["sale_condition"] == "Partial")),
-    "is_abnormal": ("Sale", lambda _, house: float(house["sale_condition"] == "Abnorml")),
+    "is_new": ("Sale", lambda x, _: x["sale_type"] == code("sale_type", "New")),
+    "is_partial": ("Sale", lambda x, _: x["sale_condition"] == code("sale_condition", "Partial")),
+    "is_abnormal": ("Sale", lambda x, _: x["sale_condition"] == code("sale_condition", "Abnorml")),
     # Sold before completion and over 4,000 square feet: cheap for their size, so they get a level of their own.
-    "large_and_partial": ("Sale", lambda x, _: float(x["is_partial"] and x["gr_liv_area"] > 4000)),
+    "large_and_partial": ("Sale", lambda x, _: x["is_partial"] & (x["gr_liv_area"] > 4000)),
 }
 
 
@@ -107,7 +109,9 @@ class Design:
 @cache
 def number_names() -> tuple[str, ...]:
     """Names of the columns of `Design.numbers`."""
-    return (*_quantities(), *_levels(), *DERIVED)
+    quantities = (name for name, column in columns().items() if column.is_numeric)
+    levels = (name for name, column in columns().items() if column.kind == "ordinal")
+    return (*quantities, *levels, *DERIVED)
 
 
 @cache
@@ -136,36 +140,32 @@ def group_of(feature: str) -> int:
 
 def design(houses: Sequence[Complete]) -> Design:
     """Turn complete records into arrays, one row a house."""
-    positions = _positions()
-    numbers = [list(_numbers(house).values()) for house in houses]
-    codes = [[position[str(house[name])] for name, position in positions.items()] for house in houses]
-    return Design(np.array(numbers, dtype=np.float64), np.array(codes, dtype=np.intp))
+    return design_table(table_of(houses))
 
 
-def _numbers(house: Complete) -> Numbers:
-    """Return quantities, levels and derived features of one house, in the order of `number_names`."""
-    x = {name: float(house[name]) for name in _quantities()}
-    x |= {name: level[str(house[name])] for name, level in _levels().items()}
+def design_one(house: Values) -> Design:
+    """Turn one complete house into arrays of one row."""
+    numbers, codes = _names()
+    house = _derived(house, ONE)
+    return Design(np.array([numbers(house)], dtype=np.float64), np.array([codes(house)], dtype=np.intp))
+
+
+def design_table(table: Values) -> Design:
+    """Turn a complete table into arrays, one row a house."""
+    numbers, codes = _names()
+    table = _derived(table, MANY)
+    return Design(np.array(numbers(table), dtype=np.float64).T, np.array(codes(table), dtype=np.intp).T)
+
+
+def _derived(x: Values, of: Arithmetic) -> Values:
+    """Return the columns and the features derived from them."""
+    x = x.copy()
     for name, (_, formula) in DERIVED.items():
-        x[name] = formula(x, house)
+        x[name] = formula(x, of)
     return x
 
 
 @cache
-def _quantities() -> tuple[str, ...]:
-    return tuple(name for name, column in columns().items() if column.is_numeric)
-
-
-@cache
-def _levels() -> dict[str, dict[str, float]]:
-    """Ordinal column -> code -> level; "has none" is 0, and the worst of what there is, is 1."""
-    return {
-        name: {code: float(level) for level, code in enumerate(column.choices, start=NONE not in column.choices)}
-        for name, column in columns().items()
-        if column.kind == "ordinal"
-    }
-
-
-@cache
-def _positions() -> dict[str, dict[str, int]]:
-    return {name: {code: i for i, code in enumerate(columns()[name].choices)} for name in category_names()}
+def _names() -> tuple[Callable[[Values], tuple[Any, ...]], Callable[[Values], tuple[Any, ...]]]:
+    """Return what takes the numbers and what takes the codes of a house or a table, in the order of their names."""
+    return itemgetter(*number_names()), itemgetter(*category_names())

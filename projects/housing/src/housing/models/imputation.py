@@ -4,16 +4,30 @@ A person knows about ten things of a house; the model wants 79. The same code fi
 cells of the training data, so a value is never filled one way in training and another way in serving.
 """
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import median
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from housing.data.columns import NONE, Record, columns
+from housing.data.values import (
+    MANY,
+    ONE,
+    Arithmetic,
+    Change,
+    Values,
+    code,
+    code_values,
+    known,
+    unknown,
+    value_of,
+    values_of,
+)
 
 Complete = dict[str, float | str]
 """A record with a value in every column."""
@@ -55,6 +69,14 @@ class Typical:
     rooms_beside_bedrooms: float
     last_year: float
 
+    @cached_property
+    def numbers(self) -> Mapping[str, Sequence[float]]:
+        """`by_quality` as numbers."""
+        return {
+            name: [code_values()[name][value] if isinstance(value, str) else float(value) for value in values]
+            for name, values in self.by_quality.items()
+        }
+
 
 def fit_typical(records: Sequence[Record]) -> Typical:
     """Learn typical values from training records.
@@ -83,134 +105,142 @@ def fit_typical(records: Sequence[Record]) -> Typical:
 
 
 def complete(record: Record, typical: Typical) -> tuple[Complete, list[Filled]]:
-    """Return the record with every column filled, and what was filled.
+    """Return the record with every column filled, and what was filled."""
+    filled = fill_one(values_of(record), typical)
+    given = {name: value for name, value in record.items() if value is not None}
+    return given | {entry.field: entry.value for entry in filled}, filled
+
+
+def fill_one(house: Values, typical: Typical) -> list[Filled]:
+    """Fill the unknown columns of one house in place; return what was filled."""
+    if not any(map(unknown, house.values())):
+        return []
+    filled = []
+    for name, value, rule, holds in _fillings(house, typical, ONE):
+        if holds and unknown(house[name]):
+            house[name] = value
+            filled.append(Filled(name, cast(float | str, value_of(name, value)), rule))
+    return filled
+
+
+def fill_many(table: Values, typical: Typical) -> NDArray[np.intp]:
+    """Fill the unknown columns of a table in place; return how many were filled in each row, shape (n,)."""
+    count = np.zeros(len(table["lot_area"]), dtype=np.intp)
+    for name, value, _, holds in _fillings(table, typical, MANY):
+        gaps = unknown(table[name]) & holds
+        if gaps.any():
+            table[name] = np.where(gaps, value, table[name])
+            count += gaps
+    return count
+
+
+def _fillings(x: Values, typical: Typical, of: Arithmetic) -> Iterator[Change]:
+    """Yield what fills a column where it is unknown; `x` is filled while this runs.
 
     The rules run in a fixed order, because later ones read what earlier ones filled: no basement or
     garage first, then floors, then what follows from other columns, then what is typical.
     """
-    full: Complete = {name: value for name, value in record.items() if value is not None}
-    filled: list[Filled] = []
-    open_columns = [name for name in columns() if name not in full]
+    quality = of.rounded(of.where(known(x["overall_qual"]), x["overall_qual"], 5.0))
+    grade = of.index(of.smaller(10.0, of.larger(1.0, quality)) - 1)
 
-    def fill(name: str, value: float | str, rule: str) -> None:
-        value = value if isinstance(value, str) else float(value)
-        full[name] = value
-        filled.append(Filled(name, value, rule))
+    def usual(name: str) -> Any:
+        return of.pick(typical.numbers[name], grade)
 
-    if open_columns:
-        quality = _grade(full)
-        for name in ("overall_qual", "gr_liv_area", "lot_area", "total_bsmt_sf", "garage_cars", "year_built"):
-            if name not in full:
-                fill(name, typical.by_quality[name][quality - 1], "typical of the training houses")
-        for name, value, rule in _consequences(full, typical):
-            if name not in full:
-                fill(name, value, rule)
-        rule = f"typical of houses of overall quality {quality}"
-        for name in open_columns:
-            if name not in full:
-                fill(name, typical.by_quality[name][quality - 1], rule)
-    return full, filled
-
-
-def _grade(full: Complete) -> int:
-    return min(10, max(1, round(float(full.get("overall_qual", 5)))))
-
-
-Filling = tuple[str, float | str, str]
-"""Column, value and rule."""
-
-
-def _consequences(full: Complete, typical: Typical) -> Iterable[Filling]:
-    """Yield (column, value, rule) for what follows from other columns; `full` grows while this runs."""
-    yield "year_remod_add", full["year_built"], "taken as never remodelled: the year built"
-    yield "yr_sold", typical.last_year, "the latest year of sale in the training data"
-    yield "mo_sold", 6.0, "taken as June"
-    yield "sale_type", "WD", "taken as a conventional sale"
-    yield "sale_condition", "Normal", "taken as a normal sale"
-    yield from _garage(full, typical)
-    yield from _basement(full, typical)
-    yield from _floors(full)
-    rooms = float(full.get("bedroom_abv_gr", 3.0)) + typical.rooms_beside_bedrooms
-    yield "tot_rms_abv_grd", rooms, f"the bedrooms and {typical.rooms_beside_bedrooms:.0f} more rooms"
-    spare = float(full["tot_rms_abv_grd"]) - float(full.get("full_bath", 0.0))
-    if spare < float(typical.by_quality["half_bath"][_grade(full) - 1]):
-        yield "half_bath", max(0.0, spare), "no more bathrooms than rooms"
-    frontage = round(typical.frontage_ratio * math.sqrt(float(full["lot_area"])))
-    yield "lot_frontage", float(frontage), "typical of a lot of this area"
-    if "exterior_1st" in full:
-        yield "exterior_2nd", full["exterior_1st"], "the same as the first cladding"
-    if full.get("mas_vnr_type", NONE) == NONE and full.get("mas_vnr_area", 0.0) == 0.0:
-        yield "mas_vnr_type", NONE, "taken as no veneer"
-        yield "mas_vnr_area", 0.0, "no veneer"
-    yield from _fireplaces(full, typical)
-    yield "mas_vnr_type", "BrkFace", "a veneer has an area: taken as brick, the most common one"
-    if full.get("pool_area", 0.0) == 0.0:
-        yield "pool_qc", NONE, "no pool"
-    yield "pool_qc", "TA", "taken as typical"
+    yield "garage_cars", 0.0, "no garage", x["garage_type"] == code("garage_type", NONE)
+    yield "total_bsmt_sf", 0.0, "no basement", x["bsmt_qual"] == code("bsmt_qual", NONE)
+    for name in ("overall_qual", "gr_liv_area", "lot_area", "total_bsmt_sf", "garage_cars", "year_built"):
+        yield name, usual(name), "typical of the training houses", True
+    yield "year_remod_add", x["year_built"], "taken as never remodelled: the year built", True
+    yield "yr_sold", typical.last_year, "the latest year of sale in the training data", True
+    yield "mo_sold", 6.0, "taken as June", True
+    yield "sale_type", code("sale_type", "WD"), "taken as a conventional sale", True
+    yield "sale_condition", code("sale_condition", "Normal"), "taken as a normal sale", True
+    yield from _garage(x, typical, of, usual)
+    yield from _basement(x, typical, of)
+    yield from _floors(x, of)
+    yield from _rooms(x, typical, of, usual)
+    frontage = of.rounded(typical.frontage_ratio * np.sqrt(x["lot_area"]))
+    yield "lot_frontage", frontage, "typical of a lot of this area", True
+    yield "exterior_2nd", x["exterior_1st"], "the same as the first cladding", known(x["exterior_1st"])
+    kind, area = x["mas_vnr_type"], x["mas_vnr_area"]
+    bare = (unknown(kind) | (kind == code("mas_vnr_type", NONE))) & (unknown(area) | (area == 0))
+    yield "mas_vnr_type", code("mas_vnr_type", NONE), "taken as no veneer", bare
+    yield "mas_vnr_area", 0.0, "no veneer", bare
+    typically = f"typical of houses of overall quality {grade + 1}" if of is ONE else ""
+    yield "fireplaces", 0.0, "no fireplace", x["fireplace_qu"] == code("fireplace_qu", NONE)
+    yield "fireplaces", usual("fireplaces"), typically, True
+    yield "fireplace_qu", code("fireplace_qu", NONE), "no fireplace", x["fireplaces"] == 0
+    yield "fireplace_qu", code("fireplace_qu", "TA"), "taken as typical", True
+    yield (
+        "mas_vnr_type",
+        code("mas_vnr_type", "BrkFace"),
+        "a veneer has an area: taken as brick, the most common one",
+        True,
+    )
+    yield "pool_qc", code("pool_qc", NONE), "no pool", unknown(x["pool_area"]) | (x["pool_area"] == 0)
+    yield "pool_qc", code("pool_qc", "TA"), "taken as typical", True
+    for name in columns():
+        yield name, usual(name), typically, True
 
 
-def _fireplaces(full: Complete, typical: Typical) -> Iterable[Filling]:
-    if full.get("fireplace_qu") == NONE:
-        yield "fireplaces", 0.0, "no fireplace"
-    quality = _grade(full)
-    yield "fireplaces", typical.by_quality["fireplaces"][quality - 1], f"typical of houses of overall quality {quality}"
-    if full["fireplaces"] == 0:
-        yield "fireplace_qu", NONE, "no fireplace"
-    yield "fireplace_qu", "TA", "taken as typical"
+def _garage(x: Values, typical: Typical, of: Arithmetic, usual: Callable[[str], Any]) -> Iterator[Change]:
+    none = x["garage_cars"] == 0
+    for name in ("garage_type", "garage_finish", "garage_qual", "garage_cond"):
+        yield name, code(name, NONE), "no garage", none
+    yield "garage_area", 0.0, "no garage", none
+    kind, absent = usual("garage_type"), code("garage_type", NONE)
+    kind = of.where(kind == absent, code("garage_type", "Detchd"), kind)
+    yield "garage_type", kind, "the usual type in houses of this quality", True
+    area = of.rounded(x["garage_cars"] * typical.area_per_car)
+    yield "garage_area", area, f"{typical.area_per_car:.0f} sq ft a car", True
+    yield "garage_yr_blt", x["year_built"], "the year the house was built", True
 
 
-def _garage(full: Complete, typical: Typical) -> Iterable[Filling]:
-    cars = float(full["garage_cars"])
-    if cars == 0:
-        for name in ("garage_type", "garage_finish", "garage_qual", "garage_cond"):
-            yield name, NONE, "no garage"
-        yield "garage_area", 0.0, "no garage"
-    else:
-        usual = typical.by_quality["garage_type"][_grade(full) - 1]
-        yield "garage_type", "Detchd" if usual == NONE else usual, "the usual type in houses of this quality"
-        yield "garage_area", round(cars * typical.area_per_car), f"{typical.area_per_car:.0f} sq ft a car"
-    yield "garage_yr_blt", full["year_built"], "the year the house was built"
+def _basement(x: Values, typical: Typical, of: Arithmetic) -> Iterator[Change]:
+    area = x["total_bsmt_sf"]
+    for name in ("bsmt_qual", "bsmt_cond", "bsmt_exposure", "bsmtfin_type_1", "bsmtfin_type_2"):
+        yield name, code(name, NONE), "no basement", area == 0
+    for name in ("bsmtfin_sf_1", "bsmtfin_sf_2", "bsmt_unf_sf", "bsmt_full_bath", "bsmt_half_bath"):
+        yield name, 0.0, "no basement", area == 0
+    yield "bsmtfin_sf_2", 0.0, "taken as one kind of finish", True
+    rest, unfinished = area - x["bsmtfin_sf_2"], x["bsmt_unf_sf"]
+    yield "bsmtfin_sf_1", of.larger(0.0, rest - unfinished), "the basement less its other parts", known(unfinished)
+    share = of.smaller(of.rounded(area * typical.finished_share), rest)
+    yield "bsmtfin_sf_1", of.larger(0.0, share), "a typical share of the basement", True
+    unfinished = of.larger(0.0, rest - x["bsmtfin_sf_1"])
+    yield "bsmt_unf_sf", unfinished, "the basement less its finished parts", True
 
 
-def _basement(full: Complete, typical: Typical) -> Iterable[Filling]:
-    area = float(full["total_bsmt_sf"])
-    if area == 0:
-        for name in ("bsmt_qual", "bsmt_cond", "bsmt_exposure", "bsmtfin_type_1", "bsmtfin_type_2"):
-            yield name, NONE, "no basement"
-        for name in ("bsmtfin_sf_1", "bsmtfin_sf_2", "bsmt_unf_sf", "bsmt_full_bath", "bsmt_half_bath"):
-            yield name, 0.0, "no basement"
-        return
-    yield "bsmtfin_sf_2", 0.0, "taken as one kind of finish"
-    finished = float(full["bsmtfin_sf_2"])
-    if "bsmt_unf_sf" in full:
-        first = max(0.0, area - finished - float(full["bsmt_unf_sf"]))
-        yield "bsmtfin_sf_1", first, "the basement less its other parts"
-    share = float(round(area * typical.finished_share))
-    yield "bsmtfin_sf_1", max(0.0, min(share, area - finished)), "a typical share of the basement"
-    yield "bsmt_unf_sf", max(0.0, area - finished - float(full["bsmtfin_sf_1"])), "the basement less its finished parts"
-
-
-def _floors(full: Complete) -> Iterable[Filling]:
+def _floors(x: Values, of: Arithmetic) -> Iterator[Change]:
     """Split the living area into floors: the first floor is about as large as the basement under it."""
-    living, low = float(full["gr_liv_area"]), float(full.get("low_qual_fin_sf", 0.0))
-    yield "low_qual_fin_sf", 0.0, "taken as none"
-    if "first_flr_sf" in full:
-        rest = max(0.0, living - low - float(full["first_flr_sf"]))
-        yield "second_flr_sf", rest, "the living area less the first floor"
-    if "second_flr_sf" in full:
-        rest = max(0.0, living - low - float(full["second_flr_sf"]))
-        yield "first_flr_sf", rest, "the living area less the second floor"
-    basement = float(full["total_bsmt_sf"])
-    one_storey = full.get("house_style", "1Story") == "1Story" and (basement == 0 or basement > 0.85 * living)
-    first = living - low if one_storey else min(living - low, max(basement, 0.5 * living))
-    first = max(0.0, min(first, float(full["lot_area"])))
-    yield "first_flr_sf", first, "about the basement's area, at most the living area"
-    yield "second_flr_sf", max(0.0, living - low - first), "the living area less the first floor"
-    upper, old = float(full["second_flr_sf"]) > 0, float(full["year_built"]) < 1946
-    style = ("1.5Fin" if old else "2Story") if upper else "1Story"
-    yield "house_style", style, "from the floors' areas and the year built"
-    subclass = ("050" if old else "060") if upper else ("030" if old else "020")
-    yield "ms_subclass", subclass, "from the floors' areas and the year built"
+    yield "low_qual_fin_sf", 0.0, "taken as none", True
+    floors, first, second = x["gr_liv_area"] - x["low_qual_fin_sf"], x["first_flr_sf"], x["second_flr_sf"]
+    yield "second_flr_sf", of.larger(0.0, floors - first), "the living area less the first floor", known(first)
+    yield "first_flr_sf", of.larger(0.0, floors - second), "the living area less the second floor", known(second)
+    living, basement, style = x["gr_liv_area"], x["total_bsmt_sf"], x["house_style"]
+    flat = unknown(style) | (style == code("house_style", "1Story"))
+    one_storey = flat & ((basement == 0) | (basement > 0.85 * living))
+    first = of.where(one_storey, floors, of.smaller(floors, of.larger(basement, 0.5 * living)))
+    first = of.larger(0.0, of.smaller(first, x["lot_area"]))
+    yield "first_flr_sf", first, "about the basement's area, at most the living area", True
+    yield "second_flr_sf", of.larger(0.0, floors - first), "the living area less the first floor", True
+    upper, old = x["second_flr_sf"] > 0, x["year_built"] < 1946
+    rule = "from the floors' areas and the year built"
+    for name, codes in (("house_style", ("1.5Fin", "2Story", "1Story", "1Story")), ("ms_subclass", _SUBCLASSES)):
+        old_upper, new_upper, old_flat, new_flat = (code(name, each) for each in codes)
+        value = of.where(upper, of.where(old, old_upper, new_upper), of.where(old, old_flat, new_flat))
+        yield name, value, rule, True
+
+
+_SUBCLASSES = ("050", "060", "030", "020")
+
+
+def _rooms(x: Values, typical: Typical, of: Arithmetic, usual: Callable[[str], Any]) -> Iterator[Change]:
+    bedrooms = of.where(known(x["bedroom_abv_gr"]), x["bedroom_abv_gr"], 3.0)
+    more = typical.rooms_beside_bedrooms
+    yield "tot_rms_abv_grd", bedrooms + more, f"the bedrooms and {more:.0f} more rooms", True
+    spare = x["tot_rms_abv_grd"] - of.where(known(x["full_bath"]), x["full_bath"], 0.0)
+    yield "half_bath", of.larger(0.0, spare), "no more bathrooms than rooms", spare < usual("half_bath")
 
 
 def _by_quality(name: str, of_grade: Mapping[float, Sequence[Record]]) -> list[float | str]:

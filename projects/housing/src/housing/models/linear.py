@@ -8,12 +8,14 @@ squares) keeps a few odd sales from bending the line.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from housing.config import LinearSettings
+from housing.data.columns import columns
 from housing.models.features import Design, category_names, group_of, groups, number_names
 
 Floats = NDArray[np.float64]
@@ -77,7 +79,12 @@ class LinearModel:
 
     def predict(self, houses: Design) -> Floats:
         """Return log prices, shape (n,)."""
-        return np.asarray(self.intercept + self.basis(houses) @ self.coefficient)
+        tables = self._tables
+        smooth, centered = self._smooth(houses)
+        codes = tables.codes[tables.category, houses.codes].sum(axis=1)
+        slopes = (tables.slopes[houses.codes[:, _layout().place]] * centered[:, _layout().slopes]).sum(axis=1)
+        smooth_part = smooth @ self.coefficient[: len(self.mean)]
+        return np.asarray(self.intercept + smooth_part + codes + slopes + self.exception(houses))
 
     def contributions(self, houses: Design) -> Floats:
         """Return each group's part of the log price, shape (n, G); with `expected` they sum to `predict`.
@@ -85,7 +92,14 @@ class LinearModel:
         A column's part is its coefficient times its distance from the average over the training houses, which is
         the Shapley value of a linear model; a product's part is shared equally by its two factors.
         """
-        return np.asarray(((self.basis(houses) - self.average) * self.coefficient) @ self.share)
+        tables, layout = self._tables, _layout()
+        smooth, centered = self._smooth(houses)
+        slopes = tables.slopes[houses.codes[:, layout.place]] * centered[:, layout.slopes]
+        parts = smooth @ tables.smooth_shares
+        parts += tables.codes[tables.category, houses.codes] @ tables.code_shares
+        parts += slopes @ tables.slope_shares
+        parts += self.exception(houses)[:, None] * self.share[-1]
+        return np.asarray(parts - (self.average * self.coefficient) @ self.share)
 
     @property
     def expected(self) -> float:
@@ -100,17 +114,52 @@ class LinearModel:
         """
         return np.asarray(self.coefficient[-1] * houses.large_and_partial)
 
-    def basis(self, houses: Design) -> Floats:
-        """Return the columns of the basis, shape (n, M)."""
+    @cached_property
+    def _tables(self) -> "_Tables":
+        """Return what the columns of codes and slopes add, by code: a look-up in place of hundreds of columns."""
+        layout, n_smooth, n_indicators = _layout(), len(self.mean), len(self.indicator_code)
+        sizes = [len(columns()[name].choices) for name in category_names()]
+        codes, slopes = np.zeros((len(sizes), max(sizes))), np.zeros((sizes[layout.place], len(SLOPES)))
+        codes[self.indicator_column, self.indicator_code] = self.coefficient[n_smooth : n_smooth + n_indicators]
+        slopes[self.slope_code] = self.coefficient[n_smooth + n_indicators : -1].reshape(-1, len(SLOPES))
+        groups_of_codes = [group_of(name) for name in category_names()]
+        identity = np.eye(len(groups()))
+        slope_groups = [group_of(name.removeprefix("log ")) for name in SLOPES]
+        return _Tables(
+            category=np.arange(len(sizes)),
+            codes=codes,
+            slopes=slopes,
+            smooth_shares=self.coefficient[:n_smooth, None] * self.share[:n_smooth],
+            code_shares=identity[groups_of_codes],
+            slope_shares=0.5 * (identity[slope_groups] + identity[groups_of_codes[layout.place]]),
+        )
+
+    def _smooth(self, houses: Design) -> tuple[Floats, Floats]:
+        """Return the smooth columns, shape (n, K), and the centered numbers and logarithms, shape (n, P + L)."""
         basic = _basic(houses.numbers, self.clip_low, self.clip_high)
         centered = (basic - self.center) / self.spread
         smooth = (_smooth(basic, centered, self.hinge_source, self.hinge_knot) - self.mean) * self.scale
+        return np.minimum(np.maximum(smooth, -MAX_DEVIATIONS), MAX_DEVIATIONS), centered
+
+    def basis(self, houses: Design) -> Floats:
+        """Return the columns of the basis, shape (n, M)."""
+        smooth, centered = self._smooth(houses)
         indicators = houses.codes[:, self.indicator_column] == self.indicator_code
         at_home = houses.codes[:, [_layout().place]] == self.slope_code  # (n, B)
         slopes = at_home[:, :, None] * centered[:, None, _layout().slopes]  # (n, B, 2)
-        smooth = np.minimum(np.maximum(smooth, -MAX_DEVIATIONS), MAX_DEVIATIONS)
-        parts = (smooth, indicators, slopes.reshape(len(basic), -1), houses.large_and_partial[:, None])
+        parts = (smooth, indicators, slopes.reshape(len(smooth), -1), houses.large_and_partial[:, None])
         return np.concatenate(parts, axis=1, dtype=np.float64)
+
+
+class _Tables(NamedTuple):
+    """What codes and slopes add to the log price, and which groups get which share of what."""
+
+    category: NDArray[np.intp]  # 0, 1, 2 ... (C,)
+    codes: Floats  # (C, most codes of a category)
+    slopes: Floats  # (neighbourhoods, slopes)
+    smooth_shares: Floats  # (K, G), coefficients included
+    code_shares: Floats  # (C, G)
+    slope_shares: Floats  # (slopes, G)
 
 
 def fit_linear(houses: Design, log_price: Floats, settings: LinearSettings) -> LinearModel:

@@ -7,6 +7,7 @@ MLflow's adapter all call it. It needs NumPy alone; fitting is `models/fit.py`.
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from housing.data.columns import Record, columns
+from housing.data.values import Values, stacked, table_of, values_of
 from housing.models.arrays import load_arrays, save_arrays
 from housing.models.comparables import Comparables, Sale
 from housing.models.encoding import Encoding
-from housing.models.features import Design, design, fields_of, groups
-from housing.models.imputation import Complete, Filled, Typical, complete
+from housing.models.features import Design, category_names, design_one, design_table, fields_of, groups
+from housing.models.imputation import Filled, Typical, fill_many, fill_one
 from housing.models.intervals import Intervals, MemberPrices
 from housing.models.linear import LinearModel
 from housing.models.trees import SymmetricTrees
@@ -122,7 +124,10 @@ class Predictor:
         """Price validated records, whose columns may be missing or None; explained by contributions and other sales."""
         if not inputs:
             return []
-        priced = self._price(inputs)
+        houses = [values_of(record) for record in inputs]
+        filled = [fill_one(house, self.typical) for house in houses]
+        designed = design_one(houses[0]) if len(houses) == 1 else design_table(stacked(houses))
+        priced = self._price(designed, np.array([len(fields) for fields in filled]))
         shares = self._contributions(priced) if explain else None
         return [
             Prediction(
@@ -130,31 +135,38 @@ class Predictor:
                 interval=PriceRange(
                     round(float(priced.low[i]), 2), round(float(priced.high[i]), 2), self.intervals.coverage
                 ),
-                filled=priced.filled[i],
+                filled=filled[i],
                 warnings=self.seen.warnings(record),
                 explanation=None if shares is None else self._explain(priced, i, shares[i]),
             )
             for i, record in enumerate(inputs)
         ]
 
+    def predict_table(self, table: Values, *, explain: bool = False) -> "TablePrices":
+        """Price a table of possible houses, which is filled in place: what `predict` says of each, as columns."""
+        n_filled = fill_many(table, self.typical)
+        priced = self._price(design_table(table), n_filled)
+        average = float(np.exp(self._expected))
+        dollars = None
+        if explain:
+            logs = zip(self._contributions(priced), priced.log_price.tolist(), strict=True)
+            dollars = [to_dollars(shares, total=log - self._expected, average=average) for shares, log in logs]
+        return TablePrices(np.exp(priced.log_price), priced.low, priced.high, n_filled, round(average, 2), dollars)
+
     def price_and_interval(self, records: Sequence[Record]) -> tuple[Floats, Floats, Floats]:
         """Return (price, low, high) alone, in dollars, each of shape (n,)."""
-        priced = self._price(records)
-        return np.exp(priced.log_price), priced.low, priced.high
+        return self.predict_table(table_of(records))[:3]
 
-    def _price(self, records: Sequence[Record]) -> "_Priced":
-        completed, filled = zip(*[complete(record, self.typical) for record in records], strict=True)
-        houses = design(completed)
+    def _price(self, houses: Design, n_filled: NDArray[np.intp]) -> "_Priced":
         inputs = self.encoding.transform(houses)
         trees = self.trees.predict(inputs) + self.linear.exception(houses)
         members = MemberPrices(self.linear.predict(houses), trees)
         log_price = members.blend(self.linear_weight)
-        half = self._half_width(members.scale_inputs(inputs, self.linear_weight), log_price, filled)
+        half = self._half_width(members.scale_inputs(inputs, self.linear_weight), log_price, n_filled >= SPARSE_FROM)
         low, high = np.exp(log_price - half), np.exp(log_price + half)
-        return _Priced(completed, filled, houses, inputs, log_price, low, high)
+        return _Priced(houses, inputs, log_price, low, high)
 
-    def _half_width(self, scale_inputs: Floats, log_price: Floats, filled: Sequence[Sequence[Filled]]) -> Floats:
-        sparse = np.array([len(fields) >= SPARSE_FROM for fields in filled])
+    def _half_width(self, scale_inputs: Floats, log_price: Floats, sparse: NDArray[np.bool_]) -> Floats:
         half = np.empty(len(log_price))
         for rows, intervals in ((~sparse, self.intervals), (sparse, self.sparse_intervals)):
             if rows.any():
@@ -178,7 +190,7 @@ class Predictor:
         return Explanation(
             average_price=round(average, 2),
             contributions=[Contribution(groups()[i], float(dollars[i]), fields_of(groups()[i])) for i in order],
-            comparables=self.comparables.nearest(priced.completed[i], shares),
+            comparables=self.comparables.nearest(int(priced.houses.codes[i, _neighborhood()]), shares),
         )
 
     def save(self, folder: Path) -> None:
@@ -213,13 +225,30 @@ class Predictor:
 class _Priced(NamedTuple):  # a request makes one: half the cost of a frozen dataclass
     """n houses on their way from records to predictions."""
 
-    completed: Sequence[Complete]
-    filled: Sequence[list[Filled]]
     houses: Design
     inputs: Floats  # of the trees, shape (n, F)
     log_price: Floats  # shape (n,)
     low: Floats  # dollars, shape (n,)
     high: Floats
+
+
+class TablePrices(NamedTuple):
+    """Prices of n houses in dollars, as columns; not rounded, but for the average and the contributions to it.
+
+    `contributions` has, for each house that was to be explained, what each of `groups()` adds to the average price.
+    """
+
+    price: Floats
+    low: Floats
+    high: Floats
+    n_filled: NDArray[np.intp]
+    average_price: float
+    contributions: list[Floats] | None
+
+
+@cache
+def _neighborhood() -> int:
+    return category_names().index("neighborhood")
 
 
 def to_dollars(shares: Floats, *, total: float, average: float) -> Floats:
