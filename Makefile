@@ -41,7 +41,7 @@ help: ## list the commands
 up: setup-start ## set up, train what is missing, serve the models until Ctrl-C (DATASET=auto|sample|full|path)
 	@exec "$(BIN)/python" scripts/up.py --data "$(DATASET)"
 
-setup: $(INSTALLED) ## install everything into .venv (needs Python 3.11 or newer with its venv module)
+setup: $(INSTALLED) ## install everything into .venv (needs Python 3.11 to 3.14 with its venv module)
 
 setup-start: $(START) ## install what `make up` needs into .venv: no torch, and no tools for development
 
@@ -53,7 +53,7 @@ $(INSTALLED): requirements/dev.lock
 $(STARTED): requirements/start.lock
 $(INSTALLED) $(STARTED): requirements/installer.lock pyproject.toml $(PACKAGES:%=%/pyproject.toml)
 	@set -e; if test $(LOCK) = start && test -e "$(VENV)/.installed"; then exit; fi; \
-		$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: set PYTHON=python3.x")'; \
+		$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("Python 3.11 to 3.14 is needed, this is %d.%d: set PYTHON=python3.x" % sys.version_info[:2])'; \
 		echo "Installing requirements/$(LOCK).lock into $(VENV): the first time takes about a minute"; \
 		$(PYTHON) -m venv "$(VENV)"; \
 		"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/installer.lock; \

@@ -93,15 +93,18 @@ def install(lock: Path, torch: Path, others: Path, backend: str) -> None:
     if not backend:
         sync(lock)
     elif backend == "cpu" and is_there(torch.read_text(encoding="utf-8").split()):
-        uv("pip", "install", "--require-hashes", "--no-deps", "-r", str(others))
+        uv("pip", "install", "--require-hashes", "--no-build", "--no-deps", "-r", str(others))
     else:
         sync(others)
         uv("pip", "install", "--torch-backend", backend, "-r", str(torch))
 
 
 def sync(lock: Path) -> None:
-    """Make the environment hold what a lock has, every file checked against its hash, and nothing else."""
-    uv("pip", "sync", "--require-hashes", str(lock))
+    """Make the environment hold what a lock has, every file checked against its hash, and nothing else.
+
+    Nothing is built from its source: where a package has no wheel for this machine, uv names it at once.
+    """
+    uv("pip", "sync", "--require-hashes", "--no-build", str(lock))
 
 
 def uv(*arguments: str, **options: object) -> None:

@@ -19,7 +19,7 @@ numpy==2.4.6 \\
 torchvision==0.29.2 \\
     --hash=sha256:dd
 """
-SYNC = ["pip", "sync", "--require-hashes"]
+SYNC = ["pip", "sync", "--require-hashes", "--no-build"]
 
 
 class Machine:
@@ -86,7 +86,7 @@ CPU = [(SYNC, OTHERS), (["pip", "install", "--torch-backend", "cpu", "-r"], PINS
         (
             Machine(has_index=False, installed="+cpu"),
             "auto",
-            [(["pip", "install", "--require-hashes", "--no-deps", "-r"], OTHERS)],
+            [(["pip", "install", "--require-hashes", "--no-build", "--no-deps", "-r"], OTHERS)],
             "torch: the CPU build, which is there",
         ),
         # Another torch goes first, or else uv would take it for what is asked.

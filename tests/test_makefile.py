@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,20 @@ def test_of_two_goals_the_one_that_needs_less_takes_nothing_away(tmp_path: Path,
         == "dev"
     )
     assert (venv / ".installed").exists()
+
+
+@pytest.mark.parametrize(("version", "fits"), [("3, 10", False), ("3, 11", True), ("3, 14", True), ("3, 15", False)])
+def test_a_python_without_wheels_is_named(tmp_path: Path, version: str, *, fits: bool) -> None:
+    """Half an hour of compiling is no answer, and macOS has had 3.9 as python3."""
+    python = tmp_path / "python"
+    code = f"import sys; sys.version_info = ({version}, 0); exec(sys.argv[1])"
+    python.write_text(
+        f'#!/bin/sh\ntest "$1" = -c && exec "{sys.executable}" -c "{code}" "$2"\nexit 7\n', encoding="utf-8"
+    )
+    python.chmod(0o755)
+    command = ["make", "setup-start", f"VENV={tmp_path}/venv", f"PYTHON={python}"]
+    done = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False)
+
+    assert done.returncode
+    assert ("Python 3.11 to 3.14 is needed, this is" in done.stderr) != fits
+    assert ("Installing requirements/start.lock" in done.stdout) == fits
