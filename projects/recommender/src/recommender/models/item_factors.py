@@ -80,7 +80,7 @@ class ItemFactors:
     def _heard(self, items: NDArray[np.integer], weights: Floats) -> Floats:
         """Return the weights, with 0 for films that few rated unless there are only such films."""
         rated = self.recommendable[items]
-        return np.where(rated, weights, np.float32(0)) if rated.any() else weights
+        return weights * rated if np.count_nonzero(rated) else weights
 
     @cached_property
     def _live(self) -> tuple[NDArray[np.intp], Floats, Floats, Floats]:

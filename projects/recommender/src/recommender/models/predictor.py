@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recommender.data.catalogue import Catalogue, Film, Filters, load_catalogue, save_catalogue
 from recommender.models.fold_in import FoldIn
-from recommender.models.history_weights import HistoryWeights
+from recommender.models.history_weights import History, HistoryWeights, read_histories
 from recommender.models.item_factors import ItemFactors
 from recommender.models.search import FilmSearch
 from recommender.models.top_k import CANDIDATES, best, contenders, diversify
@@ -128,12 +128,15 @@ class Predictor:
         excluded = np.flatnonzero(~self.catalogue.admitted(filters)[self._live.items])
         predictions: list[Prediction] = []
         for start in range(0, len(inputs), HISTORIES_AT_ONCE):
-            histories = list(map(self._read, inputs[start : start + HISTORIES_AT_ONCE]))
-            for history, chosen, scores in self._choose(histories, excluded, k, diversity):
+            watched = list(map(_last_mentions, inputs[start : start + HISTORIES_AT_ONCE]))
+            histories = read_histories(watched, self.catalogue.position, self.weigh)
+            for history, (basis, chosen, scores) in zip(
+                histories, self._choose(histories, excluded, k, diversity), strict=True
+            ):
                 films = [self.catalogue.films[item] for item in chosen.tolist()]
-                reasons = self._reasons(chosen, history, n_reasons)
+                reasons = self._reasons(chosen, history, n_reasons if basis == "history" else 0)
                 recommended = tuple(map(Recommendation, films, scores.tolist(), reasons))
-                predictions.append(Prediction(recommended, history.basis, history.unknown))
+                predictions.append(Prediction(recommended, basis, history.unknown))
         return predictions
 
     def recommend(
@@ -192,36 +195,19 @@ class Predictor:
         factors = np.asfortranarray(self.model.factors[items])
         return _Live(items, place, factors, self.model.scale[items], self.catalogue.n_ratings[items].astype(np.float32))
 
-    def _read(self, history: Sequence[Seen]) -> "_History":
-        last = {seen.film_id: seen.stars for seen in history}
-        if len(last) < len(history):  # a second mention also moves the film to its later place
-            last = {}
-            for seen in history:
-                last.pop(seen.film_id, None)
-                last[seen.film_id] = seen.stars
-        positions = self.catalogue.position
-        items = np.array([positions.get(film, -1) for film in last], dtype=np.int64)
-        stars = np.array(list(last.values()), dtype=np.float64)  # None becomes nan
-        unknown: tuple[int, ...] = ()
-        if not (known := items >= 0).all():
-            unknown = tuple(film for film in last if film not in positions)
-            items, stars = items[known], stars[known]
-        weights = self.weigh(stars)
-        informative = weights @ self.model.own[items] > 0
-        return _History(items, weights, "history" if informative else "popularity", unknown)
-
     def _choose(
-        self, histories: Sequence["_History"], excluded: NDArray[np.int64], k: int, diversity: float
-    ) -> Iterator[tuple["_History", NDArray[np.int64], Floats]]:
-        """Yield each history, the films chosen for it and their scores; equal scores in order of position."""
+        self, histories: Sequence[History], excluded: NDArray[np.int64], k: int, diversity: float
+    ) -> Iterator[tuple[Basis, NDArray[np.int64], Floats]]:
+        """Yield for each history its basis, the films chosen and their scores; equal scores in order of position."""
         live, n_best = self._live, k if diversity == 0 else max(k, CANDIDATES)
+        items, weights = (np.concatenate([getattr(each, name) for each in histories]) for name in ("items", "weights"))
+        owners = np.repeat(np.arange(len(histories)), [len(each.items) for each in histories])
+        by_popularity = np.bincount(owners, weights * self.model.own[items], minlength=len(histories)) <= 0
         tastes = np.array([self.model.fold_in(each.items, each.weights) for each in histories])
         scores = tastes @ live.factors.T  # (n_histories, n_live)
         scores *= live.scale
-        by_popularity = np.array([each.basis == "popularity" for each in histories])
         scores[by_popularity] = live.n_ratings
-        owners = np.repeat(np.arange(len(histories)), [len(each.items) for each in histories])
-        places = live.place[np.concatenate([each.items for each in histories])]
+        places = live.place[items]
         scores[owners[places >= 0], places[places >= 0]] = -np.inf
         scores[:, excluded] = -np.inf
         rows, columns = contenders(scores, n_best)
@@ -229,15 +215,15 @@ class Predictor:
         values = np.where(by_popularity[rows], live.n_ratings[columns], values)
         order = np.lexsort((columns, -values, rows))
         starts = np.searchsorted(rows, np.arange(len(histories) + 1))
-        for history, (start, end) in zip(histories, pairwise(starts.tolist()), strict=True):
+        for popular, (start, end) in zip(by_popularity.tolist(), pairwise(starts.tolist()), strict=True):
             best = order[start:end][:n_best]
             if diversity > 0:
                 vectors = self.model.factors[live.items[columns[best]]]
                 best = best[diversify(values[best], vectors, k=k, diversity=diversity)]
-            yield history, live.items[columns[best]], values[best]
+            yield "popularity" if popular else "history", live.items[columns[best]], values[best]
 
-    def _reasons(self, chosen: NDArray[np.int64], history: "_History", n_reasons: int) -> list[tuple[Reason, ...]]:
-        if n_reasons == 0 or len(chosen) == 0 or history.basis == "popularity":
+    def _reasons(self, chosen: NDArray[np.int64], history: History, n_reasons: int) -> list[tuple[Reason, ...]]:
+        if n_reasons == 0 or len(chosen) == 0:
             return [()] * len(chosen)
         films = [self.catalogue.films[item] for item in history.items.tolist()]
         rows = self.model.contributions(history.items, history.weights, chosen)
@@ -249,14 +235,15 @@ class Predictor:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class _History:
-    """A history as the model reads it: films of the catalogue, each once, and how much they count."""
-
-    items: NDArray[np.int64]
-    weights: Floats
-    basis: Basis
-    unknown: tuple[int, ...]
+def _last_mentions(history: Sequence[Seen]) -> dict[int, float | None]:
+    """Return the stars of each film by its id, in order; a second mention moves a film to its later place."""
+    stars = {seen.film_id: seen.stars for seen in history}
+    if len(stars) < len(history):
+        stars = {}
+        for seen in history:
+            stars.pop(seen.film_id, None)
+            stars[seen.film_id] = seen.stars
+    return stars
 
 
 @dataclass(frozen=True, slots=True)
