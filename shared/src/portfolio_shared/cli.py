@@ -16,7 +16,7 @@ from portfolio_shared.config import TrainSettings, default_tracking_uri
 from portfolio_shared.environment import UnknownVariableError, refuse_unknown_variables
 from portfolio_shared.serving.registry_client import champion_of
 from portfolio_shared.serving.settings import ServiceSettings
-from portfolio_shared.terminal import Command, run_command
+from portfolio_shared.terminal import Command, run_command, running, standard_streams
 
 if TYPE_CHECKING:
     from portfolio_shared.results import Dataset
@@ -30,6 +30,11 @@ def run_project(program: str, commands: Mapping[str, Command]) -> None:
     A variable of the environment that has the prefix of `train` and is a field of no command's settings is refused by
     name.
     """
+    with standard_streams():
+        _run_project(program, commands)
+
+
+def _run_project(program: str, commands: Mapping[str, Command]) -> None:
     prefix = commands["train"].settings.model_config["env_prefix"]
     kinds = [command.settings for command in commands.values() if command.settings.model_config["env_prefix"] == prefix]
     try:
@@ -111,16 +116,18 @@ def serve_command(app_factory: str, settings: type[ServiceSettings]) -> Command:
 
         serve(app_factory, options)
 
-    return Command(settings, run)
+    return Command(settings, run, serves=True)
 
 
 @contextmanager
 def counting(what: str, unit: str) -> Iterator[Callable[[int], Any]]:
     """Show on stderr how many rows of a file are done; yield the function that adds to the number."""
+    console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn(f"{{task.completed:,.0f}} {unit}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(what, total=None)
-        yield lambda rows: progress.advance(task, rows)
+        with running(console, lambda: f"{what}: {progress.tasks[0].completed:,.0f} {unit}"):
+            yield lambda rows: progress.advance(task, rows)
 
 
 def end_batch(output: Path, *, done: int, refused: int, what: str) -> None:

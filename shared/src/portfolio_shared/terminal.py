@@ -1,18 +1,33 @@
 """Commands by name, each with its settings, imported when it runs: command-line packages build all of them first.
 
-Errors that a person can act on are one line; a bar says what runs.
+Errors that a person can act on are one line; a bar says what runs, or a line now and then where there is no terminal.
 """
 
+import io
+import logging
+import os
+import select
+import signal
 import sys
+import threading
+import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, CliApp
+from pydantic_settings import BaseSettings, CliApp, SettingsError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from portfolio_shared.addresses import without_secrets
+
+QUIET_SECONDS = 30.0
+"""For so long at most a command says nothing that writes to a file or a pipe."""
+_running: list[tuple[Console, Callable[[], str]]] = []  # where to say what runs, and what; the innermost is last
 
 
 @dataclass(frozen=True)
@@ -21,6 +36,8 @@ class Command:
 
     settings: type[BaseSettings]
     run: Callable[[Any], None]
+    serves: bool = False
+    """Whether it runs until somebody stops it, and writes a log of its own."""
 
     @property
     def help(self) -> str:
@@ -46,15 +63,119 @@ def run_command(program: str, commands: Mapping[str, Command], arguments: Sequen
         sys.exit(f"{program}: no command {name!r}; there are {', '.join(commands)}")
     try:
         command = commands[name]
-        command.run(CliApp.run(command.settings, cli_args=rest))
+        settings = CliApp.run(command.settings, cli_args=rest, cli_exit_on_error=False)
+        with nullcontext() if command.serves else signs_of_life(f"{program} {name}"):
+            command.run(settings)
+    except SettingsError as error:
+        problem = f"{program} {name}: {str(error).removeprefix('error parsing CLI: ')}; --help lists the flags\n"
+        sys.stderr.write(without_secrets(problem))
+        sys.exit(2)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, item['loc']))}: {item['msg']}, found {item['input']!r}"
             for item in error.errors(include_url=False)
         )
-        sys.exit(f"{program} {name}: {problems}")
+        sys.exit(without_secrets(f"{program} {name}: {problems}"))
     except (ValueError, RuntimeError, OSError) as error:
-        sys.exit(f"{program} {name}: {error}")
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            raise
+        sys.exit(without_secrets(f"{program} {name}: {error}"))
+
+
+@contextmanager
+def standard_streams() -> Iterator[None]:
+    """Make what a program prints UTF-8 whatever the locale, and its log and tracebacks free of secrets in addresses.
+
+    Where nobody reads on, as behind ``| head``, it ends as SIGPIPE would end it: in silence, with status 141.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    factory = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(_LogRecord)
+    try:
+        yield
+        sys.stdout.flush()
+    except BaseException as end:
+        if _has_lost_its_reader(end):
+            _discard_output(1, 2)
+            sys.exit(128 + signal.SIGPIPE)
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _discard_output(1)
+        if isinstance(end, Exception):  # a mistake of ours
+            sys.exit(without_secrets(traceback.format_exc().rstrip()))
+        raise
+    finally:
+        logging.setLogRecordFactory(factory)
+
+
+def _discard_output(*descriptors: int) -> None:
+    """Let what is still in a buffer go nowhere: the interpreter would complain of it at its end."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in descriptors:
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
+
+
+def _has_lost_its_reader(end: BaseException | None) -> bool:
+    """Return whether this came of a pipe that nobody reads: rich turns BrokenPipeError into SystemExit(1)."""
+    if isinstance(end, BrokenPipeError):
+        return True
+    return isinstance(end, SystemExit) and end.code == 1 and _has_lost_its_reader(end.__context__)
+
+
+def _nobody_reads() -> bool:
+    """Return whether standard output or standard error is a pipe whose other end is closed."""
+    poll = select.poll()
+    for descriptor in (1, 2):
+        poll.register(descriptor, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+class _LogRecord(logging.LogRecord):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.exc_info and self.exc_info[0]:
+            self.exc_text = without_secrets("".join(traceback.format_exception(*self.exc_info)).rstrip())
+
+    def getMessage(self) -> str:  # noqa: N802 - the name of logging
+        return without_secrets(super().getMessage())
+
+
+@contextmanager
+def signs_of_life(what: str) -> Iterator[None]:
+    """Print a line with what runs every `QUIET_SECONDS`, where output is no terminal that shows a bar instead."""
+    begun, end = time.monotonic(), threading.Event()
+
+    def speak() -> None:
+        while not end.wait(QUIET_SECONDS):
+            console, describe = _running[-1] if _running else (Console(), lambda: what)
+            if not console.is_terminal:
+                passed = timedelta(seconds=round(time.monotonic() - begun))
+                try:
+                    print(f"{describe()}, {passed} so far", file=console.file, flush=True)
+                except BrokenPipeError:  # the program ends when it prints next
+                    return
+
+    thread = threading.Thread(target=speak, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+@contextmanager
+def running(console: Console, describe: Callable[[], str]) -> Iterator[None]:
+    """Let `signs_of_life` say on this console what runs in a ``with`` block."""
+    _running.append((console, describe))
+    try:
+        yield
+    finally:
+        _running.pop()
 
 
 @contextmanager
@@ -67,4 +188,5 @@ def progress(console: Console, what: str, *, total: int) -> Iterator[Callable[[s
         def advance(step: str) -> None:
             bar.update(task, advance=1, description=step)
 
-        yield advance
+        with running(console, lambda: f"{what}: {bar.tasks[0].completed:.0f} of {total}"):
+            yield advance
