@@ -14,6 +14,7 @@ from recommender.data.splits import (
     evaluated_users,
     split_at_random,
     split_by_date,
+    split_by_pause,
     split_by_user_time,
 )
 
@@ -108,3 +109,47 @@ def test_counts_on_latest_small(latest_small: Dataset) -> None:
     assert len(evaluated_users(by_user.before_test, by_user.test)) == 610
     by_date = split_by_date(latest_small.ratings, latest_small.catalogue)
     assert len(evaluated_users(by_date.before_test, by_date.test)) == 28
+
+
+HOUR = 3600
+
+
+def sittings(*lengths: int, pause: int = 30 * HOUR) -> list[tuple[int, int]]:
+    """A history of sittings, a minute between two films and a pause between two sittings."""
+    films, time = [], 0
+    for length in lengths:
+        for _ in range(length):
+            films.append((len(films), time))
+            time += 60
+        time += pause
+    return films
+
+
+@pytest.mark.parametrize(
+    ("lengths", "hidden"),
+    [
+        ((10, 10), 10),  # the only pause
+        ((5, 10, 2, 1), 3),  # the nearest to a fifth of 18, which is 3.6
+        ((6, 2, 2), 2),
+        ((4, 20), 0),  # too few before the pause
+        ((24,), 0),
+    ],
+)
+def test_after_a_pause_the_test_is_what_lies_nearest_to_a_fifth(lengths: tuple[int, ...], hidden: int) -> None:
+    split = split_by_pause(ratings_of(sittings(*lengths), sittings(8, 2)), FILMS)
+    assert split.test.user_counts().tolist() == [hidden, 2]
+    assert split.excluded["users without a pause of 24 hours after 5 ratings"] == (hidden == 0)
+    assert len(split.validation) == 0
+    assert len(split.train) + len(split.test) == sum(lengths) + 10
+
+
+def test_a_pause_lasts_a_day(sample: Dataset) -> None:
+    almost = ratings_of(sittings(8, 2, pause=24 * HOUR - 61), sittings(8, 2, pause=24 * HOUR - 60))
+    assert split_by_pause(almost, FILMS).test.user_counts().tolist() == [0, 2]
+    split = split_by_pause(sample.ratings, sample.catalogue)
+    for user in np.unique(split.test.users):
+        before, after = (part.times[part.users == user] for part in (split.before_test, split.test))
+        assert after.min() - before.max() >= 24 * HOUR
+        assert len(before) >= MIN_HISTORY
+    without = split.excluded["users without a pause of 24 hours after 5 ratings"]
+    assert without == sample.ratings.n_users - len(np.unique(split.test.users))

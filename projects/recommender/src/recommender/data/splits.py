@@ -1,10 +1,11 @@
-"""Three ways to hide ratings from the models: by each user's time, by one date for everyone, at random.
+"""Four ways to hide ratings from the models: by each user's time, after a pause, by one date for everyone, at random.
 
 A user may be in a test only with a history before it. Who is not in it is counted in `Split.excluded`:
 `evaluated_users` and the counts go into every table.
 """
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from recommender.data.ratings import Ratings
 
 MIN_HISTORY = 5  # ratings that must stay for training where a user is evaluated
 TRAIN, VALIDATION, TEST = 0, 1, 2
+DAY = 24 * 3600  # seconds
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,27 @@ def split_by_user_time(ratings: Ratings, catalogue: Catalogue, *, share: float =
     n_hidden = hidden[ratings.users]
     part = np.where(from_end < n_hidden, TEST, np.where(from_end < 2 * n_hidden, VALIDATION, TRAIN))
     return _split(ratings, catalogue, part)
+
+
+def split_by_pause(ratings: Ratings, catalogue: Catalogue, *, pause: int = DAY, share: float = 0.2) -> Split:
+    """Hide what each user rated after a pause of at least so many seconds: nobody's sitting goes on into the test.
+
+    Of several pauses it is the one that comes nearest to hiding the last `share` of the ratings, the later of two that
+    are equally near; `MIN_HISTORY` ratings come before it. Users without such a pause stay for training, and
+    `Split.excluded` counts them. There is no validation part: what is measured here was chosen on another split.
+    """
+    offsets, part = ratings.offsets(), np.full(len(ratings), TRAIN)
+    for start, end in itertools.pairwise(offsets.tolist()):
+        times = ratings.times[start:end]
+        cuts = np.flatnonzero(np.diff(times) >= pause) + 1  # ratings before each pause
+        cuts = cuts[cuts >= MIN_HISTORY]
+        if len(cuts):
+            distances = np.abs(cuts - (1 - share) * len(times))
+            part[start + cuts[len(cuts) - 1 - np.argmin(distances[::-1])] : end] = TEST
+    split = _split(ratings, catalogue, part)
+    (_, number), *others = split.excluded.items()
+    label = f"users without a pause of {pause // 3600} hours after {MIN_HISTORY} ratings"
+    return replace(split, excluded={label: number, **dict(others)})
 
 
 def split_by_date(ratings: Ratings, catalogue: Catalogue, *, share: float = 0.2) -> Split:
