@@ -234,7 +234,8 @@ def test_without_mlflow_and_without_a_cache_a_service_is_alive_but_not_ready(
 ) -> None:
     with serve(tmp_path / "three", tmp_path / "empty") as service:
         assert service.version() is None
-        assert registry.uri in service.client.get("/readyz").json()["detail"]
+        assert "the registry does not answer" in service.client.get("/readyz").json()["detail"]
+        assert any(registry.uri in line["message"] for line in service.log())
         # A model that is in none of its places is waited for, not invented.
         with pytest.raises(httpx.HTTPStatusError, match="503"):
             ask(service.client, registry.small)

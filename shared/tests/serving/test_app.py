@@ -32,7 +32,8 @@ def test_healthz_does_not_depend_on_the_model_and_readyz_does(client, models):
 
 
 def test_model_describes_data_and_metrics(client):
-    assert client.get("/v1/model").json() == {
+    assert client.get("/v1/model", headers={"X-Request-ID": "model-1"}).json() == {
+        "id": "model-1",
         "name": "demo",
         "version": "7",
         "run_id": None,
@@ -72,7 +73,7 @@ def test_one_log_line_a_request_with_the_template_and_nothing_personal(client, c
     eventually(lambda: len(access_records(caplog)) == 3)
     lines = [fields(record) for record in access_records(caplog)]
     assert [(line["method"], line["route"], line["status"]) for line in lines] == [
-        ("GET", "/v1/users/{user_id}", 200),
+        ("GET", "/v1/users/{user_id}", 422),
         ("GET", "unmatched", 404),
         ("POST", "/v1/raw", 413),
     ]
@@ -111,6 +112,15 @@ def test_head_works_on_pages(client, path):
     response = client.head(path)
     assert response.status_code == 200
     assert int(response.headers["content-length"]) > 0
+
+
+def test_head_is_counted_as_such(client, caplog):
+    caplog.set_level(logging.INFO)
+    assert client.head("/v1/users/3").status_code == 200
+    eventually(lambda: access_records(caplog))
+    (record,) = access_records(caplog)
+    assert (fields(record)["method"], fields(record)["route"]) == ("HEAD", "/v1/users/{user_id}")
+    assert 'method="HEAD",route="/v1/users/{user_id}",status="200"' in client.get("/metrics").text
 
 
 def test_page_is_revalidated_and_files_have_an_etag(client):

@@ -50,6 +50,16 @@ def test_other_libraries_write_json_too_and_traceback_stays_in_one_line(written)
     assert "ValueError: invalid literal" in line["traceback"]
 
 
+def test_secrets_of_addresses_are_hidden_whoever_writes_them(written):
+    try:
+        int("postgresql://me:s3cret@db/mlflow")
+    except ValueError:
+        logging.getLogger("x").exception("asked %s", "http://me:s3cret@127.0.0.1:9?token=s3cret")
+    text = written()
+    assert json.loads(text)["message"] == "asked http://***@127.0.0.1:9?token=***"
+    assert "s3cret" not in text
+
+
 def test_text_cannot_forge_a_line(written):
     logging.getLogger("x").warning('a"}\n{"level": "critical\u2028')
     text = written()

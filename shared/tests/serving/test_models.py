@@ -209,3 +209,22 @@ def test_a_registry_that_is_away_for_long_is_one_line_in_the_log(new_holder, unu
     for _ in range(3):
         holder.refresh()
     assert len([record for record in caplog.records if unused_uri in record.getMessage()]) == 1
+
+
+@pytest.mark.parametrize("kind", ["away", "another server", "no model folder"])
+def test_a_client_reads_why_there_is_no_model_but_no_address_and_no_secret(
+    new_holder, fake_registry, kind, caplog, tmp_path
+):
+    uri = (fake_registry.uri if kind == "another server" else "http://127.0.0.1:9").replace("//", "//me:s3cret@")
+    fake_registry.overrides["/api/2.0/mlflow/registered-models/alias"] = (
+        500,
+        b'{"message": "postgresql://me:s3cret@db"}',
+    )
+    bundle = tmp_path / "none" if kind == "no model folder" else None
+    holder = new_holder(tracking_uri=f"{uri}?token=s3cret", bundle=bundle)
+    holder.refresh()
+    with pytest.raises(ModelNotReady, match="bundle.json" if bundle else "the registry does not answer") as caught:
+        holder.current()
+    assert not any(secret in str(caught.value) for secret in ("://", "127.0.0.1", "s3cret", "me:", "***"))
+    assert bundle or "http://***@127.0.0.1" in caplog.text
+    assert "s3cret" not in caplog.text

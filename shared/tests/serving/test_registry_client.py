@@ -43,6 +43,18 @@ def test_a_model_or_alias_that_does_not_exist_is_none(fake_registry, bundle):
         assert client.alias("toy", "challenger") is None
 
 
+@pytest.mark.parametrize("query", ["", "?token=s3cret", "/?token=s3cret"])
+def test_an_address_may_hold_a_user_and_a_token(fake_registry, bundle, query):
+    fake_registry.publish("3", bundle)
+    with RegistryClient(f"{fake_registry.uri.replace('//', '//me:s3cret@')}{query}") as client:
+        version = client.alias("toy", "champion")
+        assert version is not None
+        assert version.version == "3"
+        assert ("token=s3cret" in str(client._http.build_request("GET", "/x", params={"name": "toy"}).url)) == bool(
+            query
+        )
+
+
 def test_download_is_the_bundle_and_nothing_else(fake_registry, bundle, tmp_path):
     fake_registry.publish("3", bundle)
     (bundle / "unnamed.bin").write_bytes(b"beside the bundle in the store")

@@ -59,6 +59,9 @@ def test_unknown_field_is_refused_and_long_values_are_cut(client):
     problem = assert_problem(client.post("/v1/prices", json={"houses": [house(colour="r" * 500)]}), 422)
     assert problem["errors"][0]["field"] == "houses.0.colour"
     assert len(problem["errors"][0]["value"]) == 100
+    problem = assert_problem(client.post("/v1/prices", json={"houses": [house(**{"c" * 500: 1})]}), 422)
+    assert problem["errors"][0]["field"] == f"houses.0.{'c' * 88}..."
+    assert len(problem["detail"]) < 200
 
 
 def test_many_errors_are_counted_but_not_all_listed(client):
@@ -100,6 +103,46 @@ def test_what_is_not_json_is_400_with_the_place(client, body):
     assert "line 1 column" in problem["detail"]
 
 
+@pytest.mark.parametrize("body", [b'{"houses": [{"area": 1, "year_built": 1990}]}', b""], ids=["JSON", "nothing"])
+def test_a_byte_order_mark_before_json_is_ignored(client, body):
+    status = 200 if body else 400
+    assert post_text(client, b"\xef\xbb\xbf" + body).status_code == status
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+def test_wide_encodings_are_named(client, encoding):
+    body = json.dumps({"houses": [house()]}).encode(encoding)
+    assert "UTF-16 or UTF-32: send UTF-8" in assert_problem(post_text(client, body), 400)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "expected"),
+    [
+        ("/v1/prices?explain=true", "explain", []),
+        ("/v1/slow?seconds=0&second=1", "second", ["seconds"]),
+        ("/v1/slow?=1", "", ["seconds"]),
+        (f"/v1/slow?{'x' * 5000}", f"{'x' * 97}...", ["seconds"]),
+        ("/v1/model?v", "v", []),
+        ("/readyz?x=1", "x", []),
+        ("/healthz?x=1", "x", []),
+        ("/metrics?name[]=up", "name[]", []),
+    ],
+)
+def test_unknown_parameter_of_the_query_is_refused_with_those_that_are_known(client, path, field, expected):
+    method = "POST" if "/prices" in path or "/slow" in path else "GET"
+    problem = assert_problem(
+        client.request(method, path, json={"houses": [house()]} if "/prices" in path else None), 422
+    )
+    (error,) = problem["errors"]
+    assert (error["field"], error["bound"]) == (field, {"expected": str(expected)})
+    assert all(name in error["message"] for name in expected or ["this path has none"])
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/docs/assets/swagger-ui.css", "/web/page.js", "/static/style.css"])
+def test_a_link_to_a_page_may_carry_any_parameter(client, path):
+    assert client.get(f"{path}?utm_source=letter").status_code == 200
+
+
 def test_number_that_overflows_to_infinity_is_refused(client):
     problem = assert_problem(post_text(client, b'{"houses": [{"area": 1e999, "year_built": 1990}]}'), 422)
     assert problem["errors"][0]["field"] == "houses.0.area"
@@ -136,7 +179,7 @@ def test_detail_of_a_project_is_kept(client):
 def test_wrong_method_lists_the_methods_of_every_route_at_the_path(client):
     response = client.put("/v1/users/3")
     assert_problem(response, 405)
-    assert response.headers["allow"] == "DELETE, GET"
+    assert response.headers["allow"] == "DELETE, GET, HEAD"
 
 
 @pytest.mark.parametrize("path", ["/web/page.js", "/docs/assets/swagger-ui.css"])

@@ -58,10 +58,41 @@ def test_variables_of_training_and_of_other_programs_are_ignored(monkeypatch):
         ("request_timeout_seconds", "nan", "finite"),
         ("request_timeout_seconds", "inf", "finite"),
         ("tracking_uri", "localhost:5500", "match pattern"),
+        ("tracking_uri", "http://me:p/ss@host:5500", "special characters as %-codes"),
         ("log_level", "loud", "'debug', 'info'"),
     ],
 )
 def test_value_out_of_bounds_is_refused(monkeypatch, field, value, expected):
     monkeypatch.setenv(f"CABIN_{field.upper()}", value)
     with pytest.raises(ValidationError, match=rf"(?s)\n{field}\n.*{expected}"):
+        CabinSettings()
+
+
+def test_what_kubernetes_invents_for_a_service_is_no_setting(monkeypatch):
+    for name, value in {
+        "PORT": "tcp://10.0.0.1:8009",
+        "PORT_8009_TCP": "tcp://10.0.0.1:8009",
+        "PORT_8009_TCP_PROTO": "tcp",
+        "PORT_8009_TCP_PORT": "8009",
+        "PORT_8009_TCP_ADDR": "10.0.0.1",
+        "PORT_53_UDP_ADDR": "10.0.0.1",
+        "SERVICE_HOST": "10.0.0.1",
+        "SERVICE_PORT": "8009",
+        "SERVICE_PORT_HTTP": "8009",
+        "API_PORT": "tcp://10.0.0.2:80",
+        "API_PORT_80_TCP_ADDR": "10.0.0.2",
+        "API_SERVICE_HOST": "10.0.0.2",
+        "API_SERVICE_PORT": "80",
+    }.items():
+        monkeypatch.setenv(f"CABIN_{name}", value)
+    assert CabinSettings().port == 8009
+    assert CabinSettings(port=9001).port == 9001
+    with pytest.raises(ValidationError, match="valid integer"):  # nobody invented this one
+        CabinSettings(port="tcp://10.0.0.2:8009")
+
+
+@pytest.mark.parametrize(("name", "value"), [("SERVICE_PROT", "80"), ("PORT_8009", "x"), ("API_PORT", "80")])
+def test_what_only_resembles_it_is_refused(monkeypatch, name, value):
+    monkeypatch.setenv(f"CABIN_{name}", value)
+    with pytest.raises(UnknownVariableError, match=f"CABIN_{name} is not a setting"):
         CabinSettings()

@@ -115,6 +115,38 @@ def test_an_odd_encoding_of_names_does_no_harm(charset) -> None:
     assert form.files == [Upload("rose.jpg", b"x")]
 
 
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ("form-data; name=files; filename*=UTF-8''G%C3%A4nse%20%26%20Co.jpg", "Gänse & Co.jpg"),
+        ('form-data; name="files"; filename="Gaense.jpg"; filename*=utf-8\'de\'G%C3%A4nse.jpg', "Gänse.jpg"),
+        ("form-data; filename*=iso-8859-1''G%E4nse.jpg; name=files", "Gänse.jpg"),
+        ("form-data; name=files; filename*=no-such''a.jpg", "a.jpg"),
+        ("form-data; name=files; filename*=UTF-8''%ff%00.jpg", "\ufffd?.jpg"),
+        ("form-data; name=files; filename*=UTF-8''", ""),
+        ("form-data; name=files; filename=\"a; filename*=UTF-8''b.jpg\"", "a; filename*=UTF-8''b.jpg"),
+        ("form-data; name=files", ""),
+    ],
+)
+def test_a_name_may_be_in_the_extended_form_or_missing(disposition, name) -> None:
+    assert read(part(disposition, b"x"), text("top_k", "3")) == Form([Upload(name, b"x")], {"top_k": "3"})
+
+
+@pytest.mark.parametrize("value", ["rose.jpg", "x" * 5000], ids=["short", "long"])
+@pytest.mark.parametrize("kind", ["", "text/plain", "Text/Plain; charset=utf-8"])
+def test_text_in_place_of_a_file_is_named(value, kind) -> None:
+    sent = part('form-data; name="files"', value.encode(), kind) if kind else text("files", value)
+
+    error = refusal(sent, file("a.jpg", b"x"))
+
+    assert error.status_code == 422
+    assert "files: expected a file, got text" in error.detail
+
+
+def test_a_long_field_is_named_with_its_limit() -> None:
+    assert "top_k: text of more than 1000 bytes" in refusal(text("top_k", "9" * 2000)).detail
+
+
 def test_an_empty_choice_of_a_browser_is_an_empty_file() -> None:
     assert read(file("", b"", kind="application/octet-stream")).files == [Upload("", b"")]
 

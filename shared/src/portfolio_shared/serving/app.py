@@ -81,6 +81,8 @@ def create_service(
         lifespan=_lifespan(settings, models, table),
         docs_url=None,  # FastAPI's own pages load their scripts from a CDN; add_pages serves /docs
         redoc_url=None,
+        servers=[{"url": "."}],  # relative to /openapi.json: a proxy's prefix needs no setting
+        root_path_in_servers=False,
         redirect_slashes=False,  # a redirect would be built from the Host header, which is the client's to choose
         # This service has its own metrics and logs; FastAPI's record validation errors, which hold the payload.
         telemetry={

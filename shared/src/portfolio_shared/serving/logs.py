@@ -8,6 +8,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from portfolio_shared.addresses import without_secrets
+
 _access = logging.getLogger("portfolio_shared.access")
 
 
@@ -15,7 +17,8 @@ class JsonFormatter(logging.Formatter):
     """One log record as one line of JSON.
 
     Fields of its own go under ``extra={"fields": {...}}``; a traceback becomes the field `traceback`. Line breaks and
-    control characters are escaped, so no text in a message can forge another line.
+    control characters are escaped, so no text in a message can forge another line. Secrets of addresses are hidden,
+    whichever library wrote them.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -24,11 +27,11 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": without_secrets(record.getMessage()),
         }
         line.update(getattr(record, "fields", {}))
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = without_secrets(self.formatException(record.exc_info))
         return json.dumps(line, default=str)
 
 

@@ -16,8 +16,9 @@ from portfolio_shared.serving.logs import log_request
 from portfolio_shared.serving.metrics import ServiceMetrics
 from portfolio_shared.serving.pool import too_many_requests
 from portfolio_shared.serving.problems import ProblemError, problem_response
-from portfolio_shared.serving.routes import RouteTable
+from portfolio_shared.serving.routes import RouteTable, path_of
 from portfolio_shared.serving.settings import ServiceSettings
+from portfolio_shared.serving.unpacking import unpacked
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class ServiceMiddleware:
             await self._app(scope, receive, send)
             return
         exchange = Exchange(scope, receive, send, self._settings)
-        scope.setdefault("state", {})["request_id"] = exchange.request_id
+        exchange.scope.setdefault("state", {})["request_id"] = exchange.request_id
         self._metrics.in_flight.inc()
         try:
             await self._answer(exchange)
@@ -67,14 +68,15 @@ class ServiceMiddleware:
 
     async def _answer(self, exchange: "Exchange") -> None:
         scope = exchange.scope
-        counted = scope["method"] == "POST" and scope["path"].startswith("/v1/")
+        counted = scope["method"] == "POST" and path_of(scope).startswith("/v1/")
         try:
             exchange.refuse_large_body()
+            receive = exchange.unpacked()
             if counted:
                 self._refuse_when_full()
             self._active += counted
             try:
-                await self._app(scope, exchange.receive, exchange.send)
+                await self._app(scope, receive, exchange.send)
             finally:
                 self._active -= counted
         except ProblemError as problem:
@@ -94,7 +96,7 @@ class ServiceMiddleware:
 
     def _account(self, exchange: "Exchange") -> None:
         route = self._table.template(exchange.scope)
-        method = exchange.scope["method"]
+        method = exchange.method
         seconds = time.perf_counter() - exchange.started
         status = CLIENT_CLOSED_REQUEST if exchange.cut_off else exchange.status or 500
         self._metrics.observe(route=route, method=method, status=status, seconds=seconds)
@@ -104,8 +106,12 @@ class ServiceMiddleware:
 class Exchange:
     """One request and its response: the `receive` and `send` that the app gets in place of the server's.
 
+    HEAD is asked of the app as GET, and its answer sent without the body.
+
     Attributes
     ----------
+    method
+        As the client sent it.
     request_id
         The client's X-Request-ID if it is harmless, else a new one.
     status
@@ -115,7 +121,8 @@ class Exchange:
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, settings: ServiceSettings) -> None:
-        self.scope = scope
+        self.method: str = scope["method"]
+        self.scope = {**scope, "method": "GET"} if self.method == "HEAD" else scope
         self.started = time.perf_counter()
         self.status: int | None = None
         self.cut_off = False
@@ -126,9 +133,12 @@ class Exchange:
         self._received = 0
         self._body_complete = False
         self._content_length = 0
+        self._codings = b""
         for name, value in scope["headers"]:
             if name == b"content-length" and value.isdigit():
                 self._content_length = int(value)
+            elif name == b"content-encoding":
+                self._codings += b"," + value
             elif name == b"x-request-id" and _SANE_ID.fullmatch(value):
                 self.request_id = value.decode()
         self.request_id = self.request_id or uuid.uuid4().hex
@@ -137,6 +147,12 @@ class Exchange:
         """Raise 413 if the client announces a body above the limit: before a byte of it is read."""
         if self._content_length > self._settings.max_body_bytes:
             raise self._too_large()
+
+    def unpacked(self) -> Receive:
+        """Return the `receive` for the app: of the body as it was before the client packed it."""
+        if not self._codings:
+            return self.receive
+        return unpacked(self.receive, self._codings.decode("latin-1"), limit=self._settings.max_body_bytes)
 
     async def receive(self) -> Message:
         """Receive a part of the body, counted: a chunked body has no announced length."""
@@ -164,6 +180,8 @@ class Exchange:
             self.status = message["status"]
             own = (b"x-request-id", self.request_id.encode())
             message = {**message, "headers": [*message.get("headers", ()), own, *_SECURITY_HEADERS]}
+        elif self.method == "HEAD":
+            message = {**message, "body": b""}
         await self._send(message)
 
     async def respond(self, problem: ProblemError) -> None:

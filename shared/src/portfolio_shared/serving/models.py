@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
+from portfolio_shared.addresses import without_secrets
 from portfolio_shared.bundle import BundleError, Manifest, bundle_digest, parse_manifest, read_manifest
 from portfolio_shared.serving.model_cache import ModelCache
 from portfolio_shared.serving.registry_client import RegisteredVersion, RegistryClient, RegistryUnavailable
@@ -19,6 +21,9 @@ P = TypeVar("P")
 Origin = Literal["registry", "cache", "path"]
 
 logger = logging.getLogger(__name__)
+
+_ADDRESS = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]*")
+_AWAY = "the registry does not answer, or not as an MLflow server does; the log of this service says why"
 
 
 class ModelNotReady(RuntimeError):  # noqa: N818 (a state of the service, not a mistake)
@@ -57,7 +62,7 @@ class ModelHolder(Generic[P]):
     Attributes
     ----------
     error
-        Why the last look at the alias did not go well; None if it did.
+        Why the last look at the alias did not go well; None if it did. A client reads it as `in_public` has it.
     swaps, refused_bundles
         Models put into service, and bundles refused, since the start.
 
@@ -86,6 +91,7 @@ class ModelHolder(Generic[P]):
         self._refused: tuple[RegisteredVersion, str] | None = None
         self._refreshing = threading.Lock()
         self.error: str | None = "the first look at the registry is still to come"
+        self._public: str | None = self.error
         self.swaps = 0
         self.refused_bundles = 0
 
@@ -93,7 +99,7 @@ class ModelHolder(Generic[P]):
         """Return the model that serves; raises `ModelNotReady` with the reason if there is none."""
         current = self._current
         if current is None:
-            raise ModelNotReady(f"no model of {self._settings.model_name!r} is loaded: {self.error}")
+            raise ModelNotReady(f"no model of {self._settings.model_name!r} is loaded: {self._public}")
         return current
 
     def refresh(self) -> bool:
@@ -110,8 +116,7 @@ class ModelHolder(Generic[P]):
                 else:
                     self._follow_alias()
             except (RegistryUnavailable, BundleError, OSError) as error:
-                # Of a bundle that does not start, the project's traceback is what its author needs.
-                self._note(str(error), trace=error if isinstance(error, BundleError) else None)
+                self._note(error)
             return self.swaps > before
 
     async def watch(self) -> None:
@@ -174,7 +179,7 @@ class ModelHolder(Generic[P]):
                 if (good := self._cache.last_good()) is not None:
                     self._activate_version(*good, "cache")
         except (BundleError, OSError) as error:
-            raise BundleError(f"{reason}; and of the last good bundle: {error}") from error
+            raise BundleError(f"{in_public(reason)}; and of the last good bundle: {error}") from error
 
     def _activate_version(self, version: RegisteredVersion, folder: Path, origin: Origin) -> None:
         manifest = parse_manifest(folder, project=self._project)  # its hashes were verified under the same lock
@@ -194,8 +199,16 @@ class ModelHolder(Generic[P]):
         self.swaps += 1
         logger.info("serving %s version %s from %s", name, version, origin)
 
-    def _note(self, error: str | None, *, trace: Exception | None = None) -> None:
+    def _note(self, error: Exception | str | None) -> None:
         # Once per change, not once per poll: a registry that is away for a night is one line.
-        if error is not None and error != self.error:
-            logger.warning("model %s: %s", self._settings.model_name, error, exc_info=trace)
-        self.error = error
+        text = None if error is None else str(error)
+        if text is not None and text != self.error:
+            # Of a bundle that does not start, the project's traceback is what its author needs.
+            trace = error if isinstance(error, BundleError) else None
+            logger.warning("model %s: %s", self._settings.model_name, text, exc_info=trace)
+        self.error, self._public = text, None if error is None else in_public(error)
+
+
+def in_public(error: Exception | str) -> str:
+    """Say what is wrong in words for anybody: nothing that another server said, and no address."""
+    return _AWAY if isinstance(error, RegistryUnavailable) else _ADDRESS.sub("an address", without_secrets(str(error)))

@@ -5,12 +5,14 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from portfolio_shared.bundle import DataSummary, MetricValue
+from portfolio_shared.serving.dependencies import request_id_of
 from portfolio_shared.serving.metrics import ServiceMetrics
 from portfolio_shared.serving.models import ModelHolder, Origin
+from portfolio_shared.serving.routes import StrictRoute, refuse_unknown_parameters
 from portfolio_shared.serving.schemas import ModelName
 
 
@@ -26,6 +28,7 @@ class ModelInfo(BaseModel):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
+    id: str = Field(description="The request's id, also in the header X-Request-ID")
     name: str
     version: str
     run_id: str | None
@@ -45,21 +48,24 @@ def operations_router(models: ModelHolder[Any], metrics: ServiceMetrics) -> APIR
     /healthz says that the process is alive, and nothing about the model: a restart does not bring a missing model, so
     only /readyz depends on it.
     """
-    router = APIRouter(tags=["operations"])
+    router = APIRouter(tags=["operations"], route_class=StrictRoute)
 
-    async def healthz(_: Request) -> Response:
+    async def healthz(request: Request) -> Response:
+        refuse_unknown_parameters(request)
         return Response(b'{"status":"ok"}', media_type="application/json")
 
-    async def show_metrics(_: Request) -> Response:
+    async def show_metrics(request: Request) -> Response:
+        refuse_unknown_parameters(request)
         return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     async def readyz() -> Readiness:
         return Readiness(model=models.current().named)
 
-    async def model() -> ModelInfo:
+    async def model(request: Request) -> ModelInfo:
         loaded = models.current()
         manifest = loaded.manifest
         return ModelInfo(
+            id=request_id_of(request),
             name=loaded.name,
             version=loaded.version,
             run_id=loaded.run_id,

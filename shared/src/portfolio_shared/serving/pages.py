@@ -1,4 +1,8 @@
-"""Pages for people: the project's page at /, its files, the shared style, and /docs. Nothing comes from elsewhere."""
+"""Pages for people: the project's page at /, its files, the shared style, and /docs. Nothing comes from elsewhere.
+
+All addresses are relative, so that a proxy may put the service below a prefix and tell nobody. The query of a page is
+its own: a link to it may carry any parameter.
+"""
 
 import hashlib
 import html
@@ -28,18 +32,20 @@ _DOCS_PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}: API</title>
-<link rel="stylesheet" href="/docs/assets/swagger-ui.css">
+<link rel="stylesheet" href="./docs/assets/swagger-ui.css">
 <link rel="icon" href="data:,">
 </head>
 <body>
 <div id="swagger-ui"></div>
-<script src="/docs/assets/swagger-ui-bundle.js"></script>
-<script src="/docs/start.js"></script>
+<script src="./docs/assets/swagger-ui-bundle.js"></script>
+<script src="./docs/start.js"></script>
 </body>
 </html>
 """
 # A file of its own, because the content security policy allows no inline script.
-_DOCS_SCRIPT = f"SwaggerUIBundle({json.dumps({'url': '/openapi.json', 'dom_id': '#swagger-ui', 'deepLinking': True})});"
+_DOCS_SCRIPT = (
+    f"SwaggerUIBundle({json.dumps({'url': './openapi.json', 'dom_id': '#swagger-ui', 'deepLinking': True})});"
+)
 
 
 class CachedFiles(StaticFiles):

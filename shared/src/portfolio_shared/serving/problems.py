@@ -90,7 +90,7 @@ def unprocessable(errors: Sequence[FieldError]) -> ProblemError:
     count = "1 value is refused" if len(errors) == 1 else f"{len(errors)} values are refused"
     if len(errors) > MAX_ERRORS:
         count += f" (the first {MAX_ERRORS} are listed)"
-    detail = f"{count}. {errors[0].field}: {errors[0].message}"
+    detail = f"{count}. {echo(errors[0].field)}: {errors[0].message}"
     return ProblemError(422, detail, errors[:MAX_ERRORS])
 
 
@@ -120,7 +120,7 @@ def problem_response(error: ProblemError, request_id: str) -> Response:
     if error.errors:
         problem["errors"] = [
             {
-                "field": item.field,
+                "field": echo(item.field),
                 "message": item.message,
                 "value": echo(item.value),
                 "bound": {name: echo(bound) for name, bound in item.bound.items()},

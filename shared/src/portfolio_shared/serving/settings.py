@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from portfolio_shared.config import default_tracking_uri
-from portfolio_shared.environment import refuse_unknown_variables
+from portfolio_shared.environment import refuse_unknown_variables, without_invented_port
 
 
 def default_start_page() -> str:
@@ -72,6 +73,15 @@ class ServiceSettings(BaseSettings):
             raise ValueError("Input should be a TCP port, 0 to 65535")
         return port
 
+    @field_validator("tracking_uri")
+    @classmethod
+    def _check_address(cls, uri: str) -> str:
+        try:
+            httpx.URL(uri)
+        except httpx.InvalidURL:  # its message holds a part of the address, which may be one of the password
+            raise ValueError("Input should be an address; a password's special characters as %-codes") from None
+        return uri
+
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown_variables(cls, values: Any) -> Any:
@@ -79,4 +89,4 @@ class ServiceSettings(BaseSettings):
         if not prefix:
             raise TypeError(f"{cls.__name__} has no env_prefix: give it one, such as HOUSING_")
         refuse_unknown_variables(prefix, cls.model_fields, except_prefix=f"{prefix}TRAIN_")
-        return values
+        return without_invented_port(prefix, values)

@@ -24,7 +24,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from portfolio_shared.environment import refuse_unknown_variables
+from portfolio_shared.environment import refuse_unknown_variables, without_invented_port
 from portfolio_shared.serving.demos import PATH, Address, DemoLink, Demos
 from portfolio_shared.serving.logs import configure_logging
 
@@ -113,8 +113,9 @@ class StartPageSettings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown_variables(cls, values: Any) -> Any:
-        refuse_unknown_variables(cls.model_config["env_prefix"], cls.model_fields)
-        return values
+        prefix = cls.model_config["env_prefix"]
+        refuse_unknown_variables(prefix, cls.model_fields)
+        return without_invented_port(prefix, values)
 
 
 def serve(settings: StartPageSettings) -> None:

@@ -1,9 +1,12 @@
 """Files out of a multipart body: in memory, below the body limit, with names that are safe to show."""
 
+import re
 import sys
 import unicodedata
 from dataclasses import dataclass
+from urllib.parse import unquote
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -16,6 +19,8 @@ MAX_NAME = 100  # characters of a file name that are shown
 _MOST_FILES = 1000  # above it the body is refused unread; below it the limit is a setting, and answered with a 422
 _MOST_FIELDS = 20
 _LONGEST_FIELD = 1000  # bytes
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_EXTENDED = re.compile(rb";\s*filename\*\s*=\s*([\w-]*)'[^']*'([^;\s]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,36 @@ class Form:
 
 
 class InMemoryParser(MultiPartParser):
-    """Starlette's parser, which otherwise writes files above 1 MB to a disk that may be full or read-only."""
+    """Starlette's parser, which otherwise writes files above 1 MB to a disk that may be full or read-only.
+
+    A part is a file as well if its name is in `filename*` (RFC 8187), or if it is one of `files` without a name and its
+    type is not text: clients send both. Long text in place of a file is dropped while it arrives: `read_form` refuses.
+    """
 
     spool_max_size = sys.maxsize  # the middleware has its limit for the whole body
+
+    def on_headers_finished(self) -> None:
+        """Let Starlette see a file where there is one, and give it the name that the client meant."""
+        part = self._current_part
+        name = extended_name(part.content_disposition or b"")
+        kind = dict(part.item_headers).get(b"content-type", b"text/plain").strip().lower()
+        options = parse_options_header(part.content_disposition)[1]
+        is_file = name is not None or (options.get(b"name") == FILES.encode() and not kind.startswith(b"text/"))
+        if part.content_disposition and is_file and b"filename" not in options:
+            part.content_disposition += b'; filename=""'
+        super().on_headers_finished()
+        if part.file is not None and name is not None:
+            part.file.filename = name
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        """Keep the data of files and of short text."""
+        part = self._current_part
+        if part.file is None and len(part.data) + end - start > _LONGEST_FIELD:
+            if part.field_name == FILES:
+                return
+            detail = f"{clean_name(part.field_name)}: text of more than {_LONGEST_FIELD} bytes"
+            raise MultiPartException(detail)
+        super().on_part_data(data, start, end)
 
 
 async def read_form(request: Request, *, max_files: int) -> Form:
@@ -87,7 +119,8 @@ async def _sort(parts: FormData, max_files: int) -> Form:
             else:
                 errors.append(FieldError(field=shown, message=f"Expected files in parts named {FILES} only"))
         elif name == FILES:
-            errors.append(FieldError(field=FILES, message="Expected a file with a name, not text", value=part))
+            message = "expected a file, got text: a file comes with its name, as curl -F files=@rose.jpg sends it"
+            errors.append(FieldError(field=FILES, message=message, value=part))
         elif name in fields:
             errors.append(FieldError(field=shown, message="Expected once only", value=part))
         else:
@@ -112,3 +145,15 @@ def clean_name(name: str) -> str:
     seen = name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 10]}...{name[-7:]}"
     hidden = {character for character in seen if unicodedata.category(character)[:1] == "C"} | {"\u2028", "\u2029"}
     return "".join("?" if character in hidden else character for character in seen)
+
+
+def extended_name(disposition: bytes) -> str | None:
+    r"""Return the file name that `filename*` of a Content-Disposition holds (RFC 8187), or None.
+
+    >>> extended_name(b"form-data; name=files; filename=rose.jpg; filename*=UTF-8''G%C3%A4nse.jpg")
+    'Gänse.jpg'
+    """
+    if (match := _EXTENDED.search(_QUOTED.sub(b'""', disposition))) is None:
+        return None
+    charset = "latin-1" if match[1].lower() == b"iso-8859-1" else "utf-8"  # the two that a client may send
+    return unquote(match[2].decode("latin-1"), charset)
