@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pillow_heif
 from PIL import Image
 
 URL = "/v1/classifications"
@@ -24,6 +25,9 @@ def random_picture(seed: int) -> Image.Image:
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     stream = io.BytesIO()
+    if kind == "HEIC":
+        pillow_heif.register_heif_opener()
+        kind = "HEIF"
     image.save(stream, kind, **options)
     return stream.getvalue()
 

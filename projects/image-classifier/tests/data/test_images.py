@@ -2,16 +2,19 @@
 
 import io
 import struct
+import subprocess
+import sys
 from contextlib import suppress
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from picture_files import chunk, encoded, noise, png
+from picture_files import chunk, encoded, noise, png, random_picture
 from PIL import Image, ImageOps
 
-from image_classifier.data.images import ImageError, ImageLimits, prepare, read_image
+from image_classifier.data.headers import FORMATS
+from image_classifier.data.images import _UPRIGHT, ImageError, ImageLimits, prepare, read_image
 from image_classifier.data.preprocessing import Preprocessing, to_pixels
 
 LIMITS = ImageLimits()
@@ -29,6 +32,12 @@ def refusal(data: bytes, limits: ImageLimits = LIMITS) -> ImageError:
     return caught.value
 
 
+def frame(marker: bytes, bits: int = 8) -> bytes:
+    """Return a JPEG that declares another process or depth."""
+    at = (data := encoded(noise(16, 16), "JPEG")).index(b"\xff\xc0")
+    return data[:at] + marker + data[at + 2 : at + 4] + bytes([bits]) + data[at + 5 :]
+
+
 # Every kind of file becomes the same picture
 
 
@@ -40,7 +49,7 @@ def test_a_lossless_file_gives_its_pixels(kind, options) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_a_picture_is_turned_upright(kind, orientation) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -51,6 +60,43 @@ def test_a_picture_is_turned_upright(kind, orientation) -> None:
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     np.testing.assert_array_equal(np.asarray(upright), np.asarray(expected.convert("RGB")))
     assert upright.size == ((24, 40) if orientation > 4 else (40, 24))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("noted", ["in boxes", "in EXIF data alone"])
+def test_a_heic_is_turned_upright_once(noted, orientation) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    source = random_picture(0)
+    if noted == "in boxes":  # so Pillow saves what it opened; the EXIF data are kept and count no more
+        source.info["exif"] = exif.tobytes()
+        data = encoded(source, "HEIC")
+    else:
+        data = encoded(source, "HEIC", exif=exif)
+
+    upright = read_image(data, limits=LIMITS)
+
+    lying = read_image(encoded(random_picture(0), "HEIC"), limits=LIMITS)
+    turned = lying if orientation == 1 else lying.transpose(_UPRIGHT[orientation])
+    assert (b"irot" in data or b"imir" in data) == (noted == "in boxes" and orientation > 1)
+    np.testing.assert_array_equal(np.asarray(upright), np.asarray(turned))
+
+
+@pytest.mark.parametrize("kind", ["HEIC", "AVIF"])
+def test_pictures_of_phones_are_what_they_were(kind) -> None:
+    image = random_picture(3)
+    decoded = read_image(encoded(image, kind, quality=90), limits=LIMITS)
+
+    assert np.abs(np.asarray(decoded).astype(int) - np.asarray(image)).mean() < 4
+    half_red = encoded(Image.new("RGBA", (64, 64), (255, 0, 0, 51)), kind, quality=100)
+    assert np.abs(np.asarray(read_image(half_red, limits=LIMITS)).astype(int)[30, 30] - [255, 204, 204]).max() < 4
+    grey = encoded(Image.new("L", (64, 64), 77), kind, quality=100)
+    assert np.abs(np.asarray(read_image(grey, limits=LIMITS)).astype(int)[30, 30] - 77).max() < 4
+
+
+def test_libheif_is_loaded_for_the_first_heic_only() -> None:
+    code = "import sys, image_classifier.data.images; sys.exit('pillow_heif' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_cmyk_becomes_rgb() -> None:
@@ -173,13 +219,17 @@ def test_of_a_file_with_several_pictures_the_first_is_read() -> None:
     [
         (b"", "empty", "empty"),
         (b"\xff\xd8\xff" + bytes(10_000_000), "too_many_bytes", "10 MB"),
-        (b"Dear diary, this is no picture.", "not_an_image", "JPEG, PNG, WebP or GIF"),
+        (b"Dear diary, this is no picture.", "not_an_image", "JPEG, PNG, WebP, GIF, HEIC or AVIF"),
         (b"<!doctype html><html><img src=x></html>", "not_an_image", "no picture"),
         (b"PK\x03\x04" + bytes(100), "not_an_image", "no picture"),
         (b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>", "unsupported_format", "SVG"),
         (b"\xef\xbb\xbf  <SVG onload='alert(1)'/>", "unsupported_format", "SVG"),
-        (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "unsupported_format", "HEIC"),
-        (b"\x00\x00\x00\x1cftypavif\x00\x00\x00\x00avifmif1", "unsupported_format", "AVIF"),
+        (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "damaged", "HEIC"),
+        (b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1avif", "damaged", "AVIF"),
+        (b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom", "unsupported_format", "MP4"),
+        (b"\x00\x00\x00\x14ftypqt  \x00\x00\x00\x00qt  ", "unsupported_format", "MOV"),
+        (frame(b"\xff\xc1", bits=12), "unsupported_format", "a JPEG of 12 bits a channel"),
+        (frame(b"\xff\xc3"), "unsupported_format", "lossless"),
         (encoded(Image.new("RGB", (8, 8)), "TIFF"), "unsupported_format", "TIFF"),
         (encoded(Image.new("RGB", (8, 8)), "BMP"), "unsupported_format", "BMP"),
         (b"%PDF-1.7\n", "unsupported_format", "PDF"),
@@ -201,14 +251,14 @@ def test_what_is_no_picture_says_why(data, code, says) -> None:
     assert says in str(error)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
+@pytest.mark.parametrize("kind", FORMATS)
 def test_a_file_that_breaks_off_is_truncated(kind) -> None:
     data = encoded(noise(200, 100), kind)
 
     assert refusal(data[: len(data) // 2]).code == "truncated"
 
 
-SEEDS = {kind: encoded(noise(24, 20), kind) for kind in ("JPEG", "PNG", "WEBP", "GIF")}
+SEEDS = {kind: encoded(noise(24, 20), kind) for kind in FORMATS}
 
 
 @settings(max_examples=300, deadline=None)

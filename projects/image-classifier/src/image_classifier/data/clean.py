@@ -1,6 +1,5 @@
 """Which files can be learned from: every picture looked at once, and an account of what was found."""
 
-import io
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +11,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from image_classifier.data.duplicates import HASH_SIDE, LARGE_GROUP, THUMBNAIL, find_duplicates
-from image_classifier.data.headers import FORMATS
-from image_classifier.data.images import ImageError, ImageLimits, decode, find_still
+from image_classifier.data.images import ImageError, ImageLimits, decode, find_still, open_still
 from image_classifier.data.photos import Listed, Photo
 from image_classifier.data.stills import Still
 from portfolio_shared.data.checks import DataError, DataReport
 
 LIMITS = ImageLimits(max_bytes=50_000_000, min_side=16)
-SUFFIXES = {"JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "PNG": (".png",), "WEBP": (".webp",), "GIF": (".gif",)}
+SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "GIF": (".gif",),
+    "HEIC": (".heic", ".heif", ".hif"),
+    "AVIF": (".avif",),
+}
 WRONG_SUFFIX, ANIMATED = "name ends otherwise than its format", "animated: the first frame is taken"
 CMYK, DEEP, TURNED = "CMYK, converted", "16 bits a channel, converted", "turned upright as its EXIF data say"
 REPAIRS = (WRONG_SUFFIX, ANIMATED, CMYK, DEEP, TURNED)
@@ -129,10 +134,10 @@ def _repairs(still: Still, suffix: str) -> Iterable[str]:
         yield WRONG_SUFFIX
     if still.frames > 1:
         yield ANIMATED
-    with Image.open(io.BytesIO(still.data), formats=FORMATS) as picture:
+    with open_still(still) as picture:
         if picture.mode == "CMYK":
             yield CMYK
-        if any(";16" in str(tile.args) for tile in picture.tile):
+        if any(";16" in str(tile.args) for tile in picture.tile) or picture.info.get("bit_depth", 8) > 8:
             yield DEEP
     if still.turn != 1:
         yield TURNED

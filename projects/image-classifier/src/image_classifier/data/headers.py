@@ -2,7 +2,7 @@
 
 import struct
 
-JPEG, PNG, WEBP, GIF = FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+JPEG, PNG, WEBP, GIF, HEIC, AVIF = FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "HEIC", "AVIF")
 
 # Offset, bytes, name: what is read, and formats that people try, so that a refusal can name what they have.
 _SIGNATURES = (
@@ -19,10 +19,14 @@ _SIGNATURES = (
     (0, b"\xff\x0a", "JPEG XL"),
     (0, b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
     (0, b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
-    (4, b"ftypavif", "AVIF"),
-    (4, b"ftypavis", "AVIF"),
-    *((4, b"ftyp" + brand, "HEIC") for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")),
+    (4, b"ftypqt  ", "MOV"),
+    (4, b"ftypcrx ", "CR3"),
+    (4, b"ftyp", "MP4"),
 )
+_BRANDS = {  # of the first box of a file; those of no codec are asked for the next one
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), HEIC),
+    **dict.fromkeys((b"avif", b"avis"), AVIF),
+}
 _MARKUP = 1024  # bytes in which the first element of an SVG is looked for
 
 
@@ -42,6 +46,10 @@ def sniff(data: bytes) -> str | None:
     """
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return WEBP
+    if data[4:8] == b"ftyp":
+        brands = [data[8:12], *(data[at : at + 4] for at in range(16, min(int.from_bytes(data[:4]), _MARKUP), 4))]
+        if known := [_BRANDS[brand] for brand in brands if brand in _BRANDS]:
+            return known[0]
     for offset, signature, name in _SIGNATURES:
         if data.startswith(signature, offset):
             return name

@@ -12,7 +12,8 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from image_classifier.data.headers import GIF, JPEG, PNG, WEBP, HeaderError, png_size, webp_size
+from image_classifier.data.boxes import find_item
+from image_classifier.data.headers import AVIF, GIF, HEIC, JPEG, PNG, WEBP, HeaderError, png_size, webp_size
 
 MOST_PARTS = 20_000
 """Chunks of a PNG or WebP, segments of a JPEG: a file of 200 MB has them if its writer flushes every 10 kB."""
@@ -31,6 +32,7 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # not: a stuffed byte, T
 _SOI, _EOI, _SOS, _APP1 = b"\xff\xd8", 0xD9, 0xDA, 0xE1
 _FRAME_HEADERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = (0xC0, 0xC1)  # Huffman codes, one pass: the others are kept whole, or cannot be scaled
+_LOSSY = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}  # what libjpeg decodes of them
 _TABLES = {0xC4, 0xCC, 0xDB, 0xDD, 0xE0, 0xEE}  # DHT, DAC, DQT, DRI, and JFIF and Adobe, which name the colour space
 
 _HEADS = (b"IHDR", b"PLTE", b"tRNS")
@@ -38,6 +40,10 @@ _HEADS = (b"IHDR", b"PLTE", b"tRNS")
 
 class CrowdedError(HeaderError):
     """A file of more parts than any program writes; the text is their number and name."""
+
+
+class VariantError(HeaderError):
+    """A variant of a format that no decoder here reads; the text is its name."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ class Still:
         EXIF orientation, 1 to 8; 1 is upright.
     scalable
         Whether it can be decoded at a half, a quarter or an eighth without holding all of it.
+    lean
+        Whether decoding takes at most 10 bytes of memory a pixel, not 16.
     """
 
     kind: str
@@ -66,6 +74,7 @@ class Still:
     frames: int = 1
     turn: int = 1
     scalable: bool = False
+    lean: bool = False
 
 
 def first_still(data: bytes, kind: str, *, most_frames: int) -> Still:
@@ -75,6 +84,8 @@ def first_still(data: bytes, kind: str, *, most_frames: int) -> Still:
     ------
     CrowdedError
         If it has too many parts.
+    VariantError
+        If it is of a variant that is not read.
     HeaderError
         If it ends or contradicts itself before its picture.
     """
@@ -136,9 +147,19 @@ def _jpeg(data: bytes, _: int) -> Still:
         raise HeaderError("truncated")
     if not scans or len(frame) < 10 or len(data) < scans[0] + 5:
         raise HeaderError("no frame or no scan")
-    height, width, components = struct.unpack(">HHB", frame[5:10])
+    height, width, components = _frame_header(frame)
     scalable = frame[1] in _SEQUENTIAL and components in (1, 3) and data[scans[0] + 4] == components
     return Still(JPEG, _SOI + tables + frame + data[scans[0] : end], (width, height), 1, turn or 1, scalable)
+
+
+def _frame_header(frame: bytes) -> tuple[int, int, int]:
+    """Return height, width and components of a frame that libjpeg decodes."""
+    bits, height, width, components = struct.unpack(">BHHB", frame[4:10])
+    if bits != 8:
+        raise VariantError(f"a JPEG of {bits} bits a channel")
+    if frame[1] not in _LOSSY:
+        raise VariantError("a lossless or hierarchical JPEG")
+    return height, width, components
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -244,4 +265,19 @@ def _after_blocks(data: bytes, at: int, budget: int) -> tuple[int, int]:
     return at + 1, budget - 1
 
 
+def _boxed(kind: str) -> Callable[[bytes, int], Still]:
+    """Return the walk through a HEIC or AVIF.
+
+    What their boxes say of the turn comes before EXIF data, and libheif does it itself.
+    """
+
+    def walk(data: bytes, _: int) -> Still:
+        item = find_item(data, kind)
+        turn = turn_of(item.exif) if item.turn is None else 1 if kind == HEIC else item.turn
+        return Still(kind, item.data, item.size, 2 if item.moving else 1, turn, lean=item.lean)
+
+    return walk
+
+
 _WALKS: dict[str, Callable[[bytes, int], Still]] = {JPEG: _jpeg, PNG: _png, WEBP: _webp, GIF: _gif}
+_WALKS |= {kind: _boxed(kind) for kind in (HEIC, AVIF)}
