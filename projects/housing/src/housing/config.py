@@ -71,7 +71,8 @@ class ScaleSettings(Frozen):
     rsm: float = Field(0.3, gt=0, le=1)
     l2_leaf_reg: float = Field(10.0, ge=0)
     floor: float = Field(0.02, gt=0, description="added to absolute log errors before their logarithm is fitted")
-    bands: int = Field(3, ge=1, description="bands of predicted price, each with its own calibration")
+    bands: int = Field(5, ge=1, description="bands of the price paid, each with its own calibration")
+    misses: float = Field(1.1, gt=0, description="misses of a band's calibration per miss that an interval may make")
 
 
 class ModelSettings(Frozen):

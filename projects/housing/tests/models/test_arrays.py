@@ -36,6 +36,18 @@ def test_a_pickled_object_among_the_arrays_is_refused(predictor, tmp_path, name)
         Predictor.load(tmp_path)
 
 
+def test_arrays_of_other_code_are_refused_by_name(predictor, tmp_path):
+    """A model of bands of the predicted price must not be read as one of bands of the price paid."""
+    predictor.save(tmp_path)
+    with np.load(tmp_path / "calibration.npz") as arrays:
+        kept = dict(arrays)
+    np.savez(
+        tmp_path / "calibration.npz", band_edges=kept["paid_edges"], scores=kept["scores"], bands=kept["paid_bands"]
+    )
+    with pytest.raises(ValueError, match=r"expected paid_edges, .* found band_edges, scores, bands: train again"):
+        Predictor.load(tmp_path)
+
+
 def test_a_predictor_holds_no_library_object(predictor):
     """Serving needs NumPy alone: what is stored is arrays, numbers, text and plain classes of this package."""
 

@@ -155,11 +155,16 @@ def test_predicting_changes_nothing_in_the_model_or_the_record(predictor):
     assert predictor.predict([record], explain=True) == first == before.predict([EXAMPLE], explain=True)
 
 
-def doubled(predictor: Predictor, kind: str) -> Predictor:
-    """The model as if its held-out errors had been twice as large."""
-    intervals = getattr(predictor, kind)
-    calibration = replace(intervals.calibration, scores=2 * intervals.calibration.scores)
-    return replace(predictor, **{kind: replace(intervals, calibration=calibration)})
+def with_errors(predictor: Predictor, **times: float) -> Predictor:
+    """The model as if its held-out errors had been larger, with one band: its intervals are symmetric in the log."""
+    changed = {}
+    for kind in ("intervals", "sparse_intervals"):
+        intervals = getattr(predictor, kind)
+        scores = times.get(kind, 1.0) * intervals.calibration.scores
+        one_band = {"paid_edges": np.empty(0), "paid_bands": np.zeros(len(scores), dtype=np.intp)}
+        calibration = replace(intervals.calibration, scores=scores, **one_band)
+        changed[kind] = replace(intervals, calibration=calibration)
+    return replace(predictor, **changed)
 
 
 def half_width(predictor: Predictor, house: dict) -> float:
@@ -176,16 +181,17 @@ def test_a_half_width_is_a_quantile_of_errors_of_records_like_it_times_a_scale(p
     full, _ = complete(EXAMPLE, predictor.typical)
     house = dict(list({**EXAMPLE, **full}.items())[:given])
     other = {"intervals": "sparse_intervals", "sparse_intervals": "intervals"}[kind]
-    assert half_width(doubled(predictor, kind), house) == pytest.approx(2 * half_width(predictor, house), rel=1e-5)
-    assert half_width(doubled(predictor, other), house) == half_width(predictor, house)
+    as_fitted = half_width(with_errors(predictor), house)
+    assert half_width(with_errors(predictor, **{kind: 2}), house) == pytest.approx(2 * as_fitted, rel=1e-5)
+    assert half_width(with_errors(predictor, **{other: 2}), house) == as_fitted
 
 
 def test_a_record_is_sparse_from_a_number_of_filled_fields_on(predictor):
     full = list({**EXAMPLE, **complete(EXAMPLE, predictor.typical)[0]}.items())
     sparse, nearly_full = dict(full[: 79 - SPARSE_FROM]), dict(full[: 79 - SPARSE_FROM + 1])
-    wide = doubled(predictor, "sparse_intervals")
-    assert half_width(wide, sparse) > 1.5 * half_width(predictor, sparse)
-    assert half_width(wide, nearly_full) == half_width(predictor, nearly_full)
+    wide, as_fitted = with_errors(predictor, sparse_intervals=2), with_errors(predictor)
+    assert half_width(wide, sparse) > 1.5 * half_width(as_fitted, sparse)
+    assert half_width(wide, nearly_full) == half_width(as_fitted, nearly_full)
 
 
 def test_sparse_and_full_records_may_stand_in_one_batch(predictor):

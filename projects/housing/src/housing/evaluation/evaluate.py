@@ -1,6 +1,6 @@
 """Metrics with intervals on houses that the model was not trained on, and the comparison with the champion."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +75,7 @@ def evaluate(predictor: Predictor, split: Split, *, seed: int = 0) -> Evaluation
     sales = split.test
     predicted, low, high = predictor.price_and_interval(sales.records)
     metrics = measure(sales, predicted, low, high, seed=seed)
-    return Evaluation(sales, predicted, low, high, metrics, _calibration(predictor, sales.prices, predicted, low, high))
+    return Evaluation(sales, predicted, low, high, metrics, _calibration(predictor, sales))
 
 
 def measure(sales: Sales, predicted: Floats, low: Floats, high: Floats, *, seed: int = 0) -> dict[str, Interval]:
@@ -128,14 +128,12 @@ def evaluate_bundle(bundle: Path, setting: str, console: Console) -> None:
         console.print(f"{METRIC_LABELS[name]}: {with_interval(interval)}")
 
 
-def _calibration(
-    predictor: Predictor, paid: Floats, predicted: Floats, low: Floats, high: Floats
-) -> dict[float, float]:
-    """Return nominal -> measured coverage of the intervals at other levels, from the same scores."""
-    intervals = predictor.intervals
-    log_price = np.log(predicted)
-    band = intervals.band_of(log_price)
-    scale = np.log(high / low) / 2 / intervals.quantiles[band]
-    score = np.abs(np.log(paid) - log_price) / scale
-    levels = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-    return {level: float(np.mean(score <= intervals.quantiles_at(level)[band])) for level in levels}
+def _calibration(predictor: Predictor, sales: Sales) -> dict[float, float]:
+    """Return nominal -> measured coverage of the intervals at other levels."""
+    measured = {}
+    for level in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95):
+        full, sparse = (replace(kind, coverage=level) for kind in (predictor.intervals, predictor.sparse_intervals))
+        other = replace(predictor, intervals=full, sparse_intervals=sparse)
+        _, low, high = other.price_and_interval(sales.records)
+        measured[level] = interval_coverage(sales.prices, low, high)
+    return measured

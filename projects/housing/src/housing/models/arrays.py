@@ -17,4 +17,7 @@ def save_arrays(path: Path, parameters: Any) -> None:
 def load_arrays(path: Path, kind: type[T]) -> T:
     """Read what `save_arrays` wrote: a dataclass of type `kind`."""
     with np.load(path, allow_pickle=False) as arrays:
+        names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+        if set(arrays) != set(names):
+            raise ValueError(f"{path}: expected {', '.join(names)}, found {', '.join(arrays)}: train again")
         return kind(**{name: array if array.ndim else float(array) for name, array in arrays.items()})

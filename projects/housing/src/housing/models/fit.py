@@ -31,6 +31,7 @@ from portfolio_shared.results import Candidate
 Floats = NDArray[np.float64]
 
 SCALE_FOLDS = 5
+HOUSES_A_BAND = 20  # at least: 95 % intervals need 19 scores
 
 
 @dataclass(frozen=True)
@@ -162,9 +163,10 @@ def fit_intervals(
     for k in range(SCALE_FOLDS):
         scale[fold == k] = np.exp(fit_scale(fold != k).predict(inputs[fold == k]))
     trees = _as_arrays(fit_scale(np.ones(len(error), dtype=bool)), np.zeros(inputs.shape[1], dtype=np.int32))
-    edges = np.quantile(predicted, np.linspace(0, 1, settings.scale.bands + 1)[1:-1])
-    bands = np.searchsorted(edges, predicted)
-    return Intervals(trees, Calibration(edges, scores=np.abs(error) / scale, bands=bands), COVERAGE)
+    n_bands = max(1, min(settings.scale.bands, len(error) // HOUSES_A_BAND))
+    edges = np.quantile(log_price, np.linspace(0, 1, n_bands + 1)[1:-1])
+    bands = np.searchsorted(edges, log_price)
+    return Intervals(trees, Calibration(edges, np.abs(error) / scale, bands, settings.scale.misses), COVERAGE)
 
 
 def fit_trees(
@@ -176,7 +178,7 @@ def fit_trees(
 
 
 def regressor(settings: TreeSettings | ScaleSettings, *, seed: int, threads: int) -> CatBoostRegressor:
-    options = settings.model_dump(exclude={"floor", "bands", "seeds"})
+    options = settings.model_dump(exclude={"floor", "bands", "misses", "seeds"})
     return CatBoostRegressor(
         **options, random_seed=seed, thread_count=threads, verbose=False, allow_writing_files=False
     )

@@ -33,21 +33,25 @@ class MemberPrices(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """Normalised errors of the training houses when they were held out, in bands of predicted price."""
+    """Normalised errors of the training houses when they were held out, in bands of the price paid."""
 
-    band_edges: Floats  # log prices between the bands
+    paid_edges: Floats  # log prices between the bands
     scores: Floats  # |error| / scale, shape (n_train,)
-    bands: NDArray[np.intp]  # shape (n_train,)
+    paid_bands: NDArray[np.intp]  # shape (n_train,)
+    misses: float  # of a band's scores over its quantile, per miss that the coverage allows
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """Normalised conformal intervals: half width on the log scale = a quantile x the scale the trees give a house.
+    """Normalised conformal intervals that hold as much of cheap and of expensive houses as of the others.
 
-    Lei et al. (2018), "Distribution-Free Predictive Inference for Regression", JASA 113, section 5.2. The quantile is
-    taken in each of a few bands of predicted price (Mondrian conformal prediction; Vovk, Gammerman and Shafer 2005,
-    section 4.5), so that cheap and expensive houses are covered more alike. The scores come from models fitted to four
-    fifths of the houses, so the theorem of split conformal prediction holds in spirit only; the coverage is measured.
+    A price y could be paid for a house if |log y - predicted| <= q(y) x the scale the trees give the house (Lei et al.
+    2018, "Distribution-Free Predictive Inference for Regression", JASA 113, section 5.2), where q(y) is the conformal
+    quantile of the houses in y's band of the price *paid* (label-conditional Mondrian prediction; Vovk, Gammerman and
+    Shafer 2005, "Algorithmic Learning in a Random World", section 4.5). Predictions regress to the mean: a cheap house
+    is often predicted above its band, so bands of the predicted price leave it uncovered. The interval is the hull of
+    the prices that could be paid, and thus holds more than they do: `misses` takes that back. The scores come from
+    models fitted to four fifths of the houses, so the theorem holds in spirit only; the coverage is measured.
     """
 
     scale: SymmetricTrees  # log scale of a house's error, from `MemberPrices.scale_inputs`
@@ -56,22 +60,20 @@ class Intervals:
 
     @cached_property
     def quantiles(self) -> Floats:
-        """Conformal quantile of each band's scores."""
-        return self.quantiles_at(self.coverage)
+        """Conformal quantile of each band's scores, shape (n_bands,)."""
+        scores, bands = self.calibration.scores, self.calibration.paid_bands
+        level = round(1 - self.calibration.misses * (1 - self.coverage), 9)
+        n_bands = len(self.calibration.paid_edges) + 1
+        return np.array([conformal_quantile(scores[bands == band], coverage=level) for band in range(n_bands)])
 
-    def quantiles_at(self, coverage: float) -> Floats:
-        """Return the quantiles of the bands for another coverage, shape (n_bands,)."""
-        scores, bands = self.calibration.scores, self.calibration.bands
-        n_bands = len(self.calibration.band_edges) + 1
-        return np.array([conformal_quantile(scores[bands == band], coverage=coverage) for band in range(n_bands)])
-
-    def half_width(self, scale_inputs: Floats, log_price: Floats) -> Floats:
-        """Return half the width of each house's interval on the log scale, shape (n,)."""
-        return np.asarray(self.quantiles[self.band_of(log_price)] * np.exp(self.scale.predict(scale_inputs)))
-
-    def band_of(self, log_price: Floats) -> NDArray[np.intp]:
-        """Return the band of each predicted log price, shape (n,)."""
-        return np.searchsorted(self.calibration.band_edges, log_price)
+    def bounds(self, scale_inputs: Floats, log_price: Floats) -> tuple[Floats, Floats]:
+        """Return the ends of each house's interval as log prices, shape (n,) each; the price lies between them."""
+        reach = np.exp(self.scale.predict(scale_inputs))[:, None] * self.quantiles  # (n, n_bands)
+        edges, predicted = self.calibration.paid_edges, log_price[:, None]
+        low = np.maximum(predicted - reach, np.concatenate([[-np.inf], edges]))
+        high = np.minimum(predicted + reach, np.concatenate([edges, [np.inf]]))
+        possible = low <= high  # something in this band could be paid
+        return np.where(possible, low, np.inf).min(axis=1), np.where(possible, high, -np.inf).max(axis=1)
 
     def save(self, folder: Path, *, prefix: str = "") -> None:
         """Write the trees and the calibration; `coverage` is the caller's to keep."""

@@ -6,7 +6,7 @@ MLflow's adapter all call it. It needs NumPy alone; fitting is `models/fit.py`.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from housing.data.columns import Record, columns
+from housing.data.repair import Repaired
 from housing.data.values import Values, stacked, table_of, values_of
 from housing.models.arrays import load_arrays, save_arrays
 from housing.models.comparables import Comparables, Sale
@@ -66,7 +67,8 @@ class Explanation:
 class Prediction:
     """The price of one house in dollars of its year of sale, and what was assumed to get there.
 
-    `filled` lists the fields that were left open, `warnings` where the house lies outside of what the model has seen.
+    `filled` lists the fields that were left open, `warnings` where the house lies outside of what the model has seen,
+    `repaired` what was not taken as it was given: records are put right where they are read.
     """
 
     price: float
@@ -74,6 +76,7 @@ class Prediction:
     filled: list[Filled]
     warnings: list[str]
     explanation: Explanation | None
+    repaired: list[Repaired] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -162,16 +165,12 @@ class Predictor:
         trees = self.trees.predict(inputs) + self.linear.exception(houses)
         members = MemberPrices(self.linear.predict(houses), trees)
         log_price = members.blend(self.linear_weight)
-        half = self._half_width(members.scale_inputs(inputs, self.linear_weight), log_price, n_filled >= SPARSE_FROM)
-        low, high = np.exp(log_price - half), np.exp(log_price + half)
-        return _Priced(houses, inputs, log_price, low, high)
-
-    def _half_width(self, scale_inputs: Floats, log_price: Floats, sparse: NDArray[np.bool_]) -> Floats:
-        half = np.empty(len(log_price))
+        scale_inputs, sparse = members.scale_inputs(inputs, self.linear_weight), n_filled >= SPARSE_FROM
+        low, high = np.empty_like(log_price), np.empty_like(log_price)
         for rows, intervals in ((~sparse, self.intervals), (sparse, self.sparse_intervals)):
             if rows.any():
-                half[rows] = intervals.half_width(scale_inputs[rows], log_price[rows])
-        return half
+                low[rows], high[rows] = np.exp(intervals.bounds(scale_inputs[rows], log_price[rows]))
+        return _Priced(houses, inputs, log_price, low, high)
 
     def _contributions(self, priced: "_Priced") -> Floats:
         """Return each group's part of the log price, shape (n, n_groups): with `_expected` they sum to it."""
