@@ -1,5 +1,5 @@
-# Every command a person types. CI and the commit hooks call only these. `make help` lists them. A recipe of more than one
-# command stops at the first that fails by itself: macOS's make 3.81 does not read .SHELLFLAGS.
+# Every command a person types; CI and the commit hooks run the tests by the same ones. `make help` lists them. A recipe
+# of more than one command stops at the first that fails by itself: macOS's make 3.81 does not read .SHELLFLAGS.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -112,7 +112,7 @@ tune-%: setup ## search what the training takes as given, on the public data's t
 rollback-%: setup-start ## give the alias back to the champion before this one
 	@"$(BIN)/python" scripts/mlflow_server.py "$(BIN)/$(PROJECT)" rollback
 
-bench-%: setup ## serving against a bare request, and the table against baselines (BENCH="serving models")
+bench-%: setup ## services against a bare request, models against baselines (BENCH="serving models")
 	@"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --require-hashes -r requirements/benchmark.lock
 	@for part in $(BENCH); do \
 		PYTHONPATH=scripts "$(BIN)/python" "benchmarks/$(subst -,_,$(PROJECT))_$$part.py" $(FLAGS) || exit 1; \
@@ -172,5 +172,6 @@ lock: setup ## compile requirements/*.lock anew from the pyproject files
 changed-projects: ## for the workflow: which projects differ from the commit BASE
 	@$(PYTHON) scripts/changed_projects.py "$(BASE)"
 
-clean: ## remove the environment and everything that was made (not the data cache)
-	rm -rf "$(VENV)" .state .coverage htmlcov .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove environments and everything that was made, but the downloaded data
+	rm -rf "$(VENV)" .venv*/ .state .coverage* htmlcov dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -95,7 +95,7 @@ def line(name: str, seconds: float, metrics: dict[str, Interval]) -> dict[str, A
 
 
 def check(trained: Trained) -> list[Limit]:
-    """Compare what was measured with what was asked for, to the places that the limits are stated with."""
+    """Compare what was measured with what was asked for."""
     metrics = {name: interval.estimate for name, interval in trained.evaluation.metrics.items()}
     redrawn = trained.evaluation.redrawn_coverage.estimate
     probe = trained.baselines.get("linear probe", trained.evaluation.metrics)["accuracy"]
@@ -110,7 +110,7 @@ def check(trained: Trained) -> list[Limit]:
         "out-of-distribution unsure": metrics["unsure_out_of_distribution"],
         "flowers unsure": metrics["unsure"],
     }
-    return check_limits(measured, AT_LEAST, least=True, places=3) + check_limits(measured, AT_MOST, places=3)
+    return check_limits(measured, AT_LEAST, least=True) + check_limits(measured, AT_MOST)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from checkout import ROOT, clean_environment
+from checkout import ROOT, clean_environment, recipes
 
 
 @pytest.mark.parametrize("goals", [["train-image-classifier", "train-housing"], ["setup-start", "setup"]])
@@ -42,3 +42,10 @@ def test_a_python_without_wheels_is_named(tmp_path: Path, version: str, *, fits:
     assert done.returncode
     assert ("Python 3.11 to 3.14 is needed, this is" in done.stderr) != fits
     assert ("Installing requirements/start.lock" in done.stdout) == fits
+
+
+def test_clean_removes_all_that_is_made_and_nothing_else() -> None:
+    ignored = {line.rstrip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split()}
+    removed = {word.rstrip("/") for word in recipes("clean").split()}
+
+    assert ignored - removed == {".data", ".env", "uv.lock"}

@@ -222,7 +222,7 @@ def models_table(bench: Mapping[str, Any]) -> str:
 
 def summary(recorded: Mapping[str, Any]) -> str:
     """Return the root README's table of this project: the model beside its baselines."""
-    rows = [["served model", interval_cell(recorded["test"]["accuracy"])]]
+    rows = [[recorded["chosen"], interval_cell(recorded["test"]["accuracy"])]]
     rows += [[name, interval_cell(metrics["accuracy"])] for name, metrics in reversed(recorded["baselines"].items())]
     data = recorded["data"]["rows"]
     heading = f"pictures, {data['test']} test photographs of {len(recorded['classes'])} kinds of flower"
