@@ -1,11 +1,15 @@
 import csv
+from itertools import pairwise
 
 import pytest
 
 from portfolio_shared.data.tables import FileError
 from portfolio_shared.serving.batch import BatchResult
+from recommender.models.predictor import Seen
+from recommender.serving.app import results_for
 from recommender.serving.batch import predict_file
 from recommender.serving.history_text import parse_history
+from recommender.serving.schemas import Options
 
 
 def rows_of(path):
@@ -49,12 +53,77 @@ def test_rows_without_an_answer_say_why_and_none_is_lost(predictor, popular, tmp
     errors = [row["error"] for row in rows]
     assert "found 'x'" in errors[1]
     assert errors[2] == "the history has 3 films, and at most 2 are read"
-    assert errors[3] == errors[4] == "the row has more or fewer cells than the heading"
+    assert errors[3:] == ["line 5 has 1 cells, expected 2", "line 6 has 3 cells, expected 2; left over: 'e'"]
+
+
+def test_a_history_that_is_none_refuses_its_row_and_the_others_are_answered(predictor, popular, tmp_path):
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    bad = [" ".join(f"{i}:4.5" for i in range(1, 33_333)), "9" * 5000, f"[{'9' * 5000}]", "[" * 30_000 + "]" * 30_000]
+    bad += ['{"a":' * 1000, "1:NaN", "[true]", str(2**63)]
+    with source.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([["history"], *([text] for text in bad for text in (text, str(popular[0])))])
+    assert predict_file(source, target, predictor, k=3) == BatchResult(len(bad), len(bad))
+    errors = [row["error"] for row in rows_of(target)]
+    assert errors[0] == "the history has 33332 films, and at most 500 are read"
+    assert all(errors[::2])
+    assert not any(errors[1::2])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("utf-8", "who;history\nJosé;{0}:4,5 {1}\n"),
+        ("utf-8-sig", "who,history\r\nJosé,{0}:4.5 {1}\r\n"),
+        ("utf-16", "who\thistory\nJosé\t{0}:4.5 {1}\n"),
+        ("utf-8", "sep=|\nHistory|who\n[{0}:4.5 {1}]|José\n"),
+    ],
+)
+def test_however_the_table_is_written_the_answer_is_the_same(predictor, popular, tmp_path, encoding, text):
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text(text.format(*popular), encoding=encoding, newline="")
+    assert predict_file(source, target, predictor) == BatchResult(1, 0)
+    (row,) = rows_of(target)
+    assert row["who"] == "José"
+    assert row["films"] == predictor.recommend([Seen(popular[0], 4.5), Seen(popular[1])]).film_ids
+
+
+def test_many_rows_are_answered_as_each_would_be_by_the_api(predictor, sample, tmp_path):
+    """300 histories: rated, disliked, unrated, of unknown films alone, empty."""
+    films, ratings, offsets = sample.catalogue.films, sample.ratings, sample.ratings.offsets()
+    histories = [
+        [
+            Seen(films[item].id, float(stars))
+            for item, stars in zip(ratings.items[rows], ratings.values[rows], strict=True)
+        ]
+        for rows in (slice(start, min(end, start + 60)) for start, end in pairwise(offsets.tolist()))
+    ]
+    histories[::7] = [[Seen(seen.film_id) for seen in history] for history in histories[::7]]
+    histories[::11] = [[Seen(seen.film_id, 0.5) for seen in history] for history in histories[::11]]
+    histories[::50], histories[3::50] = [[]] * len(histories[::50]), [[Seen(1), Seen(2)]] * len(histories[3::50])
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    lines = [
+        " ".join(f"{s.film_id}:{s.stars}" if s.stars else str(s.film_id) for s in history) for history in histories
+    ]
+    source.write_text("history,n\n" + "".join(f"{line},{n}\n" for n, line in enumerate(lines)), encoding="utf-8")
+    assert predict_file(source, target, predictor) == BatchResult(len(histories), 0)
+    options = Options()
+    for row, history in zip(rows_of(target), histories, strict=True):
+        (result,) = results_for(predictor, [history], options)
+        assert row["films"] == " ".join(str(each.film.film_id) for each in result["recommendations"])
+        assert row["unknown"] == " ".join(map(str, result["unknown"]))
+        assert (row["basis"] == "popularity") == result["popular"]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "expected a heading with the column history"), ("films\n1\n", "films"), ("history,error\n1,2\n", "error")],
+    [
+        ("", "the file is empty"),
+        ("films\n1\n", "expected a heading with the column history, found films"),
+        ("who,histroy\n1,2\n", "rename 'histroy' if that is it"),
+        ("history,History\n1,2\n", "expected one column history, found history, History"),
+        ("id,history,id\n1,2,3\n", "line 1: headings that occur more than once: id"),
+        ("history,error\n1,2\n", "rename the columns error"),
+    ],
 )
 def test_a_file_that_cannot_be_answered_leaves_nothing(predictor, tmp_path, text, message):
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"

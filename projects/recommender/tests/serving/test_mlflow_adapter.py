@@ -27,6 +27,17 @@ def test_every_history_gets_the_films_of_the_predictor(learned, predictor):
     ]
 
 
-def test_half_a_film_is_refused(learned, predictor):
-    with pytest.raises(ValueError, match=r"k = 2\.5: expected a whole number"):
-        films(learned, predictor, [{"history": "", "k": 2.5}])
+def test_a_row_that_is_refused_says_why_and_the_others_are_answered(learned, predictor):
+    ids = [film.id for film in predictor.catalogue.films]
+    rows = [
+        *({"history": history, "k": 3.0} for history in (float(ids[3]), [ids[3]], "x", None, "9" * 5000, True)),
+        *({"history": str(ids[3]), "k": k} for k in (2.5, 0.0, 3.0)),
+    ]
+    answer = learned.adapter.predict(predictor, pd.DataFrame(rows, index=range(7, 7 + len(rows))))
+    assert answer.columns.tolist() == ["films", "basis", "unknown", "error"]
+    assert answer["error"].map(bool).tolist() == [False, False, True, False, True, True, True, True, False]
+    assert answer["films"][[0, 1, 8]].tolist() == [expected(predictor, [Seen(ids[3])], k=3)] * 3
+    assert answer["films"][3] == expected(predictor, [], k=3)
+    assert answer["error"][6] == "k = 2.5: expected a whole number from 1 on"
+    with pytest.raises(ValueError, match="expected a column history, found films"):
+        films(learned, predictor, [{"films": "1"}])

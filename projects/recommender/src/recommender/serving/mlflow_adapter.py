@@ -1,26 +1,35 @@
-"""The model under MLflow's own commands: a table of histories, a text a row, and how many films each shall get.
+"""The model under MLflow's own commands: a table of histories, one a row, and how many films each shall get.
 
 MLflow stores this file with the model as code and runs it on loading; the project itself does not import it.
 """
 
+import numpy as np
 import pandas as pd
 
+from portfolio_shared.serving.batch import refusal
 from portfolio_shared.tracking.adapter import set_adapter
 from recommender.models.predictor import Predictor
-from recommender.serving.history_text import parse_history
+from recommender.serving.batch import ADDED, HISTORY, answers
 
 DEFAULT_K = 10
 
 
 def predict(predictor: Predictor, histories: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a history: the ids of the films, best first, as text between spaces."""
+    """Return a row for each history with the columns that `recommender predict` adds; a refused row says why."""
+    if HISTORY not in histories:
+        raise ValueError(f"expected a column {HISTORY}, found {', '.join(map(str, histories.columns))}")
     lengths = histories["k"].fillna(DEFAULT_K) if "k" in histories else pd.Series(DEFAULT_K, index=histories.index)
-    films = []
-    for history, k in zip(histories["history"], lengths, strict=True):
-        if k != int(k):
-            raise ValueError(f"k = {k}: expected a whole number")
-        films.append(predictor.recommend(parse_history(str(history)), k=int(k), n_reasons=0).film_ids)
-    return pd.DataFrame({"films": films})
+    cells = histories[HISTORY].astype(object).where(histories[HISTORY].notna(), None).tolist()
+    added: list[list[str]] = [[]] * len(cells)
+    for k in lengths.unique().tolist():
+        rows = np.flatnonzero(lengths == k).tolist()
+        if k >= 1 and k == int(k):
+            of_rows = answers(predictor, [cells[row] for row in rows], k=int(k))
+        else:
+            of_rows = [refusal(ADDED, f"k = {k}: expected a whole number from 1 on")] * len(rows)
+        for row, cells_of_row in zip(rows, of_rows, strict=True):
+            added[row] = cells_of_row
+    return pd.DataFrame(added, columns=list(ADDED))
 
 
 set_adapter(Predictor.load, predict)

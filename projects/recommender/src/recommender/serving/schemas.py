@@ -1,10 +1,11 @@
 """What the API accepts and returns: bounds, meaning and examples, and predictions in these terms."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, dataclasses, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, dataclasses, model_validator
 
 from portfolio_shared.serving.schemas import Answered, ExampleRequest, Strict
 from recommender.data.catalogue import Film as CatalogueFilm
@@ -15,8 +16,19 @@ FIRST_YEAR, LAST_YEAR = 1870, 2100  # what a filter accepts; the oldest film of 
 MAX_FILTER_GENRES = 50
 MAX_FOUND = 50
 
+
+def _no_words(value: object) -> object:
+    """Refuse what Python takes for a number and nobody else does: true, "1_000"."""
+    if isinstance(value, bool) or (isinstance(value, str) and not NUMBER.fullmatch(value)):
+        raise ValueError(f"Expected a number, not {str(value)[:80]!r}")
+    return value
+
+
+NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 FilmId = Annotated[
-    int, Field(ge=1, le=2**31 - 1, description="As /v1/films finds it: MovieLens' number, or IMDb's in MovieTweetings")
+    int,
+    BeforeValidator(_no_words),
+    Field(ge=1, le=2**31 - 1, description="As /v1/films finds it: MovieLens' number, or IMDb's in MovieTweetings"),
 ]
 Length = Annotated[int, Field(ge=1, description="How many films; at most the setting MAX_K, by default 100")]
 Year = Annotated[int, Field(ge=FIRST_YEAR, le=LAST_YEAR)]
@@ -43,7 +55,7 @@ class SeenFilm(Seen):
     """A film of a history, as the predictor takes it: a history of 500 films is read once and not copied."""
 
     film_id: FilmId
-    stars: float | None = Field(
+    stars: Annotated[float | None, BeforeValidator(_no_words)] = Field(
         default=None,
         validation_alias="rating",
         ge=0.5,
