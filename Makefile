@@ -103,7 +103,7 @@ train-%: ## train, evaluate, register, and pass the gate (DATASET=auto|sample|fu
 	@"$(BIN)/python" scripts/mlflow_server.py "$(BIN)/$(PROJECT)" train --data "$(DATASET)" $(FLAGS)
 
 serve-%: setup-start ## serve the champion on its own
-	@name=$$(echo "$(PROJECT)_TRACKING_URI" | tr a-z- A-Z_); \
+	@set -e; name=$$(echo "$(PROJECT)_TRACKING_URI" | tr a-z- A-Z_); \
 		export "$$name=$${!name:-$$MLFLOW_TRACKING_URI}"; exec "$(BIN)/$(PROJECT)" serve $(FLAGS)
 
 tune-%: setup ## search what the training takes as given, on the public data's training part

@@ -1,12 +1,13 @@
-"""What goals of the Makefile install, run for real with stubs in place of the tools."""
+"""What goals of the Makefile install and build, run for real with stubs in place of the tools."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from checkout import ROOT, clean_environment, recipes
+from checkout import MAKEFILE, ROOT, clean_environment, recipes
 
 
 @pytest.mark.parametrize("goals", [["train-image-classifier", "train-housing"], ["setup-start", "setup"]])
@@ -49,3 +50,63 @@ def test_clean_removes_all_that_is_made_and_nothing_else() -> None:
     removed = {word.rstrip("/") for word in recipes("clean").split()}
 
     assert ignored - removed == {".data", ".env", "uv.lock"}
+
+
+# Says of `docker COMMAND...` what the variable of the test says: a status, and a line to print.
+DOCKER = """#!/bin/bash
+echo "$*" >>"$(dirname "$0")/calls"
+case "$*" in
+    "$FAILS") exit 7;;
+    "compose config --services") printf 'housing\\nhousing-trainer\\nmlflow\\n';;
+    "compose ps"*) echo some-container;;
+    "wait"*) echo "${TRAINED:-0}";;
+    "compose logs"*) echo "Ready. Open it";;
+esac
+"""
+
+
+def make_with_docker(folder: Path, goal: str, **variables: str) -> tuple[int, list[str]]:
+    """Run a goal with a stub of docker, as make 3.81 does, which knows no .SHELLFLAGS; return status and calls."""
+    (folder / "docker").write_text(DOCKER, encoding="utf-8")
+    (folder / "docker").chmod(0o755)
+    environment = clean_environment() | {"PATH": f"{folder}:{os.environ['PATH']}", "FAILS": "nothing"} | variables
+    done = subprocess.run(["make", goal, ".SHELLFLAGS=-c"], cwd=ROOT, env=environment, capture_output=True, check=False)
+    return done.returncode, (folder / "calls").read_text(encoding="utf-8").splitlines()
+
+
+def test_images_are_built_one_after_the_other(tmp_path: Path) -> None:
+    status, calls = make_with_docker(tmp_path, "docker-build")
+    assert status == 0
+    assert calls[1:] == ["compose build housing", "compose build housing-trainer", "compose build mlflow"]
+
+
+@pytest.mark.parametrize(
+    ("goal", "fails", "never"),
+    [
+        ("docker-build", "compose config --services", "compose build"),
+        ("docker-build", "compose build housing-trainer", "compose build mlflow"),
+        ("compose-up", "compose build mlflow", "compose up"),
+        ("compose-up", "compose up --detach", "wait"),
+        ("compose-up", "compose up --no-recreate --detach --wait housing mlflow", "compose logs"),
+    ],
+)
+def test_a_command_of_docker_that_fails_ends_the_goal_there(tmp_path: Path, goal: str, fails: str, never: str) -> None:
+    status, calls = make_with_docker(tmp_path, goal, FAILS=fails)
+    assert status
+    assert calls[-1] == fails
+    assert not [call for call in calls if call.startswith(never) and call != fails]
+
+
+@pytest.mark.parametrize(("trained", "status"), [("0", 0), ("1", 2)])
+def test_a_training_that_failed_in_its_container_ends_compose_up(tmp_path: Path, trained: str, status: int) -> None:
+    assert make_with_docker(tmp_path, "compose-up", TRAINED=trained)[0] == status
+
+
+RECIPES = [line for line in MAKEFILE.replace("\\\n", "").splitlines() if line.startswith("\t") and "awk" not in line]
+
+
+@pytest.mark.parametrize("recipe", [recipe for recipe in RECIPES if ";" in recipe], ids=lambda recipe: recipe[1:40])
+def test_a_recipe_of_several_commands_says_itself_where_it_stops(recipe: str) -> None:
+    # `a; b` would go on after an `a` that failed.
+    assert "set -e" in recipe or re.search(r"\|\| exit 1|&& exit\b", recipe), recipe
+    assert ".SHELLFLAGS :" not in MAKEFILE
