@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from portfolio_shared.data.archives import filled_once, unpack
+from portfolio_shared.data.archives import filled_once, unpack, unpack_aside
 from portfolio_shared.data.checks import DataError
 
 FILES = {"daisy/1.jpg": b"one", "rose/2.jpg": b"two"}
@@ -56,9 +56,30 @@ def test_the_content_tells_the_format_and_one_folder_on_top_is_left_out(tmp_path
     assert content(unpack(archive, tmp_path / "in" / "data")) == FILES
 
 
-def test_backslashes_in_the_names_of_a_zip_file_part_folders(tmp_path):
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_backslashes_in_names_part_folders(tmp_path, pack):
     files = {"top\\" + name.replace("/", "\\"): data for name, data in FILES.items()}
-    assert content(unpack(zipped(tmp_path / "windows.zip", files), tmp_path / "data")) == FILES
+    assert content(unpack(pack(tmp_path / "windows", files), tmp_path / "data")) == FILES
+
+
+def test_a_folder_and_a_file_of_the_same_name_are_refused_in_either_spelling(tmp_path):
+    refuse(zipped(tmp_path / "twice.zip", {"a\\1.jpg": b"one", "a/1.jpg": b"two"}), "'a/1.jpg' twice")
+
+
+def test_what_is_unpacked_lies_beside_neither_the_archive_nor_the_data(tmp_path, monkeypatch):
+    theirs, here = tmp_path / "theirs", tmp_path / "here"
+    theirs.mkdir()
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PORTFOLIO_DATA_DIR", str(theirs))
+    archive = zipped(theirs / "mine.zip")
+    folder = unpack_aside(archive)
+    assert content(folder) == FILES
+    assert folder.parts[:2] == (".state", "unpacked")
+    assert folder.name == "mine"
+    assert unpack_aside(archive) == folder
+    assert unpack_aside(zipped(theirs / "mine.zip", {"other": b""})) != folder
+    assert list(theirs.iterdir()) == [archive]
 
 
 def test_a_folder_that_is_there_is_used_as_it_is(tmp_path):

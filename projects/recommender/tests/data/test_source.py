@@ -13,6 +13,8 @@ from recommender.data.source import DATASETS, SAMPLE, folder_of, resolve_dataset
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORTFOLIO_DATA_DIR", str(tmp_path))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
 
 
 def archive(path: Path, names: tuple[str, ...] = ("ml-x/ratings.csv", "ml-x/movies.csv")) -> Path:
@@ -36,8 +38,10 @@ def test_an_archive_in_the_cache_is_checked_and_unpacked(tmp_path: Path, monkeyp
     known = replace(DATASETS["latest-small"], sha256=(file_sha256(packed),))
     monkeypatch.setitem(DATASETS, "latest-small", known)
     source = resolve_dataset("full", dataset="latest-small")
-    assert (source.kind, source.path, folder_of(source)) == ("full", packed, tmp_path / "ml-latest-small")
-    assert (tmp_path / "ml-latest-small" / "ratings.csv").read_text() == "content of ml-x/ratings.csv"
+    folder = folder_of(source)
+    assert (source.kind, source.path, folder.name) == ("full", packed, "ml-latest-small")
+    assert (folder / "ratings.csv").read_text() == "content of ml-x/ratings.csv"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", packed.name]
 
 
 def test_folders_and_archives_of_the_user(tmp_path: Path) -> None:
@@ -52,22 +56,13 @@ def test_folders_and_archives_of_the_user(tmp_path: Path) -> None:
     assert folder_of(source) != folder
 
 
-def test_the_sample_is_unpacked_into_the_cache_or_beside_one_that_cannot_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_sample_is_unpacked_below_the_working_directory(tmp_path: Path) -> None:
     source = resolve_dataset("sample", dataset="1m")
     assert (source.kind, source.path) == ("sample", SAMPLE.path)
-    place = Path("unpacked") / SAMPLE.sha256 / "movietweetings"
-    assert folder_of(source) == tmp_path / place
-    assert sorted(file.name for file in (tmp_path / place).iterdir()) == ["LICENSE", "movies.dat", "ratings.dat"]
-
-    locked = tmp_path / "locked"
-    locked.mkdir()
-    locked.chmod(0o555)
-    monkeypatch.setenv("PORTFOLIO_DATA_DIR", str(locked))
-    monkeypatch.chdir(tmp_path)
-    assert folder_of(source) == Path(".state") / place
-    assert not list(locked.iterdir())
+    folder = folder_of(source)
+    assert folder == Path(".state/unpacked") / SAMPLE.sha256 / "movietweetings"
+    assert sorted(file.name for file in folder.iterdir()) == ["LICENSE", "movies.dat", "ratings.dat"]
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
 def test_archives_are_recognised_by_size_and_hash() -> None:

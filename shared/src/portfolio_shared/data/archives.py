@@ -12,9 +12,16 @@ from pathlib import Path, PureWindowsPath
 from typing import IO, Literal, cast
 
 from portfolio_shared.data.checks import DataError
+from portfolio_shared.data.download import file_sha256
 
+UNPACKED = Path(".state/unpacked")
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")  # the second is that of an empty one
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, OSError)
+
+
+def unpack_aside(archive: Path) -> Path:
+    """Unpack an archive below the working directory; its own folder, and that of the data, are the user's."""
+    return unpack(archive, UNPACKED / file_sha256(archive) / archive.stem)
 
 
 def unpack(archive: Path, folder: Path, *, max_files: int = 200_000, max_bytes: int = 20_000_000_000) -> Path:
@@ -95,10 +102,15 @@ class _Admission:
             self.files.add(Path(name))
 
 
+def _with_slashes(name: str) -> str:
+    """Return the name of a member as the formats have it: some programs of Windows write backslashes."""
+    return name.replace("\\", "/")
+
+
 def _extract_zip(archive: Path, folder: Path, admission: _Admission) -> None:
     with zipfile.ZipFile(archive) as packed:
         for info in packed.infolist():
-            info.filename = info.filename.replace("\\", "/")  # as some programs of Windows write it
+            info.filename = _with_slashes(info.filename)
             plain = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
             admission.check(info.filename, info.file_size, "folder" if info.is_dir() else "file" if plain else "other")
             packed.extract(info, folder)
@@ -106,6 +118,7 @@ def _extract_zip(archive: Path, folder: Path, admission: _Admission) -> None:
 
 def _extract_tar(archive: Path, folder: Path, admission: _Admission) -> None:
     def admitted(info: tarfile.TarInfo, path: str) -> tarfile.TarInfo:
+        info = info.replace(name=_with_slashes(info.name), deep=False)
         plain = info.isfile() and not info.issparse()
         admission.check(info.name, info.size, "folder" if info.isdir() else "file" if plain else "other")
         return tarfile.data_filter(info, path)

@@ -5,15 +5,15 @@ https://doi.org/10.1145/2827872. Their terms allow research, not redistribution:
 repository, and a copy is downloaded from GroupLens when somebody asks for it. `sample/SOURCE.md` has the sample's.
 """
 
-import os
 from pathlib import Path
 
-from portfolio_shared.data.archives import unpack
-from portfolio_shared.data.download import RemoteFile, data_directory, file_sha256
+from portfolio_shared.data.archives import unpack_aside
+from portfolio_shared.data.checks import DataError
+from portfolio_shared.data.download import RemoteFile, data_directory
 from portfolio_shared.data.sources import Sample, Source, resolve_source
 
 HOST = "https://files.grouplens.org/datasets/movielens"
-STATE = Path(".state")
+TABLES = (".csv", ".tsv", ".dat", ".data", ".item", ".txt", ".xlsx", ".xls", ".parquet", ".json")
 SAMPLE = Sample(
     path=Path(__file__).parent / "sample" / "movietweetings.zip",
     name="49,502 ratings of MovieTweetings, 2013",
@@ -69,26 +69,17 @@ def resolve_dataset(setting: str, *, dataset: str) -> Source:
 
 
 def folder_of(source: Source) -> Path:
-    """Return a folder that `read_ratings` can read; an archive is unpacked below the cache if that can be written.
+    """Return a folder that `read_ratings` can read; an archive is unpacked below the working directory.
 
     Raises
     ------
     DataError
-        If an archive is refused.
+        If an archive is refused, or the path is that of one table.
     """
     if source.path.is_dir():
         return source.path
-    cache = data_directory()
-    place = cache if _may_write(cache) else STATE
-    named = (
-        Path(source.path.stem)
-        if source.kind == "full"
-        else Path("unpacked", file_sha256(source.path), source.path.stem)
-    )
-    return unpack(source.path, place / named)
-
-
-def _may_write(folder: Path) -> bool:
-    """Return whether a file can be put there; permissions are kept to even by a user whom they do not bind."""
-    present = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return os.access(present, os.W_OK) and bool(present.stat().st_mode & 0o222)
+    if source.path.name.lower().removesuffix(".gz").endswith(TABLES):
+        raise DataError(
+            f"{source.path} is one file: ratings and films are two, so name the folder, or an archive, that has both"
+        )
+    return unpack_aside(source.path)
