@@ -14,7 +14,7 @@ from portfolio_shared.config import Frozen, ReportSettings, TrainSettings, comma
 from portfolio_shared.serving.settings import ServiceSettings
 
 MODEL_NAME = "image-classifier"
-DATA = "auto, sample, full, or the path of a folder or archive with <class>/<picture>"
+DATA = "auto, sample, full, or the path of a folder or archive with [<train, val, test>/]<class>/<picture>"
 BUNDLE = Path(".state/bundles/image-classifier")
 WORK = Path(".state/image-classifier")
 
@@ -59,7 +59,7 @@ class ModelSettings(Frozen):
 
 
 class Compute(Frozen):
-    """Where a training runs and keeps what it has computed; the numbers do not depend on it."""
+    """Where a training runs and keeps what it has computed; of all numbers, those of a fine-tuning alone depend on it."""
 
     device: str = "auto"
     threads: int = Field(1, ge=1, description="threads that compute on the CPU")

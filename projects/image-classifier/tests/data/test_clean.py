@@ -14,7 +14,8 @@ from sklearn.datasets import load_digits
 
 from image_classifier.data import clean as cleaning
 from image_classifier.data.clean import Cleaned, clean
-from image_classifier.data.load import SAMPLE, Dataset, list_files, split
+from image_classifier.data.folders import list_files
+from image_classifier.data.load import SAMPLE, Dataset, split
 from image_classifier.data.photos import Listed
 from portfolio_shared.data.checks import DataError
 from portfolio_shared.data.sources import Source

@@ -22,7 +22,6 @@ from image_classifier.data.load import (
     Dataset,
     digest,
     is_sample,
-    list_files,
     load,
     resolve,
     split,
@@ -80,7 +79,8 @@ def test_without_an_archive_the_host_is_asked(tmp_path: Path, monkeypatch: pytes
 def test_folders_and_archives_with_or_without_a_folder_on_top_are_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PORTFOLIO_DATA_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("PORTFOLIO_DATA_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     folder = pictures(tmp_path / "in" / "animals")
     with zipfile.ZipFile(tmp_path / "animals.zip", "w") as packed:
         for file in folder.rglob("*.png"):
@@ -90,22 +90,80 @@ def test_folders_and_archives_with_or_without_a_folder_on_top_are_one(
     assert {data.labels for data in loaded} == {("cat", "dog")}
     assert len({data.sha256 for data in loaded}) == 1
     assert [photo.name for photo in loaded[2].photos][:2] == ["cat/0.png", "cat/1.png"]
-    assert loaded[2].photos[0].path.is_relative_to(tmp_path / "cache" / "unpacked")
+    assert loaded[2].photos[0].path.is_relative_to(STATE / "unpacked")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".state", "animals.tar", "animals.zip", "in"]
     assert loaded[2].name == "pictures in animals.tar"
 
 
-def test_a_cache_that_may_not_be_written_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_in_the_cache_is_not_unpacked_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
     tarred(pictures(tmp_path / "in"), cache / REDUCED)
-    cache.chmod(0o555)
     monkeypatch.setenv("PORTFOLIO_DATA_DIR", str(cache))
     monkeypatch.chdir(tmp_path)
     loaded = load("full")
     assert loaded.source.kind == "full"
     assert loaded.photos[0].path.is_relative_to(STATE / "unpacked")
     assert os.listdir(cache) == [REDUCED]  # noqa: PTH208
-    cache.chmod(0o755)
+
+
+def split_pictures(folder: Path, parts: dict[str, tuple[str, ...]], count: int = 12) -> Path:
+    """Write different pictures under equal names into ``<part>/<class>``."""
+    rng = np.random.default_rng(1)
+    for part, classes in parts.items():
+        for name in classes:
+            (folder / part / name).mkdir(parents=True)
+            for number in range(count):
+                picture = Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8))
+                picture.save(folder / part / name / f"{number}.png")
+    return folder
+
+
+BEES = ("ants", "bees")
+
+
+@pytest.mark.parametrize(
+    ("parts", "tested"),
+    [
+        (("train", "val"), "val"),
+        (("train", "valid", "test"), "test"),
+        (("Training", "validation"), "validation"),
+        (("seg_train/seg_train", "seg_test/seg_test"), "seg_test"),
+        (("training_set", "test_set"), "test_set"),
+    ],
+)
+def test_pictures_that_came_split_keep_their_test(tmp_path: Path, parts, tested) -> None:
+    loaded = load(str(split_pictures(tmp_path / "data", dict.fromkeys(parts, BEES), count=30)))
+    assert loaded.labels == BEES
+    assert len(loaded.photos) == 60 * len(parts)
+    dealt = split(loaded)
+    assert {photo.name.split("/")[0] for photo in dealt.test} == {tested}
+    assert len(dealt.test) == 60
+    assert 0 < len(dealt.validation) < len(dealt.train)
+    assert any(f"'{tested}' is the test as it came" in note for note in loaded.report.notes)
+    assert load(str(tmp_path)).sha256 == loaded.sha256
+
+
+def test_a_train_alone_is_dealt_and_a_test_without_classes_is_noted(tmp_path: Path) -> None:
+    folder = split_pictures(tmp_path, {"train": BEES}, count=30)
+    alone = load(str(folder))
+    assert {photo.tested for photo in alone.photos} == {None}
+    (folder / "test").mkdir()
+    Image.new("RGB", (20, 20)).save(folder / "test" / "1.png")
+    both = load(str(folder))
+    assert len(split(both).test) == pytest.approx(12, abs=8)
+    assert any("'test' has no folders of classes" in note for note in both.report.notes)
+
+
+def test_near_duplicates_on_both_sides_of_a_split_stay_on_one(tmp_path: Path) -> None:
+    folder = split_pictures(tmp_path, {"train": BEES, "val": BEES}, count=30)
+    twin = Image.radial_gradient("L").convert("RGB")
+    twin.save(folder / "train" / "ants" / "twin.png")
+    twin.resize((200, 200)).save(folder / "val" / "ants" / "twin.png")
+    loaded = load(str(folder))
+    sides = {photo.name: part for part in ("train", "validation", "test") for photo in getattr(split(loaded), part)}
+    assert sides["train/ants/twin.png"] == sides["val/ants/twin.png"] != "test"
+    assert any(note.startswith("1 pictures of one side of that split") for note in loaded.report.notes)
 
 
 def test_the_sample_is_used_where_it_is(sample: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,39 +181,12 @@ def test_the_sample_is_used_where_it_is(sample: Dataset, tmp_path: Path, monkeyp
     assert not is_sample(str(SAMPLE.path))
 
 
-def test_what_stands_beside_the_pictures_is_noted_or_hidden(tmp_path: Path) -> None:
-    folder = pictures(tmp_path)
-    (folder / "LICENSE.txt").touch()
-    (folder / "__MACOSX").mkdir()
-    (folder / "cat" / ".DS_Store").touch()
-    (folder / "cat" / "gone.png").symlink_to(folder / "nowhere.png")
-    os.mkfifo(folder / "dog" / "pipe.png")
-    labels, files, notes = list_files(folder)
-    assert labels == ("cat", "dog")
-    assert len(files) == 6
-    assert notes[0] == "1 files beside the class folders were not looked at, such as LICENSE.txt."
-    assert notes[1].startswith("3 entries of the class folders were not looked at")
-    assert notes[1].endswith("such as cat/.DS_Store.")
-    assert len(notes) == 2
-
-
 def test_a_source_that_is_resolved_is_not_resolved_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = resolve(str(pictures(tmp_path)))
     monkeypatch.setattr("image_classifier.data.load.resolve", lambda _: pytest.fail("resolved twice"))
     loaded = load(source)
     assert loaded.source is source
     assert loaded.labels == ("cat", "dog")
-
-
-def test_folders_of_another_form_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds 'cat'; expected a folder for each of at least two classes"):
-        list_files(pictures(tmp_path / "one", ("cat",)))
-    parts = [pictures(tmp_path / "parts" / name) for name in ("train", "val")]
-    with pytest.raises(DataError, match=r"train holds the folder 'cat'; expected pictures only, as <class>/<picture>"):
-        list_files(parts[0].parent)
-    (pictures(tmp_path / "gap") / "emu").mkdir()
-    with pytest.raises(DataError, match="emu holds no files"):
-        list_files(tmp_path / "gap")
 
 
 def test_the_digest_names_the_pictures_and_not_their_place(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def _check_groups(photos: Sequence[Photo]) -> None:
     """Refuse a class that no split can divide although it has pictures enough."""
     classes: dict[str, list[str]] = defaultdict(list)
     for photo in photos:
-        classes[photo.name.split("/")[0]].append(photo.group)
+        classes[photo.name.split("/")[-2]].append(photo.group)
     for name, groups in classes.items():
         count, largest = len(set(groups)), max(Counter(groups).values())
         if count < PARTS and largest > LARGE_GROUP:

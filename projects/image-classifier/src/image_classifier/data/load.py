@@ -1,15 +1,17 @@
 """From the data setting to photographs in three parts: find them, unpack, clean, split."""
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from image_classifier.data.clean import clean
 from image_classifier.data.duplicates import LARGE_GROUP
-from image_classifier.data.photos import Listed, Photo
+from image_classifier.data.folders import list_files
+from image_classifier.data.photos import Photo
 from portfolio_shared.data.archives import unpack
 from portfolio_shared.data.checks import DataError, DataReport
 from portfolio_shared.data.download import RemoteFile, data_directory, file_sha256
@@ -84,8 +86,8 @@ def load(setting: str | Source) -> Dataset:
     Parameters
     ----------
     setting
-        ``auto``, ``sample``, ``full``, or the path of a folder, tar or zip file with ``<class>/<picture>``, below one
-        other folder or none; or what `resolve` made of it.
+        ``auto``, ``sample``, ``full``, or the path of a folder, tar or zip file with ``<class>/<picture>`` or
+        ``<train, val or test>/<class>/<picture>``, below one other folder or none; or what `resolve` made of it.
 
     Raises
     ------
@@ -104,6 +106,8 @@ def load(setting: str | Source) -> Dataset:
     }[source.kind]
     labels, files, notes = list_files(_folder(source))
     cleaned = clean(files, name=name)
+    if moved := _straddling(cleaned.photos):
+        notes.append(f"{moved} pictures of one side of that split were put to their near duplicates on the other.")
     cleaned.report.notes.extend(notes)
     key = digest(cleaned.photos)
     return Dataset(source, name, key, cleaned.report, cleaned.photos, labels)
@@ -127,40 +131,6 @@ def is_sample(setting: str | Source) -> bool:
     return (resolve(setting) if isinstance(setting, str) else setting).kind == "sample"
 
 
-def list_files(folder: Path) -> tuple[tuple[str, ...], list[Listed], list[str]]:
-    """Return the labels, the files of the class folders, and notes on what else is there and is not looked at.
-
-    Raises
-    ------
-    DataError
-        If there are fewer than two class folders, or one of them has folders in it or no files.
-    """
-    top, notes = _top(folder), []
-    if loose := sorted(path.name for path in top.iterdir() if path.is_file()):
-        notes.append(f"{len(loose)} files beside the class folders were not looked at, such as {loose[0]}.")
-    folders = _visible_folders(top)
-    if len(folders) < 2:
-        held = ", ".join(repr(path.name) for path in folders) or "no folders"
-        raise DataError(f"{top} holds {held}; expected a folder for each of at least two classes, pictures in each")
-    files: list[Listed] = []
-    skipped: list[str] = []
-    for label, place in enumerate(folders):
-        if inner := _visible_folders(place):
-            raise DataError(f"{place} holds the folder {inner[0].name!r}; expected pictures only, as <class>/<picture>")
-        entries = {path.name: path for path in sorted(place.iterdir())}
-        visible = {name: path for name, path in entries.items() if path.is_file() and not name.startswith(".")}
-        if not visible:
-            raise DataError(f"{place} holds no files; remove the folder, or put the pictures of its class into it")
-        files += [Listed(path, f"{place.name}/{name}", label) for name, path in visible.items()]
-        skipped += [f"{place.name}/{name}" for name in entries if name not in visible]
-    if skipped:
-        notes.append(
-            f"{len(skipped)} entries of the class folders were not looked at, because they are hidden, or neither file "
-            f"nor folder, or links that lead nowhere, such as {skipped[0]}."
-        )
-    return tuple(path.name for path in folders), files, notes
-
-
 def digest(photos: Sequence[Photo]) -> str:
     """Return the SHA-256 of the sorted lines ``name:key``."""
     lines = sorted(f"{photo.name}:{photo.key}" for photo in photos)
@@ -173,7 +143,8 @@ def split(dataset: Dataset, *, split_seed: int = SPLIT_SEED) -> Split:
     A photograph's part depends on its name, or that of the first of its near duplicates, so new photographs move no
     old ones that they do not resemble, and the same photographs in another size or archive are in the same parts:
     what is tested on in the whole of flower_photos is not learned from in a sample of it. The class is part of the
-    name: a photograph that is moved to another class may change its part.
+    name: a photograph that is moved to another class may change its part. Where the photographs came split, their
+    test is kept, but for near duplicates on both sides: those stay with the first of them.
 
     Raises
     ------
@@ -183,9 +154,11 @@ def split(dataset: Dataset, *, split_seed: int = SPLIT_SEED) -> Split:
     photos = dataset.photos
     if not photos:
         raise DataError("there are no photographs to split: every file was excluded")
-    first = {photo.group: photo.name for photo in sorted(photos, key=lambda photo: photo.name, reverse=True)}
-    names = [first[photo.group] for photo in photos]
+    leaders = _leaders(photos)
+    names = [leader.name for leader in leaders]
     test = hash_split(names, test_fraction=TEST_FRACTION, seed=split_seed)
+    if leaders[0].tested is not None:  # they came with a test
+        test = np.array([leader.tested for leader in leaders], dtype=np.bool_)
     # Another prefix, because the hashes of what is left are not spread evenly any more.
     keys = [f"validation:{name}" for name in names]
     validation = hash_split(keys, test_fraction=VALIDATION_FRACTION, seed=split_seed) & ~test
@@ -208,27 +181,18 @@ def split(dataset: Dataset, *, split_seed: int = SPLIT_SEED) -> Split:
 
 
 def _folder(source: Source) -> Path:
-    """Return the folder of the data, unpacked if they are an archive."""
+    """Return the folder of the data, unpacked if they are an archive, and not beside it: that place is the user's."""
     if source.path.is_dir():
         return source.path
-    place = Path("unpacked") / file_sha256(source.path)
-    cache = data_directory()
-    return unpack(source.path, (cache if _may_write(cache) else STATE) / place)
+    return unpack(source.path, STATE / "unpacked" / file_sha256(source.path))
 
 
-def _may_write(folder: Path) -> bool:
-    """Return whether a file can be put there; permissions are kept to even by a user whom they do not bind."""
-    present = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return os.access(present, os.W_OK) and bool(present.stat().st_mode & 0o222)
+def _straddling(photos: Sequence[Photo]) -> int:
+    """Return how many pictures leave the side that they came on for that of their near duplicates."""
+    return sum(photo.tested != leader.tested for photo, leader in zip(photos, _leaders(photos), strict=True))
 
 
-def _top(folder: Path) -> Path:
-    """Return the folder of the class folders: below the given one if that holds nothing but one folder of folders."""
-    inside = _visible_folders(folder)
-    return inside[0] if len(inside) == 1 and _visible_folders(inside[0]) else folder
-
-
-def _visible_folders(folder: Path) -> list[Path]:
-    """Return sub-folders by name, without hidden ones and what macOS adds to archives."""
-    folders = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    return sorted((path for path in folders if path.name != "__MACOSX"), key=lambda path: path.name)
+def _leaders(photos: Sequence[Photo]) -> list[Photo]:
+    """Return for each photograph the first by name of its near duplicates, itself among them."""
+    first = {photo.group: photo for photo in sorted(photos, key=lambda photo: photo.name, reverse=True)}
+    return [first[photo.group] for photo in photos]

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,11 +25,18 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Listed:
-    """A file in a class folder: where it is, ``<class>/<file>``, and the number of its class."""
+    """A file in a class folder: where it is, ``<class>/<file>``, and the number of its class.
+
+    Attributes
+    ----------
+    tested
+        Whether it came as a picture to test with; None where the pictures came without a split.
+    """
 
     path: Path
     name: str
     label: int
+    tested: bool | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
