@@ -193,12 +193,14 @@ def test_a_proxy_that_is_away_is_named(monkeypatch, unused_uri):
 
 @pytest.mark.parametrize("variable", CERTIFICATES)
 def test_certificates_that_are_not_there_are_named_where_they_are_needed(monkeypatch, tmp_path, variable):
-    for path in (tmp_path / "absent.pem", tmp_path / "empty.pem"):
+    monkeypatch.setenv("SSL_CERT_FILE", certifi.where())
+    for path, what in ((tmp_path / "absent.pem", "there is no such file"), (tmp_path / "empty.pem", "no certificates")):
         monkeypatch.setenv(variable, str(path))
-        with pytest.raises(NetworkSettingsError, match=f"{variable}={path}: no file of certificates .*unset it"):
-            get("https://mlflow.example.org")
-        path.touch()
         (tmp_path / "empty.pem").touch()
+        if variable != "SSL_CERT_FILE" and path.exists():
+            monkeypatch.delenv("SSL_CERT_FILE")  # which comes first
+        with pytest.raises(NetworkSettingsError, match=f"{variable}={path}.*{what}.*unset it"):
+            get("https://mlflow.example.org")
 
 
 def test_certificates_come_from_the_file_that_the_environment_names(monkeypatch, tmp_path):

@@ -143,6 +143,7 @@ def open_client(base_url: str, *, timeout: httpx.Timeout) -> httpx.Client:
 
 def certificates() -> ssl.SSLContext:
     """Return what servers are verified by: the file that the environment names, or that of the package certifi."""
+    require_certificates(*CERTIFICATES)
     named = [(name, value) for name in CERTIFICATES if (value := os.environ.get(name))]
     if not named:
         return httpx.create_ssl_context(trust_env=True)
@@ -152,9 +153,14 @@ def certificates() -> ssl.SSLContext:
             return ssl.create_default_context(capath=path)
         return ssl.create_default_context(cafile=path)
     except OSError as error:
-        raise NetworkSettingsError(
-            f"{variable}={path}: no file of certificates ({error}): correct or unset it"
-        ) from error
+        raise NetworkSettingsError(f"{variable}={path} holds no certificates ({error}): correct or unset it") from error
+
+
+def require_certificates(*variables: str) -> None:
+    """Raise NetworkSettingsError if one of the variables names a file or folder of certificates that is not there."""
+    for variable in variables:
+        if (path := os.environ.get(variable)) and not Path(path).exists():
+            raise NetworkSettingsError(f"{variable}={path}: there is no such file of certificates: correct or unset it")
 
 
 def describe_failure(url: str, error: Exception) -> str:

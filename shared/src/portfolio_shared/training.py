@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from rich.console import Console
 
 import portfolio_shared
+from portfolio_shared.addresses import without_secrets
 from portfolio_shared.bundle import Manifest, read_manifest, replace_bundle
 from portfolio_shared.config import TrainSettings
 from portfolio_shared.evaluation.uncertainty import PairedComparison
@@ -68,7 +69,7 @@ def run(project: Project[C, T, P], config: C, console: Console | None = None) ->
         console.print("Not tracked and not registered: there is no tracking URI")
         return config.output
     check_server(config.tracking_uri)
-    settings = config.model_dump_json(exclude={"tracking_uri"})  # an address may hold a password
+    settings = without_secrets(config.model_dump_json(exclude={"tracking_uri"}))
     tags = {"git_commit": current_commit(), "settings": settings}
     with tracked_run(config.tracking_uri, experiment=project.name, run_name="training", tags=tags) as tracked:
         trained = project.learn(config, console, TolerantLog(tracked, console.print))

@@ -246,3 +246,26 @@ def test_the_data_directory_is_read_when_asked_for(monkeypatch):
     assert data_directory() == Path("/somewhere")
     monkeypatch.setenv("PORTFOLIO_DATA_DIR", "")
     assert data_directory() == Path(".data")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ALL_PROXY", "socks5://u:s3cret@127.0.0.1:9", r"ALL_PROXY=socks5://\*\*\*@127.0.0.1:9: .*pip install PySocks"),
+        ("REQUESTS_CA_BUNDLE", "/nowhere.pem", "REQUESTS_CA_BUNDLE=/nowhere.pem: there is no such file"),
+        (
+            "HTTP_PROXY",
+            "http://u:s3cret@127.0.0.1:9",
+            r"asked through the proxy http://\*\*\*@127.0.0.1:9 of HTTP_PROXY",
+        ),
+    ],
+)
+def test_settings_that_keep_us_from_a_host_are_named(monkeypatch, tmp_path, name, value, said):
+    for variable in ("NO_PROXY", "HTTP_PROXY", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("portfolio_shared.proxies.find_spec", lambda _: None)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(DownloadError, match=said) as failed:
+        fetch(remote("http://data.invalid/file"), directory=tmp_path)
+    assert "s3cret" not in str(failed.value)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -143,6 +143,15 @@ def test_auto_downloads_if_the_host_answers_and_says_why_it_does_not(
     assert source.reason.endswith(reason)
 
 
+def test_auto_names_what_keeps_it_from_the_host(network, tmp_path, monkeypatch):
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    for name in ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "socks://u:s3cret@127.0.0.1:9")
+    source = resolve("auto", tmp_path)
+    assert (source.kind, network.probes, network.fetches) == ("sample", 0, 0)
+    assert "_PROXY=socks://***@127.0.0.1:9: expected a proxy http://" in source.reason
+
+
 def test_a_defect_is_no_reason_for_the_sample(network, tmp_path):
     network.answers, network.failure = True, TypeError("a defect")
     with pytest.raises(TypeError, match="a defect"):

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from portfolio_shared.addresses import without_secrets
+from portfolio_shared.proxies import NetworkSettingsError, proxy_for, require_certificates, require_usable
+
 CONNECT_SECONDS, READ_SECONDS = 3.0, 30.0  # to connect, and for the next bytes of a running transfer
 RETRIES = 2  # of a transfer that broke off, from the same address
 
@@ -69,15 +72,24 @@ def fetch(file: RemoteFile, *, directory: Path) -> Path:
     failures: list[str] = []
     for url in file.urls:
         try:
+            check_settings(url)
             _download(url, file, target)
-        except (DownloadError, requests.RequestException) as error:
-            failures.append(f"  {url}: {error}")
+        except (DownloadError, NetworkSettingsError, requests.RequestException) as error:
+            through = f" (asked through {proxy})" if (proxy := proxy_for(url)) else ""
+            failures.append(without_secrets(f"  {url}: {error}{through}"))
         except OSError as error:
             raise DownloadError(f"cannot write {target}: {error}") from error
         else:
             return target
     way = f"Set the data source to `sample` to work offline, or save {file.urls[0]} as {target.resolve()}"
     raise DownloadError("\n".join([f"could not download {file.path}:", *failures, way]))
+
+
+def check_settings(url: str) -> None:
+    """Raise NetworkSettingsError if a proxy or certificates that the environment names keep us from an address."""
+    if (proxy := proxy_for(url)) is not None:
+        require_usable(proxy, socks="PySocks")
+    require_certificates("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 def reachable(urls: Sequence[str], *, timeout: float = CONNECT_SECONDS) -> bool:

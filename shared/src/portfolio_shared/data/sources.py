@@ -11,11 +11,13 @@ from portfolio_shared.data.checks import DataError
 from portfolio_shared.data.download import (
     DownloadError,
     RemoteFile,
+    check_settings,
     data_directory,
     fetch,
     file_sha256,
     reachable,
 )
+from portfolio_shared.proxies import NetworkSettingsError
 
 SETTINGS = ("auto", "sample", "full")
 SECONDS_TO_ANSWER = 3.0  # how long `auto` waits for the host before it works offline
@@ -132,6 +134,10 @@ def _auto(remote: RemoteFile, sample: Sample, folder: Path) -> Source:
         return _full(remote, folder)
     if sample.whole:
         return sample.source("so nothing is downloaded")
+    try:
+        check_settings(remote.urls[0])
+    except NetworkSettingsError as error:
+        return sample.source(f"because {error}")
     if not reachable(remote.urls, timeout=SECONDS_TO_ANSWER):
         where = f"{folder / remote.path} is not there and no host offers it within {SECONDS_TO_ANSWER:g} s"
         return sample.source(f"because {where}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from portfolio_shared.addresses import without_secrets
 from portfolio_shared.bundle import Manifest, bundle_digest, read_manifest
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.tracking.client import TrackingUnavailable, tracking_client
@@ -82,7 +83,7 @@ class TolerantLog:
         try:
             log()
         except (TrackingUnavailable, MlflowException) as error:
-            self.warn(f"Not logged, the training goes on: {error}")
+            self.warn(without_secrets(f"Not logged, the training goes on: {error}"))
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,8 @@ def tracked_run(
     except BaseException as error:
         try:
             with tracking_client(tracking_uri) as client:
-                client.set_tag(run_id, "failure", f"{type(error).__name__}: {error}"[:_TAG_CHARACTERS])
+                failure = without_secrets(f"{type(error).__name__}: {error}")
+                client.set_tag(run_id, "failure", failure[:_TAG_CHARACTERS])
                 client.set_terminated(run_id, "FAILED")
         except Exception:  # the training's own error must reach the caller, not this one
             logger.exception("run %s could not be marked as failed", run_id)
