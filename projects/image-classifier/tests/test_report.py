@@ -11,7 +11,7 @@ from image_classifier.config import ReportConfig
 from image_classifier.evaluation.candidates import FINE_TUNED, FREQUENCIES, PROBE
 from image_classifier.evaluation.evaluate import METRIC_LABELS
 from image_classifier.evaluation.out_of_distribution import KINDS
-from image_classifier.report import ablation_table, measured, models_table, record, report, summary, tables
+from image_classifier.report import ablation_table, measured, models_table, record, report, summary_table, tables
 from portfolio_shared.evaluation.sections import interval_cell, read_section
 from portfolio_shared.evaluation.uncertainty import Interval
 
@@ -100,7 +100,7 @@ def test_every_section_is_filled_and_a_persons_words_stay(written, trained):
 
 def test_what_is_written_is_what_is_recorded(written, recorded):
     assert_sections_match(written / "project" / "README.md", recorded)
-    assert read_section(written / "README.md", "image-classifier") == summary(recorded)
+    assert read_section(written / "README.md", "image-classifier") == summary_table(recorded)
     assert "NaN" not in json.dumps(recorded)
 
 
@@ -197,7 +197,7 @@ def test_the_ablation_states_its_budget_and_every_step():
 def test_the_committed_readme_says_what_the_report_recorded():
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
     assert_sections_match(PROJECT / "README.md", recorded)
-    assert read_section(ROOT / "README.md", "image-classifier") == summary(recorded), "run `make reports`"
+    assert read_section(ROOT / "README.md", "image-classifier") == summary_table(recorded), "run `make reports`"
 
 
 @recorded_run

@@ -43,7 +43,7 @@ def report(config: ReportConfig, console: Console | None = None) -> None:
     recorded = record(trained) | {"sample": record_sample(small, trained)}
     data = trained.data.report.as_markdown()
     sections = {**tables(recorded), **measured(config.benchmarks, docs), "data": data}
-    console.print(write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary(recorded)))
+    console.print(write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary_table(recorded)))
 
 
 def record(trained: Trained) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def models_table(bench: Mapping[str, Any]) -> str:
     return markdown_table(["test split", "accuracy", "log loss", "fit, s"], rows)
 
 
-def summary(recorded: Mapping[str, Any]) -> str:
+def summary_table(recorded: Mapping[str, Any]) -> str:
     """Return the root README's table of this project: the model beside its baselines."""
     rows = [[recorded["chosen"], interval_cell(recorded["test"]["accuracy"])]]
     rows += [[name, interval_cell(metrics["accuracy"])] for name, metrics in reversed(recorded["baselines"].items())]
