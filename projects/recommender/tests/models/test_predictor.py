@@ -11,6 +11,7 @@ from recommender.data.catalogue import Filters
 from recommender.data.load import Dataset
 from recommender.evaluation.task import Task, lists_for
 from recommender.models.als import fit_als
+from recommender.models.chance import Chance
 from recommender.models.ease import fit_ease
 from recommender.models.features import film_features
 from recommender.models.history_weights import HistoryWeights
@@ -186,6 +187,23 @@ def test_round_trip(predictor: Predictor, sample: Dataset, tmp_path: Path) -> No
     history = history_of(sample, 8)
     assert loaded.recommend(history) == predictor.recommend(history)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["factors.npz", "films.json", "weights.json"]
+
+
+def test_a_chance_belongs_to_the_film_and_the_history_not_to_the_question(
+    predictor: Predictor, sample: Dataset, tmp_path: Path
+) -> None:
+    assert {each.chance for each in predictor.recommend(history_of(sample, 8)).recommendations} == {None}
+    sure = replace(predictor, chance=Chance((0.5, 1.3, 0.4, -1.2, 0.9), (-3.7, 0.9, 0.8)))
+    sure.save(tmp_path)
+    assert Predictor.load(tmp_path).chance == sure.chance
+    for history in (history_of(sample, 8), history_of(sample, 8)[-1:], []):
+        asked = sure.recommend(history, k=100).recommendations
+        chances = {each.film.id: each.chance for each in asked}
+        assert 0 < chances[asked[-1].film.id] < chances[asked[0].film.id] < 1
+        assert list(chances.values()) == sorted(chances.values(), reverse=True)
+        for options in ({"k": 5}, {"diversity": 0.5}, {"filters": Filters(genres=("Comedy",))}, {"n_reasons": 0}):
+            again = sure.recommend(history, **options).recommendations
+            assert all(chances.get(each.film.id, each.chance) == each.chance for each in again)
 
 
 def test_films_and_factors_must_match_and_a_list_has_a_film(predictor: Predictor) -> None:

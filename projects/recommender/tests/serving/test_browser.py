@@ -14,6 +14,7 @@ from browser_page import DESK, PHONE, Visit
 from playwright.sync_api import Locator, expect
 
 from recommender.data.catalogue import Film, Filters
+from recommender.models.chance import NEXT
 from recommender.models.predictor import Predictor, Seen
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -113,6 +114,27 @@ def test_a_search_with_typos_leads_to_recommendations_with_reasons(
         assert 0 < sum(percents) <= 100 + len(percents)  # each is rounded
     first = predictor.recommend(history).recommendations[0].film
     expect(visit.page.get_by_test_id("announcement")).to_contain_text(first.name)
+    assert visit.complaints == []
+
+
+def test_each_film_says_how_many_people_watched_it_next(
+    visit: FilmsVisit, predictor: Predictor, three: list[Film]
+) -> None:
+    assert NEXT == 10  # the page says ten in words
+    visit.open()
+    expect(visit.page.get_by_test_id("chance").first).to_have_text(
+        re.compile(r"^About [1-9]\d? in \d+ people watched it next$")
+    )
+    visit.pick(f"{longest_word(three[0])} {three[0].year}", three[0])
+
+    recommended = predictor.recommend([Seen(three[0].id)]).recommendations
+    visit.expect_films([each.film for each in recommended])
+    words = visit.page.get_by_test_id("chance").all_inner_texts()
+    for text, each in zip(words, recommended, strict=True):
+        few, many = map(int, re.findall(r"\d+", text))
+        assert few / many == pytest.approx(each.chance, rel=0.25) or text.startswith("Fewer than 1 in 100")
+        assert text.endswith(" people with such a history watched it next")
+    expect(visit.page.get_by_test_id("chance-help")).to_contain_text("among their next ten films")
     assert visit.complaints == []
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from portfolio_shared.evaluation import figures
@@ -87,6 +89,23 @@ def draw_cold_start(starts: Sequence[ColdStart], k: int) -> Figure:
         ylabel=f"nDCG@{k}",
         title="A handful of films is enough to beat popularity",
     )
+
+
+@figures.in_house_style
+def draw_reliability(measured: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw what was watched against the chance that was stated, by what is known of a person, with 95 % intervals."""
+    figure, axes = figures.canvas(height=4.6, width=6.2, title="The chance that is stated, and what people watched")
+    top = max(end for each in measured for bin_ in each["bins"] for end in bin_)
+    axes.plot([0, top], [0, top], color=figures.MUTED, linestyle="--", linewidth=1)
+    for i, each in enumerate(measured):
+        chance, watched, low, high = np.array(each["bins"]).T
+        axes.vlines(chance, low, high, color=figures.COLOURS[i], linewidth=1)
+        axes.plot(chance, watched, figures.MARKERS[i], color=figures.COLOURS[i], markersize=6, label=each["histories"])
+    axes.set(xlabel="Chance, mean of a tenth of the recommendations", ylabel="Share that was watched")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    axes.legend(frameon=False, loc="upper left", title="Known of a person", alignment="left")
+    return figure
 
 
 def ndcg_by_length(evaluation: Evaluation) -> Band:

@@ -33,6 +33,8 @@ RANKS = (1, 1 / 2, 1 / 4)
 PENALTIES = (1, 5 / 3, 2 / 3, 8 / 3, 1 / 3)
 """Times the settings in use, which come first: of rank 256 and a penalty of 300 down to 64, and from 100 to 800."""
 Point = tuple[int | None, float]
+Weighed = tuple[NDArray[np.int32], NDArray[np.float32]]
+"""The films of a history, and their weights."""
 MOST_USERS, ATTACKED = 2_000, 300  # drawn of more
 AT_ONCE = 256  # histories: bounds the memory of their scores
 
@@ -170,13 +172,13 @@ def pick(measured: Mapping[Point, Floats], directions: Directions, task: Task, *
     return least, shares[least]
 
 
-def weighed_histories(task: Task, weigh: HistoryWeights) -> list[tuple[Ints, NDArray[np.float32]]]:
+def weighed_histories(task: Task, weigh: HistoryWeights) -> list[Weighed]:
     """Return the films of each user of a task, and their weights."""
     histories = [task.history(int(user)) for user in task.users]
     return [(items, weigh(stars)) for items, stars in histories]
 
 
-def lists_together(model: ItemFactors, histories: Sequence[tuple[Ints, NDArray[np.float32]]], *, k: int) -> Ints:
+def lists_together(model: ItemFactors, histories: Sequence[Weighed], *, k: int) -> Ints:
     """Return what `recommender.evaluation.task.lists_for` does, for many histories in one product of matrices."""
     lists = np.full((len(histories), k), EMPTY, dtype=np.int64)
     live = np.flatnonzero(model.recommendable)

@@ -100,7 +100,7 @@ def grid_table(grid: Mapping[str, Any]) -> str:
     """Return what rank and penalty were chosen for each data set, and what that is worth on its test."""
     rows = [
         [
-            f"{row['data']}, {SPLIT_LABELS[row['split']]}, {row['users']} users",
+            f"{row['data']}, {SPLIT_LABELS.get(row['split'], row['split'])}, {row['users']:,} users",
             " and ".join(f"{row['grid']['chosen'][name]:g}" for name in ("rank", "penalty")),
             *(interval_cell(row[name]) for name in ("in_use", "chosen", "difference")),
         ]
@@ -111,11 +111,15 @@ def grid_table(grid: Mapping[str, Any]) -> str:
 
 
 def privacy_table(attacked: Mapping[str, Any]) -> str:
-    """Return what the two attacks find in each model, and how many people rated a film alone."""
-    title = f"{attacked['members']} people learned from, {attacked['non_members']} not"
-    served = {row["name"] for row in attacked["rows"] if row["served"]}
-    alone = f"{attacked['rated_a_film_alone']:.0%} of the people learned from rated a film that none of the others did."
-    return f"{named_table(title, attacked['rows'], PRIVACY, bold=served)}\n\n{alone}"
+    """Return what the two attacks find in each model, and how many people rated a film alone: MovieLens, the sample."""
+    parts = []
+    for data in (attacked, attacked["sample"]):
+        title = f"{data['dataset']}: {data['members']:,} people learned from, {data['non_members']:,} not"
+        served = {row["name"] for row in data["rows"] if row["served"]}
+        share = f"{data['rated_a_film_alone']:.0%}"
+        parts.append(named_table(title, data["rows"], PRIVACY, bold=served))
+        parts.append(f"{share} of the people learned from rated a film that none of the others did.")
+    return "\n\n".join(parts)
 
 
 def large_table(large: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from recommender.data.catalogue import Catalogue
 from recommender.data.ratings import Ratings
 from recommender.data.splits import Split
 from recommender.models.als import fit_als
+from recommender.models.calibrate import fit_chance
 from recommender.models.ease import LARGEST_EIGENPROBLEM, Directions, decompose, fit_ease
 from recommender.models.features import film_features
 from recommender.models.fold_in import FoldIn
@@ -57,6 +58,8 @@ def fit(
 ) -> Predictor:
     """Fit the chosen candidate on everything but the test, films counted in the same ratings.
 
+    The chances of its recommendations are fitted on the validation part, with the candidate that did not see it.
+
     Raises
     ------
     TypeError
@@ -66,9 +69,10 @@ def fit(
     recipe = recipes(settings, split.before_test, catalogue, seed=seed, threads=threads)[chosen.name]
     with threadpool_limits(limits=1):
         model = recipe.fit(split.before_test.matrix())
-    if not isinstance(model, ItemFactors | FoldIn):
-        raise TypeError(f"{chosen.name} cannot be served; expected one of {', '.join(SERVABLE)}")
-    return Predictor(catalogue, model, recipe.weigh)
+        if not isinstance(model, ItemFactors | FoldIn) or not isinstance(chosen.model, ItemFactors | FoldIn):
+            raise TypeError(f"{chosen.name} cannot be served; expected one of {', '.join(SERVABLE)}")
+        chance = fit_chance(chosen.model, recipe.weigh, split.train, split.validation, seed=seed)
+    return Predictor(catalogue, model, recipe.weigh, chance)
 
 
 def recipes(

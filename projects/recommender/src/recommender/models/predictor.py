@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.data.catalogue import Catalogue, Film, Filters, load_catalogue, save_catalogue
+from recommender.models.chance import Chance
 from recommender.models.fold_in import FoldIn
 from recommender.models.history_weights import History, HistoryWeights, read_histories
 from recommender.models.item_factors import ItemFactors
 from recommender.models.search import FilmSearch
 from recommender.models.top_k import CANDIDATES, best, contenders, diversify
 
-CATALOGUE_FILE, FACTORS_FILE, WEIGHTS_FILE = "films.json", "factors.npz", "weights.json"
+CATALOGUE_FILE, FACTORS_FILE = "films.json", "factors.npz"
+WEIGHTS_FILE, CHANCE_FILE = "weights.json", "chance.json"
 NO_FILTERS = Filters()
 HISTORIES_AT_ONCE = 128  # bounds the memory of scores; more are no faster
 Basis = Literal["history", "popularity"]
@@ -43,11 +45,16 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """A film, its score (comparable within one answer only) and the films of the history that speak most for it."""
+    """A film, its score (comparable within one answer only) and the films of the history that speak most for it.
+
+    `chance` is that somebody with such a history watches the film among their next ten, see
+    `recommender.models.chance`; None where the predictor has none.
+    """
 
     film: Film
     score: float
     reasons: tuple[Reason, ...]
+    chance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +84,15 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Everything that is needed to recommend; it holds films, and no row of any user."""
+    """Everything that is needed to recommend; it holds films, and no row of any user.
+
+    Without `chance`, as in bundles that are older than it, recommendations have none.
+    """
 
     catalogue: Catalogue
     model: ItemFactors | FoldIn
     weigh: HistoryWeights
+    chance: Chance | None = None
 
     def __post_init__(self) -> None:
         if len(self.catalogue) != len(self.model.factors):
@@ -135,7 +146,8 @@ class Predictor:
             ):
                 films = [self.catalogue.films[item] for item in chosen.tolist()]
                 reasons = self._reasons(chosen, history, n_reasons if basis == "history" else 0)
-                recommended = tuple(map(Recommendation, films, scores.tolist(), reasons))
+                chances = self._chances(basis, scores, history)
+                recommended = tuple(map(Recommendation, films, scores.tolist(), reasons, chances))
                 predictions.append(Prediction(recommended, basis, history.unknown))
         return predictions
 
@@ -167,12 +179,14 @@ class Predictor:
         return [(self.catalogue.films[other], float(similarity[other])) for other in best(similarity, k)]
 
     def save(self, folder: Path) -> None:
-        """Write the three files of the model into a folder: films, factors and how a history is weighed."""
+        """Write the files of the model into a folder: films, factors, how a history is weighed, and the chances."""
         folder.mkdir(parents=True, exist_ok=True)
         save_catalogue(self.catalogue, folder / CATALOGUE_FILE)
         arrays = {field.name: np.asarray(getattr(self.model, field.name)) for field in fields(self.model)}
         np.savez(folder / FACTORS_FILE, allow_pickle=False, **arrays)
-        (folder / WEIGHTS_FILE).write_text(json.dumps(asdict(self.weigh), indent=2) + "\n", encoding="utf-8")
+        for name, part in ((WEIGHTS_FILE, self.weigh), (CHANCE_FILE, self.chance)):
+            if part is not None:
+                (folder / name).write_text(json.dumps(asdict(part), indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
@@ -185,7 +199,11 @@ class Predictor:
             else:
                 model = ItemFactors(factors, recommendable)
         weigh = HistoryWeights(**json.loads((folder / WEIGHTS_FILE).read_text(encoding="utf-8")))
-        return cls(load_catalogue(folder / CATALOGUE_FILE), model, weigh)
+        chance = None
+        if (folder / CHANCE_FILE).is_file():
+            stored = json.loads((folder / CHANCE_FILE).read_text(encoding="utf-8"))
+            chance = Chance(tuple(stored["history"]), tuple(stored["popularity"]))
+        return cls(load_catalogue(folder / CATALOGUE_FILE), model, weigh, chance)
 
     @cached_property
     def _live(self) -> "_Live":
@@ -221,6 +239,15 @@ class Predictor:
                 vectors = self.model.factors[live.items[columns[best]]]
                 best = best[diversify(values[best], vectors, k=k, diversity=diversity)]
             yield "popularity" if popular else "history", live.items[columns[best]], values[best]
+
+    def _chances(self, basis: Basis, scores: Floats, history: History) -> Sequence[float | None]:
+        if self.chance is None:
+            return [None] * len(scores)
+        if basis == "history":
+            chances = self.chance.of_history(scores, history.weights)
+        else:
+            chances = self.chance.of_popularity(scores, float(self._live.n_ratings.max()))
+        return [float(chance) for chance in chances]
 
     def _reasons(self, chosen: NDArray[np.int64], history: History, n_reasons: int) -> list[tuple[Reason, ...]]:
         if n_reasons == 0 or len(chosen) == 0:

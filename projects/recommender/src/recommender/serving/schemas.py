@@ -164,12 +164,15 @@ class Recommendation:
     """A film, its score and what speaks for it.
 
     Scores are comparable within one answer only. For popular films the score is the number of people who rated the
-    film, and there are no reasons.
+    film, and there are no reasons. `chance`, from 0 to 1, is the share of people with such a history, and without this
+    film in it, who watched it among their next ten films; null if the model is older than chances or had too few people
+    to learn them from.
     """
 
     film: Film
     score: float
     reasons: list[Reason]
+    chance: float | None
 
 
 class Result(BaseModel):
@@ -251,4 +254,4 @@ def _recommendation(recommended: Recommended) -> Recommendation:
     named = sum([reason.contribution for reason in recommended.reasons])
     whole = max(recommended.score, named)
     reasons = [Reason(film_of(reason.film), reason.contribution / whole) for reason in recommended.reasons]
-    return Recommendation(film_of(recommended.film), recommended.score, reasons)
+    return Recommendation(film_of(recommended.film), recommended.score, reasons, recommended.chance)

@@ -252,14 +252,16 @@ const recommend = debounce(async () => {
 function showAnswer(answer) {
   hideFailure();
   byId("results-title").textContent = answer.popular ? "Popular films" : "Films for you";
-  const rows = answer.recommendations.map(filmRow);
+  const people = answer.popular ? "people" : "people with such a history";
+  const rows = answer.recommendations.map((recommended, index) => filmRow(recommended, index, people));
   const none = element("li", { class: "soft" }, "No film fits: widen the genres or the years.");
   byId("films").replaceChildren(...(rows.length ? rows : [none]));
+  byId("chance-help").hidden = !answer.recommendations.some(({ chance }) => chance !== null);
   region.dataset.state = "ready";
   announce(`${answer.recommendations.length} films. First: ${answer.recommendations[0]?.film.title ?? "none"}`);
 }
 
-function filmRow({ film, reasons }, index) {
+function filmRow({ film, reasons, chance }, index, people) {
   const add = element("button", { type: "button", class: "button-plain", "aria-label": `I have seen ${film.title}` }, "Seen it");
   add.addEventListener("click", () => pick(film));
   return element(
@@ -269,9 +271,19 @@ function filmRow({ film, reasons }, index) {
     element("h3", {}, ...titleOf(film)),
     add,
     element("p", { class: "about" }, film.genres.join(", ")),
+    chance === null ? null : element("p", { class: "about", "data-testid": "chance" }, `${shareOf(chance)} ${people} watched it next`),
     reasons.length ? element("dl", { class: "reasons", "data-testid": "reasons" }, ...reasons.flatMap(reasonCells)) : null,
     similarTo(film),
   );
+}
+
+/** A chance as people say it: "About 1 in 8"; no more digits than it is worth. */
+function shareOf(chance) {
+  if (chance >= 0.3) return `About ${Math.min(9, Math.round(chance * 10))} in 10`;
+  const one = 1 / chance;
+  if (one > 95) return "Fewer than 1 in 100";
+  const step = one < 10 ? 1 : one < 30 ? 5 : 10;
+  return `About 1 in ${Math.round(one / step) * step}`;
 }
 
 function reasonCells({ film, share }) {
