@@ -98,6 +98,18 @@ def test_the_service_is_set_by_its_own_prefix(
     assert (settings.port, settings.model_name) == (9001, project.name)
 
 
+def test_what_kubernetes_invents_for_a_service_of_this_name_is_no_setting(
+    monkeypatch: pytest.MonkeyPatch, project: Project, config: ModuleType
+) -> None:
+    place = f"{project.prefix}PORT_{project.port}_TCP"
+    monkeypatch.setenv(f"{project.prefix}PORT", f"tcp://10.0.0.1:{project.port}")
+    monkeypatch.setenv(f"{project.prefix}SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv(f"{project.prefix}SERVICE_PORT_HTTP", "80")
+    monkeypatch.setenv(place, f"tcp://10.0.0.1:{project.port}")
+    monkeypatch.setenv(f"{place}_ADDR", "10.0.0.1")
+    assert config.ServeSettings().port == project.port
+
+
 def test_a_misspelt_variable_of_the_service_is_refused_with_the_nearest_name(
     monkeypatch: pytest.MonkeyPatch, project: Project, config: ModuleType
 ) -> None:

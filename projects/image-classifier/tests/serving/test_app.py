@@ -91,6 +91,16 @@ def test_options_come_in_the_query_or_in_the_form(service: httpx.Client) -> None
     assert by_form == by_both == [by_query]
 
 
+def test_a_file_without_a_name_is_read_and_called_by_its_place(service: httpx.Client) -> None:
+    def nameless(data: bytes) -> httpx.Response:
+        head = b'--b\r\nContent-Disposition: form-data; name="files"\r\nContent-Type: image/png\r\n\r\n'
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        return service.post(URL, content=head + data + b"\r\n--b--\r\n", headers=headers)
+
+    assert nameless(plain("red")).json()["results"][0]["label_set"] == ["apple"]
+    assert nameless(b"no picture").json()["detail"].startswith("files.0: The file holds no picture")
+
+
 def test_an_unsure_prediction_has_its_reason(service: httpx.Client) -> None:
     results = ask(service, plain("red"), plain("black"), plain("yellow"))
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from portfolio_shared.addresses import without_secrets
 
 _access = logging.getLogger("portfolio_shared.access")
+_encode = json.JSONEncoder(default=str).encode  # json.dumps would make an encoder for every line
 
 
 class JsonFormatter(logging.Formatter):
@@ -32,7 +33,7 @@ class JsonFormatter(logging.Formatter):
         line.update(getattr(record, "fields", {}))
         if record.exc_info:
             line["traceback"] = without_secrets(self.formatException(record.exc_info))
-        return json.dumps(line, default=str)
+        return _encode(line)
 
 
 def configure_logging(level: str) -> None:

@@ -145,7 +145,7 @@ def refuse_if_none(results: Sequence[Result]) -> None:
     ]
     statuses = {error.status for error in errors if error is not None}
     status = statuses.pop() if len(statuses) == 1 else 422
-    detail = f"{results[0].file}: {listed[0].message}"
+    detail = f"{results[0].file or listed[0].field}: {listed[0].message}"
     if len(listed) > 1:
         detail = f"None of the {len(listed)} files can be read. {detail}"
     raise ProblemError(status, detail, listed)
