@@ -47,4 +47,4 @@ def test_a_file_with_a_broken_row_structure_is_answered_in_one_line(run, houses,
     houses.write_text(f'{",".join(EXAMPLE)},note\n"{"x" * 200_000}\n', encoding="utf-8")
     code, _, err = run("predict", houses, "-o", houses.with_name("out.csv"), "--bundle", bundle)
     assert code == 1
-    assert err.strip().splitlines()[-1].startswith("housing predict: ")
+    assert "0 houses priced, 1 refused" in err.strip().splitlines()[-1]

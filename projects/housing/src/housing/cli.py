@@ -32,11 +32,12 @@ class Evaluate(EvaluateOptions):
 
 @shared.flags_alone
 class Predict(BaseSettings):
-    """Price the houses of a CSV file, in constant memory; exit with 1 if rows were refused."""
+    """Price the houses of a table, in constant memory; exit with 1 if rows were refused."""
 
     model_config = TrainConfig.model_config | SettingsConfigDict(cli_shortcuts={"output": "o"})
-    houses: CliPositionalArg[Path] = Field(description="CSV file with a heading of API fields or of the data's own")
+    houses: CliPositionalArg[Path] = Field(description="table with a heading of API fields or of the data's own")
     output: Path = Field(Path("prices.csv"), description="file to write")
+    explain: bool = Field(default=False, description="add what each group of fields adds to the average price")
     bundle: Path = Field(BUNDLE, description="folder of the model")
 
 
@@ -74,13 +75,20 @@ def evaluate(options: Evaluate) -> None:
 
 
 def predict(options: Predict) -> None:
+    from rich.console import Console
+
     from housing.models.predictor import Predictor
     from housing.serving.batch import predict_file
     from portfolio_shared.bundle import read_manifest
 
     read_manifest(options.bundle, project=MODEL_NAME)
+    predictor, console = Predictor.load(options.bundle), Console(stderr=True, markup=False, highlight=False)
     with shared.counting("pricing", "houses") as advance:
-        result = predict_file(options.houses, options.output, Predictor.load(options.bundle), advance=advance)
+        result = predict_file(
+            options.houses, options.output, predictor, explain=options.explain, note=console.print, advance=advance
+        )
+    if result.repaired:
+        console.print(f"{options.output}: {result.repaired:,} houses were put right before (column repaired)")
     shared.end_batch(options.output, done=result.done, refused=result.refused, what="houses priced")
 
 

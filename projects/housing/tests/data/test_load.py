@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from housing.data.columns import NONE
-from housing.data.load import AMES, SAMPLE, Sales, clean, is_sample, load, sales_schema, split, to_records
+from housing.data.load import AMES, SAMPLE, Sales, clean, is_sample, load, read_file, sales_schema, split, to_records
 from portfolio_shared.data.checks import DataError, DataReport, validate_frame
 
 
@@ -55,6 +55,55 @@ def test_a_veneer_of_type_none_with_an_area_becomes_unknown(raw):
     assert report.repaired["veneer of type None with an area: type unknown"] == 1
 
 
+@pytest.mark.parametrize(
+    ("cells", "name", "rule"),
+    [
+        ({"Pool Area": "500", "Pool QC": "NA"}, "pool_qc", "pool of quality None with an area: quality unknown"),
+        ({"Fireplaces": "1", "Fireplace Qu": "NA"}, "fireplace_qu", "fireplaces of quality None: quality unknown"),
+    ],
+)
+def test_a_quantity_of_what_is_said_to_be_absent_makes_its_code_unknown(raw, cells, name, rule):
+    raw[["Pool Area", "Pool QC", "Fireplaces", "Fireplace Qu"]] = ["0", "NA", "0", "NA"]
+    for heading, cell in cells.items():
+        raw.loc[4, heading] = cell
+    frame, report = cleaned(raw)
+    assert frame.loc[4, name] is None
+    assert report.repaired[rule] == 1
+
+
+def through_pandas(raw: pd.DataFrame, path):
+    """What pandas makes of a file that it reads and writes: NA, None and empty cells are one, and numbers change."""
+    raw.to_csv(path, index=False)
+    pd.read_csv(path).to_csv(path, index=False)
+    return path
+
+
+def test_a_file_that_went_through_pandas_is_read_as_it_was(some_rows, dataset, tmp_path):
+    read = load(str(through_pandas(some_rows(2930), tmp_path / "pandas.csv")))
+    assert any(note.startswith("No NA, but empty cells, as after pandas") for note in read.report.notes)
+    assert read.sales.records == dataset.sales.records
+
+
+@pytest.mark.parametrize("separator", [";", ",", "\t", "|"])
+def test_a_file_is_read_whatever_separates_its_cells_in_utf_16_as_well(raw, tmp_path, separator):
+    path = tmp_path / "sales.csv"
+    raw.to_csv(path, index=False, sep=separator, encoding="utf-16" if separator == ";" else "utf-8-sig")
+    pd.testing.assert_frame_equal(read_file(path).reset_index(drop=True), raw)
+
+
+def test_a_row_of_another_width_is_named_by_its_line(raw, tmp_path):
+    path = tmp_path / "sales.csv"
+    lines = raw.to_csv(index=False).splitlines()
+    path.write_text("\n".join([lines[0], lines[1] + ",", *lines[2:]]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"sales\.csv: line 2 has 83 cells, expected 82"):
+        load(str(path))
+
+
+def test_two_headings_of_one_meaning_are_refused(raw):
+    with pytest.raises(DataError, match="headings that mean the same: Lot Area, LotArea"):
+        cleaned(raw.assign(LotArea="1"))
+
+
 def test_copies_conflicts_and_unpriced_rows_are_excluded_and_counted(raw):
     copy, conflict = raw.iloc[[0]].copy(), raw.iloc[[1]].copy()
     conflict["Lot Area"] = "9999"
@@ -77,7 +126,7 @@ def test_unknown_and_missing_headings_are_named(raw):
 
 def test_text_in_a_number_column_is_named(raw):
     raw.loc[7, "Lot Area"] = "large"
-    with pytest.raises(DataError, match=r"lot_area: 1 rows are not numbers, for example \['large'\]"):
+    with pytest.raises(DataError, match="lot_area: 1 rows are not numbers, for example 'large' in line 7"):
         cleaned(raw)
 
 
@@ -96,7 +145,8 @@ def test_impossible_rows_stop_the_load(raw, tmp_path):
     raw.loc[3, "Bedroom AbvGr"] = "12"
     path = tmp_path / "sales.csv"
     raw.to_csv(path, index=False)
-    with pytest.raises(DataError, match="bedroom_abv_gr: no more bedrooms than rooms fails in 1 rows"):
+    message = r"bedroom_abv_gr: no more bedrooms than rooms fails in 1 rows, for example lines \[5\]"
+    with pytest.raises(DataError, match=message):
         load(str(path))
 
 

@@ -26,6 +26,17 @@ def test_every_house_gets_the_price_and_the_interval_of_the_predictor(learned, p
         ]
 
 
+def test_a_table_of_pandas_is_read_as_the_file_is(learned, predictor, some_rows, dataset, tmp_path):
+    """NA has become NaN, whole numbers with gaps have become fractions, and the class of a dwelling is a number."""
+    some_rows(2930).to_csv(tmp_path / "sales.csv", index=False)
+    table = pd.read_csv(tmp_path / "sales.csv").drop(columns=["Order", "PID", "SalePrice"])
+    with pytest.warns(UserWarning, match="as after pandas"):
+        priced = learned.adapter.predict(predictor, table)
+    price, low, high = predictor.price_and_interval(dataset.sales.records)
+    for name, expected in (("price", price), ("low", low), ("high", high)):
+        assert priced[name].tolist() == [round(dollars, 2) for dollars in expected.tolist()]
+
+
 def test_the_example_leaves_out_what_the_api_does_not_require(trained):
     rows = PROJECT.input_example(trained)
     always = {name for name in rows[0] if all(row.get(name) is not None for row in rows)}

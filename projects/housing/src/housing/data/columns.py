@@ -35,6 +35,8 @@ class Column:
         "category" is one of `choices`; "ordinal" is one of `choices`, which run from worst to best.
     group
         The heading under which an explanation sums this column's contribution.
+    nullable
+        Whether a required column may say that it does not know: what a file leaves open there, rules fill.
     choices
         Code -> label.
     """
@@ -49,6 +51,7 @@ class Column:
     minimum: float | None = None
     maximum: float | None = None
     required: bool = False
+    nullable: bool = False
     choices: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -79,10 +82,43 @@ def column_name(heading: str) -> str | None:
     --------
     >>> column_name("1st Flr SF"), column_name("first Flr SF"), column_name("1stFlrSF")
     ('first_flr_sf', 'first_flr_sf', 'first_flr_sf')
+    >>> column_name("X1st.Flr.SF"), column_name("A1stFlrSF")
+    ('first_flr_sf', 'first_flr_sf')
     >>> column_name("colour") is None
     True
     """
     return _headings().get(_squeeze(heading))
+
+
+def resembling(heading: str) -> str | None:
+    """Return the column that an unknown heading is probably a misspelling of, or None.
+
+    Examples
+    --------
+    >>> resembling("GrLivAra"), resembling("Overal Qual"), resembling("KitchenQaul"), resembling("agent")
+    ('gr_liv_area', 'overall_qual', 'kitchen_qual', None)
+    """
+    letters = _squeeze(heading)
+    most = 1 if len(letters) < 10 else 2
+    near = {
+        name: _edits(letters, known) for known, name in _headings().items() if abs(len(letters) - len(known)) <= most
+    }
+    name = min(near, key=near.__getitem__, default=None)
+    return name if name is not None and len(letters) > 3 and near[name] <= most else None
+
+
+def _edits(a: str, b: str) -> int:
+    """Return how many letters must be put in, left out, changed or swapped with the next one to get from a to b."""
+    rows = [list(range(len(b) + 1))]
+    for i, letter in enumerate(a, start=1):
+        row = [i]
+        for j, other in enumerate(b, start=1):
+            cost = min(row[-1] + 1, rows[-1][j] + 1, rows[-1][j - 1] + (letter != other))
+            if i > 1 and j > 1 and (letter, a[i - 2]) == (b[j - 2], other):
+                cost = min(cost, rows[-2][j - 2] + 1)
+            row.append(cost)
+        rows.append(row)
+    return rows[-1][-1]
 
 
 @cache
@@ -92,4 +128,6 @@ def _headings() -> Mapping[str, str]:
 
 def _squeeze(heading: str) -> str:
     letters = "".join(character for character in heading.lower() if character.isalnum())
+    if letters[1:2].isdigit() and letters[0].isalpha():  # X1st.Flr.SF, A1stFlrSF: tools that want a letter first
+        letters = letters[1:]
     return _SPELLED_NUMBERS.get(letters, letters)

@@ -6,10 +6,22 @@ The same check serves the API, CSV files and MLflow's table.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
+from housing.data.cells import Ambiguous, meanings
 from housing.data.columns import Column, Record, columns
 from housing.data.consistency import violations
+from housing.data.repair import Repaired, repair
 
 EXAMPLE: Record = {
     "neighborhood": "CollgCr",
@@ -31,7 +43,7 @@ class InvalidHouseError(ValueError):
 
 
 def validated(fields: Mapping[str, object]) -> Record:
-    """Return the fields as a record if a house can be like that; text such as "3" is read as a number, None is unknown.
+    """Return the fields as a record if a house can be like that: repaired, with numbers for text such as "3".
 
     Raises
     ------
@@ -56,10 +68,13 @@ def validated(fields: Mapping[str, object]) -> Record:
     return record
 
 
-def refuse_truth(value: object) -> object:
-    """Refuse true and false where a number is asked for: pydantic would take them for 1 and 0."""
+def refuse_what_is_no_number(value: object) -> object:
+    """Refuse true and false, which pydantic would take for 1 and 0, and numbers that may be two."""
     if isinstance(value, bool):
         raise ValueError("Input should be a number, not true or false")  # noqa: TRY004 - pydantic wants a ValueError
+    if isinstance(value, Ambiguous):
+        message = "a comma or a point may stand between thousands or before decimals: write 1710 or 1710.5"
+        raise ValueError(message)  # noqa: TRY004
     return value
 
 
@@ -76,20 +91,47 @@ def _field(column: Column) -> tuple[Any, Any]:
     if column.kind == "number":
         bounds["allow_inf_nan"] = False
     if not column.required:
-        kind, bounds["default"] = kind | None, None
+        bounds["default"] = None
+    if column.nullable or not column.required:
+        kind = kind | None
     if column.is_numeric:
-        kind = Annotated[kind, BeforeValidator(refuse_truth)]
+        kind = Annotated[kind, BeforeValidator(refuse_what_is_no_number)]
     return kind, Field(**bounds)
+
+
+class Reading(BaseModel):
+    """A house whose fields are read and put right before they are checked."""
+
+    model_config = ConfigDict(extra="forbid")  # a misspelt name must not be taken for a missing one
+
+    _repaired: list[Repaired] = PrivateAttr(default_factory=list)
+
+    @property
+    def repaired(self) -> list[Repaired]:
+        """What was not taken as it was given."""
+        return self._repaired
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read(cls, given: Any, check: ModelWrapValidatorHandler["Reading"]) -> "Reading":
+        if not isinstance(given, dict):
+            return check(given)
+        fields = meanings(given)
+        repaired = repair(fields)
+        house = check(fields)
+        if repaired:
+            house._repaired = repaired  # noqa: SLF001 - a private attribute of pydantic is no field
+        return house
 
 
 if TYPE_CHECKING:
 
-    class House(BaseModel):
+    class House(Reading):
         """The type checker's view: the fields themselves come from the column table."""
 else:
     House = create_model(
         "House",
-        __config__=ConfigDict(extra="forbid"),  # a misspelt name must not be taken for a missing one
-        __doc__="One house; what is left out is filled, and reported.",
+        __base__=Reading,
+        __doc__="One house; what is left out is filled, what contradicts itself is put right, and both are reported.",
         **{name: _field(column) for name, column in columns().items()},
     )

@@ -8,7 +8,6 @@ Nothing is dropped silently: every row that is repaired or excluded is counted i
 
 import gzip
 import hashlib
-import io
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,13 +19,17 @@ import pandas as pd
 import pandera.pandas as pa
 from numpy.typing import NDArray
 
-from housing.data.cells import SPELLINGS, meaning
-from housing.data.columns import NONE, Record, column_name, columns
-from housing.data.consistency import violations
+from housing.data.cells import SPELLINGS, UNKNOWN
+from housing.data.columns import Record, column_name, columns
+from housing.data.consistency import broken_rules
+from housing.data.reading import TableReader, emptied_columns
+from housing.data.repair import SPELLED
+from housing.data.values import table_of, value_of
 from portfolio_shared.data.checks import DataError, DataReport, validate_frame
 from portfolio_shared.data.download import RemoteFile
 from portfolio_shared.data.sources import Sample, Source, resolve_source
 from portfolio_shared.data.splits import group_folds, hash_split
+from portfolio_shared.data.tables import FileError, misshapen, open_table
 
 KEY = "pid"
 TARGET = "sale_price"
@@ -54,9 +57,6 @@ SAMPLE = Sample(
     sha256="000266b4afed8ed81a8bfab6e86d8b56f6a060d5ef4c88db1c094fd0194ff0fc",
     whole=True,
 )
-
-BASEMENT = ("bsmt_qual", "bsmt_cond", "bsmt_exposure", "bsmtfin_type_1", "bsmtfin_type_2")
-BASEMENT_AREAS = ("bsmtfin_sf_1", "bsmtfin_sf_2", "bsmt_unf_sf", "total_bsmt_sf", "bsmt_full_bath", "bsmt_half_bath")
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,8 @@ def load(setting: str) -> Dataset:
     report = DataReport(name=f"Ames sales ({source.kind})", rows_read=len(raw))
     frame = validate_frame(clean(raw, report), sales_schema(), source=str(source.path))
     records = to_records(frame)
-    refuse_impossible(records, source=str(source.path))
+    refuse_impossible(frame, records, source=str(source.path))
+    frame = frame.reset_index(drop=True)
     name = f"{len(frame):,} sales of {source.path.name}" if source.kind == "path" else SAMPLE.name
     return Dataset(source, name, sha256, report, Sales(frame, records))
 
@@ -154,10 +155,21 @@ def split(dataset: Dataset, *, folds: int = 5, fold_seed: int = SPLIT_SEED) -> S
 
 
 def read_file(path: Path) -> pd.DataFrame:
-    """Read a file of sales, packed or not, as text: cell for cell, with its own headings."""
-    text = read_text(path).decode("utf-8-sig")
-    separator = "\t" if "\t" in text.partition("\n")[0] else ","
-    return pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+    """Read a file of sales, packed or not, as text: cell for cell, with its own headings; the index holds the lines.
+
+    Raises
+    ------
+    FileError
+        If it is no such table, or a row has another number of cells than the heading.
+    """
+    with open_table(path, known=lambda heading: column_name(heading) is not None) as table:
+        rows = list(table.rows())
+        for line, cells in rows:
+            if broken := misshapen(line, cells, len(table.headings)):
+                raise FileError(f"{path}: {broken}; correct the line, or drop what does not belong to the table")
+        frame = pd.DataFrame([cells for _, cells in rows], [line for line, _ in rows], table.headings, dtype=str)
+        frame.attrs["semicolons"] = table.separator == ";"
+    return frame
 
 
 def read_text(path: Path) -> bytes:
@@ -171,13 +183,32 @@ def read_text(path: Path) -> bytes:
 
 
 def clean(raw: pd.DataFrame, report: DataReport) -> pd.DataFrame:
-    """Turn text cells with the file's headings into typed columns, and count every repair."""
+    """Turn text cells with the file's headings into typed columns, and count every repair; lines stay the index."""
     text = _exclude(_rename(raw).apply(lambda cells: cells.str.strip()), report)
+    semicolons = bool(raw.attrs.get("semicolons", False))
+    places = {name: place for place, name in enumerate(columns())}
+    cells = [text[name].tolist() for name in columns()]
+    emptied = emptied_columns(places, list(zip(*cells, strict=True)))
+    if emptied:
+        report.notes.append(f'No NA, but empty cells, as after pandas: read as "has none" in {", ".join(emptied)}.')
+    table, changes = TableReader(places, semicolons=semicolons, emptied=emptied).read(cells)
     frame = pd.DataFrame({KEY: text[KEY]})
     for name, column in columns().items():
-        frame[name] = _numbers(text[name]) if column.is_numeric else _codes(text[name], report)
-    frame[TARGET] = _numbers(text[TARGET])
-    return _repair(frame.copy(), report)
+        unreadable = np.isinf(table[name])
+        if column.is_numeric:
+            _refuse_text(text.loc[unreadable, name])
+            frame[name] = table[name]
+        else:  # a code that no table has is named by the schema
+            codes = [value_of(name, number) for number in np.where(unreadable, np.nan, table[name])]
+            frame[name] = pd.Series(codes, text.index, dtype=object).mask(unreadable, text[name])
+            if name in SPELLINGS and (spelled := int(text[name].isin(list(SPELLINGS[name])).sum())):
+                report.repair(f"{name}: {SPELLED}", spelled)
+    frame[TARGET] = _prices(text[TARGET])
+    for rule in dict.fromkeys(rule for _, rule, _ in changes):
+        rows_changed = np.any([where for _, each, where in changes if each == rule], axis=0)
+        report.repair(rule, int(rows_changed.sum()))
+    _note(frame, report)
+    return frame.copy()
 
 
 def _rename(raw: pd.DataFrame) -> pd.DataFrame:
@@ -190,6 +221,8 @@ def _rename(raw: pd.DataFrame) -> pd.DataFrame:
         raise DataError(
             f"the headings are not those of the Ames data: unknown {unknown or 'none'}, missing {missing or 'none'}"
         )
+    if twice := [heading for heading, name in names.items() if list(names.values()).count(name) > 1]:
+        raise DataError(f"headings that mean the same: {', '.join(twice)}; drop one of them")
     return raw.rename(columns=names)
 
 
@@ -201,49 +234,25 @@ def _exclude(text: pd.DataFrame, report: DataReport) -> pd.DataFrame:
     conflicting = text[KEY].duplicated(keep=False)
     report.exclude("one parcel number with different contents", int(conflicting.sum()))
     text = text[~conflicting]
-    unpriced = ~(_numbers(text[TARGET]) > 0)
+    unpriced = ~(_prices(text[TARGET]) > 0)
     report.exclude("no price, or a price of zero or less", int(unpriced.sum()))
-    return text[~unpriced].reset_index(drop=True)
+    return text[~unpriced]
 
 
-def _numbers(cells: pd.Series) -> pd.Series:
+def _prices(cells: pd.Series) -> pd.Series:
     numbers = pd.to_numeric(cells, errors="coerce")
-    wrong = numbers.isna() & ~cells.isin(["", "NA"])
-    if wrong.any():
-        raise DataError(
-            f"column {cells.name}: {int(wrong.sum())} rows are not numbers, for example {cells[wrong].head(3).tolist()}"
-        )
+    _refuse_text(cells[numbers.isna() & ~cells.isin(UNKNOWN)])
     return numbers.astype(np.float64)
 
 
-def _codes(cells: pd.Series, report: DataReport) -> pd.Series:
-    name = str(cells.name)
-    if name in SPELLINGS and (spelled := int(cells.isin(list(SPELLINGS[name])).sum())):
-        report.repair(f"{name}: a code spelled in a second way", spelled)
-    return pd.Series([meaning(name, cell) for cell in cells], index=cells.index, dtype=object)
+def _refuse_text(wrong: pd.Series) -> None:
+    """Raise DataError with the lines of cells that should hold numbers, if there are any."""
+    if len(wrong):
+        examples = ", ".join(f"{cell!r} in line {line}" for line, cell in wrong.head(3).items())
+        raise DataError(f"column {wrong.name}: {len(wrong)} rows are not numbers, for example {examples}")
 
 
-def _repair(frame: pd.DataFrame, report: DataReport) -> pd.DataFrame:
-    """Repair what contradicts itself; each rule states which column it trusts."""
-    no_basement = frame[[*BASEMENT, *BASEMENT_AREAS[:4]]].isna().all(axis=1)
-    frame.loc[no_basement, list(BASEMENT)] = NONE
-    without = frame["total_bsmt_sf"].eq(0) | no_basement
-    unknown = frame[list(BASEMENT_AREAS)].isna().any(axis=1) & without
-    frame.loc[unknown, list(BASEMENT_AREAS)] = frame.loc[unknown, list(BASEMENT_AREAS)].fillna(0.0)
-    report.repair("no basement: its unknown areas and bathrooms are 0", int(unknown.sum()))
-
-    future = frame["garage_yr_blt"] > frame["yr_sold"] + 1
-    frame.loc[future, "garage_yr_blt"] = np.nan
-    report.repair("garage built after the sale (2207): year unknown", int(future.sum()))
-
-    veneer = frame["mas_vnr_type"].eq(NONE) & frame["mas_vnr_area"].gt(0)
-    frame.loc[veneer, "mas_vnr_type"] = None
-    report.repair("veneer of type None with an area: type unknown", int(veneer.sum()))
-
-    early = frame["year_remod_add"] < frame["year_built"]
-    frame.loc[early, "year_remod_add"] = frame.loc[early, "year_built"]
-    report.repair("remodelled before it was built: remodelled when built", int(early.sum()))
-
+def _note(frame: pd.DataFrame, report: DataReport) -> None:
     large = frame["gr_liv_area"] > 4000
     unfinished = large & frame["sale_condition"].eq("Partial")
     report.notes.append(
@@ -252,7 +261,6 @@ def _repair(frame: pd.DataFrame, report: DataReport) -> pd.DataFrame:
     unknown = frame[list(columns())].isna().sum()
     cells = ", ".join(f"{name} {count:,}" for name, count in unknown[unknown > 0].items())
     report.notes.append(f"Cells that stay unknown and are filled by the rules of models/imputation.py: {cells}.")
-    return frame
 
 
 def sales_schema() -> pa.DataFrameSchema:
@@ -271,15 +279,14 @@ def sales_schema() -> pa.DataFrameSchema:
     return pa.DataFrameSchema({KEY: pa.Column(unique=True), **inputs, TARGET: price}, strict=True)
 
 
-def refuse_impossible(records: Sequence[Record], *, source: str) -> None:
-    """Raise DataError if records break a rule across columns, naming column, rule, rows and examples."""
-    broken: dict[str, list[int]] = {}
-    for row, record in enumerate(records):
-        for violation in violations(record):
-            broken.setdefault(f"{violation.field}: {violation.rule}", []).append(row)
-    if broken:
-        failures = [f"{rule} fails in {len(rows)} rows, for example rows {rows[:3]}" for rule, rows in broken.items()]
-        raise DataError("\n  ".join([f"{source}: {len(broken)} rules across columns are broken", *failures]))
+def refuse_impossible(frame: pd.DataFrame, records: Sequence[Record], *, source: str) -> None:
+    """Raise DataError if records break a rule across columns, naming column, rule, rows and examples by their lines."""
+    failures = []
+    for rule, broken in broken_rules(table_of(records)):
+        lines = frame.index[broken].tolist()
+        failures.append(f"{rule.field}: {rule.text} fails in {len(lines)} rows, for example lines {lines[:3]}")
+    if failures:
+        raise DataError("\n  ".join([f"{source}: {len(failures)} rules across columns are broken", *failures]))
 
 
 def to_records(frame: pd.DataFrame) -> list[Record]:

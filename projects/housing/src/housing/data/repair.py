@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from housing.data.cells import SPELLINGS
-from housing.data.columns import NONE, Value, columns
-from housing.data.values import ONE, Arithmetic, Change, Values, change_one, code, code_values, known, unknown, value_of
+from housing.data.columns import Value, columns
+from housing.data.values import ONE, Arithmetic, Change, Values, change_one, code_values, known, unknown, value_of
 
 BASEMENT = ("bsmt_qual", "bsmt_cond", "bsmt_exposure", "bsmtfin_type_1", "bsmtfin_type_2")
 BASEMENT_AREAS = ("bsmtfin_sf_1", "bsmtfin_sf_2", "bsmt_unf_sf", "total_bsmt_sf")
 BATHROOMS = ("bsmt_full_bath", "bsmt_half_bath")
+GARAGE = ("garage_finish", "garage_qual", "garage_cond")
 
 SPELLED = "a code spelled in a second way"
 QUANTITIES = {
@@ -21,8 +22,8 @@ QUANTITIES = {
     "pool_qc": ("pool_area", "pool of quality None with an area: quality unknown"),
     "fireplace_qu": ("fireplaces", "fireplaces of quality None: quality unknown"),
     **dict.fromkeys(
-        ("garage_type", "garage_finish", "garage_qual", "garage_cond"),
-        ("garage_cars", "garage with spaces and a code of None: code unknown"),
+        ("garage_type", *GARAGE),
+        ("garage_cars", "garage with spaces or a type and a code of None: code unknown"),
     ),
     **dict.fromkeys(BASEMENT, ("total_bsmt_sf", "basement with an area and a code of None: code unknown")),
 }
@@ -39,24 +40,28 @@ class Repaired:
     rule: str
 
 
+_WORDS = {*BASEMENT, *BASEMENT_AREAS}
+
+
 def repairs(x: Values, of: Arithmetic, given: Collection[str]) -> Iterator[Change]:
-    """Yield what is put right in a house or a table of which these columns are given, unknown or not."""
-    if {*BASEMENT, *BASEMENT_AREAS}.issubset(given):
-        silent: Any = True
-        for name in BASEMENT_AREAS:
-            silent = silent & unknown(x[name])
-        for name in BASEMENT:
-            silent = silent & (unknown(x[name]) | (x[name] == code(name, NONE)))
-        rule = "no word of a basement: there is none"
+    """Yield what is put right in a house or a table of which these columns are given, unknown or not.
+
+    The number of the code "has none" is 0 in every column that has it.
+    """
+    silent = unknown(x["total_bsmt_sf"])
+    if silent is not False and _WORDS.issubset(given):
+        for name in _WORDS:
+            silent = silent & (unknown(x[name]) | (x[name] == 0 if name in BASEMENT else False))
         for name in (*BASEMENT, *BASEMENT_AREAS, *BATHROOMS):
-            yield name, 0.0, rule, silent & unknown(x[name])  # the level of "no basement" is 0 as well
+            yield name, 0.0, "no word of a basement: there is none", silent & unknown(x[name])
 
     sold = of.where(known(x["yr_sold"]), x["yr_sold"], columns()["yr_sold"].maximum)
     rule = "garage built after the sale (2207): year unknown"
     yield "garage_yr_blt", float("nan"), rule, x["garage_yr_blt"] > sold + 1
 
     for name, (quantity, rule) in QUANTITIES.items():
-        yield name, float("nan"), rule, (x[name] == code(name, NONE)) & (x[quantity] > 0)
+        some = (x[quantity] > 0) | (x["garage_type"] > 0) if name in GARAGE else x[quantity] > 0
+        yield name, float("nan"), rule, (x[name] == 0) & some
 
     early = x["year_remod_add"] < x["year_built"]
     yield "year_remod_add", x["year_built"], "remodelled before it was built: remodelled when built", early
@@ -68,12 +73,13 @@ def repair(fields: dict[str, Any]) -> list[Repaired]:
     for name, spellings in SPELLINGS.items():
         if isinstance(given := fields.get(name), str) and given in spellings:
             fields[name] = spellings[given]
-            repaired.append(Repaired(name, given, fields[name], SPELLED))
+            repaired.append(Repaired(name, given, spellings[given], SPELLED))
     if not _REPAIRABLE.isdisjoint(fields):
         house = {name: _number(name, fields.get(name)) for name in _READ}
         for name, number, rule in change_one(house, repairs(house, ONE, fields.keys())):
-            value = value_of(name, number)
-            repaired.append(Repaired(name, fields.get(name), value, rule))
+            given, value = fields.get(name), value_of(name, number)
+            given = given if given is None or isinstance(given, str) else float(given)
+            repaired.append(Repaired(name, given, value, rule))
             fields[name] = value
     return repaired
 

@@ -138,13 +138,13 @@ def change_one(house: Values, changes: Iterable[Change]) -> list[tuple[str, floa
 
 
 def change_many(table: Values, changes: Iterable[Change]) -> list[tuple[str, str, NDArray[np.bool_]]]:
-    """Change a table in place as the changes are made up; return which column was changed why, and in which rows."""
+    """Change a table in place as the changes are made up; return which column is changed why, and in which rows."""
     made = []
     for name, value, rule, holds in changes:
-        if np.any(holds):
-            rows = np.broadcast_to(holds, table[name].shape)
+        rows = np.broadcast_to(holds, table[name].shape)
+        if rows.any():
             table[name] = np.where(rows, value, table[name])
-            made.append((name, rule, rows))
+        made.append((name, rule, rows))
     return made
 
 

@@ -216,7 +216,8 @@ def _floors(x: Values, of: Arithmetic) -> Iterator[Change]:
     yield "low_qual_fin_sf", 0.0, "taken as none", True
     floors, first, second = x["gr_liv_area"] - x["low_qual_fin_sf"], x["first_flr_sf"], x["second_flr_sf"]
     yield "second_flr_sf", of.larger(0.0, floors - first), "the living area less the first floor", known(first)
-    yield "first_flr_sf", of.larger(0.0, floors - second), "the living area less the second floor", known(second)
+    rest = of.larger(0.0, of.smaller(floors - second, x["lot_area"]))
+    yield "first_flr_sf", rest, "the living area less the second floor", known(second)
     living, basement, style = x["gr_liv_area"], x["total_bsmt_sf"], x["house_style"]
     flat = unknown(style) | (style == code("house_style", "1Story"))
     one_storey = flat & ((basement == 0) | (basement > 0.85 * living))

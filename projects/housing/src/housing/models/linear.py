@@ -138,8 +138,10 @@ class LinearModel:
         """Return the smooth columns, shape (n, K), and the centered numbers and logarithms, shape (n, P + L)."""
         basic = _basic(houses.numbers, self.clip_low, self.clip_high)
         centered = (basic - self.center) / self.spread
-        smooth = (_smooth(basic, centered, self.hinge_source, self.hinge_knot) - self.mean) * self.scale
-        return np.minimum(np.maximum(smooth, -MAX_DEVIATIONS), MAX_DEVIATIONS), centered
+        smooth = _smooth(basic, centered, self.hinge_source, self.hinge_knot)
+        smooth -= self.mean
+        smooth *= self.scale
+        return np.clip(smooth, -MAX_DEVIATIONS, MAX_DEVIATIONS, out=smooth), centered
 
     def basis(self, houses: Design) -> Floats:
         """Return the columns of the basis, shape (n, M)."""

@@ -54,21 +54,17 @@ class SymmetricTrees:
     def predict(self, x: Floats) -> Floats:
         """Return predictions, shape (n,), for rows `x`, shape (n, F)."""
         offset = (np.arange(len(self.leaf)) * self.leaf.shape[1])[:, None]
-        leaves = self.leaf.ravel()
-        sums = [leaves.take(cells + offset).sum(axis=0) for cells in self._cells(x)]
+        look_up = _LookUp(self.leaf.ravel(), offset, min(len(x), ROWS_AT_ONCE))
+        sums = [look_up(cells).sum(axis=0) for cells in self._cells(x)]
         return np.asarray(np.concatenate(sums) + self.bias)
 
     def contributions(self, x: Floats, n_players: int) -> Floats:
         """Return Shapley values, shape (n, n_players): with `expected` they sum to `predict(x)`."""
         parts = self._parts
+        look_up = _LookUp(parts.table, parts.offset, min(len(x), ROWS_AT_ONCE))
+        found = (look_up(cells.take(parts.tree, axis=0)) for cells in self._cells(x))
         values = np.zeros((len(x), n_players))
-        done = 0
-        for cells in self._cells(x):
-            added = np.add.reduceat(
-                parts.table.take(cells.take(parts.tree, axis=0) + parts.offset), parts.first, axis=0
-            )
-            values[done : done + cells.shape[1], parts.player] = added.T
-            done += cells.shape[1]
+        values[:, parts.player] = np.concatenate([np.add.reduceat(each, parts.first, axis=0).T for each in found])
         return values
 
     @cached_property
@@ -102,6 +98,23 @@ class SymmetricTrees:
                 cells += cells
                 cells += answers.take(number, axis=0)
             yield cells
+
+
+class _LookUp:
+    """Cells of up to so many rows -> what stands for them in a table; its memory is used again, which halves the time.
+
+    `offset` is where the part of each row of cells begins in the table.
+    """
+
+    def __init__(self, table: Floats, offset: NDArray[np.intp], rows: int) -> None:
+        self._table, self._offset = table, offset
+        self._places = np.empty((len(offset), rows), dtype=np.intp)
+        self._found = np.empty((len(offset), rows))
+
+    def __call__(self, cells: NDArray[np.uint8]) -> Floats:
+        rows = cells.shape[1]
+        places = np.add(cells, self._offset, out=self._places[:, :rows])
+        return self._table.take(places, out=self._found[:, :rows], mode="clip")  # "raise" would copy
 
 
 class _Questions(NamedTuple):

@@ -1,5 +1,6 @@
 """The HTTP service: what is special to house prices. Health, metrics, limits and model loading are shared."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -31,11 +32,12 @@ async def predict(body: PredictionRequest, request: Request, model: Model) -> Pr
 
 
 @router.get("/fields", summary="The fields of a house: meaning, bounds, choices, typical value")
-async def fields(model: Model) -> FieldsResponse:
+async def fields(request: Request, model: Model) -> FieldsResponse:
     """Describe every field, those that a person can tell first."""
     described = [describe(column, model.predictor.typical) for column in columns().values()]
     order = [*EXAMPLE, *columns()]
-    return FieldsResponse(fields=sorted(described, key=lambda field: order.index(field.name)))
+    ordered = sorted(described, key=lambda field: order.index(field.name))
+    return FieldsResponse(id=request_id_of(request), model=model.named, fields=ordered)
 
 
 def create_app(settings: ServeSettings) -> FastAPI:
@@ -62,7 +64,11 @@ def smoke_test(predictor: Predictor) -> None:
 def price(predictor: Predictor, body: PredictionRequest) -> list[Prediction]:
     """Price the request's houses; runs in a worker thread."""
     records = refuse_impossible([house.model_dump(exclude_none=True) for house in body.houses])
-    return predictor.predict(records, explain=body.explain)
+    predictions = predictor.predict(records, explain=body.explain)
+    return [
+        replace(prediction, repaired=house.repaired) if house.repaired else prediction
+        for prediction, house in zip(predictions, body.houses, strict=True)
+    ]
 
 
 def refuse_impossible(records: list[Record]) -> list[Record]:

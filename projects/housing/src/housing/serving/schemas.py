@@ -50,7 +50,7 @@ class FieldDescription(BaseModel):
     group: str
 
 
-class FieldsResponse(BaseModel):
+class FieldsResponse(Answered):
     """Every field, required ones first."""
 
     fields: list[FieldDescription]

@@ -180,15 +180,17 @@ function numberCell(value, formatter) {
   return element("td", { class: "number" }, formatter(value));
 }
 
-export function showFilled(filled) {
-  byId("filled-count").textContent = filled.length === 1 ? "1 detail" : `${filled.length} details`;
-  byId("filled-rows").replaceChildren(
-    ...filled.map(({ field, value, rule }) =>
+/** List values that are not the person's own: those that were filled in, or put right. */
+export function showChanged(id, changed) {
+  byId(id).hidden = id === "repaired" && changed.length === 0;
+  byId(`${id}-count`).textContent = changed.length === 1 ? "1 detail" : `${changed.length} details`;
+  byId(`${id}-rows`).replaceChildren(
+    ...changed.map(({ field, value, rule }) =>
       element(
         "tr",
         { "data-field": field },
         element("th", { scope: "row" }, inputs.get(field)?.field.label ?? field),
-        element("td", {}, formatValue(field, value)),
+        element("td", {}, value === null ? "unknown" : formatValue(field, value)),
         element("td", { class: "soft" }, rule),
       ),
     ),

@@ -22,9 +22,9 @@ import {
   showNotice,
 } from "../static/page.js";
 import {
+  showChanged,
   showComparables,
   showContributions,
-  showFilled,
   showPrice,
   showScale,
   showWarnings,
@@ -84,7 +84,8 @@ function showAnswer(answer) {
   showWarnings(answer.warnings);
   showContributions(answer);
   showComparables(answer.explanation.comparables);
-  showFilled(answer.filled);
+  showChanged("repaired", answer.repaired);
+  showChanged("filled", answer.filled);
   announce(spokenAnswer(answer));
   if (answer.model.version !== knownVersion) loadModel();
 }
