@@ -119,12 +119,15 @@ bench-%: setup ## services against a bare request, models against baselines (BEN
 	done
 
 ##@ All projects
-.PHONY: data reports
+.PHONY: data reports bench-batch
 data: setup-start ## download the public data into PORTFOLIO_DATA_DIR (.data) and report what is in them
 	@for name in $(PROJECTS); do "$(BIN)/$$name" data --data full || exit 1; done
 
 reports: setup ## train on the public data and rewrite the READMEs' tables and figures
 	@for name in $(PROJECTS); do "$(BIN)/$$name" report --data full || exit 1; done
+
+bench-batch: setup ## files of rows beside the usual tools: rows a second of one core, in the same run
+	@for name in $(PROJECTS); do $(MAKE) --no-print-directory "bench-$$name" BENCH=batch || exit 1; done
 
 ##@ Containers
 .PHONY: docker-build compose-up compose-down compose-test upgrade-drill load-test image-budgets
