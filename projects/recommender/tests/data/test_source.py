@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from portfolio_shared.data.checks import DataError
 from portfolio_shared.data.download import DownloadError, file_sha256
 from recommender.data.source import DATASETS, SAMPLE, folder_of, resolve_dataset
 
@@ -76,3 +77,10 @@ def test_what_is_said_of_the_sample_is_true_of_its_file() -> None:
     source = (SAMPLE.path.parent / "SOURCE.md").read_text(encoding="utf-8")
     assert f"{SAMPLE.path.stat().st_size:,} bytes" in source
     assert f"{ratings} from 0 to 10" in source
+
+
+@pytest.mark.parametrize("name", ["ratings.csv", "ratings.csv.gz", "Ratings.XLSX"])
+def test_one_table_is_no_data_set(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DataError, match="is one file: ratings and films are two, so name the folder"):
+        folder_of(resolve_dataset(str(tmp_path / name), dataset="1m"))
