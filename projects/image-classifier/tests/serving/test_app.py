@@ -194,7 +194,7 @@ def test_labels_limits_and_examples(service: httpx.Client, colour_bundle: Path) 
     assert body["id"] == "labels-1"
     assert body["model"]["version"] == bundle_digest(colour_bundle)[:12]
     assert (body["labels"], body["coverage"]) == (list(LABELS), 0.9)
-    assert body["formats"] == ["JPEG", "PNG", "WEBP", "GIF"]
+    assert body["formats"] == ["JPEG", "PNG", "WEBP", "GIF", "HEIC", "AVIF"]
     (example,) = body["examples"]
     assert example == {"name": "picture-1", "url": "/v1/examples/picture-1"}
     picture = service.get(example["url"])

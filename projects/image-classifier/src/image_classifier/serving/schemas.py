@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, Field
 
+from image_classifier.data.headers import FORMATS
 from image_classifier.data.images import Code, ImageError
 from image_classifier.data.preprocessing import Crop
 from image_classifier.models.predictor import Prediction, Predictor
@@ -86,7 +87,7 @@ BODY: dict[str, Any] = {
                         "type": "array",
                         "minItems": 1,
                         "items": {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"},
-                        "description": "Pictures: JPEG, PNG, WebP, GIF; at most the setting MAX_FILES, by default 32",
+                        "description": f"Pictures: {', '.join(FORMATS)}; at most the setting MAX_FILES, by default 32",
                     },
                     **Options.model_json_schema()["properties"],
                 },
