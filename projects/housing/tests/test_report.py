@@ -9,7 +9,7 @@ from housing.config import ModelSettings, ReportConfig, ScaleSettings, TreeSetti
 from housing.data.house import EXAMPLE
 from housing.data.load import split
 from housing.evaluation.candidates import chosen_settings
-from housing.report import baselines_table, groups_table, report, summary_table, tables, ten_fields
+from housing.report import groups_table, report, summary_table, tables, ten_fields
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.sections import read_section
 
@@ -125,13 +125,6 @@ def test_small_groups_are_not_in_the_table_and_are_counted():
     table = groups_table(groups)
     assert [row[0] for row in cells(table)[2:]] == ["neighborhood: A"]
     assert "2 groups with fewer than 10 test houses are not shown" in table
-
-
-def test_the_committed_readme_says_what_the_report_recorded():
-    recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
-    assert_sections_match(PROJECT / "README.md", ROOT / "README.md", recorded)
-    measured = json.loads((ROOT / "benchmarks" / "results" / "housing.json").read_text(encoding="utf-8"))
-    assert read_section(PROJECT / "README.md", "baselines") == baselines_table(measured).strip("\n")
 
 
 def test_the_committed_report_is_of_the_sales_that_ship_and_the_settings_in_use(dataset):

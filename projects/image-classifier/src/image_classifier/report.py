@@ -1,19 +1,23 @@
 """Write the README's tables and figures from one training: nothing in them is typed by hand."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
-from image_classifier.config import MODEL_NAME, SHIPPED, ReportConfig, TrainConfig
+from image_classifier.config import MODEL_NAME, SHIPPED, Compute, ReportConfig, TrainConfig
 from image_classifier.data.photos import first_of_each
 from image_classifier.evaluation.candidates import COLUMNS, FREQUENCIES, evaluate_baselines
 from image_classifier.evaluation.errors import by_group
 from image_classifier.evaluation.evaluate import METRIC_LABELS, evaluate
 from image_classifier.evaluation.figures import activation_grid, augmentation_grid, draw_numbers
+from image_classifier.evaluation.near_strangers import leave_each_out
+from image_classifier.models.trunk import trunk_of
 from image_classifier.train import Trained, learn
+from portfolio_shared.data.checks import stored_report
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation import figures
 from portfolio_shared.evaluation.sections import (
@@ -40,10 +44,10 @@ def report(config: ReportConfig, console: Console | None = None) -> None:
     grid = augmentation_grid(photos, policy=tuning.augmentation, crop=tuning.crop)
     figures.save_figure(grid, docs / "augmentations.png")
     figures.save_figure(activation_grid(small.split.test, trained.predictor), docs / "activations.png")
-    recorded = record(trained) | {"sample": record_sample(small, trained)}
-    data = trained.data.report.as_markdown()
-    sections = {**tables(recorded), **measured(config.benchmarks, docs), "data": data}
-    console.print(write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary_table(recorded)))
+    strangers = record_strangers(trained, Compute(threads=config.threads, work=config.work))
+    recorded = record(trained) | {"sample": record_sample(small, trained), "near_strangers": strangers}
+    sections, summary = {**tables(recorded), **measured(config.benchmarks, docs)}, summary_table(recorded)
+    console.print(write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary))
 
 
 def record(trained: Trained) -> dict[str, Any]:
@@ -51,7 +55,13 @@ def record(trained: Trained) -> dict[str, Any]:
     dataset, parts, evaluation = trained.data, trained.split, trained.evaluation
     rows = {name: len(getattr(parts, name)) for name in ("train", "validation", "test")}
     return {
-        "data": {"source": dataset.source.kind, "name": dataset.name, "sha256": dataset.sha256, "rows": rows},
+        "data": {
+            "source": dataset.source.kind,
+            "name": dataset.name,
+            "sha256": dataset.sha256,
+            "rows": rows,
+            "report": dataset.report.as_dict(),
+        },
         "test_split_sha256": split_digest([photo.key for photo in parts.test]),
         "chosen": trained.chosen,
         "backbone": trained.settings.backbone,
@@ -106,6 +116,15 @@ def record_sample(small: Trained, trained: Trained) -> dict[str, Any]:
     }
 
 
+def record_strangers(trained: Trained, compute: Compute) -> list[dict[str, Any]]:
+    """Return how often the probe is unsure of each kind that it did not learn, and of the others meanwhile."""
+    trunk = trunk_of(trained.settings, trained.split.train)
+    return [
+        {"name": kind.name, "pictures": kind.pictures, "unknown": kind.unknown._asdict(), "known": kind.known._asdict()}
+        for kind in leave_each_out(trained.split, trunk, compute=compute)
+    ]
+
+
 def _record_metrics(metrics: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
     return {name: interval._asdict() for name, interval in metrics.items()}
 
@@ -118,6 +137,7 @@ def tables(recorded: Mapping[str, Any]) -> dict[str, str]:
         for name, metrics in recorded["baselines"].items()
     }
     return {
+        "data": stored_report(recorded["data"]["report"]).as_markdown(),
         "candidates": markdown_table(*candidate_rows(recorded["candidates"], COLUMNS, chosen=recorded["chosen"])),
         "test": markdown_table(*metric_rows(METRIC_LABELS, test, baselines, intervals=True)),
         "classes": _class_table(recorded),
@@ -127,6 +147,7 @@ def tables(recorded: Mapping[str, Any]) -> dict[str, str]:
             [[kind, f"{share:.0%}"] for kind, share in recorded["out_of_distribution"].items()],
         ),
         "photographs": _photograph_table(recorded),
+        "near-strangers": _stranger_table(recorded["near_strangers"]),
         "coverage": _coverage_table(recorded),
         "calibration": _calibration_table(recorded["calibration"], recorded["quantisation"]),
     }
@@ -151,6 +172,17 @@ def _sample_table(sample: Mapping[str, Any]) -> str:
     ]
     learned = f"{sample['chosen']}, learned from {sample['rows']['train']} of {sample['name']}"
     return markdown_table([learned, "accuracy", "log loss", "sets hold the truth", f"accuracy of {FREQUENCIES}"], rows)
+
+
+def _stranger_table(strangers: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        [f"{kind['name']} ({kind['pictures']})", interval_cell(kind["unknown"]), interval_cell(kind["known"])]
+        for kind in strangers
+    ]
+    if strangers:
+        means = (np.mean([kind[side]["estimate"] for kind in strangers]) for side in ("unknown", "known"))
+        rows.append(["mean", *(f"{mean:.3f}" for mean in means)])
+    return markdown_table(["kind left out (test pictures)", "called unsure", "of the other kinds"], rows)
 
 
 def _photograph_table(recorded: Mapping[str, Any]) -> str:

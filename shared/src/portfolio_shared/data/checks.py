@@ -1,5 +1,6 @@
 """What came in, what was repaired, what was excluded: checks of a table, and a report that hides nothing."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,11 @@ class DataReport:
             *((f"excluded: {reason}", rows) for reason, rows in self.excluded.items()),
             ("kept", self.rows_kept),
         ]
+
+
+def stored_report(stored: Mapping[str, Any]) -> DataReport:
+    """Return the account that `DataReport.as_dict` gave, read from JSON."""
+    return DataReport(**{name: value for name, value in stored.items() if name != "rows_kept"})
 
 
 def validate_frame(frame: "pd.DataFrame", schema: "pa.DataFrameSchema", *, source: str) -> "pd.DataFrame":
