@@ -15,8 +15,19 @@ from recommender.data.load import load
 from recommender.data.source import SAMPLE
 from recommender.evaluation.candidates import best_servable, describe_settings
 from recommender.evaluation.figures import SERVED
+from recommender.evaluation.pause import EVEN
 from recommender.models.fit import ALS_RECENT, SERVABLE
-from recommender.report import measured, report, sample_tables, search_table, studies, summary_table, tables
+from recommender.report import (
+    measured,
+    pause_table,
+    reliability_table,
+    report,
+    sample_tables,
+    search_table,
+    studies,
+    summary_table,
+    tables,
+)
 
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT.parents[1]
@@ -24,8 +35,11 @@ RECORDED = PROJECT / "docs" / "report.json"
 SAMPLE_RECORDED = PROJECT / "docs" / "sample.json"
 RESULTS = ROOT / "benchmarks" / "results"
 BENCHMARK = RESULTS / "recommender.json"
-RECORDED_SECTIONS = ("users", "candidates", "ablation", "test", "diversity", "cold-start", "groups")
-MEASURED = ("splits", "privacy", "large", "serving")
+RECORDED_SECTIONS = (
+    *("users", "candidates", "ablation", "test", "diversity", "cold-start", "groups"),
+    *("pause", "reliability"),
+)
+MEASURED = ("splits", "grid", "privacy", "large", "serving")
 SECTIONS = ("data", "search", *RECORDED_SECTIONS, *MEASURED)
 QUICK = ModelSettings(
     ease=EaseSettings(rank=16, min_raters=2, penalty=20.0), als=AlsSettings(n_factors=4, iterations=2)
@@ -75,7 +89,8 @@ def test_a_report_on_the_sample_writes_its_own_record_and_section_alone(trained,
     assert [path.name for path in (tmp_path / "docs").iterdir()] == ["sample.json"]
     assert read_section(readme, "test") == "STALE"
     assert read_section(readme, "sample") == sample_tables(recorded)
-    models, fading = sample_tables(recorded).split("\n\n")
+    models, fading, *others = sample_tables(recorded).split("\n\n")
+    assert others == [*pause_table(recorded).split("\n\n"), reliability_table(recorded)]
     assert len(cells(models)) == 2 + len(trained.candidates)
     assert [row[0] for row in cells(fading)[2:]] == [
         "a fading history, as served",
@@ -88,10 +103,43 @@ def test_the_committed_readme_says_what_was_recorded_on_the_sample():
     recorded = json.loads(SAMPLE_RECORDED.read_text(encoding="utf-8"))
     assert read_section(PROJECT / "README.md", "sample") == sample_tables(recorded), "run `report --data sample`"
     assert recorded["data"]["name"] == SAMPLE.name
-    assert recorded["settings"] == tuned_settings().model_dump(mode="json")
+    expected = tuned_settings().model_dump(mode="json")
+    expected["ease"] |= recorded["grid"]["chosen"]
+    assert recorded["settings"] == expected
     # What the README claims in words: better than popularity and with a fading history, both beyond chance.
     assert recorded["test"][SERVED]["ndcg"]["low"] > recorded["test"]["popularity"]["ndcg"]["high"]
     assert recorded["fading"]["difference"]["low"] > 0
+    assert recorded["pause"]["difference"][EVEN]["low"] > 0
+
+
+def test_after_a_pause_fading_does_harm_on_movielens():
+    pause = json.loads(RECORDED.read_text(encoding="utf-8"))["pause"]
+    assert pause["difference"][EVEN]["high"] < 0
+    assert pause["difference"]["popularity"]["low"] > 0
+
+
+@pytest.mark.parametrize("path", [RECORDED, SAMPLE_RECORDED])
+def test_the_recorded_chances_are_about_what_was_watched(path):
+    for each in json.loads(path.read_text(encoding="utf-8"))["reliability"]:
+        assert each["error"]["estimate"] < 0.02
+        assert each["chance"] == pytest.approx(each["watched"], abs=0.015)
+
+
+@pytest.mark.parametrize(
+    ("data", "written"), [("full", ["everything", "sample"]), ("sample", ["sample"]), ("folder", ["everything"])]
+)
+def test_a_report_on_the_public_data_ends_with_the_sample(trained, monkeypatch, data, written):
+    calls = []
+
+    def learned(config, console):
+        source = replace(trained.data.source, kind={"folder": "path"}.get(config.data, config.data))
+        return replace(trained, data=replace(trained.data, source=source))
+
+    monkeypatch.setattr(module, "learn", learned)
+    for name in ("everything", "sample"):
+        monkeypatch.setattr(module, f"report_{name}", lambda config, trained, *_, name=name: calls.append(name))
+    report(ReportConfig(data=data), Console(quiet=True))
+    assert calls == written
 
 
 def test_what_is_written_is_what_is_recorded(written):
@@ -103,7 +151,7 @@ def test_what_is_written_is_what_is_recorded(written):
 
 def test_the_figures_of_the_readme_are_drawn(written):
     names = {path.stem for path in (written / "project" / "docs").glob("*.svg")}
-    assert names == {"candidates", "ndcg-by-length", "long-tail", "diversity", "cold-start"}
+    assert names == {"candidates", "ndcg-by-length", "long-tail", "diversity", "cold-start", "reliability"}
     assert all(path.read_text(encoding="utf-8").lstrip()[:5] == "<?xml" for path in written.rglob("*.svg"))
 
 
@@ -137,6 +185,8 @@ def test_no_history_was_read_completely_from_what_can_be_served():
     attacked = json.loads((RESULTS / "recommender_privacy.json").read_text(encoding="utf-8"))
     served = [row for row in attacked["rows"] if row["served"]]
     assert {row["name"].split(":")[0] for row in served} == set(SERVABLE)
+    served += [row for row in attacked["sample"]["rows"] if row["served"]]
+    assert len(served) == 2 * len(SERVABLE)
     assert all(row["read_completely"] == attacked["limit"] == 0 for row in served)
     # The attack is worth something: it reads what is known to be readable.
     exact = next(row for row in attacked["rows"] if row["name"].startswith("EASE, exact"))

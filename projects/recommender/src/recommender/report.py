@@ -1,6 +1,7 @@
 """Write the README's tables and figures from one training: nothing in them is typed by hand.
 
-A report on the sample that ships, `recommender report --data sample`, writes its own record and section and no other.
+A report on the public data ends with the section on the sample that ships; `recommender report --data sample` writes
+that section and no other.
 """
 
 import json
@@ -27,8 +28,10 @@ from recommender.evaluation.cold_start import FOLDS, HISTORY_LENGTHS, ColdStart,
 from recommender.evaluation.diversity import DIVERSITIES, DiversityPoint, diversity_curve
 from recommender.evaluation.errors import by_group
 from recommender.evaluation.evaluate import METRIC_LABELS, Evaluation
-from recommender.evaluation.figures import SERVED, draw, draw_cold_start, draw_diversity
+from recommender.evaluation.figures import SERVED, draw, draw_cold_start, draw_diversity, draw_reliability
 from recommender.evaluation.measured import measured, named_table, search_table, studies
+from recommender.evaluation.pause import measure_after_pause
+from recommender.evaluation.reliability import measure_reliability
 from recommender.models.fit import recipes
 from recommender.train import Trained, learn, metrics_of, user_counts
 
@@ -38,10 +41,19 @@ HIT_RATE = Column("hit_rate", "hit rate", ".0%")
 def report(config: ReportConfig, console: Console | None = None) -> None:
     """Train, take the model apart, and write `docs/` and the marked sections of the READMEs."""
     console = console or Console()
-    trained = learn(TrainConfig(data=config.data, dataset=config.dataset, tracking_uri="", seed=config.seed), console)
-    if trained.data.source.kind == "sample":
+    training = TrainConfig(data=config.data, dataset=config.dataset, tracking_uri="", seed=config.seed)
+    trained = learn(training, console)
+    kind = trained.data.source.kind
+    if kind != "sample":
+        console.print(report_everything(config, trained, console))
+    if kind == "full":
+        trained = learn(training.model_copy(update={"data": "sample"}), console)
+    if kind != "path":
         console.print(report_sample(config, trained))
-        return
+
+
+def report_everything(config: ReportConfig, trained: Trained, console: Console) -> str:
+    """Write `docs/report.json`, the figures and all sections but the sample's; return the line that says so."""
     parts, settings, evaluation = trained.split, trained.settings, trained.evaluation
     k, task = evaluation.k, evaluation.task
     with progress(console, "ablation", total=len(steps_of(settings))) as advance:
@@ -56,11 +68,12 @@ def report(config: ReportConfig, console: Console | None = None) -> None:
     draw(evaluation, trained.candidates, docs)
     save_figure(draw_diversity(points, k), docs / "diversity.svg")
     save_figure(draw_cold_start(starts, k), docs / "cold-start.svg")
-    recorded = record(trained, steps, points, starts)
+    recorded = {**record(trained, steps, points, starts), **record_checks(trained, seed=config.seed)}
+    save_figure(draw_reliability(recorded["reliability"]), docs / "reliability.svg")
     sections = {**tables(recorded), **measured(config.benchmarks), "search": search_table(studies())}
     sections["data"] = trained.data.report.as_markdown()
     summary = summary_table(recorded)
-    console.print(write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary))
+    return write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary)
 
 
 def report_sample(config: ReportConfig, trained: Trained) -> str:
@@ -74,6 +87,7 @@ def report_sample(config: ReportConfig, trained: Trained) -> str:
         "settings": trained.settings.model_dump(mode="json"),
         "test": {name: record_lists(model) for name, model in {SERVED: evaluation, **evaluation.baselines}.items()},
         "fading": as_json(vars(measure_fading(trained.predictor, evaluation, seed=config.seed))),
+        **record_checks(trained, seed=config.seed),
     }
     docs.mkdir(parents=True, exist_ok=True)
     (docs / "sample.json").write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
@@ -83,7 +97,7 @@ def report_sample(config: ReportConfig, trained: Trained) -> str:
 
 
 def sample_tables(recorded: Mapping[str, Any]) -> str:
-    """Return the README's section on the sample: the models beside each other, and what a fading history is worth."""
+    """Return the section on the sample: the models, what fading is worth, a test after a pause, the chances."""
     k, fading = recorded["k"], recorded["fading"]
     rows = [
         [name, interval_cell(metrics["ndcg"]), *(f"{metrics[name]['estimate']:.3f}" for name in ("recall", "hit_rate"))]
@@ -97,7 +111,8 @@ def sample_tables(recorded: Mapping[str, Any]) -> str:
         "difference": "difference",
     }
     compared = [[name, interval_cell(fading[key])] for key, name in names.items()]
-    return f"{models}\n\n{markdown_table([recorded['chosen'], f'nDCG@{k}'], compared)}"
+    fading_table = markdown_table([recorded["chosen"], f"nDCG@{k}"], compared)
+    return "\n\n".join([models, fading_table, pause_table(recorded), reliability_table(recorded)])
 
 
 def ranked(tested: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -125,6 +140,22 @@ def record(
         "diversity": [as_json(vars(point)) for point in points],
         "cold_start": [as_json(vars(start)) for start in starts],
         "groups": [asdict(group) for group in by_group(evaluation)],
+    }
+
+
+def record_checks(trained: Trained, *, seed: int) -> dict[str, Any]:
+    """Return what is measured on every data set beside the test itself: after a pause, and how true the chances are."""
+    data, evaluation, fitted = trained.data, trained.evaluation, trained.candidates[trained.chosen].model
+    pause = measure_after_pause(
+        data.ratings, data.catalogue, trained.settings, trained.chosen, k=evaluation.k, seed=seed
+    )
+    reliability = measure_reliability(
+        trained.predictor, fitted, trained.split, evaluation.task.users, k=evaluation.k, seed=seed
+    )
+    return {
+        "grid": trained.details.get("grid"),
+        "pause": {**vars(pause), "ndcg": as_json(pause.ndcg), "difference": as_json(pause.difference)},
+        "reliability": [as_json(vars(each)) for each in reliability],
     }
 
 
@@ -164,7 +195,39 @@ def tables(recorded: Mapping[str, Any]) -> dict[str, str]:
         "diversity": markdown_table(point_headings, points),
         "cold-start": markdown_table(start_headings, starts),
         "groups": named_table("people of the test", groups, group_columns),
+        "pause": pause_table(recorded),
+        "reliability": reliability_table(recorded),
     }
+
+
+def pause_table(recorded: Mapping[str, Any]) -> str:
+    """Return the models beside each other on a test that begins a day after the last film, and who is not in it."""
+    pause = recorded["pause"]
+    rows = [
+        [name, interval_cell(ndcg), interval_cell(pause["difference"][name]) if name in pause["difference"] else ""]
+        for name, ndcg in pause["ndcg"].items()
+    ]
+    headings = [f"a day or more before the test, {pause['users']:,} users", f"nDCG@{recorded['k']}"]
+    table = markdown_table([*headings, "difference: served model minus this"], rows)
+    label, number = next(iter(pause["excluded"].items()))
+    return f"{table}\n\nNot in it: {number:,} {label}."
+
+
+def reliability_table(recorded: Mapping[str, Any]) -> str:
+    """Return how true the chances of the first films of the lists are, by what is known of a person."""
+    rows = [
+        [
+            f"{each['histories']}, {each['users']:,} users",
+            f"{each['chance']:.1%}",
+            f"{each['watched']:.1%}",
+            interval_cell(each["error"]),
+            f"{each['error_by_place']:.3f}",
+            interval_cell(each["skill"]),
+        ]
+        for each in recorded["reliability"]
+    ]
+    headings = ["known of a person", "chance, mean", "watched", "calibration error", "the same, share of each place"]
+    return markdown_table([*headings, "squared error saved"], rows)
 
 
 def test_table(tested: Mapping[str, Mapping[str, Any]], k: int) -> str:
