@@ -11,15 +11,22 @@ from housing.config import ModelSettings, ScaleSettings, TrainConfig, TreeSettin
 from housing.data.columns import columns
 from housing.data.load import Dataset, load
 from housing.evaluation.candidates import BASELINES, choose
-from housing.train import input_statistics, learn, train
+from housing.evaluation.evaluate import compare_with_champion, evaluate_bundle
+from housing.models.predictor import Predictor
+from housing.train import Trained, describe, input_statistics, learn, train
 from portfolio_shared.bundle import read_manifest
 from portfolio_shared.data.splits import split_digest
+from portfolio_shared.evaluation.sections import with_interval
 
 QUICK = ModelSettings(trees=TreeSettings(iterations=15, depth=3, learning_rate=0.2), scale=ScaleSettings(iterations=20))
 
 
 @pytest.fixture
 def quick(tmp_path, some_rows) -> TrainConfig:
+    return quick_config(tmp_path, some_rows)
+
+
+def quick_config(tmp_path, some_rows) -> TrainConfig:
     """A few seconds of training: 250 sales in a file, few trees, as if a search had found them."""
     sales, tuned = tmp_path / "sales.csv", tmp_path / "tuned.json"
     tuned.write_text(json.dumps({"settings": QUICK.model_dump(mode="json")}), encoding="utf-8")
@@ -100,6 +107,53 @@ def test_the_manifest_holds_data_settings_and_numbers(bundle, trained, train_con
     assert set(manifest.input_statistics) == set(columns())
     assert (datetime.now(UTC) - manifest.created).days == 0
     assert len(manifest.git_commit) >= 7
+
+
+@pytest.fixture(scope="module")
+def refitted(tmp_path_factory, some_rows) -> tuple[TrainConfig, Trained, Trained]:
+    """The settings with --refit, what they leave without it, and what they leave with it."""
+    config = quick_config(tmp_path_factory.mktemp("refit"), some_rows).model_copy(update={"refit": True})
+    return config, learn(config.model_copy(update={"refit": False}), quiet()), learn(config, quiet())
+
+
+def test_a_refitted_model_has_learned_from_all_sales_and_keeps_the_figures_of_the_held_out_test(refitted):
+    _, before, after = refitted
+    assert len(after.predictor.comparables.price) == len(after.data.sales.frame)
+    assert len(after.predictor.intervals.calibration.scores) == len(after.data.sales.frame)
+    assert after.evaluation.metrics == before.evaluation.metrics
+    np.testing.assert_array_equal(after.evaluation.predicted, before.evaluation.predicted)
+    test = after.split.test
+    served = after.predictor.price_and_interval(test.records)[0]
+    assert np.abs(np.log(served / test.prices)).mean() < np.abs(np.log(after.evaluation.predicted / test.prices)).mean()
+
+
+def test_a_manifest_says_that_the_model_was_refitted(refitted):
+    config, before, after = refitted
+    plain, again = describe(config.model_copy(update={"refit": False}), before), describe(config, after)
+    assert (plain.data.refitted, again.data.refitted) == (plain.config["refit"], again.config["refit"]) == (False, True)
+    assert again.metrics == plain.metrics
+    assert again.data.rows == plain.data.rows
+    assert again.input_statistics == input_statistics(after.data.sales) != plain.input_statistics
+
+
+def test_the_gate_compares_a_refitted_model_as_it_was_when_it_had_not_seen_the_test_houses(refitted, tmp_path):
+    """Else no challenger could ever beat it, and none that was refitted would be told from a better one."""
+    _, before, after = refitted
+    after.predictor.save(tmp_path)
+    champion = Predictor.load(tmp_path)
+    for challenger in (before, after):
+        assert compare_with_champion(challenger.evaluation, champion).difference == (0, 0, 0)
+    contaminated = compare_with_champion(before.evaluation, replace(champion, held_out=None))
+    assert contaminated.difference.estimate > 0.005  # the trap: it looks better by this much
+
+
+def test_a_refitted_bundle_is_evaluated_by_its_stored_figures(refitted, capsys):
+    config, before, _ = refitted
+    evaluate_bundle(train(config, quiet()), config.data, Console(width=200))
+    printed = capsys.readouterr().out
+    assert "Refitted on all rows" in printed
+    error = with_interval(before.evaluation.metrics["root_mean_squared_log_error"])
+    assert f"RMSLE: {error}" in printed
 
 
 def test_statistics_of_the_inputs_are_of_the_training_part(trained):

@@ -43,6 +43,7 @@ class DataSummary(_Record):
     name: str
     sha256: Sha256
     rows: dict[str, int]
+    refitted: bool = False  # after its evaluation, on all rows: the metrics are of the model before
 
 
 class DataInfo(DataSummary):

@@ -41,7 +41,7 @@ def test_model_describes_data_and_metrics(client):
         "created": "2026-01-02T00:00:00Z",
         "loaded_at": "2026-01-03T00:00:00Z",
         "project": "demo",
-        "data": {"source": "sample", "name": "demo", "sha256": "a" * 64, "rows": {"train": 3}},
+        "data": {"source": "sample", "name": "demo", "sha256": "a" * 64, "rows": {"train": 3}, "refitted": False},
         "metrics": {"mean_absolute_error": {"estimate": 1.5, "low": 1.0, "high": 2.0}},
         "baselines": {},
         "git_commit": "c0ffee",

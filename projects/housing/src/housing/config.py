@@ -72,7 +72,7 @@ class ScaleSettings(Frozen):
     l2_leaf_reg: float = Field(10.0, ge=0)
     floor: float = Field(0.02, gt=0, description="added to absolute log errors before their logarithm is fitted")
     bands: int = Field(5, ge=1, description="bands of the price paid, each with its own calibration")
-    misses: float = Field(1.1, gt=0, description="misses of a band's calibration per miss that an interval may make")
+    excess: float = Field(0.01, ge=0, lt=0.1, description="coverage of an interval beyond that of its bands' scores")
 
 
 class ModelSettings(Frozen):
@@ -100,6 +100,7 @@ class TrainConfig(TrainSettings):
     tuned: Path | None = Field(None, description="file of a search on your data (`tune`); none: the package's settings")
     folds: int = Field(5, ge=2, description="folds of the cross-validation that compares candidates")
     threads: int = Field(2, ge=1, description="threads of the tree libraries")
+    refit: bool = Field(default=False, description="after the evaluation, fit what is served to the test houses too")
 
 
 class TuneConfig(BaseSettings):

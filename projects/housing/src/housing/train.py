@@ -1,5 +1,6 @@
 """From raw data to a registered model, read downwards; what all projects do alike is `portfolio_shared.training`."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,17 +18,19 @@ from housing.evaluation.candidates import (
     choose,
     chosen_settings,
     compare,
+    cross_validate_members,
     evaluate_baselines,
     n_fits,
 )
 from housing.evaluation.evaluate import METRIC_LABELS, Evaluation, compare_with_champion, evaluate, width_ratios
 from housing.evaluation.figures import draw
 from housing.models.fit import OutOfFold, fit
+from housing.models.held_out import HeldOut
 from housing.models.imputation import complete
 from housing.models.predictor import Predictor
 from portfolio_shared import results, training
 from portfolio_shared.bundle import DataInfo, Manifest, metric_values
-from portfolio_shared.data.splits import split_digest
+from portfolio_shared.data.splits import group_folds, split_digest
 from portfolio_shared.evaluation.tables import candidate_rows, metric_rows, terminal_table
 from portfolio_shared.terminal import progress
 from portfolio_shared.tracking.git import current_commit
@@ -75,7 +78,20 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     title = f"Test split, {len(parts.test.frame):,} houses, 95 % bootstrap intervals"
     console.print(terminal_table(title, *metric_rows(METRIC_LABELS, evaluation.metrics, baselines)))
     details: dict[str, JsonValue] = {"width_ratio": dict(ratios)}
-    return Trained(data, parts, candidates, chosen, settings, predictor, evaluation, baselines, details)
+    trained = Trained(data, parts, candidates, chosen, settings, predictor, evaluation, baselines, details)
+    return refit(config, trained, console) if config.refit else trained
+
+
+def refit(config: TrainConfig, trained: Trained, console: Console) -> Trained:
+    """Fit the chosen model again, to all sales, and serve that one: the figures stay those of the evaluated model."""
+    parts, settings, options = trained.split, trained.settings, {"seed": config.seed, "threads": config.threads}
+    sales, test = trained.data.sales, parts.test
+    everything = replace(parts, train=sales, validation=group_folds(sales.keys, n_folds=config.folds, seed=config.seed))
+    with progress(console, f"fitting again, on all {len(sales.frame):,} sales", total=config.folds) as advance:
+        members = cross_validate_members(everything, settings, **options, advance=advance)
+    (candidate,) = (member for member in members if member.name == trained.chosen)
+    held_out = HeldOut(np.array(test.keys, dtype=np.str_), test.prices, trained.evaluation.predicted)
+    return replace(trained, predictor=replace(fit(everything, settings, candidate, **options), held_out=held_out))
 
 
 def describe(config: TrainConfig, trained: Trained) -> Manifest:
@@ -91,17 +107,19 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
             sha256=data.sha256,
             rows={"train": len(train.frame), "test": len(test.frame)},
             test_split_sha256=split_digest(test.keys),
+            refitted=config.refit,
         ),
         config={
             "chosen": trained.chosen,
             "folds": config.folds,
             "seed": config.seed,
+            "refit": config.refit,
             **trained.settings.model_dump(mode="json"),
         },
         metrics=metric_values(trained.evaluation.metrics),
         baselines={name: metric_values(metrics) for name, metrics in trained.baselines.items()},
         input_schema=House.model_json_schema(),
-        input_statistics=input_statistics(train),
+        input_statistics=input_statistics(data.sales if config.refit else train),
     )
 
 

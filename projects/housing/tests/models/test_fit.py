@@ -114,8 +114,8 @@ def test_the_scale_is_cross_fitted_before_the_quantile_is_taken():
     assert np.mean(new_scores <= np.quantile(own_scores, 0.9)) < 0.6  # the trap
 
 
-def in_bands(bands: int, misses: float = 1.0) -> ModelSettings:
-    scale = QUICK.scale.model_copy(update={"bands": bands, "misses": misses})
+def in_bands(bands: int) -> ModelSettings:
+    scale = QUICK.scale.model_copy(update={"bands": bands, "excess": 0.0})
     return QUICK.model_copy(update={"linear_weight": 0.5, "scale": scale})
 
 
@@ -127,7 +127,7 @@ def test_bands_of_the_price_paid_share_out_the_houses_and_each_has_the_quantile_
     assert max(log_price[bands == 0]) < intervals.calibration.paid_edges[0] < min(log_price[bands == 1])
     for band, quantile in enumerate(intervals.quantiles):
         assert quantile == np.sort(scores[bands == band])[89]  # ceil(100 * 0.9) of 99
-    lower = replace(intervals, calibration=replace(intervals.calibration, misses=1.1))
+    lower = replace(intervals, calibration=replace(intervals.calibration, excess=0.01))
     assert lower.quantiles[0] == np.sort(scores[bands == 0])[88]  # ceil(100 * 0.89)
 
 

@@ -18,7 +18,7 @@ def intervals() -> Intervals:
         expected=0.0,
     )
     scores, bands = np.repeat([0.5, 0.1], 20), np.repeat([0, 1], 20)
-    return Intervals(scale, Calibration(np.array([1.0]), scores, bands, misses=1.0), coverage=0.9)
+    return Intervals(scale, Calibration(np.array([1.0]), scores, bands, excess=0.0), coverage=0.9)
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def fit_intervals(
     n_bands = max(1, min(settings.scale.bands, len(error) // HOUSES_A_BAND))
     edges = np.quantile(log_price, np.linspace(0, 1, n_bands + 1)[1:-1])
     bands = np.searchsorted(edges, log_price)
-    return Intervals(trees, Calibration(edges, np.abs(error) / scale, bands, settings.scale.misses), COVERAGE)
+    return Intervals(trees, Calibration(edges, np.abs(error) / scale, bands, settings.scale.excess), COVERAGE)
 
 
 def fit_trees(
@@ -178,7 +178,7 @@ def fit_trees(
 
 
 def regressor(settings: TreeSettings | ScaleSettings, *, seed: int, threads: int) -> CatBoostRegressor:
-    options = settings.model_dump(exclude={"floor", "bands", "misses", "seeds"})
+    options = settings.model_dump(exclude={"floor", "bands", "excess", "seeds"})
     return CatBoostRegressor(
         **options, random_seed=seed, thread_count=threads, verbose=False, allow_writing_files=False
     )

@@ -38,7 +38,7 @@ class Calibration:
     paid_edges: Floats  # log prices between the bands
     scores: Floats  # |error| / scale, shape (n_train,)
     paid_bands: NDArray[np.intp]  # shape (n_train,)
-    misses: float  # of a band's scores over its quantile, per miss that the coverage allows
+    excess: float  # what an interval holds beyond the share of its bands' scores
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Intervals:
     quantile of the houses in y's band of the price *paid* (label-conditional Mondrian prediction; Vovk, Gammerman and
     Shafer 2005, "Algorithmic Learning in a Random World", section 4.5). Predictions regress to the mean: a cheap house
     is often predicted above its band, so bands of the predicted price leave it uncovered. The interval is the hull of
-    the prices that could be paid, and thus holds more than they do: `misses` takes that back. The scores come from
+    the prices that could be paid, and thus holds more than they do: `excess` takes that back. The scores come from
     models fitted to four fifths of the houses, so the theorem holds in spirit only; the coverage is measured.
     """
 
@@ -62,7 +62,7 @@ class Intervals:
     def quantiles(self) -> Floats:
         """Conformal quantile of each band's scores, shape (n_bands,)."""
         scores, bands = self.calibration.scores, self.calibration.paid_bands
-        level = round(1 - self.calibration.misses * (1 - self.coverage), 9)
+        level = round(self.coverage - self.calibration.excess, 9)
         n_bands = len(self.calibration.paid_edges) + 1
         return np.array([conformal_quantile(scores[bands == band], coverage=level) for band in range(n_bands)])
 

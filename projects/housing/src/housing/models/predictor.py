@@ -21,6 +21,7 @@ from housing.models.arrays import load_arrays, save_arrays
 from housing.models.comparables import Comparables, Sale
 from housing.models.encoding import Encoding
 from housing.models.features import Design, category_names, design_one, design_table, fields_of, groups
+from housing.models.held_out import HeldOut
 from housing.models.imputation import Filled, Typical, fill_many, fill_one
 from housing.models.intervals import Intervals, MemberPrices
 from housing.models.linear import LinearModel
@@ -30,6 +31,7 @@ Floats = NDArray[np.float64]
 
 ARRAYS = {"linear": LinearModel, "encoding": Encoding, "trees": SymmetricTrees, "comparables": Comparables}
 """Parts of a predictor that are stored as arrays: name of the field and of its file -> type."""
+HELD_OUT = "held_out.npz"
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,10 @@ That is wide for records between the two, and meant to be: the calibration for f
 
 @dataclass(frozen=True)
 class Predictor:
-    """A fitted model; `sparse_intervals` are for records with little more than the required fields."""
+    """A fitted model; `sparse_intervals` are for records with little more than the required fields.
+
+    `held_out` is what it said of the test houses, if it was refitted on all rows after its evaluation.
+    """
 
     typical: Typical
     linear: LinearModel
@@ -122,6 +127,7 @@ class Predictor:
     sparse_intervals: Intervals
     comparables: Comparables
     seen: Seen
+    held_out: HeldOut | None = None
 
     def predict(self, inputs: Sequence[Record], *, explain: bool = False) -> list[Prediction]:
         """Price validated records, whose columns may be missing or None; explained by contributions and other sales."""
@@ -199,6 +205,8 @@ class Predictor:
             save_arrays(folder / f"{name}.npz", getattr(self, name))
         self.intervals.save(folder)
         self.sparse_intervals.save(folder, prefix="sparse_")
+        if self.held_out is not None:
+            save_arrays(folder / HELD_OUT, self.held_out)
         rest = {
             "linear_weight": self.linear_weight,
             "coverage": self.intervals.coverage,
@@ -216,6 +224,7 @@ class Predictor:
             linear_weight=rest["linear_weight"],
             intervals=Intervals.load(folder, coverage=rest["coverage"]),
             sparse_intervals=Intervals.load(folder, coverage=rest["coverage"], prefix="sparse_"),
+            held_out=load_arrays(folder / HELD_OUT, HeldOut) if (folder / HELD_OUT).is_file() else None,
             seen=Seen({name: tuple(ends) for name, ends in rest["seen"]["ranges"].items()}, rest["seen"]["codes"]),
             **{name: load_arrays(folder / f"{name}.npz", kind) for name, kind in ARRAYS.items()},
         )
