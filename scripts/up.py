@@ -16,6 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from mlflow_server import DEFAULT_URI, STATE, local_port, running_server
+from portfolio_shared.addresses import without_secrets
+from portfolio_shared.proxies import no_proxy
+from portfolio_shared.terminal import standard_streams
 from processes import HOST, Process, ProcessError, require_free, start, stop, wait_until_ready
 from project_table import Project, ProjectError, projects
 
@@ -36,7 +39,7 @@ def main() -> int:
     try:
         run(data)
     except (ProcessError, ProjectError) as error:
-        console.print(f"Not started: {error}", style="red", markup=False, soft_wrap=True)
+        console.print(f"Not started: {without_secrets(str(error))}", style="red", markup=False, soft_wrap=True)
         return 1
     console.print("Stopped.")
     return 0
@@ -51,9 +54,13 @@ def run(data: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: end.set())
     mlflow_port = local_port(TRACKING_URI)
+    os.environ.update(no_proxy(TRACKING_URI))  # all that is started here asks the rest of it directly
     start_page = address(*START_PAGE_PORT)
     places = {project: address(f"{project.prefix}PORT", project.port) for project in projects()}
-    with running_server(state=STATE, port=mlflow_port) as server, start_start_page(start_page, places) as page:
+    with (
+        running_server(state=STATE, port=mlflow_port) as server,
+        start_start_page(start_page, places, server.uri) as page,
+    ):
         console.print(f"MLflow runs at {server.uri}")
         wait_until_ready(page, port_in(start_page), "/healthz", cancelled=end)
         console.print(f"The start page says how far it is: {start_page}")
@@ -67,7 +74,7 @@ def run(data: str) -> None:
             for service, place in zip(running[2:], places.values(), strict=True):
                 wait_until_ready(service, port_in(place), cancelled=end)
             if not end.is_set():
-                show(start_page, places)
+                show(start_page, places, server.uri)
             while not end.wait(0.5):
                 require_running(running)
         finally:
@@ -88,7 +95,7 @@ def port_in(place: str) -> int:
     return int(place.rpartition(":")[2])
 
 
-def start_start_page(start_page: str, places: dict[Project, str]) -> Process:
+def start_start_page(start_page: str, places: dict[Project, str], mlflow: str) -> Process:
     """Start the page that leads to all demos and knows the state of their models."""
     demos = [
         {"project": project.name, "title": project.title, "lead": project.lead, "address": place, "internal": place}
@@ -97,7 +104,7 @@ def start_start_page(start_page: str, places: dict[Project, str]) -> Process:
     settings = {
         "INDEX_PORT": str(port_in(start_page)),
         "INDEX_ADDRESS": start_page,
-        "INDEX_MLFLOW_ADDRESS": TRACKING_URI.rstrip("/"),
+        "INDEX_MLFLOW_ADDRESS": mlflow,
         "INDEX_DEMOS": json.dumps(demos),
     }
     command = [sys.executable, "-m", "portfolio_shared.serving.start_page"]
@@ -140,13 +147,13 @@ def require_running(processes: Sequence[Process]) -> None:
         process.require_running()
 
 
-def show(start_page: str, places: dict[Project, str]) -> None:
+def show(start_page: str, places: dict[Project, str], mlflow: str) -> None:
     """Print what runs where, and how to go on."""
     table = Table(title="Open in a browser", show_header=False)
     table.add_row("All demos", start_page, "start here")
     for project, place in places.items():
         table.add_row(project.title, place, f"API: {place}/docs")
-    table.add_row("MLflow", TRACKING_URI, "runs, figures, registered models")
+    table.add_row("MLflow", mlflow, "runs, figures, registered models")
     console.print(table)
     console.print(f"The services' logs: {LOGS}")
     example = next(iter(places)).name
@@ -161,4 +168,5 @@ def show(start_page: str, places: dict[Project, str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with standard_streams():
+        sys.exit(main())
