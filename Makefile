@@ -73,6 +73,7 @@ tests: setup ## every test, without lint and types (PYTEST_FLAGS="-k name" for s
 
 check: setup ## lint, formatting, types, workflow files
 	@"$(BIN)/ruff" check $(CODE)
+	@"$(BIN)/ruff" check --preview --select PLW1514 $(CODE)  # every file is opened with its encoding named
 	@"$(BIN)/ruff" format --check $(CODE)
 	@"$(BIN)/mypy" $(PACKAGES:%=%/src) scripts benchmarks docker
 	@"$(BIN)/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml

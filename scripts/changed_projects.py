@@ -30,7 +30,7 @@ def concerned(files: Sequence[str] | None, projects: Sequence[str]) -> list[str]
 def changed_files(base: str) -> list[str] | None:
     """Return the files that differ from where `base` and HEAD parted, or None if there is no such commit."""
     command = ["git", "diff", "--name-only", "--no-renames", f"{base}...HEAD", "--"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     return result.stdout.splitlines() if base and result.returncode == 0 else None
 
 

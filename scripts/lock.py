@@ -69,7 +69,7 @@ def main() -> None:
         same = ["--constraint", "requirements/dev.lock"] if name not in ("installer", "dev") else []
         command = [str(uv), "pip", "compile", *OPTIONS, *own, *same, *inputs, "-o", output, *sys.argv[1:]]
         subprocess.run(command, check=True, env=environment)
-        print(f"{output}: {Path(output).read_text().count('==')} pins")
+        print(f"{output}: {Path(output).read_text(encoding='utf-8').count('==')} pins")
 
 
 if __name__ == "__main__":

@@ -58,7 +58,9 @@ class Process:
 
 def output_of(*command: str, folder: Path | None = None, environment: Mapping[str, str] | None = None) -> str:
     """Run a command to its end and return what it writes; `ProcessError` with its own message if it fails."""
-    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     if result.returncode:
         raise ProcessError(f"{' '.join(command)} ended with exit status {result.returncode}: {result.stderr.strip()}")
     return result.stdout

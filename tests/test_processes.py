@@ -39,13 +39,13 @@ def is_alive(pid: int) -> bool:
         return False
     # A zombie has ended; who inherited it has only not asked for its status yet.
     stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    return not stat.exists() or stat.read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def started(pids: Path, eventually: Eventually) -> list[int]:
     """Return the ids of the stubborn program and its child, once both have written theirs."""
-    eventually(lambda: pids.exists() and len(pids.read_text().splitlines()) == 2, "both processes run")
-    return [int(line) for line in pids.read_text().splitlines()]
+    eventually(lambda: pids.exists() and len(pids.read_text(encoding="utf-8").splitlines()) == 2, "both processes run")
+    return [int(line) for line in pids.read_text(encoding="utf-8").splitlines()]
 
 
 def test_a_whole_group_is_stopped_even_if_it_is_deaf(tmp_path: Path, eventually: Eventually) -> None:

@@ -13,7 +13,7 @@ def current_commit() -> str:
         return commit
     try:
         command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        result = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - fixed words
+        result = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)  # noqa: S603 - fixed words
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return result.stdout.strip()
