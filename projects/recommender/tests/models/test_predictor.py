@@ -204,6 +204,8 @@ def test_a_chance_belongs_to_the_film_and_the_history_not_to_the_question(
         for options in ({"k": 5}, {"diversity": 0.5}, {"filters": Filters(genres=("Comedy",))}, {"n_reasons": 0}):
             again = sure.recommend(history, **options).recommendations
             assert all(chances.get(each.film.id, each.chance) == each.chance for each in again)
+    (without,) = sure.predict([[]], chances=False)
+    assert {each.chance for each in without.recommendations} == {None}
 
 
 def test_films_and_factors_must_match_and_a_list_has_a_film(predictor: Predictor) -> None:

@@ -111,6 +111,7 @@ class Predictor:
         filters: Filters = NO_FILTERS,
         diversity: float = 0.0,
         n_reasons: int = 3,
+        chances: bool = True,
     ) -> list[Prediction]:
         """Recommend films for each history that are not in it; what is beside a history changes nothing of its answer.
 
@@ -128,6 +129,8 @@ class Predictor:
         n_reasons
             At most so many films of the history per recommendation, those that add most; never one that takes
             something away.
+        chances
+            Whether the recommendations have their chance; a file has no column for it, and is done a tenth sooner.
 
         Raises
         ------
@@ -146,8 +149,8 @@ class Predictor:
             ):
                 films = [self.catalogue.films[item] for item in chosen.tolist()]
                 reasons = self._reasons(chosen, history, n_reasons if basis == "history" else 0)
-                chances = self._chances(basis, scores, history)
-                recommended = tuple(map(Recommendation, films, scores.tolist(), reasons, chances))
+                sure = self._chances(basis, scores, history) if chances else [None] * len(films)
+                recommended = tuple(map(Recommendation, films, scores.tolist(), reasons, sure))
                 predictions.append(Prediction(recommended, basis, history.unknown))
         return predictions
 

@@ -49,7 +49,7 @@ def answers(
     """Return what is added to each row: for its history as `history_of` reads it, or the reason why it is refused."""
     read = [_read(cell, max_history) for cell in cells]
     histories = [history for history in read if not isinstance(history, str)]
-    predictions = iter(predictor.predict(histories, k=k, n_reasons=0))
+    predictions = iter(predictor.predict(histories, k=k, n_reasons=0, chances=False))
     added = []
     for history in read:
         if isinstance(history, str):
