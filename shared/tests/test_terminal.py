@@ -115,6 +115,13 @@ def test_what_is_printed_is_utf_8_whatever_the_locale(locale):
     assert process.returncode == 0
 
 
+def test_names_of_files_are_utf_8_whatever_the_locale(tmp_path):
+    (tmp_path / "L\u00e9on").touch()
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    with started(f"import os; print(ascii(os.listdir({str(tmp_path)!r})))", **locale) as process:
+        assert process.communicate() == (b"['L\\xe9on']\n", b"")
+
+
 FOREVER = {
     "while True: print('line')": "stdout",
     "while True: print('line', flush=True)": "stdout",

@@ -84,11 +84,15 @@ def run_command(program: str, commands: Mapping[str, Command], arguments: Sequen
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Make what a program prints UTF-8 whatever the locale, and its log and tracebacks free of secrets in addresses.
+    """Make all that a program reads and prints UTF-8 whatever the locale, and its log and tracebacks free of secrets.
 
-    Where nobody reads on, as behind ``| head``, it ends as SIGPIPE would end it: in silence, with status 141.
+    Where the locale has another encoding the program starts anew: names of files have been read by then. Where nobody
+    reads on, as behind ``| head``, it ends as SIGPIPE would end it: in silence, with status 141.
     """
-    for stream in (sys.stdout, sys.stderr):
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this program
+    for stream in (sys.stdout, sys.stderr):  # PYTHONIOENCODING may still say otherwise
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     factory = logging.getLogRecordFactory()
