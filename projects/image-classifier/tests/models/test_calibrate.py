@@ -29,6 +29,16 @@ def clusters(seed: int, n: int) -> np.ndarray:
     return (centres[np.arange(n) % 3] + noise @ mixing).astype(np.float32)
 
 
+def fitted(features, held_out, **options):
+    return fit_novelty(
+        features, np.arange(len(features)) % 3, held_out, np.arange(len(held_out)) % 3, n_classes=3, **options
+    )
+
+
+def scores(novelty, rows):
+    return novelty.score(rows, np.arange(len(rows)) % 3)
+
+
 def test_label_sets_hold_the_truth_in_the_share_that_was_asked_for(outputs):
     labels, logits = outputs
     probabilities = softmax(logits / 2)
@@ -56,30 +66,30 @@ def test_the_error_before_is_without_a_temperature_and_after_of_what_is_served(o
 
 def test_the_threshold_is_exceeded_by_the_stated_share_of_held_out_pictures():
     held_out, fresh = clusters(1, 1000), clusters(2, 5000)
-    novelty = fit_novelty(clusters(0, 600), held_out)
-    assert (novelty.score(held_out) > 1).mean() == pytest.approx(UNFAMILIAR, abs=0.001)
-    assert (novelty.score(fresh) > 1).mean() == pytest.approx(UNFAMILIAR, abs=0.01)
+    novelty = fitted(clusters(0, 600), held_out)
+    assert (scores(novelty, held_out) > 1).mean() == pytest.approx(UNFAMILIAR, abs=0.001)
+    assert (scores(novelty, fresh) > 1).mean() == pytest.approx(UNFAMILIAR, abs=0.01)
 
 
 def test_what_lies_elsewhere_is_unfamiliar():
     features = clusters(0, 600)
-    novelty = fit_novelty(features, clusters(1, 300))
-    assert (novelty.score(np.random.default_rng(5).normal(0, 100, (200, 8))) > 1).mean() > 0.9
+    novelty = fitted(features, clusters(1, 300))
+    assert (scores(novelty, np.random.default_rng(5).normal(0, 100, (200, 8))) > 1).mean() > 0.9
     # Between the classes is elsewhere too, though it is the middle of all pictures.
-    assert novelty.score(features.mean(axis=0, keepdims=True))[0] > 1
+    assert scores(novelty, features.mean(axis=0, keepdims=True))[0] > 1
 
 
 def test_the_distance_is_to_the_nearest_training_picture():
     """By SciPy: with fewer features than directions nothing is lost, so it is that of the features themselves."""
     features, fresh = clusters(0, 200), clusters(3, 50)
     expected = cdist(fresh, features).min(axis=1) / np.sqrt(np.linalg.norm(fresh, axis=1))
-    np.testing.assert_allclose(fit_novelty(features, fresh).distance(fresh), expected, rtol=1e-3)
+    np.testing.assert_allclose(fitted(features, fresh).distance(fresh), expected, rtol=1e-3)
 
 
 def test_only_the_directions_of_most_variance_are_looked_at(monkeypatch):
     monkeypatch.setattr(calibrate_module, "N_DIRECTIONS", 3)
     features = clusters(0, 600)
-    novelty = fit_novelty(features, clusters(1, 100))
+    novelty = fitted(features, clusters(1, 100))
     _, vectors = np.linalg.eigh(np.cov(features.T))
     overlap = np.linalg.svd(vectors[:, -3:].T @ novelty.directions, compute_uv=False)
     np.testing.assert_allclose(overlap, 1, atol=1e-3)  # the same three, in whatever order and sign
@@ -88,7 +98,7 @@ def test_only_the_directions_of_most_variance_are_looked_at(monkeypatch):
 def test_of_many_pictures_some_are_kept_by_the_seed(monkeypatch):
     monkeypatch.setattr(calibrate_module, "N_TRAINING", 50)
     features, held_out = clusters(0, 600), clusters(1, 100)
-    first, again, other = (fit_novelty(features, held_out, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (fitted(features, held_out, seed=seed) for seed in (0, 0, 1))
     assert len(first.training) == 50
     np.testing.assert_array_equal(first.training, again.training)
     assert not np.array_equal(first.training, other.training)

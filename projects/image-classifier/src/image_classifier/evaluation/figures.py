@@ -45,8 +45,9 @@ def draw_numbers(evaluation: Evaluation, candidates: Mapping[str, Candidate[Fitt
     figures.save_figure(precision_and_recall(groups), folder / "precision_recall.svg")
     bins = reliability(evaluation.labels, evaluation.probabilities)
     figures.save_figure(reliability_diagram(bins), folder / "reliability.svg")
+    title = "Pictures of none of the classes"
     bars = figures.horizontal_bars(
-        list(shares), list(shares.values()), xlabel="share called unsure", title="Pictures of none of the classes"
+        list(shares), list(shares.values()), xlabel="called unsure", title=title, shares=True
     )
     figures.save_figure(bars, folder / "out-of-distribution.svg")
 
@@ -92,8 +93,9 @@ def precision_and_recall(groups: Sequence[Group]) -> Figure:
         axes.plot(values, rows + offset, figures.MARKERS[i], color=figures.COLOURS[i], markersize=8, label=label)
     axes.set_yticks(rows, [group.name for group in groups])
     axes.invert_yaxis()
-    axes.set_xlabel("share")
-    axes.legend(frameon=False, loc="lower left")
+    axes.margins(y=0.1)
+    figures.percent(axes.xaxis)
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)  # above the axes: it covers no marker
     return figure
 
 

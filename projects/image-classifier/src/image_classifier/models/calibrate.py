@@ -1,18 +1,21 @@
 """Thresholds from the validation part: label sets, and when a prediction is ambiguous or unfamiliar."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from image_classifier.models.neighbours import fit_neighbours
 from image_classifier.models.novelty import Novelty
 from portfolio_shared.evaluation.classification import expected_calibration_error, label_set_threshold, softmax
 
-UNFAMILIAR = 0.025
+UNFAMILIAR = 0.04
 """Share of pictures of the classes that may be called unfamiliar."""
-AMBIGUOUS = 0.015
+AMBIGUOUS = 0.01
 """Share of pictures of the classes that may be called ambiguous."""
+FEW = 10
+"""So many held-out pictures of all classes are added to those of each: their means alone would be of few."""
 N_DIRECTIONS = 128
 """Directions of most variance that the distance to the training pictures looks at."""
 N_TRAINING = 5000
@@ -60,21 +63,41 @@ def calibrate(
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
-def fit_novelty(features: NDArray[np.float32], held_out: NDArray[np.float32], *, seed: int = 0) -> Novelty:
-    """Fit the distance to the training pictures, and its threshold on held-out pictures of the classes.
+def fit_novelty(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    held_out: NDArray[np.float32],
+    named: NDArray[np.int64],
+    *,
+    n_classes: int,
+    seed: int = 0,
+) -> Novelty:
+    """Fit distances to the training pictures, and their threshold on held-out pictures of the classes.
 
     In one thread: where another process computes, more wait for each other and take fifty times as long.
 
     Parameters
     ----------
-    features, held_out
-        Of the training and the validation part, [n, n_features]. The threshold is exceeded by the share UNFAMILIAR of
-        the held-out ones; no picture of anything else is used.
+    features, labels
+        Of the training part, [n, n_features] and [n].
+    held_out, named
+        Features of the validation part, and the label numbers that they are given. The threshold is exceeded by the
+        share UNFAMILIAR of them; no picture of anything else is used.
     """
-    drawn = np.random.default_rng(seed).permutation(len(features))[:N_TRAINING]
-    training = features[np.sort(drawn)].astype(np.float64)
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(features))[:N_TRAINING])
+    training = features[drawn].astype(np.float64)
     _, _, directions = np.linalg.svd(training - training.mean(axis=0), full_matrices=False)
     kept = directions[:N_DIRECTIONS].T
-    fitted = Novelty(kept.astype(np.float32), (training @ kept).astype(np.float32), 1.0)
-    threshold = float(np.quantile(fitted.distance(held_out), 1 - UNFAMILIAR))
-    return Novelty(fitted.directions, fitted.training, threshold)
+    neighbours = fit_neighbours(training, labels[drawn])
+    fitted = Novelty(kept.astype(np.float32), (training @ kept).astype(np.float32), 0.0, neighbours=neighbours)
+    measured = fitted.measures(held_out, named).astype(np.float64)
+    # Each class's first and second moments, drawn towards those of all by FEW pictures.
+    counts = np.bincount(named, minlength=n_classes)[:, None] + FEW
+    first, second = (
+        (np.stack([powers[named == label].sum(axis=0) for label in range(n_classes)]) + FEW * powers.mean(axis=0))
+        / counts
+        for powers in (measured, measured**2)
+    )
+    spread = np.sqrt(np.maximum(second - first**2, 1e-12))
+    fitted = replace(fitted, means=first.astype(np.float32), deviations=spread.astype(np.float32))
+    return replace(fitted, threshold=float(np.quantile(fitted.deviation(held_out, named), 1 - UNFAMILIAR)))

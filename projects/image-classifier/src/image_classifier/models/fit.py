@@ -66,13 +66,14 @@ class FittedClassifier:
 
 @dataclass(frozen=True)
 class Exported:
-    """The graph that is served, and its features of the validation part [n, n_features]."""
+    """The graph that is served, and what it makes of the validation part: features [n, n_features] and labels [n]."""
 
     graph: Trunk
     temperature: float
     quantised: Quantised
     calibration: Calibration
     features: NDArray[np.float32]
+    named: NDArray[np.int64]
 
     def details(self) -> dict[str, JsonValue]:
         """Return what the manifest and the report say of calibration and 8-bit integers."""
@@ -107,7 +108,9 @@ def fit(
     _, features = _outputs(graph, split.train, compute)
     least = calibration.least_probability, calibration.least_confidence
     rules = Rules(split.labels, graph.preprocessing, settings.coverage, *least)
-    novelty = fit_novelty(features, exported.features, seed=seed)
+    novelty = fit_novelty(
+        features, labels_of(split.train), exported.features, exported.named, n_classes=len(split.labels), seed=seed
+    )
     return Predictor(graph.graph, novelty, rules, examples_of(split.test))
 
 
@@ -136,7 +139,7 @@ def export(
         served = Trunk(quantised.graph, preprocessing)
     probabilities, features = _outputs(served, split.validation, compute)
     thresholds = calibrate(labels, probabilities.astype(np.float64), logits, coverage=settings.coverage)
-    return Exported(served, temperature, quantised, thresholds, features)
+    return Exported(served, temperature, quantised, thresholds, features, probabilities.argmax(axis=1))
 
 
 def _outputs(

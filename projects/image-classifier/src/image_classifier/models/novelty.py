@@ -6,21 +6,31 @@ deep nearest neighbors") to the nearest training picture, in the directions in w
 of the classes also excites few features (Yu et al. 2023, "Block selection method for using feature norm in
 out-of-distribution detection"), and what is short is near to everything: so the distance is divided by the square root
 of the length. Sun et al. divide by the length itself, which finds noise and text less often here.
+
+A kind of flower that was not learned lies nearer (`models/neighbours.py`). Where one of five kinds is left out of the
+probe, and 5 % of the validation pictures of the others are refused, this distance refuses 25 % of the kind left out,
+the largest probability 23 %, the energy of the logits 23 %, the Mahalanobis distance 17 % (relative to that of all:
+21 %), ViM 21 %, and the cosine to the nearest pictures 22 %, or 31 % from their centre. Neighbours in directions in
+which pictures of one kind differ little, each distance in standard deviations of the kind that is named, refuse 46 %.
+With the distance above, for what is no flower at all, 42 %; then 95 % of drawings are refused, and 68 % without it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float32]
+from image_classifier.models.neighbours import Floats, Neighbours
+
+WITHIN = (-5.0, 8.0)
+"""Standard deviations beyond which a distance counts no more, so that none outvotes the others."""
 
 
 @dataclass(frozen=True)
 class Novelty:
-    """Distance to the training pictures, over the threshold beyond which a picture is unlike all of them.
+    """How far from the training pictures, against the threshold beyond which a picture is unlike all of them.
 
     Attributes
     ----------
@@ -29,15 +39,22 @@ class Novelty:
     training
         [n_training, n_kept]: training pictures, projected.
     threshold
-        The distance that scores 1.
+        What scores 1: a distance, or a mean of three in standard deviations where there are neighbours.
     power
         The distance is divided by the length of the projected picture to this power.
+    neighbours
+        Training pictures as near strangers are told from them; None in models of before.
+    means, deviations
+        Of distance and neighbours' distances, of held-out pictures by the kind that is named [n_classes, 3].
     """
 
     directions: Floats
     training: Floats
     threshold: float
     power: float = 0.5
+    neighbours: Neighbours | None = None
+    means: Floats | None = None
+    deviations: Floats | None = None
 
     def distance(self, embedding: ArrayLike) -> Floats:
         """Return the distance of each row of [n, n_features] to the nearest training picture, for its length."""
@@ -53,18 +70,41 @@ class Novelty:
         """Squared lengths of the training pictures [n_training]."""
         return np.asarray(np.einsum("ij,ij->i", self.training, self.training), dtype=np.float32)
 
-    def score(self, embedding: ArrayLike) -> Floats:
-        """Return the distance over the threshold; above 1 a picture is unlike the training pictures."""
-        return self.distance(embedding) / np.float32(self.threshold)
+    def measures(self, embedding: ArrayLike, named: ArrayLike) -> Floats:
+        """Return distance and neighbours' distances [n, 3] of rows [n, n_features] that are named so [n]."""
+        if self.neighbours is None:
+            raise ValueError("this model has no neighbours")
+        return np.column_stack([self.distance(embedding), self.neighbours.distances(embedding, named)])
+
+    def deviation(self, embedding: ArrayLike, named: ArrayLike) -> Floats:
+        """Return the mean of the three in standard deviations of held-out pictures that are named the same [n]."""
+        kinds = np.asarray(named)
+        if self.means is None or self.deviations is None:
+            raise ValueError("this model has no means of its distances")
+        standard = (self.measures(embedding, kinds) - self.means[kinds]) / self.deviations[kinds]
+        return np.asarray(np.clip(standard, *WITHIN).mean(axis=1), dtype=np.float32)
+
+    def score(self, embedding: ArrayLike, named: ArrayLike) -> Floats:
+        """Return how unlike the training pictures rows are, named so [n]; above 1 they are unlike all of them."""
+        if self.neighbours is None:
+            return self.distance(embedding) / np.float32(self.threshold)
+        return np.exp(self.deviation(embedding, named) - np.float32(self.threshold))
 
     def save(self, path: Path) -> None:
-        """Write arrays, threshold and power."""
-        threshold, power = np.float64(self.threshold), np.float64(self.power)
-        np.savez(path, directions=self.directions, known=self.training, threshold=threshold, power=power)
+        """Write everything that was fitted."""
+        arrays = {"directions": self.directions, "known": self.training}
+        if self.neighbours is not None and self.means is not None and self.deviations is not None:
+            arrays |= {f"neighbours.{name}": array for name, array in vars(self.neighbours).items()}
+            arrays |= {"means": self.means, "deviations": self.deviations}
+        np.savez(path, threshold=np.float64(self.threshold), power=np.float64(self.power), **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "Novelty":
         """Read what `save` wrote; the first models had no power, and their distance was not divided."""
         with np.load(path, allow_pickle=False) as arrays:
             power = float(arrays["power"]) if "power" in arrays else 0.0
-            return cls(arrays["directions"], arrays["known"], float(arrays["threshold"]), power)
+            plain = cls(arrays["directions"], arrays["known"], float(arrays["threshold"]), power)
+            if "means" not in arrays:
+                return plain
+            neighbours = Neighbours(*(arrays[f"neighbours.{field.name}"] for field in fields(Neighbours)))
+            return replace(plain, neighbours=neighbours, means=arrays["means"], deviations=arrays["deviations"])

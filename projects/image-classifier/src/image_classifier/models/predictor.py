@@ -32,7 +32,7 @@ class Prediction:
     label_set
         Labels that together hold the true one with the stated coverage; the most probable first, never empty.
     unfamiliarity
-        Distance to the training pictures over its threshold: above 1 the picture is unlike all of them.
+        How unlike the training pictures it is: above 1 it is unlike all of them.
     unsure
         Why no label should be relied on, or None.
     heat
@@ -104,7 +104,7 @@ class Predictor:
         outputs = ["probabilities", "embedding", *(["maps"] if heat else [])]
         batch = inputs[0][None] if len(inputs) == 1 else np.stack(inputs)  # a single picture is not copied
         probabilities, embedding, *maps = self._session.run(outputs, {"pictures": batch})
-        unfamiliarity = self._novelty.score(embedding)
+        unfamiliarity = self._novelty.score(embedding, probabilities.argmax(axis=1))
         return [
             self._predict(row, float(distance), maps[0][i] if heat else None)
             for i, (row, distance) in enumerate(zip(probabilities.astype(np.float64), unfamiliarity, strict=True))
