@@ -138,6 +138,16 @@ def test_unknown_parameter_of_the_query_is_refused_with_those_that_are_known(cli
     assert all(name in error["message"] for name in expected or ["this path has none"])
 
 
+def test_a_parameter_that_comes_twice_is_refused(client):
+    problem = assert_problem(client.post("/v1/slow?seconds=0&seconds=1"), 422)
+    assert (problem["errors"][0]["field"], problem["errors"][0]["message"]) == ("seconds", "Expected once only")
+
+
+def test_another_encoding_is_named_with_its_place(client):
+    body = '{"houses": [{"größe": 1}]}'.encode("latin-1")
+    assert "not UTF-8: see byte 17" in assert_problem(post_text(client, body), 400)["detail"]
+
+
 @pytest.mark.parametrize("path", ["/", "/docs", "/docs/assets/swagger-ui.css", "/web/page.js", "/static/style.css"])
 def test_a_link_to_a_page_may_carry_any_parameter(client, path):
     assert client.get(f"{path}?utm_source=letter").status_code == 200

@@ -139,3 +139,9 @@ def test_a_misspelt_variable_is_refused(settings, monkeypatch):
     monkeypatch.setenv("INDEX_PROT", "8000")
     with pytest.raises(UnknownVariableError, match="INDEX_PROT is not a setting; the nearest one is INDEX_PORT"):
         StartPageSettings()
+
+
+def test_what_kubernetes_invents_is_no_setting(settings, monkeypatch):
+    monkeypatch.setenv("INDEX_PORT", "tcp://10.0.0.1:8000")
+    monkeypatch.setenv("INDEX_SERVICE_HOST", "10.0.0.1")
+    assert StartPageSettings().port == 8000

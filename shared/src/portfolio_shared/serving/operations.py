@@ -12,7 +12,7 @@ from portfolio_shared.bundle import DataSummary, MetricValue
 from portfolio_shared.serving.dependencies import request_id_of
 from portfolio_shared.serving.metrics import ServiceMetrics
 from portfolio_shared.serving.models import ModelHolder, Origin
-from portfolio_shared.serving.routes import StrictRoute, refuse_unknown_parameters
+from portfolio_shared.serving.routes import StrictRoute, refuse_ignored_parameters
 from portfolio_shared.serving.schemas import ModelName
 
 
@@ -51,11 +51,11 @@ def operations_router(models: ModelHolder[Any], metrics: ServiceMetrics) -> APIR
     router = APIRouter(tags=["operations"], route_class=StrictRoute)
 
     async def healthz(request: Request) -> Response:
-        refuse_unknown_parameters(request)
+        refuse_ignored_parameters(request)
         return Response(b'{"status":"ok"}', media_type="application/json")
 
     async def show_metrics(request: Request) -> Response:
-        refuse_unknown_parameters(request)
+        refuse_ignored_parameters(request)
         return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     async def readyz() -> Readiness:

@@ -31,15 +31,14 @@ class StrictRequest(Request):
         try:
             return from_json(body, allow_inf_nan=False)
         except ValueError as error:
-            wide = " It is UTF-16 or UTF-32: send UTF-8." if b"\0" in body[:4] or body.startswith(_WIDE) else ""
-            raise HTTPException(400, f"The body is not valid JSON: {error}.{wide}") from error
+            raise HTTPException(400, f"The body is not valid JSON: {error}.{foreign_encoding(body)}") from error
 
 
 class StrictRoute(APIRoute):
     """A route that reads its body through `StrictRequest`: ``APIRouter(prefix="/v1", route_class=StrictRoute)``.
 
-    Numbers such as 1e999 are valid JSON and become infinite: schemas refuse those with ``allow_inf_nan=False``. An
-    unknown parameter of the query is refused.
+    Numbers such as 1e999 are valid JSON and become infinite: schemas refuse those with ``allow_inf_nan=False``. A
+    parameter of the query that is unknown or comes twice is refused; a list is one parameter, with commas.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -49,7 +48,7 @@ class StrictRoute(APIRoute):
 
         async def handle_strictly(request: Request) -> Response:
             strict = StrictRequest(request.scope, request.receive)
-            refuse_unknown_parameters(strict, known)
+            refuse_ignored_parameters(strict, known)
             return await handle(strict)
 
         return handle_strictly
@@ -67,24 +66,32 @@ def query_parameters(dependant: Dependant) -> Iterator[str]:
         yield from query_parameters(dependency)
 
 
-def refuse_unknown_parameters(request: Request, known: AbstractSet[str] = frozenset()) -> None:
-    """Answer 422 if the query has a parameter that is not `known`: it would be ignored in silence."""
+def refuse_ignored_parameters(request: Request, known: AbstractSet[str] = frozenset()) -> None:
+    """Answer 422 for parameters of the query that would be ignored in silence: those not `known`, and repeated ones."""
     if not request.scope["query_string"]:
         return
-    unknown = [name for name in request.query_params if name not in known]
-    if unknown:
+    names = [name for name, _ in request.query_params.multi_items()]
+    errors = []
+    for name in dict.fromkeys(names):
+        if name in known and names.count(name) == 1:
+            continue
         expected = f"expected {' or '.join(sorted(known))}" if known else "this path has none"
-        raise unprocessable(
-            [
-                FieldError(
-                    field=name,
-                    message=f"Unknown parameter of the query: {expected}",
-                    value=request.query_params[name],
-                    bound={"expected": sorted(known)},
-                )
-                for name in unknown
-            ]
-        )
+        message = "Expected once only" if name in known else f"Unknown parameter of the query: {expected}"
+        bound = {"expected": sorted(known)}
+        errors.append(FieldError(field=name, message=message, value=request.query_params[name], bound=bound))
+    if errors:
+        raise unprocessable(errors)
+
+
+def foreign_encoding(body: bytes) -> str:
+    """Say what is wrong with the encoding of a body, if anything is."""
+    if body.startswith(_WIDE) or b"\0" in body[:4]:
+        return " It is UTF-16 or UTF-32: send UTF-8."
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return f" It is not UTF-8: see byte {error.start + 1}."
+    return ""
 
 
 class RouteTable:
