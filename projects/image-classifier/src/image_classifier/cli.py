@@ -35,9 +35,10 @@ class Predict(BaseSettings):
     """Classify files and folders of pictures, in constant memory; exit with 1 if files were refused."""
 
     model_config = TrainConfig.model_config | SettingsConfigDict(cli_shortcuts={"output": "o"})
-    pictures: CliPositionalArg[list[Path]] = Field(description="pictures, and folders of pictures")
+    pictures: CliPositionalArg[list[Path]] = Field(description="pictures, and folders of pictures; not hidden ones")
     output: Path = Field(Path("labels.csv"), description="file to write")
     bundle: Path = Field(BUNDLE, description="folder of the model")
+    threads: int = Field(0, ge=0, description="threads that read and classify; 0: one for each core")
 
 
 def data(options: Data) -> None:
@@ -80,7 +81,10 @@ def predict(options: Predict) -> None:
 
     read_manifest(options.bundle, project=MODEL_NAME)
     with shared.counting("classifying", "pictures") as advance:
-        result = predict_file(options.pictures, options.output, Predictor.load(options.bundle), advance=advance)
+        predictor = Predictor.load(options.bundle)
+        result = predict_file(
+            options.pictures, options.output, predictor, threads=options.threads or None, advance=advance
+        )
     shared.end_batch(options.output, done=result.done, refused=result.refused, what="pictures classified")
 
 

@@ -59,7 +59,7 @@ class ModelSettings(Frozen):
 
 
 class Compute(Frozen):
-    """Where a training runs and keeps what it has computed; of all numbers, those of a fine-tuning alone depend on it."""
+    """Where a training runs and keeps what it has computed; the numbers of a fine-tuning alone depend on it."""
 
     device: str = "auto"
     threads: int = Field(1, ge=1, description="threads that compute on the CPU")

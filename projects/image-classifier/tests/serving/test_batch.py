@@ -11,7 +11,7 @@ from PIL import Image
 from image_classifier.data.images import ImageLimits
 from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models.predictor import Prediction
-from image_classifier.serving.batch import COLUMNS, predict_file
+from image_classifier.serving.batch import AHEAD, COLUMNS, predict_file
 from portfolio_shared.data.tables import FileError
 from portfolio_shared.serving.batch import BatchResult
 
@@ -142,3 +142,59 @@ def test_a_path_that_leads_nowhere_leaves_everything_as_it_was(tmp_path, sources
         predict_file([tmp_path / source for source in sources], target, Colours())
 
     assert target.read_text() == "of last week"
+
+
+def test_the_answers_are_those_of_one_thread_in_the_same_order(tmp_path, predictor) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        Image.fromarray(rng.integers(0, 256, (40, 40 + 7 * (number % 5), 3), dtype=np.uint8)).save(
+            tmp_path / f"{number:02}.png"
+        )
+    (tmp_path / "05.png").write_text("no picture")
+    target = tmp_path.parent / "out.csv"
+    written = []
+    for threads in (1, 3):
+        assert predict_file(tmp_path, target, predictor, threads=threads) == BatchResult(39, 1)
+        written.append(target.read_bytes())
+    assert written[0] == written[1]
+    assert [row["file"][-6:] for row in rows_of(target)] == [f"{number:02}.png" for number in range(40)]
+
+
+def test_few_files_are_begun_before_the_first_is_written_and_a_break_leaves_no_half_file(tmp_path) -> None:
+    begun = []
+
+    class Counting(Colours):
+        def predict(self, inputs):
+            begun.append(1)
+            return super().predict(inputs)
+
+    for number in range(60):
+        save(tmp_path / "in" / f"{number:02}.png", "red")
+
+    def stop(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_file(tmp_path / "in", tmp_path / "out.csv", Counting(), threads=2, advance=stop)
+
+    assert len(begun) <= AHEAD * 2
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_what_systems_add_is_left_out_and_links_are_followed_but_not_round(tmp_path) -> None:
+    folder = tmp_path / "in"
+    save(folder / "a.JPG", "red")
+    save(tmp_path / "elsewhere" / "b.png", "red")
+    for name in (".DS_Store", "._a.JPG", "Thumbs.db", ".hidden/c.png", "__MACOSX/._a.JPG"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    (folder / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (folder / "round").symlink_to(folder, target_is_directory=True)
+
+    assert predict_file(folder, tmp_path / "out.csv", Colours()) == BatchResult(2, 0)
+    assert [row["file"] for row in rows_of(tmp_path / "out.csv")] == [
+        str(folder / "a.JPG"),
+        str(folder / "linked" / "b.png"),
+    ]
+    # One that is named is taken.
+    assert predict_file([folder / "._a.JPG"], tmp_path / "out.csv", Colours()) == BatchResult(0, 1)

@@ -1,9 +1,12 @@
-"""Classify files and folders of any number: pictures are read, classified and written one after the other."""
+"""Classify files and folders of any number, a few at a time on every core; rows stay in order."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from image_classifier.data.folders import is_hidden
 from image_classifier.data.images import ImageError, ImageLimits, prepare
 from image_classifier.models.predictor import Predictor
 from portfolio_shared.data.tables import FileError
@@ -13,6 +16,8 @@ COLUMNS = ("file", "label", "probability", "label_set", "unsure", "error")
 """Most probable label, its probability, labels that may be true, why none is sure, why a file has no prediction."""
 
 SEPARATOR = "; "  # between the labels of a set
+AHEAD = 4
+"""Files for each thread that are begun before the first of them is written."""
 
 
 def predict_file(
@@ -21,6 +26,7 @@ def predict_file(
     predictor: Predictor,
     *,
     limits: ImageLimits | None = None,
+    threads: int | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> BatchResult:
     """Classify files and write a CSV file with a row for each; no file is lost.
@@ -28,11 +34,13 @@ def predict_file(
     Parameters
     ----------
     source
-        Files, and folders, of which every file is taken, those in folders below as well.
+        Files, and folders, of which every file is taken that is not hidden, those in folders below as well.
     target
         File to write; replaced when everything is written, so that a broken run leaves no half file.
     limits
         What a file may hold, by default as in the service.
+    threads
+        How many read and classify, each a file at a time; by default one for each core. The answers are the same.
 
     Raises
     ------
@@ -47,21 +55,50 @@ def predict_file(
         raise FileError(f"no such file or folder: {', '.join(missing)}")
     own = {target.absolute(), target.with_name(target.name + ".part").absolute()}
     files = (path for entry in sources for path in _files(entry) if path.absolute() not in own)
-    return write_rows(target, COLUMNS, (_row(path, predictor, allowed) for path in files), advance=advance)
+    rows = _in_order(lambda path: _row(path, predictor, allowed), files, threads or cores())
+    return write_rows(target, COLUMNS, rows, advance=advance)
 
 
-def _files(source: Path) -> Iterator[Path]:
-    """Yield a file, or the files of a folder in order; a folder that cannot be listed is an error."""
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _in_order(answer: Callable[[Path], list[str]], files: Iterable[Path], threads: int) -> Iterator[list[str]]:
+    """Yield the answers in the order of the files; no more than a few files for each thread are begun."""
+    waiting: deque[Future[list[str]]] = deque()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for path in files:
+            waiting.append(pool.submit(answer, path))
+            if len(waiting) == AHEAD * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _files(source: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Yield a file, or the files of a folder in order, then those of its folders; links are followed, but not round.
+
+    Raises
+    ------
+    FileError
+        If a folder cannot be listed.
+    """
     if not source.is_dir():
         yield source
         return
-
-    def fail(error: OSError) -> None:
+    place = source.resolve()
+    if place in above:
+        return
+    try:
+        entries = sorted(path for path in source.iterdir() if not is_hidden(path.name))
+    except OSError as error:
         raise FileError(f"{error.filename}: {error.strerror}") from error
-
-    for folder, folders, names in os.walk(source, onerror=fail):
-        folders.sort()
-        yield from (Path(folder, name) for name in sorted(names))
+    for path in sorted(entries, key=Path.is_dir):
+        yield from _files(path, above | {place})
 
 
 def _row(path: Path, predictor: Predictor, limits: ImageLimits) -> list[str]:
