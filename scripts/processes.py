@@ -111,11 +111,15 @@ def start(
     Raises
     ------
     ProcessError
-        If there is no such program.
+        If there is no such program, or the log cannot be written.
     """
-    if log is not None:
-        log.parent.mkdir(parents=True, exist_ok=True)
-    with nullcontext() if log is None else log.open("wb") as output:
+    try:
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+        writing = nullcontext() if log is None else log.open("wb")
+    except OSError as error:
+        raise ProcessError(f"{name} cannot be started, because its log cannot be written: {error}") from error
+    with writing as output:
         try:
             popen = subprocess.Popen(
                 [sys.executable, __file__, *command] if guarded else command,

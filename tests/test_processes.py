@@ -113,3 +113,9 @@ def test_what_a_command_says_is_in_the_error() -> None:
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ProcessError, match=r"the service cannot be started: .*absent"):
         start("the service", [tmp_path / "absent"], log=tmp_path / "log")
+
+
+def test_a_log_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ProcessError, match=r"the server cannot be started, because its log cannot be written: .*file"):
+        start("the server", ["true"], log=tmp_path / "file" / "server.log")

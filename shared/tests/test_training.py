@@ -109,6 +109,14 @@ def test_without_a_server_the_bundle_is_all_that_is_left(project, tmp_path):
     assert "Not tracked and not registered: there is no tracking URI" in console.export_text()
 
 
+def test_a_folder_that_cannot_be_written_ends_it_before_anything_is_learned(project, tmp_path):
+    (tmp_path / "file").touch()
+    console = Console(record=True)
+    with pytest.raises(ValueError, match=r"output .*bundle cannot be written: .*name another folder with --output"):
+        run(project, ToyConfig(tracking_uri="", output=tmp_path / "file" / "bundle"), console)
+    assert "learning" not in console.export_text()
+
+
 def test_a_server_that_is_away_ends_it_before_anything_is_learned(project, tmp_path, unused_uri):
     console = Console(record=True)
     with pytest.raises(TrackingUnavailable):

@@ -60,10 +60,13 @@ def run(project: Project[C, T, P], config: C, console: Console | None = None) ->
 
     Raises
     ------
+    ValueError
+        If the bundle's folder could not be written.
     TrackingUnavailable
         If the MLflow server does not answer before the training starts, or any more when the bundle is written.
     """
     console = console or Console()
+    check_output(config.output)
     if not config.tracking_uri:
         write(project, config, project.learn(config, console, UNTRACKED), console)
         console.print("Not tracked and not registered: there is no tracking URI")
@@ -87,6 +90,16 @@ def run(project: Project[C, T, P], config: C, console: Console | None = None) ->
     alias = "champion" if decision.promote else "challenger"
     console.print(f"Registered {version.name} version {version.version} as {alias}: {decision.reason}")
     return config.output
+
+
+def check_output(output: Path) -> None:
+    """Raise ValueError if a bundle cannot be written there: before something is learned that would be lost."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=output.parent):
+            pass
+    except OSError as error:
+        raise ValueError(f"output {output} cannot be written: {error}; name another folder with --output") from error
 
 
 def write(project: Project[C, T, P], config: C, trained: T, console: Console) -> Manifest:

@@ -168,3 +168,12 @@ def test_what_fails_is_not_left_and_the_first_to_finish_wins(tmp_path):
 
     assert content(filled_once(folder, slower)) == {"theirs": b""}
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_place_that_cannot_be_written_is_named_and_not_the_archives_fault(tmp_path):
+    (tmp_path / "place").touch()
+    with pytest.raises(
+        DataError, match=f"cannot be unpacked into {tmp_path}/place/data: .*make it writable"
+    ) as refused:
+        unpack(zipped(tmp_path / "fine.zip"), tmp_path / "place" / "data")
+    assert "sound zip" not in str(refused.value)

@@ -52,6 +52,9 @@ def unpack(archive: Path, folder: Path, *, max_files: int = 200_000, max_bytes: 
     try:
         return filled_once(folder, fill)
     except BROKEN as error:
+        if isinstance(error, OSError) and error.errno:  # not what the archive holds
+            way = "free that place, make it writable, or start in another folder"
+            raise DataError(f"{archive} cannot be unpacked into {folder}: {error}; {way}") from error
         raise DataError(f"{archive} cannot be unpacked: {error}; expected a sound zip or tar file") from error
 
 
