@@ -18,7 +18,6 @@ from image_classifier.data.load import (
     REDUCED,
     SAMPLE,
     SPLIT_SEED,
-    STATE,
     Dataset,
     digest,
     is_sample,
@@ -28,6 +27,7 @@ from image_classifier.data.load import (
 )
 from image_classifier.data.photos import Photo
 from portfolio_shared.data import sources
+from portfolio_shared.data.archives import UNPACKED
 from portfolio_shared.data.checks import DataError, DataReport
 from portfolio_shared.data.sources import Source
 
@@ -90,7 +90,7 @@ def test_folders_and_archives_with_or_without_a_folder_on_top_are_one(
     assert {data.labels for data in loaded} == {("cat", "dog")}
     assert len({data.sha256 for data in loaded}) == 1
     assert [photo.name for photo in loaded[2].photos][:2] == ["cat/0.png", "cat/1.png"]
-    assert loaded[2].photos[0].path.is_relative_to(STATE / "unpacked")
+    assert loaded[2].photos[0].path.is_relative_to(UNPACKED)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".state", "animals.tar", "animals.zip", "in"]
     assert loaded[2].name == "pictures in animals.tar"
 
@@ -103,8 +103,16 @@ def test_an_archive_in_the_cache_is_not_unpacked_there(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     loaded = load("full")
     assert loaded.source.kind == "full"
-    assert loaded.photos[0].path.is_relative_to(STATE / "unpacked")
+    assert loaded.photos[0].path.is_relative_to(UNPACKED)
     assert os.listdir(cache) == [REDUCED]  # noqa: PTH208
+
+
+def test_what_is_wrong_in_an_archive_names_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile(tmp_path / "films.zip", "w") as packed:
+        packed.writestr("ml\\ratings.csv", "userId")
+    with pytest.raises(DataError, match=f"^{tmp_path}/films.zip holds no folders; expected a folder for each"):
+        load(str(tmp_path / "films.zip"))
 
 
 def split_pictures(folder: Path, parts: dict[str, tuple[str, ...]], count: int = 12) -> Path:

@@ -6,7 +6,8 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 from typing import IO, Literal, cast
@@ -22,6 +23,15 @@ BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFE
 def unpack_aside(archive: Path) -> Path:
     """Unpack an archive below the working directory; its own folder, and that of the data, are the user's."""
     return unpack(archive, UNPACKED / file_sha256(archive) / archive.stem)
+
+
+@contextmanager
+def naming(archive: Path, folder: Path) -> Iterator[None]:
+    """Let errors about the files of a folder name the archive that it was unpacked from: only that is the user's."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(str(error).replace(str(folder), str(archive))) from error
 
 
 def unpack(archive: Path, folder: Path, *, max_files: int = 200_000, max_bytes: int = 20_000_000_000) -> Path:

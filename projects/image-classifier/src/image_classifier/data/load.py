@@ -12,9 +12,9 @@ from image_classifier.data.clean import clean
 from image_classifier.data.duplicates import LARGE_GROUP
 from image_classifier.data.folders import list_files
 from image_classifier.data.photos import Photo
-from portfolio_shared.data.archives import unpack
+from portfolio_shared.data.archives import naming, unpack_aside
 from portfolio_shared.data.checks import DataError, DataReport
-from portfolio_shared.data.download import RemoteFile, data_directory, file_sha256
+from portfolio_shared.data.download import RemoteFile, data_directory
 from portfolio_shared.data.sources import Sample, Source, resolve_source
 from portfolio_shared.data.splits import hash_split
 
@@ -36,7 +36,6 @@ SAMPLE = Sample(
     name="550 photographs of flower_photos",
     sha256="10685b1a054d7be9c3f6c3fa4bcead01cfe490ecee0fdfca687e86dc55fa0c8d",
 )
-STATE = Path(".state")
 SPLIT_SEED = 0
 TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.15  # the second: of what the test leaves
 LEAST_IN_TRAINING = 5  # photographs of a class
@@ -104,7 +103,9 @@ def load(setting: str | Source) -> Dataset:
         "full": f"flower photographs ({source.path.name})",
         "path": f"pictures in {source.path.name}",
     }[source.kind]
-    labels, files, notes = list_files(_folder(source))
+    folder = _folder(source)
+    with naming(source.path, folder):
+        labels, files, notes = list_files(folder)
     cleaned = clean(files, name=name)
     if moved := _straddling(cleaned.photos):
         notes.append(f"{moved} pictures of one side of that split were put to their near duplicates on the other.")
@@ -184,7 +185,7 @@ def _folder(source: Source) -> Path:
     """Return the folder of the data, unpacked if they are an archive, and not beside it: that place is the user's."""
     if source.path.is_dir():
         return source.path
-    return unpack(source.path, STATE / "unpacked" / file_sha256(source.path))
+    return unpack_aside(source.path)
 
 
 def _straddling(photos: Sequence[Photo]) -> int:

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from portfolio_shared.data.checks import DataError, DataReport
+from portfolio_shared.data.archives import naming
+from portfolio_shared.data.checks import DataReport
 from portfolio_shared.data.sources import Source
 from recommender.data.catalogue import Catalogue
 from recommender.data.ratings import Ratings
@@ -46,10 +47,8 @@ def load(setting: str, *, dataset: str = "latest-small") -> Dataset:
     source = resolve_dataset(setting, dataset=dataset)
     names = {"sample": SAMPLE.name, "full": f"MovieLens {dataset}", "path": f"film ratings in {source.path.name}"}
     folder = folder_of(source)
-    try:
+    with naming(source.path, folder):
         report, ratings, catalogue, user_ids = read_ratings(folder)
-    except DataError as error:  # of an archive, its files are named as they lie in it
-        raise DataError(str(error).replace(str(folder), str(source.path))) from error
     digest = hashlib.sha256()
     for array in (user_ids, ratings.users, ratings.items, ratings.values, ratings.times):
         digest.update(array.tobytes())
