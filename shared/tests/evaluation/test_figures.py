@@ -164,6 +164,27 @@ def test_intervals_are_drawn_where_they_are_with_the_first_on_top():
     assert texts(figure) == ["2", "3"]
 
 
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        ([0.10928, 0.12], ["0.1093", "0.1200"]),
+        ([0.409, 0.0123], ["0.4090", "0.0123"]),
+        ([2, 3], ["2", "3"]),
+        ([12345.6, -9.25], ["12,346", "\N{MINUS SIGN}9"]),
+        ([1e-7, 2e-7], ["0.0000001", "0.0000002"]),
+        ([0, 0], ["0", "0"]),
+    ],
+)
+def test_a_column_of_estimates_has_equally_many_decimals(values, written):
+    assert texts(interval_bars(["a", "b"], [Interval(v, v, v) for v in values], xlabel="x")) == written
+
+
+def test_shares_are_written_as_per_cent():
+    figure = horizontal_bars(["noise", "text"], [1.0, 0.9], xlabel="share", shares=True)
+    assert texts(figure) == ["100 %", "90 %"]
+    assert "100 %" in tick_labels(figure, "x")
+
+
 def test_coverage_says_share_rows_and_target():
     assert texts(DRAWINGS["coverage"]()) == ["nominal 90 %", "90 % of 100", "80 % of 50"]
 

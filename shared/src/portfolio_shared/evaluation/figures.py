@@ -13,6 +13,7 @@ from typing import Any, Literal, ParamSpec
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -132,7 +133,7 @@ def interval_bars(
     """Estimates with their intervals, the first name on top."""
     estimate, low, high = (np.array(ends) for ends in zip(*intervals, strict=True))
     figure, axes, rows = _rows(names, len(estimate), title=title)
-    _dots_with_bars(axes, rows, estimate, low, high, labels=[_number(value) for value in estimate])
+    _dots_with_bars(axes, rows, estimate, low, high, labels=_numbers(estimate))
     axes.set_xlabel(xlabel)
     _plain_numbers(axes, "x")
     return figure
@@ -156,7 +157,7 @@ def coverage_bars(
     labels = [f"{value * 100:.0f} % of {count:,.0f}" for value, count in zip(share, n, strict=True)]
     _dots_with_bars(axes, rows, share, low, high, labels=labels)
     axes.set_xlabel("Share of rows inside their interval, with its 95 % interval")
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    percent(axes.xaxis)
     return figure
 
 
@@ -187,14 +188,17 @@ def line_with_band(
 
 
 @in_house_style
-def horizontal_bars(names: Sequence[str], values: ArrayLike, *, xlabel: str, title: str | None = None) -> Figure:
-    """One bar a name, the first on top, with its value at its end; values below zero are drawn in another colour."""
+def horizontal_bars(
+    names: Sequence[str], values: ArrayLike, *, xlabel: str, title: str | None = None, shares: bool = False
+) -> Figure:
+    """One bar a name, the first on top, with its value (of `shares` in per cent) at its end; another colour below 0."""
     (lengths,) = check_vectors(values=values)
     figure, axes, rows = _rows(names, len(lengths), title=title)
     axes.barh(rows, lengths, height=0.62, color=[COLOURS[0] if value >= 0 else COLOURS[1] for value in lengths])
     for row, value in zip(rows, lengths, strict=True):
         offset, side = (6, "left") if value >= 0 else (-6, "right")
-        axes.annotate(_number(value), (value, row), (offset, 0), textcoords="offset points", ha=side, va="center")
+        text = f"{value * 100:.0f} %" if shares else _number(value)
+        axes.annotate(text, (value, row), (offset, 0), textcoords="offset points", ha=side, va="center")
     low, high = min(0.0, lengths.min()), max(0.0, lengths.max())
     room = 0.16 * (high - low) or 1.0  # for the numbers at the ends
     axes.set_xlim(low - 1.2 * room if low < 0 else 0, 0 if low < 0 == high else high + room)
@@ -202,7 +206,7 @@ def horizontal_bars(names: Sequence[str], values: ArrayLike, *, xlabel: str, tit
         axes.axvline(0, color=INK, linewidth=1)
     axes.set_xlabel(xlabel)
     axes.xaxis.set_major_locator(MaxNLocator(6))  # numbers with a sign and a comma need room
-    _plain_numbers(axes, "x")
+    percent(axes.xaxis) if shares else _plain_numbers(axes, "x")
     return figure
 
 
@@ -217,6 +221,11 @@ def canvas(*, height: float, title: str | None, width: float = WIDTH) -> tuple[F
         # On the figure, not on the axes: it starts at the left edge, however long the names of the rows are.
         figure.suptitle("\n".join(wrapped), x=0.01, ha="left", fontsize=12, fontweight="bold")
     return figure, figure.add_subplot()
+
+
+def percent(axis: Axis) -> None:
+    """Write the shares along an axis as per cent."""
+    axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
 
 
 def _rows(names: Sequence[str], n: int, *, title: str | None) -> tuple[Figure, Axes, NDArray[np.float64]]:
@@ -262,6 +271,15 @@ def _label_ends(axes: Axes, x: float, ends: list[tuple[float, str, str]]) -> Non
         darker = tuple(0.7 * channel for channel in to_rgb(colour))  # letters need more contrast than areas
         text = axes.annotate(name, (x, level), (8, 0), textcoords="offset points", va="center", color=darker)
         text.set(fontweight="bold", path_effects=[withStroke(linewidth=3, foreground="white")])
+
+
+def _numbers(values: NDArray[np.float64]) -> list[str]:
+    """Write a column of numbers of one size with equally many decimals: 0.12 above 0.1093 is 0.1200."""
+    largest = np.abs(values).max()
+    plain = [np.format_float_positional(value, precision=4, fractional=False, trim="-") for value in values]
+    needed = max(len(text.partition(".")[2]) for text in plain)
+    decimals = min(needed, max(0, 3 - int(np.floor(np.log10(largest))))) if largest > 0 else 0
+    return [f"{value:,.{decimals}f}".replace("-", MINUS) for value in values.tolist()]
 
 
 def _number(value: float) -> str:
