@@ -1,6 +1,10 @@
 """What only this project's commands do; what every project's do is tested in the repository's test_project_cli.py."""
 
 import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from command_line import command_line
@@ -31,3 +35,15 @@ def test_predict_writes_a_file_and_fails_if_rows_were_refused(run, bundle, predi
 
     source.write_text("history\nnone\n")
     assert run("predict", source, "-o", target, "--bundle", bundle)[0] == 1
+
+
+def test_a_file_is_utf_8_whatever_the_locale(bundle, predictor, tmp_path):
+    """A process of its own, because Python asks for the locale once; that of C knows ASCII alone."""
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text(f"name,history\nŁukasz José,{predictor.catalogue.films[0].id}\n", encoding="utf-8")
+    program = Path(sys.executable).with_name("recommender")
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [program, "predict", source, "-o", target, "--bundle", bundle]
+    result = subprocess.run(command, env=os.environ | locale, capture_output=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "Łukasz José," in target.read_text(encoding="utf-8")
