@@ -7,15 +7,18 @@ that section and no other.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from portfolio_shared.data.checks import stored_report
 from portfolio_shared.evaluation.figures import save_figure
 from portfolio_shared.evaluation.sections import (
     fill_sections,
     interval_cell,
     markdown_table,
+    measured_sections,
     write_report,
 )
 from portfolio_shared.evaluation.tables import Column, candidate_rows
@@ -29,7 +32,7 @@ from recommender.evaluation.diversity import DIVERSITIES, DiversityPoint, divers
 from recommender.evaluation.errors import by_group
 from recommender.evaluation.evaluate import METRIC_LABELS, Evaluation
 from recommender.evaluation.figures import SERVED, draw, draw_cold_start, draw_diversity, draw_reliability
-from recommender.evaluation.measured import measured, named_table, search_table, studies
+from recommender.evaluation.measured import benchmarked, named_table, search_table, studies
 from recommender.evaluation.pause import measure_after_pause
 from recommender.evaluation.reliability import measure_reliability
 from recommender.models.fit import recipes
@@ -53,7 +56,7 @@ def report(config: ReportConfig, console: Console | None = None) -> None:
 
 
 def report_everything(config: ReportConfig, trained: Trained, console: Console) -> str:
-    """Write `docs/report.json`, the figures and all sections but the sample's; return the line that says so."""
+    """Write `docs/report.json`, the figures and all sections; return the line that says so."""
     parts, settings, evaluation = trained.split, trained.settings, trained.evaluation
     k, task = evaluation.k, evaluation.task
     with progress(console, "ablation", total=len(steps_of(settings))) as advance:
@@ -70,9 +73,7 @@ def report_everything(config: ReportConfig, trained: Trained, console: Console) 
     save_figure(draw_cold_start(starts, k), docs / "cold-start.svg")
     recorded = {**record(trained, steps, points, starts), **record_checks(trained, seed=config.seed)}
     save_figure(draw_reliability(recorded["reliability"]), docs / "reliability.svg")
-    sections = {**tables(recorded), **measured(config.benchmarks), "search": search_table(studies())}
-    sections["data"] = trained.data.report.as_markdown()
-    summary = summary_table(recorded)
+    sections, summary = {**tables(recorded), **measured(config.benchmarks, docs)}, summary_table(recorded)
     return write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary)
 
 
@@ -94,6 +95,12 @@ def report_sample(config: ReportConfig, trained: Trained) -> str:
     readme = config.project / "README.md"
     fill_sections(readme, {"sample": sample_tables(recorded)})
     return f"Written: {docs / 'sample.json'} and its section of {readme}"
+
+
+def measured(results: Path, docs: Path) -> dict[str, str]:
+    """Return the sections that other commands measured; a file that is missing is named."""
+    sample = measured_sections({"sample": (docs / "sample.json", sample_tables)})
+    return {**benchmarked(results), "search": search_table(studies()), **sample}
 
 
 def sample_tables(recorded: Mapping[str, Any]) -> str:
@@ -128,7 +135,12 @@ def record(
     data, evaluation = trained.data, trained.evaluation
     tested = {SERVED: evaluation, **evaluation.baselines}
     return {
-        "data": {"source": data.source.kind, "name": data.name, "sha256": data.sha256},
+        "data": {
+            "source": data.source.kind,
+            "name": data.name,
+            "sha256": data.sha256,
+            "report": data.report.as_dict(),
+        },
         "users": user_counts(trained.split, len(evaluation.task.users)),
         "test_split_sha256": evaluation.task.digest,
         "k": evaluation.k,
@@ -188,6 +200,7 @@ def tables(recorded: Mapping[str, Any]) -> dict[str, str]:
     start_headings = ["films in the history", f"nDCG@{k}", "popularity, same people", "difference, paired"]
     point_headings = ["diversity", f"nDCG@{k}", "diversity of genres", "share of films recommended"]
     return {
+        "data": stored_report(recorded["data"]["report"]).as_markdown(),
         "users": markdown_table(["each user's last 20 %", "number"], users),
         "candidates": markdown_table(*candidates),
         "ablation": markdown_table(["step", f"nDCG@{k} on validation"], steps),

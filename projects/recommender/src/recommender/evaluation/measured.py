@@ -53,7 +53,7 @@ def search_table(studied: Mapping[str, Any]) -> str:
     return markdown_table(["validation of", "trials", *scores, "better by more than chance", "taken"], rows)
 
 
-def measured(results: Path) -> dict[str, str]:
+def benchmarked(results: Path) -> dict[str, str]:
     """Return the sections that state what `make bench-recommender` measured last; a file that is missing is named."""
     return measured_sections(
         {
