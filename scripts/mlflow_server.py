@@ -15,11 +15,10 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
-from portfolio_shared.addresses import without_secrets
-from portfolio_shared.proxies import NetworkSettingsError, no_proxy, open_client, split_address
+from portfolio_shared.addresses import is_here, without_secrets
+from portfolio_shared.proxies import NetworkSettingsError, no_proxy, split_address
 from portfolio_shared.terminal import standard_streams
+from portfolio_shared.tracking.client import TrackingUnavailable, check_server
 from processes import HOST, Process, ProcessError, require_free, start, stop, wait_until_ready
 
 DEFAULT_URI = "http://127.0.0.1:5500"
@@ -132,12 +131,14 @@ def main(command: list[str]) -> int:
 
 
 def answers(uri: str) -> bool:
-    """Return whether an MLflow server answers at this address, which may be on another machine."""
+    """Return whether an MLflow server answers at this address; raise `ProcessError` if none does on another machine."""
     try:
-        with open_client(uri.rstrip("/"), timeout=httpx.Timeout(2.0)) as client:
-            return client.get("/health").is_success
-    except httpx.HTTPError:
-        return False
+        check_server(uri)
+    except TrackingUnavailable as error:
+        if is_here(split_address(uri).hostname or ""):
+            return False
+        raise ProcessError(f"MLFLOW_TRACKING_URI={without_secrets(uri)}: {error}") from error
+    return True
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from portfolio_shared.proxies import (
     proxy_for,
 )
 from portfolio_shared.serving.registry_client import RegistryClient, RegistryUnavailable
+from portfolio_shared.tracking.client import TrackingUnavailable, check_server
 
 FAR = "http://mlflow.example.org:5500"
 NAMES = [f"{name}_PROXY" for name in ("HTTP", "HTTPS", "ALL", "NO")]
@@ -225,8 +226,10 @@ def test_a_registry_behind_a_proxy_that_cannot_be_used_is_unavailable_and_one_he
             far.alias("toy", "champion")
 
 
-def test_a_proxys_refusal_is_not_told_as_the_registrys(monkeypatch, proxy):
+def test_a_proxys_refusal_is_not_told_as_mlflows(monkeypatch, proxy):
     monkeypatch.setenv("HTTP_PROXY", proxy.address)
     proxy.status = 403
+    with pytest.raises(TrackingUnavailable, match=r"^the proxy .* answered 403 '<no>'$"):
+        check_server(FAR)
     with RegistryClient(FAR) as far, pytest.raises(RegistryUnavailable, match=r"^the proxy .* answered 403 '<no>'"):
         far.alias("toy", "champion")

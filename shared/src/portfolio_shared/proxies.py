@@ -178,9 +178,14 @@ def answered_by(url: str, status: int, text: str) -> str:
     shown, proxy = without_secrets(url), proxy_for(url)
     if proxy is None:
         return shown
-    if status in _OF_PROXIES and not text.lstrip().startswith(_OF_MLFLOW):
+    if is_of_proxy(url, status, text):
         return f"{proxy}, asked for {shown} (let it through there, or name its host in NO_PROXY),"
     return f"{shown}, through {proxy},"
+
+
+def is_of_proxy(url: str, status: int, text: str) -> bool:
+    """Return whether an answer is one of a proxy that refuses or cannot reach the server, and none of MLflow's."""
+    return proxy_for(url) is not None and status in _OF_PROXIES and not text.lstrip().startswith(_OF_MLFLOW)
 
 
 def _for_proxy(proxy: Proxy) -> ssl.SSLContext | None:

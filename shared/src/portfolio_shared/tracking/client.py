@@ -14,6 +14,7 @@ from portfolio_shared.proxies import (
     NetworkSettingsError,
     answered_by,
     describe_failure,
+    is_of_proxy,
     no_proxy,
     open_client,
     proxy_for,
@@ -108,8 +109,8 @@ def check_server(tracking_uri: str) -> None:
         failure = describe_failure(tracking_uri, error)
         raise TrackingUnavailable(f"no MLflow server at {shown} ({failure}); {advice}") from error
     if not response.is_success or not response.text.startswith("{"):
-        text = response.text[:200]
+        answer = (tracking_uri, response.status_code, response.text[:200])
+        way = f", which is no MLflow server that lets us in (403: its --allowed-hosts); {advice}"
         raise TrackingUnavailable(
-            f"{answered_by(tracking_uri, response.status_code, text)} answered {response.status_code} {text!r}, which "
-            f"is no MLflow server that lets us in (403: its --allowed-hosts); {advice}"
+            f"{answered_by(*answer)} answered {answer[1]} {answer[2]!r}{'' if is_of_proxy(*answer) else way}"
         )
