@@ -61,6 +61,7 @@ def test_each_required_field_is_missed_by_name(name):
         ({"lot_area": "-inf"}, "lot_area = '-inf': Input should be a finite number"),
         ({"lot_frontage": True}, "lot_frontage = True: Value error, Input should be a number, not true or false"),
         ({"full_bath": False}, "full_bath = False: Value error, Input should be a number, not true or false"),
+        *(({"ms_subclass": code}, f"ms_subclass = {code}: Input should be '020', ") for code in (20.6, -20, 10**400)),
         ({"bathrooms": 2}, "bathrooms = 2: Extra inputs are not permitted"),
         ({"overall_qual": 0, "bathrooms": 2}, "; bathrooms = 2: Extra inputs are not permitted"),
         ({"year_built": 2010, "yr_sold": 2008}, "year_built = 2010: expected at most a year after the sale, here at "),

@@ -52,8 +52,8 @@ def meaning(name: str, cell: Any, *, semicolons: bool = False) -> Any:
     """
     if not isinstance(cell, str):
         cell = cell.item() if hasattr(cell, "item") else cell  # NumPy's numbers
-        is_number = isinstance(cell, int | float) and not isinstance(cell, bool)
-        return f"{cell:03.0f}" if name == "ms_subclass" and is_number else cell
+        is_code = isinstance(cell, int | float) and not isinstance(cell, bool) and 0 <= cell < 1000 and cell % 1 == 0
+        return f"{cell:03.0f}" if name == "ms_subclass" and is_code else cell
     column = columns().get(name)
     if column is None or cell in column.choices or isinstance(cell, Ambiguous):
         return cell
