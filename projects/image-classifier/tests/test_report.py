@@ -174,6 +174,7 @@ def test_before_and_after_are_not_exchanged():
     assert "| expected calibration error, validation | 0.100 as trained | 0.020 at temperature 1.50 |" in text
     assert "| validation accuracy | 95.0% in floats | 94.0% in 8 bits |" in text
     assert "8.0 ms in floats | 5.0 ms in 8 bits (not served) |" in text
+    assert "8 bits" not in report_module._calibration_table(calibration, None)
 
 
 def test_the_table_of_near_strangers_states_each_kind_and_the_mean():

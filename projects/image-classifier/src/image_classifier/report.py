@@ -201,25 +201,28 @@ def _coverage_table(recorded: Mapping[str, Any]) -> str:
     return markdown_table(["label sets that hold the truth", "coverage"], rows)
 
 
-def _calibration_table(calibration: Mapping[str, float], quantised: Mapping[str, Any]) -> str:
-    served = "served" if quantised["served"] else "not served"
+def _calibration_table(calibration: Mapping[str, float], quantised: Mapping[str, Any] | None) -> str:
     rows = [
         [
             "expected calibration error, validation",
             f"{calibration['before']:.3f} as trained",
             f"{calibration['after']:.3f} at temperature {calibration['temperature']:.2f}",
         ],
-        [
-            "validation accuracy",
-            f"{quantised['accuracy_before']:.1%} in floats",
-            f"{quantised['accuracy_after']:.1%} in 8 bits",
-        ],
-        [
-            "inference, one picture, one thread",
-            f"{quantised['milliseconds_before']:.1f} ms in floats",
-            f"{quantised['milliseconds_after']:.1f} ms in 8 bits ({served})",
-        ],
     ]
+    if quantised is not None:
+        served = "served" if quantised["served"] else "not served"
+        rows += [
+            [
+                "validation accuracy",
+                f"{quantised['accuracy_before']:.1%} in floats",
+                f"{quantised['accuracy_after']:.1%} in 8 bits",
+            ],
+            [
+                "inference, one picture, one thread",
+                f"{quantised['milliseconds_before']:.1f} ms in floats",
+                f"{quantised['milliseconds_after']:.1f} ms in 8 bits ({served})",
+            ],
+        ]
     return markdown_table(["", "before", "after"], rows)
 
 

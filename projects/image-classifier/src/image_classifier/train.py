@@ -61,7 +61,7 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Tra
     with console.status("shrinking and calibrating"):
         exported = export(parts, settings, candidates[chosen], seed=config.seed, compute=compute)
         predictor = fit(parts, settings, candidates[chosen], seed=config.seed, compute=compute, exported=exported)
-    console.print(exported.quantised.summary())
+    console.print(exported.summary())
 
     # The test split decides nothing.
     with console.status("evaluating on the test split"):

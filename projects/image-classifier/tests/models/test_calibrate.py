@@ -67,7 +67,7 @@ def test_the_error_before_is_without_a_temperature_and_after_of_what_is_served(o
 def test_the_threshold_is_exceeded_by_the_stated_share_of_held_out_pictures():
     held_out, fresh = clusters(1, 1000), clusters(2, 5000)
     novelty = fitted(clusters(0, 600), held_out)
-    assert (scores(novelty, held_out) > 1).mean() == pytest.approx(UNFAMILIAR, abs=0.001)
+    assert (scores(novelty, held_out) > 1).mean() == pytest.approx(UNFAMILIAR, abs=0.002)
     assert (scores(novelty, fresh) > 1).mean() == pytest.approx(UNFAMILIAR, abs=0.01)
 
 

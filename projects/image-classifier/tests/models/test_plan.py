@@ -1,6 +1,8 @@
 """`auto` is resolved; what was asked for by name is never replaced, and torch is missed at once and by name."""
 
 import io
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
@@ -33,18 +35,18 @@ def config(**settings: object) -> TrainConfig:
         ({"recipe": "quick"}, True, ("mobilenet_v2", "shipped"), False),
         ({}, True, ("mobilenet_v2", "imagenet"), True),
         ({}, False, ("mobilenet_v2", "shipped"), True),
-        ({"weights": "imagenet"}, False, ("mobilenet_v2", "imagenet"), False),
+        ({"weights": "imagenet"}, True, ("mobilenet_v2", "imagenet"), True),
         ({"weights": "shipped"}, True, ("mobilenet_v2", "shipped"), False),
-        ({"weights": "some.pth", "recipe": "quick"}, True, ("mobilenet_v2", "some.pth"), False),
-        ({"backbone": "resnet18"}, False, ("resnet18", "imagenet"), False),
-        ({"backbone": "resnet18", "recipe": "quick"}, True, ("resnet18", "imagenet"), False),
+        ({"weights": __file__, "recipe": "quick"}, False, ("mobilenet_v2", __file__), False),
+        ({"backbone": "resnet18"}, True, ("resnet18", "imagenet"), True),
+        ({"backbone": "resnet18", "recipe": "quick"}, True, ("resnet18", "imagenet"), True),
     ],
 )
 def test_auto_is_resolved(settings: dict, reachable: bool, expected: tuple[str, str], asked: bool, at_hand) -> None:
     names = at_hand(reachable=reachable)
     planned = plan(config(**settings))
     assert (planned.backbone, planned.weights) == expected
-    assert names == (["mobilenet_v2"] if asked else [])
+    assert names == ([expected[0]] if asked else [])
 
 
 def test_that_the_shipped_weights_stand_in_is_said_in_a_line(at_hand) -> None:
@@ -58,6 +60,29 @@ def test_that_the_shipped_weights_stand_in_is_said_in_a_line(at_hand) -> None:
 def test_the_shipped_weights_of_another_network_are_refused() -> None:
     with pytest.raises(ValueError, match="weights='shipped': they are those of mobilenet_v2, and backbone='resnet18'"):
         plan(config(backbone="resnet18", weights="shipped"))
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet_v2", "resnet18"])
+def test_weights_that_cannot_be_had_are_said_at_once(backbone: str, at_hand) -> None:
+    at_hand(reachable=False)
+    asked = {"weights": "imagenet"} if backbone == "mobilenet_v2" else {}
+    with pytest.raises(weights.WeightsError, match=rf"of {backbone} .*IMAGE_CLASSIFIER_TRAIN_WEIGHTS"):
+        plan(config(backbone=backbone, **asked))
+
+
+def test_a_file_of_weights_that_is_not_there_is_said_before_torch_is_loaded() -> None:
+    code = """
+import sys
+from image_classifier.config import TrainConfig
+from image_classifier.models.plan import plan
+try:
+    plan(TrainConfig(weights="gone.pth", tracking_uri=""))
+except ValueError as error:
+    said = "(--weights, IMAGE_CLASSIFIER_TRAIN_WEIGHTS): there is no such file" in str(error)
+    sys.exit("torch" in sys.modules or not said)
+sys.exit("it was not refused")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(

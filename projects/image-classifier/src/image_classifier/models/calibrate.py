@@ -1,5 +1,6 @@
 """Thresholds from the validation part: label sets, and when a prediction is ambiguous or unfamiliar."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,4 +101,6 @@ def fit_novelty(
     )
     spread = np.sqrt(np.maximum(second - first**2, 1e-12))
     fitted = replace(fitted, means=first.astype(np.float32), deviations=spread.astype(np.float32))
-    return replace(fitted, threshold=float(np.quantile(fitted.deviation(held_out, named), 1 - UNFAMILIAR)))
+    scores = np.sort(fitted.deviation(held_out, named))
+    rank = min(len(scores), math.ceil((len(scores) + 1) * (1 - UNFAMILIAR)))  # as of conformal prediction
+    return replace(fitted, threshold=float(scores[rank - 1]))

@@ -10,7 +10,7 @@ from image_classifier.config import DEFAULT_COMPUTE, Compute, FineTuneSettings, 
 from image_classifier.data.load import Split
 from image_classifier.data.photos import Photo, examples_of, labels_of, pixels_of
 from image_classifier.models.calibrate import Calibration, calibrate, fit_novelty
-from image_classifier.models.export import Quantised, quantise, with_head
+from image_classifier.models.export import LEAST_PICTURES, Quantised, quantise, with_head
 from image_classifier.models.predictor import Predictor, Rules
 from image_classifier.models.probe import Head
 from image_classifier.models.trunk import Trunk, outputs_of
@@ -66,11 +66,14 @@ class FittedClassifier:
 
 @dataclass(frozen=True)
 class Exported:
-    """The graph that is served, and what it makes of the validation part: features [n, n_features] and labels [n]."""
+    """The graph that is served, and what it makes of the validation part: features [n, n_features] and labels [n].
+
+    8-bit integers are None where too few pictures could show what they cost.
+    """
 
     graph: Trunk
     temperature: float
-    quantised: Quantised
+    quantised: Quantised | None
     calibration: Calibration
     features: NDArray[np.float32]
     named: NDArray[np.int64]
@@ -80,17 +83,25 @@ class Exported:
         quantised, calibration = self.quantised, self.calibration
         return {
             "temperature": self.temperature,
-            "quantised": quantised.kept,
+            "quantised": quantised is not None and quantised.kept,
             "calibration": {
                 "temperature": self.temperature,
                 "before": calibration.error_before,
                 "after": calibration.error_after,
             },
-            "quantisation": {
+            "quantisation": None
+            if quantised is None
+            else {
                 **{name: value for name, value in vars(quantised).items() if name != "graph"},
                 "served": quantised.kept,
             },
         }
+
+    def summary(self) -> str:
+        """Return in a line what 8-bit integers cost and gain."""
+        if self.quantised is None:
+            return f"8-bit integers: not tried; fewer than {LEAST_PICTURES} validation pictures cannot show their cost"
+        return self.quantised.summary()
 
 
 def fit(
@@ -129,14 +140,16 @@ def export(
     labels, preprocessing = labels_of(split.validation), network.trunk.preprocessing
     temperature = fit_temperature(labels, logits)
     served = network.served(temperature)
-    drawn = np.random.default_rng(seed).permutation(len(split.train))[:N_CALIBRATION]
-    calibration, validation = (
-        [pixels_of(photo, preprocessing) for photo in photos]
-        for photos in ([split.train[i] for i in drawn], split.validation)
-    )
-    quantised = quantise(served.graph, calibration, validation, labels)
-    if quantised.kept:
-        served = Trunk(quantised.graph, preprocessing)
+    quantised = None
+    if len(split.validation) >= LEAST_PICTURES:
+        drawn = np.random.default_rng(seed).permutation(len(split.train))[:N_CALIBRATION]
+        calibration, validation = (
+            [pixels_of(photo, preprocessing) for photo in photos]
+            for photos in ([split.train[i] for i in drawn], split.validation)
+        )
+        quantised = quantise(served.graph, calibration, validation, labels)
+        if quantised.kept:
+            served = Trunk(quantised.graph, preprocessing)
     probabilities, features = _outputs(served, split.validation, compute)
     thresholds = calibrate(labels, probabilities.astype(np.float64), logits, coverage=settings.coverage)
     return Exported(served, temperature, quantised, thresholds, features, probabilities.argmax(axis=1))

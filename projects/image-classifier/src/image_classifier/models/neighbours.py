@@ -48,7 +48,7 @@ class Neighbours:
         ndarray [n, 2]
             The means over the nearest of any kind, and over the nearest of the kind that was named.
         """
-        rows = unit((np.asarray(embedding, dtype=np.float32) - self.centre) @ self.directions)
+        rows = unit(((np.asarray(embedding, dtype=np.float32) - self.centre) @ self.directions).astype(np.float32))
         found = np.empty((len(rows), 2), dtype=np.float32)
         for row, label, means in zip(rows, np.asarray(named), found, strict=True):
             cosines = self.training @ row
@@ -71,9 +71,9 @@ def fit_neighbours(training: NDArray[np.float64], labels: NDArray[np.int64]) -> 
     return Neighbours(centre.astype(np.float32), projection.astype(np.float32), projected, labels)
 
 
-def unit(rows: Floats) -> Floats:
+def unit(rows: NDArray[np.floating]) -> Floats:
     """Return rows of length 1; one without any length stays so."""
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12)))
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), dtype=np.float32)
 
 
 def _mean_of_largest(values: Floats, count: int) -> np.float32:

@@ -18,6 +18,7 @@ With the distance above, for what is no flower at all, 42 %; then 95 % of drawin
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -88,11 +89,11 @@ class Novelty:
         """Return how unlike the training pictures rows are, named so [n]; above 1 they are unlike all of them."""
         if self.neighbours is None:
             return self.distance(embedding) / np.float32(self.threshold)
-        return np.exp(self.deviation(embedding, named) - np.float32(self.threshold))
+        return np.asarray(np.exp(self.deviation(embedding, named) - np.float32(self.threshold)), dtype=np.float32)
 
     def save(self, path: Path) -> None:
         """Write everything that was fitted."""
-        arrays = {"directions": self.directions, "known": self.training}
+        arrays: dict[str, Any] = {"directions": self.directions, "known": self.training}
         if self.neighbours is not None and self.means is not None and self.deviations is not None:
             arrays |= {f"neighbours.{name}": array for name, array in vars(self.neighbours).items()}
             arrays |= {"means": self.means, "deviations": self.deviations}

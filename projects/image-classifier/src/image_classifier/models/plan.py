@@ -1,6 +1,7 @@
 """Resolve every `auto` of a training before a picture is read: which network, which weights, with which settings."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 from rich.console import Console
 
@@ -27,15 +28,26 @@ def plan(config: TrainConfig, console: Console | None = None) -> ModelSettings:
     MissingTorchError
         If torch is needed and not installed.
     ValueError
-        If the weights that ship are asked for another network.
+        If the weights that ship are asked for another network, or a file of weights is not there.
+    WeightsError
+        If torchvision's weights are asked for and cannot be had.
     """
     backbone, weights, tuning = config.backbone, config.weights, FineTuneSettings()
     if weights == "auto" and config.recipe == "quick" and backbone == USUAL:
         weights = SHIPPED
     if weights == SHIPPED and backbone != USUAL:
         raise ValueError(f"weights={SHIPPED!r}: they are those of {USUAL}, and backbone={backbone!r}")
+    if weights not in ("auto", "imagenet", SHIPPED) and not Path(weights).is_file():
+        raise ValueError(
+            f"weights={weights!r} (--weights, IMAGE_CLASSIFIER_TRAIN_WEIGHTS): there is no such file; expected "
+            f"imagenet, {SHIPPED}, or the path of a state dict"
+        )
     if config.recipe == "full" or weights != SHIPPED:
         check_torch(config)
+    if weights == "imagenet" or (weights == "auto" and backbone != USUAL):  # before the pictures are read
+        from image_classifier.models.weights import check_at_hand
+
+        check_at_hand(backbone)
     if weights == "auto":
         weights = _imagenet_or_shipped(backbone, console or Console(quiet=True))
     if config.epochs is not None:

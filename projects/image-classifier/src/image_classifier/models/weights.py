@@ -34,6 +34,17 @@ def imagenet_at_hand(name: str) -> bool:
     return _cached(url) is not None or reachable([url])
 
 
+def check_at_hand(name: str) -> None:
+    """Raise WeightsError if torchvision's weights are in no cache and their host does not answer."""
+    if not imagenet_at_hand(name):
+        raise WeightsError(
+            f"the weights of {name} are not in the cache and {get_model_weights(name).DEFAULT.url} does not answer. "
+            f"Three ways on: connect to the network; put that file into {data_directory() / 'weights'}; or set "
+            "--weights (IMAGE_CLASSIFIER_TRAIN_WEIGHTS) to the path of a state dict, or to "
+            f"{SHIPPED} for those of mobilenet_v2 that ship"
+        )
+
+
 def load_weights(model: nn.Module, name: str, weights: str) -> None:
     """Give a model of torchvision its weights, all but the classifier's: ``imagenet``, ``shipped`` or a state dict's.
 
@@ -77,12 +88,7 @@ def _imagenet(name: str) -> dict[str, Tensor]:
     cached = _cached(weights.url)
     if cached is not None:
         return _from_file(cached)
-    if not reachable([weights.url]):
-        raise WeightsError(
-            f"the weights of {name} are not in the cache and {weights.url} does not answer. Three ways on: connect to "
-            f"the network; put that file into {data_directory() / 'weights'}; or set weights to the path of a state "
-            f"dict, or to {SHIPPED} for those of mobilenet_v2 that ship"
-        )
+    check_at_hand(name)
     folder = data_directory() / "weights"
     try:
         state: dict[str, Tensor] = weights.get_state_dict(
