@@ -33,9 +33,8 @@ from project_table import projects
 ROOT = Path(__file__).parent
 # In the id of a test: its folder, or its first parameter in a test that runs for every project.
 PROJECT = re.compile(rf"^projects/([^/]+)/|^tests/.*\[({'|'.join(project.name for project in projects())})[-\]]")
-# Tests ask servers of this machine, whatever stands between it and others.
 for _name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
-    del os.environ[_name]
+    del os.environ[_name]  # tests ask servers of this machine alone
 # The collection of doctests imports every module; this one is MLflow's to run, and holds no doctest.
 collect_ignore_glob = ["projects/*/src/*/serving/mlflow_adapter.py"]
 
