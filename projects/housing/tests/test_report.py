@@ -9,7 +9,7 @@ from housing.config import ModelSettings, ReportConfig, ScaleSettings, TreeSetti
 from housing.data.house import EXAMPLE
 from housing.data.load import split
 from housing.evaluation.candidates import chosen_settings
-from housing.report import groups_table, report, summary_table, tables, ten_fields
+from housing.report import aim_sentence, groups_table, report, summary_table, tables, ten_fields
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.sections import read_section
 
@@ -125,6 +125,23 @@ def test_small_groups_are_not_in_the_table_and_are_counted():
     table = groups_table(groups)
     assert [row[0] for row in cells(table)[2:]] == ["neighborhood: A"]
     assert "2 groups with fewer than 10 test houses are not shown" in table
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ([100, 98], "Every fifth holds the 87% that were aimed at."),
+        ([98, 100], "houses that are lacking: 2 in fifth 1. "),
+        ([99, 86], "houses that are lacking: 1 in fifth 1, 12 in fifth 2. "),
+    ],
+)
+def test_the_report_says_how_many_houses_a_fifth_lacks(held, said):
+    """87 % of 114 houses are 100, of 112 houses 98."""
+    fifths = [
+        {"name": str(i + 1), "houses": n, "coverage": inside / n}
+        for i, (inside, n) in enumerate(zip(held, (114, 112), strict=True))
+    ]
+    assert said in aim_sentence(fifths)
 
 
 def test_the_committed_report_is_of_the_sales_that_ship_and_the_settings_in_use(dataset):

@@ -183,6 +183,8 @@ def test_shares_are_written_as_per_cent():
     figure = horizontal_bars(["noise", "text"], [1.0, 0.9], xlabel="share", shares=True)
     assert texts(figure) == ["100 %", "90 %"]
     assert "100 %" in tick_labels(figure, "x")
+    figure = coverage_bars(["a", "b"], [0.86, 0.92], nominal=0.9, counts=[114, 114])
+    assert "82.5 %" in tick_labels(figure, "x")  # not a tick of 82 that stands at 82.5
 
 
 def test_coverage_says_share_rows_and_target():

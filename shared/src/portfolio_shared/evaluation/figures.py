@@ -17,7 +17,7 @@ from matplotlib.axis import Axis
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter, StrMethodFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, ScalarFormatter, StrMethodFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from portfolio_shared.evaluation.uncertainty import Interval, wilson_interval
@@ -225,7 +225,7 @@ def canvas(*, height: float, title: str | None, width: float = WIDTH) -> tuple[F
 
 def percent(axis: Axis) -> None:
     """Write the shares along an axis as per cent."""
-    axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g} %"))
 
 
 def _rows(names: Sequence[str], n: int, *, title: str | None) -> tuple[Figure, Axes, NDArray[np.float64]]:
