@@ -1,5 +1,7 @@
 import codecs
+import csv
 import gzip
+import io
 import os
 import threading
 import zipfile
@@ -135,3 +137,28 @@ def test_a_pipe_is_read(tmp_path):
     writer.start()
     assert read(pipe)[2] == [(2, ["1"])]
     writer.join(timeout=10)
+
+
+@pytest.mark.parametrize("n_lines", [1, 2, 3, 100])
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_blocks_hold_the_rows_that_the_csv_module_reads(write, n_lines, separator):
+    """Plain lines are cut without it; a cell of several lines may begin in one block and end in another."""
+    lines = ["name;b", "1;x", " 2 ;", ";;", "", "3;\0'y", '4;"two\nlines; one cell"', "5;", '"6";a', "7;é", "8;last"]
+    text = "\r\n".join(lines).replace(";", separator)
+    expected = [(line, cells) for line, cells in _with_lines(text, separator)[1:] if cells]
+    with open_table(write(text), known=lambda heading: heading == "name") as table:
+        blocks = list(table.blocks(n_lines))
+    assert [row for block in blocks for row in block.rows] == expected
+    for block in blocks:
+        if block.lines is not None:
+            assert [list(cells) for cells in zip(*block.columns, strict=True)] == [cells for _, cells in block.rows]
+            assert [line.split(separator) for line in block.lines] == [cells for _, cells in block.rows]
+    assert any(block.lines is not None for block in blocks) == (n_lines < 4)
+
+
+def _with_lines(text, separator):
+    reader, rows, line = csv.reader(io.StringIO(text, newline=""), delimiter=separator), [], 1
+    for cells in reader:
+        rows.append((line, cells))
+        line = reader.line_num + 1
+    return rows

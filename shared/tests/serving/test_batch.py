@@ -1,7 +1,7 @@
 import pytest
 
 from portfolio_shared.data.tables import FileError, open_table
-from portfolio_shared.serving.batch import BatchResult, predict_rows, write_rows
+from portfolio_shared.serving.batch import BatchResult, predict_columns, predict_rows, write_rows
 
 
 def test_rows_are_written_and_counted_by_their_error(tmp_path):
@@ -60,6 +60,30 @@ def test_no_row_of_a_wrong_shape_is_lost_and_the_others_are_answered(tmp_path):
         '5,"a ""b"",c",10,',
         f',,,"line 8 {broken}"',
     ]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("rows_at_once", [1, 2, 100])
+def test_an_answer_by_columns_writes_what_one_by_rows_writes(tmp_path, separator, rows_at_once):
+    text = 'n;note\n1;one\n2\n3;a,b\n4;"open" quote\n\n5;"a ""b"",c"\n6;é\n7;\n8;x;y\n9;"two\nlines"\n10;z'
+    source, by_rows, by_columns = tmp_path / "in.csv", tmp_path / "rows.csv", tmp_path / "columns.csv"
+    source.write_text(text.replace(";", separator), encoding="utf-8")
+    known = {"known": lambda heading: heading == "n"}
+    with open_table(source, **known) as table:
+        expected = predict_rows(table, by_rows, ["double", "error"], doubled)
+    steps = []
+    with open_table(source, **known) as table:
+        result = predict_columns(
+            table,
+            by_columns,
+            ["double", "error"],
+            lambda columns: doubled(list(zip(*columns, strict=True))),
+            rows_at_once=rows_at_once,
+            advance=steps.append,
+        )
+    assert by_columns.read_bytes() == by_rows.read_bytes()
+    assert result == expected
+    assert sum(steps) == result.done + result.refused
 
 
 def test_a_file_that_has_the_added_columns_already_is_refused_by_name(tmp_path):

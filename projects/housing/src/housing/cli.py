@@ -4,6 +4,7 @@ Each command's flags are the fields of its settings class, so a default, its env
 line. Heavy libraries are imported by the command that needs them.
 """
 
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field
@@ -82,13 +83,14 @@ def predict(options: Predict) -> None:
     from portfolio_shared.bundle import read_manifest
 
     read_manifest(options.bundle, project=MODEL_NAME)
-    predictor, console = Predictor.load(options.bundle), Console(stderr=True, markup=False, highlight=False)
+    predictor = Predictor.load(options.bundle)
+    note = partial(Console(stderr=True, markup=False, highlight=False).print, soft_wrap=True)
     with shared.counting("pricing", "houses") as advance:
         result = predict_file(
-            options.houses, options.output, predictor, explain=options.explain, note=console.print, advance=advance
+            options.houses, options.output, predictor, explain=options.explain, note=note, advance=advance
         )
     if result.repaired:
-        console.print(f"{options.output}: {result.repaired:,} houses were put right before (column repaired)")
+        note(f"{options.output}: {result.repaired:,} houses were put right before (column repaired)")
     shared.end_batch(options.output, done=result.done, refused=result.refused, what="houses priced")
 
 

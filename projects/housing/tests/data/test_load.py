@@ -74,7 +74,7 @@ def test_a_quantity_of_what_is_said_to_be_absent_makes_its_code_unknown(raw, cel
 def through_pandas(raw: pd.DataFrame, path):
     """What pandas makes of a file that it reads and writes: NA, None and empty cells are one, and numbers change."""
     raw.to_csv(path, index=False)
-    pd.read_csv(path).to_csv(path, index=False)
+    pd.read_csv(path).to_csv(path)  # with row numbers under an empty heading
     return path
 
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from housing.data.columns import columns
 from housing.data.consistency import violations
 from housing.data.house import EXAMPLE
-from housing.data.values import table_of
 from housing.models.features import fields_of, groups
 from housing.models.imputation import complete
 from housing.models.predictor import SPARSE_FROM, Predictor, to_dollars
@@ -130,22 +129,6 @@ def test_prices_in_bulk_are_those_of_predict(predictor, trained):
     np.testing.assert_allclose(price, [house.price for house in houses_], atol=0.006)
     np.testing.assert_allclose(low, [house.interval.low for house in houses_], atol=0.006)
     np.testing.assert_allclose(high, [house.interval.high for house in houses_], atol=0.006)
-
-
-def test_a_table_has_the_prices_and_the_reasons_of_its_houses_alone(predictor, dataset):
-    """To the cent, for full records and for those with the required fields alone."""
-    full = dataset.sales.records[::40]
-    sparse = [{name: record[name] for name in REQUIRED} for record in full]
-    records = [*full, *sparse]
-    answer = predictor.predict_table(table_of(records), explain=True)
-    for i, record in enumerate(records):
-        (alone,) = predictor.predict([record], explain=True)
-        dollars = (alone.price, alone.interval.low, alone.interval.high)
-        assert [round(float(column[i]), 2) for column in answer[:3]] == list(dollars)
-        assert answer.n_filled[i] == len(alone.filled)
-        assert answer.average_price == alone.explanation.average_price
-        parts = dict(zip(groups(), answer.contributions[i].tolist(), strict=True))
-        assert parts == {part.group: part.dollars for part in alone.explanation.contributions}
 
 
 def test_predicting_changes_nothing_in_the_model_or_the_record(predictor):

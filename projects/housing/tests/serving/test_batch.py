@@ -1,16 +1,14 @@
 import csv
 import tracemalloc
-from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from housing.data.cells import meaning, meanings
+from housing.data.cells import meaning
 from housing.data.columns import columns
-from housing.data.house import EXAMPLE, InvalidHouseError, validated
+from housing.data.house import EXAMPLE
 from housing.data.load import clean
 from housing.models.predictor import TablePrices
 from housing.serving import batch
@@ -81,7 +79,7 @@ def test_a_file_of_bad_rows_alone_is_answered(priced, predictor):
 
 
 def test_order_is_kept_across_chunks(priced, monkeypatch):
-    monkeypatch.setattr(batch, "predict_rows", partial(batch.predict_rows, rows_at_once=7))
+    monkeypatch.setattr(batch, "predict_columns", partial(batch.predict_columns, rows_at_once=7))
     sizes = [1000 + i for i in range(50)]
     lines = [line(gr_liv_area=size) if size % 5 else line(gr_liv_area="?") for size in sizes]
     seen = []
@@ -178,103 +176,6 @@ def test_spaces_around_a_cell_and_empty_cells_are_no_values(priced, predictor):
     assert rows[0][-3] == str(len(columns()) - len(EXAMPLE) - 1)  # the alley is given: none
 
 
-REPAIRS = {
-    "exterior_2nd: a code spelled in a second way": 228,
-    "ms_zoning: a code spelled in a second way": 28,
-    "ms_zoning, exterior_2nd: a code spelled in a second way": 1,
-    "mas_vnr_type: veneer of type None with an area: type unknown": 7,
-    "year_remod_add: remodelled before it was built: remodelled when built": 1,
-    "garage_yr_blt: garage built after the sale (2207): year unknown": 1,
-    "garage_qual, garage_cond: garage with spaces or a type and a code of None: code unknown": 1,
-}
-
-
-@pytest.fixture(scope="module")
-def alone(predictor, dataset):
-    """What each of the sales that training reads is worth to the predictor alone: price, low, high, fields filled."""
-    answers = (predictor.predict([record])[0] for record in dataset.sales.records)
-    return [
-        [*(f"{dollars:.2f}" for dollars in (it.price, it.interval.low, it.interval.high)), str(len(it.filled))]
-        for it in answers
-    ]
-
-
-def kaggles(raw):
-    """The published cells as the competition's test.csv has them: one word for unknown and for none, and no price."""
-    table = raw.drop(columns=["Order", "SalePrice"]).rename(columns={"PID": "Id"}).replace("", "NA")
-    table["MS SubClass"] = table["MS SubClass"].str.lstrip("0")
-    table["Sale Type"] = table["Sale Type"].str.strip()
-    return table.rename(
-        columns=lambda heading: heading.replace(" ", "").replace("first", "1st").replace("second", "2nd")
-    )
-
-
-def as_published(raw, path):
-    raw.to_csv(path, index=False, sep="\t")
-
-
-def as_in_the_competition(raw, path):
-    kaggles(raw).to_csv(path, index=False)
-
-
-def as_after_pandas(raw, path):
-    raw.to_csv(path, index=False)
-    pd.read_csv(path).to_csv(path, index=False)
-
-
-def as_a_spreadsheet_writes(raw, path):
-    raw.to_csv(path, index=False, sep=";", encoding="utf-16")
-
-
-@pytest.mark.parametrize("write", [as_published, as_in_the_competition, as_after_pandas, as_a_spreadsheet_writes])
-def test_every_sale_is_priced_as_training_reads_it(some_rows, predictor, alone, tmp_path, write):
-    """All rows, however the file was written; what was put right is said."""
-    source, target = tmp_path / "sales.csv", tmp_path / "prices.csv"
-    raw = some_rows(2930)
-    write(raw, source)
-    notes = []
-    result = predict_file(source, target, predictor, note=notes.append)
-    with target.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == result.done == 2930
-    assert [[row[name] for name in ADDED[:3]] for row in rows] == [prices[:3] for prices in alone]
-    counted = Counter(row["repaired"] for row in rows if row["repaired"])
-    assert counted.items() >= {rule: n for rule, n in REPAIRS.items() if not differs(write, rule)}.items()
-    assert result.repaired == counted.total()
-    assert any("as after pandas" in note for note in notes) == (write is as_after_pandas)
-
-
-def differs(write, rule: str) -> bool:
-    """Where pandas has emptied NA and None, nothing contradicts a quantity; where all is NA, more does."""
-    return (write is as_after_pandas and "None" in rule) or (write is as_in_the_competition and "garage_qual" in rule)
-
-
-def test_a_competitions_test_file_of_1459_rows_gets_1459_prices(some_rows, predictor, tmp_path):
-    """With the oddities that are known of it, in rows of their own."""
-    table = kaggles(some_rows(2930)).iloc[:1459].reset_index(drop=True)
-    oddities = (
-        *({"PoolArea": "480", "PoolQC": "NA"}, {"MasVnrType": "None", "MasVnrArea": "198"}, {"GarageYrBlt": "2207"}),
-        *({"Utilities": "NA"}, {"MSZoning": "NA"}, {"KitchenQual": "NA"}, {"Functional": "NA"}, {"SaleType": "NA"}),
-        {"YearBuilt": "2002", "YearRemodAdd": "2001"},
-        {"BsmtExposure": "NA", "BsmtCond": "NA"},
-        {"BsmtFullBath": "NA", "BsmtHalfBath": "NA"},
-        {"GarageFinish": "NA", "GarageCars": "NA", "GarageArea": "NA", "GarageYrBlt": "NA", "GarageType": "Detchd"},
-        {heading: "NA" for heading in table.columns if heading.startswith(("Bsmt", "TotalBsmt"))},
-    )
-    for row, cells in enumerate(oddities):
-        for heading, cell in cells.items():
-            table.loc[100 * row, heading] = cell
-    source, target = tmp_path / "test.csv", tmp_path / "prices.csv"
-    table.to_csv(source, index=False)
-    result = predict_file(source, target, predictor)
-    assert (result.done, result.refused) == (1459, 0)
-    with target.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert all(float(row["price"]) > 10_000 for row in rows)
-    repaired = [row for row in range(len(oddities)) if rows[100 * row]["repaired"].partition("a code spelled")[0]]
-    assert {0, 1, 2, 8, 9, 12} <= {*repaired}
-
-
 def test_explanations_are_those_of_the_predictor_and_add_up(priced, predictor):
     _, heading, rows = priced(f"{HEADING}\n{line()}\n{line(overall_qual=9)}\n", predictor, explain=True)
     for row, house in zip(rows, (EXAMPLE, {**EXAMPLE, "overall_qual": 9}), strict=True):
@@ -285,20 +186,6 @@ def test_explanations_are_those_of_the_predictor_and_add_up(priced, predictor):
             assert cells[f"adds_{part.group.lower().replace(' ', '_')}"] == f"{part.dollars:.2f}"
         parts = [float(cell) for name, cell in cells.items() if name.startswith("adds_")]
         assert sum(parts) + float(cells["average_price"]) == pytest.approx(float(cells["price"]), abs=0.001)
-
-
-@pytest.mark.parametrize("bad", ["1_000", "1e400", "9" * 5000, "0x10", "٣", "-0", "+5", "1e3", "\x00", "True", "12 "])
-def test_a_table_refuses_what_the_check_of_one_house_refuses(priced, bad):
-    """And takes what it takes: the two read a cell alike."""
-    for name in ("lot_area", "year_built", "neighborhood"):
-        cells = {**{key: str(value) for key, value in EXAMPLE.items()}, name: bad}
-        _, _, rows = priced(f"{HEADING}\n{line(**{name: bad})}\n")
-        reason = ""
-        try:
-            validated(meanings(cells))
-        except InvalidHouseError as error:
-            reason = str(error)
-        assert rows[0][-1] == reason
 
 
 def test_na_means_the_same_to_the_batch_as_to_training(some_rows):

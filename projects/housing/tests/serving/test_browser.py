@@ -91,6 +91,18 @@ def test_the_steps_sum_to_the_price_and_comparables_are_shown(visit: HousingVisi
     assert visit.page.get_by_test_id("filled").locator("tbody tr").count() == len(columns()) - len(REQUIRED)
 
 
+def test_what_was_put_right_is_listed_and_nothing_where_nothing_was(visit: HousingVisit) -> None:
+    visit.open("?year_built=1990&year_remod_add=1980")
+    visit.wait_for_answer()
+    repaired = visit.page.get_by_test_id("repaired")
+    expect(repaired).to_be_visible()
+    assert repaired.locator("tbody tr").count() == 1
+    assert "remodelled when built" in (repaired.locator("tbody tr").text_content() or "")
+    visit.open()
+    visit.wait_for_answer()
+    expect(repaired).to_be_hidden()
+
+
 def test_the_form_can_be_filled_in_by_keyboard_alone(visit: HousingVisit, predictor: Predictor) -> None:
     visit.open()
     visit.wait_for_answer()

@@ -14,9 +14,11 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from portfolio_shared.data.checks import DataError
 
@@ -69,18 +71,76 @@ class Table:
 
         What is no row, because a quotation mark is never closed or text follows a closing one, comes without cells.
         """
-        reader = csv.reader(self._text, delimiter=self.separator, strict=True)
-        while True:
-            line = self._read + reader.line_num + 1
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error:
-                yield line, []
+        for block in self.blocks(1000):
+            yield from block.rows
+
+    def blocks(self, n_lines: int) -> Iterator["Block"]:
+        """Yield the rows of so many lines at a time, read once; a cell of several lines may make it more."""
+        before, width = self._read, len(self.headings)
+        while lines := list(islice(self._text, n_lines)):
+            plain = [line.rstrip("\r\n") for line in lines]
+            # The csv module takes twice the time, and cuts a line without quotation marks at each separator as well.
+            text = self.separator.join(plain)
+            if width > 1 and '"' not in text and all(line.count(self.separator) == width - 1 for line in plain):
+                yield Block(before + 1, plain, Columns(width, text, self.separator))
+                before += len(lines)
             else:
-                if cells:
-                    yield line, cells
+                reader = csv.reader(chain(lines, self._text), delimiter=self.separator, strict=True)
+                yield Block(before + 1, None, Columns(width), list(_read_rows(reader, before, len(lines))))
+                before += reader.line_num
+
+
+@dataclass(frozen=True)
+class Columns(Sequence[Sequence[str]]):
+    """The cells of some rows by column: cut out of `text`, where that is given, when they are asked for."""
+
+    width: int
+    text: str = ""  # cell after cell and row after row between separators, nothing quoted
+    separator: str = ","
+    cells: Sequence[Sequence[str]] = ()
+
+    def __len__(self) -> int:
+        return self.width
+
+    def __getitem__(self, place: Any) -> Any:
+        return (self._cut if self.text else self.cells)[place]
+
+    @cached_property
+    def _cut(self) -> list[list[str]]:
+        cells = self.text.split(self.separator)
+        return [cells[place :: self.width] for place in range(self.width)]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows that follow each other: plain ones, which is most, by column and as they stand, or one by one."""
+
+    line: int  # of the first row
+    lines: list[str] | None  # the text of each row without its end, if all are plain
+    columns: Columns
+    _rows: list[tuple[int, list[str]]] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[tuple[int, list[str]]]:
+        """The line that each row begins on, and its cells."""
+        if self.lines is None:
+            return self._rows
+        return list(enumerate(map(list, zip(*self.columns, strict=True)), start=self.line))
+
+
+def _read_rows(reader: Any, before: int, n_lines: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that begin on the next so many lines."""
+    while reader.line_num < n_lines:
+        line = before + reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield line, []
+        else:
+            if cells:
+                yield line, cells
 
 
 @contextmanager

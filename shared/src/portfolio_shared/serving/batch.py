@@ -1,17 +1,22 @@
 """Files of any length, in constant memory; no row is lost, and a refused one says why."""
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from portfolio_shared.data.tables import FileError, Table, misshapen
+from portfolio_shared.data.tables import Columns, FileError, Table, misshapen
 
 ERROR = "error"
 """Last column of an answer: why a row has none; empty where it has one."""
 REPAIRED = "repaired"
 """Column that says what was corrected in a row before it was answered; empty where nothing was."""
+
+
+Answered = tuple[str, Sequence[str]]
+"""A row as it is written, and its cells, or those that were added: the last is its error."""
 
 
 @dataclass(frozen=True)
@@ -48,25 +53,65 @@ def predict_rows(
     FileError
         If the table has a column that is added.
     """
-    if taken := sorted(set(added) & set(table.headings)):
-        names = ", ".join(taken)
-        raise FileError(f"{table.path}: rename the columns {names}, whose names are those of the added ones")
+    refuse_taken(table, added)
     width = len(table.headings)
 
     def answered() -> Iterator[list[str]]:
         rows = table.rows()
         while chunk := list(islice(rows, rows_at_once)):
-            reasons = [misshapen(line, cells, width) for line, cells in chunk]
-            whole = [cells for (_, cells), reason in zip(chunk, reasons, strict=True) if reason is None]
-            answers = iter(answer(whole))
-            for (_, cells), reason in zip(chunk, reasons, strict=True):
-                if reason is None:
-                    yield [*cells, *next(answers)]
-                else:
-                    yield [*cells[:width], *[""] * (width - len(cells)), *refusal(added, reason)]
+            yield from _answered(chunk, width, added, answer)
             advance(len(chunk))
 
     return write_rows(target, [*table.headings, *added], answered())
+
+
+def predict_columns(
+    table: Table,
+    target: Path,
+    added: Sequence[str],
+    answer: Callable[[Columns], Iterable[Sequence[str]]],
+    *,
+    rows_at_once: int = 1000,
+    advance: Callable[[int], None] = lambda _: None,
+) -> BatchResult:
+    """Answer as `predict_rows` does, for an `answer` that takes the cells of each column: the faster way for many rows.
+
+    Plain rows between commas are written as they were read, without being put together again.
+    """
+    refuse_taken(table, added)
+    width = len(table.headings)
+
+    def by_columns(rows: list[list[str]]) -> Iterable[Sequence[str]]:
+        return answer(Columns(width, cells=list(zip(*rows, strict=True))))
+
+    def answered() -> Iterator[Answered]:
+        for block in table.blocks(rows_at_once):
+            if block.lines is not None and table.separator == ",":
+                for line, cells in zip(block.lines, answer(block.columns), strict=True):
+                    yield f"{line},{as_line(cells)}", cells
+            else:
+                for cells in _answered(block.rows, width, added, by_columns):
+                    yield as_line(cells), cells[width:]
+            advance(len(block.rows) if block.lines is None else len(block.lines))
+
+    return write_lines(target, [*table.headings, *added], answered(), added)
+
+
+def _answered(
+    chunk: Sequence[tuple[int, list[str]]],
+    width: int,
+    added: Sequence[str],
+    answer: Callable[[list[list[str]]], Iterable[Sequence[str]]],
+) -> Iterator[list[str]]:
+    """Yield each row with its added cells."""
+    reasons = [misshapen(line, cells, width) for line, cells in chunk]
+    whole = [cells for (_, cells), reason in zip(chunk, reasons, strict=True) if reason is None]
+    answers = iter(answer(whole) if whole else ())
+    for (_, cells), reason in zip(chunk, reasons, strict=True):
+        if reason is None:
+            yield [*cells, *next(answers)]
+        else:
+            yield [*cells[:width], *[""] * (width - len(cells)), *refusal(added, reason)]
 
 
 def write_rows(
@@ -74,7 +119,7 @@ def write_rows(
     headings: Sequence[str],
     rows: Iterable[Sequence[str]],
     *,
-    advance: Callable[[int], None] | None = None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> BatchResult:
     """Write rows as CSV and count those with an error, which is their last cell; a broken run leaves no half file.
 
@@ -85,27 +130,58 @@ def write_rows(
     advance
         Called with 1 after each row.
     """
+
+    def lines() -> Iterator[Answered]:
+        for row in rows:
+            yield as_line(row), row
+            advance(1)
+
+    return write_lines(target, headings, lines(), headings)
+
+
+def write_lines(target: Path, headings: Sequence[str], rows: Iterable[Answered], names: Sequence[str]) -> BatchResult:
+    """Write rows as `write_rows` does: the text of each, and those of its cells that these names are of."""
     partial = target.with_name(target.name + ".part")
-    at = headings.index(REPAIRED) if REPAIRED in headings else None
+    at = names.index(REPAIRED) if REPAIRED in names else None
     done = refused = repaired = 0
     try:
         # A file name in a cell need not be UTF-8: its bytes are written as they are.
         with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(headings)
-            for row in rows:
-                writer.writerow(row)
-                if row[-1]:
+            stream.write(f"{as_line(headings)}\n")
+            for text, cells in rows:
+                stream.write(f"{text}\n")
+                if cells[-1]:
                     refused += 1
                 else:
                     done += 1
-                    repaired += at is not None and bool(row[at])
-                if advance:
-                    advance(1)
+                    repaired += at is not None and bool(cells[at])
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
     return BatchResult(done, refused, repaired)
+
+
+def as_line(cells: Sequence[str]) -> str:
+    """Return cells as a line of CSV without its end; the csv module is asked where something must be quoted.
+
+    Examples
+    --------
+    >>> as_line(["1", "two words"]), as_line(["1,2", "3"])
+    ('1,two words', '"1,2",3')
+    """
+    text = ",".join(cells)
+    if text and '"' not in text and "\n" not in text and "\r" not in text and text.count(",") == len(cells) - 1:
+        return text
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="").writerow(cells)
+    return stream.getvalue()
+
+
+def refuse_taken(table: Table, added: Sequence[str]) -> None:
+    """Raise FileError if a table has a column that is added."""
+    if taken := sorted(set(added) & set(table.headings)):
+        names = ", ".join(taken)
+        raise FileError(f"{table.path}: rename the columns {names}, whose names are those of the added ones")
 
 
 def refusal(added: Sequence[str], reason: str) -> list[str]:

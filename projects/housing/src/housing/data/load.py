@@ -19,7 +19,7 @@ import pandas as pd
 import pandera.pandas as pa
 from numpy.typing import NDArray
 
-from housing.data.cells import SPELLINGS, UNKNOWN
+from housing.data.cells import UNKNOWN
 from housing.data.columns import Record, column_name, columns
 from housing.data.consistency import broken_rules
 from housing.data.reading import TableReader, emptied_columns
@@ -188,7 +188,7 @@ def clean(raw: pd.DataFrame, report: DataReport) -> pd.DataFrame:
     semicolons = bool(raw.attrs.get("semicolons", False))
     places = {name: place for place, name in enumerate(columns())}
     cells = [text[name].tolist() for name in columns()]
-    emptied = emptied_columns(places, list(zip(*cells, strict=True)))
+    emptied = emptied_columns(places, cells)
     if emptied:
         report.notes.append(f'No NA, but empty cells, as after pandas: read as "has none" in {", ".join(emptied)}.')
     table, changes = TableReader(places, semicolons=semicolons, emptied=emptied).read(cells)
@@ -201,18 +201,17 @@ def clean(raw: pd.DataFrame, report: DataReport) -> pd.DataFrame:
         else:  # a code that no table has is named by the schema
             codes = [value_of(name, number) for number in np.where(unreadable, np.nan, table[name])]
             frame[name] = pd.Series(codes, text.index, dtype=object).mask(unreadable, text[name])
-            if name in SPELLINGS and (spelled := int(text[name].isin(list(SPELLINGS[name])).sum())):
-                report.repair(f"{name}: {SPELLED}", spelled)
     frame[TARGET] = _prices(text[TARGET])
-    for rule in dict.fromkeys(rule for _, rule, _ in changes):
-        rows_changed = np.any([where for _, each, where in changes if each == rule], axis=0)
-        report.repair(rule, int(rows_changed.sum()))
+    named = [(f"{name}: {rule}" if rule == SPELLED else rule, where) for name, rule, where in changes]
+    for rule in dict(named):
+        report.repair(rule, int(np.any([where for each, where in named if each == rule], axis=0).sum()))
     _note(frame, report)
     return frame.copy()
 
 
 def _rename(raw: pd.DataFrame) -> pd.DataFrame:
-    """Rename headings to column names; a missing or an unknown heading is an error."""
+    """Rename headings to column names; a missing or an unknown heading is an error, row numbers are left out."""
+    raw = raw.drop(columns=[heading for heading in raw.columns if heading in ("", "Unnamed: 0")])
     special = {"pid": KEY, "id": KEY, "saleprice": TARGET, "sale_price": TARGET, "order": "order"}
     names = {heading: special.get(heading.strip().lower()) or column_name(heading) for heading in raw.columns}
     unknown = [heading for heading, name in names.items() if name is None]

@@ -3,8 +3,8 @@
 Training and files to price are read here; a row that is refused is told why by `house.validated`.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache, partial
 from operator import itemgetter
 from typing import Any
 
@@ -15,10 +15,14 @@ from pydantic import FiniteFloat, TypeAdapter, ValidationError
 from housing.data.cells import SPELLINGS, Ambiguous, meaning
 from housing.data.columns import NONE, column_name, columns, resembling
 from housing.data.consistency import broken_rules
-from housing.data.repair import QUANTITIES, repairs
+from housing.data.repair import QUANTITIES, SPELLED, repairs
 from housing.data.values import MANY, Change, Values, change_many, code, code_values, unknown
+from housing.data.words import LONGEST, Bools, Floats, Words, WordTable, cut, whole_numbers
+
+Texts = Callable[[], Sequence[str]]
 
 UNREADABLE = float("inf")
+SECOND_SPELLING = 0.5  # added to the number of a code that is spelled in a second way, until that is counted
 MOST_TEXTS = 5_000  # different texts of a column that are remembered: a file of any length fits into memory
 
 FULL, MOSTLY_EMPTY = 0.9, 0.7
@@ -52,11 +56,29 @@ class Cells(dict[str, float]):
 
     def __init__(self, name: str, *, semicolons: bool) -> None:
         self._name, self._semicolons = name, semicolons
+        self._is_numeric = columns()[name].is_numeric
+        self._words = WordTable(MOST_TEXTS)
+
+    def fill(self, numbers: Floats, gaps: Bools, words: Words, lengths: NDArray[np.intp], texts: Texts) -> None:
+        """Write the numbers of words that are no whole numbers where the gaps are; `texts` gives the column's cells."""
+        rows = np.flatnonzero(gaps)
+        found, seen = self._words.find(words[rows])
+        seen &= lengths[rows] <= LONGEST
+        numbers[rows] = found
+        if not seen.all():
+            rows, column = rows[~seen], texts()
+            numbers[rows] = [self[column[row]] for row in rows.tolist()]
+            short = rows[lengths[rows] <= LONGEST]
+            self._words.learn(words[short], numbers[short])
 
     def __missing__(self, text: str) -> float:
         if len(self) >= MOST_TEXTS:
             self.clear()
-        number = self[text] = self._read(meaning(self._name, text, semicolons=self._semicolons))
+        if self._is_numeric and len(text) < 10 and text.isascii() and text.isdecimal():  # most of them: no question
+            number = float(text)
+        else:
+            number = self._read(meaning(self._name, text, semicolons=self._semicolons))
+        self[text] = number
         return number
 
     def _read(self, value: Any) -> float:
@@ -65,8 +87,9 @@ class Cells(dict[str, float]):
         if isinstance(value, Ambiguous):
             return UNREADABLE
         if columns()[self._name].choices:
-            spelled = SPELLINGS.get(self._name, {}).get(value, value)
-            return code_values()[self._name].get(spelled, UNREADABLE)
+            spelled = SPELLINGS.get(self._name, {}).get(value)
+            number = code_values()[self._name].get(spelled or value, UNREADABLE)
+            return number if spelled is None else number + SECOND_SPELLING
         try:
             return float(_number(columns()[self._name].kind).validate_python(value))
         except (ValidationError, OverflowError):
@@ -93,17 +116,42 @@ class TableReader:
 
     def read(self, cells: Sequence[Sequence[str]]) -> tuple[Values, list[tuple[str, str, NDArray[np.bool_]]]]:
         """Return a table from the cells of each place, and what was put right in it: column, rule, rows (n,)."""
-        n = len(cells[0])
-        table: Values = dict.fromkeys(columns(), np.full(n, np.nan))
+        text = getattr(cells, "text", "")
+        table = self._plain(cells) if text and chr(0) not in text else self._looked_up(cells)
+        n = len(table["lot_area"]) if "lot_area" in table else len(cells[0])
+        table = dict.fromkeys(columns(), np.full(n, np.nan)) | table
+        spelled = list(self._spelled(table))
+        change_many(table, self._nones(table))
+        return table, [*spelled, *change_many(table, repairs(table, MANY, self.places.keys()))]
+
+    def _looked_up(self, cells: Sequence[Sequence[str]]) -> Values:
         # With more than one key, an item getter looks them all up in a fifth of the time of a loop.
+        many = len(cells[0]) > 1
         texts = {name: cells[place] for name, place in self.places.items()}
         numbers = [
-            itemgetter(*text)(self._cells[name]) if n > 1 else [self._cells[name][each] for each in text]
+            itemgetter(*text)(self._cells[name]) if many else [self._cells[name][each] for each in text]
             for name, text in texts.items()
         ]
-        table |= dict(zip(texts, np.array(numbers, dtype=np.float64), strict=True))
-        change_many(table, self._nones(table))
-        return table, change_many(table, repairs(table, MANY, self.places.keys()))
+        return dict(zip(texts, np.array(numbers, dtype=np.float64), strict=True))
+
+    def _plain(self, cells: Any) -> Values:
+        """Return the columns of a text in which nothing is quoted."""
+        places = list(self.places.values())
+        words, lengths = cut(cells.text, cells.separator, len(cells), places)
+        numbers, is_number = whole_numbers(words, lengths)
+        is_number &= np.array([[columns()[name].is_numeric] for name in self.places])
+        for row, (name, place) in enumerate(self.places.items()):
+            if not is_number[row].all():
+                texts = partial(cells.__getitem__, place)
+                self._cells[name].fill(numbers[row], ~is_number[row], words[row], lengths[row], texts)
+        return dict(zip(self.places, numbers, strict=True))
+
+    def _spelled(self, table: Values) -> Iterator[tuple[str, str, Bools]]:
+        """Yield the columns with codes in a second spelling and the rows, and take the codes for what they mean."""
+        for name in SPELLINGS:
+            rows = (table[name] < UNREADABLE) & (table[name] == np.floor(table[name]) + SECOND_SPELLING)
+            table[name] = np.where(rows, table[name] - SECOND_SPELLING, table[name])
+            yield name, SPELLED, rows
 
     def _nones(self, table: Values) -> Iterator[Change]:
         """Yield the codes of "has none" that empty cells stand for: those of which there is no quantity above 0."""
@@ -112,8 +160,8 @@ class TableReader:
             yield name, code(name, NONE), "", unknown(table[name]) & absent
 
 
-def emptied_columns(places: Mapping[str, int], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the columns whose NA has become an empty cell in these first rows, as pandas reads and writes it.
+def emptied_columns(places: Mapping[str, int], cells: Sequence[Sequence[str]]) -> list[str]:
+    """Return the columns whose NA has become an empty cell, as pandas reads and writes it, by the cells of each place.
 
     Such a file has no NA in a column that may say "has none", hardly anything in those that mostly say it, and its
     numbers are there all the same.
@@ -123,11 +171,12 @@ def emptied_columns(places: Mapping[str, int], rows: Sequence[Sequence[str]]) ->
     numbers = [name for name in places if columns()[name].is_numeric]
 
     def share(names: Sequence[str]) -> float:
-        return sum(row[places[name]].strip() == "" for row in rows for name in names) / (len(rows) * len(names))
+        texts = [cell.strip() for name in names for cell in cells[places[name]]]
+        return texts.count("") / max(1, len(texts))
 
-    if len(rare) < 2 or not rows or not numbers:
+    if len(rare) < 2 or not numbers:
         return []
-    if any(row[places[name]].strip() in ("NA", NONE) for row in rows for name in levels if name != "mas_vnr_type"):
+    if any(cell.strip() in ("NA", NONE) for name in levels if name != "mas_vnr_type" for cell in cells[places[name]]):
         return []
     return levels if min(share([name]) for name in rare) >= MOSTLY_EMPTY and share(numbers) <= 1 - FULL else []
 

@@ -65,6 +65,7 @@ def code_values() -> Mapping[str, Mapping[str, float]]:
     }
 
 
+@cache
 def code(name: str, choice: str) -> float:
     """Return the number of a code.
 

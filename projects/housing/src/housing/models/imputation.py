@@ -120,6 +120,11 @@ def fill_one(house: Values, typical: Typical) -> list[Filled]:
         if holds and unknown(house[name]):
             house[name] = value
             filled.append(Filled(name, cast(float | str, value_of(name, value)), rule))
+    grade = _grade(house, ONE)
+    rule = f"typical of houses of overall quality {grade + 1}"
+    for name in [name for name, number in house.items() if number != number]:  # noqa: PLR0124 - called for every column
+        house[name] = typical.numbers[name][grade]
+        filled.append(Filled(name, typical.by_quality[name][grade], rule))
     return filled
 
 
@@ -131,17 +136,27 @@ def fill_many(table: Values, typical: Typical) -> NDArray[np.intp]:
         if gaps.any():
             table[name] = np.where(gaps, value, table[name])
             count += gaps
+    grade = _grade(table, MANY)
+    for name, numbers in table.items():
+        if (gaps := unknown(numbers)).any():
+            table[name] = np.where(gaps, MANY.pick(typical.numbers[name], grade), numbers)
+            count += gaps
     return count
 
 
+def _grade(x: Values, of: Arithmetic) -> Any:
+    """Return the position of the overall quality among 1 to 10."""
+    quality = of.rounded(of.where(known(x["overall_qual"]), x["overall_qual"], 5.0))
+    return of.index(of.smaller(10.0, of.larger(1.0, quality)) - 1)
+
+
 def _fillings(x: Values, typical: Typical, of: Arithmetic) -> Iterator[Change]:
-    """Yield what fills a column where it is unknown; `x` is filled while this runs.
+    """Yield what fills a column where it is unknown, but for what nothing says; `x` is filled while this runs.
 
     The rules run in a fixed order, because later ones read what earlier ones filled: no basement or
     garage first, then floors, then what follows from other columns, then what is typical.
     """
-    quality = of.rounded(of.where(known(x["overall_qual"]), x["overall_qual"], 5.0))
-    grade = of.index(of.smaller(10.0, of.larger(1.0, quality)) - 1)
+    grade = _grade(x, of)
 
     def usual(name: str) -> Any:
         return of.pick(typical.numbers[name], grade)
@@ -179,8 +194,6 @@ def _fillings(x: Values, typical: Typical, of: Arithmetic) -> Iterator[Change]:
     )
     yield "pool_qc", code("pool_qc", NONE), "no pool", unknown(x["pool_area"]) | (x["pool_area"] == 0)
     yield "pool_qc", code("pool_qc", "TA"), "taken as typical", True
-    for name in columns():
-        yield name, usual(name), typically, True
 
 
 def _garage(x: Values, typical: Typical, of: Arithmetic, usual: Callable[[str], Any]) -> Iterator[Change]:

@@ -8,7 +8,7 @@ from housing.data.reading import places_of
 from housing.models.predictor import Predictor
 from housing.serving.pricing import Pricing
 from portfolio_shared.data.tables import FileError, open_table
-from portfolio_shared.serving.batch import BatchResult, predict_rows
+from portfolio_shared.serving.batch import BatchResult, predict_columns
 
 
 def predict_file(
@@ -41,10 +41,10 @@ def predict_file(
     """
     with open_table(source, known=lambda heading: column_name(heading) is not None) as table:
         places = _places(source, table.headings)
-        if passed := [heading for place, heading in enumerate(table.headings) if place not in places.values()]:
+        if passed := [name or "(empty)" for place, name in enumerate(table.headings) if place not in places.values()]:
             note(f"{source}: columns that are passed through and say nothing to the model: {', '.join(passed)}")
         pricing = Pricing(places, predictor, semicolons=table.separator == ";", explain=explain, note=note)
-        return predict_rows(table, target, pricing.added, pricing.answer, advance=advance)
+        return predict_columns(table, target, pricing.added, pricing.answer, advance=advance)
 
 
 def _places(source: Path, headings: Sequence[str]) -> Mapping[str, int]:

@@ -20,8 +20,9 @@ def predict(predictor: Predictor, table: pd.DataFrame) -> pd.DataFrame:
     headings = [str(heading) for heading in table.columns]
     if strange := [heading for heading in headings if column_name(heading) is None]:
         raise InvalidHouseError(f"columns that are no field of a house: {', '.join(strange)}")
-    cells = table.astype(object).where(table.notna(), "").astype(str).to_numpy().tolist()
-    answers = Pricing(places_of(headings), predictor, note=warnings.warn).answer(cells)
+    cells = table.astype(object).where(table.notna(), "").astype(str)
+    columns = [cells.iloc[:, place].tolist() for place in range(len(headings))]
+    answers = Pricing(places_of(headings), predictor, note=warnings.warn).answer(columns) if len(cells) else []
     if wrong := [f"row {number}: {reason}" for number, (*_, reason) in enumerate(answers, start=1) if reason]:
         raise InvalidHouseError("; ".join(wrong[:3]))
     return pd.DataFrame(

@@ -1,14 +1,12 @@
 """Rows of cells -> prices, many at a time: what files of houses and MLflow's tables are answered by."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from housing.data.cells import SPELLINGS, meaning
+from housing.data.cells import meaning
 from housing.data.house import InvalidHouseError, validated
 from housing.data.reading import TableReader, emptied_columns, impossible
-from housing.data.repair import SPELLED
 from housing.data.values import Values
 from housing.models.features import groups
 from housing.models.predictor import Predictor
@@ -35,34 +33,27 @@ class Pricing:
         parts = ("average_price", *(f"adds_{group.lower().replace(' ', '_')}" for group in groups()))
         self.added = (*ADDED[:4], *(parts if explain else ()), *ADDED[4:])
 
-    def answer(self, rows: list[list[str]]) -> list[Sequence[str]]:
-        """Return the added cells of each row, in order."""
-        if not rows:
-            return []
+    def answer(self, cells: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+        """Return the added cells of each row, in order, from the cells of each place in the rows."""
         if not self._begun:
-            self._begin(rows)
-        cells = list(zip(*rows, strict=True))
+            self._begin(cells)
         table, changes = self._reader.read(cells)
         repaired: dict[int, dict[str, list[str]]] = {}  # row -> rule -> columns
-        for name, rule, where in [*self._spelled(cells), *changes]:
+        for name, rule, where in changes:
             for row in np.flatnonzero(where).tolist():
                 repaired.setdefault(row, {}).setdefault(rule, []).append(name)
         bad = impossible(table)
         priced = iter(self._priced({name: numbers[~bad] for name, numbers in table.items()} if bad.any() else table))
         return [
-            (*[""] * (len(self.added) - 1), self._reason(row))
+            (*[""] * (len(self.added) - 1), self._reason([column[row] for column in cells]))
             if refused
-            else (
-                *next(priced),
-                "; ".join(f"{', '.join(names)}: {rule}" for rule, names in repaired.get(i, {}).items()),
-                "",
-            )
-            for i, (row, refused) in enumerate(zip(rows, bad.tolist(), strict=True))
+            else (*next(priced), _as_text(repaired[row]) if row in repaired else "", "")
+            for row, refused in enumerate(bad.tolist())
         ]
 
-    def _begin(self, rows: Sequence[Sequence[str]]) -> None:
+    def _begin(self, cells: Sequence[Sequence[str]]) -> None:
         """See by the first rows whether NA was taken away."""
-        self._begun, self._reader.emptied = True, emptied_columns(self._reader.places, rows)
+        self._begun, self._reader.emptied = True, emptied_columns(self._reader.places, cells)
         if self._reader.emptied:
             names = ", ".join(self._reader.emptied)
             self._note(f'no NA, but empty cells, as after pandas: they are read as "has none" in {names}')
@@ -78,13 +69,6 @@ class Pricing:
         average = f"{answer.average_price:.2f}"
         parts = (tuple(map("%.2f".__mod__, part.tolist())) for part in answer.contributions)
         return [(*price, average, *part) for *price, part in zip(*columns_, parts, strict=True)]
-
-    def _spelled(self, cells: Sequence[Sequence[str]]) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
-        """Yield the columns with codes in a second spelling, and the rows."""
-        for name, spellings in SPELLINGS.items():
-            column = cells[self._reader.places[name]] if name in self._reader.places else ()
-            if not spellings.keys().isdisjoint(column):
-                yield name, SPELLED, np.array([cell in spellings for cell in column])
 
     def _reason(self, row: Sequence[str]) -> str:
         """Return why a row is no house that can be priced."""
