@@ -17,6 +17,7 @@ from rich.table import Table
 
 from mlflow_server import DEFAULT_URI, STATE, local_port, running_server
 from portfolio_shared.addresses import without_secrets
+from portfolio_shared.environment import is_invented
 from portfolio_shared.proxies import no_proxy
 from portfolio_shared.terminal import standard_streams
 from processes import HOST, Process, ProcessError, require_free, start, stop, wait_until_ready
@@ -84,6 +85,8 @@ def run(data: str) -> None:
 def address(variable: str, default: int) -> str:
     """Return the address on this machine with the port that a variable names, or the default; the port must be free."""
     text = os.environ.get(variable) or str(default)
+    if is_invented("PORT", text):  # by Kubernetes, for a service of this name
+        text = str(default)
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise ProcessError(f"{variable}={text!r}: expected a port, 1 to 65535")
     require_free(int(text), f"set {variable}")

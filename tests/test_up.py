@@ -33,6 +33,14 @@ QUICK = {
     "IMAGE_CLASSIFIER_TRAIN_EPOCHS": "2",
     "IMAGE_CLASSIFIER_TRAIN_THREADS": "1",
 }
+# Nothing listens there, and no package for SOCKS is installed.
+ELSEWHERE = {
+    **dict.fromkeys(("HTTP_PROXY", "https_proxy"), "http://127.0.0.1:9"),
+    **dict.fromkeys(("ALL_PROXY", "all_proxy"), "socks5://127.0.0.1:9"),
+    **dict.fromkeys(("NO_PROXY", "no_proxy"), ""),
+    "PYTHONIOENCODING": "ascii",
+    "HOUSING_SERVICE_PORT": "tcp://10.0.0.1:8001",  # as Kubernetes sets it
+}
 # Runs up.py with projects' commands from the folder that is named first, and with a sleeping process for MLflow.
 STUBBED = """
 import contextlib, sys
@@ -172,7 +180,9 @@ def stubbed_up(place: Place) -> Callable[..., Up]:
 
 
 def test_it_trains_and_serves_every_project_until_ctrl_c(place: Place) -> None:
-    with running_up(place, str(SCRIPTS / "up.py"), **QUICK) as up:
+    """On a machine behind proxies, with another encoding than UTF-8, and with a password in MLflow's address."""
+    address = place.url("mlflow").replace("//", f"//user:{place.mark}@")
+    with running_up(place, str(SCRIPTS / "up.py"), **QUICK, **ELSEWHERE, MLFLOW_TRACKING_URI=address) as up:
         # After MLflow, which may take as long to start where other tests compute.
         up.wait_for(f"The start page says how far it is: {place.url('index')}", seconds=120)
         assert 'data-state="waiting"' in place.page("index")
@@ -201,6 +211,9 @@ def test_it_trains_and_serves_every_project_until_ctrl_c(place: Place) -> None:
                 PROJECTS
             )  # itself, MLflow's guard, MLflow, its pages, the services
         up.end(signal.SIGINT)
+    assert [
+        path for path in place.folder.rglob("*") if path.is_file() and place.mark.encode() in path.read_bytes()
+    ] == []
     printed = up.output().partition("Open in a browser")[2]
     for name in place.ports:
         assert place.url(name) in printed
