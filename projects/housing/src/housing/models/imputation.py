@@ -119,13 +119,12 @@ def fill_one(house: Values, typical: Typical) -> list[Filled]:
     for name, value, rule, holds in _fillings(house, typical, ONE):
         if holds and unknown(house[name]):
             house[name] = value
-            filled.append(Filled(name, cast(float | str, value_of(name, value)), rule))
+            filled.append(Filled(name, cast("float | str", value_of(name, value)), rule))
     grade = _grade(house, ONE)
     rule = f"typical of houses of overall quality {grade + 1}"
-    for name in [name for name, number in house.items() if number != number]:  # noqa: PLR0124 - called for every column
-        house[name] = typical.numbers[name][grade]
-        filled.append(Filled(name, typical.by_quality[name][grade], rule))
-    return filled
+    gaps = [name for name, number in house.items() if number != number]  # noqa: PLR0124 - asked of every column
+    house |= {name: typical.numbers[name][grade] for name in gaps}
+    return filled + [Filled(name, typical.by_quality[name][grade], rule) for name in gaps]
 
 
 def fill_many(table: Values, typical: Typical) -> NDArray[np.intp]:

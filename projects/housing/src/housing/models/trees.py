@@ -53,8 +53,7 @@ class SymmetricTrees:
 
     def predict(self, x: Floats) -> Floats:
         """Return predictions, shape (n,), for rows `x`, shape (n, F)."""
-        offset = (np.arange(len(self.leaf)) * self.leaf.shape[1])[:, None]
-        look_up = _LookUp(self.leaf.ravel(), offset, min(len(x), ROWS_AT_ONCE))
+        look_up = _LookUp(self.leaf.ravel(), self._offset, min(len(x), ROWS_AT_ONCE))
         sums = [look_up(cells).sum(axis=0) for cells in self._cells(x)]
         return np.asarray(np.concatenate(sums) + self.bias)
 
@@ -66,6 +65,11 @@ class SymmetricTrees:
         values = np.zeros((len(x), n_players))
         values[:, parts.player] = np.concatenate([np.add.reduceat(each, parts.first, axis=0).T for each in found])
         return values
+
+    @cached_property
+    def _offset(self) -> NDArray[np.intp]:
+        """Return where each tree's leaves begin among all, shape (T, 1)."""
+        return np.asarray((np.arange(len(self.leaf)) * self.leaf.shape[1])[:, None])
 
     @cached_property
     def _questions(self) -> "_Questions":
