@@ -36,7 +36,7 @@ def places_of(headings: Sequence[str]) -> dict[str, int]:
     Raises
     ------
     ValueError
-        If two headings mean one column, or an unknown one resembles a column that the file has not.
+        If two headings mean one column, or an unknown one resembles a column.
     """
     places: dict[str, int] = {}
     for place, heading in enumerate(headings):
@@ -46,7 +46,7 @@ def places_of(headings: Sequence[str]) -> dict[str, int]:
         if name is not None:
             places[name] = place
     for heading in headings:
-        if column_name(heading) is None and (name := resembling(heading)) and name not in places:
+        if column_name(heading) is None and (name := resembling(heading)):
             raise ValueError(f"the heading {heading} is unknown and resembles {name}: correct or rename it")
     return places
 
