@@ -202,6 +202,7 @@ def clean(raw: pd.DataFrame, report: DataReport) -> pd.DataFrame:
             codes = [value_of(name, number) for number in np.where(unreadable, np.nan, table[name])]
             frame[name] = pd.Series(codes, text.index, dtype=object).mask(unreadable, text[name])
     frame[TARGET] = _prices(text[TARGET])
+    changes = [change for change in changes if change[1] != SPELLED or change[2].any()]
     named = [(f"{name}: {rule}" if rule == SPELLED else rule, where) for name, rule, where in changes]
     for rule in dict(named):
         report.repair(rule, int(np.any([where for each, where in named if each == rule], axis=0).sum()))
