@@ -1,4 +1,4 @@
-"""Numbers in data sheets and model cards are those of the data that ship, of the code and of what was recorded.
+"""What documents name exists; numbers in data sheets and model cards are those of data, code and what was recorded.
 
 `test_project_report.py` does the same for the sections of the READMEs that a command writes.
 """
@@ -8,14 +8,46 @@ import re
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from checkout import ROOT
+from checkout import ROOT, TARGETS, tracked
 
 from portfolio_shared.evaluation.sections import read_section
+from project_table import projects
 
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(f"projects/{p.name}/README.md" for p in sorted(ROOT.glob("projects/*")))]
 HOUSING, FILMS, PICTURES = (ROOT / "projects" / name for name in ("housing", "recommender", "image-classifier"))
+
+
+def commands_in(document: str) -> list[str]:
+    """Return the targets after each `make` in the code of a Markdown document."""
+    code = re.findall(r"^```.*?\n(.*?)^```", document, re.DOTALL | re.MULTILINE)
+    prose = re.sub(r"^```.*?^```", "", document, flags=re.DOTALL | re.MULTILINE)
+    code += re.findall(r"`([^`]+)`", prose)
+    called = re.findall(r"(?:^|[\s;&(])make((?: +[a-z][a-z0-9-]*(?![\w=]))+)", "\n".join(code), re.MULTILINE)
+    return sorted({target for group in called for target in group.split()})
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_command_and_file_that_a_document_names_exists(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    commands = commands_in(text)
+    links = re.findall(r"\]\(([^)\s#]+)(?:#[^)]*)?\)", text)
+
+    made = {target.replace("%", project.name) for target in TARGETS for project in projects()} | set(TARGETS)
+    assert commands
+    assert set(commands) - made == set()
+    inside = [link for link in links if not urlsplit(link).scheme]
+    assert [link for link in inside if not ((ROOT / name).parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", [name for name in tracked() if name.endswith(".md")])
+def test_every_module_that_a_document_names_exists(name: str) -> None:
+    files = [f"/{file}" for file in tracked()]
+    named = re.findall(r"`([\w./-]+\.py)`", (ROOT / name).read_text(encoding="utf-8"))
+    assert [path for path in named if not any(file.endswith(f"/{path}") for file in files)] == []
 
 
 def words(path: Path) -> str:

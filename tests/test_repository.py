@@ -16,7 +16,6 @@ from packaging.utils import canonicalize_name
 
 from project_table import projects
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(f"projects/{p.name}/README.md" for p in sorted(ROOT.glob("projects/*")))]
 LOCKS = sorted(path.name for path in ROOT.glob("requirements/*.lock"))
 TRAINING_ONLY = {
     "pandas",
@@ -41,27 +40,6 @@ def text_of(path: Path) -> str:
 
 
 # The Makefile
-
-
-def commands_in(document: str) -> list[str]:
-    """Return the targets after each `make` in the code of a Markdown document."""
-    code = re.findall(r"^```.*?\n(.*?)^```", document, re.DOTALL | re.MULTILINE)
-    prose = re.sub(r"^```.*?^```", "", document, flags=re.DOTALL | re.MULTILINE)
-    code += re.findall(r"`([^`]+)`", prose)
-    called = re.findall(r"(?:^|[\s;&(])make((?: +[a-z][a-z0-9-]*(?![\w=]))+)", "\n".join(code), re.MULTILINE)
-    return sorted({target for group in called for target in group.split()})
-
-
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_every_command_and_file_that_a_document_names_exists(name: str) -> None:
-    commands = commands_in(text_of(ROOT / name))
-    links = re.findall(r"\]\(([^)\s#]+)(?:#[^)]*)?\)", text_of(ROOT / name))
-
-    made = {target.replace("%", project.name) for target in TARGETS for project in projects()} | set(TARGETS)
-    assert commands
-    assert set(commands) - made == set()
-    inside = [link for link in links if not urlsplit(link).scheme]
-    assert [link for link in inside if not ((ROOT / name).parent / link).exists()] == []
 
 
 def test_help_lists_every_target() -> None:
@@ -294,10 +272,3 @@ def test_modules_and_functions_fit_on_a_page_or_two() -> None:
                 body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
                 lines = (node.end_lineno or 0) - body[0].lineno + 1
                 assert lines <= LONGEST_BODY, f"{path}:{node.lineno} {node.name}"
-
-
-@pytest.mark.parametrize("name", [name for name in tracked() if name.endswith(".md")])
-def test_every_module_that_a_document_names_exists(name: str) -> None:
-    files = [f"/{file}" for file in tracked()]
-    named = re.findall(r"`([\w./-]+\.py)`", text_of(ROOT / name))
-    assert [path for path in named if not any(file.endswith(f"/{path}") for file in files)] == []
