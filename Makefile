@@ -62,11 +62,14 @@ $(INSTALLED) $(STARTED): requirements/installer.lock pyproject.toml $(PACKAGES:%
 		touch "$@"
 
 ##@ Check it
-.PHONY: test test-all tests check coverage format hooks
+.PHONY: test test-all test-suites tests check coverage format hooks
 test: check ## lint, types and the tests that are not long: what to run before each commit
 	@$(PYTEST) -m "not long" $(PYTEST_FLAGS)
 
 test-all: check tests ## lint, types and every test: what CI runs
+
+test-suites: setup ## inputs made with a fixed seed: JSON bodies, tables, pictures of every kind
+	@$(PYTEST) -m suite $(PYTEST_FLAGS)
 
 tests: setup ## every test, without lint and types (PYTEST_FLAGS="-k name" for some)
 	@$(PYTEST) $(PYTEST_FLAGS)
