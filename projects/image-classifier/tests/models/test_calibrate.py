@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from image_classifier.models import calibrate as calibrate_module
-from image_classifier.models.calibrate import AMBIGUOUS, UNFAMILIAR, calibrate, fit_novelty
+from image_classifier.models.calibrate import AMBIGUOUS, ENOUGH, UNFAMILIAR, calibrate, fit_novelty
 from portfolio_shared.evaluation.classification import expected_calibration_error, softmax
 
 CLASSES = 3
@@ -29,10 +29,9 @@ def clusters(seed: int, n: int) -> np.ndarray:
     return (centres[np.arange(n) % 3] + noise @ mixing).astype(np.float32)
 
 
-def fitted(features, held_out, **options):
-    return fit_novelty(
-        features, np.arange(len(features)) % 3, held_out, np.arange(len(held_out)) % 3, n_classes=3, **options
-    )
+def fitted(features, held_out, *, frozen=False, **options):
+    kinds, named = np.arange(len(features)) % 3, np.arange(len(held_out)) % 3
+    return fit_novelty(features, kinds, held_out, named, n_classes=3, frozen=frozen, **options)
 
 
 def scores(novelty, rows):
@@ -105,3 +104,14 @@ def test_of_many_pictures_some_are_kept_by_the_seed(monkeypatch):
     # Of all, not of the first class alone: the folder's order must not decide.
     nearest = first.training[:, None] - (features @ first.directions)[None]
     assert set(np.abs(nearest).sum(axis=2).argmin(axis=1) % 3) == {0, 1, 2}
+
+
+def test_where_few_are_held_out_training_pictures_are_too_if_the_network_has_not_seen_them():
+    training, few, test = clusters(0, 600), clusters(1, 21), clusters(2, 3000)
+    off = [
+        [abs((scores(fitted(training, few[i::7], frozen=frozen), test) > 1).mean() - UNFAMILIAR) for i in range(7)]
+        for frozen in (False, True)
+    ]
+    assert max(off[1]) < 0.02 < max(off[0])
+    enough = clusters(1, ENOUGH)
+    assert fitted(training, enough, frozen=True).threshold == fitted(training, enough).threshold

@@ -43,10 +43,12 @@ def test_with_neighbours_the_score_is_in_standard_deviations_of_the_kind_that_is
     fitted = replace(HAND, threshold=1.0, neighbours=near, means=means, deviations=deviations)
     # At (10, 0): at no distance; cosines 1 and 0, of its own kind 1.
     np.testing.assert_allclose(fitted.measures([[5, 0, 0]], [0]), [[0, 0.5, 0]], atol=1e-6)
-    np.testing.assert_allclose(fitted.deviation([[5, 0, 0]], [0]), [-0.5 / 3], rtol=1e-6)
+    np.testing.assert_allclose(fitted.standardised([[0, 0.5, 0]], [0]), [-0.5 / 3], rtol=1e-6)
     np.testing.assert_allclose(fitted.score([[5, 0, 0]], [0]), [np.exp(-0.5 / 3 - 1)], rtol=1e-6)
     # Far away one distance counts for no more than eight.
-    np.testing.assert_allclose(fitted.deviation([[0, 900, 0]], [1]), [(8 + 0.5 + 0) / 3], rtol=1e-6)
+    np.testing.assert_allclose(
+        fitted.standardised(fitted.measures([[0, 900, 0]], [1]), [1]), [(8 + 0.5 + 0) / 3], rtol=1e-6
+    )
 
 
 def test_a_model_without_a_power_is_read_as_it_was_written(tmp_path):

@@ -61,7 +61,13 @@ def _fitted(split: Split, trunk: Trunk, compute: Compute, seed: int) -> Unsure:
     temperature = fit_temperature(labels_of(split.validation), logits)
     least = np.quantile(softmax(logits / temperature).max(axis=1), AMBIGUOUS)
     novelty = fit_novelty(
-        training, labels_of(split.train), validation, logits.argmax(axis=1), n_classes=len(split.labels), seed=seed
+        training,
+        labels_of(split.train),
+        validation,
+        logits.argmax(axis=1),
+        n_classes=len(split.labels),
+        frozen=True,
+        seed=seed,
     )
 
     def unsure(features: Features) -> NDArray[np.float64]:

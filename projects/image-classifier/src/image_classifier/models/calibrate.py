@@ -15,6 +15,8 @@ UNFAMILIAR = 0.04
 """Share of pictures of the classes that may be called unfamiliar."""
 AMBIGUOUS = 0.01
 """Share of pictures of the classes that may be called ambiguous."""
+ENOUGH = 200
+"""Held-out pictures that set a threshold well; where there are fewer, training pictures are held out too."""
 FEW = 10
 """So many held-out pictures of all classes are added to those of each: their means alone would be of few."""
 N_DIRECTIONS = 128
@@ -71,6 +73,7 @@ def fit_novelty(
     named: NDArray[np.int64],
     *,
     n_classes: int,
+    frozen: bool,
     seed: int = 0,
 ) -> Novelty:
     """Fit distances to the training pictures, and their threshold on held-out pictures of the classes.
@@ -84,14 +87,21 @@ def fit_novelty(
     held_out, named
         Features of the validation part, and the label numbers that they are given. The threshold is exceeded by the
         share UNFAMILIAR of them; no picture of anything else is used.
+    frozen
+        Whether the network that makes the features has not learned from the training pictures. Then, where fewer than
+        ENOUGH are held out, each fifth of the training pictures is too, from distances to the other four.
     """
-    drawn = np.sort(np.random.default_rng(seed).permutation(len(features))[:N_TRAINING])
-    training = features[drawn].astype(np.float64)
-    _, _, directions = np.linalg.svd(training - training.mean(axis=0), full_matrices=False)
-    kept = directions[:N_DIRECTIONS].T
-    neighbours = fit_neighbours(training, labels[drawn])
-    fitted = Novelty(kept.astype(np.float32), (training @ kept).astype(np.float32), 0.0, neighbours=neighbours)
+    generator = np.random.default_rng(seed)
+    drawn = np.sort(generator.permutation(len(features))[:N_TRAINING])
+    training, kinds = features[drawn].astype(np.float64), labels[drawn]
+    fitted = _distances(training, kinds)
     measured = fitted.measures(held_out, named).astype(np.float64)
+    if frozen and len(held_out) < ENOUGH:
+        fold = generator.permutation(len(training)) % 5
+        for k in range(5):
+            rest = _distances(training[fold != k], kinds[fold != k])
+            measured = np.vstack([measured, rest.measures(training[fold == k], kinds[fold == k])])
+            named = np.concatenate([named, kinds[fold == k]])
     # Each class's first and second moments, drawn towards those of all by FEW pictures.
     counts = np.bincount(named, minlength=n_classes)[:, None] + FEW
     first, second = (
@@ -101,6 +111,14 @@ def fit_novelty(
     )
     spread = np.sqrt(np.maximum(second - first**2, 1e-12))
     fitted = replace(fitted, means=first.astype(np.float32), deviations=spread.astype(np.float32))
-    scores = np.sort(fitted.deviation(held_out, named))
+    scores = np.sort(fitted.standardised(measured, named))
     rank = min(len(scores), math.ceil((len(scores) + 1) * (1 - UNFAMILIAR)))  # as of conformal prediction
     return replace(fitted, threshold=float(scores[rank - 1]))
+
+
+def _distances(training: NDArray[np.float64], labels: NDArray[np.int64]) -> Novelty:
+    """Return distances to training pictures [n, n_features], without a threshold."""
+    _, _, directions = np.linalg.svd(training - training.mean(axis=0), full_matrices=False)
+    kept = directions[:N_DIRECTIONS].T
+    neighbours = fit_neighbours(training, labels)
+    return Novelty(kept.astype(np.float32), (training @ kept).astype(np.float32), 0.0, neighbours=neighbours)

@@ -120,7 +120,13 @@ def fit(
     least = calibration.least_probability, calibration.least_confidence
     rules = Rules(split.labels, graph.preprocessing, settings.coverage, *least)
     novelty = fit_novelty(
-        features, labels_of(split.train), exported.features, exported.named, n_classes=len(split.labels), seed=seed
+        features,
+        labels_of(split.train),
+        exported.features,
+        exported.named,
+        n_classes=len(split.labels),
+        frozen=chosen.model.tuning is None,
+        seed=seed,
     )
     return Predictor(graph.graph, novelty, rules, examples_of(split.test))
 

@@ -77,19 +77,22 @@ class Novelty:
             raise ValueError("this model has no neighbours")
         return np.column_stack([self.distance(embedding), self.neighbours.distances(embedding, named)])
 
-    def deviation(self, embedding: ArrayLike, named: ArrayLike) -> Floats:
-        """Return the mean of the three in standard deviations of held-out pictures that are named the same [n]."""
+    def standardised(self, measures: ArrayLike, named: ArrayLike) -> Floats:
+        """Return the means [n] of `measures`, in standard deviations of held-out pictures that are named the same."""
         kinds = np.asarray(named)
         if self.means is None or self.deviations is None:
             raise ValueError("this model has no means of its distances")
-        standard = (self.measures(embedding, kinds) - self.means[kinds]) / self.deviations[kinds]
+        standard = (np.asarray(measures, dtype=np.float32) - self.means[kinds]) / self.deviations[kinds]
         return np.asarray(np.clip(standard, *WITHIN).mean(axis=1), dtype=np.float32)
 
     def score(self, embedding: ArrayLike, named: ArrayLike) -> Floats:
         """Return how unlike the training pictures rows are, named so [n]; above 1 they are unlike all of them."""
         if self.neighbours is None:
             return self.distance(embedding) / np.float32(self.threshold)
-        return np.asarray(np.exp(self.deviation(embedding, named) - np.float32(self.threshold)), dtype=np.float32)
+        return np.asarray(
+            np.exp(self.standardised(self.measures(embedding, named), named) - np.float32(self.threshold)),
+            dtype=np.float32,
+        )
 
     def save(self, path: Path) -> None:
         """Write everything that was fitted."""
