@@ -34,7 +34,7 @@ def leave_each_out(
     """Fit the probe and its thresholds without each kind in turn, and look at the test part; of two kinds at none."""
     strangers = []
     for label, name in enumerate(split.labels if len(split.labels) > 2 else ()):
-        unsure = _fitted(_without(split, label), trunk, compute, seed)
+        unsure = _fitted(without(split, label), trunk, compute, seed)
         rows = unsure(features_of(split.test, trunk, compute=compute).rows)
         left_out = labels_of(split.test) == label
         unknown, known = (bootstrap_interval(np.mean, rows[part], seed=seed) for part in (left_out, ~left_out))
@@ -42,7 +42,7 @@ def leave_each_out(
     return tuple(strangers)
 
 
-def _without(split: Split, label: int) -> Split:
+def without(split: Split, label: int) -> Split:
     """Return the split without a label; the numbers of those behind it move up."""
 
     def rest(photos: tuple[Photo, ...]) -> tuple[Photo, ...]:

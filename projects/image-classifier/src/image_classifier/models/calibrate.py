@@ -16,7 +16,8 @@ UNFAMILIAR = 0.04
 AMBIGUOUS = 0.01
 """Share of pictures of the classes that may be called ambiguous."""
 ENOUGH = 200
-"""Held-out pictures that set a threshold well; where there are fewer, training pictures are held out too."""
+"""Held-out pictures that tell how each kind's distances vary. With fewer, the distance to the nearest alone counts: of
+the sample's probe, neighbours let one drawing in five pass, and one in twenty without them."""
 FEW = 10
 """So many held-out pictures of all classes are added to those of each: their means alone would be of few."""
 N_DIRECTIONS = 128
@@ -89,19 +90,20 @@ def fit_novelty(
         share UNFAMILIAR of them; no picture of anything else is used.
     frozen
         Whether the network that makes the features has not learned from the training pictures. Then, where fewer than
-        ENOUGH are held out, each fifth of the training pictures is too, from distances to the other four.
+        ENOUGH are held out, each fifth of the training pictures is too, for its distance to the other four.
     """
     generator = np.random.default_rng(seed)
     drawn = np.sort(generator.permutation(len(features))[:N_TRAINING])
-    training, kinds = features[drawn].astype(np.float64), labels[drawn]
-    fitted = _distances(training, kinds)
+    training = features[drawn].astype(np.float64)
+    plain = _distances(training)
+    if len(held_out) < ENOUGH:
+        distances = [plain.distance(held_out)]
+        if frozen:
+            fold = generator.permutation(len(training)) % 5
+            distances += [_distances(training[fold != k]).distance(training[fold == k]) for k in range(5)]
+        return replace(plain, threshold=_threshold(np.concatenate(distances)))
+    fitted = replace(plain, neighbours=fit_neighbours(training, labels[drawn]))
     measured = fitted.measures(held_out, named).astype(np.float64)
-    if frozen and len(held_out) < ENOUGH:
-        fold = generator.permutation(len(training)) % 5
-        for k in range(5):
-            rest = _distances(training[fold != k], kinds[fold != k])
-            measured = np.vstack([measured, rest.measures(training[fold == k], kinds[fold == k])])
-            named = np.concatenate([named, kinds[fold == k]])
     # Each class's first and second moments, drawn towards those of all by FEW pictures.
     counts = np.bincount(named, minlength=n_classes)[:, None] + FEW
     first, second = (
@@ -111,14 +113,20 @@ def fit_novelty(
     )
     spread = np.sqrt(np.maximum(second - first**2, 1e-12))
     fitted = replace(fitted, means=first.astype(np.float32), deviations=spread.astype(np.float32))
-    scores = np.sort(fitted.standardised(measured, named))
-    rank = min(len(scores), math.ceil((len(scores) + 1) * (1 - UNFAMILIAR)))  # as of conformal prediction
-    return replace(fitted, threshold=float(scores[rank - 1]))
+    return replace(fitted, threshold=_threshold(fitted.standardised(measured, named)))
 
 
-def _distances(training: NDArray[np.float64], labels: NDArray[np.int64]) -> Novelty:
+def _distances(training: NDArray[np.float64]) -> Novelty:
     """Return distances to training pictures [n, n_features], without a threshold."""
     _, _, directions = np.linalg.svd(training - training.mean(axis=0), full_matrices=False)
     kept = directions[:N_DIRECTIONS].T
-    neighbours = fit_neighbours(training, labels)
-    return Novelty(kept.astype(np.float32), (training @ kept).astype(np.float32), 0.0, neighbours=neighbours)
+    return Novelty(kept.astype(np.float32), (training @ kept).astype(np.float32), 0.0)
+
+
+def _threshold(scores: NDArray[np.float32]) -> float:
+    """Return what the share UNFAMILIAR of pictures exceed, at the rank that conformal prediction takes.
+
+    Means and deviations of the kinds are of the same pictures, so what holds for scores of new ones holds nearly.
+    """
+    rank = min(len(scores), math.ceil((len(scores) + 1) * (1 - UNFAMILIAR)))
+    return float(np.sort(scores)[rank - 1])
