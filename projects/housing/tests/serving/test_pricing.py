@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from housing.data.cells import meanings
-from housing.data.columns import columns
+from housing.data.columns import NONE, columns
 from housing.data.house import EXAMPLE, InvalidHouseError, validated
+from housing.data.load import load
 from housing.data.values import table_of
 from housing.models.features import groups
 from housing.serving.batch import predict_file
@@ -20,6 +21,7 @@ ODD = """
 CollgCr collgcr CollgCrX CollgCrXX Names NA nan Zoë é \U0001f3e0\U0001f3e0\U0001f3e0
 """
 REQUIRED = [name for name, column in columns().items() if column.required]
+OPEN = [name for name, column in columns().items() if NONE in column.choices]
 REPAIRS = {
     "exterior_2nd: a code spelled in a second way": 228,
     "ms_zoning: a code spelled in a second way": 28,
@@ -126,7 +128,7 @@ def test_a_table_reads_a_cell_as_the_check_of_one_house_does(predictor, cell, qu
     texts = [[str(house[name]) for house in rows] for name in EXAMPLE]
     text = ";".join(each for row in zip(*texts, strict=True) for each in row)
     cells = Columns(len(texts), cells=texts) if quoted else Columns(len(texts), text, ";")
-    pricing = Pricing({name: place for place, name in enumerate(EXAMPLE)}, predictor)
+    pricing = Pricing({name: place for place, name in enumerate(EXAMPLE)}, predictor, [cells])
     for house, answer in zip(rows, pricing.answer(cells), strict=True):
         reason = ""
         try:
@@ -152,3 +154,36 @@ def test_a_table_has_the_prices_and_the_reasons_of_its_houses_alone(predictor, d
         assert answer.average_price == alone.explanation.average_price
         parts = dict(zip(groups(), answer.contributions[i].tolist(), strict=True))
         assert parts == {part.group: part.dollars for part in alone.explanation.contributions}
+
+
+@pytest.mark.parametrize("emptied", [slice(0, 1000), slice(1930, 2930), slice(0, 2930)])
+def test_a_file_is_read_as_training_reads_it_wherever_its_na_is(some_rows, predictor, tmp_path, emptied):
+    """Longer than what is read at once, and without NA in some of its rows or in all of them."""
+    raw = some_rows(2930)
+    raw.iloc[emptied] = raw.iloc[emptied].replace(["NA", "None"], "")
+    source, target, notes = tmp_path / "sales.csv", tmp_path / "prices.csv", []
+    raw.to_csv(source, index=False)
+    read = load(str(source))
+    predict_file(source, target, predictor, note=notes.append)
+    with target.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["price"]) for row in rows] == price_of(predictor, read.sales.records)
+    found = [any("as after pandas" in note for note in each) for each in (notes, read.report.notes)]
+    assert found == [emptied == slice(0, 2930)] * 2
+
+
+def price_of(predictor, records):
+    return [round(price, 2) for price in predictor.price_and_interval(records)[0].tolist()]
+
+
+def test_one_house_with_open_codes_is_read_as_the_service_reads_its_nulls(predictor, dataset, tmp_path):
+    """A row says nothing of how its file was made: its empty cells are unknown."""
+    without_garage = next(house for house in dataset.sales.records if house["garage_type"] == NONE)
+    record = {name: None if name in OPEN else value for name, value in without_garage.items()}
+    source, target, notes = tmp_path / "house.csv", tmp_path / "prices.csv", []
+    with source.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([list(record), ["" if value is None else value for value in record.values()]])
+    predict_file(source, target, predictor, note=notes.append)
+    with target.open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (notes, [float(row["price"])]) == ([], price_of(predictor, [validated(record)]))

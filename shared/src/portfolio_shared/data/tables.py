@@ -65,9 +65,10 @@ class Table:
     separator: str
     _text: IO[str]
     _read: int  # lines before the first row
+    _first: int  # where the first row begins in the text
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield each row, read once: the line it begins on and its cells, of any number; blank lines are left out.
+        """Yield each row from the first on: the line it begins on and its cells, of any number, but for blank lines.
 
         What is no row, because a quotation mark is never closed or text follows a closing one, comes without cells.
         """
@@ -75,8 +76,9 @@ class Table:
             yield from block.rows
 
     def blocks(self, n_lines: int) -> Iterator["Block"]:
-        """Yield the rows of so many lines at a time, read once; a cell of several lines may make it more."""
+        """Yield the rows of so many lines at a time, from the first on; a cell of several lines may make it more."""
         before, width = self._read, len(self.headings)
+        self._text.seek(self._first)
         while lines := list(islice(self._text, n_lines)):
             plain = [line.rstrip("\r\n") for line in lines]
             # The csv module takes twice the time, and cuts a line without quotation marks at each separator as well.
@@ -179,7 +181,7 @@ def open_table(path: Path, *, known: Callable[[str], bool] = lambda _: False) ->
             raise FileError(
                 f"{path}, line {lines + 1}: headings that occur more than once: {names}; rename or drop them"
             )
-        yield Table(path, headings, chosen, text, lines + len(first.splitlines()))
+        yield Table(path, headings, chosen, text, lines + len(first.splitlines()), text.tell())
 
 
 def misshapen(line: int, cells: Sequence[str], width: int) -> str | None:

@@ -184,11 +184,12 @@ def read_text(path: Path) -> bytes:
 
 def clean(raw: pd.DataFrame, report: DataReport) -> pd.DataFrame:
     """Turn text cells with the file's headings into typed columns, and count every repair; lines stay the index."""
-    text = _exclude(_rename(raw).apply(lambda cells: cells.str.strip()), report)
+    named = _rename(raw)
     semicolons = bool(raw.attrs.get("semicolons", False))
     places = {name: place for place, name in enumerate(columns())}
+    emptied = emptied_columns(places, [[named[name].tolist() for name in columns()]])
+    text = _exclude(named.apply(lambda cells: cells.str.strip()), report)
     cells = [text[name].tolist() for name in columns()]
-    emptied = emptied_columns(places, cells)
     if emptied:
         report.notes.append(f'No NA, but empty cells, as after pandas: read as "has none" in {", ".join(emptied)}.')
     table, changes = TableReader(places, semicolons=semicolons, emptied=emptied).read(cells)
@@ -203,9 +204,9 @@ def clean(raw: pd.DataFrame, report: DataReport) -> pd.DataFrame:
             frame[name] = pd.Series(codes, text.index, dtype=object).mask(unreadable, text[name])
     frame[TARGET] = _prices(text[TARGET])
     changes = [change for change in changes if change[1] != SPELLED or change[2].any()]
-    named = [(f"{name}: {rule}" if rule == SPELLED else rule, where) for name, rule, where in changes]
-    for rule in dict(named):
-        report.repair(rule, int(np.any([where for each, where in named if each == rule], axis=0).sum()))
+    by_rule = [(f"{name}: {rule}" if rule == SPELLED else rule, where) for name, rule, where in changes]
+    for rule in dict(by_rule):
+        report.repair(rule, int(np.any([where for each, where in by_rule if each == rule], axis=0).sum()))
     _note(frame, report)
     return frame.copy()
 

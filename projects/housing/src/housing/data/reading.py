@@ -3,7 +3,7 @@
 Training and files to price are read here; a row that is refused is told why by `house.validated`.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from operator import itemgetter
 from typing import Any
@@ -17,7 +17,7 @@ from housing.data.columns import NONE, column_name, columns, resembling
 from housing.data.consistency import broken_rules
 from housing.data.repair import QUANTITIES, SPELLED, repairs
 from housing.data.values import MANY, Change, Values, change_many, code, code_values, unknown
-from housing.data.words import LONGEST, Bools, Floats, Words, WordTable, cut, whole_numbers
+from housing.data.words import LONGEST, Bools, Floats, Words, WordTable, cut, whole_numbers, word
 
 Texts = Callable[[], Sequence[str]]
 
@@ -25,7 +25,7 @@ UNREADABLE = float("inf")
 SECOND_SPELLING = 0.5  # added to the number of a code that is spelled in a second way, until that is counted
 MOST_TEXTS = 5_000  # different texts of a column that are remembered: a file of any length fits into memory
 
-FULL, MOSTLY_EMPTY = 0.9, 0.7
+FULL, MOSTLY_EMPTY, FEWEST_ROWS = 0.9, 0.7, 5
 MOSTLY_NONE = ("alley", "pool_qc", "fence", "misc_feature")
 """What most houses have not: 80 to 99.6 % of the published cells are NA."""
 
@@ -160,25 +160,44 @@ class TableReader:
             yield name, code(name, NONE), "", unknown(table[name]) & absent
 
 
-def emptied_columns(places: Mapping[str, int], cells: Sequence[Sequence[str]]) -> list[str]:
-    """Return the columns whose NA has become an empty cell, as pandas reads and writes it, by the cells of each place.
+def emptied_columns(places: Mapping[str, int], blocks: Iterable[Sequence[Sequence[str]]]) -> list[str]:
+    """Return the columns whose NA has become an empty cell, as pandas reads and writes it.
 
     Such a file has no NA in a column that may say "has none", hardly anything in those that mostly say it, and its
-    numbers are there all the same.
+    numbers are there all the same. A few rows cannot tell: they may have been written by hand.
+
+    Parameters
+    ----------
+    blocks
+        The cells of each place in all rows of a file, some rows at a time; they are read until the first NA.
     """
     levels = [name for name in places if NONE in columns()[name].choices]
-    rare = [name for name in MOSTLY_NONE if name in places]
     numbers = [name for name in places if columns()[name].is_numeric]
-
-    def share(names: Sequence[str]) -> float:
-        texts = [cell.strip() for name in names for cell in cells[places[name]]]
-        return texts.count("") / max(1, len(texts))
-
-    if len(rare) < 2 or not numbers:
+    telling = [name for name in levels if name != "mas_vnr_type"]
+    is_rare = np.isin(telling, MOSTLY_NONE)
+    if is_rare.sum() < 2 or not numbers:
         return []
-    if any(cell.strip() in ("NA", NONE) for name in levels if name != "mas_vnr_type" for cell in cells[places[name]]):
-        return []
-    return levels if min(share([name]) for name in rare) >= MOSTLY_EMPTY and share(numbers) <= 1 - FULL else []
+    n_rows, empty = 0, np.zeros(len(telling) + len(numbers))
+    for cells in blocks:
+        says_none, n_empty, n = _counted(cells, [places[name] for name in (*telling, *numbers)])
+        if says_none[: len(telling)].any():
+            return []
+        n_rows, empty = n_rows + n, empty + n_empty
+    shares = empty / max(1, n_rows)
+    rare, number = shares[: len(telling)][is_rare], shares[len(telling) :]
+    return levels if n_rows >= FEWEST_ROWS and rare.min() >= MOSTLY_EMPTY and number.mean() <= 1 - FULL else []
+
+
+def _counted(cells: Sequence[Sequence[str]], places: Sequence[int]) -> tuple[Bools, NDArray[np.intp], int]:
+    """Return whether a cell of each place is NA or None, (n_places,), how many are empty, and the number of rows."""
+    text = getattr(cells, "text", "")
+    if text and chr(0) not in text:
+        words, lengths = cut(text, getattr(cells, "separator", ""), len(cells), places)
+        says_none = (words == word("NA")) | (words == word(NONE))
+        return says_none.any(axis=1), (lengths == 0).sum(axis=1), lengths.shape[1]
+    texts = [cells[place] for place in places]
+    found = np.array([not {"NA", NONE}.isdisjoint(each) for each in texts])
+    return found, np.array([each.count("") for each in texts]), len(texts[0])
 
 
 def impossible(table: Values) -> NDArray[np.bool_]:

@@ -36,6 +36,18 @@ def cut(text: str, separator: str, width: int, places: Sequence[int]) -> tuple[W
     return at_each_byte[starts] & _MASK[np.minimum(lengths, LONGEST)], lengths
 
 
+def word(text: str) -> np.uint64:
+    """Return the word of a cell of up to eight letters.
+
+    Examples
+    --------
+    >>> words, _ = cut("1,NA", ",", 2, [1])
+    >>> bool(words[0, 0] == word("NA"))
+    True
+    """
+    return np.uint64(int.from_bytes(text.encode(), "little"))
+
+
 def whole_numbers(words: Words, lengths: NDArray[np.intp]) -> tuple[Floats, Bools]:
     """Return the words as numbers, and which of them are: those of one to eight digits and nothing else.
 

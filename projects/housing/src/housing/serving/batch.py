@@ -1,13 +1,13 @@
 """Price a file of houses of any length: rows are read, priced and written in chunks of constant size."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from housing.data.columns import column_name, columns
 from housing.data.reading import places_of
 from housing.models.predictor import Predictor
 from housing.serving.pricing import Pricing
-from portfolio_shared.data.tables import FileError, open_table
+from portfolio_shared.data.tables import Columns, FileError, Table, open_table
 from portfolio_shared.serving.batch import BatchResult, predict_columns
 
 
@@ -43,8 +43,18 @@ def predict_file(
         places = _places(source, table.headings)
         if passed := [name or "(empty)" for place, name in enumerate(table.headings) if place not in places.values()]:
             note(f"{source}: columns that are passed through and say nothing to the model: {', '.join(passed)}")
-        pricing = Pricing(places, predictor, semicolons=table.separator == ";", explain=explain, note=note)
+        semicolons = table.separator == ";"
+        pricing = Pricing(places, predictor, _blocks(table), semicolons=semicolons, explain=explain, note=note)
         return predict_columns(table, target, pricing.added, pricing.answer, advance=advance)
+
+
+def _blocks(table: Table) -> Iterator[Columns]:
+    """Yield the cells of a thousand rows or so by column; rows of another width are left out."""
+    for block in table.blocks(1000):
+        if block.lines is not None:
+            yield block.columns
+        elif rows := [cells for _, cells in block.rows if len(cells) == len(table.headings)]:
+            yield Columns(len(table.headings), cells=list(zip(*rows, strict=True)))
 
 
 def _places(source: Path, headings: Sequence[str]) -> Mapping[str, int]:

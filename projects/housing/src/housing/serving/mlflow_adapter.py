@@ -1,4 +1,4 @@
-"""House prices under MLflow's own commands: a table of houses in, price, low and high in dollars out.
+"""House prices under MLflow's own commands: a table of houses in, the columns that a file of houses gets out.
 
 Its cells are read as those of a file: what pandas calls NaN or None is an empty cell, 20 and 20.0 are the code 020.
 """
@@ -16,18 +16,24 @@ from portfolio_shared.tracking.adapter import set_adapter
 
 
 def predict(predictor: Predictor, table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each house: price, low and high in dollars."""
+    """Return a row for each house: what a file of houses gets; a refused one has no price and says why.
+
+    Raises
+    ------
+    InvalidHouseError
+        If a column is no field of a house.
+    """
     headings = [str(heading) for heading in table.columns]
     if strange := [heading for heading in headings if column_name(heading) is None]:
         raise InvalidHouseError(f"columns that are no field of a house: {', '.join(strange)}")
     cells = table.astype(object).where(table.notna(), "").astype(str)
     columns = [cells.iloc[:, place].tolist() for place in range(len(headings))]
-    answers = Pricing(places_of(headings), predictor, note=warnings.warn).answer(columns) if len(cells) else []
-    if wrong := [f"row {number}: {reason}" for number, (*_, reason) in enumerate(answers, start=1) if reason]:
-        raise InvalidHouseError("; ".join(wrong[:3]))
-    return pd.DataFrame(
-        [{"price": float(price), "low": float(low), "high": float(high)} for price, low, high, *_ in answers]
-    )
+    pricing = Pricing(places_of(headings), predictor, [columns] if len(cells) else [], note=warnings.warn)
+    answers = pd.DataFrame(pricing.answer(columns) if len(cells) else [], columns=list(pricing.added))
+    for name, number in (("price", float), ("low", float), ("high", float), ("filled", int)):
+        # None and not NaN, which is no JSON; only beside a refused row are numbers objects
+        answers[name] = pd.Series([number(cell) if cell else None for cell in answers[name]], dtype=object)
+    return answers if answers["error"].any() else answers.infer_objects()
 
 
 set_adapter(Predictor.load, predict)

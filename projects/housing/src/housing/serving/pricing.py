@@ -1,6 +1,6 @@
 """Rows of cells -> prices, many at a time: what files of houses and MLflow's tables are answered by."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -16,27 +16,34 @@ ADDED = ("price", "low", "high", "filled", "repaired", "error")
 
 
 class Pricing:
-    """Rows of cells -> their added cells, a chunk at a time."""
+    """Rows of cells -> their added cells, a chunk at a time.
+
+    Parameters
+    ----------
+    blocks
+        The cells of each place in all rows, some rows at a time: by them it is seen whether NA was taken away.
+    """
 
     def __init__(
         self,
         places: Mapping[str, int],
         predictor: Predictor,
+        blocks: Iterable[Sequence[Sequence[str]]],
         *,
         semicolons: bool = False,
         explain: bool = False,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._reader = TableReader(places, semicolons=semicolons)
-        self._predictor, self._explain, self._note = predictor, explain, note
-        self._begun = False
+        emptied = emptied_columns(places, blocks)
+        if emptied:
+            note(f'no NA, but empty cells, as after pandas: they are read as "has none" in {", ".join(emptied)}')
+        self._reader = TableReader(places, semicolons=semicolons, emptied=emptied)
+        self._predictor, self._explain = predictor, explain
         parts = ("average_price", *(f"adds_{group.lower().replace(' ', '_')}" for group in groups()))
         self.added = (*ADDED[:4], *(parts if explain else ()), *ADDED[4:])
 
     def answer(self, cells: Sequence[Sequence[str]]) -> list[Sequence[str]]:
         """Return the added cells of each row, in order, from the cells of each place in the rows."""
-        if not self._begun:
-            self._begin(cells)
         table, changes = self._reader.read(cells)
         repaired: dict[int, dict[str, list[str]]] = {}  # row -> rule -> columns
         for name, rule, where in changes:
@@ -50,13 +57,6 @@ class Pricing:
             else (*next(priced), _as_text(repaired[row]) if row in repaired else "", "")
             for row, refused in enumerate(bad.tolist())
         ]
-
-    def _begin(self, cells: Sequence[Sequence[str]]) -> None:
-        """See by the first rows whether NA was taken away."""
-        self._begun, self._reader.emptied = True, emptied_columns(self._reader.places, cells)
-        if self._reader.emptied:
-            names = ", ".join(self._reader.emptied)
-            self._note(f'no NA, but empty cells, as after pandas: they are read as "has none" in {names}')
 
     def _priced(self, table: Values) -> list[tuple[str, ...]]:
         if not len(table["lot_area"]):
