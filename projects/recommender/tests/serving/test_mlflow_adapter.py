@@ -1,5 +1,7 @@
 """What the file that MLflow runs makes of a table; test_project_mlflow.py tests for all projects that it runs."""
 
+import math
+
 import pandas as pd
 import pytest
 
@@ -31,13 +33,16 @@ def test_a_row_that_is_refused_says_why_and_the_others_are_answered(learned, pre
     ids = [film.id for film in predictor.catalogue.films]
     rows = [
         *({"history": history, "k": 3.0} for history in (float(ids[3]), [ids[3]], "x", None, "9" * 5000, True)),
-        *({"history": str(ids[3]), "k": k} for k in (2.5, 0.0, 3.0)),
+        *({"history": str(ids[3]), "k": k} for k in (2.5, 0.0, 3.0, math.inf, -math.inf)),
     ]
     answer = learned.adapter.predict(predictor, pd.DataFrame(rows, index=range(7, 7 + len(rows))))
     assert answer.columns.tolist() == ["films", "basis", "unknown", "error"]
-    assert answer["error"].map(bool).tolist() == [False, False, True, False, True, True, True, True, False]
+    assert answer["error"].map(bool).tolist() == [False, False, True, False, True, True, True, True, False, True, True]
     assert answer["films"][[0, 1, 8]].tolist() == [expected(predictor, [Seen(ids[3])], k=3)] * 3
     assert answer["films"][3] == expected(predictor, [], k=3)
     assert answer["error"][6] == "k = 2.5: expected a whole number from 1 on"
+    assert answer["error"][9] == "k = inf: expected a whole number from 1 on"
+    mixed = pd.DataFrame({"history": [str(ids[3])] * 3, "k": ["ten", 3, 10**400]})
+    assert learned.adapter.predict(predictor, mixed)["error"].map(bool).tolist() == [True, False, False]
     with pytest.raises(ValueError, match="expected a column history, found films"):
         films(learned, predictor, [{"films": "1"}])

@@ -23,7 +23,7 @@ def predict(predictor: Predictor, histories: pd.DataFrame) -> pd.DataFrame:
     added: list[list[str]] = [[]] * len(cells)
     for k in lengths.unique().tolist():
         rows = np.flatnonzero(lengths == k).tolist()
-        if k >= 1 and k == int(k):
+        if isinstance(k, (int, float)) and k >= 1 and k % 1 == 0:  # of infinity the remainder is no number
             of_rows = answers(predictor, [cells[row] for row in rows], k=int(k))
         else:
             of_rows = [refusal(ADDED, f"k = {k}: expected a whole number from 1 on")] * len(rows)
