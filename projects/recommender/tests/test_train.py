@@ -13,11 +13,11 @@ from portfolio_shared.tracking.runs import UNTRACKED
 from portfolio_shared.training import write
 from recommender import train as training_module
 from recommender.config import AlsSettings, EaseSettings, ModelSettings, TrainConfig
-from recommender.data.load import Dataset, load
+from recommender.data.load import Dataset, load, split
 from recommender.evaluation.evaluate import recommend_all
 from recommender.models.fit import ALS_RECENT, FULL, SERVABLE
 from recommender.models.predictor import Predictor
-from recommender.train import PROJECT, input_statistics, learn, train, user_counts
+from recommender.train import PROJECT, input_statistics, learn, settings_for, train, user_counts
 
 QUICK = ModelSettings(
     ease=EaseSettings(rank=16, min_raters=2, penalty=20.0), als=AlsSettings(n_factors=4, iterations=2)
@@ -168,6 +168,16 @@ def test_candidates_are_logged_as_they_are_measured(quick):
         name: candidate.metrics["ndcg"] for name, candidate in trained.candidates.items()
     }
     assert all(name == candidate for name, candidate, _ in children)
+
+
+@pytest.mark.parametrize(("seconds", "warned"), [(1e-9, True), (0, False), (1e9, False)])
+def test_a_budget_that_cut_the_grid_is_warned_of(quick, capsys, seconds, warned):
+    config = quick.model_copy(update={"grid_seconds": seconds})
+    _, details = settings_for(split(load(config.data)), config, Console(width=400))
+    tried = 15 if seconds > 1 else 1
+    assert (len(details["grid"]["trials"]), details["grid"]["planned"]) == (tried, 15)
+    said = "Warning: the budget ended after 1 of 15 trials; a faster machine may choose otherwise from the same data"
+    assert (said in capsys.readouterr().out) == warned
 
 
 def test_a_large_data_set_is_served_by_als(quick, monkeypatch, capsys):

@@ -98,7 +98,11 @@ class TrainConfig(TrainSettings):
     k: int = Field(10, ge=2, le=50, description="length of the lists that are measured")
     max_users: int = Field(MAX_USERS, ge=2, description="users that are evaluated; of more, so many are drawn")
     grid_seconds: float = Field(
-        10.0, ge=0, description="CPU seconds to choose EASE's rank and penalty on validation; 0: as in the settings"
+        10.0,
+        ge=0,
+        description="CPU seconds to choose EASE's rank and penalty on validation; 0: as in the settings. They cover "
+        "one decomposition and the trials, of which the last that began is finished. The attack on 300 histories that "
+        "follows is not counted. A slower machine may try fewer, which is said and recorded",
     )
     threads: int = Field(1, ge=1, description="threads of ALS; with more than one a fit does not repeat exactly")
 

@@ -91,6 +91,11 @@ def settings_for(parts: Split, config: TrainConfig, console: Console) -> tuple[M
         task = make_task(parts.train, parts.validation, parts.catalogue, max_users=MOST_USERS, seed=config.seed)
         grid = choose_rank_and_penalty([task], settings, seed=config.seed, k=config.k, budget=config.grid_seconds)
     console.print(grid.why)
+    if config.grid_seconds > 0 and len(grid.trials) < grid.planned:
+        console.print(
+            f"Warning: the budget ended after {len(grid.trials)} of {grid.planned} trials; a faster machine may choose "
+            "otherwise from the same data and seed. A larger --grid-seconds tries all."
+        )
     return grid.settings, {"grid": grid.as_json()}
 
 

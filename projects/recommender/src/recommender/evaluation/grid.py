@@ -115,7 +115,8 @@ def choose_rank_and_penalty(
     tasks
         The validation part, or several of the same users: then a user's nDCG is the mean over them.
     budget
-        CPU seconds after which no further trial begins. The settings in use are always tried.
+        CPU seconds after which no further trial begins. The settings in use are always tried. The decomposition counts;
+        the attack that follows, on at most `ATTACKED` people for each point until one passes, does not.
     """
     started, weigh = time.process_time(), HistoryWeights(**settings.history.model_dump())
     fits = [decompose_full(task.before.matrix(), task.catalogue, settings.ease, seed=seed) for task in tasks]
