@@ -253,3 +253,15 @@ def assert_sections_match(readme: Path, recorded: dict) -> None:
     assert set(expected) == set(RECORDED_SECTIONS)
     for name, text in expected.items():
         assert read_section(readme, name) == text.strip("\n"), f"section {name}: run `make reports`"
+
+
+def test_what_the_readme_says_of_rules_for_near_strangers_was_measured():
+    recorded = json.loads((RESULTS / "image-classifier-strangers.json").read_text(encoding="utf-8"))
+    found = {row["rule"]: np.mean(list(row["refused"].values())) for row in recorded["rows"]}
+    readme = " ".join((PROJECT / "README.md").read_text(encoding="utf-8").split())
+    assert (
+        f"the largest probability finds {found['largest probability']:.0%} of the kind left out, the distance alone "
+        f"{found['distance of the first models']:.0%}, and what is served {found['served']:.0%}"
+    ).replace("%", " %") in readme
+    assert max(found, key=found.__getitem__) == "served"
+    assert len(found) == 9
