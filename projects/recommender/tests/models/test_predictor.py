@@ -11,7 +11,7 @@ from recommender.data.catalogue import Filters
 from recommender.data.load import Dataset
 from recommender.evaluation.task import Task, lists_for
 from recommender.models.als import fit_als
-from recommender.models.chance import Chance
+from recommender.models.chance import LISTED, Chance
 from recommender.models.ease import fit_ease
 from recommender.models.features import film_features
 from recommender.models.history_weights import HistoryWeights
@@ -197,13 +197,18 @@ def test_a_chance_belongs_to_the_film_and_the_history_not_to_the_question(
     sure.save(tmp_path)
     assert Predictor.load(tmp_path).chance == sure.chance
     for history in (history_of(sample, 8), history_of(sample, 8)[-1:], []):
-        asked = sure.recommend(history, k=100).recommendations
+        asked = sure.recommend(history, k=LISTED).recommendations
         chances = {each.film.id: each.chance for each in asked}
         assert 0 < chances[asked[-1].film.id] < chances[asked[0].film.id] < 1
         assert list(chances.values()) == sorted(chances.values(), reverse=True)
-        for options in ({"k": 5}, {"diversity": 0.5}, {"filters": Filters(genres=("Comedy",))}, {"n_reasons": 0}):
-            again = sure.recommend(history, **options).recommendations
-            assert all(chances.get(each.film.id, each.chance) == each.chance for each in again)
+        comedies = {"filters": Filters(genres=("Comedy",))}
+        for options in ({"k": 5}, {"k": 100}, {"diversity": 0.5}, comedies, {**comedies, "k": 100}, {"n_reasons": 0}):
+            again = sure.recommend(history, **options)
+            for each in again.recommendations:
+                assert each.chance == chances.get(each.film.id, each.chance)
+                assert (each.chance is None) == (each.score < asked[-1].score)  # beyond what was fitted
+            assert again.recommendations[-1].chance is None or options.get("k") != 100
+            assert sure.predict([[], history], **options)[1] == again
     (without,) = sure.predict([[]], chances=False)
     assert {each.chance for each in without.recommendations} == {None}
 

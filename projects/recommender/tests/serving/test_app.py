@@ -44,7 +44,7 @@ def same(answer: Json, offline: Prediction) -> None:
     ]
     for item, recommendation in zip(answer["recommendations"], offline.recommendations, strict=True):
         assert item["score"] == pytest.approx(recommendation.score, rel=1e-5)
-        assert 0 < item["chance"] == pytest.approx(recommendation.chance, rel=1e-5)
+        assert item["chance"] == (recommendation.chance and pytest.approx(recommendation.chance, rel=1e-5))
         assert [reason["film"] for reason in item["reasons"]] == [
             shown(reason.film) for reason in recommendation.reasons
         ]

@@ -14,7 +14,7 @@ from browser_page import DESK, PHONE, Visit
 from playwright.sync_api import Locator, expect
 
 from recommender.data.catalogue import Film, Filters
-from recommender.models.chance import NEXT
+from recommender.models.chance import LISTED, NEXT
 from recommender.models.predictor import Predictor, Seen
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -120,7 +120,7 @@ def test_a_search_with_typos_leads_to_recommendations_with_reasons(
 def test_each_film_says_how_many_people_watched_it_next(
     visit: FilmsVisit, predictor: Predictor, three: list[Film]
 ) -> None:
-    assert NEXT == 10  # the page says ten in words
+    assert (NEXT, LISTED) == (10, 50)  # the page says both in words
     visit.open()
     expect(visit.page.get_by_test_id("chance").first).to_have_text(
         re.compile(r"^About [1-9]\d? in \d+ people watched it next$")
@@ -135,6 +135,14 @@ def test_each_film_says_how_many_people_watched_it_next(
         assert few / many == pytest.approx(each.chance, rel=0.25) or text.startswith("Fewer than 1 in 100")
         assert text.endswith(" people with such a history watched it next")
     expect(visit.page.get_by_test_id("chance-help")).to_contain_text("among their next ten films")
+    expect(visit.page.locator("#chance-none")).to_be_hidden()
+
+    visit.page.get_by_test_id("narrow").locator("summary").click()
+    visit.page.get_by_test_id("k").fill(str(LISTED + 10))
+    visit.page.keyboard.press("Tab")
+    visit.expect_films(films_for(predictor, [Seen(three[0].id)], k=LISTED + 10))
+    expect(visit.page.get_by_test_id("chance")).to_have_count(LISTED)
+    expect(visit.page.locator("#chance-none")).to_contain_text("beyond your first 50 without filters have no number")
     assert visit.complaints == []
 
 

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from recommender.data.ratings import Ratings
 from recommender.data.splits import evaluated_users
-from recommender.models.chance import NEXT, Chance, Floats, history_features, logistic, popularity_features
+from recommender.models.chance import LISTED, NEXT, Chance, Floats, history_features, logistic, popularity_features
 from recommender.models.fold_in import FoldIn
 from recommender.models.history_weights import HistoryWeights
 from recommender.models.item_factors import ItemFactors
 from recommender.models.top_k import best
 
-LISTED = 50  # films of each list that the fit looks at
 MOST_PEOPLE = 2_000  # drawn of more
 LEAST_HITS = 30  # below it, or where a higher score means no higher chance, there is nothing to fit
 RIDGE, STEPS = 1.0, 50

@@ -4,7 +4,8 @@ A logistic regression on the logarithms of four numbers: the score, how many fil
 together, and how many films are watched next. `recommender.models.calibrate` fits it; here is what serving needs.
 
 The chance is of people who have not seen the film. It rises with the score, so it changes no order, and it does not
-depend on how many films are asked for, filtered, or chosen for variety.
+depend on how many films are asked for, filtered, or chosen for variety. Films beyond the first `LISTED` of a list
+without filters have none: it was not fitted there.
 """
 
 import math
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NEXT = 10  # films
+LISTED = 50  # films of each list, unfiltered, that it is fitted on and stated for
 LEAST_SCORE = 1e-3  # lower ones, negative among them, count as this
 
 Floats = NDArray[np.float64]

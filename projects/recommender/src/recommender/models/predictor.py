@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.data.catalogue import Catalogue, Film, Filters, load_catalogue, save_catalogue
-from recommender.models.chance import Chance
+from recommender.models.chance import LISTED, Chance
 from recommender.models.fold_in import FoldIn
 from recommender.models.history_weights import History, HistoryWeights, read_histories
 from recommender.models.item_factors import ItemFactors
@@ -48,7 +48,7 @@ class Recommendation:
     """A film, its score (comparable within one answer only) and the films of the history that speak most for it.
 
     `chance` is that somebody with such a history watches the film among their next ten, see
-    `recommender.models.chance`; None where the predictor has none.
+    `recommender.models.chance`; None where the predictor has none, and beyond the first films of an unfiltered list.
     """
 
     film: Film
@@ -144,12 +144,11 @@ class Predictor:
         for start in range(0, len(inputs), HISTORIES_AT_ONCE):
             watched = list(map(_last_mentions, inputs[start : start + HISTORIES_AT_ONCE]))
             histories = read_histories(watched, self.catalogue.position, self.weigh)
-            for history, (basis, chosen, scores) in zip(
-                histories, self._choose(histories, excluded, k, diversity), strict=True
-            ):
+            choices = self._choose(histories, excluded, k, diversity, chances=chances)
+            for history, (basis, chosen, scores, floor) in zip(histories, choices, strict=True):
                 films = [self.catalogue.films[item] for item in chosen.tolist()]
                 reasons = self._reasons(chosen, history, n_reasons if basis == "history" else 0)
-                sure = self._chances(basis, scores, history) if chances else [None] * len(films)
+                sure = self._chances(basis, scores, history, floor) if chances else [None] * len(films)
                 recommended = tuple(map(Recommendation, films, scores.tolist(), reasons, sure))
                 predictions.append(Prediction(recommended, basis, history.unknown))
         return predictions
@@ -217,10 +216,10 @@ class Predictor:
         return _Live(items, place, factors, self.model.scale[items], self.catalogue.n_ratings[items].astype(np.float32))
 
     def _choose(
-        self, histories: Sequence[History], excluded: NDArray[np.int64], k: int, diversity: float
-    ) -> Iterator[tuple[Basis, NDArray[np.int64], Floats]]:
-        """Yield for each history its basis, the films chosen and their scores; equal scores in order of position."""
-        live, n_best = self._live, k if diversity == 0 else max(k, CANDIDATES)
+        self, histories: Sequence[History], excluded: NDArray[np.int64], k: int, diversity: float, *, chances: bool
+    ) -> Iterator[tuple[Basis, NDArray[np.int64], Floats, float]]:
+        """Yield for each history its basis, the films chosen, their scores, and the lowest score that has a chance."""
+        live, factors = self._live, self.model.factors
         items, weights = (np.concatenate([getattr(each, name) for each in histories]) for name in ("items", "weights"))
         owners = np.repeat(np.arange(len(histories)), [len(each.items) for each in histories])
         by_popularity = np.bincount(owners, weights * self.model.own[items], minlength=len(histories)) <= 0
@@ -230,27 +229,36 @@ class Predictor:
         scores[by_popularity] = live.n_ratings
         places = live.place[items]
         scores[owners[places >= 0], places[places >= 0]] = -np.inf
+        listed = self._ranked(scores, tastes, by_popularity, LISTED) if chances else ()
+        floors = [values.min(initial=np.inf) for _, values in listed] or [-np.inf] * len(histories)
         scores[:, excluded] = -np.inf
-        rows, columns = contenders(scores, n_best)
+        ranked = self._ranked(scores, tastes, by_popularity, k if diversity == 0 else max(k, CANDIDATES))
+        for popular, floor, (films, values) in zip(by_popularity.tolist(), floors, ranked, strict=True):
+            chosen = diversify(values, factors[films], k=k, diversity=diversity) if diversity > 0 else slice(None)
+            yield "popularity" if popular else "history", films[chosen], values[chosen], floor
+
+    def _ranked(
+        self, scores: Floats, tastes: Floats, by_popularity: NDArray[np.bool_], n: int
+    ) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+        """Yield the n best films of each row of scores, and their scores; equal ones in order of position."""
+        live = self._live
+        rows, columns = contenders(scores, n)
         values = np.einsum("ij,ij->i", self.model.factors[live.items[columns]], tastes[rows]) * live.scale[columns]
         values = np.where(by_popularity[rows], live.n_ratings[columns], values)
         order = np.lexsort((columns, -values, rows))
-        starts = np.searchsorted(rows, np.arange(len(histories) + 1))
-        for popular, (start, end) in zip(by_popularity.tolist(), pairwise(starts.tolist()), strict=True):
-            best = order[start:end][:n_best]
-            if diversity > 0:
-                vectors = self.model.factors[live.items[columns[best]]]
-                best = best[diversify(values[best], vectors, k=k, diversity=diversity)]
-            yield "popularity" if popular else "history", live.items[columns[best]], values[best]
+        starts = np.searchsorted(rows, np.arange(len(scores) + 1))
+        for start, end in pairwise(starts.tolist()):
+            best = order[start:end][:n]
+            yield live.items[columns[best]], values[best]
 
-    def _chances(self, basis: Basis, scores: Floats, history: History) -> Sequence[float | None]:
+    def _chances(self, basis: Basis, scores: Floats, history: History, floor: float) -> Sequence[float | None]:
         if self.chance is None:
             return [None] * len(scores)
         if basis == "history":
             chances = self.chance.of_history(scores, history.weights)
         else:
             chances = self.chance.of_popularity(scores, float(self._live.n_ratings.max()))
-        return [float(chance) for chance in chances]
+        return [float(chance) if score >= floor else None for chance, score in zip(chances, scores, strict=True)]
 
     def _reasons(self, chosen: NDArray[np.int64], history: History, n_reasons: int) -> list[tuple[Reason, ...]]:
         if n_reasons == 0 or len(chosen) == 0:

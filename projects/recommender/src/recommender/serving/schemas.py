@@ -165,8 +165,9 @@ class Recommendation:
 
     Scores are comparable within one answer only. For popular films the score is the number of people who rated the
     film, and there are no reasons. `chance`, from 0 to 1, is the share of people with such a history, and without this
-    film in it, who watched it among their next ten films; null if the model is older than chances or had too few people
-    to learn them from.
+    film in it, who watched it among their next ten films. It is null for films beyond the first 50 of the list without
+    filters, where it was neither learned nor tested, and if the model is older than chances or had too few people to
+    learn them from.
     """
 
     film: Film

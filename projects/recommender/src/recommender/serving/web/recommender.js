@@ -257,6 +257,7 @@ function showAnswer(answer) {
   const none = element("li", { class: "soft" }, "No film fits: widen the genres or the years.");
   byId("films").replaceChildren(...(rows.length ? rows : [none]));
   byId("chance-help").hidden = !answer.recommendations.some(({ chance }) => chance !== null);
+  byId("chance-none").hidden = !answer.recommendations.some(({ chance }) => chance === null);
   region.dataset.state = "ready";
   announce(`${answer.recommendations.length} films. First: ${answer.recommendations[0]?.film.title ?? "none"}`);
 }
