@@ -2,7 +2,7 @@
 
 import pytest
 
-from image_classifier.data.av1 import check_stream, largest_frame
+from image_classifier.data.av1 import MOST_UNITS, check_stream, largest_frame
 from image_classifier.data.headers import HeaderError
 
 
@@ -30,7 +30,7 @@ def unit(kind: int, body: bytes) -> bytes:
 
 def test_every_sequence_header_counts() -> None:
     small, large = (unit(1, packed(REDUCED + sides)) for sides in (SIDES, "1111 1111"))
-    check_stream(unit(2, b"") + small)
+    assert check_stream(unit(2, b"") + small) == MOST_UNITS - 2
     for stream in (large, unit(2, b"") + small + unit(6, bytes(50)) + large, b"\x08" + packed(REDUCED + "1111 1111")):
         with pytest.raises(HeaderError, match="larger frames"):
             check_stream(stream)
@@ -40,3 +40,11 @@ def test_every_sequence_header_counts() -> None:
 def test_a_stream_of_nothing_or_of_units_without_end_is_refused(stream) -> None:
     with pytest.raises(HeaderError):
         check_stream(stream)
+
+
+def test_the_units_of_all_streams_together_are_bounded() -> None:
+    stream = unit(1, packed(REDUCED + SIDES)) * 2
+
+    assert check_stream(stream, 2) == 0
+    with pytest.raises(HeaderError, match="units"):
+        check_stream(stream, 1)

@@ -9,8 +9,8 @@ MOST_FRAME = 2**26
 _SEQUENCE_HEADER = 1
 
 
-def check_stream(stream: bytes) -> None:
-    """Look at every sequence header of a stream.
+def check_stream(stream: bytes, most: int = MOST_UNITS) -> int:
+    """Look at every sequence header of a stream, and return how many units the next ones may have.
 
     Raises
     ------
@@ -18,9 +18,10 @@ def check_stream(stream: bytes) -> None:
         If one announces larger frames than any picture here has, or there is none.
     """
     at, announced = 0, 0
-    for _ in range(MOST_UNITS):
-        if at >= len(stream):
-            break
+    while at < len(stream):
+        most -= 1
+        if most < 0:
+            raise HeaderError(f"more than {MOST_UNITS:,} units")
         head, at = stream[at], at + (2 if stream[at] & 4 else 1)
         size = len(stream) - at
         if head & 2:
@@ -28,10 +29,9 @@ def check_stream(stream: bytes) -> None:
         if head >> 3 & 15 == _SEQUENCE_HEADER:
             announced = max(announced, largest_frame(stream[at : at + min(size, 256)]))
         at += size
-    else:
-        raise HeaderError(f"more than {MOST_UNITS:,} units")
     if not 0 < announced <= MOST_FRAME:
         raise HeaderError("an AV1 stream of larger frames than any picture" if announced else "no AV1 stream")
+    return most
 
 
 def largest_frame(header: bytes) -> int:
