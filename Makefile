@@ -23,7 +23,8 @@ PROJECTS := $(patsubst projects/%/pyproject.toml,%,$(sort $(wildcard projects/*/
 PACKAGES := shared $(PROJECTS:%=projects/%)
 CODE := $(PACKAGES) scripts tests benchmarks docker conftest.py
 BIN := $(VENV)/bin
-PYTEST = "$(BIN)/python" -m pytest -n $(TEST_JOBS) --no-loadscope-reorder
+# In two processes on two cores, threads of linear algebra would wait for each other.
+PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$(BIN)/python" -m pytest -n $(TEST_JOBS) --no-loadscope-reorder
 # In the name of a prerequisite a space is escaped.
 nothing :=
 INSTALLED := $(subst $(nothing) ,\ ,$(VENV))/.installed

@@ -69,6 +69,7 @@ def test_a_batch_job_needs_no_training_library_and_no_service(
     assert not loaded & {*TRAINING_ONLY, "fastapi", "starlette"}
 
 
+@pytest.mark.long  # every module, each library from nothing
 @pytest.mark.slow
 def test_importing_reads_no_environment_and_opens_nothing(
     watch_imports: Callable[[Sequence[str], Sequence[str]], list[str]],

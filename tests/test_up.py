@@ -179,6 +179,7 @@ def stubbed_up(place: Place) -> Callable[..., Up]:
     return lambda **variables: running_up(place, "-c", STUBBED, str(stubs), **variables)
 
 
+@pytest.mark.long  # three trainings and four servers
 def test_it_trains_and_serves_every_project_until_ctrl_c(place: Place) -> None:
     """On a machine behind proxies, with another encoding than UTF-8, and with a password in MLflow's address."""
     address = place.url("mlflow").replace("//", f"//user:{place.mark}@")

@@ -39,6 +39,7 @@ def test_variants_differ_in_what_their_names_say():
     assert changes("the same, weights not averaged") == {"averaging": 0.0}
 
 
+@pytest.mark.long  # seven trainings
 def test_probe_and_fine_tunings_are_trained_apart_and_measured(pets_config, tmp_path, monkeypatch):
     """A variant must not go on from the checkpoint of another: that of the probe's head and that of a random one."""
     wanted = [NAMES[0], NAMES[3], NAMES[4]]

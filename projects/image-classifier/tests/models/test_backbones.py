@@ -71,6 +71,7 @@ def test_a_transformer_of_windows_gives_a_grid(saved: Saved) -> None:
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_transformer_of_patches_gives_its_patches_in_their_places(tmp_path: Path) -> None:
     torch.manual_seed(0)

@@ -34,6 +34,7 @@ def remade(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "made" / "trunk.onnx"
 
 
+@pytest.mark.long
 def test_the_script_makes_what_ships_of_its_own_weights(remade: Path) -> None:
     ours, theirs = (onnx.load(path).graph for path in (remade, MOBILENET.path))
     assert [node.op_type for node in ours.node] == [node.op_type for node in theirs.node]
