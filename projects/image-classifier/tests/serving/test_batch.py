@@ -11,7 +11,7 @@ from PIL import Image
 from image_classifier.data.images import ImageLimits
 from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models.predictor import Prediction
-from image_classifier.serving.batch import AHEAD, COLUMNS, predict_file
+from image_classifier.serving.batch import AHEAD, COLUMNS, cores, predict_file
 from portfolio_shared.data.tables import FileError
 from portfolio_shared.serving.batch import BatchResult
 
@@ -198,3 +198,23 @@ def test_what_systems_add_is_left_out_and_links_are_followed_but_not_round(tmp_p
     ]
     # One that is named is taken.
     assert predict_file([folder / "._a.JPG"], tmp_path / "out.csv", Colours()) == BatchResult(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "quota", "expected"),
+    [
+        (64, "100000 100000\n", 1),
+        (64, "50000 100000\n", 1),
+        (64, "150000 100000\n", 2),
+        (64, "max 100000\n", 8),
+        (64, None, 8),
+        (2, "800000 100000\n", 2),
+        (3, None, 3),
+    ],
+)
+def test_a_container_counts_the_cores_that_it_was_given(tmp_path, monkeypatch, cpus, quota, expected) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cpus)), raising=False)
+    if quota is not None:
+        (tmp_path / "cpu.max").write_text(quota)
+
+    assert cores(tmp_path / "cpu.max") == expected

@@ -1,4 +1,4 @@
-"""Classify files and folders of any number, a few at a time on every core; rows stay in order."""
+"""Classify files and folders of any number, a few at a time on several cores; rows stay in order."""
 
 import os
 from collections import deque
@@ -18,6 +18,8 @@ COLUMNS = ("file", "label", "probability", "label_set", "unsure", "error")
 SEPARATOR = "; "  # between the labels of a set
 AHEAD = 4
 """Files for each thread that are begun before the first of them is written."""
+MOST_THREADS = 8
+"""Unless more are asked for: each may hold a picture of `images.LARGE` pixels, 64 MB."""
 
 
 def predict_file(
@@ -40,7 +42,7 @@ def predict_file(
     limits
         What a file may hold, by default as in the service.
     threads
-        How many read and classify, each a file at a time; by default one for each core. The answers are the same.
+        How many read and classify, each a file at a time; by default `cores()`. The answers are the same.
 
     Raises
     ------
@@ -59,9 +61,11 @@ def predict_file(
     return write_rows(target, COLUMNS, rows, advance=advance)
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Return how many cores this process may use, by the quota of its container as well; at most MOST_THREADS."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    most, period = quota.read_text().split() if quota.exists() else ("max", "")
+    return min(count, MOST_THREADS, count if most == "max" else -(-int(most) // int(period)))
 
 
 def _in_order(answer: Callable[[Path], list[str]], files: Iterable[Path], threads: int) -> Iterator[list[str]]:
