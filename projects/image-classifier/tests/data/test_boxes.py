@@ -103,8 +103,8 @@ def test_a_grid_has_the_size_of_the_whole() -> None:
         ({1: b"hvc1"}, {1: SMALL}, [(b"thmb", 1, [2] * 1000)] * 21, "references"),
     ],
     ids=["overlay", "grid of grids", "grid of none", "tiles", "many tiles", "two grids", "mask of large tiles",
-         "large mask", "large mask of a tile", "two masks", "mask of a mask", "masks of many tiles", "no size", "no picture",
-         "items", "properties", "references"],
+         "large mask", "large mask of a tile", "two masks", "mask of a mask", "masks of many tiles", "no size",
+         "no picture", "items", "properties", "references"],
 )  # fmt: skip
 def test_what_no_camera_writes_is_refused(kinds, sizes, references, says) -> None:
     with pytest.raises(HeaderError, match=says):
