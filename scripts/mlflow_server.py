@@ -15,7 +15,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from portfolio_shared.addresses import is_here, without_secrets
+from portfolio_shared.addresses import is_here, shown, without_secrets
 from portfolio_shared.proxies import NetworkSettingsError, no_proxy, split_address
 from portfolio_shared.terminal import standard_streams
 from portfolio_shared.tracking.client import TrackingUnavailable, check_server
@@ -114,8 +114,7 @@ def local_port(uri: str) -> int:
     except NetworkSettingsError as error:
         raise ProcessError(f"MLFLOW_TRACKING_URI: {error}") from error
     if address.scheme != "http" or address.hostname not in ("127.0.0.1", "localhost") or address.port is None:
-        shown = without_secrets(uri)
-        raise ProcessError(f"MLFLOW_TRACKING_URI={shown}: a server can be started on http://127.0.0.1:PORT only")
+        raise ProcessError(f"MLFLOW_TRACKING_URI={shown(uri)}: a server can be started on http://127.0.0.1:PORT only")
     return address.port
 
 
@@ -126,7 +125,7 @@ def main(command: list[str]) -> int:
     with nullcontext() if answers(uri) else running_server(state=STATE, port=local_port(uri)) as server:
         if command:
             return subprocess.run(command, check=False).returncode
-        print(f"MLflow: {without_secrets(uri)} ({'Ctrl-C stops it' if server else 'it runs already'})")
+        print(f"MLflow: {shown(uri)} ({'Ctrl-C stops it' if server else 'it runs already'})")
         return server.process.popen.wait() if server else 0
 
 
@@ -137,7 +136,7 @@ def answers(uri: str) -> bool:
     except TrackingUnavailable as error:
         if is_here(split_address(uri).hostname or ""):
             return False
-        raise ProcessError(f"MLFLOW_TRACKING_URI={without_secrets(uri)}: {error}") from error
+        raise ProcessError(f"MLFLOW_TRACKING_URI={shown(uri)}: {error}") from error
     return True
 
 

@@ -102,6 +102,8 @@ SECRET = "s3cret"  # noqa: S105 - of nobody
             "MLFLOW_TRACKING_URI=http://***@mlflow.invalid:5500: no MLflow server at",
         ),
         (f"http://user:{SECRET[:3]}#{SECRET}@127.0.0.1:5500", {}, "is no address: expected scheme://host:port"),
+        (f'http://me:top "{SECRET}@mlflow.invalid:1', {}, "MLFLOW_TRACKING_URI=http://***@mlflow.invalid:1: no MLflow"),
+        (f"http://bob:2024/{SECRET}@127.0.0.1:5500", {}, "is no address: expected scheme://host:port"),
         ("http://mlflow.invalid", {"ALL_PROXY": f"socks5://u:{SECRET}@127.0.0.1:9"}, "pip install socksio"),
     ],
 )

@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from portfolio_shared.addresses import is_here, without_secrets
+from portfolio_shared.addresses import hold, is_here, shown, without_secrets
 
 HIDDEN = [
     ("http://user:s3cret@127.0.0.1:9", "http://***@127.0.0.1:9"),
@@ -46,6 +46,54 @@ def test_everything_else_is_kept(text):
 def test_what_is_hidden_leaves_json_readable():
     text = json.dumps({"uri": "http://user:s3cret@host", "more": "a@b"}, separators=(",", ":"))
     assert json.loads(without_secrets(text)) == {"uri": "http://***@host", "more": "a@b"}
+
+
+@pytest.mark.parametrize(
+    ("address", "as_printed"),
+    [
+        ("http://127.0.0.1:5500/mlflow", "http://127.0.0.1:5500/mlflow"),
+        ('http://me:s3cr"et@127.0.0.1:9/x?token=s3cret#s3cret', "http://***@127.0.0.1:9/x"),
+        ("http://me:top s3cret@[::1]:9", "http://***@[::1]:9"),
+        ("http://me:s3@cret@host", "http://***@host"),
+        ("http://bob:2024/s3cret@host", "http://***"),
+        ("http://bob:s3?cret@host", "http://***"),
+        ("http://bob@host/x?token=s3@cret", "http://***"),
+        ("http://me:s3cret", "http://me:***"),
+        ("http://[::1]", "http://[::1]"),
+        ("me:s3cret@host:9", "***@host:9"),
+        ("sqlite:///a place/mlflow.db", "sqlite:///a place/mlflow.db"),
+    ],
+)
+def test_an_address_of_ours_is_shown_by_its_parts(address, as_printed):
+    assert shown(address) == as_printed
+    assert shown(as_printed) == as_printed
+
+
+AWKWARD = [
+    'me:s3cr"et',
+    "me:top s3cret",
+    'me:it\'s "s3cret"',
+    "bob:2024/s3cret",
+    "me:s3@cret\\",
+    "s3 cret",
+    "me:\u00fc s3",
+]
+
+
+@pytest.mark.parametrize("user", AWKWARD)
+def test_an_address_that_we_hold_is_hidden_in_any_text_whatever_its_password_holds(user):
+    hold(f"http://{user}@held.example.org:9/")
+    for text in (f"http://{user}@held.example.org:9", f"asked http://{user}@held.example.org:9/api/2.0"):
+        for told in (text, repr(text), json.dumps(text), repr({"uri": text})):
+            hidden = without_secrets(f"{told}, about toy@champion")
+            assert "s3" not in hidden
+            assert hidden.endswith(", about toy@champion")
+
+
+@pytest.mark.parametrize("text", ["no address", "http://plain.example.org", "some text, http://h and a@b"])
+def test_what_is_no_address_with_a_user_is_not_held(text):
+    hold(text)
+    assert without_secrets(f"see {text}: a@b") == f"see {text}: a@b"
 
 
 @pytest.mark.parametrize("host", ["LOCALHOST", "localhost.", "mlflow.localhost", "127.1.2.3", "[::1]", "::"])

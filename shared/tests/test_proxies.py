@@ -2,6 +2,7 @@
 
 import importlib.util
 import threading
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -115,6 +116,16 @@ def test_other_programs_learn_what_is_here_and_what_was_exempt_before(monkeypatc
     )
 
 
+@pytest.mark.parametrize("everything", ["*", " * "])
+def test_a_star_that_exempts_every_host_stays_one(monkeypatch, everything):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", everything)
+    assert proxy_for(FAR) is None
+    assert no_proxy(FAR) == {"no_proxy": "*", "NO_PROXY": "*"}
+    monkeypatch.setenv("NO_PROXY", no_proxy()["NO_PROXY"])
+    assert urllib.request.proxy_bypass("mlflow.example.org")
+
+
 def test_requests_obeys_what_other_programs_learn(monkeypatch):
     requests = pytest.importorskip("requests")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
@@ -133,6 +144,8 @@ def test_requests_obeys_what_other_programs_learn(monkeypatch):
         ("socks://127.0.0.1:9", "expected a proxy http://"),
         ("gopher://127.0.0.1:9", "expected a proxy http://"),
         ("http://127.0.0.1:port", "cannot be used"),
+        ("http://bob:2024/s3cret@127.0.0.1:9", "cannot be used"),
+        ('socks://u:"s3cret@127.0.0.1:9', "expected a proxy http://"),
     ],
 )
 def test_a_proxy_that_cannot_be_used_is_one_line(monkeypatch, named, advice):

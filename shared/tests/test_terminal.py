@@ -49,9 +49,10 @@ def test_what_a_person_can_mend_is_one_line_and_our_own_mistakes_keep_their_trac
         run_command("toy", COMMANDS, ["refuse", "bug"])
 
 
-def test_a_flag_that_does_not_exist_is_one_line_and_shows_no_password(capsys):
+@pytest.mark.parametrize("user", ["me:s3cret", 'me:it\'s "s3cret"', "bob:2024 s3cret"])
+def test_a_flag_that_does_not_exist_is_one_line_and_shows_no_password(capsys, user):
     with pytest.raises(SystemExit) as stopped:
-        run_command("toy", COMMANDS, ["refuse", "file", "--fold=http://me:s3cret@h"])
+        run_command("toy", COMMANDS, ["refuse", "file", f"--fold=http://{user}@h"])
     assert stopped.value.code == 2
     assert capsys.readouterr().err == (
         "toy refuse: unrecognized arguments: --fold=http://***@h; --help lists the flags\n"
@@ -171,8 +172,9 @@ MISTAKE = """logging.warning('%s', 'http://u:s3cret@h')
         raise AssertionError('http://u:s3cret@h') from error"""
 
 
-def test_our_own_mistakes_and_logs_hold_no_password():
-    with started(MISTAKE) as process:
+@pytest.mark.parametrize("user", ["u:s3cret", "u:top s3cret"])
+def test_our_own_mistakes_and_logs_hold_no_password(user):
+    with started(MISTAKE.replace("u:s3cret", user), TOY_TRACKING_URI=f"http://{user}@h") as process:
         _, errors = process.communicate()
     assert process.returncode == 1
     assert b"s3cret" not in errors
@@ -219,3 +221,15 @@ def test_the_innermost_says_what_runs(monkeypatch):
         while not inner.file.getvalue() and time.monotonic() < deadline:
             time.sleep(0.01)
     assert inner.file.getvalue().startswith("inner, ")
+
+
+def test_what_ends_while_a_sign_of_life_is_given_does_not_end_the_signs(monkeypatch, capsys):
+    class EndsMeanwhile(list):
+        def __bool__(self):
+            return True
+
+    monkeypatch.setattr(terminal, "QUIET_SECONDS", 0.01)
+    monkeypatch.setattr(terminal, "_running", EndsMeanwhile())
+    with signs_of_life("toy"):
+        time.sleep(0.3)
+    assert capsys.readouterr().out.count("toy, 0:00:00 so far\n") > 1

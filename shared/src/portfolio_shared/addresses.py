@@ -1,6 +1,7 @@
 """Addresses: what of one may be printed, and whether it is of this machine. Passwords and tokens are never printed."""
 
 import ipaddress
+import json
 import re
 import socket
 
@@ -15,6 +16,35 @@ _TOKEN = re.compile(
     r"([?&#;][\w.-]*(?:token|sig|signature|key|secret|password|passwd|pwd|auth|credential)s?=)[^&#;\s'\"]+",
     re.IGNORECASE,
 )
+_PARTS = re.compile(r"^(\w[\w+.-]*://|)([^/?#]*)(.*)", re.DOTALL)  # scheme, user and host, the rest
+# What is secret in the addresses that we hold, as texts spell it, and what stands for it there.
+_held: dict[str, str] = {}
+
+
+def hold(address: str) -> None:
+    """Let `without_secrets` hide what is secret in an address that we use, whatever characters it is of."""
+    scheme, authority, rest = _PARTS.findall(address)[0]
+    user = authority.rpartition("@")[0]
+    before = "" if ":" in user else "//"  # a word alone may stand anywhere
+    secrets = {f"{before}{user}@": f"{before}***@"} if user else {}
+    if "@" in rest:  # where the password ends is anybody's guess
+        secrets[(authority + rest).rstrip("/")] = "***"
+    for secret, stand_in in secrets.items() if scheme else ():
+        _held.update(dict.fromkeys((secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]), stand_in))
+
+
+def shown(address: str) -> str:
+    """Return an address that we use as it may be printed: its scheme, host, port and path.
+
+    >>> shown("http://me:s3cret@127.0.0.1:9/x?token=abc")
+    'http://***@127.0.0.1:9/x'
+    """
+    scheme, authority, rest = _PARTS.findall(address)[0]
+    if "@" in rest:
+        return f"{scheme}***"
+    _, at, host = authority.rpartition("@")
+    host = re.sub(r"^([^\[:]*):(?!\d*$).*", r"\1:***", host, flags=re.DOTALL)  # what is no port may be a password
+    return f"{scheme}{'***' if at else ''}{at}{host}{re.split('[?#]', rest)[0]}"
 
 
 def without_secrets(text: str) -> str:
@@ -25,6 +55,8 @@ def without_secrets(text: str) -> str:
     """
     if "@" not in text and "=" not in text:  # most lines of a log
         return text
+    for secret in sorted(_held, key=len, reverse=True):
+        text = text.replace(secret, _held[secret])
     return _TOKEN.sub(r"\1***", _USER.sub("***@", text))
 
 

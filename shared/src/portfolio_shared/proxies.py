@@ -8,6 +8,7 @@ import ipaddress
 import os
 import ssl
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +17,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from portfolio_shared.addresses import is_here, without_secrets
+from portfolio_shared.addresses import hold, is_here, shown, without_secrets
 
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 SOCKS = ("socks5", "socks5h")
@@ -38,7 +39,7 @@ class Proxy:
     address: str
 
     def __str__(self) -> str:
-        return f"the proxy {without_secrets(self.address)} of {self.variable}"
+        return f"the proxy {shown(self.address)} of {self.variable}"
 
     @property
     def scheme(self) -> str:
@@ -56,19 +57,21 @@ def proxy_for(url: str) -> Proxy | None:
         if address := proxies.get(scheme):
             names = (f"{scheme}_proxy", f"{scheme}_proxy".upper())
             variable = next((name for name in names if os.environ.get(name)), "the system's settings")
-            return Proxy(variable, address if "://" in address else f"http://{address}")
+            address = address if "://" in address else f"http://{address}"
+            hold(address)
+            return Proxy(variable, address)
     return None
 
 
 def split_address(url: str) -> SplitResult:
     """Return the parts of an address; raise NetworkSettingsError, without its password, if it is none."""
-    try:
+    hold(url)
+    with suppress(ValueError):
         parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        way = "expected scheme://host:port; in a password, write %23 for #, %2F for /, %3F for ? and %40 for @"
-        raise NetworkSettingsError(f"{without_secrets(url)!r} is no address: {way}") from None
-    return parts
+        if parts.port != 0 and "@" not in "".join(parts[2:]):  # an @ there may end a password
+            return parts
+    way = "expected scheme://host:port; in a password, write %23 for #, %2F for /, %3F for ? and %40 for @"
+    raise NetworkSettingsError(f"{shown(url)!r} is no address: {way}")
 
 
 def no_proxy(*addresses: str) -> dict[str, str]:
@@ -82,9 +85,11 @@ def no_proxy(*addresses: str) -> dict[str, str]:
     hosts = [split_address(address).hostname or "" for address in addresses]
     here = [*_HERE, *(host for host in hosts if is_here(host))]
     lower, upper = (os.environ.get(name) for name in ("no_proxy", "NO_PROXY"))
-    given = {"no_proxy": lower or upper, "NO_PROXY": upper or lower}
+    given = {"no_proxy": lower or upper or "", "NO_PROXY": upper or lower or ""}
     return {
-        name: ",".join(dict.fromkeys([*(value or "").split(","), *here])).strip(",") for name, value in given.items()
+        # A star exempts every host, but only where it stands alone.
+        name: "*" if _is_star(value) else ",".join(dict.fromkeys([*value.split(","), *here])).strip(",")
+        for name, value in given.items()
     }
 
 
@@ -96,16 +101,18 @@ def require_usable(proxy: Proxy, **packages: str) -> None:
     **packages
         What a SOCKS proxy needs: module = distribution.
     """
+    try:
+        split_address(proxy.address)
+    except NetworkSettingsError as error:
+        raise NetworkSettingsError(f"{proxy.variable} cannot be used: {error}") from None
     if proxy.scheme in ("http", "https"):
         return
-    shown = without_secrets(proxy.address)
+    setting = f"{proxy.variable}={shown(proxy.address)}"
     if proxy.scheme not in SOCKS:
-        raise NetworkSettingsError(
-            f"{proxy.variable}={shown}: expected a proxy http://, https://, socks5:// or socks5h://"
-        )
+        raise NetworkSettingsError(f"{setting}: expected a proxy http://, https://, socks5:// or socks5h://")
     if missing := [name for module, name in packages.items() if find_spec(module) is None]:
         raise NetworkSettingsError(
-            f"{proxy.variable}={shown}: a SOCKS proxy needs a package: run `{sys.executable} -m pip install "
+            f"{setting}: a SOCKS proxy needs a package: run `{sys.executable} -m pip install "
             f"{' '.join(missing)}`, or unset {proxy.variable}, or name the host in NO_PROXY"
         )
 
@@ -137,7 +144,7 @@ def open_client(base_url: str, *, timeout: httpx.Timeout) -> httpx.Client:
             trust_env=False,
         )
     except (httpx.InvalidURL, ValueError) as error:
-        of = f"of {without_secrets(base_url)}" + (f" or {proxy}" if proxy else "")
+        of = f"of {shown(base_url)}" + (f" or {proxy}" if proxy else "")
         raise NetworkSettingsError(f"the address {of} cannot be used; expected scheme://host:port") from error
 
 
@@ -175,12 +182,12 @@ def describe_failure(url: str, error: Exception) -> str:
 
 def answered_by(url: str, status: int, text: str) -> str:
     """Return who gave an answer that was not expected: the server at `url`, or the proxy before it."""
-    shown, proxy = without_secrets(url), proxy_for(url)
+    server, proxy = shown(url), proxy_for(url)
     if proxy is None:
-        return shown
+        return server
     if is_of_proxy(url, status, text):
-        return f"{proxy}, asked for {shown} (let it through there, or name its host in NO_PROXY),"
-    return f"{shown}, through {proxy},"
+        return f"{proxy}, asked for {server} (let it through there, or name its host in NO_PROXY),"
+    return f"{server}, through {proxy},"
 
 
 def is_of_proxy(url: str, status: int, text: str) -> bool:
@@ -195,14 +202,18 @@ def _for_proxy(proxy: Proxy) -> ssl.SSLContext | None:
 def _is_exempt(parts: SplitResult) -> bool:
     host = parts.hostname or ""
     named = f"{host}:{parts.port}" if parts.port else host
-    if proxy_bypass(host) or proxy_bypass(named):
+    exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if _is_star(exempt) or proxy_bypass(host) or proxy_bypass(named):
         return True
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         return False
-    entries = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(",")
-    return any(address in network for network in map(_network, entries) if network is not None)
+    return any(address in network for network in map(_network, exempt.split(",")) if network is not None)
+
+
+def _is_star(exempt: str) -> bool:
+    return exempt.strip() == "*"
 
 
 def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:

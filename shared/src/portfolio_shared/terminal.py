@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,7 +23,7 @@ from pydantic_settings import BaseSettings, CliApp, SettingsError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from portfolio_shared.addresses import without_secrets
+from portfolio_shared.addresses import hold, without_secrets
 
 QUIET_SECONDS = 30.0
 """For so long at most a command says nothing that writes to a file or a pipe."""
@@ -59,6 +59,7 @@ def run_command(program: str, commands: Mapping[str, Command], arguments: Sequen
         sys.stdout.write(f"usage: {program} COMMAND [options]; {program} COMMAND --help lists them\n\n")
         sys.stdout.writelines(f"  {name:9} {command.help}\n" for name, command in commands.items())
         return
+    _hold(rest)
     if name not in commands:
         sys.exit(f"{program}: no command {name!r}; there are {', '.join(commands)}")
     try:
@@ -95,6 +96,7 @@ def standard_streams() -> Iterator[None]:
     for stream in (sys.stdout, sys.stderr):  # PYTHONIOENCODING may still say otherwise
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    _hold(os.environ.values())
     factory = logging.getLogRecordFactory()
     logging.setLogRecordFactory(_LogRecord)
     try:
@@ -113,6 +115,12 @@ def standard_streams() -> Iterator[None]:
         raise
     finally:
         logging.setLogRecordFactory(factory)
+
+
+def _hold(texts: Iterable[str]) -> None:
+    """Hide what is secret in the addresses among variables and arguments."""
+    for text in texts:
+        hold(text.partition("=")[2] if text.startswith("--") else text)
 
 
 def _discard_output(*descriptors: int) -> None:
@@ -155,7 +163,7 @@ def signs_of_life(what: str) -> Iterator[None]:
 
     def speak() -> None:
         while not end.wait(QUIET_SECONDS):
-            console, describe = _running[-1] if _running else (Console(), lambda: what)
+            [(console, describe)] = _running[-1:] or [(Console(), lambda: what)]  # it may end meanwhile
             if not console.is_terminal:
                 passed = timedelta(seconds=round(time.monotonic() - begun))
                 try:

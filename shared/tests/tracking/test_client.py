@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from portfolio_shared.addresses import without_secrets
 from portfolio_shared.tracking.client import TrackingUnavailable, check_server, quiet_mlflow, tracking_client
 
 FAR = "http://user:s3cret@mlflow.example.org:5500"
@@ -56,10 +57,16 @@ def test_a_page_that_is_no_answer_of_mlflow_is_not_taken_for_one(fake_registry):
 
 
 @pytest.mark.parametrize(
-    "uri", ["file:///somewhere", "user:s3cret@host:1", "http://user:s3c#ret@host:1", "http://host:x"]
+    "uri",
+    [
+        *("file:///somewhere", "user:s3cret@host:1", "http://host:x"),
+        *("http://user:s3c#ret@host:1", "http://bob:2024/s3cret@127.0.0.1:9", "http://127.0.0.1:9/x?token=s3c@ret"),
+        *('http://me:s3cr"et@127.0.0.1:9', "http://me:top s3cret@127.0.0.1:9", "http://me:it's \"s3cret@127.0.0.1:9"),
+    ],
 )
 def test_what_is_no_address_of_a_server_is_one_line(uri):
     assert "s3c" not in refusal(uri)
+    assert "s3c" not in without_secrets(f"MlflowException: API request to {uri}/api/2.0/mlflow failed")
 
 
 def test_what_was_set_is_kept_and_set_again(monkeypatch):

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from portfolio_shared.addresses import without_secrets
+from portfolio_shared.addresses import shown, without_secrets
 from portfolio_shared.bundle import (
     MANIFEST_NAME,
     MAX_MANIFEST_BYTES,
@@ -71,7 +71,7 @@ class RegistryClient:
 
     def __init__(self, tracking_uri: str) -> None:
         self._address = tracking_uri.rstrip("/")
-        self._uri = without_secrets(self._address)  # as messages name it
+        self._uri = shown(self._address)  # as messages name it
 
     @cached_property
     def _http(self) -> httpx.Client:

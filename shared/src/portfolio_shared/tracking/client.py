@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from portfolio_shared.addresses import without_secrets
+from portfolio_shared.addresses import shown
 from portfolio_shared.proxies import (
     NetworkSettingsError,
     answered_by,
@@ -95,19 +95,19 @@ def quiet_mlflow(*servers: str) -> Iterator[None]:
 def check_server(tracking_uri: str) -> None:
     """Raise `TrackingUnavailable` unless an MLflow server answers at `tracking_uri`."""
     advice = "start one with `make mlflow`, or set MLFLOW_TRACKING_URI to one that runs"
-    shown = without_secrets(tracking_uri)
+    server = shown(tracking_uri)
     if not tracking_uri.startswith(("http://", "https://")):
-        raise TrackingUnavailable(f"tracking URI {shown!r}: expected http://host:port of a server; {advice}")
+        raise TrackingUnavailable(f"tracking URI {server!r}: expected http://host:port of a server; {advice}")
     try:
         if (proxy := proxy_for(tracking_uri)) is not None:
             require_usable(proxy, socksio="socksio", socks="PySocks")  # the second is for MLflow's own requests
         with open_client(tracking_uri.rstrip("/"), timeout=httpx.Timeout(10.0, connect=3.0)) as client:
             response = client.get("/api/2.0/mlflow/experiments/search", params={"max_results": 1})
     except NetworkSettingsError as error:
-        raise TrackingUnavailable(f"{shown} cannot be asked: {error}") from error
+        raise TrackingUnavailable(f"{server} cannot be asked: {error}") from error
     except httpx.HTTPError as error:
         failure = describe_failure(tracking_uri, error)
-        raise TrackingUnavailable(f"no MLflow server at {shown} ({failure}); {advice}") from error
+        raise TrackingUnavailable(f"no MLflow server at {server} ({failure}); {advice}") from error
     if not response.is_success or not response.text.startswith("{"):
         answer = (tracking_uri, response.status_code, response.text[:200])
         way = f", which is no MLflow server that lets us in (403: its --allowed-hosts); {advice}"
