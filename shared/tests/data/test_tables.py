@@ -1,3 +1,4 @@
+import bz2
 import codecs
 import csv
 import gzip
@@ -16,7 +17,9 @@ TEXT = "name,Größe\nLéon,1\n"
 
 def read(path, known=("name",)):
     with open_table(path, known=lambda heading: heading in known) as table:
-        return table.headings, table.separator, list(table.rows())
+        rows = list(table.rows())
+        assert list(table.rows()) == rows  # as often as they are asked for
+        return table.headings, table.separator, rows
 
 
 @pytest.fixture
@@ -80,12 +83,44 @@ def test_rows_carry_the_line_they_begin_on_and_all_their_cells(write):
     ]
 
 
-def test_a_cell_of_a_megabyte_is_read_and_what_a_quotation_mark_swallows_is_bounded(write, monkeypatch):
-    assert len(read(write("name\n" + "1 " * 500_000 + "\n"))[2][0][1][0]) == 1_000_000
+@pytest.mark.parametrize("quoted", [False, True])
+def test_a_cell_of_a_megabyte_is_read_and_a_larger_one_than_is_allowed_refuses_its_line(write, monkeypatch, quoted):
+    large = '"' * quoted + "1 " * 500_000 + '"' * quoted
+    path = write(f"name\n{large}\n2\n")
+    assert [len(cells[0]) for _, cells in read(path)[2]] == [1_000_000, 1]
     monkeypatch.setattr(tables, "MAX_CELL", 1000)
-    _, _, rows = read(write('name\n"' + "x\n" * 2000 + "y\n"))
-    assert rows[0] == (2, [])
-    assert "quotation mark" in misshapen(*rows[0], 1)
+    assert read(path)[2] == [(2, [large]), (3, ["2"])]
+    assert "line 2 cannot be read" in misshapen(*read(path)[2][0], 1)
+
+
+@pytest.mark.parametrize(
+    ("heading", "headings", "line"),
+    [
+        ('size 24",price\n', ['size 24"', "price"], 2),
+        ('price,"size\n24"""\r\n', ["price", 'size\n24"'], 3),
+        ('"a""b",c""d\n', ['a"b', 'c""d'], 2),
+        ('a "b" c;\'d"\n', ['a "b" c', "'d\""], 2),
+        ("no\u2028te,a\x0bb\x85c\x1cd\n", ["no\u2028te", "a\x0bb\x85c\x1cd"], 2),
+        ("PK,name\n", ["PK", "name"], 2),
+        ("PAR1,BZh\n", ["PAR1", "BZh"], 2),
+        ("Rar!,ARROW1\n", ["Rar!", "ARROW1"], 2),
+    ],
+)
+def test_odd_headings_take_no_row_with_them(write, heading, headings, line):
+    row = "3;4\n" if ";" in heading else "3,4\n"
+    found, _, rows = read(write(heading + "\n" + row + 5000 * row))
+    assert found == headings
+    assert rows[0] == (line + 1, ["3", "4"])
+    assert len(rows) == 5001
+
+
+@pytest.mark.parametrize("given", ["sep=~\n", "sep=~\r\n", '"sep=~"\n', "SEP=~ \n", "\nsep=~\n"])
+@pytest.mark.parametrize("separator", [*",;\t|: ~^§", "/"])
+def test_a_first_line_may_name_any_separator_that_is_a_sign(write, given, separator):
+    assert read(write(given.replace("~", separator) + f"name{separator}b\n1{separator}2\n"))[:2] == (
+        ["name", "b"],
+        separator,
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,6 +142,14 @@ def test_a_cell_of_a_megabyte_is_read_and_what_a_quotation_mark_swallows_is_boun
         ('[{"name": 1}]', "JSON"),
         (gzip.compress(b'{"name": 1}'), "JSON"),
         (b"%PDF-1.7", "PDF"),
+        (bz2.compress(b"name"), "bzip2"),
+        (b"Rar!\x1a\x07", "RAR"),
+        (b"ARROW1\0\0", "Arrow"),
+        (b"PK\x05\x06" + bytes(18), "zip"),
+        ('\nname,"a\n' + "1,2\n" * 5000, "line 2 cannot be read: a quotation mark is never closed"),
+        ('sep=;\n"a"b;c\n', "line 2 cannot be read: .* text follows a closing one; correct the heading"),
+        *((f"sep={given}\nname,b\n", "line 1: .sep=.* names no separator") for given in ("", '"', "'", "a", "1", ";,")),
+        ('\n"sep="\nname,b\n', "line 2: '\"sep=\"' names no separator"),
     ],
 )
 def test_what_is_no_table_is_named_with_its_file_and_line(write, text, message):

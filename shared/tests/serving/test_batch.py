@@ -40,7 +40,7 @@ def doubled(rows):
 
 def test_no_row_of_a_wrong_shape_is_lost_and_the_others_are_answered(tmp_path):
     (tmp_path / "in.csv").write_text(
-        'n,note\n1,one\n2\n3,x,lost?,,too\n4,"open" quote\n\n5,"a ""b"",c"\n6,"never closed\n7,\n'
+        'n,note\n1,one\n2\n3,x,lost?,,too\n4,"open" quote\n\n5,"a ""b"",c"\n"6,never closed\n7,\n8,"two\nlines"\n'
     )
     steps = []
     with open_table(tmp_path / "in.csv") as table:
@@ -48,24 +48,27 @@ def test_no_row_of_a_wrong_shape_is_lost_and_the_others_are_answered(tmp_path):
             table, tmp_path / "out.csv", ["double", "error"], doubled, rows_at_once=2, advance=steps.append
         )
 
-    assert result == BatchResult(done=2, refused=4)
-    assert steps == [2, 2, 2]
+    assert result == BatchResult(done=4, refused=4)
+    assert steps == [2, 2, 2, 2]
     broken = "cannot be read: a quotation mark is never closed, or text follows a closing one"
     assert (tmp_path / "out.csv").read_text().splitlines() == [
         "n,note,double,error",
         "1,one,2,",
         '2,,,"line 3 has 1 cells, expected 2"',
         "3,x,,\"line 4 has 5 cells, expected 2; left over: 'lost?', 'too'\"",
-        f',,,"line 5 {broken}"',
+        f'"4,""open"" quote",,,"line 5 {broken}"',
         '5,"a ""b"",c",10,',
-        f',,,"line 8 {broken}"',
+        f'"""6,never closed",,,"line 8 {broken}"',
+        "7,,14,",
+        '8,"two',  # a line break in a cell stays in quotation marks
+        'lines",16,',
     ]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("rows_at_once", [1, 2, 100])
 def test_an_answer_by_columns_writes_what_one_by_rows_writes(tmp_path, separator, rows_at_once):
-    text = 'n;note\n1;one\n2\n3;a,b\n4;"open" quote\n\n5;"a ""b"",c"\n6;é\n7;\n8;x;y\n9;"two\nlines"\n10;z'
+    text = 'n;note\n1;one\n2\n3;a,b\n4;"open" quote\n\n5;"a ""b"",c"\n6;é\n7;\n8;x;y\n"8;oops\n9;"two\nlines"\n10;z'
     source, by_rows, by_columns = tmp_path / "in.csv", tmp_path / "rows.csv", tmp_path / "columns.csv"
     source.write_text(text.replace(";", separator), encoding="utf-8")
     known = {"known": lambda heading: heading == "n"}

@@ -8,7 +8,6 @@ import codecs
 import csv
 import gzip
 import io
-import re
 import shutil
 import tempfile
 import zlib
@@ -16,31 +15,31 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, cast
 
 from portfolio_shared.data.checks import DataError
+from portfolio_shared.data.lines import Lines, Unreadable
 
 SEPARATORS = (",", ";", "\t", "|")
-MAX_CELL = 16_000_000  # characters; what a quotation mark that is never closed may swallow
+MAX_CELL = 16_000_000  # characters
 BLOCK = 1 << 20
 GZIP = b"\x1f\x8b"
 AS_CSV = "save the sheet as CSV UTF-8"
 NO_TABLES = (
-    (b"PK", f"a zip archive or a workbook of Excel: unpack it, or {AS_CSV}"),
+    ((b"PK\x03\x04", b"PK\x05\x06"), f"a zip archive or a workbook of Excel: unpack it, or {AS_CSV}"),
     (b"\xd0\xcf\x11\xe0", f"an old workbook of Excel: {AS_CSV}"),
-    (b"PAR1", "Parquet: write it as CSV first, as with pandas' to_csv(index=False)"),
-    (b"ARROW1", "Arrow: write it as CSV first, as with pandas' to_csv(index=False)"),
+    (b"PAR1\x15", "Parquet: write it as CSV first, as with pandas' to_csv(index=False)"),
+    (b"ARROW1\0", "Arrow: write it as CSV first, as with pandas' to_csv(index=False)"),
     (b"\x89HDF", "HDF5: write it as CSV first, as with pandas' to_csv(index=False)"),
     (b"SQLite format 3", "a database of SQLite: export the table as CSV"),
     (b"\x80\x04", "a pickle, which is never loaded because it can run code: write a CSV file instead"),
     (b"\x80\x05", "a pickle, which is never loaded because it can run code: write a CSV file instead"),
-    (b"BZh", "packed by bzip2: unpack it"),
+    (tuple(b"BZh%d1AY&SY" % level for level in range(1, 10)), "packed by bzip2: unpack it"),
     (b"\xfd7zXZ", "packed by xz: unpack it"),
     (b"\x28\xb5\x2f\xfd", "packed by zstd: unpack it"),
     (b"7z\xbc\xaf", "packed by 7-Zip: unpack it"),
-    (b"Rar!", "packed by RAR: unpack it"),
+    (b"Rar!\x1a", "packed by RAR: unpack it"),
     (b"%PDF", "a PDF: a table of text is needed"),
     (b"\x89PNG", "a picture: a table of text is needed"),
     (b"\xff\xd8\xff", "a picture: a table of text is needed"),
@@ -63,33 +62,31 @@ class Table:
     path: Path
     headings: list[str]
     separator: str
-    _text: IO[str]
-    _read: int  # lines before the first row
-    _first: int  # where the first row begins in the text
+    _lines: Lines
+    _first: int  # lines before the first row
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yield each row from the first on: the line it begins on and its cells, of any number, but for blank lines.
 
-        What is no row, because a quotation mark is never closed or text follows a closing one, comes without cells.
+        A line that is no row comes as `Unreadable`, and what follows it is read as if it were not there.
         """
         for block in self.blocks(1000):
             yield from block.rows
 
     def blocks(self, n_lines: int) -> Iterator["Block"]:
         """Yield the rows of so many lines at a time, from the first on; a cell of several lines may make it more."""
-        before, width = self._read, len(self.headings)
-        self._text.seek(self._first)
-        while lines := list(islice(self._text, n_lines)):
-            plain = [line.rstrip("\r\n") for line in lines]
+        source, width = self._lines, len(self.headings)
+        source.rewind(self._first)
+        while lines := source.take(n_lines):
+            line = source.number - len(lines) + 1
+            plain = [each.rstrip("\r\n") for each in lines]
             # The csv module takes twice the time, and cuts a line without quotation marks at each separator as well.
             text = self.separator.join(plain)
-            if width > 1 and '"' not in text and all(line.count(self.separator) == width - 1 for line in plain):
-                yield Block(before + 1, plain, Columns(width, text, self.separator))
-                before += len(lines)
+            if width > 1 and '"' not in text and all(each.count(self.separator) == width - 1 for each in plain):
+                yield Block(line, plain, Columns(width, text, self.separator))
             else:
-                reader = csv.reader(chain(lines, self._text), delimiter=self.separator, strict=True)
-                yield Block(before + 1, None, Columns(width), list(_read_rows(reader, before, len(lines))))
-                before += reader.line_num
+                source.unread(lines)
+                yield Block(line, None, Columns(width), source.rows(self.separator, len(lines)))
 
 
 @dataclass(frozen=True)
@@ -130,21 +127,6 @@ class Block:
         return list(enumerate(map(list, zip(*self.columns, strict=True)), start=self.line))
 
 
-def _read_rows(reader: Any, before: int, n_lines: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows that begin on the next so many lines."""
-    while reader.line_num < n_lines:
-        line = before + reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            yield line, []
-        else:
-            if cells:
-                yield line, cells
-
-
 @contextmanager
 def open_table(path: Path, *, known: Callable[[str], bool] = lambda _: False) -> Iterator[Table]:
     """Open a text table, packed by gzip or not, in UTF-8 or UTF-16, between commas, semicolons, tabs or bars.
@@ -163,25 +145,47 @@ def open_table(path: Path, *, known: Callable[[str], bool] = lambda _: False) ->
     """
     csv.field_size_limit(MAX_CELL)
     with open_text(path) as text:
-        lines, separator = 0, None
-        while not (first := text.readline()).strip() and first:
-            lines += 1
-        if given := re.fullmatch(r'"?sep=(.)"?\s*', first, flags=re.DOTALL | re.IGNORECASE):
-            lines, separator, first = lines + 1, given[1], text.readline()
-        while first.count('"') % 2 and (more := text.readline()):  # a heading of several lines
-            first += more
-        separators = (separator,) if separator else SEPARATORS
-        readings = [(next(csv.reader(io.StringIO(first, newline=""), delimiter=each), []), each) for each in separators]
-        cells, chosen = max(readings, key=lambda it: (sum(map(known, map(str.strip, it[0]))), len(it[0])))
+        lines = Lines(text)
+        separators: tuple[str, ...] = SEPARATORS
+        while (first := "".join(lines.take(1))) and not first.strip():
+            pass
+        if first[:5].lstrip('"').casefold().startswith("sep="):
+            separators = (_given(path, lines.number, first),)
+        elif first:
+            lines.unread([first])
+        line = lines.number + 1
+        cells, chosen = _heading(lines, separators, known)
+        if isinstance(cells, Unreadable):
+            raise FileError(f"{path}: {misshapen(line, cells, 0)}; correct the heading")
         headings = [cell.strip() for cell in cells]
         if not any(headings):
             raise FileError(f"{path}: the file is empty; expected a heading and rows below it")
         if twice := sorted({heading for heading in headings if headings.count(heading) > 1}):
             names = ", ".join(heading or "(empty)" for heading in twice)
-            raise FileError(
-                f"{path}, line {lines + 1}: headings that occur more than once: {names}; rename or drop them"
-            )
-        yield Table(path, headings, chosen, text, lines + len(first.splitlines()), text.tell())
+            raise FileError(f"{path}, line {line}: headings that occur more than once: {names}; rename or drop them")
+        yield Table(path, headings, chosen, lines, lines.number)
+
+
+def _given(path: Path, line: int, text: str) -> str:
+    """Return the separator that a line such as ``sep=;`` names."""
+    given = text.strip('"\r\n')[len("sep=") :]
+    given = given.strip() or given[:1]
+    if len(given) != 1 or given.isalnum() or given in "\"'" or not (given.isprintable() or given == "\t"):
+        raise FileError(f"{path}, line {line}: {text[:80].strip()!r} names no separator; write sep=; or drop the line")
+    return given
+
+
+def _heading(lines: Lines, separators: Sequence[str], known: Callable[[str], bool]) -> tuple[list[str], str]:
+    """Read the heading between the separator that gives most of the headings."""
+    readings = []
+    for separator in separators:
+        cells, taken = lines.row(separator)
+        lines.unread(taken)
+        names = next(csv.reader(cells, delimiter=separator), []) if isinstance(cells, Unreadable) else cells
+        readings.append((sum(known(name.strip()) for name in names), len(names), cells, taken, separator))
+    _, _, cells, taken, chosen = max(readings, key=lambda it: it[:2])
+    lines.take(len(taken))
+    return cells, chosen
 
 
 def misshapen(line: int, cells: Sequence[str], width: int) -> str | None:
@@ -192,10 +196,10 @@ def misshapen(line: int, cells: Sequence[str], width: int) -> str | None:
     >>> misshapen(2, ["1", "2", "x"], 2)
     "line 2 has 3 cells, expected 2; left over: 'x'"
     """
+    if isinstance(cells, Unreadable):
+        return f"line {line} cannot be read: a quotation mark is never closed, or text follows a closing one"
     if len(cells) == width:
         return None
-    if not cells:
-        return f"line {line} cannot be read: a quotation mark is never closed, or text follows a closing one"
     surplus = [cell[:80] for cell in cells[width:] if cell]
     left_over = f"; left over: {', '.join(map(repr, surplus))}" if surplus else ""
     return f"line {line} has {len(cells)} cells, expected {width}{left_over}"

@@ -173,8 +173,8 @@ def as_line(cells: Sequence[str]) -> str:
     if text and '"' not in text and "\n" not in text and "\r" not in text and text.count(",") == len(cells) - 1:
         return text
     stream = io.StringIO()
-    csv.writer(stream, lineterminator="").writerow(cells)
-    return stream.getvalue()
+    csv.writer(stream).writerow(cells)  # quotes the line breaks in a cell that its own line end is made of
+    return stream.getvalue().removesuffix("\r\n")
 
 
 def refuse_taken(table: Table, added: Sequence[str]) -> None:
