@@ -2,10 +2,12 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from portfolio_shared.bundle import BundleError, bundle_digest, read_manifest
+from portfolio_shared.proxies import open_client
 from portfolio_shared.serving import registry_client
 from portfolio_shared.serving.registry_client import (
     RegisteredVersion,
@@ -53,6 +55,21 @@ def test_an_address_may_hold_a_user_and_a_token(fake_registry, bundle, query):
         assert ("token=s3cret" in str(client._http.build_request("GET", "/x", params={"name": "toy"}).url)) == bool(
             query
         )
+
+
+def test_threads_that_ask_at_once_share_one_connection_and_it_is_closed(fake_registry, bundle, monkeypatch):
+    fake_registry.publish("3", bundle)
+    made = []
+
+    def slow(*args, **options):
+        time.sleep(0.05)
+        made.append(open_client(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr(registry_client, "open_client", slow)
+    with RegistryClient(fake_registry.uri) as client, ThreadPoolExecutor(4) as pool:
+        assert len(list(pool.map(client.alias, ["toy"] * 4, ["champion"] * 4))) == 4
+    assert [one.is_closed for one in made] == [True]
 
 
 def test_download_is_the_bundle_and_nothing_else(fake_registry, bundle, tmp_path):

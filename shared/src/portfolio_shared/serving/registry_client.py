@@ -8,8 +8,8 @@ training set on the version.
 import json
 import time
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
@@ -72,20 +72,24 @@ class RegistryClient:
     def __init__(self, tracking_uri: str) -> None:
         self._address = tracking_uri.rstrip("/")
         self._uri = shown(self._address)  # as messages name it
+        self._client: httpx.Client | None = None
+        self._opening = Lock()
 
-    @cached_property
+    @property
     def _http(self) -> httpx.Client:
-        try:
-            return open_client(self._address, timeout=httpx.Timeout(10.0, connect=3.0))
-        except NetworkSettingsError as error:
-            raise RegistryUnavailable(f"{self._uri} cannot be asked: {error}") from error
+        with self._opening:
+            try:
+                self._client = self._client or open_client(self._address, timeout=httpx.Timeout(10.0, connect=3.0))
+            except NetworkSettingsError as error:
+                raise RegistryUnavailable(f"{self._uri} cannot be asked: {error}") from error
+            return self._client
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if "_http" in vars(self):
-            self._http.close()
+        if self._client is not None:
+            self._client.close()
 
     def alias(self, name: str, alias: str) -> RegisteredVersion | None:
         """Return the version that an alias points to, or None if the model or the alias does not exist.
