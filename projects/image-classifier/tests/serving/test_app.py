@@ -40,7 +40,7 @@ def predictor(colour_bundle: Path) -> Predictor:
 # What is served is what was evaluated
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "HEIC", "AVIF"])
 def test_the_service_answers_what_the_predictor_says(service: httpx.Client, predictor: Predictor, kind: str) -> None:
     files = [encoded(random_picture(seed), kind) for seed in range(6)]
     pictures = [prepare(data, predictor.preprocessing, limits=LIMITS) for data in files]
