@@ -9,9 +9,9 @@ from rich.console import Console
 from housing import train as training_module
 from housing.config import ModelSettings, ScaleSettings, TrainConfig, TreeSettings, tuned_settings
 from housing.data.columns import columns
-from housing.data.load import Dataset, load
+from housing.data.load import Dataset, load, split
 from housing.evaluation.candidates import BASELINES, choose
-from housing.evaluation.evaluate import compare_with_champion, evaluate_bundle
+from housing.evaluation.evaluate import compare_with_champion, evaluate_bundle, measure
 from housing.models.predictor import Predictor
 from housing.train import Trained, describe, input_statistics, learn, train
 from portfolio_shared.bundle import read_manifest
@@ -154,6 +154,34 @@ def test_a_refitted_bundle_is_evaluated_by_its_stored_figures(refitted, capsys):
     assert "Refitted on all rows" in printed
     error = with_interval(before.evaluation.metrics["root_mean_squared_log_error"])
     assert f"RMSLE: {error}" in printed
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["a house of the test among them", "other houses alone"])
+def test_a_refitted_bundle_is_measured_on_other_sales(refitted, some_rows, tmp_path, capsys, known):
+    """What it said of its test houses before it learned from them stands for what it says now."""
+    config, _, after = refitted
+    bundle = train(config, quiet())
+    rows = some_rows(600)
+    seen, stored = rows["PID"].isin(after.data.sales.keys), after.predictor.held_out
+    rows = rows[~seen | (known & rows["PID"].isin(stored.keys[:3]))]
+    data = write_rows(rows, tmp_path / "other.csv")
+    capsys.readouterr()
+    evaluate_bundle(bundle, data, Console(width=200))
+    printed = capsys.readouterr().out
+    sales = split(load(data)).test
+    before = dict(zip(stored.keys.tolist(), stored.predicted.tolist(), strict=True))
+    assert any(key in before for key in sales.keys) == known
+    predicted, low, high = after.predictor.price_and_interval(sales.records)
+    predicted = np.array([before.get(key, now) for key, now in zip(sales.keys, predicted, strict=True)])
+    expected = measure(sales, predicted, low, high)
+    assert f"RMSLE: {with_interval(expected['root_mean_squared_log_error'])}" in printed
+    assert ("coverage of the 90 % intervals: " in printed) == (not known)
+    assert "These are not the houses that the bundle was tested on" in printed
+
+
+def write_rows(rows, path) -> str:
+    rows.to_csv(path, index=False)
+    return str(path)
 
 
 def test_statistics_of_the_inputs_are_of_the_training_part(trained):

@@ -8,3 +8,5 @@ def test_stored_prices_replace_those_of_the_same_houses_alone():
     stored = HeldOut(np.array(["1", "2"]), np.array([100.0, 200.0]), np.array([110.0, 190.0]))
     now = stored.instead_of(np.array([7.0, 8.0, 9.0]), keys=["3", "1", "2"], paid=np.array([300.0, 100.0, 250.0]))
     np.testing.assert_array_equal(now, [7.0, 110.0, 9.0])
+    known = stored.holds(keys=["3", "1", "2"], paid=np.array([300.0, 100.0, 250.0]))
+    assert known.tolist() == [False, True, False]

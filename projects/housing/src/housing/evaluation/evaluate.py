@@ -45,6 +45,7 @@ METRIC_LABELS = {
     "interval_coverage": "coverage of the 90 % intervals",
     "mean_interval_width": "mean width of the intervals, dollars",
 }
+OF_INTERVALS = ("interval_coverage", "mean_interval_width")
 LARGE = 4000  # square feet: five houses, three of them partly built and cheap, move the score by 0.008
 
 
@@ -124,19 +125,31 @@ def width_ratios(evaluation: Evaluation, out_of_fold: Floats, prices: Floats, *,
 
 
 def evaluate_bundle(bundle: Path, setting: str, console: Console) -> None:
-    """Print the metrics of a bundle on the frozen test split of these data."""
+    """Print the metrics of a bundle on the frozen test split of these data.
+
+    A bundle that was refitted has learned from its test houses. On exactly those its stored metrics are printed; among
+    others its stored prices stand for them, and nothing is said of its intervals, of which none were stored.
+    """
     manifest = read_manifest(bundle, project=MODEL_NAME)
     dataset = load(setting)
     console.print(dataset.source.reason)
     test, predictor = split(dataset).test, Predictor.load(bundle)
-    if predictor.held_out is not None:
+    held_out, same = predictor.held_out, split_digest(test.keys) == manifest.data.test_split_sha256
+    known = np.zeros(len(test.keys), bool) if held_out is None else held_out.holds(keys=test.keys, paid=test.prices)
+    if same and known.all():
         console.print("Refitted on all rows, its test houses among them: measured before, on those it had not seen.")
-        for name, value in manifest.metrics.items():
-            console.print(f"{METRIC_LABELS[name]}: {with_interval(Interval(**value.model_dump()))}")
-        return
-    if split_digest(test.keys) != manifest.data.test_split_sha256:
-        console.print("These are not the houses that the bundle was tested on: some may be houses it learned from.")
-    for name, interval in measure(test, *predictor.price_and_interval(test.records)).items():
+        metrics = {name: Interval(**value.model_dump()) for name, value in manifest.metrics.items()}
+    else:
+        if not same:
+            console.print("These are not the houses that the bundle was tested on: some may be houses it learned from.")
+        predicted, low, high = predictor.price_and_interval(test.records)
+        if held_out is not None:  # what it said before it learned from them
+            predicted = held_out.instead_of(predicted, keys=test.keys, paid=test.prices)
+        metrics = measure(test, predicted, low, high)
+        if known.any():
+            console.print(f"It learned from {known.sum()} of them: priced as before that; no intervals were stored.")
+            metrics = {name: metric for name, metric in metrics.items() if name not in OF_INTERVALS}
+    for name, interval in metrics.items():
         console.print(f"{METRIC_LABELS[name]}: {with_interval(interval)}")
 
 

@@ -21,6 +21,11 @@ class HeldOut:
     paid: Floats  # dollars
     predicted: Floats  # dollars
 
+    def holds(self, *, keys: Sequence[str], paid: Floats) -> NDArray[np.bool_]:
+        """Return which houses are among these, shape (n,)."""
+        known = {*zip(self.keys.tolist(), self.paid.tolist(), strict=True)}
+        return np.array([house in known for house in zip(keys, paid.tolist(), strict=True)], dtype=bool)
+
     def instead_of(self, predicted: Floats, *, keys: Sequence[str], paid: Floats) -> Floats:
         """Return `predicted`, shape (n,), with what is stored in place of it wherever a house is among these."""
         rows = zip(self.keys.tolist(), self.paid.tolist(), strict=True)
