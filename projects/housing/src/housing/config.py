@@ -72,7 +72,13 @@ class ScaleSettings(Frozen):
     l2_leaf_reg: float = Field(10.0, ge=0)
     floor: float = Field(0.02, gt=0, description="added to absolute log errors before their logarithm is fitted")
     bands: int = Field(5, ge=1, description="bands of the price paid, each with its own calibration")
-    excess: float = Field(0.01, ge=0, lt=0.1, description="coverage of an interval beyond that of its bands' scores")
+    excess: float = Field(
+        0.01,
+        ge=0,
+        lt=0.1,
+        description="coverage of an interval beyond that of its bands' scores; chosen on the Ames training part, "
+        "other data may need another",
+    )
 
 
 class ModelSettings(Frozen):
