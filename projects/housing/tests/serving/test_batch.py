@@ -1,4 +1,6 @@
 import csv
+import os
+import threading
 import tracemalloc
 from functools import partial
 from pathlib import Path
@@ -213,6 +215,16 @@ def test_the_file_itself_may_be_the_target(tmp_path):
     with path.open(newline="", encoding="utf-8") as file:
         assert [row["price"] for row in csv.DictReader(file)] == ["171000.00", "90000.00"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_pipe_is_priced_though_it_can_be_read_once_alone(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    heading = ",".join([*EXAMPLE, "alley", "pool_qc"])  # columns by which it is seen how the file was made
+    writer = threading.Thread(target=pipe.write_text, args=(f"{heading}\n{line()},,\n{line()},,\n",))
+    writer.start()
+    assert predict_file(pipe, tmp_path / "prices.csv", Flat()) == BatchResult(2, 0)
+    writer.join(timeout=10)
 
 
 def peak_memory(tmp_path: Path, rows: int) -> int:

@@ -156,13 +156,14 @@ def test_a_table_has_the_prices_and_the_reasons_of_its_houses_alone(predictor, d
         assert parts == {part.group: part.dollars for part in alone.explanation.contributions}
 
 
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL], ids=["plain", "quoted"])
 @pytest.mark.parametrize("emptied", [slice(0, 1000), slice(1930, 2930), slice(0, 2930)])
-def test_a_file_is_read_as_training_reads_it_wherever_its_na_is(some_rows, predictor, tmp_path, emptied):
+def test_a_file_is_read_as_training_reads_it_wherever_its_na_is(some_rows, predictor, tmp_path, emptied, quoting):
     """Longer than what is read at once, and without NA in some of its rows or in all of them."""
     raw = some_rows(2930)
     raw.iloc[emptied] = raw.iloc[emptied].replace(["NA", "None"], "")
     source, target, notes = tmp_path / "sales.csv", tmp_path / "prices.csv", []
-    raw.to_csv(source, index=False)
+    raw.to_csv(source, index=False, quoting=quoting)
     read = load(str(source))
     predict_file(source, target, predictor, note=notes.append)
     with target.open(newline="", encoding="utf-8") as file:

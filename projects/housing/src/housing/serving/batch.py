@@ -7,7 +7,7 @@ from housing.data.columns import column_name, columns
 from housing.data.reading import places_of
 from housing.models.predictor import Predictor
 from housing.serving.pricing import Pricing
-from portfolio_shared.data.tables import Columns, FileError, Table, open_table
+from portfolio_shared.data.tables import Columns, FileError, Table, misshapen, open_table
 from portfolio_shared.serving.batch import BatchResult, predict_columns
 
 
@@ -50,11 +50,12 @@ def predict_file(
 
 def _blocks(table: Table) -> Iterator[Columns]:
     """Yield the cells of a thousand rows or so by column; rows of another width are left out."""
+    width = len(table.headings)
     for block in table.blocks(1000):
         if block.lines is not None:
             yield block.columns
-        elif rows := [cells for _, cells in block.rows if len(cells) == len(table.headings)]:
-            yield Columns(len(table.headings), cells=list(zip(*rows, strict=True)))
+        elif rows := [cells for line, cells in block.rows if misshapen(line, cells, width) is None]:
+            yield Columns(width, cells=list(zip(*rows, strict=True)))
 
 
 def _places(source: Path, headings: Sequence[str]) -> Mapping[str, int]:
