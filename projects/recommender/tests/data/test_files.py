@@ -39,11 +39,27 @@ def rows_of(folder: Path) -> list[tuple[int, int, float, int]]:
         gzip.compress((HEADING + "\n".join(ROWS)).encode()),
         (HEADING + "\n".join(ROWS)).replace(",", "\t"),
         (HEADING + "\n".join(ROWS)).replace(",", ";").replace(".", ","),  # Excel in most of Europe
+        HEADING.replace("\n", ",no\u2028te\n") + "\n".join(f"{row},x" for row in ROWS),
+        HEADING.replace("\n", ',"no\n24"""\r\n') + "\n".join(f"{row},x" for row in ROWS),
+        HEADING.replace("\n", ',24"\n') + "\n".join(f"{row},x" for row in ROWS),
         "sep=;\r\n" + (HEADING + "\n".join(ROWS)).replace(",", ";"),
         ',rating,item,user_id,timestamp,note\n0,4.5,7,5,100,\n1,3.5,1,5,90,"a, b"\n2,5.0,1,9,80,c\n',
         HEADING + '5,7,4.5,"1970-01-01 00:01:40"\n5,1,3.5,"1970-01-01 00:01:30"\n9,1,5.0,"1970-01-01T00:01:20"\n',
     ],
-    ids=["crlf", "bom", "utf-16", "gzip", "tabs", "semicolons", "sep", "renamed", "dates"],
+    ids=[
+        "crlf",
+        "bom",
+        "utf-16",
+        "gzip",
+        "tabs",
+        "semicolons",
+        "separators",
+        "two-lines",
+        "inches",
+        "sep",
+        "renamed",
+        "dates",
+    ],
 )
 def test_ratings_are_the_same_however_the_table_is_written(tmp_path: Path, ratings: str | bytes) -> None:
     assert rows_of(write(tmp_path, ratings)) == READ
@@ -130,6 +146,17 @@ def test_a_wrong_row_between_colons_is_named(tmp_path: Path, row: str, before: i
 def test_a_wrong_film_is_named(tmp_path: Path, films: str | bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
         load(str(write(tmp_path, films=films)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"1::M\x85nage (1995)::Drama\r\n7::x::Drama\n", "\ufeff1::M\x85nage (1995)::Drama\n7::x\u2028::Drama".encode()],
+)
+def test_a_line_of_films_ends_where_an_editor_ends_it(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "ratings.dat").write_text("\n".join(ROWS).replace(",", "::"))
+    (tmp_path / "movies.dat").write_bytes(content)
+    assert rows_of(tmp_path) == READ
+    assert find_files(tmp_path).out_of_ten is False
 
 
 def test_a_broken_film_line_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 Ratings are read by pandas, for speed; where it fails, the rows are read one by one for the first that is wrong.
 """
 
+import io
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -75,7 +76,7 @@ class Files:
         """
         if self.format != "dat":
             return False
-        ids = [line.split("::")[0] for line in _decode(self.films).splitlines()]
+        ids = [line.split("::")[0] for line in _decode(self.films)]
         return 2 * sum(len(film) >= IMDB_DIGITS for film in ids) > len(ids)
 
     def read_ratings(self) -> Iterator[pd.DataFrame]:
@@ -97,7 +98,7 @@ class Files:
             return
         expected = "id::title::genres" if self.format == "dat" else f"{5 + len(GENRES_100K)} fields between bars"
         separator, width = ("::", 3) if self.format == "dat" else ("|", 5 + len(GENRES_100K))
-        for line, text in enumerate(_decode(self.films).splitlines(), start=1):
+        for line, text in enumerate(_decode(self.films), start=1):
             fields, place = text.split(separator), f"{self.films}, line {line}"
             if len(fields) != width:
                 raise FileError(f"{place}: expected {expected}, found {text[:200]!r}")
@@ -256,10 +257,11 @@ def _film_id(cell: str, place: str) -> int:
     return int(cell)
 
 
-def _decode(path: Path) -> str:
-    """Read a file in UTF-8, or one of 100K or 1M as published, in Latin-1."""
+def _decode(path: Path) -> list[str]:
+    """Return the lines of a file in UTF-8, or of one of 100K or 1M as published, in Latin-1."""
     content = path.read_bytes()
     try:
-        return content.decode("utf-8")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:  # accented letters in Latin-1 are no valid UTF-8
-        return content.decode("latin-1")
+        text = content.decode("latin-1")
+    return [line.rstrip("\n") for line in io.StringIO(text, newline=None)]  # splitlines ends lines at U+0085 as well
