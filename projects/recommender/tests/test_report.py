@@ -115,7 +115,9 @@ def test_after_a_pause_fading_does_harm_on_movielens():
 
 @pytest.mark.parametrize("path", [RECORDED, SAMPLE_RECORDED])
 def test_the_recorded_chances_are_about_what_was_watched(path):
-    for each in json.loads(path.read_text(encoding="utf-8"))["reliability"]:
+    recorded = json.loads(path.read_text(encoding="utf-8"))
+    assert len(recorded["reliability"]) == len(recorded["reliability_listed"]) == 3
+    for each in recorded["reliability"] + recorded["reliability_listed"]:
         assert each["error"]["estimate"] < 0.02
         assert each["chance"] == pytest.approx(each["watched"], abs=0.015)
 

@@ -35,6 +35,7 @@ from recommender.evaluation.figures import SERVED, draw, draw_cold_start, draw_d
 from recommender.evaluation.measured import benchmarked, named_table, search_table, studies
 from recommender.evaluation.pause import measure_after_pause
 from recommender.evaluation.reliability import measure_reliability
+from recommender.models.chance import LISTED
 from recommender.models.fit import recipes
 from recommender.train import Trained, learn, metrics_of, user_counts
 
@@ -161,13 +162,15 @@ def record_checks(trained: Trained, *, seed: int) -> dict[str, Any]:
     pause = measure_after_pause(
         data.ratings, data.catalogue, trained.settings, trained.chosen, k=evaluation.k, seed=seed
     )
-    reliability = measure_reliability(
-        trained.predictor, fitted, trained.split, evaluation.task.users, k=evaluation.k, seed=seed
+    reliability, listed = (
+        measure_reliability(trained.predictor, fitted, trained.split, evaluation.task.users, k=k, seed=seed)
+        for k in (evaluation.k, LISTED)
     )
     return {
         "grid": trained.details.get("grid"),
         "pause": {**vars(pause), "ndcg": as_json(pause.ndcg), "difference": as_json(pause.difference)},
         "reliability": [as_json(vars(each)) for each in reliability],
+        "reliability_listed": [as_json(vars(each)) for each in listed],
     }
 
 
@@ -227,20 +230,22 @@ def pause_table(recorded: Mapping[str, Any]) -> str:
 
 
 def reliability_table(recorded: Mapping[str, Any]) -> str:
-    """Return how true the chances of the first films of the lists are, by what is known of a person."""
+    """Return how true the chances are, by what is known of a person: of the first films, and of all that have one."""
     rows = [
         [
             f"{each['histories']}, {each['users']:,} users",
+            films,
             f"{each['chance']:.1%}",
             f"{each['watched']:.1%}",
             interval_cell(each["error"]),
             f"{each['error_by_place']:.3f}",
             interval_cell(each["skill"]),
         ]
-        for each in recorded["reliability"]
+        for films, name in ((f"first {recorded['k']}", "reliability"), (f"first {LISTED}", "reliability_listed"))
+        for each in recorded[name]
     ]
-    headings = ["known of a person", "chance, mean", "watched", "calibration error", "the same, share of each place"]
-    return markdown_table([*headings, "squared error saved"], rows)
+    headings = ["known of a person", "films", "chance, mean", "watched", "calibration error"]
+    return markdown_table([*headings, "the same, share of each place", "squared error saved"], rows)
 
 
 def test_table(tested: Mapping[str, Mapping[str, Any]], k: int) -> str:

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from recommender.config import AlsSettings, EaseSettings, HistorySettings, ModelSettings
@@ -8,6 +10,7 @@ from recommender.evaluation.task import lists_for, make_task
 from recommender.models import fit as fit_module
 from recommender.models.fit import ALS, ALS_RECENT, EASE, FULL, POPULARITY, SERVABLE, recipes
 
+WAIT = 0.5  # seconds in which a fit of the fixture only sleeps
 SMALL = ModelSettings(als=AlsSettings(n_factors=4, iterations=2), ease=EaseSettings(rank=16, min_raters=3))
 
 
@@ -26,7 +29,11 @@ def compared(parts):
     fits, logged, steps = [], [], []
     with pytest.MonkeyPatch.context() as patch:
         whole = fit_module.fit_full
-        patch.setattr(fit_module, "fit_full", lambda *args, **options: fits.append(args) or whole(*args, **options))
+        patch.setattr(
+            fit_module,
+            "fit_full",
+            lambda *args, **options: fits.append(args) or time.sleep(WAIT) or whole(*args, **options),
+        )
         candidates = compare(parts, SMALL, k=5, max_users=60, advance=steps.append, log=logged.append)
     assert len(fits) == 1
     assert {candidate.name: candidate for candidate in logged} == candidates
@@ -61,10 +68,11 @@ def test_what_can_be_served_holds_nothing_of_films_that_few_rated(compared, task
     assert compared[ALS].model.factors[few].any()
 
 
-def test_costs_are_of_the_model(compared, task):
+def test_costs_are_of_the_model_and_seconds_those_of_the_clock(compared, task):
     for candidate in compared.values():
         assert candidate.metrics["fit_seconds"] > 0
         assert candidate.metrics["score_milliseconds"] > 0
+    assert compared[FULL].metrics["fit_seconds"] > WAIT
     assert compared[POPULARITY].metrics["model_megabytes"] == len(task.catalogue) * 4 / 1e6
     assert compared[FULL].metrics["model_megabytes"] == len(task.catalogue) * (16 * 4 + 1) / 1e6
 

@@ -20,7 +20,7 @@ from recommender.models.history_weights import HistoryWeights
 
 COLUMNS = (
     Column("ndcg", "nDCG", ".4f"),
-    Column("fit_seconds", "fit, CPU s", ".2f"),
+    Column("fit_seconds", "fit, s", ".2f"),
     Column("model_megabytes", "model, MB", ",.1f"),
     Column("score_milliseconds", "scoring, ms", ".2f"),
 )
@@ -43,8 +43,8 @@ def compare(
 ) -> dict[str, Candidate[Scorer]]:
     """Fit every candidate on the training part and measure it on the validation part; the highest nDCG comes first.
 
-    The metrics are means over users; `ndcg_low` and `ndcg_high` bound the 95 % interval. `fit_seconds` are CPU seconds
-    of all threads, `model_megabytes` the arrays of the fitted model, `score_milliseconds` the median over repeats of
+    The metrics are means over users; `ndcg_low` and `ndcg_high` bound the 95 % interval. `fit_seconds` are those of
+    the clock, `model_megabytes` the arrays of the fitted model, `score_milliseconds` the median over repeats of
     scoring all films for one history of 50. `log` is called with each candidate as soon as it is measured, `advance`
     with its name.
     """
@@ -145,12 +145,12 @@ def describe_history(history: HistorySettings) -> str:
 
 
 def _fitted(tried: Mapping[str, Recipe], task: Task) -> Iterator[tuple[str, Recipe, Scorer, float]]:
-    """Fit each model on the histories of a task; yield its name, recipe, what was fitted and the CPU seconds."""
+    """Fit each model on the histories of a task; yield its name, recipe, what was fitted and the seconds."""
     X = task.before.matrix()
     for name, recipe in tried.items():
-        started = time.process_time()
+        started = time.perf_counter()
         model = recipe.fit(X)
-        yield name, recipe, model, time.process_time() - started
+        yield name, recipe, model, time.perf_counter() - started
 
 
 def _bytes(model: Scorer) -> int:

@@ -87,7 +87,7 @@ def splits_table(bench: Mapping[str, Any]) -> str:
         headings = [
             f"{label}, {rows[0]['users']} users",
             *(f"{metric}@{bench['k']}" for metric in ("nDCG", "recall", "hit rate")),
-            "fit, CPU s",
+            "fit, s",
             "fit, MB",
             "difference: served model minus this",
             "settings",
