@@ -32,6 +32,13 @@ STARTED := $(subst $(nothing) ,\ ,$(VENV))/.started
 # Where everything is installed, there is nothing less to install.
 START := $(if $(shell test -e "$(VENV)/.installed" && echo yes),$(INSTALLED),$(STARTED))
 
+# Where a backend is named that is not the one in the marker, everything is installed with it.
+ifneq ($(origin TORCH_BACKEND),file)
+ifneq (torch=$(TORCH_BACKEND),$(shell cat "$(VENV)/.installed" 2>/dev/null))
+  .PHONY: $(INSTALLED)
+endif
+endif
+
 ##@ Use it
 .PHONY: help up setup setup-start
 help: ## list the commands
@@ -55,12 +62,13 @@ $(STARTED): requirements/start.lock
 $(INSTALLED) $(STARTED): requirements/installer.lock pyproject.toml $(PACKAGES:%=%/pyproject.toml)
 	@set -e; if test $(LOCK) = start && test -e "$(VENV)/.installed"; then exit; fi; \
 		$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("Python 3.11 to 3.14 is needed, this is %d.%d: set PYTHON=python3.x" % sys.version_info[:2])'; \
+		rm -f "$@"; \
 		echo "Installing requirements/$(LOCK).lock into $(VENV): the first time takes about a minute"; \
 		$(PYTHON) -m venv "$(VENV)"; \
 		"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/installer.lock; \
 		"$(BIN)/python" scripts/install.py requirements/$(LOCK).lock "$(TORCH_BACKEND)"; \
 		"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --no-deps --no-build-isolation $(PACKAGES:%=-e %); \
-		touch "$@"
+		echo "torch=$(TORCH_BACKEND)" >"$@"
 
 ##@ Check it
 .PHONY: test test-all test-suites tests check coverage format hooks

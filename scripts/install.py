@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -70,12 +71,16 @@ def has_gpu() -> bool:
 
 def is_there(pins: list[str]) -> bool:
     """Return whether the CPU build of these versions is installed."""
-    try:
-        return [f"{name}=={importlib.metadata.version(name)}" for name in ("torch", "torchvision")] == [
-            f"{pin}+cpu" for pin in pins
-        ]
-    except importlib.metadata.PackageNotFoundError:
-        return False
+    return installed() == [f"{pin}+cpu" for pin in pins]
+
+
+def installed() -> list[str]:
+    """Return the versions of torch and torchvision that are there; a build of PyTorch's index ends in its name."""
+    found = []
+    for name in ("torch", "torchvision"):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{name}=={importlib.metadata.version(name)}")
+    return found
 
 
 def answers(pins: list[str]) -> bool:
@@ -91,6 +96,8 @@ def answers(pins: list[str]) -> bool:
 def install(lock: Path, torch: Path, others: Path, backend: str) -> None:
     """Install a lock with torch from a backend: last, because no backend replaces a torch that is there."""
     if not backend:
+        if "+" in "".join(installed()):  # to uv it is the lock's version, and would stay
+            sync(others)
         sync(lock)
     elif backend == "cpu" and is_there(torch.read_text(encoding="utf-8").split()):
         uv("pip", "install", "--require-hashes", "--no-build", "--no-deps", "-r", str(others))

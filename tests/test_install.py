@@ -89,6 +89,9 @@ CPU = [(SYNC, OTHERS), (["pip", "install", "--torch-backend", "cpu", "-r"], PINS
             [(["pip", "install", "--require-hashes", "--no-build", "--no-deps", "-r"], OTHERS)],
             "torch: the CPU build, which is there",
         ),
+        # To uv the CPU build is the lock's version too: it goes first.
+        (Machine(installed="+cpu"), "", [CPU[0], *WHOLE], "torch: from the package index\n"),
+        (Machine(gpu=True, installed="+cpu"), "auto", [CPU[0], *WHOLE], "torch: from the package index, with 4 GB"),
         # Another torch goes first, or else uv would take it for what is asked.
         (Machine(installed="+cu130"), "auto", CPU, "torch: the CPU build, since"),
         (Machine(installed=""), "auto", CPU, "torch: the CPU build, since"),

@@ -12,20 +12,42 @@ from checkout import MAKEFILE, ROOT, clean_environment, recipes
 
 @pytest.mark.parametrize("goals", [["train-image-classifier", "train-housing"], ["setup-start", "setup"]])
 def test_of_two_goals_the_one_that_needs_less_takes_nothing_away(tmp_path: Path, goals: list[str]) -> None:
-    venv = tmp_path / "a place"
-    (venv / "bin").mkdir(parents=True)
-    for name in ("python", "uv"):
-        (venv / "bin" / name).write_text(f'#!/bin/sh\necho "$@" >>"{tmp_path}/calls"\n', encoding="utf-8")
-        (venv / "bin" / name).chmod(0o755)
-    subprocess.run(
-        ["make", "-j2", *goals, f"VENV={venv}", "PYTHON=true"], cwd=ROOT, env=clean_environment(), check=True
-    )
+    assert set_up(tmp_path, "-j2", *goals)[-1] == "dev auto"
+    assert (tmp_path / "a place" / ".installed").exists()
 
-    assert (
-        re.findall(r"install.py requirements/(\w+)\.lock auto", (tmp_path / "calls").read_text(encoding="utf-8"))[-1]
-        == "dev"
-    )
-    assert (venv / ".installed").exists()
+
+def set_up(folder: Path, *arguments: str, status: int = 0, **variables: str) -> list[str]:
+    """Run goals that install, with stubs in place of the tools; return the locks and backends that were installed."""
+    venv = folder / "a place"
+    (venv / "bin").mkdir(parents=True, exist_ok=True)
+    (folder / "calls").write_text("", encoding="utf-8")
+    for name in ("python", "uv"):
+        stub = f'#!/bin/sh\necho "$@" >>"{folder}/calls"\nexit {status}\n'
+        (venv / "bin" / name).write_text(stub, encoding="utf-8")
+        (venv / "bin" / name).chmod(0o755)
+    environment = {name: value for name, value in clean_environment().items() if name != "TORCH_BACKEND"}
+    command = ["make", *arguments, f"VENV={venv}", "PYTHON=true"]
+    done = subprocess.run(command, cwd=ROOT, env=environment | variables, check=False)
+    assert bool(done.returncode) == bool(status)
+    calls = (folder / "calls").read_text(encoding="utf-8")
+    return [" ".join(found) for found in re.findall(r"install.py requirements/(\w+)\.lock (.*)", calls)]
+
+
+def test_a_backend_of_torch_that_somebody_names_replaces_another(tmp_path: Path) -> None:
+    assert set_up(tmp_path, "setup") == ["dev auto"]
+    assert set_up(tmp_path, "setup") == []
+    assert set_up(tmp_path, "setup", TORCH_BACKEND="cpu") == ["dev cpu"]
+    assert set_up(tmp_path, "setup", TORCH_BACKEND="cpu") == []
+    assert set_up(tmp_path, "setup") == set_up(tmp_path, "setup-start") == []
+    assert set_up(tmp_path, "setup-start", "TORCH_BACKEND=cu130") == ["dev cu130"]
+    assert set_up(tmp_path, "setup", "TORCH_BACKEND=") == ["dev "]
+    assert set_up(tmp_path, "setup", TORCH_BACKEND="") == []
+
+
+def test_what_could_not_be_replaced_is_installed_again(tmp_path: Path) -> None:
+    set_up(tmp_path, "setup")
+    set_up(tmp_path, "setup", TORCH_BACKEND="cpu", status=1)
+    assert set_up(tmp_path, "setup") == ["dev auto"]
 
 
 @pytest.mark.parametrize(("version", "fits"), [("3, 10", False), ("3, 11", True), ("3, 14", True), ("3, 15", False)])
