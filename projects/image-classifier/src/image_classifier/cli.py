@@ -38,7 +38,7 @@ class Predict(BaseSettings):
     pictures: CliPositionalArg[list[Path]] = Field(description="pictures, and folders of pictures; not hidden ones")
     output: Path = Field(Path("labels.csv"), description="file to write")
     bundle: Path = Field(BUNDLE, description="folder of the model")
-    threads: int = Field(0, ge=0, description="threads that read and classify; 0: one for each core")
+    threads: int = Field(0, ge=0, description="threads that read and classify; 0: one for each core, 8 at most")
 
 
 def data(options: Data) -> None:
