@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-import httpx
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -76,6 +75,8 @@ class ServiceSettings(BaseSettings):
     @field_validator("tracking_uri")
     @classmethod
     def _check_address(cls, uri: str) -> str:
+        import httpx  # not above: a model that MLflow runs has this module and no httpx
+
         try:
             httpx.URL(uri)
         except httpx.InvalidURL:  # its message holds a part of the address, which may be one of the password
