@@ -186,3 +186,17 @@ def test_a_database_of_an_older_mlflow_is_gone_on_with(tmp_path: Path) -> None:
     assert refused.returncode == 1
     assert f"{database.relative_to(folder)} is of an older MLflow: keep a copy of it, then run: " in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_command_that_is_printed_upgrades_a_database(tmp_path: Path) -> None:
+    database = tmp_path / "somebody's place" / "mlflow.db"
+    old_database(database, steps=2)
+    advice = module.advice_on_schema(database.parent, "75868b020152")
+    subprocess.run(["bash", "-c", advice.partition("then run: ")[2]], cwd="/", capture_output=True, check=True)
+
+    connection = sqlite3.connect(database)
+    [(version,)] = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    connection.close()
+    assert version in OUT_OF_DATE
