@@ -46,7 +46,12 @@ def main() -> int:
                     raise RuntimeError(f"{result.refused} photographs of the sample were refused")
     medians = {threads: statistics.median(taken) for threads, taken in seconds.items()}
     rows = [
-        {"cores": threads, "seconds": round(median, 2), "pictures_a_second": round(len(files) / median, 1)}
+        {
+            "name": "one core" if threads == 1 else f"{threads} cores",
+            "rows": len(files),
+            "seconds": round(median, 2),
+            "rows_a_second": round(len(files) / median, 1),
+        }
         for threads, median in medians.items()
     ]
     measured = {"over_one_core": round(medians[1] / medians[cores()], 2)}
@@ -58,9 +63,9 @@ def main() -> int:
         "measured": measured,
     }
     console = Console()
-    cells = [[str(row["cores"]), f"{row['seconds']:.2f}", f"{row['pictures_a_second']:.1f}"] for row in rows]
+    cells = [[str(row["name"]), f"{row['seconds']:.2f}", f"{row['rows_a_second']:.1f}"] for row in rows]
     title = f"{len(files)} photographs, the median of {options.rounds} rounds in turns"
-    console.print(terminal_table(title, ["cores", "seconds", "pictures a second"], cells))
+    console.print(terminal_table(title, ["way", "seconds", "pictures a second"], cells))
     return finish(console, options.output, recorded, limits)
 
 

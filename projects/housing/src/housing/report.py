@@ -24,6 +24,7 @@ from portfolio_shared.evaluation.sections import (
     interval_cell,
     markdown_table,
     measured_sections,
+    rates_table,
     serving_table,
     write_report,
 )
@@ -108,6 +109,7 @@ def measured(results: Path, docs: Path) -> dict[str, str]:  # noqa: ARG001 -- ot
         {
             "baselines": (results / "housing.json", baselines_table),
             "serving": (results / "housing_serving.json", serving_table),
+            "batch": (results / "housing_batch.json", rates_table),
         }
     )
 

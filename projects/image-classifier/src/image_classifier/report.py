@@ -24,6 +24,7 @@ from portfolio_shared.evaluation.sections import (
     interval_cell,
     markdown_table,
     measured_sections,
+    rates_table,
     serving_table,
     write_report,
 )
@@ -233,6 +234,7 @@ def measured(results: Path, docs: Path) -> dict[str, str]:
             "ablation": (docs / "ablation.json", ablation_table),
             "bench": (results / "image-classifier.json", models_table),
             "serving": (results / "image-classifier_serving.json", serving_table),
+            "batch": (results / "image_classifier_batch.json", rates_table),
         }
     )
 

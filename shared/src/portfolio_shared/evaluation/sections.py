@@ -117,6 +117,20 @@ def serving_table(measured: Mapping[str, Any]) -> str:
     )
 
 
+def rates_table(measured: Mapping[str, Any]) -> str:
+    """Return how many rows of a file a second are answered, beside other ways to answer the same rows.
+
+    Parameters
+    ----------
+    measured
+        What `benchmarks/*_batch.py` write: `ways`, of which the first is the measure of the others.
+    """
+    ways = measured["ways"]
+    first = ways[0]["rows_a_second"]
+    rows = [[way["name"], f"{way['rows_a_second']:,.0f}", f"{way['rows_a_second'] / first:.2f}"] for way in ways]
+    return markdown_table([f"{ways[0]['rows']:,} rows", "rows a second", f"times {ways[0]['name']}"], rows)
+
+
 def _find(text: str, name: str, path: Path) -> re.Match[str]:
     pattern = rf"<!-- report:{re.escape(name)} -->(?P<body>.*?)<!-- /report:{re.escape(name)} -->"
     matches = list(re.finditer(pattern, text, re.DOTALL))

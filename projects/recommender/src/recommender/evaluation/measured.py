@@ -6,7 +6,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from portfolio_shared.evaluation.sections import interval_cell, markdown_table, measured_sections, serving_table
+from portfolio_shared.evaluation.sections import (
+    interval_cell,
+    markdown_table,
+    measured_sections,
+    rates_table,
+    serving_table,
+)
 from portfolio_shared.evaluation.tables import Column, candidate_rows
 from recommender.config import TUNED
 
@@ -62,6 +68,7 @@ def benchmarked(results: Path) -> dict[str, str]:
             "privacy": (results / "recommender_privacy.json", privacy_table),
             "large": (results / "recommender_large.json", large_table),
             "serving": (results / "recommender_serving.json", serving_table),
+            "batch": (results / "recommender_batch.json", rates_table),
         }
     )
 
