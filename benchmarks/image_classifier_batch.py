@@ -62,11 +62,10 @@ def main() -> int:
         "ways": rows,
         "measured": measured,
     }
-    console = Console()
     cells = [[str(row["name"]), f"{row['seconds']:.2f}", f"{row['rows_a_second']:.1f}"] for row in rows]
     title = f"{len(files)} photographs, the median of {options.rounds} rounds in turns"
-    console.print(terminal_table(title, ["way", "seconds", "pictures a second"], cells))
-    return finish(console, options.output, recorded, limits)
+    Console().print(terminal_table(title, ["way", "seconds", "pictures a second"], cells))
+    return finish(Console(), options.output, recorded, limits)
 
 
 if __name__ == "__main__":
