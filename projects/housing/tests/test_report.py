@@ -16,7 +16,7 @@ from portfolio_shared.evaluation.sections import read_section
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT.parents[1]
 RECORDED = PROJECT / "docs" / "report.json"
-SECTIONS = ("data", "candidates", "ablation", "test", "intervals", "groups", "misses", "baselines", "serving")
+SECTIONS = ("data", "candidates", "ablation", "test", "intervals", "groups", "misses", "baselines", "serving", "batch")
 QUICK = ModelSettings(
     trees=TreeSettings(iterations=20, depth=3, learning_rate=0.3), scale=ScaleSettings(iterations=5, depth=2)
 )

@@ -28,7 +28,7 @@ RECORDED_SECTIONS = (
     "sample",
     "out-of-distribution",
     "photographs",
-    "near-strangers",
+    "near-out-of-distribution",
     "coverage",
     "calibration",
 )
@@ -36,6 +36,7 @@ FILES = {
     "ablation": DOCS / "ablation.json",
     "bench": RESULTS / "image-classifier.json",
     "serving": RESULTS / "image-classifier_serving.json",
+    "batch": RESULTS / "image_classifier_batch.json",
 }
 SECTIONS = (*RECORDED_SECTIONS, *FILES)
 recorded_run = pytest.mark.skipif(not RECORDED.is_file(), reason=f"no {RECORDED.name} yet: `make reports` writes it")
@@ -109,9 +110,9 @@ def test_what_is_written_is_what_is_recorded(written, recorded):
 
 def test_what_is_recorded_is_what_was_measured(trained, recorded):
     sample = recorded["sample"]
-    strangers = recorded["near_strangers"]
-    assert recorded == json.loads(json.dumps(record(trained) | {"sample": sample, "near_strangers": strangers}))
-    assert [(kind["name"], kind["pictures"]) for kind in strangers] == [
+    near = recorded["near_out_of_distribution"]
+    assert recorded == json.loads(json.dumps(record(trained) | {"sample": sample, "near_out_of_distribution": near}))
+    assert [(kind["name"], kind["pictures"]) for kind in near] == [
         (row["name"], row["pictures"]) for row in recorded["classes"]
     ]
     assert [test["metrics"] for test in sample["tests"]] == [recorded["test"]] * 2  # one training stands for both
@@ -177,13 +178,13 @@ def test_before_and_after_are_not_exchanged():
     assert "8 bits" not in report_module._calibration_table(calibration, None)
 
 
-def test_the_table_of_near_strangers_states_each_kind_and_the_mean():
+def test_the_near_table_states_each_kind_and_the_mean():
     interval, low = ({"estimate": share, "low": 0.0, "high": 1.0} for share in (0.5, 0.25))
-    strangers = [
+    near = [
         {"name": "cat", "pictures": 4, "unknown": interval, "known": low},
         {"name": "dog", "pictures": 8, "unknown": low, "known": interval},
     ]
-    rows = cells(report_module._stranger_table(strangers))[2:]
+    rows = cells(report_module._near_table(near))[2:]
     assert rows[0] == ["cat (4)", "0.500 (0.000 to 1.000)", "0.250 (0.000 to 1.000)"]
     assert rows[2] == ["mean", "0.375", "0.375"]
 
@@ -222,7 +223,8 @@ def test_the_committed_report_reaches_its_limits_or_comes_near_enough_for_chance
     assert test["unsure_out_of_distribution"] >= 0.8
     assert test["unsure"] <= 0.065  # thresholds are exceeded by 5 % of the validation part; three standard errors
     near = {
-        side: np.mean([kind[side]["estimate"] for kind in recorded["near_strangers"]]) for side in ("unknown", "known")
+        side: np.mean([kind[side]["estimate"] for kind in recorded["near_out_of_distribution"]])
+        for side in ("unknown", "known")
     }
     assert near["unknown"] >= 0.35
     assert near["known"] <= 0.08  # more than on the validation part, and more than the 5 % that were aimed at
@@ -255,8 +257,8 @@ def assert_sections_match(readme: Path, recorded: dict) -> None:
         assert read_section(readme, name) == text.strip("\n"), f"section {name}: run `make reports`"
 
 
-def test_what_the_readme_says_of_rules_for_near_strangers_was_measured():
-    recorded = json.loads((RESULTS / "image-classifier-strangers.json").read_text(encoding="utf-8"))
+def test_what_the_readme_says_of_rules_for_near_classes_was_measured():
+    recorded = json.loads((RESULTS / "image-classifier_near_ood.json").read_text(encoding="utf-8"))
     found = {row["rule"]: np.mean(list(row["refused"].values())) for row in recorded["rows"]}
     readme = " ".join((PROJECT / "README.md").read_text(encoding="utf-8").split())
     assert (

@@ -36,7 +36,7 @@ RECORDED_SECTIONS = (
     *("data", "users", "candidates", "ablation", "test", "diversity", "cold-start", "groups"),
     *("pause", "reliability"),
 )
-SECTIONS = (*RECORDED_SECTIONS, "search", "sample", "splits", "grid", "privacy", "large", "serving")
+SECTIONS = (*RECORDED_SECTIONS, "search", "sample", "splits", "grid", "privacy", "large", "serving", "batch")
 QUICK = ModelSettings(
     ease=EaseSettings(rank=16, min_raters=2, penalty=20.0), als=AlsSettings(n_factors=4, iterations=2)
 )

@@ -4,6 +4,7 @@ from portfolio_shared.evaluation.sections import (
     SectionError,
     fill_sections,
     markdown_table,
+    rates_table,
     read_section,
     serving_table,
     with_interval,
@@ -68,3 +69,15 @@ def test_serving_costs_are_read_from_the_record():
         "| one house | 1,234 | 2,001 | 2.3 |\n\n"
         "Ready 1.3 s after its start; 123 MB resident.\n"
     )
+
+
+def test_rates_are_shares_of_the_first_way():
+    ways = [
+        {"name": "ours", "rows": 29_300, "rows_a_second": 46_984},
+        {"name": "peer", "rows": 29_300, "rows_a_second": 11_746},
+    ]
+    assert rates_table({"ways": ways}).splitlines()[0::2] == [
+        "| 29,300 rows | rows a second | times ours |",
+        "| ours | 46,984 | 1.00 |",
+    ]
+    assert rates_table({"ways": ways}).endswith("| peer | 11,746 | 0.25 |")

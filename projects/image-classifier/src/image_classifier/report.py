@@ -14,7 +14,7 @@ from image_classifier.evaluation.candidates import COLUMNS, FREQUENCIES, evaluat
 from image_classifier.evaluation.errors import by_group
 from image_classifier.evaluation.evaluate import METRIC_LABELS, evaluate
 from image_classifier.evaluation.figures import activation_grid, augmentation_grid, draw_numbers
-from image_classifier.evaluation.near_strangers import leave_each_out
+from image_classifier.evaluation.near_out_of_distribution import leave_each_out
 from image_classifier.models.trunk import trunk_of
 from image_classifier.train import Trained, learn
 from portfolio_shared.data.checks import stored_report
@@ -45,8 +45,8 @@ def report(config: ReportConfig, console: Console | None = None) -> None:
     grid = augmentation_grid(photos, policy=tuning.augmentation, crop=tuning.crop)
     figures.save_figure(grid, docs / "augmentations.png")
     figures.save_figure(activation_grid(small.split.test, trained.predictor), docs / "activations.png")
-    strangers = record_strangers(trained, Compute(threads=config.threads, work=config.work))
-    recorded = record(trained) | {"sample": record_sample(small, trained), "near_strangers": strangers}
+    near = record_near(trained, Compute(threads=config.threads, work=config.work))
+    recorded = record(trained) | {"sample": record_sample(small, trained), "near_out_of_distribution": near}
     sections, summary = {**tables(recorded), **measured(config.benchmarks, docs)}, summary_table(recorded)
     console.print(write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary))
 
@@ -117,7 +117,7 @@ def record_sample(small: Trained, trained: Trained) -> dict[str, Any]:
     }
 
 
-def record_strangers(trained: Trained, compute: Compute) -> list[dict[str, Any]]:
+def record_near(trained: Trained, compute: Compute) -> list[dict[str, Any]]:
     """Return how often the probe is unsure of each kind that it did not learn, and of the others meanwhile."""
     trunk = trunk_of(trained.settings, trained.split.train)
     return [
@@ -148,7 +148,7 @@ def tables(recorded: Mapping[str, Any]) -> dict[str, str]:
             [[kind, f"{share:.0%}"] for kind, share in recorded["out_of_distribution"].items()],
         ),
         "photographs": _photograph_table(recorded),
-        "near-strangers": _stranger_table(recorded["near_strangers"]),
+        "near-out-of-distribution": _near_table(recorded["near_out_of_distribution"]),
         "coverage": _coverage_table(recorded),
         "calibration": _calibration_table(recorded["calibration"], recorded["quantisation"]),
     }
@@ -175,13 +175,13 @@ def _sample_table(sample: Mapping[str, Any]) -> str:
     return markdown_table([learned, "accuracy", "log loss", "sets hold the truth", f"accuracy of {FREQUENCIES}"], rows)
 
 
-def _stranger_table(strangers: Sequence[Mapping[str, Any]]) -> str:
+def _near_table(near: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         [f"{kind['name']} ({kind['pictures']})", interval_cell(kind["unknown"]), interval_cell(kind["known"])]
-        for kind in strangers
+        for kind in near
     ]
-    if strangers:
-        means = (np.mean([kind[side]["estimate"] for kind in strangers]) for side in ("unknown", "known"))
+    if near:
+        means = (np.mean([kind[side]["estimate"] for kind in near]) for side in ("unknown", "known"))
         rows.append(["mean", *(f"{mean:.3f}" for mean in means)])
     return markdown_table(["kind left out (test pictures)", "called unsure", "of the other kinds"], rows)
 

@@ -9,7 +9,7 @@ of the length. Sun et al. divide by the length itself, which finds noise and tex
 
 A kind of flower that was not learned lies nearer (`models/neighbours.py`), and this distance finds a quarter of it.
 With neighbours in directions in which pictures of one kind differ little, each distance in standard deviations of the
-kind that is named, more is found than by any other rule that was tried: `benchmarks/image_classifier_strangers.py`.
+kind that is named, more is found than by any other rule that was tried: `benchmarks/image_classifier_near_ood.py`.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -41,7 +41,7 @@ class Novelty:
     power
         The distance is divided by the length of the projected picture to this power.
     neighbours
-        Training pictures as near strangers are told from them; None in models of before.
+        Training pictures that near ones of an unknown class are compared with; None in models of before.
     means, deviations
         Of distance and neighbours' distances, of held-out pictures by the kind that is named [n_classes, 3].
     """

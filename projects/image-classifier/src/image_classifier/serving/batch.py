@@ -64,7 +64,7 @@ def predict_file(
 def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     """Return how many cores this process may use, by the quota of its container as well; at most MOST_THREADS."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    most, period = quota.read_text().split() if quota.exists() else ("max", "")
+    most, period = quota.read_text(encoding="utf-8").split() if quota.exists() else ("max", "")
     return min(count, MOST_THREADS, count if most == "max" else -(-int(most) // int(period)))
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from image_classifier.data.load import Split
 from image_classifier.data.preprocessing import Preprocessing
-from image_classifier.evaluation import near_strangers as module
-from image_classifier.evaluation.near_strangers import leave_each_out
+from image_classifier.evaluation import near_out_of_distribution as module
+from image_classifier.evaluation.near_out_of_distribution import leave_each_out
 from image_classifier.models.trunk import Computed, Trunk
 
 
@@ -30,10 +30,10 @@ def apart(sample, monkeypatch):
 
 def test_kinds_that_lie_apart_are_found_and_the_known_ones_are_not(apart) -> None:
     split, seen = apart
-    strangers = leave_each_out(split, Trunk(b"", Preprocessing(8, 8)))
-    assert [kind.name for kind in strangers] == list(split.labels)
-    assert sum(kind.pictures for kind in strangers) == len(split.test)
-    for kind in strangers:
+    near = leave_each_out(split, Trunk(b"", Preprocessing(8, 8)))
+    assert [kind.name for kind in near] == list(split.labels)
+    assert sum(kind.pictures for kind in near) == len(split.test)
+    for kind in near:
         assert kind.unknown.estimate > 0.95
         assert kind.known.estimate < 0.12
     # Nothing is fitted on the kind that is left out: but for the test, four kinds are looked at.

@@ -19,7 +19,7 @@ Unsure = Callable[[Features], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class Stranger:
+class LeftOut:
     """A kind that the probe did not learn: shares of its test pictures, and of those of the others, called unsure."""
 
     name: str
@@ -30,16 +30,16 @@ class Stranger:
 
 def leave_each_out(
     split: Split, trunk: Trunk, *, compute: Compute = DEFAULT_COMPUTE, seed: int = 0
-) -> tuple[Stranger, ...]:
+) -> tuple[LeftOut, ...]:
     """Fit the probe and its thresholds without each kind in turn, and look at the test part; of two kinds at none."""
-    strangers = []
+    near = []
     for label, name in enumerate(split.labels if len(split.labels) > 2 else ()):
         unsure = _fitted(without(split, label), trunk, compute, seed)
         rows = unsure(features_of(split.test, trunk, compute=compute).rows)
         left_out = labels_of(split.test) == label
         unknown, known = (bootstrap_interval(np.mean, rows[part], seed=seed) for part in (left_out, ~left_out))
-        strangers.append(Stranger(name, int(left_out.sum()), unknown, known))
-    return tuple(strangers)
+        near.append(LeftOut(name, int(left_out.sum()), unknown, known))
+    return tuple(near)
 
 
 def without(split: Split, label: int) -> Split:

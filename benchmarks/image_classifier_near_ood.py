@@ -18,7 +18,7 @@ from rich.console import Console
 from image_classifier.config import Compute, TrainConfig
 from image_classifier.data.load import load, split
 from image_classifier.data.photos import labels_of
-from image_classifier.evaluation.near_strangers import without
+from image_classifier.evaluation.near_out_of_distribution import without
 from image_classifier.models.calibrate import fit_novelty
 from image_classifier.models.neighbours import unit
 from image_classifier.models.plan import plan
@@ -86,7 +86,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="full", help="as of train (default: %(default)s)")
     parser.add_argument("--weights", default="shipped", help="as of train (default: %(default)s)")
-    parser.add_argument("--output", type=Path, default=RESULTS / "image-classifier-strangers.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "image-classifier_near_ood.json")
     options = parser.parse_args()
     config = TrainConfig(data=options.data, weights=options.weights, tracking_uri="")
     settings, dataset = plan(config, Console()), load(config.data)
