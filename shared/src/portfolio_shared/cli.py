@@ -83,7 +83,7 @@ def champion_stays(name: str, tracking_uri: str, *, sample_sha256: Callable[[], 
 
 def show_data(dataset: "Dataset") -> None:
     """Print where data come from, and what was read, repaired, excluded and kept."""
-    Console().print(dataset.source.reason, dataset.report.as_table(), sep="\n")
+    Console().print(dataset.source.reason, dataset.report.as_table(), sep="\n", markup=False)
 
 
 def rollback_command(name: str, train: type[TrainSettings]) -> Command:
@@ -132,6 +132,7 @@ def counting(what: str, unit: str) -> Iterator[Callable[[int], Any]]:
 
 def end_batch(output: Path, *, done: int, refused: int, what: str) -> None:
     """Say on stderr what became of a file's rows; exit with 1 if some were refused."""
-    Console(stderr=True).print(f"{output}: {done:,} {what}, {refused:,} refused (column error)")
+    said = f"{output}: {done:,} {what}, {refused:,} refused (column error)"
+    Console(stderr=True).print(said, markup=False)  # brackets in a name are no markup
     if refused:
         sys.exit(1)

@@ -1,3 +1,6 @@
+import os
+import threading
+
 import pytest
 
 from portfolio_shared.data.tables import FileError, open_table
@@ -97,3 +100,41 @@ def test_a_file_that_has_the_added_columns_already_is_refused_by_name(tmp_path):
     ):
         predict_rows(table, tmp_path / "out.csv", ["price", "error"], doubled)
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_link_is_followed_and_a_pipe_written_as_it_is(tmp_path):
+    (tmp_path / "link.csv").symlink_to(tmp_path / "out.csv")
+    write_rows(tmp_path / "link.csv", ["name", "error"], [["a", ""]])
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "out.csv").read_text() == "name,error\na,\n"
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    assert write_rows(pipe, ["name", "error"], [["a", ""]]).done == 1
+    reader.join(timeout=10)
+    assert read == ["name,error\na,\n"]
+    assert pipe.is_fifo()
+
+
+def test_two_runs_to_one_file_leave_one_of_them_whole(tmp_path):
+    def rows():
+        others = tmp_path.parent / f"{tmp_path.name}/out.csv.1.part"
+        others.write_text("of another process")
+        yield ["a", ""]
+
+    write_rows(tmp_path / "out.csv", ["name", "error"], rows())
+    assert (tmp_path / "out.csv.1.part").read_text() == "of another process"
+    assert (tmp_path / "out.csv").read_text() == "name,error\na,\n"
+
+
+@pytest.mark.parametrize(("name", "says"), [("", "is a folder"), ("gone/out.csv", "does not exist: make it")])
+def test_a_place_that_cannot_be_written_is_said_before_a_row_is_answered(tmp_path, name, says):
+    def rows():
+        pytest.fail("a row was answered")
+        yield
+
+    with pytest.raises(FileError, match=says):
+        write_rows(tmp_path / name, ["name", "error"], rows())

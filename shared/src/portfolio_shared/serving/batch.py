@@ -2,10 +2,13 @@
 
 import csv
 import io
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import IO, Any
 
 from portfolio_shared.data.tables import Columns, FileError, Table, misshapen
 
@@ -141,24 +144,46 @@ def write_rows(
 
 def write_lines(target: Path, headings: Sequence[str], rows: Iterable[Answered], names: Sequence[str]) -> BatchResult:
     """Write rows as `write_rows` does: the text of each, and those of its cells that these names are of."""
-    partial = target.with_name(target.name + ".part")
     at = names.index(REPAIRED) if REPAIRED in names else None
     done = refused = repaired = 0
+    with _opened(target) as stream:
+        stream.write(f"{as_line(headings)}\n")
+        for text, cells in rows:
+            stream.write(f"{text}\n")
+            if cells[-1]:
+                refused += 1
+            else:
+                done += 1
+                repaired += at is not None and bool(cells[at])
+    return BatchResult(done, refused, repaired)
+
+
+def partial_of(target: Path) -> Path:
+    """Return the file that becomes `target` when everything is written; each process has its own."""
+    return target.with_name(f"{target.name}.{os.getpid()}.part")
+
+
+@contextmanager
+def _opened(target: Path) -> Iterator[IO[str]]:
+    """Open what becomes the target in one step; devices and pipes are written as they are, and links are followed."""
+    if target.is_dir() or not target.name:
+        raise FileError(f"{str(target)!r} is a folder: name a file to write")
+    if not target.parent.is_dir():
+        raise FileError(f"{target}: the folder {target.parent} does not exist: make it, or name another")
+    # A file name in a cell need not be UTF-8: its bytes are written as they are.
+    how: dict[str, Any] = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
+    if target.absolute().is_relative_to("/dev") or (target.exists() and not target.is_file()):
+        with target.open("w", **how) as stream:
+            yield stream
+        return
+    target = target.resolve()
+    partial = partial_of(target)
     try:
-        # A file name in a cell need not be UTF-8: its bytes are written as they are.
-        with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
-            stream.write(f"{as_line(headings)}\n")
-            for text, cells in rows:
-                stream.write(f"{text}\n")
-                if cells[-1]:
-                    refused += 1
-                else:
-                    done += 1
-                    repaired += at is not None and bool(cells[at])
+        with partial.open("w", **how) as stream:
+            yield stream
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    return BatchResult(done, refused, repaired)
 
 
 def as_line(cells: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from image_classifier.data.folders import is_hidden
 from image_classifier.data.images import ImageError, ImageLimits, prepare
 from image_classifier.models.predictor import Predictor
 from portfolio_shared.data.tables import FileError
-from portfolio_shared.serving.batch import BatchResult, refusal, write_rows
+from portfolio_shared.serving.batch import BatchResult, partial_of, refusal, write_rows
 
 COLUMNS = ("file", "label", "probability", "label_set", "unsure", "error")
 """Most probable label, its probability, labels that may be true, why none is sure, why a file has no prediction."""
@@ -55,7 +55,7 @@ def predict_file(
         raise FileError("no files: name pictures, or folders of pictures")
     if missing := [str(path) for path in sources if not path.exists()]:
         raise FileError(f"no such file or folder: {', '.join(missing)}")
-    own = {target.absolute(), target.with_name(target.name + ".part").absolute()}
+    own = {target.absolute(), partial_of(target.resolve())}
     files = (path for entry in sources for path in _files(entry) if path.absolute() not in own)
     rows = _in_order(lambda path: _row(path, predictor, allowed), files, threads or cores())
     return write_rows(target, COLUMNS, rows, advance=advance)
