@@ -34,7 +34,8 @@ def test_weights_that_are_not_there_are_refused_in_a_line(run, pets_config, tmp_
     flags = ["--data", pets_config.data, "--tracking-uri", "", "--output", tmp_path / "bundle"]
     code, _, err = run("train", *flags, "--coverage", "0.8", "--weights", "gone.pth")
     assert code == 1
-    assert err.startswith("image-classifier train: weights='gone.pth': expected imagenet, shipped")
+    assert err.startswith("image-classifier train: weights='gone.pth' (--weights, IMAGE_CLASSIFIER_TRAIN_WEIGHTS): ")
+    assert "there is no such file; expected imagenet, shipped" in err
     assert not (tmp_path / "bundle").exists()
 
 

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-from rich.text import Text
-
 if TYPE_CHECKING:
     import pandas as pd
     import pandera.pandas as pa
+    from rich.table import Table
 
 MAX_EXAMPLES = 3
 MAX_COLUMNS_SHOWN = 4  # a rule about the whole table reports every column of each row; more are no help
@@ -76,8 +74,11 @@ class DataReport:
         lines = ["| {} | {} |".format(label.replace("|", r"\|"), count) for label, count in rows]
         return "\n".join([*lines, *(f"\n{note}" for note in self.notes)]) + "\n"
 
-    def as_table(self) -> Table:
+    def as_table(self) -> "Table":
         """Return the account as a table for the terminal, the notes as its caption."""
+        from rich.table import Table
+        from rich.text import Text
+
         # Text, because labels may contain square brackets, which would be read as markup.
         table = Table(title=Text(self.name), caption=Text("\n".join(self.notes)) if self.notes else None)
         table.add_column("")

@@ -105,7 +105,7 @@ def calibration_error(chance: Floats, hits: Floats) -> float:
 
     Examples
     --------
-    >>> calibration_error(np.array([[0.1, 0.3]] * 10), np.array([[0.0, 1.0]] * 5 + [[0.0, 0.0]] * 5))
+    >>> calibration_error(np.array([[0.1, 0.3]] * 10), np.array([[0.0, 1.0], [0.0, 0.0]] * 5))
     0.15
     """
     mean, watched, share = _groups(chance, hits)
