@@ -47,11 +47,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Name bytes by their length: packed ones hold the second in which a process collected them, and ids must agree."""
-    return f"{argname}_of_{len(val)}_bytes" if isinstance(val, bytes) else None
-
-
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     """Run all tests of a project in one process, and of any other file: what they share is made once."""
     return ByProject(config, log)

@@ -36,7 +36,7 @@ def rows_of(folder: Path) -> list[tuple[int, int, float, int]]:
         HEADING + "\r\n".join(ROWS),
         "\ufeff" + HEADING + "\n".join(ROWS),
         (HEADING + "\n".join(ROWS)).encode("utf-16"),
-        gzip.compress((HEADING + "\n".join(ROWS)).encode()),
+        gzip.compress((HEADING + "\n".join(ROWS)).encode(), mtime=0),
         (HEADING + "\n".join(ROWS)).replace(",", "\t"),
         (HEADING + "\n".join(ROWS)).replace(",", ";").replace(".", ","),  # Excel in most of Europe
         HEADING.replace("\n", ",no\u2028te\n") + "\n".join(f"{row},x" for row in ROWS),
