@@ -35,7 +35,8 @@ ROOT = Path(__file__).parent
 PROJECT = re.compile(rf"^projects/([^/]+)/|^tests/.*\[({'|'.join(project.name for project in projects())})[-\]]")
 for _name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
     del os.environ[_name]  # tests ask servers of this machine alone
-# The collection of doctests imports every module; this one is MLflow's to run, and holds no doctest.
+os.environ["PORTFOLIO_PREDICTION_LOG"] = "off"  # a test that wants a log names a file of its own
+# MLflow's to run; it holds no doctest.
 collect_ignore_glob = ["projects/*/src/*/serving/mlflow_adapter.py"]
 
 

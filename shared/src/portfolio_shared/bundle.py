@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
 
 from portfolio_shared.data.download import file_sha256
+from portfolio_shared.operations.watch import write_reference
 
 if TYPE_CHECKING:  # it needs NumPy, which a service loads after it has set the number of its threads
     from portfolio_shared.evaluation.uncertainty import Interval
+    from portfolio_shared.operations.watch import Columns
     from portfolio_shared.results import Predictor
 
 MANIFEST_NAME = "bundle.json"
@@ -73,7 +75,7 @@ class Manifest(_Record):
     baselines: dict[str, dict[str, MetricValue]]
     input_schema: dict[str, JsonValue]
     labels: tuple[str, ...] = ()
-    input_statistics: dict[str, JsonValue]
+    input_statistics: dict[str, JsonValue] = {}  # of bundles from before there was a reference
     files: dict[str, Sha256] = {}
 
 
@@ -92,6 +94,7 @@ def replace_bundle(
     *,
     load: "Callable[[Path], Predictor]",
     inputs: Sequence[object],
+    reference: "Columns",
 ) -> None:
     """Replace a bundle's folder, and check that what is read back predicts what was evaluated.
 
@@ -105,6 +108,8 @@ def replace_bundle(
         Folder -> what `fitted.save` wrote into it.
     inputs
         Of predictions to compare before and after.
+    reference
+        Training inputs as columns to watch; see `write_reference`.
 
     Raises
     ------
@@ -118,6 +123,7 @@ def replace_bundle(
             raise ValueError(f"{directory} holds something that is no bundle: choose an empty or a new folder")
         shutil.rmtree(directory)
     fitted.save(directory)
+    write_reference(directory, reference)
     write_bundle(directory, manifest)
     read_manifest(directory, project=manifest.project)
     before, after = fitted.predict(inputs), load(directory).predict(inputs)

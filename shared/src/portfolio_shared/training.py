@@ -17,6 +17,7 @@ from portfolio_shared.addresses import without_secrets
 from portfolio_shared.bundle import Manifest, read_manifest, replace_bundle
 from portfolio_shared.config import TrainSettings
 from portfolio_shared.evaluation.uncertainty import PairedComparison
+from portfolio_shared.operations.watch import Columns
 from portfolio_shared.results import Predictor, Trained
 from portfolio_shared.tracking.client import check_server
 from portfolio_shared.tracking.gate import pass_gate
@@ -47,6 +48,8 @@ class Project(Generic[C, T, P]):
     """Inputs whose predictions must be the same before and after the bundle is written."""
     load: Callable[[Path], P]
     """Folder of a bundle -> predictor."""
+    reference: Callable[[T], Columns]
+    """The training inputs as columns to watch: what later requests are compared with."""
     draw: Callable[[Any, Any, Path], None]
     """(evaluation, candidates, folder): writes the figures."""
     input_example: Callable[[T], Sequence[Mapping[str, object]]]
@@ -105,7 +108,8 @@ def check_output(output: Path) -> None:
 def write(project: Project[C, T, P], config: C, trained: T, console: Console) -> Manifest:
     """Replace the bundle's folder, and check that what is read back predicts what was evaluated."""
     described, inputs = project.describe(config, trained), project.example(trained)
-    replace_bundle(config.output, described, trained.predictor, load=project.load, inputs=inputs)
+    reference = project.reference(trained)
+    replace_bundle(config.output, described, trained.predictor, load=project.load, inputs=inputs, reference=reference)
     console.print(f"Bundle: {config.output}")
     return read_manifest(config.output)
 

@@ -21,7 +21,7 @@ from pydantic_settings import SettingsConfigDict
 from portfolio_shared.bundle import DataInfo, Manifest, MetricValue
 from portfolio_shared.serving import app as app_module
 from portfolio_shared.serving.app import create_service
-from portfolio_shared.serving.dependencies import loaded_model, pool_of, request_id_of
+from portfolio_shared.serving.dependencies import loaded_model, pool_of, prediction_id
 from portfolio_shared.serving.models import LoadedModel, ModelHolder, ModelNotReady
 from portfolio_shared.serving.problems import FieldError, unprocessable
 from portfolio_shared.serving.routes import StrictRoute
@@ -53,6 +53,11 @@ class PricesResponse(BaseModel):
     id: str
     model: ModelName
     prices: list[float]
+
+
+class Truth(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    price: float = Field(gt=0)
 
 
 Predict = Callable[[list[float]], list[float]]
@@ -128,7 +133,7 @@ async def prices(body: HousesRequest, loaded: Model, request: Request) -> Prices
         raise unprocessable(rule)
     values = await pool_of(request).run(loaded.predictor, [house.area for house in body.houses])
     model = ModelName(name=loaded.name, version=loaded.version)
-    return PricesResponse(id=request_id_of(request), model=model, prices=values)
+    return PricesResponse(id=prediction_id(request, loaded, items=len(values)), model=model, prices=values)
 
 
 @router.post("/slow")
@@ -174,6 +179,7 @@ def create_app(settings: DemoSettings, models: FakeHolder | None = None, web: Pa
             smoke_test=lambda _: None,
             web=web or settings.model_cache,  # the demo has no models to keep, so its page may live there
             router=router,
+            truth=Truth,
         )
 
 

@@ -9,13 +9,16 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
+from portfolio_shared.serving.feedback import feedback_router
 from portfolio_shared.serving.metrics import ServiceMetrics
 from portfolio_shared.serving.middleware import ServiceMiddleware
 from portfolio_shared.serving.models import ModelHolder
 from portfolio_shared.serving.operations import operations_router
 from portfolio_shared.serving.pages import add_pages
 from portfolio_shared.serving.pool import WorkerPool
+from portfolio_shared.serving.prediction_log import OFF, PredictionLog
 from portfolio_shared.serving.problem_handlers import PROBLEM_RESPONSES, install_problem_handlers
 from portfolio_shared.serving.routes import RouteTable, StrictRoute
 from portfolio_shared.serving.settings import ServiceSettings
@@ -37,6 +40,7 @@ def create_service(
     smoke_test: Callable[[P], None],
     web: Path,
     router: APIRouter,
+    truth: type[BaseModel],
 ) -> FastAPI:
     """Build the app of a project: its routes, within limits, with health, metrics, logs, documentation and a page.
 
@@ -59,6 +63,8 @@ def create_service(
         Folder of the project's page; see `add_pages`.
     router
         The routes of the project, made with ``APIRouter(prefix="/v1", route_class=StrictRoute)``.
+    truth
+        What feedback says of one item of a prediction.
 
     Returns
     -------
@@ -73,12 +79,13 @@ def create_service(
         if isinstance(route, APIRoute) and not isinstance(route, StrictRoute):
             raise TypeError(f"{route.path} is no StrictRoute: make the router with APIRouter(route_class=StrictRoute)")
     models = ModelHolder(settings=settings, project=project, load=load, smoke_test=smoke_test)
-    metrics = ServiceMetrics(models)
+    log = prediction_log_of(settings)
+    metrics = ServiceMetrics(models, log)
     table = RouteTable()
     app = FastAPI(
         title=title,
         description=description,
-        lifespan=_lifespan(settings, models, table),
+        lifespan=_lifespan(settings, models, table, log),
         docs_url=None,  # FastAPI's own pages load their scripts from a CDN; add_pages serves /docs
         redoc_url=None,
         servers=[{"url": "."}],  # relative to /openapi.json: a proxy's prefix needs no setting
@@ -95,19 +102,36 @@ def create_service(
     )
     app.state.models, app.state.settings = models, settings
     app.include_router(router, responses=PROBLEM_RESPONSES)  # first: routes are tried in order, and this is the hot one
+    subject_key = settings.subject_key.get_secret_value()
+    feedback = feedback_router(truth, model=settings.model_name, log=log, subject_key=subject_key)
+    app.include_router(feedback, responses=PROBLEM_RESPONSES)
     app.include_router(operations_router(models, metrics), responses=PROBLEM_RESPONSES)
     add_pages(app, web, project=project, start_page=settings.start_page)
     install_problem_handlers(app, table)
-    app.add_middleware(ServiceMiddleware, settings=settings, metrics=metrics, table=table)
+    app.add_middleware(ServiceMiddleware, settings=settings, metrics=metrics, table=table, log=log)
     return app
 
 
+def prediction_log_of(settings: ServiceSettings) -> PredictionLog | None:
+    """Return the prediction log that the settings name, not started, or None if it is off."""
+    if settings.prediction_log == OFF:
+        return None
+    return PredictionLog(
+        settings.prediction_log,
+        model=settings.model_name,
+        days=settings.log_days,
+        megabytes=settings.log_megabytes,
+    )
+
+
 def _lifespan(
-    settings: ServiceSettings, models: ModelHolder[Any], table: RouteTable
+    settings: ServiceSettings, models: ModelHolder[Any], table: RouteTable, log: PredictionLog | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         table.build(app)
+        if log is not None:
+            log.start()
         pool = app.state.pool = WorkerPool(
             threads=settings.worker_threads,
             max_waiting=settings.max_concurrent_requests,
@@ -132,6 +156,8 @@ def _lifespan(
             with suppress(asyncio.CancelledError, Exception):  # _report_end has logged what it was
                 await watch
             await pool.close()
+            if log is not None:
+                await asyncio.to_thread(log.close)
 
     return lifespan
 

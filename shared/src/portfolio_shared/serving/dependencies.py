@@ -1,4 +1,4 @@
-"""What the routes of every service take from the app that answers: the model, the settings, the worker pool, the id.
+"""What the routes of every service take from the app that answers: the model, the settings, the worker pool, an id.
 
 The model is FastAPI's one dependency. The others are plain functions: FastAPI takes as long to resolve two dependencies
 as a prediction takes to compute.
@@ -10,6 +10,7 @@ from fastapi import Request
 
 from portfolio_shared.serving.models import LoadedModel
 from portfolio_shared.serving.pool import WorkerPool
+from portfolio_shared.serving.prediction_log import new_id
 
 
 async def loaded_model(request: Request) -> LoadedModel[Any]:
@@ -37,7 +38,25 @@ def pool_of(request: Request) -> WorkerPool:
     return pool
 
 
-def request_id_of(request: Request) -> str:
-    """Return the id of this request: the `id` of its response."""
-    request_id: str = request.state.request_id
-    return request_id
+def answer_id(request: Request) -> str:
+    """Return the id of the answer, made here: the header X-Request-ID is the client's to choose and to repeat."""
+    made = new_id()
+    request.state.answer_id = made
+    return made
+
+
+def prediction_id(request: Request, model: LoadedModel[Any], *, items: int) -> str:
+    """Return the id of an answer that is written to the prediction log, if it is sent.
+
+    Parameters
+    ----------
+    items
+        How many things are predicted: feedback names one by its index.
+    """
+    request.state.predicted = (model.version, items)
+    return answer_id(request)
+
+
+def log_instead(request: Request, *, asked: bytes, answered: bytes) -> None:
+    """Write this JSON to the prediction log instead of the bodies of the request and of its response."""
+    request.state.logged_bodies = (asked, answered)

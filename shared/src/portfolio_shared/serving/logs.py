@@ -6,6 +6,7 @@ A container platform can read them without a pattern for every library.
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from portfolio_shared.addresses import without_secrets
@@ -45,15 +46,17 @@ def configure_logging(level: str) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
-def log_request(*, request_id: str, method: str, route: str, status: int, seconds: float) -> None:
+def log_request(ids: Mapping[str, str], *, method: str, route: str, status: int, seconds: float) -> None:
     """Write the line of one request. It has no path, no query and no payload: those may be about a person.
 
     Parameters
     ----------
+    ids
+        What the request is found by elsewhere: `request_id`, and where there are such, `prediction_id` and `trace_id`.
     route
         Template of the path, such as ``/v1/users/{user_id}``.
     seconds
         From the headers of the request to the end of the response; logged as milliseconds.
     """
-    fields = {"request_id": request_id, "method": method, "route": route, "status": status}
+    fields = {**ids, "method": method, "route": route, "status": status}
     _access.info("request", extra={"fields": {**fields, "duration_ms": round(seconds * 1000, 3)}})

@@ -1,5 +1,6 @@
 """What Prometheus reads: requests, latencies, and which model answers them."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from portfolio_shared.serving.models import ModelHolder, ModelNotReady
+from portfolio_shared.serving.prediction_log import PredictionLog
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
@@ -20,12 +22,14 @@ class ServiceMetrics:
     Otherwise a client could fill the memory of the service with invented paths.
     """
 
-    def __init__(self, models: ModelHolder[Any]) -> None:
+    def __init__(self, models: ModelHolder[Any], log: PredictionLog | None) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._registry.register(_ModelCollector(models))
+        if log is not None:
+            self._registry.register(_LogCollector(log))
         self._requests = Counter(
-            "http_requests", "Requests answered", ["route", "method", "status"], registry=self._registry
+            "http_requests", "Requests answered", ["route", "method", "status", "version"], registry=self._registry
         )
         self._latency = Histogram(
             "http_request_duration_seconds",
@@ -36,10 +40,10 @@ class ServiceMetrics:
         )
         self.in_flight = Gauge("http_requests_in_flight", "Requests that are being answered", registry=self._registry)
 
-    def observe(self, *, route: str, method: str, status: int, seconds: float) -> None:
-        """Count one answered request."""
+    def observe(self, *, route: str, method: str, status: int, version: str, seconds: float) -> None:
+        """Count one answered request; `version` is that of the model that predicted, or nothing."""
         known_method = method if method in _METHODS else "OTHER"
-        self._requests.labels(route, known_method, str(status)).inc()
+        self._requests.labels(route, known_method, str(status), version).inc()
         self._latency.labels(route).observe(seconds)
 
     def render(self) -> bytes:
@@ -55,14 +59,30 @@ class _ModelCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         info = GaugeMetricFamily("model_info", "The model that answers, always 1", labels=["name", "version", "origin"])
+        age = GaugeMetricFamily("model_age_seconds", "Since the model that answers was trained")
         try:
             loaded = self._models.current()
         except ModelNotReady:
             pass  # no sample: the metric is absent until a model is loaded, and /readyz says why
         else:
             info.add_metric([loaded.name, str(loaded.version), loaded.origin], 1)
-        yield info
+            age.add_metric([], time.time() - loaded.manifest.created.timestamp())
+        yield from (info, age)
         yield CounterMetricFamily("model_swaps", "Models put into service since the start", value=self._models.swaps)
         yield CounterMetricFamily(
             "model_refused_bundles", "Bundles refused since the start", value=self._models.refused_bundles
         )
+
+
+class _LogCollector(Collector):
+    """What became of the rows of the prediction log."""
+
+    def __init__(self, log: PredictionLog) -> None:
+        self._log = log
+
+    def collect(self) -> Iterator[Metric]:
+        rows = CounterMetricFamily("prediction_log_rows", "Rows of the prediction log", labels=["outcome"])
+        rows.add_metric(["written"], self._log.written)
+        for reason, count in self._log.dropped.items():
+            rows.add_metric([f"dropped_{reason}"], count)
+        yield rows

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from portfolio_shared.serving.logs import log_request
 from portfolio_shared.serving.metrics import ServiceMetrics
 from portfolio_shared.serving.pool import too_many_requests
+from portfolio_shared.serving.prediction_log import PredictionLog, Waiting, hashed_subject
 from portfolio_shared.serving.problems import ProblemError, problem_response
 from portfolio_shared.serving.routes import RouteTable, path_of
 from portfolio_shared.serving.settings import ServiceSettings
@@ -22,6 +23,7 @@ from portfolio_shared.serving.unpacking import unpacked
 
 _log = logging.getLogger(__name__)
 
+HTTP_OK = 200
 CLIENT_CLOSED_REQUEST = 499  # nginx's code, for logs and metrics only: nobody is left to read a response
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
@@ -45,8 +47,18 @@ class ServiceMiddleware:
     costs more than everything here together.
     """
 
-    def __init__(self, app: ASGIApp, *, settings: ServiceSettings, metrics: ServiceMetrics, table: RouteTable) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        settings: ServiceSettings,
+        metrics: ServiceMetrics,
+        table: RouteTable,
+        log: PredictionLog | None,
+    ) -> None:
         self._app = app
+        self._log = log
+        self._subject_key = settings.subject_key.get_secret_value()
         self._settings = settings
         self._metrics = metrics
         self._table = table
@@ -99,8 +111,29 @@ class ServiceMiddleware:
         method = exchange.method
         seconds = time.perf_counter() - exchange.started
         status = CLIENT_CLOSED_REQUEST if exchange.cut_off else exchange.status or 500
-        self._metrics.observe(route=route, method=method, status=status, seconds=seconds)
-        log_request(request_id=exchange.request_id, method=method, route=route, status=status, seconds=seconds)
+        state = exchange.scope["state"]
+        version, items = state.get("predicted", ("", 0))
+        self._metrics.observe(route=route, method=method, status=status, version=version, seconds=seconds)
+        ids = {"request_id": exchange.request_id}
+        if status == HTTP_OK and items:
+            ids["prediction_id"] = state["answer_id"]
+            if self._log is not None:
+                asked, answered = state.get("logged_bodies") or (state["body"], b"".join(exchange.response))
+                subject = hashed_subject(exchange.subject, self._subject_key)
+                self._log.add(
+                    Waiting(
+                        id=state["answer_id"],
+                        at=time.time(),
+                        version=version,
+                        route=route,
+                        subject=subject,
+                        items=items,
+                        milliseconds=seconds * 1000,
+                        request=asked,
+                        response=answered,
+                    )
+                )
+        log_request(ids, method=method, route=route, status=status, seconds=seconds)
 
 
 class Exchange:
@@ -116,6 +149,10 @@ class Exchange:
         The client's X-Request-ID if it is harmless, else a new one.
     status
         Status of the response, None until it starts.
+    subject
+        Whom the request is about, as its header X-Subject says, or nothing.
+    response
+        The parts of the body of an answered prediction.
     cut_off
         Whether the client went away before its body was complete.
     """
@@ -127,6 +164,8 @@ class Exchange:
         self.status: int | None = None
         self.cut_off = False
         self.request_id = ""
+        self.subject = b""
+        self.response: list[bytes] = []
         self._receive = receive
         self._send = send
         self._settings = settings
@@ -141,6 +180,8 @@ class Exchange:
                 self._codings += b"," + value
             elif name == b"x-request-id" and _SANE_ID.fullmatch(value):
                 self.request_id = value.decode()
+            elif name == b"x-subject":
+                self.subject = value
         self.request_id = self.request_id or uuid.uuid4().hex
 
     def refuse_large_body(self) -> None:
@@ -182,6 +223,8 @@ class Exchange:
             message = {**message, "headers": [*message.get("headers", ()), own, *_SECURITY_HEADERS]}
         elif self.method == "HEAD":
             message = {**message, "body": b""}
+        elif "predicted" in self.scope["state"]:
+            self.response.append(message.get("body", b""))
         await self._send(message)
 
     async def respond(self, problem: ProblemError) -> None:

@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from portfolio_shared.bundle import DataSummary, MetricValue
-from portfolio_shared.serving.dependencies import request_id_of
+from portfolio_shared.serving.dependencies import answer_id
 from portfolio_shared.serving.metrics import ServiceMetrics
 from portfolio_shared.serving.models import ModelHolder, Origin
 from portfolio_shared.serving.routes import StrictRoute, refuse_ignored_parameters
-from portfolio_shared.serving.schemas import ModelName
+from portfolio_shared.serving.schemas import ANSWER_ID, ModelName
 
 
 class Readiness(BaseModel):
@@ -28,7 +28,7 @@ class ModelInfo(BaseModel):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    id: str = Field(description="The request's id, also in the header X-Request-ID")
+    id: str = Field(description=ANSWER_ID)
     name: str
     version: str
     run_id: str | None
@@ -65,7 +65,7 @@ def operations_router(models: ModelHolder[Any], metrics: ServiceMetrics) -> APIR
         loaded = models.current()
         manifest = loaded.manifest
         return ModelInfo(
-            id=request_id_of(request),
+            id=answer_id(request),
             name=loaded.name,
             version=loaded.version,
             run_id=loaded.run_id,

@@ -28,6 +28,7 @@ class StrictRequest(Request):
     async def json(self) -> Any:
         """Parse the body, or refuse it with 400 and the place of the first mistake; a byte order mark is ignored."""
         body = (await self.body()).removeprefix(codecs.BOM_UTF8)
+        self.state.body = body  # for the prediction log
         try:
             return from_json(body, allow_inf_nan=False)
         except ValueError as error:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
+ANSWER_ID = "Made by the service, a UUID in the order of time; POST /v1/feedback takes that of a prediction"
+
 
 class Strict(BaseModel):
     """Unknown fields are refused: a misspelt name must not be taken for a missing one."""
@@ -19,9 +21,9 @@ class ModelName(BaseModel):
 
 
 class Answered(BaseModel):
-    """What every response carries: the id of its request, and which model answered."""
+    """What every response carries: its id, and which model answered."""
 
-    id: str = Field(description="The request's id, also in the header X-Request-ID")
+    id: str = Field(description=ANSWER_ID)
     model: ModelName
 
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from portfolio_shared.config import default_tracking_uri
@@ -14,6 +14,11 @@ from portfolio_shared.environment import refuse_unknown_variables, without_inven
 def default_start_page() -> str:
     """Return the start page that PORTFOLIO_START_PAGE names for all services, or nothing."""
     return os.environ.get("PORTFOLIO_START_PAGE", "")
+
+
+def default_prediction_log() -> str:
+    """Return the prediction log that PORTFOLIO_PREDICTION_LOG names for all services, or a file of SQLite."""
+    return os.environ.get("PORTFOLIO_PREDICTION_LOG") or "sqlite:///.state/predictions.db"
 
 
 class ServiceSettings(BaseSettings):
@@ -55,6 +60,16 @@ class ServiceSettings(BaseSettings):
         default_factory=default_start_page,
         pattern=r"^(https?://[^/]+)?$",
         description="where this service asks for the links to the other demos; without one its page has none",
+    )
+    prediction_log: str = Field(
+        default_factory=default_prediction_log,
+        pattern=r"^(off|sqlite:///.+|postgresql://.+)$",
+        description="where predictions and feedback are kept: sqlite:///PATH, postgresql://..., or off",
+    )
+    log_days: float = Field(default=30.0, gt=0, description="days after which a logged prediction is deleted")
+    log_megabytes: float = Field(default=500.0, gt=0, description="size above which the oldest are deleted")
+    subject_key: SecretStr = Field(
+        default=SecretStr(""), description="key of the hash that is kept of the header X-Subject"
     )
     max_body_bytes: int = Field(default=1_000_000, gt=0, description="largest request body; above it 413")
     max_concurrent_requests: int = Field(default=64, gt=0, description="predictions at a time; above it 429")

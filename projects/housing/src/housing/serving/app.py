@@ -12,9 +12,10 @@ from housing.data.consistency import violations
 from housing.data.house import EXAMPLE
 from housing.models.imputation import Typical
 from housing.models.predictor import Prediction, Predictor
+from housing.serving.observe import Truth
 from housing.serving.schemas import FieldChoice, FieldDescription, FieldsResponse, PredictionRequest, PredictionResponse
 from portfolio_shared.serving.app import create_service
-from portfolio_shared.serving.dependencies import loaded_model, pool_of, request_id_of
+from portfolio_shared.serving.dependencies import answer_id, loaded_model, pool_of, prediction_id
 from portfolio_shared.serving.models import LoadedModel
 from portfolio_shared.serving.problems import FieldError, unprocessable
 from portfolio_shared.serving.routes import StrictRoute
@@ -28,7 +29,8 @@ router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["houses"])
 async def predict(body: PredictionRequest, request: Request, model: Model) -> PredictionResponse:
     """Price the houses of a request, in its order."""
     houses = await pool_of(request).run(price, model.predictor, body)
-    return PredictionResponse(id=request_id_of(request), model=model.named, predictions=houses)
+    made = prediction_id(request, model, items=len(houses))
+    return PredictionResponse(id=made, model=model.named, predictions=houses)
 
 
 @router.get("/fields", summary="The fields of a house: meaning, bounds, choices, typical value")
@@ -37,7 +39,7 @@ async def fields(request: Request, model: Model) -> FieldsResponse:
     described = [describe(column, model.predictor.typical) for column in columns().values()]
     order = [*EXAMPLE, *columns()]
     ordered = sorted(described, key=lambda field: order.index(field.name))
-    return FieldsResponse(id=request_id_of(request), model=model.named, fields=ordered)
+    return FieldsResponse(id=answer_id(request), model=model.named, fields=ordered)
 
 
 def create_app(settings: ServeSettings) -> FastAPI:
@@ -51,6 +53,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
         smoke_test=smoke_test,
         web=Path(__file__).parent / "web",
         router=router,
+        truth=Truth,
     )
 
 

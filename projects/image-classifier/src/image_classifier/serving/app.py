@@ -15,6 +15,7 @@ from image_classifier.data.headers import FORMATS
 from image_classifier.data.images import ImageError, ImageLimits, read_image
 from image_classifier.data.preprocessing import crop_box, to_pixels
 from image_classifier.models.predictor import Predictor
+from image_classifier.serving.observe import Truth
 from image_classifier.serving.schemas import (
     BODY,
     ClassificationResponse,
@@ -28,7 +29,14 @@ from image_classifier.serving.schemas import (
 )
 from image_classifier.serving.uploads import Upload, read_form
 from portfolio_shared.serving.app import create_service
-from portfolio_shared.serving.dependencies import loaded_model, pool_of, request_id_of, settings_of
+from portfolio_shared.serving.dependencies import (
+    answer_id,
+    loaded_model,
+    log_instead,
+    pool_of,
+    prediction_id,
+    settings_of,
+)
 from portfolio_shared.serving.models import LoadedModel
 from portfolio_shared.serving.problems import FieldError, ProblemError, unprocessable
 from portfolio_shared.serving.routes import StrictRoute
@@ -46,14 +54,16 @@ async def classify(query: Annotated[Options, Query()], request: Request, model: 
     options, limits = with_fields(query, form.fields), image_limits(settings)
     results = [await pool.run(classify_file, upload, options, model.predictor, limits) for upload in form.files]
     refuse_if_none(results)
-    return ClassificationResponse(id=request_id_of(request), model=model.named, results=results)
+    log_instead(request, asked=b"{}", answered=b"{}")  # never pixels
+    made = prediction_id(request, model, items=len(results))
+    return ClassificationResponse(id=made, model=model.named, results=results)
 
 
 @router.get("/labels", summary="The labels, the limits of a request and pictures to try")
 async def labels(request: Request, model: Model) -> LabelsResponse:
     """Return what a page needs to know before it sends a picture."""
     return LabelsResponse(
-        id=request_id_of(request),
+        id=answer_id(request),
         model=model.named,
         labels=model.predictor.labels,
         coverage=model.predictor.coverage,
@@ -83,6 +93,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
         smoke_test=smoke_test,
         web=Path(__file__).parent / "web",
         router=router,
+        truth=Truth,
     )
 
 

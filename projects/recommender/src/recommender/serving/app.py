@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 
 from portfolio_shared.serving.app import create_service
-from portfolio_shared.serving.dependencies import loaded_model, pool_of, request_id_of, settings_of
+from portfolio_shared.serving.dependencies import answer_id, loaded_model, pool_of, prediction_id, settings_of
 from portfolio_shared.serving.models import LoadedModel
 from portfolio_shared.serving.problems import FieldError, ProblemError, unprocessable
 from portfolio_shared.serving.routes import StrictRoute
@@ -16,6 +16,7 @@ from recommender.config import MODEL_NAME, ServeSettings
 from recommender.data.catalogue import Catalogue, Film, Filters
 from recommender.models.predictor import Predictor, Seen
 from recommender.serving import schemas
+from recommender.serving.observe import Truth
 
 Model = Annotated[LoadedModel[Predictor], Depends(loaded_model)]
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["films"])
@@ -29,7 +30,7 @@ async def recommend(
     settings = settings_of(request)
     check(too_many("history", body.history, settings.max_history), wrong_options(body, model.predictor, settings))
     (result,) = await pool_of(request).run(results_for, model.predictor, [body.history], body)
-    return schemas.RecommendationResponse(id=request_id_of(request), model=model.named, **result)
+    return schemas.RecommendationResponse(id=prediction_id(request, model, items=1), model=model.named, **result)
 
 
 @router.post("/recommendations/batch", summary="Recommend films for several histories")
@@ -40,7 +41,9 @@ async def recommend_batch(body: schemas.BatchRequest, request: Request, model: M
     check(too_long(body, settings), wrong_options(body, model.predictor, settings))
     results = await pool_of(request).run(results_for, model.predictor, body.histories, body)
     return schemas.BatchResponse(
-        id=request_id_of(request), model=model.named, results=[schemas.Result(**result) for result in results]
+        id=prediction_id(request, model, items=len(results)),
+        model=model.named,
+        results=[schemas.Result(**result) for result in results],
     )
 
 
@@ -55,7 +58,7 @@ async def films(asked: Annotated[schemas.FilmsQuery, Query()], request: Request,
         check(too_many("query", query, settings.max_query))
         matches = await pool_of(request).run(lambda: predictor.search.find(query, limit=asked.limit))
     return schemas.FilmsResponse(
-        id=request_id_of(request), model=model.named, films=list(map(schemas.film_of, matches)), unknown=unknown
+        id=answer_id(request), model=model.named, films=list(map(schemas.film_of, matches)), unknown=unknown
     )
 
 
@@ -72,7 +75,7 @@ async def similar(
     film = schemas.film_of(catalogue.films[catalogue.position[film_id]])
     nearest = await pool_of(request).run(lambda: model.predictor.similar(film_id, k=asked.k))
     others = [schemas.SimilarFilm(schemas.film_of(other), similarity) for other, similarity in nearest]
-    return schemas.SimilarResponse(id=request_id_of(request), model=model.named, film=film, similar=others)
+    return schemas.SimilarResponse(id=answer_id(request), model=model.named, film=film, similar=others)
 
 
 @router.get("/catalogue", summary="How many films there are, their genres and years, and the limits")
@@ -82,7 +85,7 @@ async def catalogue(request: Request, model: Model) -> schemas.CatalogueResponse
     years = catalogue.years[catalogue.years > 0]
     settings: ServeSettings = settings_of(request)
     return schemas.CatalogueResponse(
-        id=request_id_of(request),
+        id=answer_id(request),
         model=model.named,
         films=len(catalogue),
         genres=list(catalogue.genre_names),
@@ -103,6 +106,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
         smoke_test=smoke_test,
         web=Path(__file__).parent / "web",
         router=router,
+        truth=Truth,
     )
 
 

@@ -1,0 +1,92 @@
+"""POST /v1/feedback: what came true of a prediction. It is kept beside the prediction, and the last word counts."""
+
+import asyncio
+import time
+from typing import Generic, TypeVar
+
+from fastapi import APIRouter, Request, Response
+from pydantic import UUID7, BaseModel, Field
+
+from portfolio_shared.operations.store import Feedback, Store, StoreError
+from portfolio_shared.serving.prediction_log import PredictionLog, hashed_subject, time_of
+from portfolio_shared.serving.problems import FieldError, ProblemError, unprocessable
+from portfolio_shared.serving.routes import StrictRoute
+from portfolio_shared.serving.schemas import Strict
+
+T = TypeVar("T", bound=BaseModel)
+
+GRACE_SECONDS = 5.0  # after which a prediction that is not in the log is unknown
+LOOK_SECONDS = 0.25
+
+
+class FeedbackRequest(Strict, Generic[T]):
+    """What came true of one item of a prediction."""
+
+    id: UUID7 = Field(description="Of the prediction: the `id` of its answer")
+    index: int = Field(default=0, ge=0, description="Which item of the prediction, from 0")
+    truth: T
+
+
+class FeedbackKept(BaseModel):
+    """The body of the answer to feedback."""
+
+    id: str = Field(description="The prediction's id")
+    index: int
+    kept: bool = Field(description="False if the same was said before")
+
+
+def feedback_router(truth: type[BaseModel], *, model: str, log: PredictionLog | None, subject_key: str) -> APIRouter:
+    """Build the route that takes feedback.
+
+    Parameters
+    ----------
+    truth
+        What came true of one item, of this project.
+    model
+        Whose predictions are meant.
+    log
+        None where the service keeps no predictions: feedback is then refused with 503.
+    """
+    router = APIRouter(prefix="/v1", tags=["feedback"], route_class=StrictRoute)
+
+    async def feedback(
+        body: FeedbackRequest[truth],  # type: ignore[valid-type]
+        request: Request,
+        response: Response,
+    ) -> FeedbackKept:
+        """Keep what came true; 202 the first time, 200 if the same was said before, 404 for an unknown prediction."""
+        if log is None:
+            raise ProblemError(503, "This service keeps no predictions, so it can keep no feedback.")
+        prediction = str(body.id)
+        try:
+            items = await _items_of(log, prediction, model)
+            if items is None:
+                raise ProblemError(404, f"No prediction with the id {prediction} is kept.")
+            if body.index >= items:
+                message = f"Input should be less than {items}, the number of items of the prediction"
+                raise unprocessable([FieldError(field="index", message=message, value=body.index, bound={"lt": items})])
+            client = hashed_subject(request.headers.get("x-subject", "").encode(), subject_key)
+            said: BaseModel = body.truth
+            given = Feedback(prediction, body.index, time.time(), client, said.model_dump_json())
+            new = await asyncio.to_thread(log.ask, lambda store: store.add_feedback(given))
+        except StoreError:
+            detail = "The prediction log cannot be reached. Send the feedback again later."
+            raise ProblemError(503, detail, headers={"Retry-After": "10"}) from None
+        response.status_code = 202 if new else 200
+        return FeedbackKept(id=prediction, index=body.index, kept=new)
+
+    router.add_api_route("/feedback", feedback, methods=["POST"], summary="Say what came true of a prediction")
+    return router
+
+
+async def _items_of(log: PredictionLog, prediction: str, model: str) -> int | None:
+    """Return how many items a prediction has; wait for one that may not be written yet."""
+
+    def look(store: Store) -> int | None:
+        return store.items_of(prediction, model=model)
+
+    while (items := await asyncio.to_thread(log.ask, look)) is None:
+        if not 0 <= time.time() - time_of(prediction) < GRACE_SECONDS:
+            return None
+        await asyncio.sleep(LOOK_SECONDS)
+    return items
