@@ -19,6 +19,9 @@ REFERENCE_ROWS = 2000
 Columns: TypeAlias = "dict[str, NDArray[np.float64] | NDArray[np.str_]]"
 """Name -> one value a row: numbers with NaN, or text with "", for what was not given."""
 
+RowColumns: TypeAlias = Callable[[LoggedPrediction], Sequence[Mapping[str, float | str]]]
+"""A logged prediction -> the columns of each of its items."""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -55,8 +58,9 @@ class Watch:
     truth
         What feedback says of one item.
     columns
-        A logged prediction -> for each of its items, the columns to watch. The names and the kinds (numbers, texts)
-        are those of the bundle's reference; what was not given is left out.
+        Folder of the bundle -> what is called with each logged prediction, and returns the columns to watch of each of
+        its items. The names and the kinds (numbers, texts) are those of the bundle's reference; what was not given is
+        left out.
     measures
         What feedback shows, by name.
     measure
@@ -68,7 +72,7 @@ class Watch:
 
     model: str
     truth: type[BaseModel]
-    columns: Callable[[LoggedPrediction], Sequence[Mapping[str, float | str]]]
+    columns: Callable[[Path], RowColumns]
     measures: Mapping[str, Measure]
     measure: Callable[[LoggedPrediction, int, Any], Mapping[str, float]]
     comparable: Callable[[Path, "Columns", "Columns"], "Columns"] = as_it_is
