@@ -25,6 +25,7 @@ WRITTEN = (
     ".html",
     ".css",
     ".js",
+    ".sql",
     ".svg",
     ".lock",
     ".in",

@@ -179,9 +179,9 @@ def test_only_benchmarks_need_what_they_alone_compare_with() -> None:
 
 
 def test_all_locks_agree_on_versions() -> None:
-    """What is tested is what is shipped; PostgreSQL's driver alone is in a container and not in development."""
+    """What is tested is what is shipped."""
     development = versions("dev.lock")
-    only = {"mlflow.lock": {"psycopg", "psycopg-binary"}, "benchmark.lock": {peer.name for peer in group("benchmark")}}
+    only = {"benchmark.lock": {peer.name for peer in group("benchmark")}}
     for lock in set(LOCKS) - {"dev.lock", "installer.lock"}:
         pinned = versions(lock)
         assert pinned.keys() - development.keys() <= only.get(lock, set()), lock
