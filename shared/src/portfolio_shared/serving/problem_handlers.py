@@ -13,9 +13,9 @@ from starlette.responses import Response
 from portfolio_shared.serving.models import ModelNotReady
 from portfolio_shared.serving.problems import (
     MEDIA_TYPE,
-    FieldError,
     ProblemError,
     echo,
+    field_errors,
     phrase,
     problem_response,
     unprocessable,
@@ -26,19 +26,6 @@ _HINTS = {
     404: "There is nothing at this path. /docs lists the paths of this service.",
     405: "This path does not accept this method. The Allow header lists the ones it does.",
 }
-
-
-def field_errors(error: RequestValidationError) -> list[FieldError]:
-    """Translate what pydantic says about a request. Paths start below the body; a missing field has no value."""
-    return [
-        FieldError(
-            field=".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]),
-            message=item["msg"].removeprefix("Value error, "),
-            value=None if item["type"] == "missing" else item["input"],
-            bound={key: bound for key, bound in item.get("ctx", {}).items() if key != "error"},
-        )
-        for item in error.errors()
-    ]
 
 
 def install_problem_handlers(app: FastAPI, table: RouteTable) -> None:
@@ -64,7 +51,7 @@ def install_problem_handlers(app: FastAPI, table: RouteTable) -> None:
             content_type = request.headers.get("content-type", "no content type")
             detail = f"The body is {echo(content_type)}. Send JSON with Content-Type: application/json."
             return respond(request, ProblemError(415, detail))
-        return respond(request, unprocessable(field_errors(error)))
+        return respond(request, unprocessable(field_errors(error.errors(), below=1)))
 
     async def on_not_ready(request: Request, error: ModelNotReady) -> Response:
         return respond(request, ProblemError(503, str(error), headers={"Retry-After": "5"}))

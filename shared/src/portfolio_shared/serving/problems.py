@@ -5,7 +5,7 @@ One JSON shape for every refusal, from a missing field to a full service.
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -94,6 +94,41 @@ def unprocessable(errors: Sequence[FieldError]) -> ProblemError:
     return ProblemError(422, detail, errors[:MAX_ERRORS])
 
 
+def field_errors(errors: Iterable[Mapping[str, Any]], *, whole: str = "", below: int = 0) -> list[FieldError]:
+    """Translate what pydantic says, as `ValidationError.errors` lists it; a missing field has no value.
+
+    Parameters
+    ----------
+    whole
+        Field of an error that has no path.
+    below
+        How many parts of a path are left out at its beginning, if more follow.
+    """
+    return [
+        FieldError(
+            field=".".join(str(part) for part in item["loc"][below:] or item["loc"]) or whole,
+            message=item["msg"].removeprefix("Value error, "),
+            value=None if item["type"] == "missing" else item["input"],
+            bound={key: bound for key, bound in item.get("ctx", {}).items() if key != "error"},
+        )
+        for item in errors
+    ]
+
+
+def listed(errors: Iterable[FieldError]) -> list[dict[str, JsonValue]]:
+    """Return refused values as JSON."""
+    return [
+        {
+            "field": echo(item.field),
+            "message": item.message,
+            "value": echo(item.value),
+            "bound": {name: echo(bound) for name, bound in item.bound.items()},
+        }
+        | ({} if item.code is None else {"code": item.code})
+        for item in errors
+    ]
+
+
 def echo(value: object) -> JsonValue:
     """Make a refused value safe to send back: valid JSON of at most `MAX_ECHO` characters.
 
@@ -110,7 +145,7 @@ def echo(value: object) -> JsonValue:
 
 def problem_response(error: ProblemError, request_id: str) -> Response:
     """Render a problem. `instance` is the request id, which is also in the log line of the request."""
-    problem = {
+    problem: dict[str, Any] = {
         "type": "about:blank",  # RFC 9457, 4.2.1: the status says it all
         "title": phrase(error.status_code),
         "status": error.status_code,
@@ -118,16 +153,7 @@ def problem_response(error: ProblemError, request_id: str) -> Response:
         "instance": request_id,
     }
     if error.errors:
-        problem["errors"] = [
-            {
-                "field": echo(item.field),
-                "message": item.message,
-                "value": echo(item.value),
-                "bound": {name: echo(bound) for name, bound in item.bound.items()},
-            }
-            | ({} if item.code is None else {"code": item.code})
-            for item in error.errors
-        ]
+        problem["errors"] = listed(error.errors)
     # ASCII only: a lone surrogate in an echoed string has no UTF-8 form, and must not turn a 422 into a 500.
     content = json.dumps(problem, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return Response(content, error.status_code, headers=error.headers, media_type=MEDIA_TYPE)
