@@ -142,6 +142,18 @@ export function describeErrors(errors = []) {
   return errors.map(({ field, message }) => `${field}: ${message}`).join(" ");
 }
 
+/**
+ * Says what came true of one item of a prediction; the last word of several counts.
+ *
+ * @param {string} id of the answer that held the prediction
+ * @param {number} index of the item in that answer, from 0
+ * @param {object} truth as POST /v1/feedback of this project takes it
+ * @throws as `requestJson` does: a ProblemError of status 404 if the service keeps the prediction no longer
+ */
+export function sendFeedback(id, index, truth) {
+  return requestJson("v1/feedback", { body: { id, index, truth } });
+}
+
 // ---- Time ----
 
 /**
