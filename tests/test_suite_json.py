@@ -148,7 +148,7 @@ def check(answer: httpx.Response, body: bytes) -> None:
 
 def test_no_json_breaks_a_service(client: httpx.Client, small: SmallModel) -> None:
     usual = small.request
-    headers = {"Content-Type": usual.content_type, "X-Request-ID": "usual"}
+    headers = {"Content-Type": usual.content_type}
     before = client.post(usual.path, content=usual.body, headers=headers).json()
     document, statuses = client.get("/openapi.json").json(), dict[int, int]()
     for path, operations in document["paths"].items():
@@ -161,7 +161,7 @@ def test_no_json_breaks_a_service(client: httpx.Client, small: SmallModel) -> No
             check(answer, body)
             statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
     assert sum(statuses.values()) > 500
-    assert client.post(usual.path, content=usual.body, headers=headers).json() == before
+    assert client.post(usual.path, content=usual.body, headers=headers).json() | {"id": before["id"]} == before
 
 
 def test_no_field_of_a_form_and_no_parameter_breaks_a_service(client: httpx.Client) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 
 import pytest
 from demo_service import (
@@ -16,6 +17,8 @@ from demo_service import (
     serving,
 )
 from fastapi import APIRouter
+
+from portfolio_shared.serving.prediction_log import time_of
 
 
 def test_healthz_does_not_depend_on_the_model_and_readyz_does(client, models):
@@ -32,8 +35,9 @@ def test_healthz_does_not_depend_on_the_model_and_readyz_does(client, models):
 
 
 def test_model_describes_data_and_metrics(client):
-    assert client.get("/v1/model", headers={"X-Request-ID": "model-1"}).json() == {
-        "id": "model-1",
+    answer = client.get("/v1/model").json()
+    assert time_of(answer.pop("id")) == pytest.approx(time.time(), abs=10)
+    assert answer == {
         "name": "demo",
         "version": "7",
         "run_id": None,
@@ -45,7 +49,14 @@ def test_model_describes_data_and_metrics(client):
         "metrics": {"mean_absolute_error": {"estimate": 1.5, "low": 1.0, "high": 2.0}},
         "baselines": {},
         "git_commit": "c0ffee",
+        "feedback": False,
     }
+
+
+def test_model_says_whether_feedback_is_kept(web, tmp_path):
+    settings = DemoSettings(prediction_log=f"sqlite:///{tmp_path}/log.db")
+    with serving(create_app(settings, web=web)) as client:
+        assert client.get("/v1/model").json()["feedback"] is True
 
 
 def test_first_refresh_comes_before_the_first_request_and_the_watch_ends_with_the_app(models, web):
@@ -93,9 +104,9 @@ def test_metrics_count_by_template(client, models):
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     lines = response.text.splitlines()
     for expected in (
-        'http_requests_total{method="GET",route="/v1/users/{user_id}",status="200"} 3.0',
-        'http_requests_total{method="OTHER",route="/v1/users/{user_id}",status="405"} 1.0',
-        'http_requests_total{method="GET",route="/web/{path}",status="200"} 1.0',
+        'http_requests_total{method="GET",route="/v1/users/{user_id}",status="200",version=""} 3.0',
+        'http_requests_total{method="OTHER",route="/v1/users/{user_id}",status="405",version=""} 1.0',
+        'http_requests_total{method="GET",route="/web/{path}",status="200",version=""} 1.0',
         'http_request_duration_seconds_count{route="/v1/users/{user_id}"} 4.0',
         "http_requests_in_flight 1.0",
         'model_info{name="demo",origin="path",version="7"} 1.0',
@@ -120,7 +131,7 @@ def test_head_is_counted_as_such(client, caplog):
     eventually(lambda: access_records(caplog))
     (record,) = access_records(caplog)
     assert (fields(record)["method"], fields(record)["route"]) == ("HEAD", "/v1/users/{user_id}")
-    assert 'method="HEAD",route="/v1/users/{user_id}",status="200"' in client.get("/metrics").text
+    assert 'method="HEAD",route="/v1/users/{user_id}",status="200",version=""' in client.get("/metrics").text
 
 
 def test_page_is_revalidated_and_files_have_an_etag(client):
@@ -161,6 +172,7 @@ def test_openapi_shows_problems_in_place_of_fastapis_own_errors(client):
     assert set(responses) == {"200", "default"}
     assert "application/problem+json" in responses["default"]["content"]
     assert "HTTPValidationError" not in json.dumps(document)
+    assert {"FeedbackRequest", "Truth"} <= set(document["components"]["schemas"])
 
 
 def test_route_that_would_accept_nan_is_refused(web, monkeypatch):

@@ -23,7 +23,7 @@ def written(monkeypatch):
 
 
 def test_request_line(written):
-    log_request(request_id="abc", method="POST", route="/v1/prices", status=200, seconds=0.0123456)
+    log_request({"request_id": "abc"}, method="POST", route="/v1/prices", status=200, seconds=0.0123456)
     line = json.loads(written())
     assert line.pop("time").endswith("+00:00")
     assert line == {

@@ -12,8 +12,11 @@ from demo_service import (
 
 
 def test_prediction_carries_id_and_model(client):
-    response = client.post("/v1/prices", json={"houses": [house()]}, headers={"X-Request-ID": "order-1.a_B"})
-    assert response.json() == {"id": "order-1.a_B", "model": {"name": "demo", "version": "7"}, "prices": [12000.0]}
+    request, headers = {"houses": [house()]}, {"X-Request-ID": "order-1.a_B"}
+    response, again = (client.post("/v1/prices", json=request, headers=headers) for _ in range(2))
+    answer = response.json()
+    assert answer == {"id": answer["id"], "model": {"name": "demo", "version": "7"}, "prices": [12000.0]}
+    assert answer["id"] != again.json()["id"]  # a client that repeats its own id writes over nothing
     assert response.headers["x-request-id"] == "order-1.a_B"
 
 

@@ -104,8 +104,9 @@ def create_service(
     app.include_router(router, responses=PROBLEM_RESPONSES)  # first: routes are tried in order, and this is the hot one
     subject_key = settings.subject_key.get_secret_value()
     feedback = feedback_router(truth, model=settings.model_name, log=log, subject_key=subject_key)
+    operations = operations_router(models, metrics, feedback=log is not None)
     app.include_router(feedback, responses=PROBLEM_RESPONSES)
-    app.include_router(operations_router(models, metrics), responses=PROBLEM_RESPONSES)
+    app.include_router(operations, responses=PROBLEM_RESPONSES)
     add_pages(app, web, project=project, start_page=settings.start_page)
     install_problem_handlers(app, table)
     app.add_middleware(ServiceMiddleware, settings=settings, metrics=metrics, table=table, log=log)

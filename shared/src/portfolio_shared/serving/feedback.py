@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from typing import Generic, TypeVar
 
 from fastapi import APIRouter, Request, Response
-from pydantic import UUID7, BaseModel, Field
+from pydantic import UUID7, BaseModel, Field, create_model
 
 from portfolio_shared.operations.store import Feedback, Store, StoreError
 from portfolio_shared.serving.prediction_log import PredictionLog, hashed_subject, time_of
@@ -13,18 +12,16 @@ from portfolio_shared.serving.problems import FieldError, ProblemError, unproces
 from portfolio_shared.serving.routes import StrictRoute
 from portfolio_shared.serving.schemas import Strict
 
-T = TypeVar("T", bound=BaseModel)
-
 GRACE_SECONDS = 5.0  # after which a prediction that is not in the log is unknown
 LOOK_SECONDS = 0.25
 
 
-class FeedbackRequest(Strict, Generic[T]):
-    """What came true of one item of a prediction."""
+class FeedbackRequest(Strict):
+    """What came true of one item of a prediction; each service says what `truth` is."""
 
     id: UUID7 = Field(description="Of the prediction: the `id` of its answer")
     index: int = Field(default=0, ge=0, description="Which item of the prediction, from 0")
-    truth: T
+    truth: BaseModel
 
 
 class FeedbackKept(BaseModel):
@@ -47,10 +44,12 @@ def feedback_router(truth: type[BaseModel], *, model: str, log: PredictionLog | 
     log
         None where the service keeps no predictions: feedback is then refused with 503.
     """
+    # Under this name in the documentation: a generic class would be FeedbackRequest_Truth_.
+    said = create_model("FeedbackRequest", __base__=FeedbackRequest, __doc__="What came true.", truth=(truth, ...))
     router = APIRouter(prefix="/v1", tags=["feedback"], route_class=StrictRoute)
 
     async def feedback(
-        body: FeedbackRequest[truth],  # type: ignore[valid-type]
+        body: said,  # type: ignore[valid-type]
         request: Request,
         response: Response,
     ) -> FeedbackKept:
@@ -66,8 +65,7 @@ def feedback_router(truth: type[BaseModel], *, model: str, log: PredictionLog | 
                 message = f"Input should be less than {items}, the number of items of the prediction"
                 raise unprocessable([FieldError(field="index", message=message, value=body.index, bound={"lt": items})])
             client = hashed_subject(request.headers.get("x-subject", "").encode(), subject_key)
-            said: BaseModel = body.truth
-            given = Feedback(prediction, body.index, time.time(), client, said.model_dump_json())
+            given = Feedback(prediction, body.index, time.time(), client, body.truth.model_dump_json())
             new = await asyncio.to_thread(log.ask, lambda store: store.add_feedback(given))
         except StoreError:
             detail = "The prediction log cannot be reached. Send the feedback again later."

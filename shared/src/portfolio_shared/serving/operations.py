@@ -40,9 +40,10 @@ class ModelInfo(BaseModel):
     metrics: dict[str, MetricValue]
     baselines: dict[str, dict[str, MetricValue]]
     git_commit: str
+    feedback: bool = Field(description="Whether this service keeps feedback on its predictions")
 
 
-def operations_router(models: ModelHolder[Any], metrics: ServiceMetrics) -> APIRouter:
+def operations_router(models: ModelHolder[Any], metrics: ServiceMetrics, *, feedback: bool) -> APIRouter:
     """Build the routes for operators.
 
     /healthz says that the process is alive, and nothing about the model: a restart does not bring a missing model, so
@@ -77,6 +78,7 @@ def operations_router(models: ModelHolder[Any], metrics: ServiceMetrics) -> APIR
             metrics=manifest.metrics,
             baselines=manifest.baselines,
             git_commit=manifest.git_commit,
+            feedback=feedback,
         )
 
     # The first two are asked every few seconds and need no parameters: plain routes take half the time.
