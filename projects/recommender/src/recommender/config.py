@@ -27,6 +27,7 @@ DATA = "auto, sample, full, or the path of a folder or archive of MovieLens or M
 BUNDLE = Path(".state/bundles/recommender")
 
 MAX_USERS = 10_000
+MAX_HISTORY = 500  # films
 
 SplitName = Literal["time", "random"]
 """Which split the hyper-parameters are for: each user's last ratings, or random ones."""
@@ -141,7 +142,7 @@ class ServeSettings(ServiceSettings):
 
     port: int = Field(8002, description="port to listen on")
     model_name: str = Field(MODEL_NAME, description="registered model to serve")
-    max_history: int = Field(500, ge=1, description="films in a history; above it 422")
+    max_history: int = Field(MAX_HISTORY, ge=1, description="films in a history; above it 422")
     max_k: int = Field(100, ge=1, description="recommendations in an answer; above it 422")
     max_histories: int = Field(1000, ge=1, description="histories in a batch; above it 422")
     max_batch: int = Field(20_000, ge=1, description="recommendations in a batch, histories times k; above it 422")

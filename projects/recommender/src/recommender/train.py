@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import JsonValue, TypeAdapter
 from rich.console import Console
 from rich.table import Table
@@ -29,11 +28,11 @@ from recommender.evaluation.grid import MOST_USERS, choose_rank_and_penalty
 from recommender.evaluation.task import make_task
 from recommender.models.fit import FULL, Scorer, fit, recipes, too_large
 from recommender.models.predictor import Predictor, Seen
+from recommender.serving.observe import reference
 
 Trained = results.Trained[Dataset, Split, Scorer, ModelSettings, Predictor, Evaluation]
 
 CANDIDATES_TITLE = "Candidates, fitted on the training part, measured on the validation part"
-QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
 
 def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Trained:
@@ -124,29 +123,12 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
         metrics=described_metrics(evaluation),
         baselines={name: described_metrics(baseline) for name, baseline in evaluation.baselines.items()},
         input_schema=TypeAdapter(list[Seen]).json_schema(),
-        input_statistics=input_statistics(parts),
     )
 
 
 def described_metrics(evaluation: Evaluation) -> dict[str, MetricValue]:
     """Return the metrics in the manifest's form."""
     return metric_values({**evaluation.metrics, "coverage": evaluation.coverage})
-
-
-def input_statistics(parts: Split) -> dict[str, JsonValue]:
-    """Return quantiles and shares of what the model was fitted on, to compare traffic with."""
-    ratings = parts.before_test
-    lengths = ratings.user_counts()
-    stars, counts = np.unique(ratings.values, return_counts=True)
-    return {
-        "history_length": _quantiles(lengths[lengths > 0]),
-        "raters_of_a_film_in_a_history": _quantiles(ratings.item_counts()[ratings.items]),
-        "stars": {f"{value:g}": round(n / len(ratings), 4) for value, n in zip(stars.tolist(), counts, strict=True)},
-    }
-
-
-def _quantiles(values: NDArray[np.int64]) -> dict[str, JsonValue]:
-    return {f"q{level}": float(np.percentile(values, level)) for level in QUANTILES}
 
 
 def popular_history(trained: Trained) -> list[list[Seen]]:
@@ -205,7 +187,7 @@ PROJECT = training.Project(
     describe=describe,
     example=popular_history,
     load=Predictor.load,
-    reference=lambda _: {"rows": np.zeros(1)},
+    reference=lambda trained: reference(trained.predictor, trained.split.before_test),
     draw=draw,
     input_example=input_example,
     compare=compare_with_champion,

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from portfolio_shared.data.tables import FileError, Table, open_table
 from portfolio_shared.serving.batch import ERROR, BatchResult, predict_rows, refusal
+from recommender.config import MAX_HISTORY
 from recommender.models.predictor import Predictor, Seen
 from recommender.serving.history_text import InvalidHistoryError, history_of
 
 HISTORY = "history"
 ADDED = ("films", "basis", "unknown", ERROR)
 """Columns that are added: ids of the films, what they rest on, unknown ids of the history, why a row has no answer."""
-MAX_HISTORY = 500
 
 
 def predict_file(

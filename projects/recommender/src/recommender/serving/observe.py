@@ -1,13 +1,172 @@
-"""What is watched of films: the truth that feedback brings, and the columns that are compared with the training."""
+"""What is watched of films: the truth that feedback brings, and the columns that are compared with the training.
+
+The reference is of the people of the training: what the test says of the model, it says of histories like theirs. A
+person's own ratings are taken out of the counts of their films, because those of a newcomer are not in there either.
+A bundle holds nobody's row: numbers are rounded, and each column is shuffled by itself. The columns are then less alike
+than those of a window, which makes the largest of their differences look smaller by chance, never larger.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from portfolio_shared.operations.store import LoggedPrediction
+from portfolio_shared.operations.watch import REFERENCE_ROWS, Columns, Measure, RowColumns, Watch
 from portfolio_shared.serving.schemas import Strict
-from recommender.serving.schemas import FilmId
+from recommender.config import MAX_HISTORY, MODEL_NAME
+from recommender.data.catalogue import Catalogue, load_catalogue
+from recommender.models.predictor import CATALOGUE_FILE, Predictor, Seen
+from recommender.serving.schemas import BatchRequest, FilmId, Options, RecommendationRequest
+
+if TYPE_CHECKING:
+    from recommender.data.ratings import Ratings
+
+DECIMALS = {
+    "history_length": 0,  # films
+    "share_rated": 2,  # of them with stars
+    "mean_stars": 1,  # of those
+    "popularity": 1,  # mean of log(other people of the training who rated the film)
+    "age": 1,  # mean of the years from the film to the newest of the catalogue
+    "unknown_share": 2,  # of films that fewer than `LEARNED` other people rated, ids that no film has among them
+    "recommended_popularity": 1,  # mean of log(people of the training who rated the film), first films of the answer
+    "best_chance": 2,  # of the first film of the answer
+}
+"""Columns, and to how many decimals they are kept."""
+LEARNED = 5  # raters from which on a film is learned from; the default of `min_raters`
+FIRST = 5  # films of an answer that are looked at
 
 
-class Truth(Strict):
+class Watched(Strict):
     """A film that somebody watched, and whether they liked it."""
 
     film_id: FilmId
     liked: bool | None = Field(default=None, strict=True, description="None: watched, and nothing said")
+
+
+class Truth(Strict):
+    """What somebody watched after an answer."""
+
+    watched: list[Watched] = Field(
+        max_length=MAX_HISTORY, description="All films watched since: what is said later replaces what was said before"
+    )
+
+
+def reference(predictor: Predictor, ratings: "Ratings", *, seed: int = 0) -> Columns:
+    """Return the columns of the people that a model learned from, of some of them if they are many.
+
+    Parameters
+    ----------
+    predictor
+        What was fitted on `ratings`. Its answers are those to people whom it saw: the best chance is a tenth of a
+        standard deviation lower than for others like them.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    offsets, films = ratings.offsets(), predictor.catalogue.films
+    people = rng.permutation(np.flatnonzero(ratings.user_counts()))[:REFERENCE_ROWS]
+    starts = np.maximum(offsets[people], offsets[people + 1] - MAX_HISTORY)
+    histories = [
+        [Seen(films[item].id, stars) for item, stars in zip(ratings.items[rows], ratings.values[rows], strict=True)]
+        for rows in map(slice, starts.tolist(), offsets[people + 1].tolist())
+    ]
+    answers = [
+        [(recommended.film.id, recommended.chance) for recommended in answer.recommendations]
+        for answer in predictor.predict(histories, k=FIRST, n_reasons=0)
+    ]
+    rows_of = [columns_of(predictor.catalogue, *pair, own=1) for pair in zip(histories, answers, strict=True)]
+    return {name: rng.permutation([row.get(name, np.nan) for row in rows_of]) for name in DECIMALS}
+
+
+def columns(bundle: Path) -> RowColumns:
+    """Return what gives the columns of each history of a logged request, with the catalogue of a bundle."""
+    catalogue = load_catalogue(bundle / CATALOGUE_FILE)
+
+    def of(row: LoggedPrediction) -> list[dict[str, float]]:
+        histories, options = _asked(row)
+        answered: list[Sequence[tuple[int, float | None]]] = [
+            [] if _narrowed(options) else [(each["film"]["film_id"], each["chance"]) for each in result]
+            for result in _answered(row)
+        ]
+        return [columns_of(catalogue, *pair) for pair in zip(histories, answered, strict=True)]
+
+    return of
+
+
+def columns_of(
+    catalogue: Catalogue, history: Sequence[Seen], answered: Sequence[tuple[int, float | None]], *, own: int = 0
+) -> dict[str, float]:
+    """Return the columns of one history; an empty one says nothing of anybody, and has none.
+
+    Parameters
+    ----------
+    answered
+        Id and chance of each film, best first; empty if the answer says more of the filters than of the history.
+    own
+        How many ratings of the history's films are the person's own.
+    """
+    stars = {seen.film_id: seen.stars for seen in history}
+    if not stars:
+        return {}
+    films = [catalogue.films[catalogue.position[film]] for film in stars if film in catalogue.position]
+    others = [film.n_ratings - own for film in films]
+    newest = int(catalogue.years.max())
+    first = [catalogue.films[catalogue.position[film]] for film, _ in answered[:FIRST] if film in catalogue.position]
+    lists: dict[str, list[float]] = {
+        "history_length": [len(stars)],
+        "share_rated": [given is not None for given in stars.values()],
+        "mean_stars": [given for given in stars.values() if given is not None],
+        "popularity": [math.log(count) for count in others if count > 0],
+        "unknown_share": [1 - sum(count >= LEARNED for count in others) / len(stars)],
+        "age": [newest - film.year for film in films if film.year],
+        "recommended_popularity": [math.log(film.n_ratings) for film in first if film.n_ratings > 0],
+        "best_chance": [chance for _, chance in answered[:1] if chance is not None],
+    }
+    return {name: round(fmean(values), DECIMALS[name]) for name, values in lists.items() if values}
+
+
+def _asked(row: LoggedPrediction) -> tuple[Sequence[Sequence[Seen]], Options]:
+    if row.route.endswith("/batch"):
+        batch = BatchRequest.model_validate_json(row.request)
+        return batch.histories, batch
+    request = RecommendationRequest.model_validate_json(row.request)
+    return [request.history], request
+
+
+def _answered(row: LoggedPrediction) -> list[list[Mapping[str, Any]]]:
+    answer = json.loads(row.response)
+    return [result["recommendations"] for result in answer.get("results", [answer])]
+
+
+def _narrowed(options: Options) -> bool:
+    """Return whether an answer shows more than the history, or fewer films than are looked at."""
+    plain = Options(k=options.k)
+    return options.k < FIRST or any(getattr(options, name) != getattr(plain, name) for name in Options.model_fields)
+
+
+def measure(row: LoggedPrediction, index: int, truth: Truth) -> dict[str, float]:
+    """Return what the films that somebody watched say of the answer to one history."""
+    shown = {each["film"]["film_id"] for each in _answered(row)[index]}
+    liked = {watched.film_id: watched.liked for watched in truth.watched}
+    said = [opinion for film, opinion in liked.items() if film in shown and opinion is not None]
+    shares = {"hit": [film in shown for film in liked], "liked": said}
+    return {name: fmean(values) for name, values in shares.items() if values}
+
+
+WATCH = Watch(
+    model=MODEL_NAME,
+    truth=Truth,
+    columns=columns,
+    # The test asks whether one of a person's later films is in the list, feedback tells of some films of some people:
+    # no metric of the test means the same.
+    measures={
+        "hit": Measure("watched films that had been recommended", None, "higher"),
+        "liked": Measure("recommended films that were liked, of those watched", None, "higher"),
+    },
+    measure=measure,
+)
