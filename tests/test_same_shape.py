@@ -7,13 +7,14 @@ parameter with a default; `seed` and every parameter without a default are the s
 import ast
 import importlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
 
 from portfolio_shared.config import ReportSettings, TrainSettings
+from portfolio_shared.operations.watch import Watch
 from portfolio_shared.serving.schemas import ExampleRequest
 from portfolio_shared.serving.settings import ServiceSettings
 from portfolio_shared.training import Project as TrainingProject
@@ -55,18 +56,22 @@ FIELDS = {
     "evaluation.errors.Group": ["by", "name"],
     "evaluation.ablation.Step": ["name"],
 }
-COMMANDS = ["data", "train", "tune", "evaluate", "predict", "serve", "rollback", "report"]
+COMMANDS = ["data", "train", "tune", "evaluate", "predict", "serve", "monitor", "forget", "rollback", "report"]
 LAYERS = {
     "config": set(),
     "data": {"config"},
     "models": {"config", "data"},
     "evaluation": {"config", "data", "models"},
-    "serving": {"config", "data", "models"},
-    "train": {"config", "data", "models", "evaluation"},
+    "serving": {"config", "data", "models", "serving.observe"},
+    "serving.observe": {"config", "data", "models", "serving"},
+    "train": {"config", "data", "models", "evaluation", "serving.observe"},
     "tune": {"config", "data", "models", "evaluation", "train"},
     "report": {"config", "data", "models", "evaluation", "train", "tune"},
 }
-"""Folder or module at the top -> what of its own project it may import; `cli` may import everything."""
+"""Folder or module at the top -> what of its own project it may import; `cli` may import everything.
+
+What is watched of predictions is asked of the training, for the reference, as well as of the service.
+"""
 
 every_project = pytest.mark.parametrize("project", projects(), ids=lambda project: project.name)
 
@@ -97,7 +102,7 @@ def imports_of(project: Project) -> Iterator[tuple[str, str, Path]]:
     """Yield (layer, imported layer, file) for every import inside a project, lazy ones and those for types too."""
     source = project.folder / "src" / project.package
     for path in sorted(source.rglob("*.py")):
-        layer = path.relative_to(source).parts[0].removesuffix(".py")
+        layer = layer_of(path.relative_to(source).with_suffix("").parts)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module == project.package:
@@ -108,7 +113,12 @@ def imports_of(project: Project) -> Iterator[tuple[str, str, Path]]:
             for name in names:
                 package, _, rest = name.partition(".")
                 if package == project.package and rest:
-                    yield layer, rest.split(".")[0], path
+                    yield layer, layer_of(rest.split(".")), path
+
+
+def layer_of(parts: Sequence[str]) -> str:
+    """Return the layer of a module, given the parts of its name below the package."""
+    return "serving.observe" if list(parts[:2]) == ["serving", "observe"] else parts[0]
 
 
 @every_project
@@ -155,6 +165,10 @@ def test_the_settings_the_commands_and_the_spine_are_the_shared_ones(project: Pr
     assert isinstance(spine, TrainingProject)
     assert spine.name == project.name
     assert isinstance(attribute(project, "serving.schemas.EXAMPLE_REQUEST"), ExampleRequest)
+    watch = attribute(project, "serving.observe.WATCH")
+    assert isinstance(watch, Watch)
+    assert watch.model == project.name
+    assert watch.truth is attribute(project, "serving.observe.Truth")
 
 
 @every_project

@@ -1,22 +1,30 @@
 import os
 import signal
 import sys
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from pydantic_settings import BaseSettings, CliApp, CliPositionalArg
+from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, SettingsConfigDict
 
 from portfolio_shared.cli import (
+    DAY,
     champion_stays,
     counting,
     end_batch,
     flags_alone,
+    forget_command,
+    monitor_command,
     rollback_command,
     run_project,
 )
 from portfolio_shared.config import TrainSettings, command_settings
+from portfolio_shared.operations.store import LoggedPrediction, connect
+from portfolio_shared.serving.prediction_log import hashed_subject
 from portfolio_shared.serving.registry_client import RegisteredVersion
-from portfolio_shared.terminal import Command
+from portfolio_shared.serving.settings import ServiceSettings
+from portfolio_shared.terminal import Command, run_command
 
 
 class Options(TrainSettings):
@@ -118,3 +126,101 @@ def test_a_command_that_is_told_to_stop_ends_as_one_that_failed(monkeypatch):
     finally:
         signal.signal(signal.SIGTERM, before)
     assert ended.value.code == 143
+
+
+class Service(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="TOY_")
+    port: int = 1
+    model_name: str = "toy"
+
+
+WATCH = object()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "expected"),
+    [
+        ([], {}, {"log": "sqlite:///.state/predictions.db", "window": 86_400, "every": None, "address": None}),
+        ([], {"PORTFOLIO_PREDICTION_LOG": "sqlite:///a.db"}, {"log": "sqlite:///a.db"}),
+        (
+            [],
+            {"TOY_PREDICTION_LOG": "sqlite:///b.db", "TOY_BUNDLE": "b"},
+            {"log": "sqlite:///b.db", "bundle": Path("b")},
+        ),
+        (["--prediction-log", "sqlite:///c.db"], {"TOY_PREDICTION_LOG": "off"}, {"log": "sqlite:///c.db"}),
+        (["--every", "1h"], {}, {"window": 3600, "every": 3600, "output": Path(".state/monitor/toy")}),
+        (["--every", "30m", "--window", "1d", "--serve", "9"], {}, {"window": DAY, "address": ("127.0.0.1", 9)}),
+    ],
+)
+def test_the_monitor_finds_the_log_where_the_service_keeps_it(monkeypatch, arguments, variables, expected):
+    monkeypatch.delenv("PORTFOLIO_PREDICTION_LOG", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    plans = []
+    monkeypatch.setitem(sys.modules, "toy", SimpleNamespace(WATCH=WATCH))
+    monkeypatch.setattr(
+        "portfolio_shared.operations.monitor.monitor", lambda watch, plan: plans.append((watch, plan)) or 2
+    )
+    with pytest.raises(SystemExit) as ended:
+        run_command("toy", {"monitor": monitor_command("toy", "toy:WATCH", Service)}, ["monitor", *arguments])
+    [(watch, plan)] = plans
+    assert (ended.value.code, watch) == (2, WATCH)
+    assert {name: getattr(plan, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--window", "soon"], "toy monitor: window: Input should be a valid number"),
+        (["--window", "0s"], "toy monitor: window: Input should be greater than 0"),
+        (["--windo", "1h"], "toy monitor: unrecognized arguments: --windo 1h; --help lists the flags"),
+        ([], "toy monitor: the service keeps no predictions (its prediction_log is off)"),
+        (["--serve", "1"], "toy monitor: --serve needs --every"),
+    ],
+)
+def test_an_error_of_the_monitor_is_no_alarm(monkeypatch, capsys, arguments, message):
+    monkeypatch.setenv("TOY_PREDICTION_LOG", "off")
+    with pytest.raises(SystemExit) as ended:
+        run_command("toy", {"monitor": monitor_command("toy", "toy:WATCH", Service)}, ["monitor", *arguments])
+    assert ended.value.code == 3
+    assert capsys.readouterr().err.startswith(message)
+
+
+def logged(name: str, subject: str) -> LoggedPrediction:
+    return LoggedPrediction(name, 1.0, "toy", "1", "/v1/x", subject, 1, 1.0, "{}", "{}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "left"),
+    [
+        (["a"], 0, ["b", "c"]),
+        (["--subject", "me"], 0, ["c"]),
+        (["d"], 1, ["a", "b", "c"]),
+        (["--subject", "nobody"], 1, ["a", "b", "c"]),
+        ([], 2, ["a", "b", "c"]),
+        (["a", "--subject", "me"], 2, ["a", "b", "c"]),
+    ],
+)
+def test_a_prediction_or_a_person_is_forgotten(monkeypatch, tmp_path, capsys, arguments, *, code, left):
+    url = f"sqlite:///{tmp_path}/log.db"
+    mine = hashed_subject(b"me", "key")
+    with closing(connect(url)) as store:
+        store.insert([logged("a", mine), logged("b", mine), logged("c", "")])
+    monkeypatch.setenv("TOY_PREDICTION_LOG", url)
+    monkeypatch.setenv("TOY_SUBJECT_KEY", "key")
+    with pytest.raises(SystemExit) as ended:
+        run_command("toy", {"forget": forget_command(Service)}, ["forget", *arguments])
+    assert ended.value.code == code
+    said = {0: f"{3 - len(left)} predictions forgotten", 1: "0 predictions forgotten", 2: ""}[code]
+    assert capsys.readouterr().out.startswith(said)
+    with closing(connect(url)) as store:
+        assert [row.id for row in store.predictions("toy", since=0, until=2)] == left
+
+
+def test_a_log_that_is_not_there_is_not_made(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("TOY_PREDICTION_LOG", f"sqlite:///{tmp_path}/log.db")
+    with pytest.raises(SystemExit) as ended:
+        run_command("toy", {"forget": forget_command(Service)}, ["forget", "a"])
+    assert ended.value.code == 2
+    assert f"there is no prediction log at {tmp_path}/log.db" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -1,18 +1,20 @@
 """What the projects' commands do alike. A command line starts in a blink: heavy libraries are imported by what runs."""
 
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, CliPositionalArg, PydanticBaseSettingsSource
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from portfolio_shared.config import TrainSettings, default_tracking_uri
+from portfolio_shared.config import TrainSettings, command_settings, default_tracking_uri
 from portfolio_shared.environment import UnknownVariableError, refuse_unknown_variables
 from portfolio_shared.serving.registry_client import champion_of
 from portfolio_shared.serving.settings import ServiceSettings
@@ -22,6 +24,22 @@ if TYPE_CHECKING:
     from portfolio_shared.results import Dataset
 
 S = TypeVar("S", bound=BaseSettings)
+
+DAY = 86_400.0
+PREDICTION_LOG = "sqlite:///PATH or postgresql://...; none: where the service keeps it"
+
+
+def seconds_of(duration: object) -> object:
+    """Return the seconds of a text such as 90s, 30m, 24h or 7d; what is none stays as it is.
+
+    >>> seconds_of("24h"), seconds_of("1.5m"), seconds_of("soon")
+    (86400.0, 90.0, 'soon')
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", duration) if isinstance(duration, str) else None
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": DAY}[found[2]] if found else duration
+
+
+Duration = Annotated[float, BeforeValidator(seconds_of), Field(gt=0, allow_inf_nan=False)]
 
 
 def run_project(program: str, commands: Mapping[str, Command]) -> None:
@@ -106,6 +124,96 @@ def rollback_command(name: str, train: type[TrainSettings]) -> Command:
             Console(stderr=True).print(f"{name}: {warning}", soft_wrap=True)
 
     return Command(RollbackOptions, roll_back)
+
+
+@flags_alone
+class MonitorOptions(BaseSettings):
+    """Compare what was predicted with the training; exit with 1 on an alarm, 2 for too few rows, 3 on an error."""
+
+    model_config = command_settings("")
+    window: Duration | None = Field(None, description="how far back a look goes, such as 7d; none: --every, or 24h")
+    every: Duration | None = Field(None, description="look again after this time, such as 1h, until told to stop")
+    budget: float = Field(1.0, gt=0, description="false alarms a month, over all projects, that are put up with")
+    projects: int = Field(3, ge=1, description="projects that share the budget")
+    prediction_log: str | None = Field(None, description=PREDICTION_LOG)
+    bundle: Path | None = Field(None, description="folder of the model; none: the registry's version that answered")
+    tracking_uri: str = Field(default_factory=default_tracking_uri, description="MLflow server; empty: log no run")
+    output: Path | None = Field(None, description="folder of reports; none: .state/monitor/PROJECT")
+    serve: int | None = Field(None, ge=0, le=65535, description="port that shows the newest report; needs --every")
+    host: str = Field("127.0.0.1", description="address for --serve; 0.0.0.0 inside a container")
+
+
+def monitor_command(name: str, watch: str, service: type[ServiceSettings]) -> Command:
+    """Return the command that watches what a project's service predicted.
+
+    Parameters
+    ----------
+    watch
+        Module and name of the project's `Watch`, such as ``housing.serving.observe:WATCH``.
+    service
+        Settings that say where the predictions are, unless a flag does.
+    """
+
+    def run(options: MonitorOptions) -> None:
+        from portfolio_shared.operations.monitor import Plan, monitor
+
+        if options.serve is not None and options.every is None:
+            raise ValueError("--serve needs --every")
+        settings = service()
+        module, _, attribute = watch.partition(":")
+        plan = Plan(
+            project=name,
+            model=settings.model_name,
+            log=log_of(options.prediction_log, settings),
+            bundle=options.bundle or settings.bundle,
+            tracking_uri=options.tracking_uri,
+            output=options.output or Path(".state/monitor", name),
+            window=options.window or options.every or DAY,
+            every=options.every,
+            budget=options.budget,
+            projects=options.projects,
+            address=None if options.serve is None else (options.host, options.serve),
+        )
+        sys.exit(monitor(getattr(import_module(module), attribute), plan))
+
+    return Command(MonitorOptions, run, error=3)
+
+
+def forget_command(service: type[ServiceSettings]) -> Command:
+    """Return the command that deletes a prediction, or all that is kept of a person, with the feedback."""
+
+    @flags_alone
+    class ForgetOptions(BaseSettings):
+        """Delete a prediction, or all of a person, from the log; exit with 1 if there was none."""
+
+        model_config = command_settings("")
+        prediction: CliPositionalArg[str] = Field("", description="id of its answer")
+        subject: str = Field("", description="person, as the header X-Subject names them")
+        prediction_log: str | None = Field(None, description=PREDICTION_LOG)
+
+    def forget(options: ForgetOptions) -> None:
+        from portfolio_shared.operations.window import open_log
+        from portfolio_shared.serving.prediction_log import hashed_subject
+
+        if bool(options.prediction) == bool(options.subject):
+            raise ValueError("expected the id of a prediction, or --subject NAME")
+        settings = service()
+        key = settings.subject_key.get_secret_value()
+        subject = hashed_subject(options.subject.encode(), key)
+        with closing(open_log(log_of(options.prediction_log, settings))) as store:
+            count = store.forget(prediction=options.prediction, subject=subject)
+        Console().print(f"{count:,} predictions forgotten, with their feedback", markup=False)
+        sys.exit(0 if count else 1)
+
+    return Command(ForgetOptions, forget, error=2)
+
+
+def log_of(flag: str | None, settings: ServiceSettings) -> str:
+    """Return the address of the prediction log: the flag's, or that of the service."""
+    log = flag or settings.prediction_log
+    if log == "off":
+        raise ValueError("the service keeps no predictions (its prediction_log is off): name a log by --prediction-log")
+    return log
 
 
 def serve_command(app_factory: str, settings: type[ServiceSettings]) -> Command:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, CliApp, SettingsError
@@ -38,6 +38,8 @@ class Command:
     run: Callable[[Any], None]
     serves: bool = False
     """Whether it runs until somebody stops it, and writes a log of its own."""
+    error: int | None = None
+    """Exit status of every error, where 1 and 2 say something else."""
 
     @property
     def help(self) -> str:
@@ -52,7 +54,8 @@ def run_command(program: str, commands: Mapping[str, Command], arguments: Sequen
     ------
     SystemExit
         With a line that says what is wrong, if there is no such command or it raises an error that a person can act
-        on: a wrong value, file, or state of the network. Other errors keep their traceback: they are ours.
+        on: a wrong value, file, or state of the network. Other errors keep their traceback: they are ours. Ctrl-C ends
+        it with a line as well.
     """
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help"):
@@ -62,25 +65,33 @@ def run_command(program: str, commands: Mapping[str, Command], arguments: Sequen
     _hold(rest)
     if name not in commands:
         sys.exit(f"{program}: no command {name!r}; there are {', '.join(commands)}")
+    command = commands[name]
     try:
-        command = commands[name]
         settings = CliApp.run(command.settings, cli_args=rest, cli_exit_on_error=False)
         with nullcontext() if command.serves else signs_of_life(f"{program} {name}"):
             command.run(settings)
     except SettingsError as error:
-        problem = f"{program} {name}: {str(error).removeprefix('error parsing CLI: ')}; --help lists the flags\n"
-        sys.stderr.write(without_secrets(problem))
-        sys.exit(2)
+        problem = f"{str(error).removeprefix('error parsing CLI: ')}; --help lists the flags"
+        _fail(f"{program} {name}: {problem}", command.error or 2)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, item['loc']))}: {item['msg']}, found {item['input']!r}"
             for item in error.errors(include_url=False)
         )
-        sys.exit(without_secrets(f"{program} {name}: {problems}"))
+        _fail(f"{program} {name}: {problems}", command.error)
     except (ValueError, RuntimeError, OSError) as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             raise
-        sys.exit(without_secrets(f"{program} {name}: {error}"))
+        _fail(f"{program} {name}: {error}", command.error)
+    except KeyboardInterrupt:
+        _fail(f"{program} {name}: stopped by Ctrl-C", 128 + signal.SIGINT)
+
+
+def _fail(problem: str, status: int | None) -> NoReturn:
+    """Exit with a line that says what is wrong; with 1 where no other status is given."""
+    if status is not None:
+        sys.stderr.write(without_secrets(problem) + "\n")
+    sys.exit(without_secrets(problem) if status is None else status)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The command line: data, train, tune, evaluate, predict, serve, rollback, report.
+"""The command line: data, train, tune, evaluate, predict, serve, monitor, forget, rollback, report.
 
 Each command's flags are the fields of its settings class, so a default, its environment variable and its help are one
 line. Heavy libraries are imported by the command that needs them.
@@ -6,14 +6,18 @@ line. Heavy libraries are imported by the command that needs them.
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
 
 from housing.config import BUNDLE, DATA, MODEL_NAME, ReportConfig, ServeSettings, TrainConfig, TuneConfig
 from portfolio_shared import cli as shared
-from portfolio_shared.config import DataOptions, EvaluateOptions
+from portfolio_shared.config import FOLLOW, DataOptions, EvaluateOptions
 from portfolio_shared.terminal import Command
+
+if TYPE_CHECKING:
+    from housing.models.predictor import Predictor
 
 
 class Data(DataOptions):
@@ -33,12 +37,13 @@ class Evaluate(EvaluateOptions):
 
 @shared.flags_alone
 class Predict(BaseSettings):
-    """Price the houses of a table, in constant memory; exit with 1 if rows were refused."""
+    """Price the houses of a table or a stream, in constant memory; exit with 1 if houses were refused."""
 
     model_config = TrainConfig.model_config | SettingsConfigDict(cli_shortcuts={"output": "o"})
-    houses: CliPositionalArg[Path] = Field(description="table with a heading of API fields or of the data's own")
+    houses: CliPositionalArg[Path | None] = Field(None, description="table with a heading of API fields or the data's")
     output: Path = Field(Path("prices.csv"), description="file to write")
     explain: bool = Field(default=False, description="add what each group of fields adds to the average price")
+    follow: bool = Field(default=False, description=FOLLOW)
     bundle: Path = Field(BUNDLE, description="folder of the model")
 
 
@@ -76,19 +81,31 @@ def evaluate(options: Evaluate) -> None:
 
 
 def predict(options: Predict) -> None:
+    from housing.models.predictor import Predictor
+    from portfolio_shared.serving.batch import announce_model, refuse_contradictions
+
+    refuse_contradictions(options.houses, follow=options.follow, given=options.model_fields_set)
+    announce_model(options.bundle, MODEL_NAME)
+    predictor = Predictor.load(options.bundle)
+    if options.follow or options.houses is None:
+        from housing.data.house import House
+        from housing.serving.app import price
+        from portfolio_shared.serving.follow import follow
+
+        alone = partial(price, predictor, explain=options.explain, path="")
+        follow(options.houses, House, lambda house: alone([house])[0], what="houses priced")
+    else:
+        predict_table(options, options.houses, predictor)
+
+
+def predict_table(options: Predict, houses: Path, predictor: "Predictor") -> None:
     from rich.console import Console
 
-    from housing.models.predictor import Predictor
     from housing.serving.batch import predict_file
-    from portfolio_shared.bundle import read_manifest
 
-    read_manifest(options.bundle, project=MODEL_NAME)
-    predictor = Predictor.load(options.bundle)
     note = partial(Console(stderr=True, markup=False, highlight=False).print, soft_wrap=True)
     with shared.counting("pricing", "houses") as advance:
-        result = predict_file(
-            options.houses, options.output, predictor, explain=options.explain, note=note, advance=advance
-        )
+        result = predict_file(houses, options.output, predictor, explain=options.explain, note=note, advance=advance)
     if result.repaired:
         note(f"{options.output}: {result.repaired:,} houses were put right before (column repaired)")
     shared.end_batch(options.output, done=result.done, refused=result.refused, what="houses priced")
@@ -107,6 +124,8 @@ COMMANDS: dict[str, Command] = {
     "evaluate": Command(Evaluate, evaluate),
     "predict": Command(Predict, predict),
     "serve": shared.serve_command("housing.serving.app:create_app", ServeSettings),
+    "monitor": shared.monitor_command(MODEL_NAME, "housing.serving.observe:WATCH", ServeSettings),
+    "forget": shared.forget_command(ServeSettings),
     "rollback": shared.rollback_command(MODEL_NAME, TrainConfig),
     "report": Command(ReportConfig, report),
 }

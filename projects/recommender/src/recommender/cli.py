@@ -1,4 +1,4 @@
-"""The command line: data, train, tune, evaluate, predict, serve, rollback, report.
+"""The command line: data, train, tune, evaluate, predict, serve, monitor, forget, rollback, report.
 
 Each command's flags are the fields of its settings class, so a default, its environment variable and its help are one
 line. Heavy libraries are imported by the command that needs them.
@@ -118,6 +118,8 @@ COMMANDS: dict[str, Command] = {
     "evaluate": Command(Evaluate, evaluate),
     "predict": Command(Predict, predict),
     "serve": shared.serve_command("recommender.serving.app:create_app", ServeSettings),
+    "monitor": shared.monitor_command(MODEL_NAME, "recommender.serving.observe:WATCH", ServeSettings),
+    "forget": shared.forget_command(ServeSettings),
     "rollback": shared.rollback_command(MODEL_NAME, TrainConfig),
     "report": Command(ReportConfig, report),
 }
