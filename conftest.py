@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require",
         default="",
-        help="comma-separated: browser, real_data. What is named must be there: a test that would skip fails instead.",
+        help="comma-separated: browser, real_data, promtool. What is named must be there: its tests do not skip.",
     )
 
 
@@ -84,6 +84,14 @@ def chromium_path(request: pytest.FixtureRequest) -> str:
         if path := shutil.which(name):
             return path
     missing(request, "browser", "no Chromium on PATH: install one (Debian: apt-get install chromium)")
+
+
+@pytest.fixture(scope="session")
+def promtool(request: pytest.FixtureRequest) -> str:
+    """Path of Prometheus' tool for rules."""
+    if path := shutil.which("promtool"):
+        return path
+    missing(request, "promtool", "no promtool on PATH: it comes with Prometheus (Debian: apt-get install prometheus)")
 
 
 @pytest.fixture(scope="session")
