@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
@@ -22,6 +22,9 @@ from portfolio_shared.serving.prediction_log import OFF, PredictionLog
 from portfolio_shared.serving.problem_handlers import PROBLEM_RESPONSES, install_problem_handlers
 from portfolio_shared.serving.routes import RouteTable, StrictRoute
 from portfolio_shared.serving.settings import ServiceSettings
+
+if TYPE_CHECKING:  # loads OpenTelemetry, which a service without traces does not
+    from portfolio_shared.serving.tracing import Tracing
 
 P = TypeVar("P")
 
@@ -80,12 +83,13 @@ def create_service(
             raise TypeError(f"{route.path} is no StrictRoute: make the router with APIRouter(route_class=StrictRoute)")
     models = ModelHolder(settings=settings, project=project, load=load, smoke_test=smoke_test)
     log = prediction_log_of(settings)
+    tracing = tracing_of(settings, project)
     metrics = ServiceMetrics(models, log)
     table = RouteTable()
     app = FastAPI(
         title=title,
         description=description,
-        lifespan=_lifespan(settings, models, table, log),
+        lifespan=_lifespan(settings, models, table, log, tracing),
         docs_url=None,  # FastAPI's own pages load their scripts from a CDN; add_pages serves /docs
         redoc_url=None,
         servers=[{"url": "."}],  # relative to /openapi.json: a proxy's prefix needs no setting
@@ -109,7 +113,7 @@ def create_service(
     app.include_router(operations, responses=PROBLEM_RESPONSES)
     add_pages(app, web, project=project, start_page=settings.start_page)
     install_problem_handlers(app, table)
-    app.add_middleware(ServiceMiddleware, settings=settings, metrics=metrics, table=table, log=log)
+    app.add_middleware(ServiceMiddleware, settings=settings, metrics=metrics, table=table, log=log, tracing=tracing)
     return app
 
 
@@ -125,18 +129,34 @@ def prediction_log_of(settings: ServiceSettings) -> PredictionLog | None:
     )
 
 
+def tracing_of(settings: ServiceSettings, project: str) -> "Tracing | None":
+    """Return what sends traces where the settings say, not started, or None if they name nothing."""
+    if not settings.trace_uri:
+        return None
+    from portfolio_shared.serving.tracing import Tracing
+
+    return Tracing(settings, experiment=project)
+
+
 def _lifespan(
-    settings: ServiceSettings, models: ModelHolder[Any], table: RouteTable, log: PredictionLog | None
+    settings: ServiceSettings,
+    models: ModelHolder[Any],
+    table: RouteTable,
+    log: PredictionLog | None,
+    tracing: "Tracing | None",
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         table.build(app)
         if log is not None:
             log.start()
+        if tracing is not None:
+            tracing.start()
         pool = app.state.pool = WorkerPool(
             threads=settings.worker_threads,
             max_waiting=settings.max_concurrent_requests,
             timeout_seconds=settings.request_timeout_seconds,
+            around=tracing.computation if tracing is not None else None,
         )
         # Without a model the service starts all the same, and is not ready: a slow registry must not silence /healthz.
         first = asyncio.create_task(asyncio.to_thread(models.refresh))
@@ -159,6 +179,8 @@ def _lifespan(
             await pool.close()
             if log is not None:
                 await asyncio.to_thread(log.close)
+            if tracing is not None:
+                await asyncio.to_thread(tracing.close)
 
     return lifespan
 

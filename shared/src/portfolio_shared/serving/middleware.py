@@ -1,4 +1,4 @@
-"""One ASGI middleware for what every request passes: id, limits, security headers, log line, metrics, last resort.
+"""One ASGI middleware for what every request passes: id, limits, headers, log line, metrics, span, last resort.
 
 Written here because four packages (request ids, metrics, JSON logs, problems) would wrap each request four times; one
 pass costs less than a route without parameters (`benchmarks/serving_cost.py`).
@@ -9,6 +9,7 @@ import logging
 import re
 import time
 import uuid
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,6 +21,9 @@ from portfolio_shared.serving.problems import ProblemError, problem_response
 from portfolio_shared.serving.routes import RouteTable, path_of
 from portfolio_shared.serving.settings import ServiceSettings
 from portfolio_shared.serving.unpacking import unpacked
+
+if TYPE_CHECKING:  # loads OpenTelemetry, which a service without traces does not
+    from portfolio_shared.serving.tracing import RequestSpan, Tracing
 
 _log = logging.getLogger(__name__)
 
@@ -55,9 +59,11 @@ class ServiceMiddleware:
         metrics: ServiceMetrics,
         table: RouteTable,
         log: PredictionLog | None,
+        tracing: "Tracing | None" = None,
     ) -> None:
         self._app = app
         self._log = log
+        self._tracing = tracing
         self._subject_key = settings.subject_key.get_secret_value()
         self._settings = settings
         self._metrics = metrics
@@ -70,6 +76,8 @@ class ServiceMiddleware:
             await self._app(scope, receive, send)
             return
         exchange = Exchange(scope, receive, send, self._settings)
+        if self._tracing is not None and path_of(scope).startswith("/v1/"):  # no probe, scrape or page
+            exchange.span = self._tracing.request(scope)
         exchange.scope.setdefault("state", {})["request_id"] = exchange.request_id
         self._metrics.in_flight.inc()
         try:
@@ -119,20 +127,22 @@ class ServiceMiddleware:
             ids["prediction_id"] = state["answer_id"]
             if self._log is not None:
                 asked, answered = state.get("logged_bodies") or (state["body"], b"".join(exchange.response))
-                subject = hashed_subject(exchange.subject, self._subject_key)
                 self._log.add(
                     Waiting(
                         id=state["answer_id"],
                         at=time.time(),
                         version=version,
                         route=route,
-                        subject=subject,
+                        subject=hashed_subject(exchange.subject, self._subject_key),
                         items=items,
                         milliseconds=seconds * 1000,
                         request=asked,
                         response=answered,
                     )
                 )
+        if exchange.span is not None:
+            exchange.span.end(method=method, route=route, status=status, version=version, ids=ids)
+            ids["trace_id"] = exchange.span.trace_id
         log_request(ids, method=method, route=route, status=status, seconds=seconds)
 
 
@@ -153,6 +163,8 @@ class Exchange:
         Whom the request is about, as its header X-Subject says, or nothing.
     response
         The parts of the body of an answered prediction.
+    span
+        That of the request, where it is traced.
     cut_off
         Whether the client went away before its body was complete.
     """
@@ -166,6 +178,7 @@ class Exchange:
         self.request_id = ""
         self.subject = b""
         self.response: list[bytes] = []
+        self.span: RequestSpan | None = None
         self._receive = receive
         self._send = send
         self._settings = settings
@@ -219,8 +232,10 @@ class Exchange:
         """Send a part of the response, with the headers that every response has."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            own = (b"x-request-id", self.request_id.encode())
-            message = {**message, "headers": [*message.get("headers", ()), own, *_SECURITY_HEADERS]}
+            own = [(b"x-request-id", self.request_id.encode())]
+            if self.span is not None:
+                own.append((b"traceresponse", self.span.header))
+            message = {**message, "headers": [*message.get("headers", ()), *own, *_SECURITY_HEADERS]}
         elif self.method == "HEAD":
             message = {**message, "body": b""}
         elif "predicted" in self.scope["state"]:

@@ -7,7 +7,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from portfolio_shared.serving.problems import ProblemError
 
@@ -30,14 +30,24 @@ class WorkerPool:
         Computations that may wait for a thread; above it 429.
     timeout_seconds
         Longest time from the call of `run` to its result, waiting included; above it 503.
+    around
+        Function -> one that computes the same, and is computed in its place: such as in the span of a trace.
     """
 
-    def __init__(self, *, threads: int, max_waiting: int, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        threads: int,
+        max_waiting: int,
+        timeout_seconds: float,
+        around: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
+    ) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="predict")
         self._slots = asyncio.Semaphore(threads)
         self._max_waiting = max_waiting
         self._waiting = 0
         self._timeout = timeout_seconds
+        self._around = around
 
     async def run(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
         """Compute ``fn(*args)`` in a thread, with the context variables of the caller.
@@ -51,6 +61,8 @@ class WorkerPool:
         """
         if self._waiting >= self._max_waiting:
             raise too_many_requests(self._max_waiting)
+        if self._around is not None:
+            fn = self._around(fn)
         try:
             async with asyncio.timeout(self._timeout):
                 await self._acquire_slot()

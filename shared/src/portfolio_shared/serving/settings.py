@@ -71,6 +71,14 @@ class ServiceSettings(BaseSettings):
     subject_key: SecretStr = Field(
         default=SecretStr(""), description="key of the hash that is kept of the header X-Subject"
     )
+    trace_uri: str = Field(
+        default="",
+        pattern=r"^(https?://.+)?$",
+        description="where traces are sent, as OTLP over HTTP, such as MLflow's /v1/traces; without one none are made",
+    )
+    trace_headers: dict[str, SecretStr] = Field(
+        default={}, description="headers that go with them, as JSON; MLflow's experiment is found by its name"
+    )
     max_body_bytes: int = Field(default=1_000_000, gt=0, description="largest request body; above it 413")
     max_concurrent_requests: int = Field(default=64, gt=0, description="predictions at a time; above it 429")
     worker_threads: int = Field(default=2, gt=0, description="threads that compute predictions")
@@ -87,7 +95,7 @@ class ServiceSettings(BaseSettings):
             raise ValueError("Input should be a TCP port, 0 to 65535")
         return port
 
-    @field_validator("tracking_uri")
+    @field_validator("tracking_uri", "trace_uri")
     @classmethod
     def _check_address(cls, uri: str) -> str:
         import httpx  # not above: a model that MLflow runs has this module and no httpx
