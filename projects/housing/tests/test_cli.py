@@ -1,6 +1,7 @@
 """What only this project's commands do; what every project's do is tested in the repository's test_project_cli.py."""
 
 import csv
+import re
 
 import pytest
 from command_line import command_line
@@ -48,3 +49,19 @@ def test_a_file_with_a_broken_row_structure_is_answered_in_one_line(run, houses,
     code, _, err = run("predict", houses, "-o", houses.with_name("out.csv"), "--bundle", bundle)
     assert code == 1
     assert "0 houses priced, 1 refused" in err.strip().splitlines()[-1]
+
+
+def test_predict_says_which_model_prices_and_what_is_missing(run, houses, bundle, tmp_path):
+    output = tmp_path / "out.csv"
+    _, _, err = run("predict", houses, "-o", output, "--bundle", bundle)
+    assert re.match(
+        rf"{re.escape(str(bundle))}: model of 20\d\d-\d\d-\d\d \d\d:\d\d UTC, learned from .+ \(path\)\n", err
+    )
+    _, _, err = run("predict", houses, "-o", output, "--bundle", tmp_path)
+    assert err == (
+        f"housing predict: no model in {tmp_path}: train first, or name one with --bundle (run in the clone's root)"
+    )
+    for arguments, said in ((["--follow", "-o", output], "leave out --output"), ([], "name a file, or --follow")):
+        code, out, err = run("predict", *arguments)
+        assert (code, out) == (1, "")
+        assert said in err

@@ -13,6 +13,8 @@ M = TypeVar("M", bound=BaseModel)
 
 TUNE_OUTPUT = "file to write; none: the package's settings after a search on the public data, else one beside the study"
 
+FOLLOW = "answer JSON lines of the file or of standard input, each at once, on standard output"
+
 
 class Frozen(BaseModel):
     """Hyper-parameters do not change, and a misspelt one is an error."""

@@ -7,9 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
+from command_line import Run, command_line
 from fastapi import FastAPI
 
 from housing.config import ServeSettings
@@ -33,6 +35,11 @@ REQUIRED = [name for name, column in columns().items() if column.required]
 def service(serving: Serving, bundle: Path) -> Iterator[httpx.Client]:
     with serving(create_app(ServeSettings(bundle=bundle))) as client:
         yield client
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    return command_line("housing", monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +85,8 @@ def test_every_response_names_its_model_and_its_request(service: httpx.Client, b
 
     body = response.json()
     assert list(body) == ["id", "model", "predictions"]
-    assert body["id"] == response.headers["x-request-id"] == "house-1"
+    assert UUID(body["id"]).version == 7
+    assert response.headers["x-request-id"] == "house-1"
     assert body["model"] == {"name": "housing", "version": bundle_digest(bundle)[:12]}
     assert set(body["predictions"][0]) == {"price", "interval", "filled", "warnings", "explanation", "repaired"}
 
@@ -112,6 +120,25 @@ def test_all_sales_have_the_prices_of_a_file_of_them(
         prices = [(house["price"], house["interval"]["low"], house["interval"]["high"]) for house in served]
         assert [(float(row["price"]), float(row["low"]), float(row["high"])) for row in rows] == prices
         assert [int(row["filled"]) for row in rows] == [len(house["filled"]) for house in served]
+
+
+def test_a_stream_answers_as_the_service_does(
+    service: httpx.Client, bundle: Path, test_houses: list[Json], run: Run, tmp_path: Path
+) -> None:
+    houses = [*test_houses, EXAMPLE | {"year_remod_add": 1999}]
+    source = tmp_path / "houses.ndjson"
+    lines = [*houses, EXAMPLE | {"year_built": 2009, "yr_sold": 2007}, {"gr_liv_area": "large"}]
+    source.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+
+    code, out, err = run("predict", "--follow", "--explain", source, "--bundle", bundle)
+
+    *answers, contradiction, wrong = map(json.loads, out.splitlines())
+    assert answers == ask(service, houses, explain=True)
+    prefix = "houses.0."
+    for answer, line, house in zip((contradiction, wrong), (len(lines) - 1, len(lines)), lines[-2:], strict=True):
+        errors = [error | {"field": error["field"].removeprefix(prefix)} for error in refused(service, [house])]
+        assert (answer["line"], answer["error"]["errors"]) == (line, errors)
+    assert (code, err.splitlines()[-1]) == (1, f"{source}: {len(houses)} houses priced, 2 refused")
 
 
 # Refusals: field, value and bound

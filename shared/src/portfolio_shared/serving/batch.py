@@ -3,13 +3,15 @@
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from portfolio_shared.bundle import MANIFEST_NAME, read_manifest
 from portfolio_shared.data.tables import Columns, FileError, Table, misshapen
 
 ERROR = "error"
@@ -29,6 +31,37 @@ class BatchResult:
     done: int
     refused: int
     repaired: int = 0
+
+
+def announce_model(folder: Path, project: str) -> None:
+    """Check the bundle that `predict` answers from, and say on stderr which model it is.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is damaged, or of another project.
+    ValueError
+        If there is none.
+    """
+    if not (folder / MANIFEST_NAME).is_file():
+        raise ValueError(f"no model in {folder}: train first, or name one with --bundle (run in the clone's root)")
+    manifest = read_manifest(folder, project=project)
+    created = f"{manifest.created:%Y-%m-%d %H:%M} UTC"
+    sys.stderr.write(f"{folder}: model of {created}, learned from {manifest.data.name} ({manifest.data.source})\n")
+
+
+def refuse_contradictions(source: Path | None, *, follow: bool, given: Collection[str]) -> None:
+    """Raise ValueError if `predict` has nothing to read, or a file to write for a stream.
+
+    Parameters
+    ----------
+    given
+        Names of the options that were given: a default contradicts nothing.
+    """
+    if follow and "output" in given:
+        raise ValueError("--follow answers on standard output: leave out --output")
+    if source is None and not follow:
+        raise ValueError("name a file, or --follow to read JSON lines from standard input")
 
 
 def predict_rows(

@@ -1,6 +1,8 @@
 """The HTTP service: what is special to house prices. Health, metrics, limits and model loading are shared."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from housing.config import MODEL_NAME, ServeSettings
 from housing.data.columns import Column, Record, columns
 from housing.data.consistency import violations
-from housing.data.house import EXAMPLE
+from housing.data.house import EXAMPLE, House
 from housing.models.imputation import Typical
 from housing.models.predictor import Prediction, Predictor
 from housing.serving.observe import Truth
@@ -28,7 +30,7 @@ router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["houses"])
 @router.post("/predictions", summary="Price 1 to 1,000 houses")
 async def predict(body: PredictionRequest, request: Request, model: Model) -> PredictionResponse:
     """Price the houses of a request, in its order."""
-    houses = await pool_of(request).run(price, model.predictor, body)
+    houses = await pool_of(request).run(partial(price, model.predictor, body.houses, explain=body.explain))
     made = prediction_id(request, model, items=len(houses))
     return PredictionResponse(id=made, model=model.named, predictions=houses)
 
@@ -64,21 +66,30 @@ def smoke_test(predictor: Predictor) -> None:
         raise ValueError(f"the example's price {house.price} is not within its interval {house.interval}")
 
 
-def price(predictor: Predictor, body: PredictionRequest) -> list[Prediction]:
-    """Price the request's houses; runs in a worker thread."""
-    records = refuse_impossible([house.model_dump(exclude_none=True) for house in body.houses])
-    predictions = predictor.predict(records, explain=body.explain)
+def price(
+    predictor: Predictor, houses: Sequence[House], *, explain: bool = False, path: str = "houses.{}."
+) -> list[Prediction]:
+    """Price houses that were read; runs in a worker thread.
+
+    Parameters
+    ----------
+    path
+        Where a house is in what was asked, for the fields of errors; ``{}`` is its place.
+    """
+    records: list[Record] = [house.model_dump(exclude_none=True) for house in houses]
+    refuse_impossible(records, path)
+    predictions = predictor.predict(records, explain=explain)
     return [
         replace(prediction, repaired=house.repaired) if house.repaired else prediction
-        for prediction, house in zip(predictions, body.houses, strict=True)
+        for prediction, house in zip(predictions, houses, strict=True)
     ]
 
 
-def refuse_impossible(records: list[Record]) -> list[Record]:
-    """Return the records if no rule across columns is broken; otherwise answer 422 in the shape of a wrong field."""
+def refuse_impossible(records: Sequence[Record], path: str) -> None:
+    """Answer 422 in the shape of a wrong field, if a rule across columns is broken."""
     errors = [
         FieldError(
-            field=f"houses.{i}.{violation.field}",
+            field=f"{path.format(i)}{violation.field}",
             message=f"Expected {violation.rule}, here at most {violation.limit:g}",
             value=violation.value,
             bound={"le": violation.limit},
@@ -88,7 +99,6 @@ def refuse_impossible(records: list[Record]) -> list[Record]:
     ]
     if errors:
         raise unprocessable(errors)
-    return records
 
 
 def describe(column: Column, typical: Typical) -> FieldDescription:
