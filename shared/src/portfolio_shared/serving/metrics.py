@@ -26,8 +26,7 @@ class ServiceMetrics:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._registry.register(_ModelCollector(models))
-        if log is not None:
-            self._registry.register(_LogCollector(log))
+        self._registry.register(_LogCollector(log))
         self._requests = Counter(
             "http_requests", "Requests answered", ["route", "method", "status", "version"], registry=self._registry
         )
@@ -75,12 +74,16 @@ class _ModelCollector(Collector):
 
 
 class _LogCollector(Collector):
-    """What became of the rows of the prediction log."""
+    """Whether there is a prediction log, which alarms ask before they miss its rows, and what became of them."""
 
-    def __init__(self, log: PredictionLog) -> None:
+    def __init__(self, log: PredictionLog | None) -> None:
         self._log = log
 
     def collect(self) -> Iterator[Metric]:
+        enabled = self._log is not None
+        yield GaugeMetricFamily("prediction_log_enabled", "1 where predictions are logged, 0 where not", value=enabled)
+        if self._log is None:
+            return
         rows = CounterMetricFamily("prediction_log_rows", "Rows of the prediction log", labels=["outcome"])
         rows.add_metric(["written"], self._log.written)
         for reason, count in self._log.dropped.items():
