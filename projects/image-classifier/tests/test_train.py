@@ -51,6 +51,7 @@ def test_the_same_pictures_and_seed_give_the_same_files_and_numbers(quick, tmp_p
         "examples/picture-2.jpg",
         "model.onnx",
         "novelty.npz",
+        "reference.npz",
         "rules.json",
     }
     assert first.model_dump(exclude={"created"}) == second.model_dump(exclude={"created"})

@@ -10,13 +10,14 @@ from rich.console import Console
 
 from image_classifier.config import MODEL_NAME, Compute, ModelSettings, TrainConfig
 from image_classifier.data.load import Dataset, Split, load, split
-from image_classifier.data.photos import input_statistics, pixels_of, spread
+from image_classifier.data.photos import pixels_of, spread
 from image_classifier.evaluation.candidates import COLUMNS, choose, compare, evaluate_baselines
 from image_classifier.evaluation.evaluate import METRIC_LABELS, Evaluation, compare_with_champion, evaluate
 from image_classifier.evaluation.figures import draw
 from image_classifier.models.fit import FittedClassifier, export, fit
 from image_classifier.models.plan import plan
 from image_classifier.models.predictor import Predictor
+from image_classifier.serving.observe import reference
 from portfolio_shared import results, training
 from portfolio_shared.bundle import DataInfo, Manifest, metric_values
 from portfolio_shared.data.checks import DataError
@@ -106,7 +107,6 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
         baselines={name: metric_values(metrics) for name, metrics in trained.baselines.items()},
         input_schema={"type": "array", "items": "uint8", "shape": ["crop", "crop", 3]},
         labels=dataset.labels,
-        input_statistics=input_statistics(parts.train, dataset.labels, preprocessing),
     )
 
 
@@ -129,7 +129,7 @@ PROJECT = training.Project(
         pixels_of(photo, trained.predictor.preprocessing) for photo in spread(trained.split.test, 2)
     ],
     load=Predictor.load,
-    reference=lambda _: {"rows": np.zeros(1)},
+    reference=lambda trained: reference(trained.predictor, trained.split),
     draw=draw,
     input_example=lambda trained: [
         {"picture": base64.b64encode(trained.split.test[0].path.read_bytes()).decode("ascii")}

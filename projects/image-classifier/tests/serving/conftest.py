@@ -274,7 +274,6 @@ def colour_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
             baselines={},
             input_schema={},
             labels=labels,
-            input_statistics={},
         ),
     )
     return folder

@@ -23,6 +23,7 @@ from image_classifier.models.predictor import Prediction, Predictor
 from image_classifier.serving import app as serve
 from image_classifier.serving.app import create_app, smoke_test
 from portfolio_shared.bundle import bundle_digest
+from portfolio_shared.serving.prediction_log import time_of
 
 Json = dict[str, Any]
 Serving = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
@@ -68,12 +69,13 @@ def test_files_are_answered_in_their_order_and_by_name(service: httpx.Client) ->
     ]
 
 
-def test_every_response_names_its_model_and_its_request(service: httpx.Client, colour_bundle: Path) -> None:
-    response = service.post(URL, files=as_files(plain("red")), headers={"X-Request-ID": "pictures-1"})
+def test_every_response_names_its_model_and_has_an_id_of_its_own(service: httpx.Client, colour_bundle: Path) -> None:
+    first, again = (service.post(URL, files=as_files(plain("red")), headers={"X-Request-ID": "1"}) for _ in range(2))
 
-    body = response.json()
+    body = first.json()
     assert list(body) == ["id", "model", "results"]
-    assert body["id"] == response.headers["x-request-id"] == "pictures-1"
+    assert time_of(body["id"]) <= time_of(again.json()["id"])
+    assert body["id"] != again.json()["id"]
     assert body["model"] == {"name": "image-classifier", "version": bundle_digest(colour_bundle)[:12]}
     fields = ["file", "predictions", "label_set", "coverage", "unsure", "heat", "crop", "error"]
     assert list(body["results"][0]) == fields
@@ -141,13 +143,13 @@ def test_without_a_model_the_service_says_so(serving: Serving, tmp_path: Path) -
 
 def test_pictures_are_decoded_in_the_worker_threads(service: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = []
-    read = serve.read_image
+    decode = serve.decode
 
     def watched(*args: Any, **options: Any) -> Image.Image:
         threads.append(threading.current_thread().name)
-        return read(*args, **options)
+        return decode(*args, **options)
 
-    monkeypatch.setattr(serve, "read_image", watched)
+    monkeypatch.setattr(serve, "decode", watched)
     ask(service, plain("red"), plain("blue"))
 
     assert len(threads) == 2
@@ -188,10 +190,9 @@ def test_requests_at_the_same_time_do_not_mix(service: httpx.Client) -> None:
 
 
 def test_labels_limits_and_examples(service: httpx.Client, colour_bundle: Path) -> None:
-    body = service.get("/v1/labels", headers={"X-Request-ID": "labels-1"}).json()
+    body = service.get("/v1/labels").json()
 
     assert list(body) == ["id", "model", "labels", "coverage", "formats", "limits", "examples"]
-    assert body["id"] == "labels-1"
     assert body["model"]["version"] == bundle_digest(colour_bundle)[:12]
     assert (body["labels"], body["coverage"]) == (list(LABELS), 0.9)
     assert body["formats"] == ["JPEG", "PNG", "WEBP", "GIF", "HEIC", "AVIF"]

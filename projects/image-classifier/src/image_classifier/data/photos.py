@@ -1,4 +1,4 @@
-"""Photographs after cleaning, and what every step takes from them: labels, pixels, examples, statistics."""
+"""Photographs after cleaning, and what every step takes from them: labels, pixels, examples."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import JsonValue
 
 from image_classifier.data.images import ImageLimits, prepare, read_image
 from image_classifier.data.preprocessing import Pixels, Preprocessing
@@ -17,8 +16,6 @@ TRUSTED = ImageLimits(max_bytes=200_000_000, max_pixels=200_000_000, max_pixels_
 """Limits for pictures that cleaning has let pass: they were read once already."""
 N_EXAMPLES = 5
 EXAMPLE_SIDE = 320
-N_STATISTICS = 200
-"""Pictures that the quantiles of brightness are of."""
 
 Item = TypeVar("Item")
 
@@ -98,15 +95,3 @@ def examples_of(photos: Sequence[Photo]) -> dict[str, bytes]:
         # The name does not give the answer away.
         examples[f"picture-{number}"] = stream.getvalue()
     return examples
-
-
-def input_statistics(
-    photos: Sequence[Photo], labels: Sequence[str], preprocessing: Preprocessing
-) -> dict[str, JsonValue]:
-    """Return shares of the classes, and quantiles of the brightness of pictures, to compare traffic with."""
-    shares = np.bincount(labels_of(photos), minlength=len(labels)) / len(photos)
-    brightness = [pixels_of(photo, preprocessing).mean() for photo in spread(photos, N_STATISTICS)]
-    return {
-        "classes": {name: round(float(share), 4) for name, share in zip(labels, shares, strict=True)},
-        "brightness": {f"q{level}": float(np.percentile(brightness, level)) for level in (0, 5, 25, 50, 75, 95, 100)},
-    }

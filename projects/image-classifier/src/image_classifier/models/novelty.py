@@ -24,6 +24,8 @@ from image_classifier.models.neighbours import Floats, Neighbours
 
 WITHIN = (-5.0, 8.0)
 """Standard deviations beyond which a distance counts no more, so that none outvotes the others."""
+N_SHOWN = 16
+"""Directions of most variance that tell in a few numbers what a picture is like."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,10 @@ class Novelty:
         nearest = np.array([(self._lengths - 2 * (self.training @ row)).min() + row @ row for row in rows], np.float32)
         lengths = np.maximum(np.linalg.norm(rows, axis=1), np.float32(1e-6))
         return np.asarray(np.sqrt(np.maximum(nearest, 0)) / lengths**self.power, dtype=np.float32)
+
+    def features(self, embedding: ArrayLike) -> Floats:
+        """Return the projections of rows [n, n_features] on the first N_SHOWN directions."""
+        return np.asarray(np.asarray(embedding, dtype=np.float32) @ self.directions[:, :N_SHOWN], dtype=np.float32)
 
     @cached_property
     def _lengths(self) -> Floats:

@@ -37,6 +37,8 @@ class Prediction:
         Why no label should be relied on, or None.
     heat
         [h, w] in 0..1: where the evidence for the most probable label lies; None if it was not asked for.
+    features
+        What the picture is like, in a few numbers to compare it with others: `Novelty.features`.
     """
 
     probabilities: NDArray[np.float64]
@@ -44,6 +46,7 @@ class Prediction:
     unfamiliarity: float
     unsure: Unsure | None
     heat: NDArray[np.float32] | None
+    features: tuple[float, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Prediction) and all(
@@ -105,13 +108,18 @@ class Predictor:
         batch = inputs[0][None] if len(inputs) == 1 else np.stack(inputs)  # a single picture is not copied
         probabilities, embedding, *maps = self._session.run(outputs, {"pictures": batch})
         unfamiliarity = self._novelty.score(embedding, probabilities.argmax(axis=1))
+        features = self._novelty.features(embedding)
         return [
-            self._predict(row, float(distance), maps[0][i] if heat else None)
-            for i, (row, distance) in enumerate(zip(probabilities.astype(np.float64), unfamiliarity, strict=True))
+            self._predict(row, float(unfamiliarity[i]), maps[0][i] if heat else None, features[i])
+            for i, row in enumerate(probabilities.astype(np.float64))
         ]
 
     def _predict(
-        self, probabilities: NDArray[np.float64], unfamiliarity: float, maps: NDArray[np.float32] | None
+        self,
+        probabilities: NDArray[np.float64],
+        unfamiliarity: float,
+        maps: NDArray[np.float32] | None,
+        features: NDArray[np.float32],
     ) -> Prediction:
         order = np.argsort(-probabilities, kind="stable")
         top = int(order[0])
@@ -127,6 +135,7 @@ class Predictor:
             unfamiliarity,
             unsure,
             None if maps is None else _to_heat(maps[top]),
+            tuple(features.tolist()),
         )
 
     def save(self, folder: Path) -> None:

@@ -9,13 +9,14 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from PIL import Image
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from image_classifier.config import MODEL_NAME, ServeSettings
 from image_classifier.data.headers import FORMATS
-from image_classifier.data.images import ImageError, ImageLimits, read_image
+from image_classifier.data.images import ImageError, ImageLimits, decode, find_still
 from image_classifier.data.preprocessing import crop_box, to_pixels
 from image_classifier.models.predictor import Predictor
-from image_classifier.serving.observe import Truth
+from image_classifier.serving.observe import Json, Truth, answer_of, picture_of
 from image_classifier.serving.schemas import (
     BODY,
     ClassificationResponse,
@@ -52,9 +53,11 @@ async def classify(query: Annotated[Options, Query()], request: Request, model: 
     settings, pool = settings_of(request), pool_of(request)
     form = await read_form(request, max_files=settings.max_files)
     options, limits = with_fields(query, form.fields), image_limits(settings)
-    results = [await pool.run(classify_file, upload, options, model.predictor, limits) for upload in form.files]
+    answers = [await pool.run(classify_file, upload, options, model.predictor, limits) for upload in form.files]
+    results = [result for result, *_ in answers]
     refuse_if_none(results)
-    log_instead(request, asked=b"{}", answered=b"{}")  # never pixels
+    _, pictures, said = zip(*answers, strict=True)
+    log_instead(request, asked=to_json({"pictures": pictures}), answered=to_json({"results": said}))
     made = prediction_id(request, model, items=len(results))
     return ClassificationResponse(id=made, model=model.named, results=results)
 
@@ -110,16 +113,28 @@ def smoke_test(predictor: Predictor) -> None:
         raise ValueError("no heat map")
 
 
-def classify_file(upload: Upload, options: Options, predictor: Predictor, limits: ImageLimits) -> Result:
-    """Decode and classify one file; a file that cannot be read is a result too."""
+def classify_file(
+    upload: Upload, options: Options, predictor: Predictor, limits: ImageLimits
+) -> tuple[Result, Json, Json]:
+    """Decode and classify one file; a file that cannot be read is a result too.
+
+    Returns
+    -------
+    tuple of Result, dict, dict
+        And what the log keeps of the picture and of its answer: never a pixel.
+    """
     preprocessing = predictor.preprocessing
     try:
-        image = read_image(upload.data, limits=limits, at_least=preprocessing.resize)
+        still = find_still(upload.data, limits=limits)
+        image = decode(still, limits=limits, at_least=preprocessing.resize)
     except ImageError as error:
-        return refused(upload.name, error, coverage=predictor.coverage)
-    (prediction,) = predictor.predict([to_pixels(image, preprocessing)], heat=options.heat)
+        return refused(upload.name, error, coverage=predictor.coverage), {"error": error.code}, {"error": error.code}
+    pixels = to_pixels(image, preprocessing)
+    (prediction,) = predictor.predict([pixels], heat=options.heat)
     crop = crop_box(image.size, preprocessing)
-    return result_of(upload.name, prediction, crop, predictor, top_k=options.top_k)
+    result = result_of(upload.name, prediction, crop, predictor, top_k=options.top_k)
+    picture = picture_of(upload.data, still, pixels, prediction)
+    return result, picture, answer_of(prediction, predictor.labels)
 
 
 def with_fields(query: Options, fields: dict[str, str]) -> Options:

@@ -1,11 +1,139 @@
-"""What is watched of pictures: the truth that feedback brings, and the columns that are compared with the training."""
+"""What is watched of pictures: what the log keeps of each, the columns that come of it, and what feedback shows."""
 
-from pydantic import Field
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from pydantic import Field, JsonValue
+
+from image_classifier.config import MODEL_NAME
+from image_classifier.data.photos import Photo, pixels_of
+from image_classifier.data.preprocessing import Pixels
+from image_classifier.data.stills import Still
+from image_classifier.models.predictor import Prediction, Predictor
+from portfolio_shared.operations.store import LoggedPrediction
+from portfolio_shared.operations.watch import REFERENCE_ROWS, Columns, Measure, Watch
 from portfolio_shared.serving.schemas import Strict
+
+if TYPE_CHECKING:  # a service reads no data sets
+    from image_classifier.data.load import Split
+
+LINES = 4  # of every so many lines of pixels the sharpness of one is taken: a tenth of a millisecond is a request's 1 %
+
+Json = dict[str, JsonValue]
 
 
 class Truth(Strict):
     """What a picture shows."""
 
     label: str | None = Field(max_length=100, description="The right label; None: none of them")
+
+
+def picture_of(data: bytes, still: Still, pixels: Pixels, prediction: Prediction) -> Json:
+    """Return what the log keeps of a picture: no pixel of it, and not its name.
+
+    Parameters
+    ----------
+    data, still, pixels
+        The file, what it holds, and what the model was shown of it, uint8 [crop, crop, 3].
+    """
+    width, height = still.size
+    file: Json = {"sha256": hashlib.sha256(data).hexdigest(), "format": still.kind, "width": width, "height": height}
+    return file | look_of(pixels, prediction) | {"features": [round(value, 3) for value in prediction.features]}
+
+
+def look_of(pixels: Pixels, prediction: Prediction) -> Json:
+    """Return brightness and sharpness of a picture, and how unlike the training pictures it is."""
+    return {
+        "brightness": round(brightness(pixels), 4),
+        "sharpness": round(sharpness(pixels), 2),
+        "unfamiliarity": round(prediction.unfamiliarity, 4),
+    }
+
+
+def answer_of(prediction: Prediction, labels: Sequence[str]) -> Json:
+    """Return what the log keeps of an answer: the probabilities of all labels, the most probable first."""
+    order = np.argsort(-prediction.probabilities, kind="stable")
+    return {
+        "probabilities": {labels[label]: round(float(prediction.probabilities[label]), 6) for label in order},
+        "label_set": [labels[label] for label in prediction.label_set],
+        "unsure": prediction.unsure,
+    }
+
+
+def brightness(pixels: Pixels) -> float:
+    """Return the mean of all values, from 0 (black) to 1 (white)."""
+    return int(pixels.sum(dtype=np.uint64)) / pixels.size / 255
+
+
+def sharpness(pixels: Pixels) -> float:
+    """Return the variance of the Laplacian of green, of which brightness is made for the most part.
+
+    Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield microscopy: a comparative study".
+    """
+    green = pixels[..., 1].astype(np.float32)
+    above, lines, below = (green[i : len(green) - 2 + i : LINES] for i in range(3))
+    laplacian = above[:, 1:-1] + below[:, 1:-1] + lines[:, :-2] + lines[:, 2:] - 4 * lines[:, 1:-1]
+    return float(laplacian.var())
+
+
+def columns_of(picture: Json, answer: Json) -> dict[str, float | str]:
+    """Return the columns to watch of a picture and its answer, as the log has both; none of a refused file."""
+    if "error" in picture:
+        return {}
+    look: dict[str, Any] = {name: picture[name] for name in ("brightness", "sharpness", "unfamiliarity")}
+    said: dict[str, Any] = answer
+    label, probability = next(iter(said["probabilities"].items()))
+    sure: dict[str, float | str] = {"probability": probability, "label_set_size": float(len(said["label_set"]))}
+    return look | sure | {"label": label, "unsure": said["unsure"] or "no"}
+
+
+def logged_columns(prediction: LoggedPrediction) -> list[dict[str, float | str]]:
+    """Return the columns to watch of each picture of a request."""
+    asked, answered = json.loads(prediction.request), json.loads(prediction.response)
+    return [columns_of(*both) for both in zip(asked["pictures"], answered["results"], strict=True)]
+
+
+def measure(prediction: LoggedPrediction, index: int, truth: Truth) -> Mapping[str, float]:
+    """Return what the truth shows of an answer; nothing of a refused file."""
+    answer = json.loads(prediction.response)["results"][index]
+    if "error" in answer:
+        return {}
+    unsure = float(answer["unsure"] is not None)
+    if truth.label not in answer["probabilities"]:  # something that no answer could have named
+        return {"unsure_out_of_distribution": unsure}
+    right = float(truth.label == next(iter(answer["probabilities"])))
+    return {"accuracy": right, "set_coverage": float(truth.label in answer["label_set"]), "unsure": unsure}
+
+
+def reference(predictor: Predictor, split: "Split") -> Columns:
+    """Return the columns of photographs that the model has not learned from: the validation and the test part.
+
+    With those that it learned from it is surer than it will be of any new one: each window would look drifted.
+    """
+    held_out = (*split.validation, *split.test)
+    drawn = np.sort(np.random.default_rng(0).permutation(len(held_out))[:REFERENCE_ROWS])
+    rows = [_columns_of(held_out[i], predictor) for i in drawn]
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def _columns_of(photo: Photo, predictor: Predictor) -> dict[str, float | str]:
+    pixels = pixels_of(photo, predictor.preprocessing)
+    (prediction,) = predictor.predict([pixels])
+    return columns_of(look_of(pixels, prediction), answer_of(prediction, predictor.labels))
+
+
+WATCH = Watch(
+    model=MODEL_NAME,
+    truth=Truth,
+    columns=lambda _: logged_columns,
+    measures={
+        "accuracy": Measure("right label", "accuracy", "higher"),
+        "set_coverage": Measure("label sets that hold the right label", "set_coverage", "higher"),
+        "unsure": Measure("unsure, of pictures of the labels", "unsure", "lower"),
+        "unsure_out_of_distribution": Measure("unsure, of pictures of none", "unsure_out_of_distribution", "higher"),
+    },
+    measure=measure,
+)

@@ -1,0 +1,213 @@
+"""What the log keeps of pictures, what is watched of them, and that a reference tells new pictures from other ones."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from picture_files import URL, as_files, encoded, plain, random_picture
+from PIL import Image, ImageFilter
+
+from image_classifier.config import MODEL_NAME, ServeSettings, TrainConfig
+from image_classifier.data.images import decode, find_still
+from image_classifier.data.load import SAMPLE, Split
+from image_classifier.data.photos import TRUSTED, Photo
+from image_classifier.data.preprocessing import to_pixels
+from image_classifier.models.predictor import Predictor
+from image_classifier.serving.app import create_app
+from image_classifier.serving.observe import (
+    WATCH,
+    Truth,
+    answer_of,
+    brightness,
+    columns_of,
+    look_of,
+    reference,
+    sharpness,
+)
+from image_classifier.train import Trained
+from portfolio_shared.operations.drift import drift
+from portfolio_shared.operations.store import LoggedPrediction, connect
+from portfolio_shared.operations.watch import Columns, read_reference
+
+ALPHA = 0.001
+Serving = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
+Ask = Callable[..., LoggedPrediction]
+
+
+@pytest.fixture
+def logged(serving: Serving, colour_bundle: Path, tmp_path: Path) -> Ask:
+    """Return a function: files -> the row that the log has of the request, after it was closed."""
+
+    def ask(*files: Any, bundle: Path = colour_bundle, **options: Any) -> LoggedPrediction:
+        url = f"sqlite:///{tmp_path}/log.db"
+        with serving(create_app(ServeSettings(bundle=bundle, prediction_log=url))) as client:
+            answer = client.post(URL, files=as_files(*files), params=options).raise_for_status().json()
+        store = connect(url)
+        *_, row = store.predictions(MODEL_NAME, since=0, until=1e12)
+        store.close()
+        assert row.id == answer["id"]
+        return row
+
+    return ask
+
+
+# The log
+
+
+def test_the_log_has_what_a_picture_was_like_and_all_of_the_answer(logged: Ask) -> None:
+    data = encoded(Image.new("RGB", (64, 48), "yellow"), "PNG")
+    row = logged(data, top_k=1)
+
+    (picture,) = json.loads(row.request)["pictures"]
+    assert picture == {
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "format": "PNG",
+        "width": 64,
+        "height": 48,
+        "brightness": 0.6667,
+        "sharpness": 0.0,
+        "unfamiliarity": 0.0,
+        "features": [1.0, 1.0, 0.0],
+    }
+    (answer,) = json.loads(row.response)["results"]
+    assert answer["probabilities"] == pytest.approx({"apple": 0.498, "basil": 0.498, "cornflower": 0.003}, abs=1e-3)
+    assert answer["label_set"] == ["apple", "basil"]
+    assert answer["unsure"] == "ambiguous"
+    assert (row.items, row.route) == (1, URL)
+
+
+def test_neither_pixels_nor_names_nor_heat_reach_the_log(logged: Ask, tmp_path: Path) -> None:
+    """Whatever is written, in any table of the file: no text of it is long enough to hold a picture."""
+    data = encoded(random_picture(3), "JPEG", quality=95)
+    row = logged(("grandmother-1961.jpg", data, "image/jpeg"), ("notes.jpg", b"dear diary", "image/jpeg"), heat=True)
+
+    kept = b"".join(path.read_bytes() for path in tmp_path.glob("log.db*"))
+    assert row.id.encode() in kept
+    assert not [word for word in (b"grandmother", b"notes", b"diary", b"base64", b"heat") if word in kept]
+    assert data[100:116] not in kept
+    assert len(row.request) + len(row.response) < 1000 < len(data)
+
+
+def test_of_a_refused_file_the_log_has_the_reason_alone_and_indices_stay(logged: Ask) -> None:
+    row = logged(b"no picture", plain("red"))
+
+    assert json.loads(row.request)["pictures"][0] == json.loads(row.response)["results"][0] == {"error": "not_an_image"}
+    refused, red = WATCH.columns(Path())(row)
+    assert (refused, red["label"]) == ({}, "apple")
+
+
+# What is watched
+
+
+def test_brightness_is_that_of_all_pixels() -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    assert brightness(pixels) == 0
+    pixels[:4] = 255
+    assert brightness(pixels) == 0.5
+
+
+def test_sharpness_is_the_variance_of_the_laplacian_and_falls_when_a_picture_is_blurred() -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    green = rows[..., 1].astype(float)
+    laplacian = [
+        green[0, x] + green[2, x] + green[1, x - 1] + green[1, x + 1] - 4 * green[1, x] for x in range(1, 5)
+    ]  # of a height of 6 the first line that has two neighbours; the next one would be the fifth below
+    assert sharpness(rows) == pytest.approx(np.var(laplacian), rel=1e-5)
+    picture = Image.effect_mandelbrot((64, 64), (-2, -1, 1, 1), 60).convert("RGB")
+    sharp, soft = (np.asarray(image) for image in (picture, picture.filter(ImageFilter.GaussianBlur(2))))
+    assert sharpness(soft) < sharpness(sharp) / 4
+
+
+@pytest.mark.parametrize(
+    ("said", "label", "shown"),
+    [
+        ({"probabilities": {"a": 0.6, "b": 0.4}, "label_set": ["a", "b"], "unsure": None}, "a", (1, 1, 0)),
+        ({"probabilities": {"a": 0.6, "b": 0.4}, "label_set": ["a", "b"], "unsure": "ambiguous"}, "b", (0, 1, 1)),
+        ({"probabilities": {"a": 0.9, "b": 0.1}, "label_set": ["a"], "unsure": None}, "b", (0, 0, 0)),
+    ],
+)
+def test_the_truth_shows_whether_label_and_label_set_were_right(said: Any, label: str, shown: Any) -> None:
+    row = LoggedPrediction("1", 0.0, MODEL_NAME, "1", URL, "", 1, 1.0, "", json.dumps({"results": [said]}))
+    measured = WATCH.measure(row, 0, Truth(label=label))
+    assert measured == dict(zip(("accuracy", "set_coverage", "unsure"), shown, strict=True))
+    assert set(measured) <= set(WATCH.measures)
+
+
+@pytest.mark.parametrize("label", [None, "peony"])
+@pytest.mark.parametrize("unsure", [None, "unfamiliar"])
+def test_of_a_picture_of_none_of_the_labels_only_the_doubt_counts(label: str | None, unsure: str | None) -> None:
+    said = {"probabilities": {"a": 1.0}, "label_set": ["a"], "unsure": unsure}
+    results = json.dumps({"results": [{"error": "empty"}, said]})
+    row = LoggedPrediction("1", 0.0, MODEL_NAME, "1", URL, "", 2, 1.0, "", results)
+    assert WATCH.measure(row, 1, Truth(label=label)) == {"unsure_out_of_distribution": float(unsure is not None)}
+    assert WATCH.measure(row, 0, Truth(label=label)) == {}
+
+
+def test_every_measure_is_compared_with_a_metric_of_the_test(trained: Trained) -> None:
+    assert {measure.metric for measure in WATCH.measures.values()} <= set(trained.evaluation.metrics)
+
+
+# The reference
+
+
+@pytest.fixture(scope="module")
+def others(train_config: TrainConfig) -> list[Path]:
+    """Photographs of the same source as those of the small model, none of which it has seen."""
+    seen = {path.name for path in Path(train_config.data).glob("*/*.jpg")}
+    paths = [path for path in sorted(SAMPLE.path.glob("*/*.jpg")) if path.name not in seen]
+    assert len(paths) > 200
+    return paths
+
+
+def watched(predictor: Predictor, paths: list[Path], change: Callable[[Image.Image], Image.Image]) -> Columns:
+    """Return the columns of photographs that were changed before they were sent."""
+    rows = []
+    for path in paths:
+        image = decode(find_still(path.read_bytes(), limits=TRUSTED), limits=TRUSTED)
+        pixels = to_pixels(change(image), predictor.preprocessing)
+        (prediction,) = predictor.predict([pixels])
+        rows.append(columns_of(look_of(pixels, prediction), answer_of(prediction, predictor.labels)))
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def test_the_bundle_has_what_the_service_would_log_of_photographs_that_were_held_out(
+    logged: Ask, bundle: Path, trained: Trained
+) -> None:
+    kept = read_reference(bundle)
+    held_out = [*trained.split.validation, *trained.split.test]
+    assert {len(column) for column in kept.values()} == {len(held_out)}
+    row = logged(*(photo.path.read_bytes() for photo in held_out[-20:]), bundle=bundle)
+    for i, columns in enumerate(WATCH.columns(bundle)(row)):
+        assert columns == {name: pytest.approx(column[len(held_out) - 20 + i]) for name, column in kept.items()}
+
+
+def test_new_photographs_do_not_look_drifted_and_dark_or_blurred_ones_do(
+    bundle: Path, predictor: Predictor, others: list[Path]
+) -> None:
+    kept = read_reference(bundle)
+    assert not drift(kept, watched(predictor, others, lambda image: image), alpha=ALPHA).alarm
+    changes = {
+        "brightness": lambda image: image.point(lambda value: value * 0.6),
+        "sharpness": lambda image: image.filter(ImageFilter.GaussianBlur(3)),
+    }
+    for column, change in changes.items():
+        found = drift(kept, watched(predictor, others[::2], change), alpha=ALPHA)
+        assert found.alarm
+        assert found.columns[0].name == column
+
+
+def test_of_photographs_that_were_learned_from_a_reference_would_call_new_ones_drifted(
+    predictor: Predictor, trained: Trained, others: list[Path]
+) -> None:
+    learned: tuple[Photo, ...] = trained.split.train
+    overfitted = reference(predictor, Split(learned, learned[::2], learned[1::2], trained.data.labels))
+    found = drift(overfitted, watched(predictor, others, lambda image: image), alpha=ALPHA)
+    assert found.alarm
+    assert found.columns[0].name in ("probability", "unfamiliarity", "label_set_size")
