@@ -28,6 +28,7 @@ def test_predict_writes_a_file_and_fails_if_rows_were_refused(run, bundle, predi
     source.write_text(f"history\n{film}\n")
     code, _, err = run("predict", source, "-o", target, "--bundle", bundle, "-k", "3")
     assert code == 0
+    assert err.startswith(f"{bundle}: model of 20")
     assert "1 histories answered, 0 refused" in " ".join(err.split())
     with target.open(newline="") as stream:
         (row,) = csv.DictReader(stream)
@@ -35,6 +36,22 @@ def test_predict_writes_a_file_and_fails_if_rows_were_refused(run, bundle, predi
 
     source.write_text("history\nnone\n")
     assert run("predict", source, "-o", target, "--bundle", bundle)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "name a file, or --follow"),
+        (["--follow", "-o", "out.csv"], "leave out --output"),
+        (["--follow", "-k", "3"], "leave out --k"),
+        (["histories.csv"], "train first, or name one with --bundle (run in the clone's root)"),
+    ],
+)
+def test_predict_says_in_one_line_what_is_missing(run, arguments, said, tmp_path):
+    code, out, err = run("predict", *arguments, "--bundle", tmp_path)
+    assert (code, out) == (1, "")
+    assert said in err
+    assert err.count("\n") <= 1
 
 
 def test_a_file_is_utf_8_whatever_the_locale(bundle, predictor, tmp_path):

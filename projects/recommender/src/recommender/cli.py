@@ -4,18 +4,21 @@ Each command's flags are the fields of its settings class, so a default, its env
 line. Heavy libraries are imported by the command that needs them.
 """
 
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
 
 from portfolio_shared import cli as shared
-from portfolio_shared.config import DataOptions, EvaluateOptions
+from portfolio_shared.config import FOLLOW, DataOptions, EvaluateOptions
 from portfolio_shared.terminal import Command
 from recommender.config import (
     BUNDLE,
     DATA,
     DATASET,
+    MAX_HISTORY,
     MODEL_NAME,
     DatasetName,
     ReportConfig,
@@ -23,6 +26,9 @@ from recommender.config import (
     TrainConfig,
     TuneConfig,
 )
+
+if TYPE_CHECKING:
+    from recommender.models.predictor import Predictor
 
 
 class Data(DataOptions):
@@ -44,14 +50,17 @@ class Evaluate(EvaluateOptions):
 
 @shared.flags_alone
 class Predict(BaseSettings):
-    """Recommend for the histories of a CSV file, in constant memory; exit with 1 if rows were refused."""
+    """Recommend for the histories of a table or a stream, in constant memory; exit with 1 if some were refused."""
 
     model_config = TrainConfig.model_config | SettingsConfigDict(cli_shortcuts={"output": "o"})
-    histories: CliPositionalArg[Path] = Field(description='CSV file with a column history, such as "318 296:4.5"')
+    histories: CliPositionalArg[Path | None] = Field(
+        None, description='table with a column history, such as "318 296:4.5"'
+    )
     output: Path = Field(Path("recommendations.csv"), description="file to write")
+    follow: bool = Field(default=False, description=FOLLOW)
     bundle: Path = Field(BUNDLE, description="folder of the model")
-    k: int = Field(10, ge=1, description="films for each history")
-    max_history: int = Field(500, ge=1, description="films in a history; rows with more are refused")
+    k: int = Field(10, ge=1, description="films for each history; a line of a stream has its own k")
+    max_history: int = Field(MAX_HISTORY, ge=1, description="films in a history; rows with more are refused")
 
 
 def data(options: Data) -> None:
@@ -88,20 +97,32 @@ def evaluate(options: Evaluate) -> None:
 
 
 def predict(options: Predict) -> None:
-    from portfolio_shared.bundle import read_manifest
+    from portfolio_shared.serving.batch import announce_model, refuse_contradictions
     from recommender.models.predictor import Predictor
+
+    given = options.model_fields_set
+    refuse_contradictions(options.histories, follow=options.follow, given=given)
+    if options.follow and "k" in given:
+        raise ValueError("--follow takes k from each line: leave out --k")
+    announce_model(options.bundle, MODEL_NAME)
+    predictor = Predictor.load(options.bundle)
+    if options.follow or options.histories is None:
+        from portfolio_shared.serving.follow import follow
+        from recommender.serving.app import result_for
+        from recommender.serving.schemas import RecommendationRequest
+
+        answer = partial(result_for, predictor, settings=ServeSettings(max_history=options.max_history))
+        follow(options.histories, RecommendationRequest, answer, what="histories answered")
+    else:
+        predict_table(options, options.histories, predictor)
+
+
+def predict_table(options: Predict, histories: Path, predictor: "Predictor") -> None:
     from recommender.serving.batch import predict_file
 
-    read_manifest(options.bundle, project=MODEL_NAME)
+    limits = {"k": options.k, "max_history": options.max_history}
     with shared.counting("recommending", "histories") as advance:
-        result = predict_file(
-            options.histories,
-            options.output,
-            Predictor.load(options.bundle),
-            k=options.k,
-            max_history=options.max_history,
-            advance=advance,
-        )
+        result = predict_file(histories, options.output, predictor, **limits, advance=advance)
     shared.end_batch(options.output, done=result.done, refused=result.refused, what="histories answered")
 
 

@@ -1,15 +1,18 @@
 """The service on a real model and real sockets: what it answers, and that it is what the predictor says."""
 
+import csv
 import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import numpy as np
 import pytest
+from command_line import Run, command_line
 
 from portfolio_shared.bundle import bundle_digest
 from recommender.data.catalogue import Catalogue, Film, Filters
@@ -99,6 +102,45 @@ def test_a_batch_answers_each_history_as_if_it_were_alone(
     assert [result["popular"] for result in body["results"]] == [False] * 5 + [True, True]
 
 
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    return command_line("recommender", monkeypatch, capsys)
+
+
+def test_a_stream_and_a_file_answer_as_the_service_does(
+    service: httpx.Client, bundle: Path, histories: list[list[Seen]], run: Run, tmp_path: Path
+) -> None:
+    genre = service.get("/v1/catalogue").json()["genres"][0]
+    several = [*map(as_json, histories), [], [{"film_id": 2_000_000_000}]]
+    asked = [{"history": history} for history in several]
+    asked.append({"history": several[0], "k": 3, "exclude_genres": [genre], "diversity": 0.2})
+    wrong = [{"k": 101}, {"genres": [genre], "exclude_genres": [genre]}, {"history": [318]}, {"histroy": []}]
+    wrong.append({"history": [{"film_id": 1}] * 501})
+    lines = [*asked, *({"history": []} | change for change in wrong)]
+    stream, table, target = (tmp_path / name for name in ("in.ndjson", "in.csv", "out.csv"))
+    stream.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    with table.open("w", newline="", encoding="utf-8") as cells:
+        csv.writer(cells).writerows([["history"], *([json.dumps(history)] for history in several)])
+
+    code, out, err = run("predict", "--follow", stream, "--bundle", bundle)
+    assert (code, err.splitlines()[-1]) == (1, f"{stream}: {len(asked)} histories answered, {len(wrong)} refused")
+    assert run("predict", table, "-o", target, "--bundle", bundle)[0] == 0
+
+    served = [service.post("/v1/recommendations", json=line).json() for line in lines]
+    streamed = [json.loads(line) for line in out.splitlines()]
+    kept = ("popular", "unknown", "recommendations")
+    assert streamed[: len(asked)] == [{name: answer[name] for name in kept} for answer in served[: len(asked)]]
+    assert streamed[len(asked) :] == [
+        {"line": number, "error": {"detail": problem["detail"], "errors": problem["errors"]}}
+        for number, problem in enumerate(served[len(asked) :], start=len(asked) + 1)
+    ]
+    with target.open(newline="", encoding="utf-8") as cells:
+        rows = list(csv.DictReader(cells))
+    for row, answer in zip(rows, streamed[: len(several)], strict=True):
+        assert row["films"] == " ".join(map(str, ids_of(answer)))
+        assert row["unknown"] == " ".join(map(str, answer["unknown"]))
+
+
 @pytest.mark.parametrize("path", ["/v1/films?query=a", "/v1/films?ids=1", "/v1/films/{}/similar", "/v1/catalogue"])
 def test_every_response_names_its_model_and_its_request(
     service: httpx.Client, bundle: Path, predictor: Predictor, path: str
@@ -109,7 +151,8 @@ def test_every_response_names_its_model_and_its_request(
     for response in (answer, service.get(path.format(film.id), headers=headers)):
         body = response.json()
         assert list(body)[:2] == ["id", "model"]
-        assert body["id"] == response.headers["x-request-id"] == "films-1"
+        assert UUID(body["id"]).version == 7
+        assert response.headers["x-request-id"] == "films-1"
         assert body["model"] == {"name": "recommender", "version": bundle_digest(bundle)[:12]}
 
 

@@ -42,6 +42,17 @@ def test_a_wrong_value_is_named_with_its_bound(
     assert error["message"]
 
 
+def test_plain_ids_are_answered_with_what_stands_for_a_film(service: httpx.Client, refused: Refused) -> None:
+    one = refused(service.post("/v1/recommendations", json={"history": [318, {"film_id": 0}]}))
+    several = refused(service.post("/v1/recommendations/batch", json={"histories": [[], ["296"]]}))
+
+    assert [(error["field"], error["value"]) for error in one] == [("history.0", 318), ("history.1.film_id", 0)]
+    assert [(error["field"], error["value"]) for error in several] == [("histories.1.0", "296")]
+    for error in (one[0], several[0]):
+        assert error["message"].endswith('film_id and, where there are stars, rating: {"film_id": 318, "rating": 4.5}')
+    assert one[1]["bound"] == {"ge": 1}
+
+
 def test_an_unknown_genre_is_answered_with_the_known_ones(
     service: httpx.Client, refused: Refused, predictor: Predictor
 ) -> None:

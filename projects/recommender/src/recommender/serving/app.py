@@ -27,9 +27,7 @@ async def recommend(
     body: schemas.RecommendationRequest, request: Request, model: Model
 ) -> schemas.RecommendationResponse:
     """Recommend films that are not in the history, with the films of it that are the reason."""
-    settings = settings_of(request)
-    check(too_many("history", body.history, settings.max_history), wrong_options(body, model.predictor, settings))
-    (result,) = await pool_of(request).run(results_for, model.predictor, [body.history], body)
+    result = await pool_of(request).run(result_for, model.predictor, body, settings_of(request))
     return schemas.RecommendationResponse(id=prediction_id(request, model, items=1), model=model.named, **result)
 
 
@@ -121,6 +119,13 @@ def smoke_test(predictor: Predictor) -> None:
         raise ValueError(f"a search for {film.name!r} does not find it")
     if film in [other for other, _ in predictor.similar(film.id)]:
         raise ValueError(f"{film.name!r} is among the films that are like it")
+
+
+def result_for(predictor: Predictor, body: schemas.RecommendationRequest, settings: ServeSettings) -> dict[str, Any]:
+    """Return the fields of a `Result`, or answer 422; runs in a worker thread."""
+    check(too_many("history", body.history, settings.max_history), wrong_options(body, predictor, settings))
+    (result,) = results_for(predictor, [body.history], body)
+    return result
 
 
 def results_for(

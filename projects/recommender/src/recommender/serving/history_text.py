@@ -10,7 +10,7 @@ from recommender.serving.schemas import SeenFilm
 
 EXPECTED = (
     "expected film ids between spaces, from the oldest to the newest, with stars from 0.5 to 5 where there are any, "
-    'such as "318 296:4.5" or [318, {"film_id": 296, "stars": 4.5}]'
+    'such as "318 296:4.5" or [318, {"film_id": 296, "rating": 4.5}]'
 )
 PLAIN = re.compile(r"[0-9:. ]*")
 WORD = re.compile(r"([0-9]{1,20}(?:\.0{1,9})?)(?::([0-9](?:[.,][0-9]{1,9})?))?")
@@ -32,7 +32,7 @@ def parse_history(text: str) -> list[Seen]:
     text
         Film ids, the oldest first, each with its stars after a colon where there are any; between them spaces, commas,
         semicolons or bars, and around all of them square brackets or nothing. Or a JSON list of ids and of objects
-        with `film_id` and, where there are any, `stars` (or `rating`, as the API calls them). Empty text is an empty
+        as the API takes them, with `film_id` and, where there are any, `rating` (or `stars`). Empty text is an empty
         history.
 
     Raises
@@ -44,7 +44,7 @@ def parse_history(text: str) -> list[Seen]:
     --------
     >>> parse_history("318 296:4.5")
     [Seen(film_id=318, stars=None), Seen(film_id=296, stars=4.5)]
-    >>> parse_history('[{"film_id": 296, "stars": 4.5}]')
+    >>> parse_history('[{"film_id": 296, "rating": 4.5}]')
     [Seen(film_id=296, stars=4.5)]
     """
     if PLAIN.fullmatch(text):

@@ -5,7 +5,18 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, dataclasses, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    dataclasses,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from portfolio_shared.serving.schemas import Answered, ExampleRequest, Strict
 from recommender.data.catalogue import Film as CatalogueFilm
@@ -65,7 +76,27 @@ class SeenFilm(Seen):
     )
 
 
-History = list[SeenFilm]
+def _say_what_a_film_is(value: object, read: ValidatorFunctionWrapHandler) -> object:
+    """Say of a history of plain ids what stands for a film in it; one without an error is not looked at again."""
+    try:
+        return read(value)
+    except ValidationError as error:
+        lines = [
+            InitErrorDetails(
+                type=FILM_EXPECTED if line["type"] == "dataclass_type" else line["type"],
+                loc=line["loc"],
+                input=line["input"],
+                ctx=line.get("ctx", {}),
+            )
+            for line in error.errors(include_url=False)
+        ]
+        raise ValidationError.from_exception_data(error.title, lines) from None
+
+
+FILM_EXPECTED = PydanticCustomError(
+    "film", 'Expected an object with film_id and, where there are stars, rating: {"film_id": 318, "rating": 4.5}'
+)
+History = Annotated[list[SeenFilm], WrapValidator(_say_what_a_film_is)]
 HISTORY_RULE = "Oldest first: later films count more. Of a film that stands there twice, the last one counts"
 
 
