@@ -59,6 +59,8 @@ def test_variables_of_training_and_of_other_programs_are_ignored(monkeypatch):
         ("request_timeout_seconds", "inf", "finite"),
         ("tracking_uri", "localhost:5500", "match pattern"),
         ("tracking_uri", "http://me:p/ss@host:5500", "special characters as %-codes"),
+        ("trace_uri", "localhost:4318", "match pattern"),
+        ("trace_uri", "http://me:p/ss@host:4318", "special characters as %-codes"),
         ("log_level", "loud", "'debug', 'info'"),
     ],
 )
