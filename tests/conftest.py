@@ -3,6 +3,7 @@
 Helpers come as fixtures, as in the root's conftest.py.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,15 @@ from small_models import SmallModel
 from project_table import Project, projects
 
 ROOT = Path(__file__).resolve().parents[1]
-# The story of one project, here the last, stands for all in `make test`; that of the others runs in `make test-all`.
-STORIES = ("test_project_registry_cycle.py", "test_project_mlflow.py")
+# What all projects promise alike is tested of the first in `make test`, and of the others in `make test-all`.
+ALIKE = re.compile(r"test_(pages|project_(http|machines|mlflow|registry_cycle))\.py")
+OTHERS = re.compile(rf"\[.*\b({'|'.join(project.name for project in projects()[1:])})\b")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.name in STORIES and f"[{projects()[-1].name}" not in item.name:
+        if ALIKE.fullmatch(item.path.name) and OTHERS.search(item.name):
             item.add_marker(pytest.mark.long)
 
 
