@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from portfolio_shared.addresses import hold, without_secrets
 
 SQLITE, POSTGRESQL = "sqlite:///", "postgresql://"
 BUSY_SECONDS = 5.0  # how long one writer waits for another
-ROWS_AT_ONCE = 1000
+ROWS_AT_ONCE = 100  # that are read: a row may hold a thousand houses
+ROW_BYTES = 500  # of a row beside its JSON, with its part of the indexes
+FEEDBACK_PER_ITEM = 10
 
 
 class StoreError(RuntimeError):
@@ -52,45 +57,59 @@ class Feedback(NamedTuple):
     truth: str
 
 
+_PREDICTION = ", ".join(f"p.{name}" for name in LoggedPrediction._fields)
+_FEEDBACK = ", ".join(f"f.{name}" for name in Feedback._fields)
+
+
 @dataclass(frozen=True)
 class Store:
     """An open database; a connection is used by one thread at a time."""
 
     connection: Any  # of DB-API 2, in autocommit mode
-    mark: str  # placeholder of a parameter
+    sqlite: bool
     errors: type[Exception]  # of the driver
 
     def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run one statement with `?` for its parameters, and return its rows."""
-        with self._cursor() as cursor:
-            cursor.execute(statement.replace("?", self.mark), values)
-            return list(cursor.fetchall()) if cursor.description else []
+        return self._run("execute", statement, values)
 
-    @contextmanager
-    def _cursor(self) -> Iterator[Any]:
+    def _run(self, method: str, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         try:
             with closing(self.connection.cursor()) as cursor:
-                yield cursor
-        except self.errors as error:  # the text of PostgreSQL's driver may hold the address
-            reason = str(error) if isinstance(error, sqlite3.Error) else type(error).__name__
-            raise StoreError(f"the prediction log cannot be used: {reason}") from error
+                getattr(cursor, method)(statement if self.sqlite else statement.replace("?", "%s"), values)
+                return list(cursor.fetchall()) if cursor.description and method == "execute" else []
+        except self.errors as error:
+            raise StoreError(f"the prediction log cannot be used: {_reason(error)}") from error
 
     def insert(self, rows: Iterable[LoggedPrediction]) -> None:
         """Write predictions, all or none; one that is there already stays as it is."""
-        marks = ", ".join([self.mark] * (len(LoggedPrediction._fields) + 1))
-        statement = f"INSERT INTO predictions VALUES ({marks}) ON CONFLICT (id) DO NOTHING"  # noqa: S608 - marks alone
-        values = [(*row, len(row.request) + len(row.response)) for row in rows]
-        with self._transaction() as cursor:
-            cursor.executemany(statement, values)
+        marks = ", ".join("?" * (len(LoggedPrediction._fields) + 1))
+        values = [(*row, ROW_BYTES + len(row.request) + len(row.response)) for row in rows]
+        with self._transaction():
+            self._run("executemany", f"INSERT INTO predictions VALUES ({marks}) ON CONFLICT (id) DO NOTHING", values)  # noqa: S608
 
     def add_feedback(self, given: Feedback) -> bool:
-        """Write feedback; return whether it says something new, and otherwise write nothing."""
-        latest = self.execute(
-            "SELECT truth FROM feedback WHERE prediction = ? AND item = ? ORDER BY at DESC LIMIT 1", given[:2]
-        )
-        if latest and latest[0][0] == given.truth:
-            return False
-        self.execute("INSERT INTO feedback VALUES (?, ?, ?, ?, ?)", given)
+        """Write feedback; return False, and write nothing, if it says nothing new or its prediction is gone.
+
+        Of an item the latest `FEEDBACK_PER_ITEM` are kept, so that nobody fills the database with contradictions.
+        """
+        item, size = given[:2], ROW_BYTES + len(given.truth)
+        with self._transaction():
+            # First, because PostgreSQL then lets nobody else write about this prediction until the end.
+            found = self.execute("UPDATE predictions SET bytes = bytes WHERE id = ? RETURNING id", [given.prediction])
+            statement = "SELECT at, truth FROM feedback WHERE prediction = ? AND item = ? ORDER BY at DESC"
+            kept = self.execute(statement, item)
+            if not found or (kept and kept[0][1] == given.truth):
+                return False
+            for at, truth in kept[FEEDBACK_PER_ITEM - 1 :]:
+                self.execute("DELETE FROM feedback WHERE prediction = ? AND item = ? AND at = ?", [*item, at])
+                size -= ROW_BYTES + len(truth)
+            self.execute(
+                "INSERT INTO feedback VALUES (?, ?, ?, ?, ?) ON CONFLICT (prediction, item, at) "
+                "DO UPDATE SET client = excluded.client, truth = excluded.truth",
+                given,
+            )
+            self.execute("UPDATE predictions SET bytes = bytes + ? WHERE id = ?", [size, given.prediction])
         return True
 
     def items_of(self, prediction: str, *, model: str) -> int | None:
@@ -100,69 +119,80 @@ class Store:
 
     def predictions(self, model: str, *, since: float, until: float) -> Iterator[LoggedPrediction]:
         """Yield a model's predictions with since <= at < until, the oldest first, in constant memory."""
-        columns = ", ".join(LoggedPrediction._fields)
-        last, after = since, ""
-        while True:
-            rows = self.execute(
-                f"SELECT {columns} FROM predictions WHERE model = ? AND at < ? AND (at > ? OR (at = ? AND id > ?)) "  # noqa: S608
-                "ORDER BY at, id LIMIT ?",
-                [model, until, last, last, after, ROWS_AT_ONCE],
-            )
-            if not rows:
-                return
+        statement = (
+            f"SELECT {_PREDICTION} FROM predictions p "  # noqa: S608 - names of ours
+            "WHERE model = ? AND at < ? AND (at, id) > (?, ?) ORDER BY at, id LIMIT ?"
+        )
+        last: tuple[float, str] = since, ""
+        while rows := self.execute(statement, [model, until, *last, ROWS_AT_ONCE]):
             yield from map(LoggedPrediction._make, rows)
-            last, after = rows[-1][1], rows[-1][0]
+            last = rows[-1][1], rows[-1][0]
 
     def feedback(self, model: str, *, since: float, until: float) -> Iterator[tuple[LoggedPrediction, Feedback]]:
-        """Yield the latest feedback of each item that was given since <= at < until, with its prediction."""
-        p = ", ".join(f"p.{name}" for name in LoggedPrediction._fields)
-        f = ", ".join(f"f.{name}" for name in Feedback._fields)
-        rows = self.execute(
-            f"SELECT {p}, {f} FROM feedback f JOIN predictions p ON p.id = f.prediction "  # noqa: S608
-            "WHERE p.model = ? AND f.at >= ? AND f.at < ? AND NOT EXISTS ("
-            "SELECT 1 FROM feedback g "
-            "WHERE g.prediction = f.prediction AND g.item = f.item AND g.at > f.at AND g.at < ?) ORDER BY f.at",
-            [model, since, until, until],
-        )
-        n = len(LoggedPrediction._fields)
-        for row in rows:
-            yield LoggedPrediction._make(row[:n]), Feedback._make(row[n:])
+        """Yield the latest feedback of each item that was given since <= at < until, with its prediction.
 
-    def retain(self, *, since: float, megabytes: float) -> int:
-        """Delete predictions from before `since`, then the oldest until the rest fits; return how many went."""
-        beyond = self.execute(
-            "SELECT at FROM (SELECT at, SUM(bytes) OVER (ORDER BY at DESC, id) AS total FROM predictions) AS sums "
-            "WHERE total > ? ORDER BY at DESC LIMIT 1",
-            [megabytes * 1e6],
+        All of one prediction come together, by item, and with the same object; the oldest prediction is first.
+        """
+        statement = (
+            f"SELECT {_FEEDBACK} FROM feedback f JOIN predictions p ON p.id = f.prediction "  # noqa: S608 - names of ours
+            "WHERE p.model = ? AND f.at >= ? AND f.at < ? AND (f.prediction, f.item) > (?, ?) AND NOT EXISTS ("
+            "SELECT 1 FROM feedback g "
+            "WHERE g.prediction = f.prediction AND g.item = f.item AND g.at > f.at AND g.at < ?) "
+            "ORDER BY f.prediction, f.item LIMIT ?"
         )
-        oldest = max([since, *(row[0] for row in beyond)])
-        return self._delete("at < ? OR at = ?", [oldest, oldest if beyond else since - 1])
+        about: LoggedPrediction | None = None
+        last: tuple[str, int] = "", 0
+        while rows := self.execute(statement, [model, since, until, *last, until, ROWS_AT_ONCE]):
+            for given in map(Feedback._make, rows):
+                if about is None or about.id != given.prediction:
+                    found = self.execute(f"SELECT {_PREDICTION} FROM predictions p WHERE id = ?", given[:1])  # noqa: S608
+                    if not found:  # forgotten since
+                        continue
+                    about = LoggedPrediction._make(found[0])
+                yield about, given
+            last = rows[-1][0], rows[-1][1]
+
+    def retain(self, model: str, *, since: float, megabytes: float) -> int:
+        """Delete a model's predictions from before `since`, then the oldest until the rest fits; return how many."""
+        beyond = self.execute(
+            "SELECT at FROM (SELECT at, SUM(bytes) OVER (ORDER BY at DESC) AS total FROM predictions WHERE model = ?) "
+            "AS sums WHERE total > ? ORDER BY at DESC LIMIT 1",
+            [model, megabytes * 1e6],
+        )
+        full = beyond[0][0] if beyond else 0.0
+        return self._delete("model = ? AND (at < ? OR at <= ?)", [model, since, full])
 
     def forget(self, *, prediction: str = "", subject: str = "") -> int:
-        """Delete one prediction, or all of one subject, with their feedback; return how many went."""
-        return self._delete("id = ?", [prediction]) if prediction else self._delete("subject = ?", [subject])
+        """Delete one prediction, or all of one subject, with their feedback; return how many predictions went.
+
+        Of a subject the feedback on predictions of others goes as well. The file of SQLite holds no byte of it then.
+        """
+        if subject:
+            self.execute("DELETE FROM feedback WHERE client = ? AND client <> ''", [subject])
+        where, value = ("id = ?", prediction) if prediction else ("subject = ? AND subject <> ''", subject)
+        count = self._delete(where, [value])
+        if self.sqlite and self.execute("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+            raise StoreError("deleted, but a reader keeps old pages in the file beside the database: forget it again")
+        return count
 
     def _delete(self, where: str, values: Sequence[object]) -> int:
-        with self._transaction() as cursor:
-            chosen = f"(SELECT id FROM predictions WHERE {where})".replace("?", self.mark)  # noqa: S608
-            cursor.execute(f"DELETE FROM feedback WHERE prediction IN {chosen}", values)  # noqa: S608
-            cursor.execute(f"DELETE FROM predictions WHERE {where}".replace("?", self.mark), values)  # noqa: S608
-            count = int(cursor.rowcount)
-        if self.mark == "?" and count:
+        with self._transaction():
+            self.execute(f"DELETE FROM feedback WHERE prediction IN (SELECT id FROM predictions WHERE {where})", values)  # noqa: S608
+            count = len(self.execute(f"DELETE FROM predictions WHERE {where} RETURNING id", values))  # noqa: S608
+        if self.sqlite and count:
             self.execute("PRAGMA incremental_vacuum")  # gives the space back to the disk
         return count
 
     @contextmanager
-    def _transaction(self) -> Iterator[Any]:
-        with self._cursor() as cursor:
-            cursor.execute("BEGIN IMMEDIATE" if self.mark == "?" else "BEGIN")
-            try:
-                yield cursor
-                cursor.execute("COMMIT")
-            except BaseException:
-                with suppress(self.errors):  # a full disk has rolled back already; the first error is the one to tell
-                    cursor.execute("ROLLBACK")
-                raise
+    def _transaction(self) -> Iterator[None]:
+        self.execute("BEGIN IMMEDIATE" if self.sqlite else "BEGIN")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            with suppress(StoreError):  # a full disk has rolled back already; the first error is the one to tell
+                self.execute("ROLLBACK")
+            raise
 
     def close(self) -> None:
         """Close the connection."""
@@ -183,12 +213,16 @@ def connect(url: str) -> Store:
         If it cannot be opened, or newer code has been at work in it.
     """
     if url.startswith(SQLITE):
-        store = Store(_sqlite(Path(url.removeprefix(SQLITE))), "?", sqlite3.Error)
+        store = Store(_sqlite(Path(url.removeprefix(SQLITE))), sqlite=True, errors=sqlite3.Error)
     elif url.startswith(POSTGRESQL):
         store = _postgresql(url)
     else:
         raise StoreError(f"expected an address that begins with {SQLITE} or {POSTGRESQL}")
-    _migrate(store)
+    try:
+        _migrate(store)
+    except BaseException:
+        store.close()
+        raise
     return store
 
 
@@ -196,8 +230,9 @@ def _sqlite(path: Path) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        # Before the first table is made; write-ahead logging lets readers read while a row is written.
-        for pragma in ("auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = NORMAL"):
+        # The first before any table is made; write-ahead logging lets readers read while a row is written.
+        pragmas = ("auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON")
+        for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{path} cannot be opened: {error}") from error
@@ -205,28 +240,46 @@ def _sqlite(path: Path) -> sqlite3.Connection:
 
 
 def _postgresql(url: str) -> Store:
-    import psycopg  # only where PostgreSQL is asked for
-
     try:
-        connection = psycopg.connect(url, autocommit=True, connect_timeout=int(BUSY_SECONDS))
-    except psycopg.Error as error:  # its text may hold the address
-        raise StoreError(f"PostgreSQL cannot be reached: {type(error).__name__}") from None
-    return Store(connection, "%s", psycopg.Error)
+        import psycopg  # only where PostgreSQL is asked for
+    except ImportError as error:
+        raise StoreError(f"PostgreSQL needs a driver ({error}): pip install 'psycopg[binary]'") from error
+    hold(url)
+    if not _is_address(url):  # the driver's own text would hold a part of the password
+        raise StoreError("no address of PostgreSQL: write special characters of a password as %-codes")
+    # A server that went away without a word is noticed within some seconds, on an open connection as well.
+    silence: Any = {"connect_timeout": int(BUSY_SECONDS), "tcp_user_timeout": int(BUSY_SECONDS * 1000)}
+    try:
+        connection = psycopg.connect(url, autocommit=True, keepalives_idle=int(BUSY_SECONDS), **silence)
+    except psycopg.Error as error:
+        raise StoreError(f"PostgreSQL cannot be reached: {_reason(error)}") from None
+    return Store(connection, sqlite=False, errors=psycopg.Error)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts, port = urlsplit(url), urlsplit(url).port
+    except ValueError:
+        return False
+    return port != 0 and parts.netloc.count("@") <= 1 and "@" not in parts.path + parts.query + parts.fragment
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of a driver's message, without secrets; PostgreSQL's others may quote rows."""
+    return without_secrets((str(error) or type(error).__name__).splitlines()[0])
 
 
 def _migrate(store: Store) -> None:
     """Run the numbered files of SQL that the database has not seen; two processes may do this at once."""
     scripts = sorted(files("portfolio_shared.operations").joinpath("sql").iterdir(), key=lambda file: file.name)
-    with store._transaction() as cursor:  # noqa: SLF001 - of this module
-        cursor.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY)")
-        if store.mark == "%s":
-            cursor.execute("LOCK TABLE schema_version")
-        cursor.execute("SELECT COALESCE(MAX(version), 0) FROM schema_version")
-        version = int(cursor.fetchone()[0])
+    with store._transaction():  # noqa: SLF001 - of this module
+        if not store.sqlite:
+            store.execute("SELECT pg_advisory_xact_lock(hashtext('portfolio_shared.operations'))")
+        store.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY)")
+        ((version,),) = store.execute("SELECT COALESCE(MAX(version), 0) FROM schema_version")
         if version > len(scripts):
             raise StoreError(f"the database has schema {version}, and this code knows {len(scripts)}: update the code")
         for number, script in enumerate(scripts[version:], start=version + 1):
-            for statement in script.read_text(encoding="utf-8").split(";"):
-                if statement.strip():
-                    cursor.execute(statement)
-            cursor.execute(f"INSERT INTO schema_version VALUES ({number})")  # noqa: S608 - a number of ours
+            for statement in filter(str.strip, script.read_text(encoding="utf-8").split(";")):
+                store.execute(statement)
+            store.execute("INSERT INTO schema_version VALUES (?)", [number])

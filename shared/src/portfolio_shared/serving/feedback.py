@@ -14,6 +14,8 @@ from portfolio_shared.serving.schemas import Strict
 
 GRACE_SECONDS = 5.0  # after which a prediction that is not in the log is unknown
 LOOK_SECONDS = 0.25
+LOOKS_AT_ONCE = 16  # feedback that waits takes the place of predictions, and anybody can invent new ids
+ANSWER_SECONDS = 10.0
 
 
 class FeedbackRequest(Strict):
@@ -48,43 +50,47 @@ def feedback_router(truth: type[BaseModel], *, model: str, log: PredictionLog | 
     said = create_model("FeedbackRequest", __base__=FeedbackRequest, __doc__="What came true.", truth=(truth, ...))
     router = APIRouter(prefix="/v1", tags=["feedback"], route_class=StrictRoute)
 
-    async def feedback(
-        body: said,  # type: ignore[valid-type]
-        request: Request,
-        response: Response,
-    ) -> FeedbackKept:
+    waiting = asyncio.Semaphore(LOOKS_AT_ONCE)
+
+    async def keep(log: PredictionLog, given: Feedback) -> bool:
+        items = await _items_of(log, given.prediction, model, waiting)
+        if items is None:
+            raise ProblemError(404, f"No prediction with the id {given.prediction} is kept.")
+        if given.item >= items:
+            message = f"Input should be less than {items}, the number of items of the prediction"
+            raise unprocessable([FieldError(field="index", message=message, value=given.item, bound={"lt": items})])
+        return await asyncio.to_thread(log.ask, lambda store: store.add_feedback(given))
+
+    async def feedback(body: said, request: Request, response: Response) -> FeedbackKept:
         """Keep what came true; 202 the first time, 200 if the same was said before, 404 for an unknown prediction."""
         if log is None:
             raise ProblemError(503, "This service keeps no predictions, so it can keep no feedback.")
-        prediction = str(body.id)
+        client = hashed_subject(request.headers.get("x-subject", "").encode("latin-1"), subject_key)
+        given = Feedback(str(body.id), body.index, time.time(), client, body.truth.model_dump_json())
         try:
-            items = await _items_of(log, prediction, model)
-            if items is None:
-                raise ProblemError(404, f"No prediction with the id {prediction} is kept.")
-            if body.index >= items:
-                message = f"Input should be less than {items}, the number of items of the prediction"
-                raise unprocessable([FieldError(field="index", message=message, value=body.index, bound={"lt": items})])
-            client = hashed_subject(request.headers.get("x-subject", "").encode(), subject_key)
-            given = Feedback(prediction, body.index, time.time(), client, body.truth.model_dump_json())
-            new = await asyncio.to_thread(log.ask, lambda store: store.add_feedback(given))
-        except StoreError:
+            async with asyncio.timeout(ANSWER_SECONDS):  # a database may hang
+                new = await keep(log, given)
+        except (StoreError, TimeoutError):
             detail = "The prediction log cannot be reached. Send the feedback again later."
             raise ProblemError(503, detail, headers={"Retry-After": "10"}) from None
         response.status_code = 202 if new else 200
-        return FeedbackKept(id=prediction, index=body.index, kept=new)
+        return FeedbackKept(id=given.prediction, index=given.item, kept=new)
 
     router.add_api_route("/feedback", feedback, methods=["POST"], summary="Say what came true of a prediction")
     return router
 
 
-async def _items_of(log: PredictionLog, prediction: str, model: str) -> int | None:
+async def _items_of(log: PredictionLog, prediction: str, model: str, waiting: asyncio.Semaphore) -> int | None:
     """Return how many items a prediction has; wait for one that may not be written yet."""
 
     def look(store: Store) -> int | None:
         return store.items_of(prediction, model=model)
 
-    while (items := await asyncio.to_thread(log.ask, look)) is None:
-        if not 0 <= time.time() - time_of(prediction) < GRACE_SECONDS:
-            return None
-        await asyncio.sleep(LOOK_SECONDS)
+    items = await asyncio.to_thread(log.ask, look)
+    while items is None and abs(time.time() - time_of(prediction)) < GRACE_SECONDS:
+        if waiting.locked():
+            raise ProblemError(503, "Too much feedback waits for its prediction.", headers={"Retry-After": "1"})
+        async with waiting:
+            await asyncio.sleep(LOOK_SECONDS)
+        items = await asyncio.to_thread(log.ask, look)
     return items

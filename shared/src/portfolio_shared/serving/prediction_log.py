@@ -26,6 +26,7 @@ WRITE_SECONDS = 0.5
 RETAIN_SECONDS = 600.0
 CAPACITY = 20_000  # rows that may wait
 CAPACITY_BYTES = 16_000_000  # and their size
+ASK_SECONDS = 2.0  # how long a question waits for another
 
 
 class Waiting(NamedTuple):
@@ -84,8 +85,9 @@ class PredictionLog:
         """Write what waits, and end the thread."""
         self._stop.set()
         self._thread.join(timeout=10)
-        with self._asking:
+        if self._asking.acquire(timeout=ASK_SECONDS):  # else somebody waits for a database that hangs
             _close(self._asked)
+            self._asking.release()
 
     def add(self, row: Waiting) -> None:
         """Let a row be written; called on the event loop, and never waits."""
@@ -104,20 +106,25 @@ class PredictionLog:
         StoreError
             If the store cannot be used; the next question connects anew.
         """
-        with self._asking:
-            try:
-                self._asked = self._asked or self._connect(self._url)
-                return question(self._asked)
-            except StoreError:
-                _close(self._asked)
-                self._asked = None
-                raise
+        if not self._asking.acquire(timeout=ASK_SECONDS):
+            raise StoreError("the prediction log is busy")
+        try:
+            self._asked = self._asked or self._connect(self._url)
+            return question(self._asked)
+        except StoreError:
+            _close(self._asked)
+            self._asked = None
+            raise
+        finally:
+            self._asking.release()
 
     def _run(self) -> None:
         while not self._stop.wait(WRITE_SECONDS):
             self._write()
         self._write()
         _close(self._store)
+        if lost := len(self._waiting):
+            _log.error("%d predictions are lost: they could not be written until the end", lost)
 
     def _write(self) -> None:
         rows = [self._waiting.popleft() for _ in range(len(self._waiting))]
@@ -126,10 +133,10 @@ class PredictionLog:
             if rows:
                 self._store.insert(map(self._logged, rows))
                 self.written += len(rows)
-                self._taken_bytes += sum(len(row.request) + len(row.response) for row in rows)
+                self._forget_size(rows)
                 rows = []
             if (now := time.time()) - self._retained > RETAIN_SECONDS:
-                self._store.retain(since=now - 86_400 * self._days, megabytes=self._megabytes)
+                self._store.retain(self._model, since=now - 86_400 * self._days, megabytes=self._megabytes)
                 self._retained = now
         except StoreError as error:
             self._waiting.extendleft(reversed(rows))  # for the next try; more that come are dropped when it is full
@@ -138,16 +145,21 @@ class PredictionLog:
             self._failing = True
             _close(self._store)
             self._store = None
+        except Exception:  # noqa: BLE001 - a mistake of ours; without this thread no other row would be written
+            _log.exception("%d predictions are lost", len(rows))
+            self.dropped["database"] += len(rows)
+            self._forget_size(rows)
         else:
             if self._failing:
                 _log.info("predictions are written again")
             self._failing = False
 
+    def _forget_size(self, rows: list[Waiting]) -> None:
+        self._taken_bytes += sum(len(row.request) + len(row.response) for row in rows)
+
     def _logged(self, row: Waiting) -> LoggedPrediction:
-        return LoggedPrediction(
-            **row._replace(request=b"", response=b"")._asdict()
-            | {"model": self._model, "request": row.request.decode(), "response": row.response.decode()}
-        )
+        request, response = (body.decode(errors="replace") for body in (row.request, row.response))
+        return LoggedPrediction(**row._asdict() | {"model": self._model, "request": request, "response": response})
 
 
 def _close(store: Store | None) -> None:
@@ -157,8 +169,11 @@ def _close(store: Store | None) -> None:
 
 
 def hashed_subject(subject: bytes, key: str) -> str:
-    """Return what is kept of a person's name: a keyed hash, the same for the same person."""
-    return hmac.digest(key.encode(), subject, hashlib.sha256).hex() if subject else ""
+    """Return what is kept of a person's name: a keyed hash, the same for the same person; without a key nothing.
+
+    Without a secret anybody who reads the log could try names until one fits.
+    """
+    return hmac.digest(key.encode(), subject, hashlib.sha256).hex() if subject and key else ""
 
 
 def new_id(*, now: float | None = None) -> str:

@@ -1,4 +1,5 @@
 -- One text for SQLite and PostgreSQL. Times are seconds since 1970. Requests, responses and truths are JSON.
+-- `bytes` is the size of a prediction with its feedback.
 CREATE TABLE predictions (
     id TEXT PRIMARY KEY,
     at DOUBLE PRECISION NOT NULL,
@@ -12,13 +13,14 @@ CREATE TABLE predictions (
     response TEXT NOT NULL,
     bytes INTEGER NOT NULL
 );
-CREATE INDEX predictions_by_time ON predictions (at, bytes);
-CREATE INDEX predictions_by_subject ON predictions (subject);
+CREATE INDEX predictions_by_time ON predictions (model, at, bytes);
+CREATE INDEX predictions_by_subject ON predictions (subject) WHERE subject <> '';
 CREATE TABLE feedback (
     prediction TEXT NOT NULL,
     item INTEGER NOT NULL,
     at DOUBLE PRECISION NOT NULL,
     client TEXT NOT NULL,
-    truth TEXT NOT NULL
+    truth TEXT NOT NULL,
+    PRIMARY KEY (prediction, item, at)
 );
-CREATE INDEX feedback_by_prediction ON feedback (prediction, item, at);
+CREATE INDEX feedback_by_client ON feedback (client) WHERE client <> '';
