@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import httpx
 import pytest
 import uvicorn
+from required import missing
 from small_models import SmallModel, small_models
 from threadpoolctl import threadpool_limits
 from xdist.scheduler import LoadScopeScheduling
@@ -61,13 +62,6 @@ class ByProject(LoadScopeScheduling):
         return next(filter(None, project.groups())) if project else nodeid.partition("::")[0]
 
 
-def missing(request: pytest.FixtureRequest, what: str, reason: str) -> NoReturn:
-    """Skip by name, or fail where `--require` says that `what` must be there."""
-    if what in request.config.getoption("--require").split(","):
-        pytest.fail(f"--require={what}: {reason}")
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def real_data_dir(request: pytest.FixtureRequest) -> Path:
     """Folder of the public data sets."""
@@ -80,18 +74,11 @@ def real_data_dir(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="session")
 def chromium_path(request: pytest.FixtureRequest) -> str:
     """Path of a Chromium or Chrome."""
-    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
-        if path := shutil.which(name):
-            return path
-    missing(request, "browser", "no Chromium on PATH: install one (Debian: apt-get install chromium)")
-
-
-@pytest.fixture(scope="session")
-def promtool(request: pytest.FixtureRequest) -> str:
-    """Path of Prometheus' tool for rules."""
-    if path := shutil.which("promtool"):
-        return path
-    missing(request, "promtool", "no promtool on PATH: it comes with Prometheus (Debian: apt-get install prometheus)")
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        missing(request, "browser", "no Chromium on PATH: install one (Debian: apt-get install chromium)")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ RUN --mount=type=cache,target=/root/.cache \
 FROM python:3.13-slim
 RUN groupadd --gid 10001 app \
     && useradd --uid 10001 --gid app --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app \
-    && install -d -o app -g app /srv/.state
+    && install -d -o app -g app /srv/.state /srv/predictions
 # The mode of the file in the clone is that of its owner's umask.
 COPY --link --chmod=0644 docker/healthcheck.py /opt/healthcheck.py
 COPY --link --from=dependencies /opt/venv /opt/venv

@@ -63,7 +63,9 @@ RUN --mount=type=cache,target=/root/.cache \
 FROM base
 RUN groupadd --gid 10001 app \
     && useradd --uid 10001 --gid app --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app \
-    && install -d -o app -g app /srv/.state /data
+    && install -d -o app -g app /srv/.state /srv/predictions /data
+# The mode of the file in the clone is that of its owner's umask.
+COPY --link --chmod=0644 docker/healthcheck.py /opt/healthcheck.py
 COPY --link --from=dependencies /opt/venv /opt/venv
 COPY --link --from=code /opt/code /opt/code
 # Threads that wait for each other sleep: spinning, they take the cores from those they wait for, and where several

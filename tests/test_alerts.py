@@ -1,6 +1,7 @@
 """Each alarm is raised where it has to be and silent where it must not, as Prometheus' own promtool evaluates it."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from required import missing
 
 ROOT = Path(__file__).resolve().parents[1]
 RULES = ROOT / "docker/alerts.yml"
@@ -85,8 +87,16 @@ CASES: list[tuple[str, dict[str, str | None], int, set[str]]] = [
     ("the last look is 2 hours ago", {LOOKED: "0x{n}"}, 120, set()),
     ("drift", {finding("drift"): "0x58 1x1"}, 60, {"Drift"}),
     ("worse than in the test", {finding("performance"): "0x58 1x1"}, 60, {"Performance worse"}),
-    ("a field is left out", {finding("missing"): "0x58 1x1"}, 60, {"Data missing"}),
+    ("predictions are missing", {finding("missing"): "0x58 1x1"}, 60, {"Data missing"}),
 ]
+
+
+@pytest.fixture(scope="module")
+def promtool(request: pytest.FixtureRequest) -> str:
+    path = shutil.which("promtool")
+    if path is None:
+        missing(request, "promtool", "no promtool on PATH: install Prometheus (Debian: apt-get install prometheus)")
+    return path
 
 
 def test_the_rules_are_valid(promtool: str) -> None:

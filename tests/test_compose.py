@@ -1,5 +1,6 @@
 """What the compose file and the images promise, as far as it can be seen without a container engine."""
 
+import json
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -27,7 +28,7 @@ DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
 
 
 def test_every_container_is_confined(services: Services) -> None:
-    assert len(services) == 4 + 2 * len(projects())
+    assert len(services) == 5 + 3 * len(projects())
     for name, service in services.items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
@@ -61,7 +62,8 @@ def test_settings_of_the_compose_files_are_documented(compose_files: list[Path])
     used = {name for path in compose_files for name in re.findall(r"\$\{(\w+)", path.read_text(encoding="utf-8"))}
     documented = (ROOT / ".env.example").read_text(encoding="utf-8")
     set_by_the_makefile = {"GIT_COMMIT", "CREATED"}
-    ports = {f"{project.prefix}PORT" for project in projects()}  # all of them in one sentence
+    # All of them in one sentence.
+    ports = {f"{project.prefix}{port}" for project in projects() for port in ("PORT", "MONITOR_PORT")}
     assert {name for name in used - set_by_the_makefile - ports if name not in documented} == set()
 
 
@@ -125,13 +127,65 @@ def test_the_start_page_leads_to_the_projects_that_are_in_the_stack(services: Se
 
 
 @pytest.mark.parametrize("project", projects(), ids=lambda project: project.name)
+def test_a_monitor_reads_what_its_service_writes(services: Services, project: Project) -> None:
+    service, monitor = services[project.name], services[f"{project.name}-monitor"]
+    shared = {"PORTFOLIO_PREDICTION_LOG", f"{project.prefix}SUBJECT_KEY", "NO_PROXY", "no_proxy"}
+    assert set(monitor["environment"]) == shared | {"MLFLOW_TRACKING_URI"}
+    assert {key: monitor["environment"][key] for key in shared} == {key: service["environment"][key] for key in shared}
+    assert "predictions:/srv/predictions" in set(service["volumes"]) & set(monitor["volumes"])
+    assert service["environment"]["PORTFOLIO_PREDICTION_LOG"].endswith(":-sqlite:////srv/predictions/log.db}")
+    assert monitor["profiles"] == ["operations", "monitoring"]
+    assert monitor["image"] == services[f"{project.name}-trainer"]["image"]
+    assert monitor["ports"] == [f"127.0.0.1:${{{project.prefix}MONITOR_PORT:-1{project.port}}}:8000"]
+
+
+@pytest.mark.parametrize("project", projects(), ids=lambda project: project.name)
 def test_a_page_finds_the_others_through_the_start_page(services: Services, project: Project) -> None:
     service = services[project.name]
     assert service["environment"]["PORTFOLIO_START_PAGE"] == "http://index:8000"
     assert "backend" in set(services["index"]["networks"]) & set(service["networks"])
 
 
-def test_prometheus_finds_the_services_through_the_start_page(services: Services) -> None:
-    scraped = yaml.safe_load((ROOT / "docker/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
-    assert [each["url"] for job in scraped for each in job["http_sd_configs"]] == ["http://index:8000/targets"]
-    assert "backend" in set(services["index"]["networks"]) & set(services["prometheus"]["networks"])
+def test_prometheus_finds_services_and_monitors_through_the_start_page(services: Services) -> None:
+    settings = yaml.safe_load((ROOT / "docker/prometheus.yml").read_text(encoding="utf-8"))
+    scraped = settings["scrape_configs"]
+    assert [each["url"] for job in scraped for each in job["http_sd_configs"]] == ["http://index:8000/targets"] * 2
+    (relabel,) = scraped[1]["relabel_configs"]
+    for project in projects():
+        service = httpx.URL(demo_of(project).internal).netloc.decode()
+        monitor = re.sub(f"^{relabel['regex']}$", relabel["replacement"].replace("$1", r"\1"), service)
+        name, _, port = monitor.partition(":")
+        assert f"--serve {port} --host 0.0.0.0" in " ".join(services[name]["command"])
+    reached = {"index", *(f"{p.name}{suffix}" for p in projects() for suffix in ("", "-monitor"))}
+    assert all("backend" in services[name]["networks"] for name in {"prometheus", *reached})
+    mounted = [volume.split(":")[1] for volume in services["prometheus"]["volumes"]]
+    assert {f"/etc/prometheus/{name}" for name in settings["rule_files"]} < set(mounted)
+
+
+def demo_of(project: Project) -> start_page.Demo:
+    (demo,) = start_page.demos_of({f"{project.prefix}ADDRESS": "http://127.0.0.1:1"}, [asdict(project)])
+    return demo
+
+
+def test_grafana_is_there_to_look_at_alone(services: Services) -> None:
+    settings = services["grafana"]["environment"]
+    assert settings["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"  # there is no user, and no password
+    assert settings["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert services["grafana"]["profiles"] == ["grafana"]  # `monitoring` starts where its image cannot be had
+    files = ROOT / "docker/grafana"
+    (source,) = read_yaml(files / "provisioning/datasources/prometheus.yaml")["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    assert "backend" in set(services["grafana"]["networks"]) & set(services["prometheus"]["networks"])
+    (provider,) = read_yaml(files / "provisioning/dashboards/files.yaml")["providers"]
+    mounts = dict(volume.split(":")[:2] for volume in services["grafana"]["volumes"])
+    assert mounts == {
+        "./docker/grafana/provisioning": "/etc/grafana/provisioning",
+        "./docker/grafana/dashboards": provider["options"]["path"],
+    }
+    for path in files.glob("dashboards/*.json"):
+        dashboard = json.loads(path.read_text(encoding="utf-8"))
+        assert {panel["datasource"]["uid"] for panel in dashboard["panels"]} == {source["uid"]}, path.name
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
