@@ -9,13 +9,13 @@ from typing import Any
 from rich.console import Console
 
 from housing.config import COVERAGE, MODEL_NAME, ReportConfig, TrainConfig
+from housing.data.house import sparsely
 from housing.evaluation.ablation import Step, ablate
 from housing.evaluation.candidates import COLUMNS
 from housing.evaluation.errors import by_group, worst
 from housing.evaluation.evaluate import METRIC_LABELS, measure
 from housing.evaluation.figures import draw
 from housing.evaluation.learning_curve import SHARES, draw_learning_curve, learning_curve
-from housing.models.fit import sparsely
 from housing.train import Trained, learn
 from portfolio_shared.data.checks import stored_report
 from portfolio_shared.data.splits import split_digest

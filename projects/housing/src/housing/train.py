@@ -9,9 +9,8 @@ from pydantic import JsonValue
 from rich.console import Console
 
 from housing.config import COVERAGE, MODEL_NAME, ModelSettings, TrainConfig, tuned_settings
-from housing.data.columns import columns
 from housing.data.house import EXAMPLE, House
-from housing.data.load import Dataset, Sales, Split, load, split
+from housing.data.load import Dataset, Split, load, split
 from housing.evaluation.candidates import (
     BASELINES,
     COLUMNS,
@@ -28,6 +27,7 @@ from housing.models.fit import OutOfFold, fit
 from housing.models.held_out import HeldOut
 from housing.models.imputation import complete
 from housing.models.predictor import Predictor
+from housing.serving.observe import reference
 from portfolio_shared import results, training
 from portfolio_shared.bundle import DataInfo, Manifest, metric_values
 from portfolio_shared.data.splits import group_folds, split_digest
@@ -116,26 +116,10 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
             "refit": config.refit,
             **trained.settings.model_dump(mode="json"),
         },
-        metrics=metric_values(trained.evaluation.metrics),
+        metrics=metric_values(trained.evaluation.metrics | trained.evaluation.sparse),
         baselines={name: metric_values(metrics) for name, metrics in trained.baselines.items()},
         input_schema=House.model_json_schema(),
-        input_statistics=input_statistics(data.sales if config.refit else train),
     )
-
-
-def input_statistics(training: Sales) -> dict[str, JsonValue]:
-    """Return, per column of the training houses, quantiles of numbers and shares of codes, to compare traffic with."""
-    statistics: dict[str, JsonValue] = {}
-    for name, column in columns().items():
-        cells = training.frame[name]
-        if column.is_numeric:
-            numbers = cells.dropna().to_numpy(dtype=np.float64)
-            levels = (0, 5, 25, 50, 75, 95, 100)
-            statistics[name] = {f"q{level}": float(np.percentile(numbers, level)) for level in levels}
-        else:
-            shares = cells.fillna("unknown").value_counts(normalize=True)
-            statistics[name] = {str(code): round(float(share), 4) for code, share in shares.items()}
-    return statistics
 
 
 PROJECT = training.Project(
@@ -146,7 +130,7 @@ PROJECT = training.Project(
     describe=describe,
     example=lambda _: [EXAMPLE],
     load=Predictor.load,
-    reference=lambda _: {"rows": np.zeros(1)},
+    reference=lambda trained: reference(trained.predictor, trained.split.train.records, trained.split.test.records),
     draw=draw,
     # The full record gives every column its type; the sparse one makes what may be left out optional.
     input_example=lambda trained: [complete(EXAMPLE, trained.predictor.typical)[0], EXAMPLE],

@@ -27,6 +27,8 @@ def evaluation_of() -> Callable[..., Evaluation]:
         }
         sales = Sales(pd.DataFrame({**usual, **frame}), records=[])
         predicted = np.asarray(predicted, dtype=float)
-        return Evaluation(sales, predicted, predicted / spread, predicted * spread, metrics={}, calibration={})
+        return Evaluation(
+            sales, predicted, predicted / spread, predicted * spread, metrics={}, sparse={}, calibration={}
+        )
 
     return build

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from housing.config import ModelSettings, ScaleSettings, TreeSettings
+from housing.data.house import sparsely
 from housing.evaluation.candidates import BLEND
-from housing.models.fit import fit, fit_intervals, fit_members, sparsely
+from housing.models.fit import fit, fit_intervals, fit_members
 from housing.models.intervals import MemberPrices
 
 QUICK = ModelSettings(trees=TreeSettings(iterations=40, depth=4, learning_rate=0.1), scale=ScaleSettings(iterations=20))

@@ -38,6 +38,11 @@ EXAMPLE: Record = {
 """A house with the required fields alone."""
 
 
+def sparsely(record: Record) -> Record:
+    """Return the required fields alone."""
+    return {name: record[name] for name, column in columns().items() if column.required}
+
+
 class InvalidHouseError(ValueError):
     """A house with fields that are missing, unknown, out of bounds or contradictory; the message names each."""
 

@@ -19,10 +19,11 @@ from threadpoolctl import threadpool_limits
 
 from housing.config import ModelSettings
 from housing.data.columns import Record, columns
+from housing.data.house import sparsely
 from housing.data.load import Split
 from housing.evaluation.evaluate import METRICS
 from housing.models.features import DERIVED, category_names, design
-from housing.models.fit import OutOfFold, fit_members, sparsely
+from housing.models.fit import OutOfFold, fit_members
 from housing.models.imputation import Typical, complete, fit_typical
 from housing.models.intervals import MemberPrices
 from portfolio_shared.evaluation.regression import mean_absolute_error, root_mean_squared_log_error

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from housing.config import MODEL_NAME
+from housing.data.house import sparsely
 from housing.data.load import Sales, Split, load, split
 from housing.models.predictor import Predictor
 from portfolio_shared.bundle import read_manifest
@@ -46,6 +47,7 @@ METRIC_LABELS = {
     "mean_interval_width": "mean width of the intervals, dollars",
 }
 OF_INTERVALS = ("interval_coverage", "mean_interval_width")
+SPARSE = ("mean_absolute_error", "mean_absolute_percentage_error")
 LARGE = 4000  # square feet: five houses, three of them partly built and cheap, move the score by 0.008
 
 
@@ -59,6 +61,8 @@ class Evaluation:
         Price and interval of each of the sales, in dollars, shape (n,).
     metrics
         Name -> estimate with its 95 % bootstrap interval over houses; dollars where not relative.
+    sparse
+        The metrics of `SPARSE` when the required fields alone are given, with the suffix _sparse.
     calibration
         Nominal coverage -> measured coverage.
     """
@@ -68,6 +72,7 @@ class Evaluation:
     low: Floats
     high: Floats
     metrics: dict[str, Interval]
+    sparse: dict[str, Interval]
     calibration: dict[float, float]
 
 
@@ -76,7 +81,9 @@ def evaluate(predictor: Predictor, split: Split, *, seed: int = 0) -> Evaluation
     sales = split.test
     predicted, low, high = predictor.price_and_interval(sales.records)
     metrics = measure(sales, predicted, low, high, seed=seed)
-    return Evaluation(sales, predicted, low, high, metrics, _calibration(predictor, sales))
+    guessed = predictor.price_and_interval([sparsely(record) for record in sales.records])[0]
+    sparse = {f"{name}_sparse": bootstrap_interval(METRICS[name], sales.prices, guessed, seed=seed) for name in SPARSE}
+    return Evaluation(sales, predicted, low, high, metrics, sparse, _calibration(predictor, sales))
 
 
 def measure(sales: Sales, predicted: Floats, low: Floats, high: Floats, *, seed: int = 0) -> dict[str, Interval]:
@@ -138,7 +145,7 @@ def evaluate_bundle(bundle: Path, setting: str, console: Console) -> None:
     known = np.zeros(len(test.keys), bool) if held_out is None else held_out.holds(keys=test.keys, paid=test.prices)
     if same and known.all():
         console.print("Refitted on all rows, its test houses among them: measured before, on those it had not seen.")
-        metrics = {name: Interval(**value.model_dump()) for name, value in manifest.metrics.items()}
+        metrics = {name: Interval(**manifest.metrics[name].model_dump()) for name in METRIC_LABELS}
     else:
         if not same:
             console.print("These are not the houses that the bundle was tested on: some may be houses it learned from.")

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from housing.config import COVERAGE, ModelSettings, ScaleSettings, TreeSettings
-from housing.data.columns import Record, columns
+from housing.data.columns import Record
+from housing.data.house import sparsely
 from housing.data.load import Split
 from housing.models.comparables import fit_comparables
 from housing.models.encoding import Encoding, fit_encoding
@@ -135,11 +136,6 @@ def fit(
         comparables=fit_comparables(members.completed, prices, shares),
         seen=seen_in(records),
     )
-
-
-def sparsely(record: Record) -> Record:
-    """Return the required fields alone."""
-    return {name: record[name] for name, column in columns().items() if column.required}
 
 
 def fit_intervals(

@@ -1,0 +1,126 @@
+"""What is watched: columns as the service reads them, a reference that can be compared with any window, measures."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import ks_2samp
+
+from housing.data.columns import columns
+from housing.data.house import EXAMPLE, House, sparsely
+from housing.models.predictor import Predictor
+from housing.serving.observe import WATCH, Truth
+from housing.train import Trained
+from portfolio_shared.operations.store import LoggedPrediction
+from portfolio_shared.operations.watch import REFERENCE_NAME, REFERENCE_ROWS, Columns, read_reference
+
+
+def logged(predictor: Predictor, houses: list[dict]) -> LoggedPrediction:
+    records = [House.model_validate(house).model_dump(exclude_none=True) for house in houses]
+    answer = {"predictions": [asdict(prediction) for prediction in predictor.predict(records)]}
+    request = json.dumps({"houses": houses})
+    return LoggedPrediction(
+        "id", 0.0, "housing", "1", "/v1/predictions", "", len(houses), 1.0, request, json.dumps(answer)
+    )
+
+
+def window_of(predictor: Predictor, houses: list[dict], reference: Columns) -> Columns:
+    """Return the columns of logged houses, as a look at the log has them."""
+    rows = WATCH.columns(Path())(logged(predictor, houses))
+    return {
+        name: np.array([row.get(name, np.nan if cells.dtype.kind == "f" else "") for row in rows])
+        for name, cells in reference.items()
+    }
+
+
+def test_the_columns_of_a_house_are_its_fields_as_they_were_put_right(predictor: Predictor) -> None:
+    strange = {
+        "exterior_2nd": "Wd Shng",
+        "year_remod_add": 1999,
+        "ms_subclass": 20,
+        "lot_frontage": "80,5",
+        "alley": None,
+    }
+    plain, repaired = WATCH.columns(Path())(logged(predictor, [EXAMPLE, EXAMPLE | strange]))
+
+    (answer,) = predictor.predict([EXAMPLE])
+    width = (answer.interval.high - answer.interval.low) / answer.price
+    fields = {name: value if isinstance(value, str) else float(value) for name, value in EXAMPLE.items()}
+    assert plain == fields | {"price": answer.price, "width": width}
+    given = {"exterior_2nd": "WdShing", "year_remod_add": 2003.0, "ms_subclass": "020", "lot_frontage": 80.5}
+    assert {name: value for name, value in repaired.items() if name not in ("price", "width")} == fields | given
+
+
+def test_a_bundle_has_a_reference_of_all_that_is_watched(bundle: Path, trained: Trained) -> None:
+    reference = read_reference(bundle)
+
+    assert list(reference) == [*columns(), "price", "width"]
+    assert all((reference[name].dtype.kind == "f") == column.is_numeric for name, column in columns().items())
+    rows, held_out = len(trained.data.sales.frame), len(trained.split.test.frame)
+    assert len(reference["price"]) == rows <= REFERENCE_ROWS
+    assert np.isfinite(reference["price"]).sum() == np.isfinite(reference["width"]).sum() == held_out
+
+
+def test_a_predictor_does_not_read_the_reference(bundle: Path, tmp_path: Path, predictor: Predictor) -> None:
+    for file in bundle.iterdir():
+        (tmp_path / file.name).write_bytes(b"" if file.name == REFERENCE_NAME else file.read_bytes())
+    assert Predictor.load(tmp_path).predict([EXAMPLE]) == predictor.predict([EXAMPLE])
+
+
+def test_houses_of_few_fields_are_compared_with_houses_of_few_fields(
+    bundle: Path, trained: Trained, predictor: Predictor
+) -> None:
+    """A window that leaves out most fields looks drifted beside full records, and undrifted beside its like."""
+    reference = read_reference(bundle)
+    held_out = np.flatnonzero(np.isfinite(reference["price"]))
+    reference["price"][held_out[::2]] = (
+        np.nan
+    )  # the houses of the window, which are others than those it is compared with
+    window = window_of(predictor, list(map(sparsely, trained.split.test.records[::2])), reference)
+    comparable = WATCH.comparable(bundle, reference, window)
+
+    def p_value(name: str, beside: Columns) -> float:
+        return float(ks_2samp(beside[name][held_out[1::2]], window[name]).pvalue)
+
+    assert p_value("width", reference) < 1e-6
+    assert min(p_value("price", comparable), p_value("width", comparable)) > 0.05
+    np.testing.assert_array_equal(np.isfinite(comparable["price"]), np.isfinite(reference["price"]))
+    expected = predictor.price_and_interval(list(map(sparsely, trained.split.test.records[1::2])))[0]
+    np.testing.assert_allclose(comparable["price"][held_out[1::2]], expected)
+    assert all(comparable[name] is reference[name] for name in columns())
+
+
+def test_full_houses_are_priced_as_they_were(bundle: Path, trained: Trained, predictor: Predictor) -> None:
+    reference = read_reference(bundle)
+    records = [
+        {name: value for name, value in each.items() if value is not None} for each in trained.split.test.records
+    ]
+    complete = [each for each in records if len(each) == len(columns())]
+    comparable = WATCH.comparable(bundle, reference, window_of(predictor, complete, reference))
+    np.testing.assert_allclose(comparable["price"], reference["price"])
+    np.testing.assert_allclose(comparable["width"], reference["width"])
+
+
+@pytest.mark.parametrize(("paid", "covered"), [(1.001, 1.0), (2.0, 0.0), (0.5, 0.0)])
+@pytest.mark.parametrize("sparse", [True, False])
+def test_feedback_measures_a_price_beside_those_that_knew_as_much(
+    trained: Trained, predictor: Predictor, paid: float, covered: float, sparse: bool
+) -> None:
+    full = {name: value for name, value in trained.split.test.records[0].items() if value is not None}
+    row = logged(predictor, [EXAMPLE, sparsely(full) if sparse else full])
+    price = json.loads(row.response)["predictions"][1]["price"]
+
+    measures = WATCH.measure(row, 1, Truth(price=paid * price))
+
+    suffix = "_sparse" if sparse else ""
+    assert measures == pytest.approx(
+        {
+            f"absolute_error{suffix}": abs(1 - paid) * price,
+            f"relative_error{suffix}": abs(1 - paid) / paid,
+            "log_error": abs(np.log(paid)),
+            "coverage": covered,
+        }
+    )
+    assert set(measures) <= set(WATCH.measures)
