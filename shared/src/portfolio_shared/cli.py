@@ -137,7 +137,7 @@ class MonitorOptions(BaseSettings):
     projects: int = Field(3, ge=1, description="projects that share the budget")
     prediction_log: str | None = Field(None, description=PREDICTION_LOG)
     bundle: Path | None = Field(None, description="folder of the model; none: the registry's version that answered")
-    tracking_uri: str = Field(default_factory=default_tracking_uri, description="MLflow server; empty: log no run")
+    tracking_uri: str | None = Field(None, description="MLflow server; none: the service's; empty: log no run there")
     output: Path | None = Field(None, description="folder of reports; none: .state/monitor/PROJECT")
     serve: int | None = Field(None, ge=0, le=65535, description="port that shows the newest report; needs --every")
     host: str = Field("127.0.0.1", description="address for --serve; 0.0.0.0 inside a container")
@@ -166,7 +166,8 @@ def monitor_command(name: str, watch: str, service: type[ServiceSettings]) -> Co
             model=settings.model_name,
             log=log_of(options.prediction_log, settings),
             bundle=options.bundle or settings.bundle,
-            tracking_uri=options.tracking_uri,
+            registry=options.tracking_uri or settings.tracking_uri,
+            tracking_uri=settings.tracking_uri if options.tracking_uri is None else options.tracking_uri,
             output=options.output or Path(".state/monitor", name),
             window=options.window or options.every or DAY,
             every=options.every,

@@ -1,4 +1,4 @@
-"""A client for the four requests that a service makes of MLflow: importing mlflow costs seconds and 100s of megabytes.
+"""A client for the five requests that services make of MLflow: importing mlflow costs seconds and 100s of megabytes.
 
 It asks which version to serve and downloads its bundle. What the server answers is not trusted: every answer is bounded
 in size and time, and a bundle counts only after its digest, its list of files and every hash agree with the tag that
@@ -107,6 +107,15 @@ class RegistryClient:
             if answer.get("error_code") == "RESOURCE_DOES_NOT_EXIST" or "not found" in str(answer.get("message")):
                 return None
             raise RegistryUnavailable(f"{self._uri} answered {status} about {name}@{alias}: {_excerpt(answer)}")
+        return self._parse_version(name, answer.get("model_version"))
+
+    def version(self, name: str, number: str) -> RegisteredVersion:
+        """Return a version by its number; raises as `alias` does, and `BundleError` if there is none."""
+        status, answer = self._get_json("model-versions/get", {"name": name, "version": number})
+        if answer.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
+            raise BundleError(f"{self._uri} has no version {number} of {name!r}")
+        if status != httpx.codes.OK:
+            raise RegistryUnavailable(f"{self._uri} answered {status} about {name} {number}: {_excerpt(answer)}")
         return self._parse_version(name, answer.get("model_version"))
 
     def download_bundle(self, version: RegisteredVersion, into: Path) -> Manifest:

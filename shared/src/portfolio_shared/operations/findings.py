@@ -1,0 +1,123 @@
+"""What one look at a service found, and the sentence that says it."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from portfolio_shared.bundle import Manifest
+from portfolio_shared.operations.drift import MIN_ROWS, ColumnDrift, Drift
+from portfolio_shared.operations.performance import Performance
+from portfolio_shared.operations.shapes import Shape, number
+from portfolio_shared.operations.window import Sample
+
+UNREADABLE_SHARE = 0.01  # of rows, above which data are missing
+Verdict = Literal["well", "alarm", "too few"]
+EXIT = {"well": 0, "alarm": 1, "too few": 2}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """One look.
+
+    Attributes
+    ----------
+    since, until
+        Bounds of the window, in seconds since 1970.
+    level, budget, projects, looks_per_month
+        Of false alarms: what this look may cost, and what it follows from. Drift and performance have half of it each.
+    rows_by_version
+        Things predicted in the window, the busiest version first: the one that is looked at.
+    rows_before
+        Things predicted in a window of the same length just before.
+    outage
+        Why the log could not be read.
+    """
+
+    project: str
+    model: str
+    since: float
+    until: float
+    level: float
+    budget: float
+    projects: int
+    looks_per_month: float
+    rows_by_version: dict[str, int] = field(default_factory=dict)
+    rows_before: int = 0
+    outage: str = ""
+    manifest: Manifest | None = None
+    sample: Sample | None = None
+    drift: Drift | None = None
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    performance: Performance | None = None
+
+    @property
+    def version(self) -> str:
+        """The version that is looked at, or nothing where none answered."""
+        return next(iter(self.rows_by_version), "")
+
+    @property
+    def rows(self) -> int:
+        """Things that this version predicted."""
+        return self.rows_by_version.get(self.version, 0)
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why there is an alarm, by its kind."""
+        reasons = {
+            "missing": self._missing(),
+            "drift": self._drifted(),
+            "performance": self._worse(),
+        }
+        return {kind: reason for kind, reason in reasons.items() if reason}
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether somebody should look."""
+        if self.reasons:
+            return "alarm"
+        return "well" if self.drift else "too few"
+
+    @property
+    def summary(self) -> str:
+        """The verdict in one sentence."""
+        if self.reasons:
+            return " ".join(self.reasons.values())
+        if not self.drift:
+            given = self.sample.rows if self.sample else 0
+            return f"Too few rows to judge: {given:,}, and it takes {MIN_ROWS}."
+        truths = [measure for measure in self.performance.measures if measure.p is not None] if self.performance else []
+        answers = ", and the answers are as good as on the test split" if truths else ""
+        return f"What the model is asked looks like what it learned from{answers}."
+
+    def _missing(self) -> str:
+        if self.outage:
+            return f"The predictions cannot be read: {self.outage}."
+        if not self.rows and self.rows_before >= MIN_ROWS:
+            return f"No predictions came in, after {self.rows_before:,} in the window before."
+        if self.sample and self.sample.unreadable > UNREADABLE_SHARE * self.sample.read:
+            share = self.sample.unreadable / self.sample.read
+            return f"{share:.1%} of the logged rows cannot be read ({self.sample.reason})."
+        return ""
+
+    def _drifted(self) -> str:
+        if not (self.drift and self.drift.alarm):
+            return ""
+        column = self.drift.columns[0]
+        return f"What the model is asked has changed, most of all {column.name}: {change(column, self.shapes)}."
+
+    def _worse(self) -> str:
+        worse = [measure for measure in self.performance.measures if measure.alarm] if self.performance else []
+        said = [
+            f"{measure.label} is {number(measure.mean.estimate)}, {number(measure.test.estimate)} on the test split"
+            for measure in worse
+            if measure.mean and measure.test
+        ]
+        return f"The answers have become worse: {'; '.join(said)}." if said else ""
+
+
+def change(column: ColumnDrift, shapes: dict[str, Shape]) -> str:
+    """Say how a column changed, in words."""
+    before, now = shapes[column.name].typical
+    what = "median" if column.kind == "number" else "most frequent"
+    if before == now:
+        return f"{what} {now} as before, spread otherwise" if column.kind == "number" else f"{what} {now} as before"
+    return f"{what} {now} instead of {before}"

@@ -1,0 +1,162 @@
+"""How right the answers were that feedback came in on, beside what the test split had promised."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from portfolio_shared.bundle import MetricValue
+from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
+from portfolio_shared.operations.store import Feedback, LoggedPrediction
+from portfolio_shared.operations.watch import Measure, Watch
+from portfolio_shared.operations.window import UNREADABLE
+
+MIN_CLUSTERS = 30  # people or predictions, below which nothing is said of the mean
+NORMAL_95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measure over the feedback of a window.
+
+    Attributes
+    ----------
+    rows, clusters
+        Truths, and the people or predictions that they are of: what one person says counts together.
+    mean
+        With its 95 % bootstrap interval over clusters; none with fewer than two.
+    test
+        The metric of the test split, if the measure is compared with one.
+    p
+        Chance of a mean as bad as this one, or worse, if nothing had changed; none where it is not compared.
+    level
+        At or below which `p` is an alarm.
+    """
+
+    name: str
+    label: str
+    better: str
+    rows: int
+    clusters: int
+    mean: Interval | None
+    test: MetricValue | None
+    p: float | None
+    level: float
+
+    @property
+    def alarm(self) -> bool:
+        """Whether it is worse by more than chance."""
+        return self.p is not None and self.p <= self.level
+
+
+@dataclass(frozen=True)
+class Performance:
+    """What the feedback of a window shows.
+
+    Attributes
+    ----------
+    rows
+        Truths of the version that is looked at.
+    others
+        Truths of predictions by other versions, which are not compared.
+    unreadable
+        Truths that the project's code could not read.
+    reason
+        What it said of the first of these.
+    """
+
+    measures: tuple[Measured, ...]
+    rows: int
+    others: int
+    unreadable: int
+    reason: str
+
+
+def performance(
+    watch: Watch,
+    feedback: Iterable[tuple[LoggedPrediction, Feedback]],
+    metrics: Mapping[str, MetricValue],
+    *,
+    version: str,
+    alpha: float,
+) -> Performance:
+    """Compare what feedback shows of a version with its test split; the level is divided among the measures."""
+    said: dict[str, dict[str, list[float]]] = {name: {} for name in watch.measures}
+    rows = others = unreadable = 0
+    reason = ""
+    for prediction, given in feedback:
+        if prediction.version != version:
+            others += 1
+            continue
+        rows += 1
+        try:
+            truth = watch.truth.model_validate_json(given.truth)
+            shown = {name: _finite(value) for name, value in watch.measure(prediction, given.item, truth).items()}
+        except UNREADABLE as error:
+            unreadable += 1
+            reason = reason or f"{type(error).__name__}: {error}"[:200]
+            continue
+        for name, value in shown.items():
+            said[name].setdefault(prediction.subject or prediction.id, []).append(value)
+    tests = {name: metrics.get(measure.metric or "") for name, measure in watch.measures.items()}
+    level = alpha / max(1, sum(test is not None for test in tests.values()))
+    measures = tuple(
+        _measured(name, measure, list(said[name].values()), tests[name], level)
+        for name, measure in watch.measures.items()
+    )
+    return Performance(measures, rows, others, unreadable, reason)
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"a measure is {value}")
+    return float(value)
+
+
+def _measured(
+    name: str, measure: Measure, clusters: list[list[float]], test: MetricValue | None, level: float
+) -> Measured:
+    sums = np.array([math.fsum(values) for values in clusters])
+    counts = np.array([len(values) for values in clusters], dtype=np.float64)
+    mean = p = None
+    if len(clusters) > 1:
+        mean = bootstrap_interval(lambda total, n: float(total.sum() / n.sum()), sums, counts)
+    if mean is not None and test is not None and len(clusters) >= MIN_CLUSTERS:
+        p = chance_of_worse(sums, counts, test, higher_is_better=measure.better == "higher")
+    return Measured(name, measure.label, measure.better, int(counts.sum()), len(clusters), mean, test, p, level)
+
+
+def chance_of_worse(
+    sums: NDArray[np.float64], counts: NDArray[np.float64], test: MetricValue, *, higher_is_better: bool
+) -> float:
+    """Return the chance of a mean over clusters as bad as this one, if the test's estimate were of the same population.
+
+    Welch's t-test from the test's estimate and interval: its rows are not in the bundle. Errors have a long tail
+    upwards, which makes the test careful: their mean and their standard deviation rise together.
+
+    Parameters
+    ----------
+    sums, counts
+        Of the values of each cluster.
+
+    Examples
+    --------
+    >>> test = MetricValue(estimate=1.0, low=0.9, high=1.1)
+    >>> values = np.array([1.4, 1.6, 1.5, 1.3, 1.7])
+    >>> round(chance_of_worse(values, np.ones(5), test, higher_is_better=False), 4)
+    0.001
+    >>> round(chance_of_worse(values, np.ones(5), test, higher_is_better=True), 4)
+    0.999
+    """
+    n, mean = len(sums), sums.sum() / counts.sum()
+    of_mean = n / (n - 1) * np.square(sums - mean * counts).sum() / counts.sum() ** 2
+    known = test.low is not None and test.high is not None
+    of_test = ((test.high - test.low) / (2 * NORMAL_95)) ** 2 if known else 0.0  # type: ignore[operator]
+    worse = (test.estimate - mean) if higher_is_better else (mean - test.estimate)
+    if (variance := of_mean + of_test) == 0:
+        return float(worse <= 0)
+    freedom = variance**2 / (of_mean**2 / (n - 1)) if of_mean else math.inf
+    return float(stats.t.sf(worse / math.sqrt(variance), freedom))
