@@ -17,6 +17,7 @@ import {
   latestOnly,
   readAddress,
   requestJson,
+  sendFeedback,
   setProperties,
   showFailure,
   showModel,
@@ -38,6 +39,7 @@ let matches = [];
 let active = -1;
 let started = false;
 let maxHistory = Infinity; // the service says it
+let keepsFeedback = false; // and this
 
 // ---- Search: a combobox after the ARIA authoring practices ----
 
@@ -206,7 +208,7 @@ function setGenre(button, state) {
 
 function buildOptions(catalogue) {
   const buttons = catalogue.genres.map((genre) => {
-    const button = element("button", { type: "button", class: "genre", value: genre }, genre);
+    const button = element("button", { type: "button", class: "chip", value: genre }, genre);
     setGenre(button, "");
     button.addEventListener("click", () => {
       setGenre(button, NEXT_STATE[button.dataset.state]);
@@ -253,18 +255,22 @@ function showAnswer(answer) {
   hideFailure();
   byId("results-title").textContent = answer.popular ? "Popular films" : "Films for you";
   const people = answer.popular ? "people" : "people with such a history";
-  const rows = answer.recommendations.map((recommended, index) => filmRow(recommended, index, people));
+  const feedback = keepsFeedback ? feedbackOn(answer) : null;
+  const rows = answer.recommendations.map((recommended, index) => filmRow(recommended, index, people, feedback));
   const none = element("li", { class: "soft" }, "No film fits: widen the genres or the years.");
   byId("films").replaceChildren(...(rows.length ? rows : [none]));
   byId("chance-help").hidden = !answer.recommendations.some(({ chance }) => chance !== null);
+  byId("kept-help").hidden = !keepsFeedback || !rows.length;
   byId("chance-none").hidden = !answer.recommendations.some(({ chance }) => chance === null);
   region.dataset.state = "ready";
   announce(`${answer.recommendations.length} films. First: ${answer.recommendations[0]?.film.title ?? "none"}`);
 }
 
-function filmRow({ film, reasons, chance }, index, people) {
+function filmRow({ film, reasons, chance }, index, people, feedback) {
   const add = element("button", { type: "button", class: "button-plain", "aria-label": `I have seen ${film.title}` }, "Seen it");
   add.addEventListener("click", () => pick(film));
+  const similar = similarTo(film);
+  const opinion = feedback ? opinionOf(film, feedback) : [];
   return element(
     "li",
     { "data-testid": "recommendation", "data-film": film.film_id },
@@ -274,7 +280,8 @@ function filmRow({ film, reasons, chance }, index, people) {
     element("p", { class: "about" }, film.genres.join(", ")),
     chance === null ? null : element("p", { class: "about", "data-testid": "chance" }, `${shareOf(chance)} ${people} watched it next`),
     reasons.length ? element("dl", { class: "reasons", "data-testid": "reasons" }, ...reasons.flatMap(reasonCells)) : null,
-    similarTo(film),
+    element("div", { class: "row-foot" }, similar.more, ...opinion),
+    similar.list,
   );
 }
 
@@ -297,7 +304,7 @@ function reasonCells({ film, share }) {
 }
 
 function similarTo(film) {
-  const list = element("p", { class: "similar", hidden: true });
+  const list = element("p", { class: "about", hidden: true });
   const more = element("button", { type: "button", class: "button-plain", "aria-expanded": "false" }, "More like this");
   more.addEventListener("click", async () => {
     try {
@@ -309,7 +316,62 @@ function similarTo(film) {
       fail(error);
     }
   });
-  return element("div", { class: "similar" }, more, list);
+  return { more, list };
+}
+
+// ---- Feedback ----
+
+/** What is said of the films of one answer; the service keeps it whole, and each time anew, in the order of the clicks. */
+function feedbackOn({ id }) {
+  const said = new Map();
+  let sent = Promise.resolve();
+  const send = () => sendFeedback(id, 0, { watched: [...said].map(([film_id, liked]) => ({ film_id, liked })) });
+  return {
+    of: (film) => said.get(film.film_id) ?? null,
+    async say(film, liked) {
+      const before = this.of(film);
+      this.set(film, liked);
+      sent = sent.catch(() => {}).then(send);
+      await sent.catch((error) => {
+        this.set(film, before);
+        throw error;
+      });
+    },
+    set: (film, liked) => (liked === null ? said.delete(film.film_id) : said.set(film.film_id, liked)),
+  };
+}
+
+function opinionOf(film, feedback) {
+  const state = element("span", { class: "opinion-state", "data-testid": "opinion-state" }, "Watched it?");
+  const reason = element("p", { class: "field-error", role: "alert", hidden: true });
+  const buttons = [
+    ["Liked it", true],
+    ["Not for me", false],
+  ].map(([text, liked]) => {
+    const button = element("button", { type: "button", class: "chip", "aria-label": `${text}: ${film.title}` }, text);
+    button.addEventListener("click", () => say(feedback.of(film) === liked ? null : liked));
+    return { button, liked };
+  });
+  const paint = () => buttons.forEach(({ button, liked }) => button.setAttribute("aria-pressed", String(feedback.of(film) === liked)));
+  async function say(liked) {
+    reason.hidden = true;
+    try {
+      const saying = feedback.say(film, liked);
+      paint();
+      await saying;
+      state.textContent = liked === null ? "Watched it?" : "Kept";
+      announce(liked === null ? `Taken back: ${film.title}` : `Kept: ${film.title}`);
+    } catch (error) {
+      const { title, text } = describeFailure(error);
+      paint();
+      state.textContent = "Not kept";
+      reason.textContent = `${title} ${text}`;
+      reason.hidden = false;
+    }
+  }
+  paint();
+  const controls = buttons.map(({ button }) => button);
+  return [element("div", { class: "opinion", role: "group", "aria-label": `Watched ${film.title}?` }, state, ...controls), reason];
 }
 
 function titleOf(film) {
@@ -328,6 +390,7 @@ async function start() {
   try {
     const [catalogue, model] = await Promise.all([requestJson("v1/catalogue"), requestJson("v1/model")]);
     buildOptions(catalogue);
+    keepsFeedback = model.feedback;
     await restore();
     const score = model.metrics.ndcg_at_10;
     const figure = score && { label: "Test nDCG@10", value: format.metric(score.estimate), note: describeInterval(score) };
