@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 import pytest
+from postgresql_server import PostgresqlServer, running_postgresql
 
 from portfolio_shared.bundle import DataInfo, Manifest, MetricValue, bundle_digest, write_bundle
 from processes import free_port
@@ -70,6 +71,13 @@ def _manifest(**changes: Any) -> Manifest:
     return Manifest(**(fields | changes))
 
 
+@pytest.fixture(scope="session")
+def postgresql(request: pytest.FixtureRequest) -> Iterator[PostgresqlServer]:
+    """Run a PostgreSQL for the whole session; skipped by name where none is installed."""
+    with running_postgresql(request) as server:
+        yield server
+
+
 @pytest.fixture
 def toy_manifest() -> Callable[..., Manifest]:
     """Make the manifest of the toy project; keywords replace fields."""
@@ -112,7 +120,7 @@ def load_toy() -> Callable[[Path], ToyPredictor]:
 
 @dataclass
 class FakeRegistry:
-    """Speaks the four requests of MLflow's REST interface that a service makes; the test decides what it answers."""
+    """Speaks the five requests of MLflow's REST interface that a service makes; the test decides what it answers."""
 
     uri: str
     versions: dict[str, Path] = field(default_factory=dict)
@@ -135,6 +143,9 @@ class FakeRegistry:
             return self.overrides[path]
         if path == "/api/2.0/mlflow/registered-models/alias":
             return self._alias(query)
+        if path == "/api/2.0/mlflow/model-versions/get":
+            known = query["version"] in self.versions
+            return self._version(query["version"]) if known else _json(404, error_code="RESOURCE_DOES_NOT_EXIST")
         if path == "/api/2.0/mlflow/model-versions/get-download-uri":
             return _json(200, artifact_uri=f"mlflow-artifacts:/1/models/m-{query['version']}/artifacts")
         _, _, rest = path.partition("/1/models/m-")
@@ -149,9 +160,11 @@ class FakeRegistry:
         if self.champion is None or query["alias"] != "champion":
             message = f"Registered model alias {query['alias']} not found."
             return _json(400, error_code="INVALID_PARAMETER_VALUE", message=message)
-        tags = [{"key": "bundle_sha256", "value": self.digests[self.champion]}]
-        version = {"name": "toy", "version": self.champion, "run_id": f"run-{self.champion}", "tags": tags}
-        return _json(200, model_version=version)
+        return self._version(self.champion)
+
+    def _version(self, number: str) -> tuple[int, bytes]:
+        tags = [{"key": "bundle_sha256", "value": self.digests[number]}]
+        return _json(200, model_version={"name": "toy", "version": number, "run_id": f"run-{number}", "tags": tags})
 
 
 def _json(status: int, **body: object) -> tuple[int, bytes]:

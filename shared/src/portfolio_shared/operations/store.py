@@ -74,10 +74,14 @@ class Store:
         return self._run("execute", statement, values)
 
     def _run(self, method: str, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        with self._translated(), closing(self.connection.cursor()) as cursor:
+            getattr(cursor, method)(statement if self.sqlite else statement.replace("?", "%s"), values)
+            return list(cursor.fetchall()) if cursor.description and method == "execute" else []
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            with closing(self.connection.cursor()) as cursor:
-                getattr(cursor, method)(statement if self.sqlite else statement.replace("?", "%s"), values)
-                return list(cursor.fetchall()) if cursor.description and method == "execute" else []
+            yield
         except self.errors as error:
             raise StoreError(f"the prediction log cannot be used: {_reason(error)}") from error
 
@@ -180,7 +184,8 @@ class Store:
             self.execute(f"DELETE FROM feedback WHERE prediction IN (SELECT id FROM predictions WHERE {where})", values)  # noqa: S608
             count = len(self.execute(f"DELETE FROM predictions WHERE {where} RETURNING id", values))  # noqa: S608
         if self.sqlite and count:
-            self.execute("PRAGMA incremental_vacuum")  # gives the space back to the disk
+            with self._translated():
+                self.connection.executescript("PRAGMA incremental_vacuum")  # `execute` would give one page back
         return count
 
     @contextmanager
