@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require",
         default="",
-        help="comma-separated: browser, real_data, promtool. What is named must be there: its tests do not skip.",
+        help="comma-separated: browser, real_data, promtool, postgresql. What is named must be there: its tests do not skip.",
     )
 
 
