@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require",
         default="",
-        help="comma-separated: browser, real_data, promtool, postgresql. What is named must be there: its tests do not skip.",
+        help="browser, real_data, promtool, postgresql, with commas between: what is named must be there, or tests fail",
     )
 
 
