@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require",
         default="",
-        help="browser, real_data, promtool, postgresql, with commas between: what is named must be there, or tests fail",
+        help="browser, real_data, promtool, postgresql (with commas): what is named must be there, or its tests fail",
     )
 
 
