@@ -4,15 +4,22 @@ Each command's flags are the fields of its settings class, so a default, its env
 line. Heavy libraries are imported by the command that needs them.
 """
 
+import json
+from argparse import ArgumentParser, Namespace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
+from pydantic_settings import BaseSettings, CliPositionalArg, CliSettingsSource, SettingsConfigDict
 
 from image_classifier.config import BUNDLE, DATA, MODEL_NAME, ReportConfig, ServeSettings, TrainConfig, TuneConfig
 from portfolio_shared import cli as shared
-from portfolio_shared.config import DataOptions, EvaluateOptions
+from portfolio_shared.config import FOLLOW, DataOptions, EvaluateOptions
 from portfolio_shared.terminal import Command
+
+if TYPE_CHECKING:
+    from image_classifier.models.predictor import Predictor
 
 
 class Data(DataOptions):
@@ -30,15 +37,32 @@ class Evaluate(EvaluateOptions):
     bundle: Path = Field(BUNDLE, description="folder of the model")
 
 
-@shared.flags_alone
 class Predict(BaseSettings):
     """Classify files and folders of pictures, in constant memory; exit with 1 if files were refused."""
 
-    model_config = TrainConfig.model_config | SettingsConfigDict(cli_shortcuts={"output": "o"})
-    pictures: CliPositionalArg[list[Path]] = Field(description="pictures, and folders of pictures; not hidden ones")
+    model_config = TrainConfig.model_config | SettingsConfigDict(env_prefix="", cli_shortcuts={"output": "o"})
+    pictures: CliPositionalArg[list[Path]] = Field([], description="pictures, and folders of pictures; not hidden ones")
     output: Path = Field(Path("labels.csv"), description="file to write")
+    follow: bool = Field(default=False, description=FOLLOW)
     bundle: Path = Field(BUNDLE, description="folder of the model")
     threads: int = Field(0, ge=0, description="threads that read and classify; 0: one for each core, 8 at most")
+
+    @classmethod
+    def settings_customise_sources(cls, settings_cls: type[BaseSettings], **sources: Any) -> tuple[Any, ...]:
+        """Read flags and no environment: the files are a matter of one call."""
+        flags = CliSettingsSource[Any](settings_cls, parse_args_method=_parsed, cli_exit_on_error=False)
+        return flags, sources["init_settings"]
+
+
+def _parsed(parser: ArgumentParser, words: list[str], namespace: Namespace | None = None) -> Namespace:
+    """Parse arguments; names of files become one text of JSON, of which pydantic-settings makes the list.
+
+    Of a list it would take each word for JSON if it looks like some, and part it at its commas.
+    """
+    parsed = parser.parse_args(words, namespace)
+    if isinstance(parsed.pictures, list):
+        parsed.pictures = json.dumps(parsed.pictures)
+    return parsed
 
 
 def data(options: Data) -> None:
@@ -76,12 +100,28 @@ def evaluate(options: Evaluate) -> None:
 
 def predict(options: Predict) -> None:
     from image_classifier.models.predictor import Predictor
-    from image_classifier.serving.batch import predict_file
-    from portfolio_shared.bundle import read_manifest
+    from portfolio_shared.serving.batch import announce_model, refuse_contradictions
 
-    read_manifest(options.bundle, project=MODEL_NAME)
+    source = next(iter(options.pictures), None)
+    refuse_contradictions(source, follow=options.follow, given=options.model_fields_set)
+    if options.follow and len(options.pictures) > 1:
+        raise ValueError("--follow reads one file, of a JSON line for each picture")
+    announce_model(options.bundle, MODEL_NAME)
+    predictor = Predictor.load(options.bundle)
+    if options.follow:
+        from image_classifier.serving.app import classify_line
+        from image_classifier.serving.schemas import PictureFile
+        from portfolio_shared.serving.follow import follow
+
+        follow(source, PictureFile, partial(classify_line, predictor=predictor), what="pictures classified")
+    else:
+        predict_files(options, predictor)
+
+
+def predict_files(options: Predict, predictor: "Predictor") -> None:
+    from image_classifier.serving.batch import predict_file
+
     with shared.counting("classifying", "pictures") as advance:
-        predictor = Predictor.load(options.bundle)
         result = predict_file(
             options.pictures, options.output, predictor, threads=options.threads or None, advance=advance
         )

@@ -134,9 +134,11 @@ class ServeSettings(ServiceSettings):
     model_name: str = Field(MODEL_NAME, description="registered model to serve")
     max_files: int = Field(32, ge=1, description="pictures in a request; above it 422")
     max_file_bytes: int = Field(10_000_000, ge=1, description="largest picture file; above it 413 for it")
-    max_pixels: int = Field(50_000_000, ge=64, description="width x height of a JPEG; above it 413 for it")
+    max_pixels: int = Field(50_000_000, ge=256, description="width x height of a JPEG; above it 413 for it")
     max_pixels_whole: int = Field(
-        16_000_000, ge=64, description="the same of PNG, WebP, GIF and progressive or CMYK JPEG, which take more memory"
+        16_000_000,
+        ge=256,
+        description="the same of PNG, WebP, GIF and progressive or CMYK JPEG, which take more memory",
     )
     max_frames: int = Field(500, ge=1, description="frames of an animation; above it 413 for it")
     max_body_bytes: int = Field(64_000_000, gt=0, description="largest request body; above it 413")

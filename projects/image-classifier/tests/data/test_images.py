@@ -107,21 +107,21 @@ def test_cmyk_becomes_rgb() -> None:
 
 @pytest.mark.parametrize(("colour", "per_pixel"), [(0, 1), (2, 3)], ids=["grey", "rgb"])
 def test_sixteen_bits_are_scaled_and_not_clipped(colour, per_pixel) -> None:
-    row = b"\0" + b"".join(struct.pack(">H", value) * per_pixel for value in [0, 256, 32768, 65535] * 2)
+    row = b"\0" + b"".join(struct.pack(">H", value) * per_pixel for value in [0, 256, 32768, 65535] * 4)
 
-    image = read_image(png(8, 8, row * 8, bits=16, colour=colour), limits=LIMITS)
+    image = read_image(png(16, 16, row * 16, bits=16, colour=colour), limits=LIMITS)
 
     assert colours(image)[:4] == [[0] * 3, [1] * 3, [128] * 3, [255] * 3]
 
 
 def test_what_is_transparent_lies_on_white() -> None:
-    half_red = encoded(Image.new("RGBA", (8, 8), (255, 0, 0, 51)), "PNG")
+    half_red = encoded(Image.new("RGBA", (16, 16), (255, 0, 0, 51)), "PNG")
     assert colours(read_image(half_red, limits=LIMITS))[0] == [255, 204, 204]
 
-    grey_alpha = Image.new("LA", (8, 8), (100, 0))
+    grey_alpha = Image.new("LA", (16, 16), (100, 0))
     assert colours(read_image(encoded(grey_alpha, "PNG"), limits=LIMITS))[0] == [255] * 3
 
-    palette = Image.new("P", (8, 8), 1)
+    palette = Image.new("P", (16, 16), 1)
     palette.putpalette([0, 0, 0, 10, 20, 30])
     palette.putpixel((0, 0), 0)
     for kind in ("PNG", "GIF"):
@@ -131,17 +131,17 @@ def test_what_is_transparent_lies_on_white() -> None:
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_a_transparent_grey_is_white(bits) -> None:
-    row = b"\0" + bytes([0, 30] * 4) if bits == 8 else b"\0" + struct.pack(">8H", *[0, 30_000] * 4)
+    row = b"\0" + bytes([0, 30] * 8) if bits == 8 else b"\0" + struct.pack(">16H", *[0, 30_000] * 8)
     key = chunk(b"tRNS", struct.pack(">H", 30 if bits == 8 else 30_000))
 
-    image = read_image(png(8, 8, row * 8, bits=bits, extra=key), limits=LIMITS)
+    image = read_image(png(16, 16, row * 16, bits=bits, extra=key), limits=LIMITS)
 
     assert colours(image)[:2] == [[0] * 3, [255] * 3]
 
 
 def test_one_bit_and_grey_become_rgb() -> None:
-    assert colours(read_image(png(8, 8, b"\0\xaa" * 8, bits=1), limits=LIMITS))[:2] == [[255] * 3, [0] * 3]
-    assert colours(read_image(encoded(Image.new("L", (8, 8), 77), "PNG"), limits=LIMITS))[0] == [77] * 3
+    assert colours(read_image(png(16, 16, b"\0\xaa\xaa" * 16, bits=1), limits=LIMITS))[:2] == [[255] * 3, [0] * 3]
+    assert colours(read_image(encoded(Image.new("L", (16, 16), 77), "PNG"), limits=LIMITS))[0] == [77] * 3
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
@@ -235,7 +235,7 @@ def test_of_a_file_with_several_pictures_the_first_is_read() -> None:
         (b"%PDF-1.7\n", "unsupported_format", "PDF"),
         (png(0, 10), "too_small", "0 x 10"),
         (png(0, 0), "too_small", "0 x 0"),
-        (encoded(Image.new("RGB", (200, 7)), "JPEG"), "too_small", "200 x 7"),
+        (encoded(Image.new("RGB", (200, 15)), "JPEG"), "too_small", "200 x 15"),
         (b"GIF89a\x00\x00\x00\x00\x00\x00\x00;", "too_small", "0 x 0"),
         (b"\x89PNG\r\n\x1a\n", "damaged", "damaged"),
         (b"\xff\xd8\xff\xe0", "damaged", "JPEG"),

@@ -111,7 +111,9 @@ def test_what_is_wrong_in_an_archive_names_the_archive(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     with zipfile.ZipFile(tmp_path / "films.zip", "w") as packed:
         packed.writestr("ml\\ratings.csv", "userId")
-    with pytest.raises(DataError, match=f"^{tmp_path}/films.zip holds no folders; expected a folder for each"):
+    with pytest.raises(
+        DataError, match=f"^{tmp_path}/films.zip holds 1 files in one folder or in none; expected a folder for each"
+    ):
         load(str(tmp_path / "films.zip"))
 
 

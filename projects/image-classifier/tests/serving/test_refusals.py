@@ -26,8 +26,8 @@ def refused(response: httpx.Response, status: int = 422) -> list[Json]:
 
 
 def animation(frames: int) -> bytes:
-    block = b"\x2c" + struct.pack("<HHHHB", 0, 0, 8, 8, 0) + b"\x02\x02\x44\x01\x00"
-    return b"GIF89a" + struct.pack("<HHBBB", 8, 8, 0x80, 0, 0) + bytes(6) + block * frames + b";"
+    block = b"\x2c" + struct.pack("<HHHHB", 0, 0, 16, 16, 0) + b"\x02\x02\x44\x01\x00"
+    return b"GIF89a" + struct.pack("<HHBBB", 16, 16, 0x80, 0, 0) + bytes(6) + block * frames + b";"
 
 
 SECRET = b"<script>alert('it is echoed')</script>"
@@ -43,7 +43,7 @@ WRONG: list[tuple[File, int, str]] = [
     (("phone.heic", b"\x00\x00\x00\x18ftypheic" + bytes(99), "image/heic"), 422, "damaged"),
     (("paper.jpg", b"%PDF-1.7 " + SECRET, "image/jpeg"), 415, "unsupported_format"),
     (("nothing.png", png(0, 0), "image/png"), 422, "too_small"),
-    (("dot.png", plain("red", (1, 1)), "image/png"), 422, "too_small"),
+    (("dot.png", plain("red", (15, 16)), "image/png"), 422, "too_small"),
     (("film.gif", animation(5000), "image/gif"), 413, "too_many_frames"),
 ]
 
@@ -127,13 +127,13 @@ def test_limits_are_settings(serving: Serving, colour_bundle: Path) -> None:
         "max_files": 2,
         "max_file_bytes": len(picture) - 1,
         "max_body_bytes": 3 * len(picture),
-        "max_pixels_whole": 64,
+        "max_pixels_whole": 256,
     }
     with serving(create_app(ServeSettings(bundle=colour_bundle, **limits))) as client:
-        refused(client.post(URL, files=as_files(*[plain("red", (8, 8))] * 3)))
-        assert len(ask(client, *[plain("red", (8, 8))] * 2)) == 2
+        refused(client.post(URL, files=as_files(*[plain("red", (16, 16))] * 3)))
+        assert len(ask(client, *[plain("red", (16, 16))] * 2)) == 2
         assert refused(client.post(URL, files=as_files(picture)), 413)[0]["code"] == "too_many_bytes"
-        assert refused(client.post(URL, files=as_files(plain("red", (8, 9)))), 413)[0]["code"] == "too_many_pixels"
+        assert refused(client.post(URL, files=as_files(plain("red", (16, 17)))), 413)[0]["code"] == "too_many_pixels"
         assert refused(client.post(URL, files=as_files(picture, picture, picture)), 413) == []
         stated = client.get("/v1/labels").json()["limits"]
     assert stated == limits | {"max_frames": 500, "max_pixels": 50_000_000}

@@ -65,7 +65,8 @@ def unpack(archive: Path, folder: Path, *, max_files: int = 200_000, max_bytes: 
         if isinstance(error, OSError) and error.errno:  # not what the archive holds
             way = "free that place, make it writable, or start in another folder"
             raise DataError(f"{archive} cannot be unpacked into {folder}: {error}; {way}") from error
-        raise DataError(f"{archive} cannot be unpacked: {error}; expected a sound zip or tar file") from error
+        reason = str(error).partition(":\n")[0]  # of tarfile: a line for each kind of packing
+        raise DataError(f"{archive} cannot be unpacked: {reason}; expected a sound zip or tar file") from error
 
 
 def filled_once(folder: Path, fill: Callable[[Path], object]) -> Path:

@@ -16,7 +16,7 @@ from image_classifier.data.photos import Listed, Photo
 from image_classifier.data.stills import Still
 from portfolio_shared.data.checks import DataError, DataReport
 
-LIMITS = ImageLimits(max_bytes=50_000_000, min_side=16)
+LIMITS = ImageLimits(max_bytes=50_000_000)
 SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "PNG": (".png",),

@@ -7,7 +7,7 @@ from pathlib import Path
 from image_classifier.data.photos import Listed
 from portfolio_shared.data.checks import DataError
 
-EXPECTED = "a folder for each of at least two classes, pictures in each, or such folders in train, val and test"
+EXPECTED = "a folder for each of at least two classes (roses/1.jpg, tulips/1.jpg), also below train, val and test"
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 _PARTS = {
     **dict.fromkeys(("train", "training"), TRAIN),
@@ -102,7 +102,8 @@ def _list_classes(top: Path, prefix: str) -> tuple[tuple[str, ...], list[Listed]
     """Return labels, files and what was skipped of a folder of class folders; names begin with the prefix."""
     folders = _visible_folders(top)
     if len(folders) < 2:
-        raise DataError(f"{top} holds {_names(folders) or 'no folders'}; expected {EXPECTED}")
+        found = _names(folders) or f"{sum(path.is_file() for path in top.iterdir())} files in one folder or in none"
+        raise DataError(f"{top} holds {found}; expected {EXPECTED}")
     files: list[Listed] = []
     skipped: list[str] = []
     for label, place in enumerate(folders):

@@ -5,9 +5,11 @@ Colour profiles are ignored, as torchvision does.
 
 import io
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from typing import Literal
 
@@ -99,7 +101,7 @@ class ImageLimits:
     max_pixels: int = 50_000_000
     max_pixels_whole: int = 16_000_000
     max_frames: int = 500
-    min_side: int = 8
+    min_side: int = 16
 
 
 class ImageError(ValueError):
@@ -113,6 +115,25 @@ class ImageError(ValueError):
 def prepare(data: bytes, preprocessing: Preprocessing, *, limits: ImageLimits) -> Pixels:
     """Turn the bytes of a file into the model's input, uint8 [crop, crop, 3]. Raises as `read_image`."""
     return to_pixels(read_image(data, limits=limits, at_least=preprocessing.resize), preprocessing)
+
+
+def read_file(path: Path, limits: ImageLimits) -> bytes:
+    """Return the bytes of a file.
+
+    Raises
+    ------
+    ImageError
+        If there are more than the limits allow.
+    OSError
+        If it cannot be read, or is none.
+    """
+    if not path.is_file():  # a pipe would be waited for without end
+        raise FileNotFoundError(0, "it is no file, or a link that leads nowhere")
+    with path.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > limits.max_bytes:
+            raise _too_many_bytes(size, limits)
+        return stream.read()
 
 
 def read_image(data: bytes, *, limits: ImageLimits, at_least: int | None = None) -> Image.Image:
@@ -169,12 +190,16 @@ def decode(still: Still, *, limits: ImageLimits, at_least: int | None = None) ->
             return plain if turn is None else plain.transpose(turn)
 
 
+def _too_many_bytes(size: int, limits: ImageLimits) -> ImageError:
+    most = f"{limits.max_bytes / 1e6:g} MB"
+    return ImageError("too_many_bytes", f"The file has {size / 1e6:.1f} MB, and {most} is the most. Shrink it.")
+
+
 def _check_kind(data: bytes, limits: ImageLimits) -> str:
     if not data:
         raise ImageError("empty", "The file is empty. Choose the picture again, or save it anew.")
     if len(data) > limits.max_bytes:
-        most = f"{limits.max_bytes / 1e6:g} MB"
-        raise ImageError("too_many_bytes", f"The file has {len(data) / 1e6:.1f} MB, and {most} is the most. Shrink it.")
+        raise _too_many_bytes(len(data), limits)
     kind = headers.sniff(data)
     if kind is None:
         reason = f"The file holds no picture that can be read, whatever its name says. Send {_NAMES}."

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from image_classifier.config import MODEL_NAME, ServeSettings
 from image_classifier.data.headers import FORMATS
-from image_classifier.data.images import ImageError, ImageLimits, decode, find_still
+from image_classifier.data.images import ImageError, ImageLimits, decode, find_still, read_file
 from image_classifier.data.preprocessing import crop_box, to_pixels
 from image_classifier.models.predictor import Predictor
 from image_classifier.serving.observe import Json, Truth, answer_of, picture_of
@@ -24,6 +24,7 @@ from image_classifier.serving.schemas import (
     LabelsResponse,
     Limits,
     Options,
+    PictureFile,
     Result,
     refused,
     result_of,
@@ -135,6 +136,30 @@ def classify_file(
     result = result_of(upload.name, prediction, crop, predictor, top_k=options.top_k)
     picture = picture_of(upload.data, still, pixels, prediction)
     return result, picture, answer_of(prediction, predictor.labels)
+
+
+def classify_line(line: PictureFile, predictor: Predictor) -> Result:
+    """Return the answer to a file that a line of a stream names: what the service says of a request with it alone.
+
+    Raises
+    ------
+    ProblemError
+        If it cannot be read.
+    """
+    limits = ImageLimits()
+    try:
+        data = read_file(Path(line.file), limits)
+    except ImageError as error:
+        result = refused(line.file, error, coverage=predictor.coverage)
+    except OSError as error:
+        message = f"Cannot be read: {error.strerror}"
+        raise unprocessable([FieldError(field="file", message=message, value=line.file)]) from error
+    else:
+        result, *_ = classify_file(Upload(line.file, data), Options(), predictor, limits)
+    if result.error is not None:
+        wrong = FieldError(field="file", message=result.error.detail, value=line.file, code=result.error.code)
+        raise ProblemError(result.error.status, result.error.detail, [wrong])
+    return result
 
 
 def with_fields(query: Options, fields: dict[str, str]) -> Options:

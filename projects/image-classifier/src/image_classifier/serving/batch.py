@@ -4,10 +4,11 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 from image_classifier.data.folders import is_hidden
-from image_classifier.data.images import ImageError, ImageLimits, prepare
+from image_classifier.data.images import ImageError, ImageLimits, prepare, read_file
 from image_classifier.models.predictor import Predictor
 from portfolio_shared.data.tables import FileError
 from portfolio_shared.serving.batch import BatchResult, partial_of, refusal, write_rows
@@ -47,7 +48,7 @@ def predict_file(
     Raises
     ------
     FileError
-        If there is no source, or one does not exist; nothing is classified then.
+        If there is no source, one does not exist, or there is no file in any; nothing is classified then.
     """
     allowed = limits or ImageLimits()
     sources = [source] if isinstance(source, Path) else source
@@ -57,7 +58,9 @@ def predict_file(
         raise FileError(f"no such file or folder: {', '.join(missing)}")
     own = {target.absolute(), partial_of(target.resolve())}
     files = (path for entry in sources for path in _files(entry) if path.absolute() not in own)
-    rows = _in_order(lambda path: _row(path, predictor, allowed), files, threads or cores())
+    if (first := next(files, None)) is None:
+        raise FileError(f"no files in {', '.join(map(str, sources))}; hidden ones are not looked at")
+    rows = _in_order(lambda path: _row(path, predictor, allowed), chain([first], files), threads or cores())
     return write_rows(target, COLUMNS, rows, advance=advance)
 
 
@@ -107,7 +110,7 @@ def _files(source: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]
 
 def _row(path: Path, predictor: Predictor, limits: ImageLimits) -> list[str]:
     try:
-        picture = prepare(_read(path, limits), predictor.preprocessing, limits=limits)
+        picture = prepare(read_file(path, limits), predictor.preprocessing, limits=limits)
     except ImageError as error:
         return [str(path), *refusal(COLUMNS[1:], str(error))]
     except OSError as error:
@@ -122,14 +125,3 @@ def _row(path: Path, predictor: Predictor, limits: ImageLimits) -> list[str]:
         prediction.unsure or "",
         "",
     ]
-
-
-def _read(path: Path, limits: ImageLimits) -> bytes:
-    if not path.is_file():  # a pipe would be waited for without end
-        raise FileNotFoundError(0, "it is no file, or a link that leads nowhere")
-    with path.open("rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        if size > limits.max_bytes:
-            most = f"{limits.max_bytes / 1e6:g} MB"
-            raise ImageError("too_many_bytes", f"The file has {size / 1e6:.1f} MB, and {most} is the most. Shrink it.")
-        return stream.read()

@@ -74,6 +74,12 @@ class Options(Strict):
     heat: bool = Field(default=False, description="Whether to draw where the evidence for the first label lies")
 
 
+class PictureFile(Strict):
+    """A line of `predict --follow`."""
+
+    file: str = Field(min_length=1, description="Path of a picture, from where the command runs")
+
+
 BODY: dict[str, Any] = {
     "required": True,
     "content": {
