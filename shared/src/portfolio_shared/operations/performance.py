@@ -147,9 +147,9 @@ def chance_of_worse(
     >>> test = MetricValue(estimate=1.0, low=0.9, high=1.1)
     >>> values = np.array([1.4, 1.6, 1.5, 1.3, 1.7])
     >>> round(chance_of_worse(values, np.ones(5), test, higher_is_better=False), 4)
-    0.001
+    0.0001
     >>> round(chance_of_worse(values, np.ones(5), test, higher_is_better=True), 4)
-    0.999
+    0.9999
     """
     n, mean = len(sums), sums.sum() / counts.sum()
     of_mean = n / (n - 1) * np.square(sums - mean * counts).sum() / counts.sum() ** 2

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+from pydantic import BaseModel
 from rich.console import Console
 
 from portfolio_shared.addresses import without_secrets
@@ -60,7 +61,9 @@ def as_json(findings: Findings) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON can hold: lists, and null for what is no finite number."""
+    """Return what JSON can hold: null for what is no finite number."""
+    if isinstance(value, (Interval, BaseModel)):
+        value = value._asdict() if isinstance(value, Interval) else value.model_dump(mode="json")
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

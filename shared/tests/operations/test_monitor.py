@@ -1,0 +1,238 @@
+import json
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import httpx
+import numpy as np
+import pytest
+
+from portfolio_shared.bundle import BundleError, write_bundle
+from portfolio_shared.operations.findings import EXIT
+from portfolio_shared.operations.monitor import monitor
+from portfolio_shared.serving.registry_client import RegistryUnavailable
+from processes import free_port
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_window_like_the_reference_is_well(toy, seed):
+    toy.predicted(toy.things(300, seed=100 + seed))
+    findings = toy.look()
+    assert findings.verdict == "well"
+    assert findings.drift.p > findings.drift.alpha == findings.level / 2
+    assert findings.summary == "What the model is asked looks like what it learned from."
+
+
+@pytest.mark.parametrize(
+    ("drifted", "column", "said"),
+    [
+        ({"larger": 1.0}, "size", r"most of all size: median 1[01]\.?\d* instead of (10|9.9)"),
+        ({"kinds": ["c", "d"]}, "kind", r"most of all kind: most frequent [cd] instead of [abc]"),
+    ],
+)
+def test_a_drift_is_an_alarm_that_names_the_column(toy, drifted, column, said):
+    toy.predicted(toy.things(200, seed=7, **drifted))
+    findings = toy.look()
+    assert findings.verdict == "alarm"
+    assert list(findings.reasons) == ["drift"]
+    assert findings.drift.columns[0].name == column
+    assert re.search(said, findings.summary), findings.summary
+
+
+@pytest.mark.parametrize(
+    ("rows", "before", "verdict", "said"),
+    [
+        (99, 500, "too few", "Too few rows to judge: 99, and it takes 100."),
+        (0, 99, "too few", "Too few rows to judge: 0, and it takes 100."),
+        (0, 100, "alarm", "No predictions came in, after 100 in the window before."),
+    ],
+)
+def test_too_few_rows_are_no_verdict_and_none_after_many_an_alarm(toy, rows, before, verdict, said):
+    toy.predicted(toy.things(rows, seed=1))
+    toy.predicted(toy.things(before, seed=2), ago=3600 + 60, name="before")
+    findings = toy.look()
+    assert (findings.verdict, findings.summary) == (verdict, said)
+    assert findings.rows_before == before
+
+
+@pytest.mark.parametrize(("unreadable", "alarm"), [(2, False), (3, True)])
+def test_rows_that_cannot_be_read_are_missing_when_they_are_more_than_one_in_a_hundred(toy, unreadable, *, alarm):
+    toy.predicted([*toy.things(200, seed=3), *["{"] * unreadable])
+    findings = toy.look()
+    sample = findings.sample
+    assert (sample.rows, sample.read, sample.unreadable) == (200, 200 + unreadable, unreadable)
+    assert ("missing" in findings.reasons) is alarm
+    assert sample.reason.startswith("JSONDecodeError: ")
+
+
+def test_a_log_that_is_not_there_is_missing(toy):
+    findings = toy.look(log=f"sqlite:///{toy.folder}/other.db")
+    assert findings.verdict == "alarm"
+    assert "there is no prediction log at" in findings.reasons["missing"]
+    assert not (toy.folder / "other.db").exists()
+
+
+def test_the_version_that_answered_most_is_looked_at_and_the_others_are_counted(toy):
+    toy.predicted(toy.things(120, seed=4))
+    toy.predicted(toy.things(110, seed=4, larger=3.0), version="0123456789ab", name="other")
+    toy.told({"other0": 100.0, "p0": 1.0, "p1": 1.0})
+    findings = toy.look()
+    assert findings.rows_by_version == {toy.version: 120, "0123456789ab": 110}
+    assert findings.verdict == "well"
+    assert (findings.performance.rows, findings.performance.others) == (2, 1)
+
+
+def test_a_batch_counts_each_of_its_things(toy):
+    batch = toy.things(150, seed=5)
+    toy.predicted([json.dumps(batch)], items=150)
+    assert toy.look().sample.rows == 150
+    toy.predicted([json.dumps(batch[:-1])], items=150, name="short")
+    assert toy.look().sample.reason == "ValueError: expected 150 rows, found 149"
+
+
+@pytest.mark.parametrize(
+    ("off", "alarm"),
+    [(0.8, False), (0.7, False), (1.2, True)],
+)
+def test_truths_that_are_worse_than_the_test_are_an_alarm(toy, off, *, alarm):
+    ids = toy.predicted(toy.things(100, seed=6))
+    spread = np.random.default_rng(0).normal(off, 0.3, len(ids))
+    toy.told(dict(zip(ids, (1 + np.abs(spread)).tolist(), strict=True)))
+    findings = toy.look()
+    assert ("performance" in findings.reasons) is alarm
+    assert "drift" not in findings.reasons
+    assert EXIT[findings.verdict] == int(alarm)
+    if alarm:
+        assert re.search(r"absolute error is 1\.\d+, 0\.8 on the test split", findings.summary), findings.summary
+    else:
+        assert findings.summary.endswith("and the answers are as good as on the test split.")
+
+
+@pytest.mark.parametrize(
+    ("bundle", "message"),
+    [
+        ("stranger", "expected a bundle of 'toy', found 'other'"),
+        ("changed", "is version [0-9a-f]{12}, and [0-9a-f]{12} answered most"),
+        ("old", "has no reference to compare with: train again"),
+        (None, "was served from a folder: name it by --bundle"),
+    ],
+)
+def test_a_bundle_that_is_not_the_one_is_named(toy, toy_manifest, tmp_path, bundle, message):
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "weights.txt").write_text("1", encoding="utf-8")
+    write_bundle(folder, toy_manifest(project="other" if bundle == "stranger" else "toy"))
+    toy.predicted(toy.things(1, seed=1))
+    if bundle in ("stranger", "old"):
+        toy.predicted(toy.things(2, seed=1), name="q", version="7")
+    with pytest.raises(BundleError, match=message):
+        toy.look(bundle=folder if bundle else None)
+
+
+def test_the_bundle_of_a_version_comes_from_the_registry_and_stays(toy, fake_registry, unused_uri):
+    fake_registry.publish("3", toy.bundle)
+    fake_registry.publish("4", toy.bundle)
+    toy.predicted(toy.things(100, seed=8), version="3")
+    assert toy.look(bundle=None, registry=fake_registry.uri).verdict == "well"
+    assert {name.partition("/")[0] for name in fake_registry.downloads} == {"3"}
+    downloads = len(fake_registry.downloads)
+    for registry in (fake_registry.uri, unused_uri):  # an outage as well
+        assert toy.look(bundle=None, registry=registry).verdict == "well"
+    assert len(fake_registry.downloads) == downloads
+    toy.predicted(toy.things(200, seed=8), version="4", name="newer")
+    with pytest.raises(RegistryUnavailable):
+        toy.look(bundle=None, registry=unused_uri)
+    toy.predicted(toy.things(300, seed=8), version="5", name="newest")
+    with pytest.raises(BundleError, match="has no version 5 of 'toy'"):
+        toy.look(bundle=None, registry=fake_registry.uri)
+
+
+@pytest.mark.parametrize(
+    ("every", "window", "level"), [(None, 86_400.0, 1 / 90), (3600.0, 86_400.0, 1 / 2160), (3600.0, 3600.0, 1 / 2160)]
+)
+def test_the_budget_of_a_month_is_divided_among_projects_and_looks(toy, every, window, level):
+    assert toy.look(every=every, window=window).level == pytest.approx(level)
+
+
+@pytest.mark.parametrize(("rows", "larger", "code"), [(150, 0.0, 0), (150, 2.0, 1), (50, 0.0, 2)])
+def test_one_look_ends_with_its_verdict(toy, capsys, rows, larger, code):
+    toy.predicted(toy.things(rows, seed=9, larger=larger), ago=5)
+    assert monitor(toy.watch, toy.plan()) == code
+    verdict = {0: "WELL", 1: "ALARM", 2: "TOO FEW"}[code]
+    assert capsys.readouterr().err.startswith(f"toy: {verdict}. ")
+    assert (toy.folder / "monitor" / "report.html").is_file()
+
+
+def test_an_outage_costs_one_look(toy, monkeypatch, capsys, fake_registry):
+    """The registry is away at the first look, the log at the second; the third finds all there."""
+    toy.predicted(toy.things(150, seed=10), version="3", ago=-5)
+    moments = iter([toy.now + 10 + i for i in range(100)])
+    looks = []
+
+    def sleep(seconds):
+        looks.append(sorted(path.name for path in (toy.folder / "monitor").glob("*.html")))
+        if len(looks) == 1:
+            fake_registry.publish("3", toy.bundle)
+            (toy.folder / "log.db").rename(toy.folder / "away")
+        elif len(looks) == 2:
+            (toy.folder / "away").rename(toy.folder / "log.db")
+        else:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("portfolio_shared.operations.monitor.time.sleep", sleep)
+    monkeypatch.setattr("portfolio_shared.operations.monitor.time.time", lambda: next(moments))
+    plan = toy.plan(bundle=None, registry=fake_registry.uri, every=60.0)
+    with pytest.raises(KeyboardInterrupt):
+        monitor(toy.watch, plan)
+    said = capsys.readouterr().err
+    lines = [line for line in said.splitlines() if line.startswith("toy")]
+    assert lines[0].startswith("toy: NOT LOOKED AT: ")
+    assert "has no version 3 of 'toy'" in lines[0]
+    assert lines[1].startswith("toy: ALARM. The predictions cannot be read: there is no prediction log at")
+    assert lines[2].startswith("toy: WELL. ")
+    assert looks == [[], ["report.html"], ["report.html"]]
+
+
+PROGRAM = """
+    from portfolio_shared.cli import monitor_command, run_project
+    from portfolio_shared.config import TrainSettings, command_settings
+    from portfolio_shared.operations.watch import Watch
+    from portfolio_shared.serving.settings import ServiceSettings
+    from portfolio_shared.terminal import Command
+    from pydantic import BaseModel
+    from pydantic_settings import SettingsConfigDict
+
+    class Train(TrainSettings):
+        model_config = command_settings("TOY_TRAIN_")
+
+    class Service(ServiceSettings):
+        model_config = SettingsConfigDict(env_prefix="TOY_")
+        port: int = 1
+        model_name: str = "toy"
+
+    WATCH = Watch("toy", BaseModel, None, {}, None)
+    monitor = monitor_command("toy", "__main__:WATCH", Service)
+    run_project("toy", {"train": Command(Train, print), "monitor": monitor})
+"""
+
+
+@pytest.mark.parametrize(("signal_number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.slow
+def test_a_monitor_that_is_told_to_stop_stops_at_once(toy, tmp_path, signal_number, code):
+    port = free_port()
+    arguments = ["monitor", "--every", "1h", "--serve", port, "--prediction-log", toy.url, "--tracking-uri", ""]
+    command = [sys.executable, "-c", textwrap.dedent(PROGRAM), *map(str, arguments), "--output", str(tmp_path / "out")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        try:
+            first = process.stderr.readline()
+            assert first.startswith("toy: TOO FEW. Too few rows to judge: 0"), first
+            assert "<h1>Too few rows to judge" in httpx.get(f"http://127.0.0.1:{port}/").text
+            process.send_signal(signal_number)
+            told = time.monotonic()
+            assert process.wait(timeout=30) == code
+            assert time.monotonic() - told < 1
+        finally:
+            process.kill()
