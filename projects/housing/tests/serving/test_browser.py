@@ -5,8 +5,9 @@ What every page promises is in tests/test_pages.py.
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from playwright.sync_api import Route, expect
 
 from housing.data.columns import columns
 from housing.models.predictor import Predictor
+from portfolio_shared.operations.store import Store, connect
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -24,10 +26,24 @@ Running = Callable[..., AbstractContextManager[Any]]
 
 
 @pytest.fixture(scope="module")
-def service(running_service: Running, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with running_service("housing", tmp_path_factory.mktemp("service"), bundle=bundle) as service:
+def log_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('log')}/log.db"
+
+
+@pytest.fixture(scope="module")
+def service(
+    running_service: Running, bundle: Path, log_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    folder = tmp_path_factory.mktemp("service")
+    with running_service("housing", folder, bundle=bundle, prediction_log=log_url) as service:
         service.wait_for("/readyz")
         yield service
+
+
+@pytest.fixture
+def log(log_url: str) -> Iterator[Store]:
+    with closing(connect(log_url)) as store:
+        yield store
 
 
 class HousingVisit(Visit):
@@ -60,6 +76,13 @@ class HousingVisit(Visit):
 def visit(watched_page: Callable[..., AbstractContextManager[Any]], service: Any) -> Iterator[HousingVisit]:
     with watched_page(service.origin, **DESK) as opened:
         yield HousingVisit(service.origin, *opened)
+
+
+def refuse(status: int) -> Callable[[Route], None]:
+    """Return what answers a request with a problem."""
+    problem = {"type": "about:blank", "title": "No", "status": status, "detail": "Too slow.", "instance": "x"}
+    headers = {"Content-Type": "application/problem+json", "Retry-After": "60"}
+    return lambda route: route.fulfill(status=status, headers=headers, body=json.dumps(problem))
 
 
 def test_the_page_opens_with_the_price_of_a_typical_house(visit: HousingVisit, predictor: Predictor) -> None:
@@ -182,19 +205,7 @@ def test_a_busy_service_leaves_the_old_answer_marked_as_old(visit: HousingVisit)
     visit.open()
     visit.wait_for_answer()
     before = visit.value("price")
-    problem = {
-        "type": "about:blank",
-        "title": "Service Unavailable",
-        "status": 503,
-        "detail": "Too slow.",
-        "instance": "x",
-    }
-    headers = {"Content-Type": "application/problem+json", "Retry-After": "60"}
-
-    def refuse(route: Route) -> None:
-        route.fulfill(status=503, headers=headers, body=json.dumps(problem))
-
-    visit.page.route("**/v1/predictions", refuse)
+    visit.page.route("**/v1/predictions", refuse(503))
     visit.page.get_by_test_id("field-gr_liv_area").fill("2000")
     expect(visit.page.get_by_test_id("failure")).to_contain_text("Too slow.")
     expect(visit.page.get_by_test_id("region")).to_have_attribute("data-state", "stale")
@@ -207,3 +218,65 @@ def test_a_busy_service_leaves_the_old_answer_marked_as_old(visit: HousingVisit)
     expect(visit.page.get_by_test_id("failure")).to_be_hidden()
     assert visit.value("price") != before
     assert visit.statuses() == {"503"}
+
+
+def test_a_sale_is_told_in_one_key_and_kept_with_the_estimate_that_is_shown(visit: HousingVisit, log: Store) -> None:
+    visit.open()
+    visit.wait_for_answer()
+    page, price, state = visit.page, visit.page.get_by_test_id("sold-price"), visit.page.get_by_test_id("sold-state")
+    expect(page.get_by_test_id("feedback")).to_contain_text("Nothing about you.")
+    height = page.evaluate("document.documentElement.scrollHeight")
+
+    price.fill("$1,000,500")
+    price.press("Enter")
+    expect(state).to_contain_text("Thank you.")
+
+    too_low = 1_000_500 - round(visit.value("price"))
+    expect(state).to_contain_text(f"${too_low:,} too low; the price lies outside the 90% interval")
+    assert page.evaluate("document.documentElement.scrollHeight") == height
+    ((prediction, feedback),) = log.feedback("housing", since=0, until=time.time() + 1)
+    assert json.loads(prediction.response)["predictions"][0]["price"] == visit.value("price")
+    assert (feedback.item, json.loads(feedback.truth)) == (0, {"price": 1_000_500.0})
+
+    page.get_by_test_id("field-gr_liv_area").fill("2000")  # another house: nothing was said of it
+    expect(state).to_be_empty()
+    expect(price).to_have_value("")
+    price.fill("90000")
+    page.get_by_test_id("field-gr_liv_area").fill("2100")
+    price.press("Enter")
+    expect(state).to_contain_text("not of this house yet")
+    visit.wait_for_answer()
+    expect(state).to_be_empty()
+    expect(price).to_have_value("90000")  # typed, and not sent yet
+    assert visit.complaints == []
+
+
+def test_what_is_no_price_is_not_sent_and_what_was_not_kept_says_so(visit: HousingVisit) -> None:
+    visit.open()
+    visit.wait_for_answer()
+    page, price, state = visit.page, visit.page.get_by_test_id("sold-price"), visit.page.get_by_test_id("sold-state")
+    for text in ("", "a lot", "0", "-5", "1e9", "2000000000"):
+        price.fill(text)
+        page.get_by_test_id("tell").click()
+        expect(state).to_have_text("Enter the price in dollars, such as 185,000.")
+        expect(price).to_be_focused()
+        assert (price.get_attribute("aria-invalid"), price.get_attribute("aria-describedby")) == ("true", "sold-state")
+
+    price.fill("150000")
+    for status, said in ((404, "stored no longer. Reload the page"), (503, "Not stored. The model is not ready")):
+        page.route("**/v1/feedback", refuse(status))
+        page.get_by_test_id("tell").click()
+        expect(state).to_contain_text(said)
+        expect(price).to_have_value("150000")
+        assert price.get_attribute("aria-invalid") is None
+    assert visit.statuses() == {"404", "503"}
+
+
+def test_a_service_that_keeps_nothing_asks_for_nothing(visit: HousingVisit) -> None:
+    def without_feedback(route: Route) -> None:
+        route.fulfill(json=route.fetch().json() | {"feedback": False})
+
+    visit.page.route("**/v1/model", without_feedback)
+    visit.open()
+    visit.wait_for_answer()
+    expect(visit.page.get_by_test_id("feedback")).to_be_hidden()

@@ -8,7 +8,7 @@ const SCALE_END = 400_000;
 const SCALE_STEP = 100_000;
 
 const currency = { style: "currency", currency: "USD", maximumFractionDigits: 0 };
-const inDollars = numberFormat(currency);
+export const inDollars = numberFormat(currency);
 const inShortDollars = numberFormat({ ...currency, notation: "compact" });
 const inSignedDollars = numberFormat({ ...currency, signDisplay: "exceptZero" });
 

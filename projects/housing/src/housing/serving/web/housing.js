@@ -30,6 +30,7 @@ import {
   showWarnings,
   spokenAnswer,
 } from "./answer.js";
+import { offerFeedback } from "./feedback.js";
 import {
   applyAddress,
   buildForm,
@@ -54,19 +55,24 @@ let retryTimer = 0;
 const predict = latestOnly(async (signal) => {
   const house = readHouse();
   const answer = await requestJson("v1/predictions", { body: { houses: [house], explain: true }, signal });
-  return { house, model: answer.model, ...answer.predictions[0] };
+  return { house, id: answer.id, model: answer.model, ...answer.predictions[0] };
 });
 
 async function update() {
   clearTimeout(retryTimer);
   saveAddress();
-  if (region.dataset.state === "ready") region.dataset.state = "loading";
+  awaitAnswer();
   try {
     const answer = await predict();
     if (answer) showAnswer(answer);
   } catch (error) {
     fail(error, update);
   }
+}
+
+/** From the first key on, what is shown is the answer to another house. */
+function awaitAnswer() {
+  if (region.dataset.state === "ready") region.dataset.state = "loading";
 }
 
 const updateSoon = debounce(update, () => (form.checkValidity() ? PAUSE : PAUSE_HALF_TYPED));
@@ -86,6 +92,7 @@ function showAnswer(answer) {
   showComparables(answer.explanation.comparables);
   showChanged("repaired", answer.repaired);
   showChanged("filled", answer.filled);
+  offerFeedback(answer);
   announce(spokenAnswer(answer));
   if (answer.model.version !== knownVersion) loadModel();
 }
@@ -129,6 +136,7 @@ async function loadModel() {
     const model = await requestJson("v1/model");
     knownVersion = model.version;
     showModel(model, errorEntry(model));
+    byId("feedback").hidden = !model.feedback;
   } catch (error) {
     // The next answer names its model, and asks again.
     knownVersion = null;
@@ -166,6 +174,7 @@ function restart() {
 
 form.addEventListener("input", () => {
   refreshForm();
+  awaitAnswer();
   updateSoon();
 });
 form.addEventListener("submit", (event) => event.preventDefault());
