@@ -48,7 +48,9 @@ class Predict(BaseSettings):
     threads: int = Field(0, ge=0, description="threads that read and classify; 0: one for each core, 8 at most")
 
     @classmethod
-    def settings_customise_sources(cls, settings_cls: type[BaseSettings], **sources: Any) -> tuple[Any, ...]:
+    def settings_customise_sources(  # type: ignore[override]
+        cls, settings_cls: type[BaseSettings], **sources: Any
+    ) -> tuple[Any, ...]:
         """Read flags and no environment: the files are a matter of one call."""
         flags = CliSettingsSource[Any](settings_cls, parse_args_method=_parsed, cli_exit_on_error=False)
         return flags, sources["init_settings"]
