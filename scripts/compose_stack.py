@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import httpx
 
 from portfolio_shared.serving.schemas import ExampleRequest
 from portfolio_shared.tracking.git import current_commit
-from processes import HOST, ProcessError, get, output_of
+from processes import HOST, ProcessError, free_port, get, output_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = "portfolio-test"
@@ -22,7 +22,6 @@ FILES = ("compose.yaml", "docker/offline.yaml")
 SETTINGS = {
     "DATASET": "sample",
     "PORTFOLIO_DATA_DIR": "data",
-    "COMPOSE_PROFILES": "",
     "IMAGES": PROJECT,
     "TAG": "test",
     "RECIPE": "quick",
@@ -47,18 +46,31 @@ def require_equal(what: str, actual: object, expected: object) -> None:
 
 @dataclass
 class Stack:
-    """The containers of this test: services with a model, ports of all servers, an earlier commit, their tree."""
+    """The containers of this test: services with a model, an earlier commit, their tree, ports of all servers.
+
+    Beside an earlier commit nothing watches: it may know no monitors.
+    """
 
     services: tuple[str, ...]
-    ports: dict[str, int]
     earlier: str
     tree: Path = ROOT
+    ports: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        watching = () if self.earlier else ("prometheus", *self.monitors)
+        self.ports = {name: free_port() for name in ("index", "mlflow", *self.services, *watching)}
+
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        """Return the names of the monitors, in the order of the services."""
+        return tuple(f"{service}-monitor" for service in self.services)
 
     def compose(self, *arguments: str) -> str:
         """Run docker compose on this test's project; return what it writes."""
         clean = {name: value for name, value in os.environ.items() if not name.endswith(("_PORT", "_URI"))}
         ports = {f"{name.upper().replace('-', '_')}_PORT": str(port) for name, port in self.ports.items()}
-        settings = SETTINGS | {"GIT_COMMIT": current_commit()}
+        profiles = "" if self.earlier else "operations,monitoring"
+        settings = SETTINGS | {"GIT_COMMIT": current_commit(), "COMPOSE_PROFILES": profiles}
         files = [option for file in FILES for option in ("--file", file)]
         command = ["docker", "compose", "--project-name", PROJECT, "--env-file", os.devnull, *files, *arguments]
         return output_of(*command, folder=self.tree, environment=clean | settings | ports)

@@ -21,8 +21,8 @@ from typing import Any
 
 import httpx
 
+from compose_confinement import confinement, no_way_out
 from compose_stack import (
-    PROJECT,
     ROOT,
     CheckError,
     Stack,
@@ -32,13 +32,12 @@ from compose_stack import (
     require_equal,
     sample_sha256,
 )
-from processes import HOST, ProcessError, free_port, output_of
+from compose_watch import watched
+from processes import HOST, ProcessError, output_of
 from project_table import projects
 
 NO_ENGINE = 3
 START_SECONDS = 900.0
-OUTSIDE = ("1.1.1.1", 443)
-"""An address of the internet."""
 
 
 def main() -> int:
@@ -53,8 +52,7 @@ def main() -> int:
     except (ProcessError, OSError) as error:
         print(f"Not run: there is no container engine here ({error})", file=sys.stderr)
         return NO_ENGINE
-    services = tuple(project.name for project in projects())
-    stack = Stack(services, {name: free_port() for name in ("index", "mlflow", *services)}, earlier)
+    stack = Stack(tuple(project.name for project in projects()), earlier)
     try:
         stack.take_down()
         for check in (upgrade, down) if earlier else CHECKS:
@@ -72,7 +70,8 @@ def main() -> int:
 
 def build(stack: Stack) -> None:
     """Build every image."""
-    for name in sorted(json.loads(stack.compose("config", "--format", "json"))["services"]):
+    services = json.loads(stack.compose("config", "--format", "json"))["services"]
+    for name in sorted(name for name, service in services.items() if "build" in service):
         stack.compose("build", "--quiet", name)  # one at a time: each uses every core
 
 
@@ -133,53 +132,6 @@ def announce(stack: Stack, service: str, length: int) -> http.client.HTTPConnect
     connection.putheader("Content-Length", str(length))
     connection.endheaders()
     return connection
-
-
-def confinement(stack: Stack) -> None:
-    """Inspect every container: no root, no capability, read-only, limited; published on 127.0.0.1 alone."""
-    trainers = [f"{service}-trainer" for service in stack.services]
-    for service in (*stack.ports, *trainers):
-        container = stack.inspect(service)
-        host = container["HostConfig"]
-        actual = {
-            "user": container["Config"]["User"],
-            "read-only": host["ReadonlyRootfs"],
-            "capabilities dropped": host["CapDrop"],
-            "no new privileges": any("no-new-privileges" in option for option in host["SecurityOpt"] or []),
-            "memory limit": host["Memory"] > 0,
-            "CPU limit": host["NanoCpus"] > 0,
-            "process limit": (host["PidsLimit"] or 0) > 0,
-            "init": host["Init"],
-            "rotated log": "max-size" in host["LogConfig"]["Config"],
-            "restarts": host["RestartPolicy"]["Name"],
-        }
-        expected = dict.fromkeys(actual, True) | {
-            "user": "10001:10001",
-            "capabilities dropped": ["ALL"],
-            "restarts": "no" if service in trainers else "unless-stopped",
-        }
-        require_equal(service, actual, expected)
-        addresses = {place["HostIp"] for places in host["PortBindings"].values() for place in places}
-        require(addresses <= {"127.0.0.1"}, f"{service} is published on {addresses}")
-
-
-def no_way_out(stack: Stack) -> None:
-    """Inspect the networks and try: no container can connect to the internet."""
-    names = ("backend", "pages", "downloads")
-    networks = {name: json.loads(output_of("docker", "network", "inspect", f"{PROJECT}_{name}"))[0] for name in names}
-    for name in ("backend", "downloads"):
-        require(networks[name]["Internal"], f"the network {name} is not internal")
-    option = networks["pages"]["Options"].get("com.docker.network.bridge.enable_ip_masquerade")
-    require(option == "false", f"the network of the pages masquerades: {option}")
-    other = {f"{service}-trainer": "downloads" for service in stack.services}
-    for service in (*stack.ports, *other):
-        attached = set(stack.inspect(service)["NetworkSettings"]["Networks"])
-        allowed = {f"{PROJECT}_backend", f"{PROJECT}_{other.get(service, 'pages')}"}
-        require(attached == allowed, f"{service} is in {attached}")
-    code = f"import socket\ntry: socket.create_connection({OUTSIDE}, 3)\nexcept OSError: print('refused')"
-    for service in stack.ports:
-        answer = stack.compose("exec", "--no-TTY", service, "python", "-c", code)
-        require(answer.strip() == "refused", f"{service} has connected to {OUTSIDE}")
 
 
 def killed(stack: Stack) -> None:
@@ -286,6 +238,7 @@ CHECKS = (
     predictions,
     pages,
     headers,
+    watched,
     confinement,
     no_way_out,
     killed,
