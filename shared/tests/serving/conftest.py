@@ -1,6 +1,7 @@
 """The demo service, for the tests of requests, limits and operations; a holder of the toy project's models."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from demo_service import PAGE, DemoSettings, FakeHolder, create_app, serving
 from pydantic_settings import SettingsConfigDict
 
+from portfolio_shared.operations.store import LoggedPrediction, connect
 from portfolio_shared.serving.models import ModelHolder
 from portfolio_shared.serving.settings import ServiceSettings
 
@@ -30,6 +32,34 @@ def client(models: FakeHolder, web: Path) -> Iterator[httpx.Client]:
     settings = DemoSettings(max_body_bytes=2000, request_timeout_seconds=0.3, max_concurrent_requests=3)
     with serving(create_app(settings, models, web)) as client:
         yield client
+
+
+@pytest.fixture
+def log_url(tmp_path: Path) -> str:
+    """Return the address of a prediction log that is not there yet."""
+    return f"sqlite:///{tmp_path}/log/log.db"
+
+
+@pytest.fixture
+def logging_service(web: Path, log_url: str) -> Callable[..., AbstractContextManager[httpx.Client]]:
+    """Return a context manager: **settings -> client of the demo service, which keeps its predictions."""
+
+    def start(**changes: Any) -> AbstractContextManager[httpx.Client]:
+        settings: dict[str, Any] = {"prediction_log": log_url, "subject_key": "key"} | changes
+        return serving(create_app(DemoSettings(**settings), web=web))
+
+    return start
+
+
+@pytest.fixture
+def logged(log_url: str) -> Callable[[], list[LoggedPrediction]]:
+    """Return a function that reads all predictions of the demo."""
+
+    def read() -> list[LoggedPrediction]:
+        with closing(connect(log_url)) as store:
+            return list(store.predictions("demo", since=0, until=1e12))
+
+    return read
 
 
 class ToySettings(ServiceSettings):
