@@ -36,7 +36,7 @@ def one(reference, window, **settings):
     return drift({"x": np.array(reference)}, {"x": np.array(window)}, **{"alpha": 0.5, **settings}).columns[0]
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(numbers, numbers)
 def test_numbers_are_compared_as_scipy_does_on_both_sides_of_ties(reference, window):
     column = one(reference, window)
@@ -47,7 +47,7 @@ def test_numbers_are_compared_as_scipy_does_on_both_sides_of_ties(reference, win
     assert column.wasserstein == (pytest.approx(expected) if expected is not None else None)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(texts, texts)
 def test_texts_differ_by_the_share_that_would_have_to_change(reference, window):
     column = one(reference, window)

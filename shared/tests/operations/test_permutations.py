@@ -11,7 +11,7 @@ from portfolio_shared.operations.permutations import Pooled, permutation_test
 side = st.lists(st.sampled_from("abcd"), min_size=3, max_size=30)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(side, side)
 def test_the_statistics_of_any_dealing_are_those_of_scipy(window, reference):
     """Ties, one row, one level; the second dealing takes the last rows for the window."""

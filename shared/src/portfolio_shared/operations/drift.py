@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import wasserstein_distance
 
 from portfolio_shared.operations.permutations import Pooled, Values, is_missing, permutation_test
 from portfolio_shared.operations.watch import Columns
@@ -150,26 +149,26 @@ def _column(name: str, old: Values, new: Values, z: float | None) -> ColumnDrift
     kind: Literal["number", "text"] = "number" if old.dtype.kind == "f" else "text"
     without, without_old = is_missing(new), is_missing(old)
     old, new = old[~without_old], new[~without]
-    statistic, psi, wasserstein = float("nan"), float("nan"), None
-    if z is not None:
-        statistic, psi = _sizes(old, new)
-        if kind == "number" and old.std() > 0:
-            wasserstein = float(wasserstein_distance(old, new) / old.std())
+    statistic, psi, wasserstein = (float("nan"), float("nan"), None) if z is None else _sizes(old, new)
     shares = float(without.mean()), float(without_old.mean())
     return ColumnDrift(name, kind, len(new), statistic, float("nan") if z is None else z, psi, wasserstein, *shares)
 
 
-def _sizes(old: Values, new: Values) -> tuple[float, float]:
-    """Return Kolmogorov-Smirnov or total variation, and PSI."""
+def _sizes(old: Values, new: Values) -> tuple[float, float, float | None]:
+    """Return Kolmogorov-Smirnov or total variation, PSI, and the Wasserstein distance."""
+    wasserstein = None
     if old.dtype.kind == "f":
-        points = np.concatenate([old, new])
-        below = [np.searchsorted(np.sort(side), points, side="right") / len(side) for side in (old, new)]
-        deciles = np.unique(np.quantile(old.astype(np.float64), np.arange(1, 10) / 10))
+        old, new = np.sort(old.astype(np.float64)), np.sort(new.astype(np.float64))
+        points = np.sort(np.concatenate([old, new]))
+        below, below_new = (np.searchsorted(side, points, side="right") / len(side) for side in (old, new))
+        statistic = float(np.abs(below - below_new).max())
+        if deviation := float(old.std()):
+            wasserstein = float((np.abs(below - below_new)[:-1] * np.diff(points)).sum() / deviation)
+        deciles = np.unique(np.quantile(old, np.arange(1, 10) / 10))
         counts = [np.bincount(np.searchsorted(deciles, side), minlength=len(deciles) + 1) for side in (old, new)]
-        statistic = float(np.abs(below[0] - below[1]).max())
     else:
         codes = np.unique(np.concatenate([old, new]), return_inverse=True)[1]
         counts = [np.bincount(side, minlength=codes.max() + 1) for side in (codes[: len(old)], codes[len(old) :])]
         statistic = float(np.abs(counts[0] / len(old) - counts[1] / len(new)).sum() / 2)
     p, q = (np.maximum(side, 0.5) / side.sum() for side in counts)
-    return statistic, float(((q - p) * np.log(q / p)).sum())
+    return statistic, float(((q - p) * np.log(q / p)).sum()), wasserstein

@@ -53,9 +53,10 @@ class Pooled:
         values = np.concatenate([window, reference])
         missing = is_missing(values)
         given = np.flatnonzero(~missing)
-        distinct, codes = np.unique(values[given], return_inverse=True)
-        ones = np.ones(len(given), dtype=np.int16)
-        levels = sp.csr_array((ones, (codes, given)), shape=(len(distinct), len(values)))
+        given = given[np.argsort(values[given], kind="stable")]
+        starts = np.flatnonzero(np.append(True, values[given[1:]] != values[given[:-1]]))
+        ones, bounds = np.ones(len(given), dtype=np.int16), np.append(starts, len(given))
+        levels = sp.csr_array((ones, given, bounds), shape=(len(starts), len(values)))
         n = int((~missing[: len(window)]).sum())
         return cls(values.dtype.kind == "f", levels, n, np.flatnonzero(missing))
 
