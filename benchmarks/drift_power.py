@@ -79,8 +79,8 @@ def drifts_of(houses: Columns) -> dict[str, Change]:
             f"{size:g} sd in {how_many}": shift(numbers[how_many], deviations, size)
             for how_many, size in product(numbers, (0.1, 0.2, 0.5, 1.0))
         },
-        **{f"a new category in {share:.0%} of rows": new_category(share) for share in (0.05, 0.2)},
-        **{f"prices up {share:.0%} in two neighborhoods": boom(share) for share in (0.1, 0.25)},
+        **{f"a new category in {100 * share:g} % of rows": new_category(share) for share in (0.05, 0.2)},
+        **{f"prices up {100 * share:g} % in two neighborhoods": boom(share) for share in (0.1, 0.25)},
     }
 
 
@@ -143,7 +143,7 @@ def looks(houses: Columns, change: Change, n: int, *, size: int, seed: int) -> d
 def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     permutations.EXCEEDANCES = EXCEEDANCES
     name, houses = read_houses()
-    rows, started = [], time.process_time()
+    rows, commit, started = [], current_commit(), time.process_time()
     cases = list(product(options.sizes, drifts_of(houses).items()))
     with progress(console, "looks", total=len(cases)) as advance:
         for size, (kind, change) in cases:
@@ -153,7 +153,7 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
             advance(1)
     return {
         "data": name,
-        "commit": current_commit(),
+        "commit": commit,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "cpu_seconds": round(time.process_time() - started),
         "seed": options.seed,
