@@ -18,16 +18,22 @@ import {
   showFailure,
   showModel,
 } from "../static/page.js";
+import { feedbackOn } from "./feedback.js";
 
 const AT_ONCE = 2; // uploads under way
 const TRIES = 4; // of one picture, while the service is busy
 const LONGEST_PAUSE = 30; // seconds; a longer one is not waited for, but named
 const UPLOAD_MILLISECONDS = 60_000; // the service gives an upload 30 s, and its computation another 30 s
 const EXAMPLE_MILLISECONDS = 15_000;
+const STORED =
+  "Stored to check the model: the answer, what you say of it, numbers about the picture. Never the photograph or its name.";
+const NOT_STORED = "What you choose is classified and forgotten: nothing is stored.";
 const region = byId("results");
 const answers = byId("answers");
 let maxFiles = 32; // the service says both
 let maxFileBytes = Infinity;
+let labels = [];
+let takesFeedback = false;
 let work = newWork();
 
 // ---- Pictures come in ----
@@ -79,7 +85,7 @@ async function classify(file, row, signal) {
     const body = new FormData();
     body.append("files", await read(file), file.name || "pasted picture");
     const answer = await ask(body, row, signal);
-    if (!signal.aborted) showAnswer(row, answer.results[0]);
+    if (!signal.aborted) showAnswer(row, answer.results[0], answer.id);
   } catch (error) {
     if (!signal.aborted) showRefusal(row, error);
   }
@@ -149,7 +155,7 @@ function newRow(file) {
   return element("li", { class: "waiting", "data-testid": "answer" }, box, element("div", {}, name, outcome));
 }
 
-function showAnswer(row, result) {
+function showAnswer(row, result, id) {
   row.classList.remove("waiting");
   const outcome = row.querySelector(".outcome");
   if (result.error) return showText(row, "This file was not classified.", result.error.detail);
@@ -164,6 +170,7 @@ function showAnswer(row, result) {
   if (unfamiliar) parts.push(element("p", { class: "set" }, "If it had to choose:"));
   parts.push(bars(result.predictions));
   if (!unfamiliar) parts.push(setOf(result));
+  if (takesFeedback) parts.push(feedbackOn(id, result, labels));
   outcome.replaceChildren(...parts);
   showHeat(row, result);
   announce(`${result.file}: ${title}, ${format.percent(first.probability)}`);
@@ -319,9 +326,12 @@ async function start() {
     const [known, model] = await Promise.all([requestJson("v1/labels"), requestJson("v1/model")]);
     maxFiles = known.limits.max_files;
     maxFileBytes = known.limits.max_file_bytes;
-    byId("labels").textContent = `${known.labels.join(", ")}.`;
+    labels = known.labels;
+    byId("labels").textContent = `${labels.join(", ")}.`;
     const megabytes = format.integer(known.limits.max_file_bytes / 1e6);
     byId("limits").textContent = `${known.formats.join(", ").replace("WEBP", "WebP")}; up to ${megabytes} MB each, ${maxFiles} at a time.`;
+    takesFeedback = model.feedback;
+    byId("stored").textContent = takesFeedback ? STORED : NOT_STORED;
     showExamples(known.examples);
     const { accuracy } = model.metrics;
     const note = describeInterval(accuracy, format.percent);
