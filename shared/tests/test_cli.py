@@ -217,6 +217,14 @@ def test_a_prediction_or_a_person_is_forgotten(monkeypatch, tmp_path, capsys, ar
         assert [row.id for row in store.predictions("toy", since=0, until=2)] == left
 
 
+def test_without_the_key_no_person_is_looked_for(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("TOY_PREDICTION_LOG", f"sqlite:///{tmp_path}/log.db")
+    with pytest.raises(SystemExit) as ended:
+        run_command("toy", {"forget": forget_command(Service)}, ["forget", "--subject", "me"])
+    assert ended.value.code == 2
+    assert "set TOY_SUBJECT_KEY" in capsys.readouterr().err
+
+
 def test_a_log_that_is_not_there_is_not_made(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("TOY_PREDICTION_LOG", f"sqlite:///{tmp_path}/log.db")
     with pytest.raises(SystemExit) as ended:

@@ -200,6 +200,9 @@ def forget_command(service: type[ServiceSettings]) -> Command:
             raise ValueError("expected the id of a prediction, or --subject NAME")
         settings = service()
         key = settings.subject_key.get_secret_value()
+        if options.subject and not key:
+            variable = f"{settings.model_config['env_prefix']}SUBJECT_KEY"
+            raise ValueError(f"a person is found by the key that the service has: set {variable}")
         subject = hashed_subject(options.subject.encode(), key)
         with closing(open_log(log_of(options.prediction_log, settings))) as store:
             count = store.forget(prediction=options.prediction, subject=subject)

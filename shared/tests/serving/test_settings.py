@@ -59,6 +59,10 @@ def test_variables_of_training_and_of_other_programs_are_ignored(monkeypatch):
         ("request_timeout_seconds", "inf", "finite"),
         ("tracking_uri", "localhost:5500", "match pattern"),
         ("tracking_uri", "http://me:p/ss@host:5500", "special characters as %-codes"),
+        ("prediction_log", "mysql://host/db", "match pattern"),
+        ("prediction_log", "sqlite:///", "match pattern"),
+        ("log_days", "0", "greater than 0"),
+        ("log_megabytes", "-1", "greater than 0"),
         ("trace_uri", "localhost:4318", "match pattern"),
         ("trace_uri", "http://me:p/ss@host:4318", "special characters as %-codes"),
         ("log_level", "loud", "'debug', 'info'"),
@@ -98,3 +102,18 @@ def test_what_only_resembles_it_is_refused(monkeypatch, name, value):
     monkeypatch.setenv(f"CABIN_{name}", value)
     with pytest.raises(UnknownVariableError, match=f"CABIN_{name} is not a setting"):
         CabinSettings()
+
+
+@pytest.mark.parametrize(
+    ("for_all", "own", "expected"),
+    [
+        (None, None, "sqlite:///.state/predictions.db"),
+        ("", None, "sqlite:///.state/predictions.db"),
+        ("off", None, "off"),
+        ("off", "sqlite:///own.db", "sqlite:///own.db"),
+    ],
+)
+def test_the_prediction_log_is_named_for_all_services_or_for_one(monkeypatch, for_all, own, expected):
+    for name, value in {"PORTFOLIO_PREDICTION_LOG": for_all, "CABIN_PREDICTION_LOG": own}.items():
+        monkeypatch.setenv(name, value) if value is not None else monkeypatch.delenv(name, raising=False)
+    assert CabinSettings().prediction_log == expected

@@ -69,7 +69,8 @@ class ServiceSettings(BaseSettings):
     log_days: float = Field(default=30.0, gt=0, description="days after which a logged prediction is deleted")
     log_megabytes: float = Field(default=500.0, gt=0, description="size above which the oldest are deleted")
     subject_key: SecretStr = Field(
-        default=SecretStr(""), description="key of the hash that is kept of the header X-Subject"
+        default=SecretStr(""),
+        description="key of the hash that is kept of the header X-Subject; empty: none is",
     )
     trace_uri: str = Field(
         default="",
