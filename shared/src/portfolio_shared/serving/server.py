@@ -65,6 +65,11 @@ def run(app: FastAPI, settings: ServiceSettings) -> None:
         server.run()
     except KeyboardInterrupt:
         return
+    except SystemExit as end:
+        if end.code == STARTUP_FAILURE:  # uvicorn has logged why, as JSON: this line is for a person at a terminal
+            address = f"{settings.host}:{settings.port}"
+            sys.stderr.write(f"{address} is taken or forbidden: stop what listens there, or name another --port\n")
+        raise
     if not server.started:
         sys.exit(STARTUP_FAILURE)
 
