@@ -26,6 +26,9 @@ SETTINGS = {
     "TAG": "test",
     "RECIPE": "quick",
     "WEIGHTS": "auto",
+    "PORTFOLIO_PREDICTION_LOG": "",
+    "MONITOR_EVERY": "",
+    "MONITOR_WINDOW": "",
 }
 
 

@@ -1,15 +1,23 @@
 """Each alarm is raised where it has to be and silent where it must not, as Prometheus' own promtool evaluates it."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
+from prometheus_client import generate_latest
 from required import missing
+
+from portfolio_shared.operations.publish import gauges
+from portfolio_shared.serving.metrics import ServiceMetrics
+from portfolio_shared.serving.models import ModelNotReady
 
 ROOT = Path(__file__).resolve().parents[1]
 RULES = ROOT / "docker/alerts.yml"
@@ -139,3 +147,21 @@ def test_exactly_these_alarms_are_raised(
 
 def test_every_alarm_has_a_case() -> None:
     assert set.union(*(case[3] for case in CASES)) == {rule["alert"] for rule in ALERTS}
+
+
+@pytest.mark.parametrize(
+    "path", [RULES, *sorted((ROOT / "docker/grafana/dashboards").glob("*.json"))], ids=lambda path: path.name
+)
+def test_the_metrics_that_are_read_are_written(path: Path) -> None:
+    models = SimpleNamespace(current=mock.Mock(side_effect=ModelNotReady("none")), swaps=0, refused_bundles=0)
+    service = ServiceMetrics(models, SimpleNamespace(written=0, dropped={}))
+    drift, shown = SimpleNamespace(p=1.0, alpha=0.1, columns=()), SimpleNamespace(rows=0, measures=())
+    look = SimpleNamespace(project="housing", until=1.0, rows=100, reasons={}, drift=drift, performance=shown)
+    written = (service.render() + generate_latest(gauges(look))).decode()
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", written, re.MULTILINE))
+    parts = {f"{name}_{part}" for name, kind in kinds.items() if kind == "histogram" for part in ("bucket", "count")}
+
+    names = r"(?<![:\w])((?:http|model|prediction_log|monitor)_\w+)(?![:\w])"
+    read = set(re.findall(names, path.read_text(encoding="utf-8")))
+    assert read - kinds.keys() - parts == set()
+    assert len(read) >= 4
