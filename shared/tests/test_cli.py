@@ -161,8 +161,10 @@ def test_the_monitor_finds_the_log_where_the_service_keeps_it(monkeypatch, argum
     monkeypatch.setattr(
         "portfolio_shared.operations.monitor.monitor", lambda watch, plan: plans.append((watch, plan)) or 2
     )
+    command = monitor_command("toy", "toy:WATCH", Service)
+    assert command.serves  # a sign of life every 30 seconds would fill the log of a monitor
     with pytest.raises(SystemExit) as ended:
-        run_command("toy", {"monitor": monitor_command("toy", "toy:WATCH", Service)}, ["monitor", *arguments])
+        run_command("toy", {"monitor": command}, ["monitor", *arguments])
     [(watch, plan)] = plans
     assert (ended.value.code, watch) == (2, WATCH)
     assert {name: getattr(plan, name) for name in expected} == expected

@@ -177,7 +177,7 @@ def monitor_command(name: str, watch: str, service: type[ServiceSettings]) -> Co
         )
         sys.exit(monitor(getattr(import_module(module), attribute), plan))
 
-    return Command(MonitorOptions, run, error=3)
+    return Command(MonitorOptions, run, serves=True, error=3)
 
 
 def forget_command(service: type[ServiceSettings]) -> Command:
