@@ -46,7 +46,7 @@ Change = Callable[[Columns], Columns]
 
 def shift(names: Sequence[str], deviations: Mapping[str, float], size: float) -> Change:
     """Return what adds `size` standard deviations to numbers."""
-    return lambda window: {**window, **{name: window[name] + size * deviations[name] for name in names}}
+    return lambda window: {**window, **{name: window[name].astype(np.float64) + size * deviations[name] for name in names}}
 
 
 def new_category(share: float) -> Change:
@@ -150,7 +150,7 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
             n = options.undrifted if kind == UNDRIFTED else options.drifted
             alarms = looks(houses, change, n, size=size, seed=options.seed)
             rows.append({"drift": kind, "size": size, "windows": n, "alarms": alarms})
-            advance(1)
+            advance(f"{kind}, {size:,} rows")
     return {
         "data": name,
         "commit": commit,
@@ -164,13 +164,7 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
 
 
 def share(alarms: int, windows: int) -> str:
-    """Return a share with the interval of Clopper and Pearson, 95 %, in percent.
-
-    >>> share(8, 1000)
-    '0.8 % (0.3 to 1.6)'
-    >>> share(100, 100)
-    '100 % (96 to 100)'
-    """
+    """Return a share with the interval of Clopper and Pearson, 95 %, in percent."""
     low, high = stats.binomtest(alarms, windows).proportion_ci(method="exact")
     form = ".1f" if windows >= 1000 else ".0f"
     return f"{100 * alarms / windows:{form}} % ({100 * low:{form}} to {100 * high:{form}})"
