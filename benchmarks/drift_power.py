@@ -46,7 +46,7 @@ Change = Callable[[Columns], Columns]
 
 def shift(names: Sequence[str], deviations: Mapping[str, float], size: float) -> Change:
     """Return what adds `size` standard deviations to numbers."""
-    return lambda window: {**window, **{name: window[name].astype(np.float64) + size * deviations[name] for name in names}}
+    return lambda window: {**window, **{name: window[name].astype(float) + size * deviations[name] for name in names}}
 
 
 def new_category(share: float) -> Change:
