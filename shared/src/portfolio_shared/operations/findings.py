@@ -85,7 +85,7 @@ class Findings:
             given = self.sample.rows if self.sample else 0
             return f"Too few rows to judge: {given:,}, and it takes {MIN_ROWS}."
         truths = [measure for measure in self.performance.measures if measure.p is not None] if self.performance else []
-        answers = ", and the answers are as good as on the test split" if truths else ""
+        answers = ", and the answers are not measurably worse than on the test split" if truths else ""
         return f"What the model is asked looks like what it learned from{answers}."
 
     def _missing(self) -> str:

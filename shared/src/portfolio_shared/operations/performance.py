@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +83,7 @@ def performance(
     version: str,
     alpha: float,
 ) -> Performance:
-    """Compare what feedback shows of a version with its test split; the level is divided among the measures."""
+    """Compare what feedback shows of a version with its test split; those that can be share the level."""
     said: dict[str, dict[str, list[float]]] = {name: {} for name in watch.measures}
     rows = others = unreadable = 0
     reason = ""
@@ -101,13 +101,12 @@ def performance(
             continue
         for name, value in shown.items():
             said[name].setdefault(prediction.subject or prediction.id, []).append(value)
-    tests = {name: metrics.get(measure.metric or "") for name, measure in watch.measures.items()}
-    level = alpha / max(1, sum(test is not None for test in tests.values()))
-    measures = tuple(
-        _measured(name, measure, list(said[name].values()), tests[name], level)
+    measures = [
+        _measured(name, measure, list(said[name].values()), metrics.get(measure.metric or ""))
         for name, measure in watch.measures.items()
-    )
-    return Performance(measures, rows, others, unreadable, reason)
+    ]
+    level = alpha / max(1, sum(measure.p is not None for measure in measures))
+    return Performance(tuple(replace(measure, level=level) for measure in measures), rows, others, unreadable, reason)
 
 
 def _finite(value: float) -> float:
@@ -116,9 +115,7 @@ def _finite(value: float) -> float:
     return float(value)
 
 
-def _measured(
-    name: str, measure: Measure, clusters: list[list[float]], test: MetricValue | None, level: float
-) -> Measured:
+def _measured(name: str, measure: Measure, clusters: list[list[float]], test: MetricValue | None) -> Measured:
     sums = np.array([math.fsum(values) for values in clusters])
     counts = np.array([len(values) for values in clusters], dtype=np.float64)
     mean = p = None
@@ -126,7 +123,7 @@ def _measured(
         mean = bootstrap_interval(lambda total, n: float(total.sum() / n.sum()), sums, counts)
     if mean is not None and test is not None and len(clusters) >= MIN_CLUSTERS:
         p = chance_of_worse(sums, counts, test, higher_is_better=measure.better == "higher")
-    return Measured(name, measure.label, measure.better, int(counts.sum()), len(clusters), mean, test, p, level)
+    return Measured(name, measure.label, measure.better, int(counts.sum()), len(clusters), mean, test, p, 0.0)
 
 
 def chance_of_worse(

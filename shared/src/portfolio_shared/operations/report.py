@@ -1,7 +1,7 @@
 """Findings as one page that holds all it needs: no script, no other file, light and dark, readable in a minute."""
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from html import escape
 from importlib.resources import files
 
@@ -51,8 +51,7 @@ def _moment(seconds: float) -> str:
 
 
 def _head(findings: Findings) -> str:
-    length = timedelta(seconds=round(findings.until - findings.since))
-    window = f"{_moment(findings.since)} to {_moment(findings.until)} ({length})"
+    window = f"{_moment(findings.since)} to {_moment(findings.until)}"
     version = f", version {findings.version}" if findings.version else ""
     return f"""<header class="page-head">
 <p class="badge" data-verdict="{findings.verdict}">{BADGES[findings.verdict]}</p>
@@ -162,14 +161,15 @@ def _measure(measure: Measured, window: Interval) -> str:
     elif measure.alarm:
         verdict = f"worse by more than chance ({_chance(measure.p)})"
     else:
-        verdict = "as good"
+        verdict = "not measurably worse"
     mean = f"{number(window.estimate)} ({number(window.low)} to {number(window.high)})"
     tested = NOTHING if test is None else number(test.estimate)
     if test is not None and test.low is not None and test.high is not None:
         tested += f" ({number(test.low)} to {number(test.high)})"
     return f"""<tr><th scope="row">{escape(measure.label)}<br>
 <span class="soft">{measure.rows:,} truths, {measure.better} is better</span></th>
-<td>{intervals(measure.label, window, test)}</td><td class="number">{mean}</td><td class="number">{tested}</td>
+<td class="drawn">{intervals(measure.label, window, test)}</td><td class="number" data-label="Window">{mean}</td>
+<td class="number" data-label="Test">{tested}</td>
 <td class="{"alarm" if measure.alarm else ""}">{verdict}</td></tr>"""
 
 
@@ -196,11 +196,12 @@ def _figure(value: float | None, form: str) -> str:
 
 
 def _meaning(findings: Findings) -> str:
+    budget = f"{findings.budget:g} false alarm{'' if findings.budget == 1 else 's'} a month"
     looks = f"{findings.looks_per_month:,.0f} look{'s' if findings.looks_per_month >= 1.5 else ''} a month"
     return f"""<section class="prose">
 <h2>What an alarm means</h2>
 <p>All columns are tested at once: the largest distance between the two sides, against what shuffling the rows of both
-gives. The budget is {findings.budget:g} false alarms a month over {findings.projects} projects; with {looks} that makes
+gives. The budget is {budget} over {findings.projects} projects; with {looks} that makes
 a level of {_chance(findings.level)} for this look, half of it for drift and half for the answers. An alarm is therefore
 seldom luck. It does not say that the answers are wrong: drift says that the model is asked something else, truths say
 how it does there.</p>
