@@ -35,6 +35,7 @@ SIZES = (100, 200, 500, 2000)
 REFERENCE_ROWS = 2000
 ALPHA = 0.01
 UNDRIFTED = "no drift"
+MIDDLE = (0.001, 0.999)  # between which false alarms have to be
 USUAL = "0.5 sd in one number"  # the drift that the rules are compared on
 ONE, FIVE = ["gr_liv_area"], ["gr_liv_area", "first_flr_sf", "year_built", "total_bsmt_sf", "garage_area"]
 BOOM = ["NAmes", "CollgCr"]  # the largest two: 710 sales
@@ -179,11 +180,11 @@ def tables(recorded: Mapping[str, Any]) -> str:
         for rule in at[UNDRIFTED, sizes[0]]["alarms"]
     ]
     undrifted, drifted = at[UNDRIFTED, sizes[0]]["windows"], at[USUAL, sizes[0]]["windows"]
-    low, high = (100 * stats.binom.ppf(q, undrifted, recorded["alpha"]) / undrifted for q in (0.025, 0.975))
+    low, high = (100 * stats.binom.ppf(q, undrifted, recorded["alpha"]) / undrifted for q in MIDDLE)
     said = (
         f"Share of windows that alarm at a level of {100 * recorded['alpha']:g} %, with its 95 % interval:"
         f" {recorded['data']}, {undrifted:,} windows without drift and {drifted:,} with each. Of {undrifted:,} windows"
-        f" at that level, {low:.1f} to {high:.1f} % alarm by chance."
+        f" at that level {low:.1f} to {high:.1f} % alarm by chance, 998 times in 1,000."
     )
     beside = f"The usual rules on the same windows: false alarms; what is found of {USUAL}."
     return "\n\n".join([said, markdown_table(["drift", *heads], ours), beside, markdown_table(["rule", *heads], rules)])
@@ -199,7 +200,7 @@ def limits_of(recorded: Mapping[str, Any]) -> list[Limit]:
     counts = {f"false alarms at {row['size']} rows": row["alarms"][OURS] for row in rows}
     low, high = (
         {what: float(stats.binom.ppf(q, row["windows"], ALPHA)) for what, row in zip(counts, rows, strict=True)}
-        for q in (0.001, 0.999)
+        for q in MIDDLE
     )
     return [*check_limits(counts, high), *check_limits(counts, low, least=True)]
 
