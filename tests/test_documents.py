@@ -17,7 +17,12 @@ from checkout import ROOT, TARGETS, tracked
 from portfolio_shared.evaluation.sections import read_section
 from project_table import projects
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(f"projects/{p.name}/README.md" for p in sorted(ROOT.glob("projects/*")))]
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/operations.md",
+    *(f"projects/{p.name}/README.md" for p in sorted(ROOT.glob("projects/*"))),
+]
 HOUSING, FILMS, PICTURES = (ROOT / "projects" / name for name in ("housing", "recommender", "image-classifier"))
 
 
@@ -41,6 +46,16 @@ def test_every_command_and_file_that_a_document_names_exists(name: str) -> None:
     assert set(commands) - made == set()
     inside = [link for link in links if not urlsplit(link).scheme]
     assert [link for link in inside if not ((ROOT / name).parent / link).exists()] == []
+
+
+def test_every_alarm_names_its_section_of_the_runbook() -> None:
+    rules = (ROOT / "docker" / "alerts.yml").read_text(encoding="utf-8")
+    runbook = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").partition("\n## Runbook\n")[2]
+    alarms = re.findall(r"- alert: (.+)", rules)
+    assert len(alarms) > 10
+    assert re.findall(r"^### (.+)", runbook, re.MULTILINE) == alarms
+    anchors = [f"docs/operations.md#{alarm.lower().replace(' ', '-')}" for alarm in alarms]
+    assert re.findall(r"runbook: (.+)", rules) == anchors
 
 
 @pytest.mark.parametrize("name", [name for name in tracked() if name.endswith(".md")])
