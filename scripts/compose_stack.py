@@ -79,8 +79,11 @@ class Stack:
         return output_of(*command, folder=self.tree, environment=clean | settings | ports)
 
     def take_down(self) -> None:
-        """Remove whatever there is of this test; layers stay in the builder's cache."""
-        self.compose("down", "--volumes", "--remove-orphans", "--rmi", "all", "--timeout", "10")
+        """Remove whatever there is of this test; layers stay in the builder's cache, and images that were pulled."""
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "10")
+        built = ("image", "ls", "--filter", f"reference={PROJECT}/*", "--format", "{{.Repository}}:{{.Tag}}")
+        if names := output_of("docker", *built).split():
+            output_of("docker", "image", "rm", *names)
 
     def inspect(self, service: str) -> dict[str, Any]:
         """Return what the engine knows of a service's container, running or not."""
