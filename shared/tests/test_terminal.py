@@ -27,7 +27,8 @@ class Refusal(BaseSettings):
 
 def refuse(options):
     server = OSError("no answer from postgresql://me:s3cret@db/x")
-    raise {"file": FileNotFoundError("no such file"), "bug": KeyError("oops"), "server": server}[options.kind]
+    errors = {"file": FileNotFoundError("no such file"), "bug": KeyError("oops"), "server": server}
+    raise {**errors, "ctrl-c": KeyboardInterrupt()}[options.kind]
 
 
 COMMANDS = {"refuse": Command(Refusal, refuse)}
@@ -57,6 +58,22 @@ def test_a_flag_that_does_not_exist_is_one_line_and_shows_no_password(capsys, us
     assert capsys.readouterr().err == (
         "toy refuse: unrecognized arguments: --fold=http://***@h; --help lists the flags\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["file"], 3, "toy refuse: no such file\n"),
+        (["file", "--folds", "1"], 3, "toy refuse: folds: Input should be greater than or equal to 2, found '1'\n"),
+        (["file", "--nope"], 3, "toy refuse: unrecognized arguments: --nope; --help lists the flags\n"),
+        (["ctrl-c"], 130, "toy refuse: stopped by Ctrl-C\n"),
+    ],
+)
+def test_a_command_whose_status_says_something_has_another_one_for_errors(capsys, arguments, status, message):
+    with pytest.raises(SystemExit) as stopped:
+        run_command("toy", {"refuse": Command(Refusal, refuse, error=3)}, ["refuse", *arguments])
+    assert stopped.value.code == status
+    assert capsys.readouterr().err == message
 
 
 def test_help_is_the_first_line_of_the_docstring(capsys):

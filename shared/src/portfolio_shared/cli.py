@@ -117,11 +117,11 @@ def rollback_command(name: str, train: type[TrainSettings]) -> Command:
         from portfolio_shared.tracking.registry import rollback
 
         version = rollback(name, tracking_uri=options.tracking_uri)
-        Console().print(f"{name}: version {version.version} is champion again ({version.data_source} data)")
+        Console(markup=False).print(f"{name}: version {version.version} is champion again ({version.data_source} data)")
         if version.data_source == "sample" and not version.data_sha256:
             # Versions have the hash of their data since samples are real.
             warning = "it learned from generated data of an earlier commit; the next `make up` trains anew"
-            Console(stderr=True).print(f"{name}: {warning}", soft_wrap=True)
+            Console(stderr=True, markup=False).print(f"{name}: {warning}", soft_wrap=True)
 
     return Command(RollbackOptions, roll_back)
 

@@ -68,7 +68,7 @@ def run(project: Project[C, T, P], config: C, console: Console | None = None) ->
     TrackingUnavailable
         If the MLflow server does not answer before the training starts, or any more when the bundle is written.
     """
-    console = console or Console()
+    console = console or Console(markup=False)
     check_output(config.output)
     if not config.tracking_uri:
         write(project, config, project.learn(config, console, UNTRACKED), console)

@@ -2,6 +2,8 @@ import io
 import json
 import math
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -19,9 +21,8 @@ def published(toy, findings, *, tracking_uri=""):
 
 def gauges_in(folder):
     families = text_string_to_metric_families((folder / "monitor.prom").read_text())
-    return {
-        (sample.name, *sorted(sample.labels.values())): sample.value for each in families for sample in each.samples
-    }
+    samples = [sample for family in families for sample in family.samples]
+    return {(sample.name, *sorted(sample.labels.values())): sample.value for sample in samples}
 
 
 def test_findings_are_kept_as_json_and_as_gauges(toy):
@@ -79,9 +80,8 @@ def test_a_server_that_is_away_is_a_warning(toy, unused_uri):
 @pytest.mark.long
 def test_mlflow_has_a_run_with_the_report(toy, mlflow_server, tmp_path):
     toy.predicted(toy.things(200, seed=7, larger=1.0))
-    findings = toy.look()
     project = f"toy-{time.time_ns()}"
-    object.__setattr__(findings, "project", project)
+    findings = replace(toy.look(), project=project)
     published(toy, findings, tracking_uri=mlflow_server)
     with tracking_client(mlflow_server) as client:
         experiment = client.get_experiment_by_name(f"{project}-monitoring")
@@ -91,4 +91,4 @@ def test_mlflow_has_a_run_with_the_report(toy, mlflow_server, tmp_path):
     assert run.data.tags["verdict"] == "alarm"
     assert run.data.metrics["alarm_drift"] == 1
     assert run.data.metrics["drift_p"] == findings.drift.p
-    assert "What the model is asked has changed" in open(report, encoding="utf-8").read()
+    assert "What the model is asked has changed" in Path(report).read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.operations.report import as_html
 
 HOSTILE = '"><script>alert(1)</script><img src=//evil.example/x>'
@@ -48,7 +49,7 @@ def test_hostile_text_is_text(toy, place):
         shapes = {**findings.shapes, HOSTILE: findings.shapes[findings.drift.columns[0].name]}
         findings = replace(findings, drift=replace(findings.drift, columns=(first,), p=0.0), shapes=shapes)
     elif place == "label":
-        measures = (replace(findings.performance.measures[0], label=HOSTILE, mean=(1.0, 1.0, 1.0)),)
+        measures = (replace(findings.performance.measures[0], label=HOSTILE, mean=Interval(1.0, 1.0, 1.0)),)
         findings = replace(findings, performance=replace(findings.performance, measures=measures))
     elif place == "reason":
         findings = replace(findings, sample=replace(findings.sample, reason=HOSTILE))

@@ -1,5 +1,6 @@
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -130,11 +131,15 @@ def test_two_runs_to_one_file_leave_one_of_them_whole(tmp_path):
     assert (tmp_path / "out.csv").read_text() == "name,error\na,\n"
 
 
-@pytest.mark.parametrize(("name", "says"), [("", "is a folder"), ("gone/out.csv", "does not exist: make it")])
-def test_a_place_that_cannot_be_written_is_said_before_a_row_is_answered(tmp_path, name, says):
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("", "is a folder"), ("gone/out.csv", "does not exist: make it"), ("-", "/dev/stdout for standard output")],
+)
+def test_a_place_that_cannot_be_written_is_said_before_a_row_is_answered(tmp_path, monkeypatch, name, says):
     def rows():
         pytest.fail("a row was answered")
         yield
 
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(FileError, match=says):
-        write_rows(tmp_path / name, ["name", "error"], rows())
+        write_rows(Path(name), ["name", "error"], rows())

@@ -113,7 +113,7 @@ def test_rolling_back_walks_back_and_ends(mlflow_server, name, register_only):
     assert rollback(name, tracking_uri=mlflow_server) == versions[0]
     assert champion_of(name, mlflow_server) == versions[0]
     assert tags_of(versions[2], mlflow_server)["rolled_back"].endswith("to version 2")
-    with pytest.raises(RegistryError, match="version 1 replaced no other champion"):
+    with pytest.raises(RegistryError, match="version 1 replaced no other champion: train another, or give a version"):
         rollback(name, tracking_uri=mlflow_server)
     assert champion_of(name, mlflow_server) == versions[0]
 

@@ -77,7 +77,7 @@ def evaluate(options: Evaluate) -> None:
 
     from housing.evaluation.evaluate import evaluate_bundle
 
-    evaluate_bundle(options.bundle, options.data, Console())
+    evaluate_bundle(options.bundle, options.data, Console(markup=False))
 
 
 def predict(options: Predict) -> None:

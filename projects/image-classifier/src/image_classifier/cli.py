@@ -97,7 +97,7 @@ def evaluate(options: Evaluate) -> None:
 
     from image_classifier.evaluation.evaluate import evaluate_bundle
 
-    evaluate_bundle(options.bundle, options.data, Console())
+    evaluate_bundle(options.bundle, options.data, Console(markup=False))
 
 
 def predict(options: Predict) -> None:

@@ -93,7 +93,7 @@ def evaluate(options: Evaluate) -> None:
 
     from recommender.evaluation.evaluate import evaluate_bundle
 
-    evaluate_bundle(options.bundle, options.data, Console(), dataset=options.dataset)
+    evaluate_bundle(options.bundle, options.data, Console(markup=False), dataset=options.dataset)
 
 
 def predict(options: Predict) -> None:

@@ -201,6 +201,8 @@ def _opened(target: Path) -> Iterator[IO[str]]:
     """Open what becomes the target in one step; devices and pipes are written as they are, and links are followed."""
     if target.is_dir() or not target.name:
         raise FileError(f"{str(target)!r} is a folder: name a file to write")
+    if str(target) == "-":
+        raise FileError("- is no name of a file: name one, or /dev/stdout for standard output")
     if not target.parent.is_dir():
         raise FileError(f"{target}: the folder {target.parent} does not exist: make it, or name another")
     # A file name in a cell need not be UTF-8: its bytes are written as they are.

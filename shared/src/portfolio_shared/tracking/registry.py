@@ -20,6 +20,7 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 _PREVIOUS = "previous_champion"
 _ROLLED_BACK = "rolled_back"
+_INSTEAD = "train another, or give a version the alias champion on MLflow's page"
 
 
 class RegistryError(RuntimeError):
@@ -122,14 +123,12 @@ def rollback(name: str, *, tracking_uri: str) -> RegisteredVersion:
         versions = {str(item.version): item for item in client.search_model_versions(f"name = '{name}'")}
         previous = versions[current.version].tags.get(_PREVIOUS)
         if previous is None:
-            raise RegistryError(f"{label} replaced no other champion: promote a version instead")
+            raise RegistryError(f"{label} replaced no other champion: {_INSTEAD}")
         target = versions.get(previous)
         if target is None:
-            raise RegistryError(f"{label} replaced version {previous}, which was deleted: promote a version instead")
+            raise RegistryError(f"{label} replaced version {previous}, which was deleted: {_INSTEAD}")
         if _ROLLED_BACK in target.tags:
-            raise RegistryError(
-                f"version {previous}, before {label}, was rolled back itself: promote a version instead"
-            )
+            raise RegistryError(f"version {previous}, before {label}, was rolled back itself: {_INSTEAD}")
         if missing := [tag for tag in (DIGEST_TAG, "data_source") if tag not in target.tags]:
             raise RegistryError(f"version {previous}, before {label}, has no tag {missing[0]}: train again")
         _replace_tag(client, current, _ROLLED_BACK, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC to version {previous}")
