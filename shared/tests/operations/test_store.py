@@ -208,6 +208,14 @@ def sqlite_log(tmp_path):
     return tmp_path / "log.db"
 
 
+def test_nobody_else_may_read_the_files_of_sqlite(sqlite_log):
+    with closing(connect(f"sqlite:///{sqlite_log}")) as store:
+        store.insert([logged("a")])
+        files = list(sqlite_log.parent.iterdir())
+        assert len(files) == 3
+        assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+
+
 def bytes_beside(path: Path) -> bytes:
     return b"".join(file.read_bytes() for file in sorted(path.parent.iterdir()))
 

@@ -293,3 +293,21 @@ def test_rows_wait_for_a_database_that_somebody_has_locked(logging_service, log_
         other.execute("COMMIT")
         eventually(logged)
     assert [row.id for row in logged()] == [id_]
+
+
+def test_a_file_that_is_deleted_while_it_is_open_is_made_anew_and_misses_nothing_later(
+    logging_service, logged, tmp_path, caplog
+):
+    def ask():
+        return client.post("/v1/prices", json={"houses": [house()]}).json()["id"]
+
+    with logging_service() as client:
+        assert client.post("/v1/feedback", json={"id": ask(), "truth": {"price": 1}}).status_code == 202
+        for file in (tmp_path / "log").iterdir():
+            file.unlink()
+        later = ask()
+        eventually(lambda: [row.id for row in logged()] == [later])
+        assert client.post("/v1/feedback", json={"id": later, "truth": {"price": 1}}).status_code == 503
+        assert client.post("/v1/feedback", json={"id": later, "truth": {"price": 1}}).status_code == 202
+    assert "somebody has moved or deleted" in caplog.text
+    assert [row.id for row in logged()] == [later]
