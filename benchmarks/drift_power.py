@@ -75,6 +75,9 @@ def drifts_of(houses: Columns) -> dict[str, Change]:
     numbers = {"one number": ONE, "five numbers": FIVE}
     return {
         UNDRIFTED: dict,
+        "no drift, each house asked for twice": lambda window: {
+            name: np.repeat(column[: len(column) // 2], 2) for name, column in window.items()
+        },
         **{
             f"{size:g} sd in {how_many}": shift(numbers[how_many], deviations, size)
             for how_many, size in product(numbers, (0.1, 0.2, 0.5, 1.0))

@@ -38,7 +38,7 @@ def test_a_small_run_measures_every_drift(
 
     assert drift_power.main() == 0
     rows = {row["drift"]: row["alarms"][drift_power.OURS] for row in json.loads(output.read_text("utf-8"))["rows"]}
-    assert len(rows) == 13
+    assert len(rows) == 14
     assert rows[drift_power.UNDRIFTED] == 0
     assert rows["1 sd in five numbers"] == rows["a new category in 20 % of rows"] == 2
 
