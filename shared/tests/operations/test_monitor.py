@@ -166,6 +166,21 @@ def test_one_look_ends_with_its_verdict(toy, capsys, rows, larger, code):
     assert (toy.folder / "monitor" / "report.html").is_file()
 
 
+@pytest.mark.slow
+def test_the_log_may_be_in_postgresql(toy, postgresql):
+    toy.url = postgresql.new_database("watched")
+    ids = toy.predicted(toy.things(150, seed=11, larger=1.0))
+    toy.told(dict.fromkeys(ids[:40], 1.0))
+    findings = toy.look()
+    assert list(findings.reasons) == ["drift"]
+    assert (findings.rows, findings.performance.rows) == (150, 40)
+    postgresql.stop()
+    try:
+        assert list(toy.look().reasons) == ["missing"]
+    finally:
+        postgresql.start()
+
+
 def test_an_outage_costs_one_look(toy, monkeypatch, capsys, fake_registry):
     """The registry is away at the first look, the log at the second; the third finds all there."""
     toy.predicted(toy.things(150, seed=10), version="3", ago=-5)

@@ -26,7 +26,14 @@ def test_a_page_says_the_verdict_first_and_needs_nothing_else(toy):
     assert not ADDRESS.search(body)
     assert "<script" not in page
     words = html.unescape(re.sub(r"<[^>]+>", " ", body))
-    order = ["Alarm", "What the model is asked has changed, most of all size", "Predicted", "200", "All columns"]
+    order = [
+        "Alarm",
+        "What the model is asked has changed, most of all size",
+        "under “Drift”.",
+        "Predicted",
+        "200",
+        "All columns",
+    ]
     assert [words.index(text) for text in order] == sorted(words.index(text) for text in order)
     assert "60 truths, lower is better" in words
     assert "not measurably worse" in words
@@ -64,4 +71,5 @@ def test_too_few_rows_have_a_page_as_well(toy, rows):
     toy.predicted(toy.things(rows, seed=1))
     page = as_html(toy.look())
     assert f"<h1>Too few rows to judge: {rows}, and it takes 100.</h1>" in page
+    assert "A longer --window has more rows." in page
     assert "What an alarm means" in page

@@ -10,7 +10,7 @@ from portfolio_shared.bundle import MetricValue
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.operations.shapes import Shape, number
 
-WIDTH, HEIGHT = 240, 64
+WIDTH, HEIGHT = 240, 96
 
 
 def distribution(name: str, shape: Shape) -> str:

@@ -15,6 +15,7 @@ from portfolio_shared.operations.window import WINDOW_ROWS
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 BADGES = {"well": "Well", "alarm": "Alarm", "too few": "Too few rows"}
+RUNBOOK = {"drift": "Drift", "performance": "Performance worse", "missing": "Data missing"}
 NOTHING = "\N{EN DASH}"
 
 
@@ -57,7 +58,15 @@ def _head(findings: Findings) -> str:
 <p class="badge" data-verdict="{findings.verdict}">{BADGES[findings.verdict]}</p>
 <h1>{escape(findings.summary)}</h1>
 <p class="lead">{escape(findings.project + version)}: {window}</p>
-</header>"""
+{_advice(findings)}</header>"""
+
+
+def _advice(findings: Findings) -> str:
+    if findings.verdict == "well":
+        return ""
+    sections = " and ".join(f"<em>{RUNBOOK[kind]}</em>" for kind in findings.reasons)
+    said = f"What to do: docs/operations.md, {sections}." if sections else "A longer --window has more rows."
+    return f'<p class="lead">{said}</p>\n'
 
 
 def _facts(findings: Findings) -> str:
