@@ -2,7 +2,10 @@
 
 import importlib
 import pkgutil
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +34,7 @@ TRAINING_ONLY = {
     "torchvision",
     "xgboost",
 }
+ONLY_WHERE_ASKED_FOR = {"opentelemetry.exporter", "opentelemetry.proto", "opentelemetry.sdk", "psycopg", "sqlalchemy"}
 # Needs MLflow, which runs it as a script when a model is loaded; nothing imports it.
 ADAPTER = "serving.mlflow_adapter"
 
@@ -44,7 +48,7 @@ def modules(package: str) -> list[str]:
 
 @pytest.mark.slow
 def test_a_command_line_starts_in_a_blink_and_answering_needs_no_training_library(
-    small: SmallModel, answer_once: Callable[..., dict[str, Any]]
+    small: SmallModel, answer_once: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     package, request = small.project.package, small.request
 
@@ -56,8 +60,10 @@ def test_a_command_line_starts_in_a_blink_and_answering_needs_no_training_librar
     assert answer["blas_threads"] == "1"
     assert answer["status"] == 200
     assert answer["body"]["model"]["name"] == small.project.name
-    assert {"numpy", "fastapi", package} <= set(answer["service"])
-    assert not set(answer["service"]) & {*TRAINING_ONLY, "pytest"}
+    assert {"numpy", "fastapi", "sqlite3", package} <= set(answer["service"])
+    assert not set(answer["service"]) & {*TRAINING_ONLY, *ONLY_WHERE_ASKED_FOR, "pytest"}
+    with closing(sqlite3.connect(tmp_path / "log.db")) as log:
+        assert log.execute("SELECT id FROM predictions").fetchall() == [(answer["body"]["id"],)]
 
 
 def test_a_batch_job_needs_no_training_library_and_no_service(

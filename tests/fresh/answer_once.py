@@ -1,4 +1,4 @@
-"""Load a project's command line, then answer one request as a service does; print what that took.
+"""Load a project's command line, then answer one request as a service does, with its log on; print what that took.
 
 As JSON: status, answer, BLAS threads, and the packages that were loaded after each of the two.
 
@@ -47,12 +47,16 @@ async def ask(app: Any, path: str, content_type: str, body: bytes) -> tuple[int,
 
 
 def loaded_packages() -> list[str]:
-    return sorted({name.partition(".")[0] for name in sys.modules})
+    """Return the packages, and OpenTelemetry's by both names: FastAPI loads its interface, which does nothing."""
+    parts = [name.split(".") for name in sys.modules]
+    return sorted({name for name, *_ in parts} | {".".join(name[:2]) for name in parts if name[0] == "opentelemetry"})
 
 
 def main() -> None:
     package, bundle, path, content_type = sys.argv[1:]
-    settings = importlib.import_module(f"{package}.cli").ServeSettings(bundle=Path(bundle))
+    settings = importlib.import_module(f"{package}.cli").ServeSettings(
+        bundle=Path(bundle), prediction_log="sqlite:///log.db"
+    )
     command_line = loaded_packages()
     importlib.import_module("portfolio_shared.serving.server").limit_blas_threads()
     app = importlib.import_module(f"{package}.serving.app").create_app(settings)
