@@ -132,7 +132,7 @@ bench-%: setup ## services against a bare request, models against baselines (BEN
 	done
 
 ##@ All projects
-.PHONY: data reports bench-batch drift-power
+.PHONY: data reports bench-batch bench-log drift-power
 data: setup-start ## download the public data into PORTFOLIO_DATA_DIR (.data) and report what is in them
 	@for name in $(PROJECTS); do "$(BIN)/$$name" data --data full || exit 1; done
 
@@ -141,6 +141,9 @@ reports: setup ## train on the public data and rewrite the READMEs' tables and f
 
 bench-batch: setup ## files of rows beside the usual tools: rows a second of one core, in the same run
 	@for name in $(PROJECTS); do $(MAKE) --no-print-directory "bench-$$name" BENCH=batch || exit 1; done
+
+bench-log: setup ## what the prediction log and traces cost a service, in CPU per request (FLAGS="--before CHECKOUT")
+	@PYTHONPATH=scripts "$(BIN)/python" benchmarks/prediction_log_cost.py $(FLAGS)
 
 drift-power: setup ## false alarms of monitor's test and what it finds, on real houses, beside the usual rules
 	@"$(BIN)/python" benchmarks/drift_power.py $(FLAGS)

@@ -150,19 +150,22 @@ def seconds_to_ready(project: str, bundle: Path) -> float:
 
 
 @contextmanager
-def service(project: str, bundle: Path) -> Iterator[tuple[Process, int]]:
-    """Run `<project> serve` on a free port until the block ends; wait for /readyz first."""
+def service(project: str, bundle: Path, **variables: str) -> Iterator[tuple[Process, int]]:
+    """Run `<project> serve` on a free port until the block ends; wait for /readyz first.
+
+    Its prediction log is a file that goes with it, where the variables of its environment say nothing else.
+    """
     port = free_port()
     command = [str(Path(sys.executable).with_name(project)), "serve", "--bundle", str(bundle), "--port", str(port)]
     prefix = f"{project.upper().replace('-', '_')}_"
     # Without settings of the service, so that its defaults are what is measured.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(prefix)}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        start(f"the {project} service", command, log=Path(folder) / "log", environment=environment) as process,
-    ):
-        wait_until_ready(process, port, interval=0.005)
-        yield process, port
+    with tempfile.TemporaryDirectory() as folder:
+        environment |= {"PORTFOLIO_PREDICTION_LOG": f"sqlite:///{folder}/log.db"} | variables
+        log = Path(folder) / "log"
+        with start(f"the {project} service", command, log=log, environment=environment) as process:
+            wait_until_ready(process, port, interval=0.005)
+            yield process, port
 
 
 def resident_mb(pid: int) -> float:

@@ -1,0 +1,193 @@
+"""What observing costs a service: CPU of its process with the prediction log on, off, and with traces, in one run.
+
+The services of one project run side by side and take turns at the same request, forwards and backwards (ABBA), so that
+whatever else the machine does falls on all of them. A block of turns ends when the log's writer has had its half second
+twice: its work counts. With --before, the checkout of another commit is started in turns with this one.
+"""
+
+import argparse
+import http.client
+import os
+import platform
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import recommender_serving
+from record import RESULTS, check_limits, finish
+from rich.console import Console
+from serving_cost import ask, resident_mb, service, upload
+
+from housing.serving.schemas import EXAMPLE_REQUEST
+from portfolio_shared.evaluation.tables import terminal_table
+from portfolio_shared.evaluation.uncertainty import bootstrap_interval
+from portfolio_shared.serving.schemas import ExampleRequest
+from processes import HOST
+from project_table import ROOT
+
+OFF, LOG, TRACES = "off", "prediction log", "traces"
+SETTLE_SECONDS = 1.1  # twice what the writer waits
+LIMIT = 1.03
+STARTS_LIMIT = 1.05
+TURN = 10  # requests
+BLOCK_SECONDS = 1.5
+COLUMNS = {"us": 0, "ratio": 3, "low": 3, "high": 3}
+SIDES = ("before", "now")
+UNITS = ("ready, s", "CPU until ready, s", "resident, MB")
+
+
+def main() -> int:
+    """Measure, print, write `results/prediction_log_cost.json`; return 1 if a limit is broken."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bundles", type=Path, default=Path(".state/bundles"), help="folder of the models")
+    parser.add_argument("--blocks", type=int, default=12, help="blocks of turns of each project (default: %(default)s)")
+    parser.add_argument("--before", type=Path, help="checkout of another commit, whose starts are compared")
+    parser.add_argument("--starts", type=int, default=4, help="of each side, with --before (default: %(default)s)")
+    parser.add_argument("--projects", nargs="*", default=["housing", "recommender", "image-classifier"])
+    parser.add_argument("--output", type=Path, default=RESULTS / "prediction_log_cost.json")
+    options = parser.parse_args()
+    console = Console()
+    costs = [row for name in options.projects for row in costs_of(name, options.bundles / name, options.blocks)]
+    cells = [
+        [row["project"], row["what"], *(f"{row[each]:.{digits}f}" for each, digits in COLUMNS.items())] for row in costs
+    ]
+    title = f"CPU of the service per request, {options.blocks} blocks of ABBA turns"
+    console.print(terminal_table(title, ["project", "with", "us", "ratio to off", "95 % from", "to"], cells))
+    limits = {f"{row['project']}, {LOG}": (row["ratio"], LIMIT) for row in costs if row["what"] == LOG}
+    starts = []
+    if options.before:
+        for name in options.projects:
+            starts += starts_of(name, options.bundles / name, options.before, options.starts)
+        cells = [[row["project"], row["what"], *(f"{row[side]:.3g}" for side in (*SIDES, "ratio"))] for row in starts]
+        title = f"Medians of {options.starts} starts of each commit"
+        console.print(terminal_table(title, ["project", "what", *SIDES, "ratio"], cells))
+        limits |= {f"{row['project']}, {row['what']}": (row["ratio"], STARTS_LIMIT) for row in starts}
+    recorded = {"python": platform.python_version(), "blocks": options.blocks, "costs": costs, "starts": starts}
+    checked = check_limits({k: v for k, (v, _) in limits.items()}, {k: v for k, (_, v) in limits.items()})
+    return finish(console, options.output, recorded, checked)
+
+
+def costs_of(project: str, bundle: Path, blocks: int) -> list[dict[str, Any]]:
+    """Return the CPU time of a request in each way of observing, and its ratio to that without any."""
+    request = request_of(project, bundle)
+    ways = {OFF: {"PORTFOLIO_PREDICTION_LOG": "off"}, LOG: {}}
+    with ExitStack() as stack:
+        if project == "housing":
+            traced = {"HOUSING_TRACE_URI": stack.enter_context(receiver()), "PORTFOLIO_PREDICTION_LOG": "off"}
+            ways[TRACES] = traced
+        running = {way: stack.enter_context(service(project, bundle, **ways[way])) for way in ways}
+        clocks = {way: clock_of(process.popen.pid) for way, (process, _) in running.items()}
+        ports = {way: port for way, (_, port) in running.items()}
+        seconds: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(1 + blocks):
+            before = {way: time.clock_gettime(clock) for way, clock in clocks.items()}
+            n_requests = block(ports, request)
+            for way, clock in clocks.items():
+                seconds[way].append((time.clock_gettime(clock) - before[way]) / n_requests)
+    return [cost(project, way, seconds[way][1:], seconds[OFF][1:]) for way in ways]  # the first warms up
+
+
+def block(ports: dict[str, int], request: ExampleRequest) -> int:
+    """Ask every service for some seconds, then let their writers end; return how many requests each has answered."""
+    connections = {way: http.client.HTTPConnection(HOST, port, timeout=30) for way, port in ports.items()}
+    ends, n_requests = time.perf_counter() + BLOCK_SECONDS, 0
+    while time.perf_counter() < ends:
+        for way in (*ports, *reversed(ports)):
+            for _ in range(TURN):
+                ask(connections[way], request)
+        n_requests += 2 * TURN
+    for connection in connections.values():
+        connection.close()
+    time.sleep(SETTLE_SECONDS)
+    return n_requests
+
+
+def clock_of(pid: int) -> int:
+    """Return the clock of another process's CPU time, which Linux names by the process (clock_getcpuclockid)."""
+    return (~pid << 3) | 2
+
+
+def cost(project: str, what: str, seconds: list[float], off: list[float]) -> dict[str, Any]:
+    """Summarise the blocks of one way: the median ratio to the same blocks without observing."""
+    ratios = np.asarray(seconds) / np.asarray(off)
+    interval = bootstrap_interval(lambda sampled: float(np.median(sampled)), ratios)
+    return {
+        "project": project,
+        "what": what,
+        "us": round(1e6 * statistics.median(seconds), 1),
+        "ratio": round(interval.estimate, 4),
+        "low": round(interval.low, 4),
+        "high": round(interval.high, 4),
+    }
+
+
+def request_of(project: str, bundle: Path) -> ExampleRequest:
+    """Return the request that a project is measured with elsewhere too."""
+    if project == "housing":
+        return EXAMPLE_REQUEST
+    if project == "recommender":
+        request = recommender_serving.requests(bundle)["50 films"]
+        assert isinstance(request, ExampleRequest)  # noqa: S101 (it is no function)
+        return request
+    from image_classifier_serving import photograph  # loads torch
+
+    return upload(photograph(), "/v1/classifications")
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(http.client.OK)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def receiver() -> Iterator[str]:
+    """Take spans until the block ends; the address of what takes them."""
+    with ThreadingHTTPServer((HOST, 0), _Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://{HOST}:{server.server_port}/v1/traces"
+        server.shutdown()
+
+
+def starts_of(project: str, bundle: Path, before: Path, n_starts: int) -> list[dict[str, Any]]:
+    """Start a checkout of another commit and this one in turns; return the medians of each."""
+    request = request_of(project, bundle)
+    checkouts = dict(zip(SIDES, (before, ROOT), strict=True))
+    measured: dict[str, list[list[float]]] = {side: [] for side in SIDES}
+    for i in range(n_starts):
+        for side in SIDES if i % 2 else reversed(SIDES):
+            measured[side].append(start_of(project, bundle, checkouts[side], request))
+    rows = []
+    for i, what in enumerate(UNITS):
+        medians = {side: round(statistics.median(row[i] for row in measured[side]), 3) for side in SIDES}
+        ratio = round(medians["now"] / medians["before"], 3)
+        rows.append({"project": project, "what": what, **medians, "ratio": ratio})
+    return rows
+
+
+def start_of(project: str, bundle: Path, checkout: Path, request: ExampleRequest) -> list[float]:
+    """Return the wall and CPU seconds until a service can predict, and its largest memory while it answers."""
+    code = [checkout / "shared/src", checkout / "projects" / project / "src"]
+    started = time.perf_counter()
+    with service(project, bundle, PYTHONPATH=os.pathsep.join(map(str, code))) as (process, port):
+        ready, cpu = time.perf_counter() - started, time.clock_gettime(clock_of(process.popen.pid))
+        block({"": port}, request)
+        return [ready, cpu, resident_mb(process.popen.pid)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
