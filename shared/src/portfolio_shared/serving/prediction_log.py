@@ -158,8 +158,8 @@ class PredictionLog:
         self._taken_bytes += sum(len(row.request) + len(row.response) for row in rows)
 
     def _logged(self, row: Waiting) -> LoggedPrediction:
-        request, response = (body.decode(errors="replace") for body in (row.request, row.response))
-        return LoggedPrediction(**row._asdict() | {"model": self._model, "request": request, "response": response})
+        asked, answered = row.request.decode(errors="replace"), row.response.decode(errors="replace")
+        return LoggedPrediction(*row[:2], self._model, *row[2:-2], asked, answered)
 
 
 def _close(store: Store | None) -> None:
