@@ -165,3 +165,13 @@ def test_the_metrics_that_are_read_are_written(path: Path) -> None:
     read = set(re.findall(names, path.read_text(encoding="utf-8")))
     assert read - kinds.keys() - parts == set()
     assert len(read) >= 4
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=[rule["alert"] for rule in ALERTS])
+def test_an_alarm_names_its_section_of_the_runbook(rule: dict[str, Any]) -> None:
+    page, _, anchor = rule["annotations"]["runbook"].partition("#")
+    headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert rule["alert"] in headings
+    assert anchor == rule["alert"].lower().replace(" ", "-")  # as GitHub makes an anchor of a heading
+    assert rule["annotations"]["summary"]
