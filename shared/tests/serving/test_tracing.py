@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
 import pytest
 from demo_service import (
     DemoSettings,
@@ -81,6 +82,10 @@ def attributes(of: Any) -> dict[str, Any]:
     return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in of.attributes}
 
 
+def told_by(answer: httpx.Response) -> list[str]:
+    return answer.headers["traceresponse"].split("-")[1:]
+
+
 def traced(uri: str, **settings: Any) -> DemoSettings:
     return DemoSettings(tracking_uri=uri, trace_uri=f"{uri}/v1/traces", **settings)
 
@@ -130,7 +135,7 @@ def test_the_header_traceparent_is_followed_where_it_is_well_formed(receiver, we
     with serving(create_app(traced(receiver.uri), web=web)) as client:
         answer = client.post("/v1/prices", json=HOUSES, headers=raw)
     assert answer.status_code == 200
-    trace, span, flags = answer.headers["traceresponse"].split("-")[1:]
+    trace, span, flags = told_by(answer)
     assert (trace == TRACE) == inherited
     assert int(flags, 16) & 1 == bool(spans)
     assert len(receiver.spans) == spans
@@ -138,6 +143,16 @@ def test_the_header_traceparent_is_followed_where_it_is_well_formed(receiver, we
         outer = next(each for each in receiver.spans if each.span_id.hex() == span)
         assert outer.parent_span_id.hex() == (PARENT if inherited else "")
         assert outer.trace_state == (",".join(value for name, value in headers if name == "tracestate"))
+
+
+def test_a_share_of_the_requests_is_traced_where_opentelemetrys_variables_say_so(receiver, web, monkeypatch):
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.5")
+    with serving(create_app(traced(receiver.uri), web=web)) as client:
+        answers = [client.post("/v1/prices", json=HOUSES) for _ in range(40)]
+    sampled = [trace for trace, _, flags in (told_by(answer) for answer in answers) if int(flags, 16) & 1]
+    assert 0 < len(sampled) < 40
+    assert {span.trace_id.hex() for span in receiver.spans} == set(sampled)
 
 
 def test_a_failure_is_told_by_its_type_and_no_span_holds_what_was_sent(receiver, web):
@@ -240,5 +255,5 @@ def test_a_receiver_that_comes_back_gets_what_is_traced_from_then_on(receiver, w
         receiver.status = 200
         answer = client.post("/v1/prices", json=HOUSES)
         eventually(lambda: "sent again" in caplog.text)
-    trace = answer.headers["traceresponse"].split("-")[1]
+    trace, *_ = told_by(answer)
     assert [span.name for span in receiver.spans if span.trace_id.hex() == trace] == ["compute", "POST /v1/prices"]
