@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 BINS = 24
 FEW = 12  # different numbers, each of which gets a bar of its own
 TEXTS = 6
+LETTERS = 60  # of a text
 TAIL = 0.01  # of the values on each side, which fall into the outermost bins
 
 
@@ -54,18 +55,12 @@ def shape_of(reference: NDArray[Any], window: NDArray[Any]) -> Shape:
 
 
 def _of_texts(before: NDArray[np.str_], now: NDArray[np.str_]) -> Shape:
-    shares = [dict(zip(*_shares(side), strict=True)) for side in (before, now)]
-    first, second = shares
-    most_changed = sorted(first | second, key=lambda text: (-abs(second.get(text, 0) - first.get(text, 0)), text))
-    shown = most_changed[:TEXTS]
-    typical = (max(first, key=lambda text: first[text]), max(second, key=lambda text: second[text]))
-    return Shape(
-        (),
-        tuple(shown),
-        tuple(first.get(text, 0.0) for text in shown),
-        tuple(second.get(text, 0.0) for text in shown),
-        typical,
-    )
+    first, second = (dict(zip(*_shares(side), strict=True)) for side in (before, now))
+    changes = {text: abs(second.get(text, 0.0) - first.get(text, 0.0)) for text in first | second}
+    shown = sorted(changes, key=lambda text: (-changes[text], text))[:TEXTS]
+    before_shown, now_shown = (tuple(side.get(text, 0.0) for text in shown) for side in (first, second))
+    typical = [max(side, key=lambda text: side[text])[:LETTERS] for side in (first, second)]
+    return Shape((), tuple(text[:LETTERS] for text in shown), before_shown, now_shown, (typical[0], typical[1]))
 
 
 def _shares(texts: NDArray[np.str_]) -> tuple[list[str], list[float]]:
