@@ -70,6 +70,7 @@ def test_a_bad_row_keeps_its_line_and_says_why(priced):
     assert [row[-6] for row in rows] == ["171000.00", "", "200000.00", "", "171000.00"]
     assert rows[1][-1].startswith("overall_qual = '11': ")
     assert rows[3][-1].startswith("year_built = '2030': ")
+    assert rows[1][-1] == "overall_qual = '11': expected a whole number from 1 to 10"
     assert rows[1][: len(EXAMPLE)] == line(overall_qual=11).split(",")
     assert rows[1][-6:-1] == [""] * 5
 
@@ -157,7 +158,7 @@ def test_decimal_commas_are_read_and_thousands_refused_in_a_file_between_semicol
     result, _, rows = priced(f"{heading}\n{cells};80,5\n{cells};1.710\n{cells};1,710\n{cells};80.5\n", predictor)
     (house,) = predictor.predict([{**EXAMPLE, "lot_frontage": 80.5}])
     assert [row[-6] for row in rows] == [f"{house.price:.2f}", "", "", f"{house.price:.2f}"]
-    assert rows[1][-1].startswith("lot_frontage = '1.710': Value error, a comma or a point may stand between thousands")
+    assert rows[1][-1].startswith("lot_frontage = '1.710': a comma or a point may stand between thousands")
     assert rows[2][-1].startswith("lot_frontage = '1,710': ")
     assert result == BatchResult(2, 2)
 
@@ -243,3 +244,17 @@ def test_memory_does_not_grow_with_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "BLOCK", 10_000)  # a file that is shorter than what is read at once says nothing
     peak_memory(tmp_path, 1000)  # caches
     assert peak_memory(tmp_path, 20_000) < 1.3 * peak_memory(tmp_path, 2_000)
+
+
+def test_codes_in_other_letters_are_put_right_and_told_and_headings_name_what_is_refused(priced, predictor):
+    headings = HEADING.replace("gr_liv_area", "Gr Liv Area")
+    text = f"{headings},Kitchen Qual\n{line()},ex\n{line(neighborhood='COLLGCR')},Ex\n{line(gr_liv_area='')},Ex\n"
+    result, _, rows = priced(text, predictor)
+    assert result == BatchResult(done=2, refused=1, repaired=2)
+    assert rows[0][-6:-2] == rows[1][-6:-2]
+    assert [row[-2] for row in rows] == [
+        "kitchen_qual: a code spelled in a second way",
+        "neighborhood: a code spelled in a second way",
+        "",
+    ]
+    assert rows[2][-1] == "Gr Liv Area is missing: expected a number from 100 to 15,000 sq ft"

@@ -128,7 +128,7 @@ def test_a_table_reads_a_cell_as_the_check_of_one_house_does(predictor, cell, qu
     texts = [[str(house[name]) for house in rows] for name in EXAMPLE]
     text = ";".join(each for row in zip(*texts, strict=True) for each in row)
     cells = Columns(len(texts), cells=texts) if quoted else Columns(len(texts), text, ";")
-    pricing = Pricing({name: place for place, name in enumerate(EXAMPLE)}, predictor, [cells])
+    pricing = Pricing(list(EXAMPLE), predictor, [cells])
     for house, answer in zip(rows, pricing.answer(cells), strict=True):
         reason = ""
         try:

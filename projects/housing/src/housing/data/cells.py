@@ -83,6 +83,25 @@ def _choices() -> Mapping[str, tuple[str, ...]]:
     return {name: tuple(column.choices) for name, column in columns().items()}
 
 
+def respelled(name: str, text: str) -> str | None:
+    """Return the code that a text spells in a second way, or in small or capital letters; None if there is none.
+
+    Examples
+    --------
+    >>> respelled("kitchen_qual", "ex"), respelled("exterior_2nd", "wd shng"), respelled("kitchen_qual", "great")
+    ('Ex', 'WdShing', None)
+    """
+    return _folded().get(name, {}).get(text.casefold())
+
+
+@cache
+def _folded() -> Mapping[str, Mapping[str, str]]:
+    folded = {name: {code.casefold(): code for code in codes} for name, codes in _choices().items()}
+    for name, spellings in SPELLINGS.items():
+        folded[name] |= {text.casefold(): code for text, code in spellings.items()}
+    return folded
+
+
 def number_text(text: str, *, semicolons: bool) -> str:
     """Return a number with a point before its decimals; `Ambiguous` where a sign may stand between thousands."""
     if _THOUSANDS.fullmatch(text) or (semicolons and _THOUSANDS_OR_DECIMALS.fullmatch(text)):

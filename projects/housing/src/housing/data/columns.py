@@ -58,6 +58,16 @@ class Column:
     def is_numeric(self) -> bool:
         return self.kind in ("integer", "number")
 
+    @property
+    def expected(self) -> str:
+        """What a cell may hold, in words: "a whole number from 0 to 5 cars", "Po, Fa, TA, Gd or Ex"."""
+        if self.choices:
+            *others, last = self.choices
+            return f"{', '.join(others)} or {last}"
+        kind = "a whole number" if self.kind == "integer" else "a number"
+        form = ",.0f" if self.unit else ".0f"  # years have no unit
+        return f"{kind} from {self.minimum:{form}} to {self.maximum:{form}} {self.unit or ''}".rstrip()
+
 
 @cache
 def columns() -> Mapping[str, Column]:

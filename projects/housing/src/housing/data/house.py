@@ -17,6 +17,7 @@ from pydantic import (
     create_model,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from housing.data.cells import Ambiguous, meanings
 from housing.data.columns import Column, Record, columns
@@ -47,8 +48,13 @@ class InvalidHouseError(ValueError):
     """A house with fields that are missing, unknown, out of bounds or contradictory; the message names each."""
 
 
-def validated(fields: Mapping[str, object]) -> Record:
+def validated(fields: Mapping[str, object], headings: Mapping[str, str] | None = None) -> Record:
     """Return the fields as a record if a house can be like that: repaired, with numbers for text such as "3".
+
+    Parameters
+    ----------
+    headings
+        What the fields are called where they come from, if not by their names.
 
     Raises
     ------
@@ -58,19 +64,30 @@ def validated(fields: Mapping[str, object]) -> Record:
     try:
         house = House.model_validate(fields)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(str(part) for part in item['loc'])} = {item['input']!r}: {item['msg']}"
-            if item["type"] != "missing"
-            else f"{item['loc'][-1]} is missing"
-            for item in error.errors(include_url=False)
-        ]
+        problems = (_problem(item, headings or {}) for item in error.errors(include_url=False))
         raise InvalidHouseError("; ".join(problems)) from None
     record: Record = house.model_dump(exclude_none=True)
     if broken := violations(record):
-        raise InvalidHouseError(
-            "; ".join(f"{it.field} = {it.value}: expected {it.rule}, here at most {it.limit:g}" for it in broken)
+        called = headings or {}
+        rules = (
+            f"{called.get(it.field, it.field)} = {it.value}: expected {it.rule}, here at most {it.limit:g}"
+            for it in broken
         )
+        raise InvalidHouseError("; ".join(rules))
     return record
+
+
+def _problem(error: ErrorDetails, headings: Mapping[str, str]) -> str:
+    """Say what is wrong with one field, and what is expected of it."""
+    name, given = str(error["loc"][0]), error["input"]
+    heading, column = headings.get(name, name), columns().get(name)
+    if column is None:
+        return f"{heading} = {given!r}: no field of a house"
+    if error["type"] == "missing" or given is None:
+        return f"{heading} is missing: expected {column.expected}"
+    if isinstance(given, Ambiguous):
+        return f"{heading} = {given!r}: {error['msg'].removeprefix('Value error, ')}"
+    return f"{heading} = {given!r}: expected {column.expected}"
 
 
 def refuse_what_is_no_number(value: object) -> object:

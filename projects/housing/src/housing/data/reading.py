@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
-from housing.data.cells import SPELLINGS, Ambiguous, meaning
+from housing.data.cells import Ambiguous, meaning, respelled
 from housing.data.columns import NONE, column_name, columns, resembling
 from housing.data.consistency import broken_rules
 from housing.data.repair import QUANTITIES, SPELLED, repairs
@@ -87,9 +87,11 @@ class Cells(dict[str, float]):
         if isinstance(value, Ambiguous):
             return UNREADABLE
         if columns()[self._name].choices:
-            spelled = SPELLINGS.get(self._name, {}).get(value)
-            number = code_values()[self._name].get(spelled or value, UNREADABLE)
-            return number if spelled is None else number + SECOND_SPELLING
+            numbers = code_values()[self._name]
+            if value in numbers:
+                return numbers[value]
+            spelled = respelled(self._name, value)
+            return UNREADABLE if spelled is None else numbers[spelled] + SECOND_SPELLING
         try:
             return float(_number(columns()[self._name].kind).validate_python(value))
         except (ValidationError, OverflowError):
@@ -148,7 +150,7 @@ class TableReader:
 
     def _spelled(self, table: Values) -> Iterator[tuple[str, str, Bools]]:
         """Yield the columns with codes in a second spelling and the rows, and take the codes for what they mean."""
-        for name in SPELLINGS:
+        for name in self.places.keys() & code_values().keys():
             rows = (table[name] < UNREADABLE) & (table[name] == np.floor(table[name]) + SECOND_SPELLING)
             table[name] = np.where(rows, table[name] - SECOND_SPELLING, table[name])
             yield name, SPELLED, rows

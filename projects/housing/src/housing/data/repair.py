@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from housing.data.cells import SPELLINGS
+from housing.data.cells import respelled
 from housing.data.columns import Value, columns
 from housing.data.values import ONE, Arithmetic, Change, Values, change_one, code_values, known, unknown, value_of
 
@@ -70,10 +70,10 @@ def repairs(x: Values, of: Arithmetic, given: Collection[str]) -> Iterator[Chang
 def repair(fields: dict[str, Any]) -> list[Repaired]:
     """Put one house right in place, whatever its fields hold; return what was changed."""
     repaired = []
-    for name, spellings in SPELLINGS.items():
-        if isinstance(given := fields.get(name), str) and given in spellings:
-            fields[name] = spellings[given]
-            repaired.append(Repaired(name, given, spellings[given], SPELLED))
+    for name, codes in code_values().items():
+        if isinstance(given := fields.get(name), str) and given not in codes and (code := respelled(name, given)):
+            fields[name] = code
+            repaired.append(Repaired(name, given, code, SPELLED))
     if not _REPAIRABLE.isdisjoint(fields):
         house = {name: _number(name, fields.get(name)) for name in _READ}
         for name, number, rule in change_one(house, repairs(house, ONE, fields.keys())):

@@ -44,7 +44,7 @@ def predict_file(
         if passed := [name or "(empty)" for place, name in enumerate(table.headings) if place not in places.values()]:
             note(f"{source}: columns that are passed through and say nothing to the model: {', '.join(passed)}")
         semicolons = table.separator == ";"
-        pricing = Pricing(places, predictor, _blocks(table), semicolons=semicolons, explain=explain, note=note)
+        pricing = Pricing(table.headings, predictor, _blocks(table), semicolons=semicolons, explain=explain, note=note)
         return predict_columns(table, target, pricing.added, pricing.answer, advance=advance)
 
 

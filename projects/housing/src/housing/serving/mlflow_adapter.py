@@ -9,7 +9,6 @@ import pandas as pd
 
 from housing.data.columns import column_name
 from housing.data.house import InvalidHouseError
-from housing.data.reading import places_of
 from housing.models.predictor import Predictor
 from housing.serving.pricing import Pricing
 from portfolio_shared.tracking.adapter import set_adapter
@@ -28,7 +27,7 @@ def predict(predictor: Predictor, table: pd.DataFrame) -> pd.DataFrame:
         raise InvalidHouseError(f"columns that are no field of a house: {', '.join(strange)}")
     cells = table.astype(object).where(table.notna(), "").astype(str)
     columns = [cells.iloc[:, place].tolist() for place in range(len(headings))]
-    pricing = Pricing(places_of(headings), predictor, [columns] if len(cells) else [], note=warnings.warn)
+    pricing = Pricing(headings, predictor, [columns] if len(cells) else [], note=warnings.warn)
     answers = pd.DataFrame(pricing.answer(columns) if len(cells) else [], columns=list(pricing.added))
     for name, number in (("price", float), ("low", float), ("high", float), ("filled", int)):
         # None and not NaN, which is no JSON; only beside a refused row are numbers objects

@@ -6,7 +6,7 @@ import numpy as np
 
 from housing.data.cells import meaning
 from housing.data.house import InvalidHouseError, validated
-from housing.data.reading import TableReader, emptied_columns, impossible
+from housing.data.reading import TableReader, emptied_columns, impossible, places_of
 from housing.data.values import Values
 from housing.models.features import groups
 from housing.models.predictor import Predictor
@@ -20,13 +20,15 @@ class Pricing:
 
     Parameters
     ----------
+    headings
+        Those of the places of a row.
     blocks
         The cells of each place in all rows, some rows at a time: by them it is seen whether NA was taken away.
     """
 
     def __init__(
         self,
-        places: Mapping[str, int],
+        headings: Sequence[str],
         predictor: Predictor,
         blocks: Iterable[Sequence[Sequence[str]]],
         *,
@@ -34,6 +36,8 @@ class Pricing:
         explain: bool = False,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
+        places = places_of(headings)
+        self._headings = {name: headings[place] for name, place in places.items()}
         emptied = emptied_columns(places, blocks)
         if emptied:
             note(f'no NA, but empty cells, as after pandas: they are read as "has none" in {", ".join(emptied)}')
@@ -74,7 +78,8 @@ class Pricing:
         """Return why a row is no house that can be priced."""
         cells = ((name, row[place]) for name, place in self._reader.places.items())
         try:
-            validated({name: meaning(name, cell, semicolons=self._reader.semicolons) for name, cell in cells})
+            meant = {name: meaning(name, cell, semicolons=self._reader.semicolons) for name, cell in cells}
+            validated(meant, self._headings)
         except InvalidHouseError as error:
             return str(error)
         return "the row is no house that can be priced"
