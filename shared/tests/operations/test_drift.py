@@ -67,6 +67,12 @@ def test_psi_is_over_the_deciles_of_the_reference_and_an_empty_bin_holds_half_a_
     assert one([1.0] * 100, [1.0] * 100).psi == 0
 
 
+def test_a_permutation_as_extreme_as_the_window_counts_against_a_drift():
+    assert drift({"x": np.ones(200)}, {"x": np.ones(100)}, alpha=0.01).p == 1
+    once = np.append(np.zeros(99), 1.0)  # as likely in any row
+    assert drift({"x": np.zeros(100)}, {"x": once}, alpha=0.01).p > 0.1
+
+
 def looks(n, *, alpha, rows=100, known=200):
     """Return the p-values of windows without drift; in the window more is unknown than in the reference."""
     rng = np.random.default_rng(7)
