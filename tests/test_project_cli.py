@@ -77,7 +77,8 @@ def test_an_unknown_command_is_answered_with_the_known_ones(run: Run, project: P
         (["train", "--seed", "-1"], "seed"),
         (["train", "--seed", "many"], "seed"),
         (["serve", "--port", "70000"], "port"),
-        (["predict", "file", "--bundle", "nowhere"], "bundle.json"),
+        (["predict", "file", "--bundle", "nowhere"], "no model in nowhere: train first, or name one with --bundle"),
+        (["predict"], "name a file"),
         (["evaluate", "--bundle", "nowhere"], "bundle.json"),
         (["data", "--data", "nowhere"], "data source 'nowhere' is none of auto, sample, full"),
         (["rollback", "--tracking-uri", SILENT_PORT], f"no MLflow server at {SILENT_PORT}"),
@@ -100,7 +101,7 @@ def test_what_cannot_be_is_answered_in_one_line_that_names_it(
     [
         (["train", "--nope"], "unrecognized arguments: --nope"),
         (["train", "--data"], "argument --data: expected one argument"),
-        (["predict"], "the following arguments are required: "),
+        (["predict", "--bundle"], "argument --bundle: expected one argument"),
         (["data", "sample"], "unrecognized arguments: sample"),
     ],
 )
