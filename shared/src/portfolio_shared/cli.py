@@ -201,10 +201,8 @@ def forget_command(service: type[ServiceSettings]) -> Command:
         settings = service()
         key = settings.subject_key.get_secret_value()
         if options.subject and not key:
-            raise ValueError("the service has no subject_key, and keeps nothing of the header X-Subject without one")
-        if options.subject and not key:
             variable = f"{settings.model_config['env_prefix']}SUBJECT_KEY"
-            raise ValueError(f"a person is found by the key that the service has: set {variable}")
+            raise ValueError(f"without a key nothing is kept of X-Subject: set {variable} to that of the service")
         subject = hashed_subject(options.subject.encode(), key)
         with closing(open_log(log_of(options.prediction_log, settings))) as store:
             count = store.forget(prediction=options.prediction, subject=subject)
