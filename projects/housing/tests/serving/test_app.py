@@ -11,7 +11,6 @@ from uuid import UUID
 
 import httpx
 import pytest
-from command_line import Run, command_line
 from fastapi import FastAPI
 
 from housing.config import ServeSettings
@@ -35,11 +34,6 @@ REQUIRED = [name for name, column in columns().items() if column.required]
 def service(serving: Serving, bundle: Path) -> Iterator[httpx.Client]:
     with serving(create_app(ServeSettings(bundle=bundle))) as client:
         yield client
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    return command_line("housing", monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")
@@ -120,25 +114,6 @@ def test_all_sales_have_the_prices_of_a_file_of_them(
         prices = [(house["price"], house["interval"]["low"], house["interval"]["high"]) for house in served]
         assert [(float(row["price"]), float(row["low"]), float(row["high"])) for row in rows] == prices
         assert [int(row["filled"]) for row in rows] == [len(house["filled"]) for house in served]
-
-
-def test_a_stream_answers_as_the_service_does(
-    service: httpx.Client, bundle: Path, test_houses: list[Json], run: Run, tmp_path: Path
-) -> None:
-    houses = [*test_houses, EXAMPLE | {"year_remod_add": 1999}]
-    source = tmp_path / "houses.ndjson"
-    lines = [*houses, EXAMPLE | {"year_built": 2009, "yr_sold": 2007}, {"gr_liv_area": "large"}]
-    source.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
-
-    code, out, err = run("predict", "--follow", "--explain", source, "--bundle", bundle)
-
-    *answers, contradiction, wrong = map(json.loads, out.splitlines())
-    assert answers == ask(service, houses, explain=True)
-    prefix = "houses.0."
-    for answer, line, house in zip((contradiction, wrong), (len(lines) - 1, len(lines)), lines[-2:], strict=True):
-        errors = [error | {"field": error["field"].removeprefix(prefix)} for error in refused(service, [house])]
-        assert (answer["line"], answer["error"]["errors"]) == (line, errors)
-    assert (code, err.splitlines()[-1]) == (1, f"{source}: {len(houses)} houses priced, 2 refused")
 
 
 # Refusals: field, value and bound
