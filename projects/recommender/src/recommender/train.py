@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue, TypeAdapter
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +15,7 @@ from portfolio_shared import results, training
 from portfolio_shared.bundle import DataInfo, Manifest, MetricValue, metric_values
 from portfolio_shared.evaluation.sections import with_interval
 from portfolio_shared.evaluation.tables import candidate_rows, terminal_table
+from portfolio_shared.operations.watch import Columns
 from portfolio_shared.results import Candidate
 from portfolio_shared.terminal import progress
 from portfolio_shared.tracking.git import current_commit
@@ -26,7 +28,7 @@ from recommender.evaluation.evaluate import METRIC_LABELS, Evaluation, compare_w
 from recommender.evaluation.figures import draw
 from recommender.evaluation.grid import MOST_USERS, choose_rank_and_penalty
 from recommender.evaluation.task import make_task
-from recommender.models.fit import FULL, Scorer, fit, recipes, too_large
+from recommender.models.fit import FULL, Scorer, fit, recipes, refit, too_large
 from recommender.models.predictor import Predictor, Seen
 from recommender.serving.observe import reference
 
@@ -179,6 +181,17 @@ def metric_table(evaluation: Evaluation) -> Table:
     return terminal_table(f"Test, {len(evaluation.lists):,} users (95 % bootstrap interval)", headings, rows)
 
 
+def reference_of(trained: Trained) -> Columns:
+    """Return what later requests are compared with: of each person, with a model that did not see them."""
+    ratings, predictor = trained.split.before_test, trained.predictor
+    recipe = recipes(trained.settings, ratings, predictor.catalogue)[trained.chosen]
+
+    def without(people: NDArray[np.int64]) -> Predictor:
+        return refit(predictor, recipe, ratings.where(~np.isin(ratings.users, people)))
+
+    return reference(predictor.catalogue, ratings, without)
+
+
 PROJECT = training.Project(
     name=MODEL_NAME,
     package=Path(__file__).parent,
@@ -187,7 +200,7 @@ PROJECT = training.Project(
     describe=describe,
     example=popular_history,
     load=Predictor.load,
-    reference=lambda trained: reference(trained.predictor, trained.split.before_test),
+    reference=reference_of,
     draw=draw,
     input_example=input_example,
     compare=compare_with_champion,

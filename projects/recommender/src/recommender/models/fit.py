@@ -5,7 +5,7 @@ that can be served weigh a history by recency and stars, and leave out films tha
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -73,6 +73,21 @@ def fit(
             raise TypeError(f"{chosen.name} cannot be served; expected one of {', '.join(SERVABLE)}")
         chance = fit_chance(chosen.model, recipe.weigh, split.train, split.validation, seed=seed)
     return Predictor(catalogue, model, recipe.weigh, chance)
+
+
+def refit(predictor: Predictor, recipe: Recipe, ratings: Ratings) -> Predictor:
+    """Return the predictor with a model of other ratings; films, weights of histories and chances stay as they are.
+
+    Raises
+    ------
+    TypeError
+        If the model cannot be served.
+    """
+    with threadpool_limits(limits=1):
+        model = recipe.fit(ratings.matrix())
+    if not isinstance(model, ItemFactors | FoldIn):
+        raise TypeError(f"a {type(model).__name__} cannot be served")
+    return replace(predictor, model=model)
 
 
 def recipes(

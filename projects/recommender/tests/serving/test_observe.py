@@ -1,0 +1,196 @@
+"""What is watched of films: numbers by hand, the same from a log, and windows that have drifted or have not."""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from fastapi import FastAPI
+
+from portfolio_shared.operations.drift import drift
+from portfolio_shared.operations.store import LoggedPrediction, connect
+from portfolio_shared.operations.watch import Columns
+from recommender.config import ServeSettings
+from recommender.data.catalogue import Catalogue, Film
+from recommender.data.load import Dataset, split
+from recommender.models.fit import FULL, recipes, refit
+from recommender.models.predictor import Predictor, Seen
+from recommender.serving.app import create_app
+from recommender.serving.observe import DECIMALS, WATCH, Truth, columns_of, reference
+from recommender.serving.schemas import Result, result_of
+from recommender.train import Trained
+
+Json = dict[str, Any]
+FILMS = Catalogue(
+    (
+        Film(1, "One", 2020, (), ("One",), n_ratings=5),
+        Film(2, "Two", 2000, (), ("Two",), n_ratings=1),
+        Film(3, "Undated", None, (), ("Undated",), n_ratings=8),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("own", "popularity", "unknown"),
+    [
+        (0, (math.log(5) + math.log(1)) / 2, 2 / 3),  # of 1, 2 and 99 only 1 has five raters
+        (1, math.log(4), 1.0),  # without the person nobody rated 2, and four rated 1
+    ],
+)
+def test_the_columns_of_a_history(own: int, popularity: float, unknown: float) -> None:
+    history = [Seen(1, 1.0), Seen(2), Seen(99, 3.0), Seen(1, 4.0)]  # of a film that stands there twice, the last counts
+    assert columns_of(FILMS, history, [3, 98], own=own) == {
+        "history_length": 3,
+        "share_rated": 0.67,
+        "mean_stars": 3.5,
+        "popularity": round(popularity, 1),
+        "age": 10,
+        "unknown_share": round(unknown, 2),
+        "recommended_popularity": round(math.log(8), 1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("history", "answered", "expected"),
+    [
+        ([], [3], {}),
+        ([Seen(3)], [], {"history_length": 1, "share_rated": 0, "popularity": 2.1, "unknown_share": 0}),
+        ([Seen(99)], [98], {"history_length": 1, "share_rated": 0, "unknown_share": 1}),
+    ],
+    ids=["empty", "undated and unrated, filtered answer", "unknown"],
+)
+def test_what_was_not_given_has_no_column(history: list[Seen], answered: list[int], expected: Json) -> None:
+    assert columns_of(FILMS, history, answered) == expected
+
+
+@pytest.fixture
+def logged(
+    serving: Callable[[FastAPI], AbstractContextManager[httpx.Client]], bundle: Path, tmp_path: Path
+) -> Callable[..., list[LoggedPrediction]]:
+    """Return a function: requests to a service that keeps a log -> what the log has of them."""
+
+    def logged(*requests: tuple[str, Json]) -> list[LoggedPrediction]:
+        url = f"sqlite:///{tmp_path}/log.db"
+        with serving(create_app(ServeSettings(bundle=bundle, prediction_log=url))) as client:
+            for path, body in requests:
+                assert client.post(path, json=body).status_code == 200
+        with closing(connect(url)) as store:
+            return list(store.predictions("recommender", since=0, until=1e12))
+
+    return logged
+
+
+def test_a_log_has_the_columns_of_each_history_of_each_request(
+    logged: Callable[..., list[LoggedPrediction]], bundle: Path, predictor: Predictor, histories: list[list[Seen]]
+) -> None:
+    first, second = ([{"film_id": seen.film_id, "rating": seen.stars} for seen in each] for each in histories[:2])
+    genre = predictor.catalogue.genre_names[0]
+    rows = logged(
+        ("/v1/recommendations", {"history": first}),
+        ("/v1/recommendations/batch", {"histories": [first, second, []], "k": 7}),
+        ("/v1/recommendations", {"history": first, "exclude_genres": [genre]}),
+        ("/v1/recommendations", {"history": first, "diversity": 0.5}),
+        ("/v1/recommendations", {"history": first, "k": 4}),
+    )
+    answers = [predictor.recommend(history).recommendations for history in histories[:2]]
+    of_first, of_second = (
+        columns_of(predictor.catalogue, history, [each.film.id for each in answer])
+        for history, answer in zip(histories[:2], answers, strict=True)
+    )
+    assert set(of_first) == set(DECIMALS)
+    narrowed = {name: value for name, value in of_first.items() if name != "recommended_popularity"}
+    columns = WATCH.columns(bundle)
+    assert [columns(row) for row in rows] == [[of_first], [of_first, of_second, {}], *[[narrowed]] * 3]
+
+
+def row_of(predictor: Predictor, history: Sequence[Seen]) -> LoggedPrediction:
+    """Return what a log would have of a request with one history."""
+    asked = {"history": [{"film_id": seen.film_id, "rating": seen.stars} for seen in history]}
+    answer = Result(**result_of(predictor.recommend(history))).model_dump_json()
+    return LoggedPrediction("", 0, "recommender", "", "/v1/recommendations", "", 1, 1.0, json.dumps(asked), answer)
+
+
+@pytest.mark.parametrize(
+    ("watched", "expected"),
+    [
+        ([], {}),
+        ([(0, True)], {"hit": 1, "liked": 1}),
+        ([(0, True), (3, False), (0, None)], {"hit": 1, "liked": 0}),  # the last word on a film counts
+        ([(0, True), (1, False), (None, True)], {"hit": pytest.approx(2 / 3), "liked": 0.5}),
+        ([(None, True)], {"hit": 0}),
+    ],
+    ids=["nothing", "liked", "taken back", "another film too", "another film"],
+)
+def test_feedback_shows_hits_and_what_was_liked(
+    predictor: Predictor, histories: list[list[Seen]], watched: list[tuple[int | None, bool | None]], expected: Json
+) -> None:
+    shown = [each.film.id for each in predictor.recommend(histories[0]).recommendations]
+    said = [{"film_id": 2_000_000_000 if place is None else shown[place], "liked": liked} for place, liked in watched]
+    measured = WATCH.measure(row_of(predictor, histories[0]), 0, Truth.model_validate({"watched": said}))
+    assert measured == expected
+    assert set(expected) <= set(WATCH.measures)
+
+
+@pytest.fixture(scope="module")
+def halves(sample: Dataset, trained: Trained) -> Callable[[int], tuple[Predictor, Columns, list[list[Seen]]]]:
+    """Return a function: seed -> a model of one half of the people, its reference, and the histories of the others."""
+    before, films = split(sample).before_test, sample.catalogue.films
+
+    def halves(seed: int) -> tuple[Predictor, Columns, list[list[Seen]]]:
+        people = np.random.default_rng(seed).permutation(before.n_users)
+        learned = before.where(np.isin(before.users, people[: before.n_users // 2]))
+        catalogue = sample.catalogue.counted(learned.item_counts())
+        recipe = recipes(trained.settings, learned, catalogue)[FULL]
+        predictor = refit(replace(trained.predictor, catalogue=catalogue), recipe, learned)
+        others = [before.where(before.users == person) for person in people[before.n_users // 2 :]]
+        histories = [
+            [Seen(films[item].id, float(stars)) for item, stars in zip(each.items, each.values, strict=True)]
+            for each in others
+        ]
+
+        def without(some: Any) -> Predictor:
+            return refit(predictor, recipe, learned.where(~np.isin(learned.users, some)))
+
+        return predictor, reference(catalogue, learned, without), histories
+
+    return halves
+
+
+def compared(predictor: Predictor, of_training: Columns, histories: Iterable[Sequence[Seen]], folder: Path) -> Any:
+    predictor.save(folder)
+    columns = WATCH.columns(folder)
+    rows = [row for history in histories for row in columns(row_of(predictor, history))]
+    window: Columns = {name: np.array([row.get(name, np.nan) for row in rows]) for name in DECIMALS}
+    return drift(of_training, window, alpha=0.001)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_people_like_those_of_the_training_are_no_drift(halves: Any, seed: int, tmp_path: Path) -> None:
+    predictor, of_training, histories = halves(seed)
+    found = compared(predictor, of_training, histories, tmp_path)
+    assert found.p > 0.01
+
+
+@pytest.mark.parametrize(
+    ("kept", "column"),
+    [
+        (lambda film: "Animation" in film.genres, "recommended_popularity"),
+        (lambda film: film.year is not None and film.year < 2000, "age"),
+    ],
+    ids=["animated films", "old films"],
+)
+def test_people_who_watch_some_films_only_are_a_drift(
+    halves: Any, kept: Callable[[Film], bool], column: str, tmp_path: Path
+) -> None:
+    predictor, of_training, histories = halves(0)
+    films, position = predictor.catalogue.films, predictor.catalogue.position
+    narrow = [[seen for seen in history if kept(films[position[seen.film_id]])] for history in histories]
+    found = compared(predictor, of_training, filter(None, narrow), tmp_path)
+    assert found.alarm
+    assert {each.name: each.z for each in found.columns}[column] > 5
