@@ -1,5 +1,6 @@
 """A toy project with bundles, a registry that a test controls, and a real MLflow server."""
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from postgresql_server import PostgresqlServer, running_postgresql
 from portfolio_shared.bundle import DataInfo, Manifest, MetricValue, bundle_digest, write_bundle
 from processes import free_port
 
+numbers = itertools.count()
 TOY_ADAPTER = """
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,15 @@ def postgresql(request: pytest.FixtureRequest) -> Iterator[PostgresqlServer]:
     """Run a PostgreSQL for the whole session; skipped by name where none is installed."""
     with running_postgresql(request) as server:
         yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the address of a new database for predictions, of SQLite and of PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/new/log.db"
+    server: PostgresqlServer = request.getfixturevalue("postgresql")
+    return server.new_database(f"store{next(numbers)}")
 
 
 @pytest.fixture

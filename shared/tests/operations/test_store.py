@@ -2,35 +2,19 @@
 
 import itertools
 import sqlite3
-import sys
 import threading
 from contextlib import closing
 from pathlib import Path
-from subprocess import PIPE, Popen
-from urllib.parse import quote
 
-import psycopg
 import pytest
-from postgresql_server import PASSWORD, PostgresqlServer
 
 from portfolio_shared.operations import store as store_module
 from portfolio_shared.operations.store import FEEDBACK_PER_ITEM, Feedback, LoggedPrediction, Store, StoreError, connect
 
-numbers = itertools.count()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the address of a new database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/new/log.db"
-    server: PostgresqlServer = request.getfixturevalue("postgresql")
-    return server.new_database(f"store{next(numbers)}")
-
 
 @pytest.fixture
-def store(url):
-    with closing(connect(url)) as store:
+def store(store_url):
+    with closing(connect(store_url)) as store:
         yield store
 
 
@@ -138,13 +122,13 @@ def test_feedback_comes_in_pages_with_one_object_for_a_prediction(store, monkeyp
     assert len({id(about) for about, _ in rows}) == 2
 
 
-def test_two_who_say_the_same_at_once_say_it_once(url):
-    with closing(connect(url)) as store:
+def test_two_who_say_the_same_at_once_say_it_once(store_url):
+    with closing(connect(store_url)) as store:
         store.insert([logged("a")])
     new, barrier = [], threading.Barrier(4)
 
     def say(number: int) -> None:
-        with closing(connect(url)) as own:
+        with closing(connect(store_url)) as own:
             barrier.wait()
             new.append(own.add_feedback(said("a", "same", 10.0 + number)))
 
@@ -253,114 +237,3 @@ def test_a_file_of_sqlite_stays_within_the_limit_and_gives_space_back(sqlite_log
             store.retain("toy", since=0.0, megabytes=1.0)
         store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         assert 0.8e6 < sqlite_log.stat().st_size < 1.25e6
-
-
-# The schema
-
-
-OPEN = """
-import sys
-from portfolio_shared.operations.store import LoggedPrediction, connect
-sys.stdin.readline()
-store = connect(sys.argv[1])
-store.insert([LoggedPrediction(sys.argv[2], 1.0, "toy", "3", "/", "", 1, 1.0, "{}", "{}")])
-"""
-
-
-def test_processes_that_open_a_new_database_at_once_all_find_it_complete(url):
-    names = list("abcd")
-    commands = [[sys.executable, "-c", OPEN, url, name] for name in names]
-    processes = [Popen(command, stdin=PIPE, stderr=PIPE) for command in commands]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write(b"go\n")
-        process.stdin.flush()
-    assert [process.communicate()[1] for process in processes] == [b""] * 4
-    with closing(connect(url)) as store:
-        assert ids(store) == names
-        assert store.execute("SELECT version FROM schema_version") == [(1,)]
-
-
-def test_a_database_of_newer_code_is_refused_and_left_alone(url):
-    with closing(connect(url)) as store:
-        store.execute("INSERT INTO schema_version VALUES (99)")
-        store.insert([logged("a")])
-    with pytest.raises(StoreError, match="has schema 99, and this code knows 1: update the code"):
-        connect(url)
-
-
-def test_a_schema_that_fails_half_way_leaves_nothing(url, tmp_path, monkeypatch):
-    (tmp_path / "sql").mkdir()
-    (tmp_path / "sql" / "001.sql").write_text("CREATE TABLE first (a TEXT); CREATE TABLE first (a TEXT);")
-    with monkeypatch.context() as patched:
-        patched.setattr(store_module, "files", lambda _: tmp_path)
-        with pytest.raises(StoreError, match="already exists"):
-            connect(url)
-    with closing(connect(url)) as store, pytest.raises(StoreError, match="first"):
-        store.execute("SELECT * FROM first")
-
-
-# What cannot be opened
-
-
-def test_places_that_hold_no_database_are_named_in_one_line(tmp_path):
-    (tmp_path / "file").write_text("no database, and long enough to be read as one" * 10)
-    for path in (tmp_path / "file", tmp_path / "file" / "log.db", tmp_path):
-        with pytest.raises(StoreError) as caught:
-            connect(f"sqlite:///{path}")
-        assert str(path) in str(caught.value)
-        assert "\n" not in str(caught.value)
-    with pytest.raises(StoreError, match="expected an address"):
-        connect("mysql://me:s3cret@host/db")
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "postgresql://me:s3cret@host@127.0.0.1:1/db",
-        "postgresql://me:s3cret/x@127.0.0.1:1/db",
-        "postgresql://me:12/s3cret@127.0.0.1:1/db",
-        "postgresql://me:s3cret?@127.0.0.1:1/db",
-        "postgresql://me:s3cret@127.0.0.1:1/db",
-        "postgresql://me@127.0.0.1:1/db?password=s3cret",
-        "postgresql://me:s3cret@127.0.0.1:1/db?nonsense=1",
-    ],
-)
-def test_no_message_about_postgresql_holds_a_part_of_the_password(address):
-    with pytest.raises(StoreError) as caught:
-        connect(address)
-    assert "s3cret" not in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_wrong_password_and_a_database_that_is_not_there_are_named(postgresql):
-    wrong = postgresql.url().replace(quote(PASSWORD, safe=""), "wr0ng")
-    with pytest.raises(StoreError, match="password authentication failed for user") as caught:
-        connect(wrong)
-    assert "wr0ng" not in str(caught.value)
-    with pytest.raises(StoreError, match='database "nothing" does not exist') as caught:
-        connect(postgresql.url("nothing"))
-    assert PASSWORD not in str(caught.value)
-
-
-def test_without_the_driver_the_message_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(StoreError, match=r"pip install 'psycopg\[binary\]'"):
-        connect("postgresql://me@127.0.0.1:1/db")
-
-
-def test_sqlite_alone_loads_no_driver_of_postgresql(loaded_by):
-    assert "psycopg" not in loaded_by("portfolio_shared.operations.store")
-
-
-def test_a_session_that_is_ended_is_a_store_error_and_the_next_connection_works(postgresql):
-    url = postgresql.new_database(f"store{next(numbers)}")
-    with closing(connect(url)) as store:
-        ((process,),) = store.execute("SELECT pg_backend_pid()")
-        with psycopg.connect(url, autocommit=True) as other:
-            other.execute("SELECT pg_terminate_backend(%s)", [process])
-        with pytest.raises(StoreError, match="cannot be used"):
-            store.insert([logged("a")])
-    with closing(connect(url)) as store:
-        store.insert([logged("a")])
-        assert ids(store) == ["a"]
