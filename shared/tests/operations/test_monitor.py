@@ -106,9 +106,9 @@ def test_truths_that_are_worse_than_the_test_are_an_alarm(toy, off, *, alarm):
     assert "drift" not in findings.reasons
     assert EXIT[findings.verdict] == int(alarm)
     if alarm:
-        assert re.search(r"absolute error is 1\.\d+, 0\.8 on the test split", findings.summary), findings.summary
+        assert re.search(r"worse: absolute error 1\.\d+ instead of 0\.8\.", findings.summary), findings.summary
     else:
-        assert findings.summary.endswith("and the answers are as good as on the test split.")
+        assert findings.summary.endswith("and the answers are not measurably worse than on the test split.")
 
 
 @pytest.mark.parametrize(

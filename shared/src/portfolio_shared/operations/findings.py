@@ -107,11 +107,12 @@ class Findings:
     def _worse(self) -> str:
         worse = [measure for measure in self.performance.measures if measure.alarm] if self.performance else []
         said = [
-            f"{measure.label} is {number(measure.mean.estimate)}, {number(measure.test.estimate)} on the test split"
-            for measure in worse
+            f"{measure.label} {number(measure.mean.estimate)} instead of {number(measure.test.estimate)}"
+            for measure in sorted(worse, key=lambda measure: measure.p or 0.0)
             if measure.mean and measure.test
         ]
-        return f"The answers have become worse: {'; '.join(said)}." if said else ""
+        more = f", and {len(said) - 1} more" if len(said) > 1 else ""
+        return f"The answers have become worse: {said[0]}{more}." if said else ""
 
 
 def change(column: ColumnDrift, shapes: dict[str, Shape]) -> str:

@@ -103,7 +103,7 @@ def _facts(findings: Findings) -> str:
 
 
 def _chance(p: float) -> str:
-    return f"{100 * p:.2g} %"
+    return f"{100 * p:.2g} %" if p >= 0.0001 else "less than 0.01 %"
 
 
 def _changed(findings: Findings) -> str:
@@ -130,8 +130,8 @@ def _card(column: ColumnDrift, findings: Findings) -> str:
     if column.wasserstein is not None:
         sizes.insert(0, f"moved by {column.wasserstein:.2f} sd")
     missing = ""
-    if abs(column.missing - column.reference_missing) > 0.05:
-        missing = f"<br>not given: {column.missing:.0%} of rows, {column.reference_missing:.0%} before"
+    if column.missing - column.reference_missing > 0.05:
+        missing = f"<br>not given: {100 * column.missing:.0f} % of rows, {100 * column.reference_missing:.0f} % before"
     said = change(column, findings.shapes)
     return f"""<article class="card">
 <h3>{escape(column.name)}</h3>
