@@ -106,7 +106,7 @@ def test_of_a_refused_file_the_log_has_the_reason_alone_and_indices_stay(logged:
 # What is watched
 
 
-def test_brightness_is_that_of_all_pixels() -> None:
+def test_brightness_is_that_of_one_line_in_four() -> None:
     pixels = np.zeros((8, 8, 3), np.uint8)
     assert brightness(pixels) == 0
     pixels[:4] = 255

@@ -20,7 +20,7 @@ from portfolio_shared.serving.schemas import Strict
 if TYPE_CHECKING:  # a service reads no data sets
     from image_classifier.data.load import Split
 
-LINES = 4  # of every so many lines of pixels the sharpness of one is taken: a tenth of a millisecond is a request's 1 %
+LINES = 4  # one line in so many is looked at: a tenth of a millisecond is 1 % of a request
 
 Json = dict[str, JsonValue]
 
@@ -64,8 +64,9 @@ def answer_of(prediction: Prediction, labels: Sequence[str]) -> Json:
 
 
 def brightness(pixels: Pixels) -> float:
-    """Return the mean of all values, from 0 (black) to 1 (white)."""
-    return int(pixels.sum(dtype=np.uint64)) / pixels.size / 255
+    """Return the mean of the values, from 0 (black) to 1 (white)."""
+    looked_at = pixels[::LINES]
+    return int(looked_at.sum(dtype=np.uint64)) / looked_at.size / 255
 
 
 def sharpness(pixels: Pixels) -> float:
@@ -73,8 +74,8 @@ def sharpness(pixels: Pixels) -> float:
 
     Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield microscopy: a comparative study".
     """
-    green = pixels[..., 1].astype(np.float32)
-    above, lines, below = (green[i : len(green) - 2 + i : LINES] for i in range(3))
+    height = len(pixels) - 2
+    above, lines, below = (pixels[i : height + i : LINES, :, 1].astype(np.float32) for i in range(3))
     laplacian = above[:, 1:-1] + below[:, 1:-1] + lines[:, :-2] + lines[:, 2:] - 4 * lines[:, 1:-1]
     return float(laplacian.var())
 
