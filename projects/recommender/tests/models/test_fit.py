@@ -9,7 +9,19 @@ from recommender.data.load import split
 from recommender.evaluation.task import lists_for, make_task
 from recommender.models import fit as module
 from recommender.models.ease import fit_ease
-from recommender.models.fit import ALS, ALS_RECENT, EASE, FULL, POPULARITY, SERVABLE, fit, fit_full, recipes, too_large
+from recommender.models.fit import (
+    ALS,
+    ALS_RECENT,
+    EASE,
+    FULL,
+    POPULARITY,
+    SERVABLE,
+    fit,
+    fit_full,
+    recipes,
+    refit,
+    too_large,
+)
 from recommender.models.fold_in import FoldIn
 from recommender.models.item_factors import ItemFactors
 
@@ -32,6 +44,19 @@ def test_what_is_chosen_is_fitted_on_all_but_the_test(parts, name, kind):
         lists_for(predictor.model, task, k=50, weigh=predictor.weigh),
         lists_for(recipe.fit(X), task, k=50, weigh=recipe.weigh),
     )
+
+
+def test_a_predictor_is_fitted_on_other_people(parts):
+    """Its model is that of their ratings; the films keep their counts."""
+    every = recipes(SMALL, parts.before_test, parts.catalogue)
+    predictor = fit(parts, SMALL, Candidate(FULL, {}, every[FULL].fit(parts.train.matrix())))
+    others = parts.before_test.where(parts.before_test.users % 2 == 0)
+    again = refit(predictor, every[FULL], others)
+    np.testing.assert_array_equal(again.model.factors, every[FULL].fit(others.matrix()).factors)
+    assert again.catalogue is predictor.catalogue
+    assert not np.array_equal(again.model.factors, predictor.model.factors)
+    with pytest.raises(TypeError, match="a Popularity cannot be served"):
+        refit(predictor, every[POPULARITY], others)
 
 
 def test_a_baseline_cannot_be_served(parts):
