@@ -71,24 +71,21 @@ def test_who_said_it_is_kept_as_the_hash_of_the_one_whom_predictions_are_about(c
     assert about.subject == given.client == hashed_subject(name, "key") != ""
 
 
-@pytest.mark.parametrize(
-    ("changes", "field", "bound"),
-    [
+def test_what_cannot_be_meant_is_refused_with_field_and_bound(client, kept):
+    prediction = predicted(client)
+    for changes, field, bound in [
         ({"index": 2}, "index", {"lt": 2}),
         ({"index": -1}, "index", {"ge": 0}),
         ({"truth": {"price": 0}}, "truth.price", {"gt": 0}),
-        ({"truth": {}}, "truth.price", None),
-        ({"truth": None}, "truth", None),
+        ({"truth": {}}, "truth.price", {}),
+        ({"truth": None}, "truth", {}),
         ({"id": str(uuid.uuid4())}, "id", None),
         ({"id": "order-1"}, "id", None),
         ({"who": "me"}, "who", None),
-    ],
-)
-def test_what_cannot_be_meant_is_refused_with_field_and_bound(client, kept, changes, field, bound):
-    problem = assert_problem(say(client, predicted(client), **changes), 422)
-    (error,) = problem["errors"]
-    assert error["field"] == field
-    assert bound is None or error["bound"] == bound
+    ]:
+        (error,) = assert_problem(say(client, prediction, **changes), 422)["errors"]
+        assert error["field"] == field
+        assert bound is None or error["bound"] == bound
     assert kept() == []
 
 
