@@ -10,6 +10,7 @@ from typing import Any
 from portfolio_shared.operations.publish import GAUGES, REPORT
 
 FILES = {"/": (REPORT, "text/html; charset=utf-8"), "/metrics": (GAUGES, "text/plain; version=0.0.4; charset=utf-8")}
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 REQUEST_SECONDS = 10
 
 
@@ -34,13 +35,8 @@ def page(folder: Path, address: tuple[str, int]) -> Iterator[int]:
             except FileNotFoundError:
                 status, body = 503, b"There is no report yet.\n"
             self.send_response(status)
-            for header, value in {
-                "Content-Type": kind if status == 200 else "text/plain; charset=utf-8",
-                "Content-Length": str(len(body)),
-                "Cache-Control": "no-store",
-                "X-Content-Type-Options": "nosniff",
-                "Referrer-Policy": "no-referrer",
-            }.items():
+            kind = kind if status == 200 else "text/plain; charset=utf-8"
+            for header, value in {**HEADERS, "Content-Type": kind, "Content-Length": str(len(body))}.items():
                 self.send_header(header, value)
             self.end_headers()
             if self.command == "GET":
