@@ -102,20 +102,20 @@ def test_predict_without_pictures_is_refused_and_leaves_the_answers_of_last_week
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / ".DS_Store").touch()
-    Path("labels.csv").write_text("of last week")
+    Path("labels.csv").write_text("of last week", encoding="utf-8")
     code, _, err = run("predict", *words, "--bundle", bundle)
     assert code in (1, 2)
     assert says in err
-    assert Path("labels.csv").read_text() == "of last week"
+    assert Path("labels.csv").read_text(encoding="utf-8") == "of last week"
 
 
 def test_batch_api_and_stream_give_equal_answers(*, run, serving, bundle, trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     photos = [Path(shutil.copy(photo.path, f"{i}.jpg")) for i, photo in enumerate(trained.split.test[:6])]
     wrong = Path("notes.jpg")
-    wrong.write_text("no picture")
+    wrong.write_text("no picture", encoding="utf-8")
     paths, lines = [*photos, wrong, Path("gone.jpg")], Path("lines.jsonl")
-    lines.write_text("".join(f"{json.dumps({'file': str(path)})}\n" for path in paths))
+    lines.write_text("".join(f"{json.dumps({'file': str(path)})}\n" for path in paths), encoding="utf-8")
     code, out, err = run("predict", "--follow", lines, "--bundle", bundle)
     assert code == 1
     assert err.endswith(f"{lines}: 6 pictures classified, 2 refused\n")
