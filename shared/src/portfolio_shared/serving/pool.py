@@ -61,12 +61,11 @@ class WorkerPool:
         """
         if self._waiting >= self._max_waiting:
             raise too_many_requests(self._max_waiting)
-        if self._around is not None:
-            fn = self._around(fn)
+        compute: Callable[[*Ts], T] = fn if self._around is None else self._around(fn)
         try:
             async with asyncio.timeout(self._timeout):
                 await self._acquire_slot()
-                result, error = await self._submit(fn, *args)
+                result, error = await self._submit(compute, *args)
         except TimeoutError:
             detail = f"The answer took longer than {self._timeout:g} s. Send less in one request, or try again later."
             raise ProblemError(503, detail, headers={"Retry-After": "1"}) from None

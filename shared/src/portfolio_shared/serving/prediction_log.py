@@ -159,7 +159,7 @@ class PredictionLog:
 
     def _logged(self, row: Waiting) -> LoggedPrediction:
         asked, answered = row.request.decode(errors="replace"), row.response.decode(errors="replace")
-        return LoggedPrediction(*row[:2], self._model, *row[2:-2], asked, answered)
+        return LoggedPrediction._make((*row[:2], self._model, *row[2:-2], asked, answered))
 
 
 def _close(store: Store | None) -> None:
