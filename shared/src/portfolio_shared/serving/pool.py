@@ -40,7 +40,7 @@ class WorkerPool:
         threads: int,
         max_waiting: int,
         timeout_seconds: float,
-        around: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
+        around: Callable[[Callable[..., Any]], Any] | None = None,
     ) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="predict")
         self._slots = asyncio.Semaphore(threads)
