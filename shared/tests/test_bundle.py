@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -147,7 +148,7 @@ def load_weight(folder):
 
 
 def replace(folder, manifest, weight, *, load=load_weight):
-    replace_bundle(folder, manifest, Weight(weight), load=load, inputs=[3.0])
+    replace_bundle(folder, manifest, Weight(weight), load=load, inputs=[3.0], reference={"area": np.ones(3)})
 
 
 def test_an_older_bundle_is_replaced_whole(tmp_path, toy_manifest):
@@ -155,7 +156,7 @@ def test_an_older_bundle_is_replaced_whole(tmp_path, toy_manifest):
     replace(folder, toy_manifest(), 2.0)
     (folder / "left-over.npz").write_bytes(b"of another model")
     replace(folder, toy_manifest(), 4.0)
-    assert list(read_manifest(folder).files) == ["weight.txt"]
+    assert set(read_manifest(folder).files) == {"reference.npz", "weight.txt"}
     assert load_weight(folder).value == 4.0
 
 

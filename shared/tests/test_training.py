@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic_settings import SettingsConfigDict
 from rich.console import Console
@@ -13,6 +14,7 @@ from portfolio_shared.config import TrainSettings
 from portfolio_shared.data.checks import DataReport
 from portfolio_shared.data.sources import Source
 from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison
+from portfolio_shared.operations.watch import read_reference
 from portfolio_shared.results import Candidate, Trained
 from portfolio_shared.serving.registry_client import champion_of
 from portfolio_shared.tracking import runs
@@ -93,6 +95,7 @@ def project(request, toy_manifest, toy_adapter):
         describe=lambda config, trained: toy_manifest(project=name, config={"chosen": "ridge", "seed": config.seed}),
         example=lambda trained: [1.0, 3.5],
         load=load,
+        reference=lambda trained: {"area": np.array([1.0, 2.0, 4.0])},
         draw=draw,
         input_example=lambda trained: [{"area": 2.0}],
         compare=lambda evaluation, champion: BETTER,
@@ -106,6 +109,7 @@ def test_without_a_server_the_bundle_is_all_that_is_left(project, tmp_path):
     assert folder == tmp_path / "bundle"
     assert read_manifest(folder).config["seed"] == 3
     assert load(folder).predict([2.0]) == [4.0]
+    assert read_reference(folder)["area"].tolist() == [1.0, 2.0, 4.0]
     assert "Not tracked and not registered: there is no tracking URI" in console.export_text()
 
 
