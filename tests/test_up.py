@@ -240,6 +240,7 @@ def test_ctrl_c_while_training_stops_everything(stubbed_up: Callable[..., Up]) -
     assert "Open in a browser" not in up.output()
 
 
+@pytest.mark.long
 def test_what_fails_is_named_and_the_rest_is_stopped(stubbed_up: Callable[..., Up]) -> None:
     with stubbed_up(STUB_TRAINS_BADLY="recommender") as up:
         assert "training recommender ended with exit status 1" in up.fails()

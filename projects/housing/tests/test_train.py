@@ -117,6 +117,7 @@ def refitted(tmp_path_factory, some_rows) -> tuple[TrainConfig, Trained, Trained
     return config, learn(config.model_copy(update={"refit": False}), quiet()), learn(config, quiet())
 
 
+@pytest.mark.long
 def test_a_refitted_model_has_learned_from_all_sales_and_keeps_the_figures_of_the_held_out_test(refitted):
     _, before, after = refitted
     assert len(after.predictor.comparables.price) == len(after.data.sales.frame)
@@ -128,6 +129,7 @@ def test_a_refitted_model_has_learned_from_all_sales_and_keeps_the_figures_of_th
     assert np.abs(np.log(served / test.prices)).mean() < np.abs(np.log(after.evaluation.predicted / test.prices)).mean()
 
 
+@pytest.mark.long
 def test_a_manifest_says_that_the_model_was_refitted(refitted):
     config, before, after = refitted
     plain, again = describe(config.model_copy(update={"refit": False}), before), describe(config, after)
@@ -136,6 +138,7 @@ def test_a_manifest_says_that_the_model_was_refitted(refitted):
     assert again.data.rows == plain.data.rows
 
 
+@pytest.mark.long
 def test_the_gate_compares_a_refitted_model_as_it_was_when_it_had_not_seen_the_test_houses(refitted, tmp_path):
     """Else no challenger could ever beat it, and none that was refitted would be told from a better one."""
     _, before, after = refitted
@@ -147,6 +150,7 @@ def test_the_gate_compares_a_refitted_model_as_it_was_when_it_had_not_seen_the_t
     assert contaminated.difference.estimate > 0.005  # the trap: it looks better by this much
 
 
+@pytest.mark.long
 def test_a_refitted_bundle_is_evaluated_by_its_stored_figures(refitted, capsys):
     config, before, _ = refitted
     evaluate_bundle(train(config, quiet()), config.data, Console(width=200))
@@ -156,6 +160,7 @@ def test_a_refitted_bundle_is_evaluated_by_its_stored_figures(refitted, capsys):
     assert f"RMSLE: {error}" in printed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("known", [True, False], ids=["a house of the test among them", "other houses alone"])
 def test_a_refitted_bundle_is_measured_on_other_sales(refitted, some_rows, tmp_path, capsys, known):
     """What it said of its test houses before it learned from them stands for what it says now."""

@@ -194,6 +194,7 @@ def test_settings_are_changed_by_their_names_to_three_digits():
     assert changed.ease.rank == SMALL.ease.rank
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_trials_are_runs_below_the_run_of_the_search(config, mlflow_server, monkeypatch):
     from portfolio_shared.tracking.client import tracking_client

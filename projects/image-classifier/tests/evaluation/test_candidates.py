@@ -180,6 +180,7 @@ def test_no_label_of_the_test_split_is_looked_at(split: Split, compared: Compare
         )
 
 
+@pytest.mark.long
 def test_a_training_is_named_by_its_start_and_taken_up(split: Split, compared: Compared) -> None:
     (checkpoint,) = (compared.work / "checkpoints").iterdir()
     console = Console(file=io.StringIO(), width=200)

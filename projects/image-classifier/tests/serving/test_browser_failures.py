@@ -14,7 +14,7 @@ from playwright.sync_api import Route, expect
 
 from image_classifier.models.predictor import Predictor
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.browser]
 
 PictureVisit = Any  # of conftest.py, as all fixtures here
 Upload = dict[str, Any]  # name, mimeType and buffer, as Playwright wants a file
