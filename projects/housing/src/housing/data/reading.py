@@ -150,7 +150,7 @@ class TableReader:
 
     def _spelled(self, table: Values) -> Iterator[tuple[str, str, Bools]]:
         """Yield the columns with codes in a second spelling and the rows, and take the codes for what they mean."""
-        for name in self.places.keys() & code_values().keys():
+        for name in filter(self.places.__contains__, code_values()):  # in the order of the columns
             rows = (table[name] < UNREADABLE) & (table[name] == np.floor(table[name]) + SECOND_SPELLING)
             table[name] = np.where(rows, table[name] - SECOND_SPELLING, table[name])
             yield name, SPELLED, rows
