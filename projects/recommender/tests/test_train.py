@@ -130,15 +130,22 @@ def test_films_are_counted_in_what_was_learned_from(trained):
     np.testing.assert_array_equal(counted, trained.split.before_test.item_counts())
 
 
-def test_the_reference_of_a_bundle_has_a_row_for_everybody_who_was_learned_from_and_is_nobody_s(bundle, trained):
-    columns, ratings = read_reference(bundle), trained.split.before_test
+def test_the_reference_of_a_bundle_is_of_the_whole_histories_of_those_who_were_learned_from(bundle, trained):
+    columns, lengths = read_reference(bundle), trained.data.ratings.user_counts()
     assert set(columns) == set(DECIMALS)
-    lengths = ratings.user_counts()[ratings.user_counts() > 0]
-    np.testing.assert_array_equal(np.sort(columns["history_length"]), np.sort(lengths))
-    offsets = ratings.offsets()[:-1][ratings.user_counts() > 0]
-    stars = np.add.reduceat(ratings.values, offsets) / lengths
-    true = {*zip(lengths.tolist(), np.round(stars, 1).tolist(), strict=True)}
-    assert len({*zip(columns["history_length"], columns["mean_stars"], strict=True)} & true) < len(true) / 2
+    expected = lengths[trained.split.before_test.user_counts() > 0]
+    np.testing.assert_array_equal(np.sort(columns["history_length"]), np.sort(expected))
+
+
+def test_the_models_of_the_reference_are_fitted_as_the_served_one(trained, train_config, monkeypatch):
+    used = {}
+    monkeypatch.setattr(
+        training_module, "recipes", lambda *_, **options: used.update(options) or {trained.chosen: None}
+    )
+    monkeypatch.setattr(training_module, "reference", lambda *_: {})
+    monkeypatch.setattr(training_module.training, "run", lambda project, *_: project.reference(trained))
+    train(train_config.model_copy(update={"seed": 3, "threads": 2}), quiet())
+    assert used == {"seed": 3, "threads": 2}
 
 
 def test_a_model_that_reads_back_otherwise_is_not_used(trained, train_config, tmp_path):

@@ -106,14 +106,14 @@ def predict(options: Predict) -> None:
         raise ValueError("--follow takes k from each line: leave out --k")
     announce_model(options.bundle, MODEL_NAME)
     predictor = Predictor.load(options.bundle)
-    if options.follow or options.histories is None:
+    if options.follow:
         from portfolio_shared.serving.follow import follow
         from recommender.serving.app import result_for
         from recommender.serving.schemas import RecommendationRequest
 
         answer = partial(result_for, predictor, settings=ServeSettings(max_history=options.max_history))
         follow(options.histories, RecommendationRequest, answer, what="histories answered")
-    else:
+    elif options.histories is not None:
         predict_table(options, options.histories, predictor)
 
 

@@ -44,7 +44,7 @@ HIT_RATE = Column("hit_rate", "hit rate", ".0%")
 
 def report(config: ReportConfig, console: Console | None = None) -> None:
     """Train, take the model apart, and write `docs/` and the marked sections of the READMEs."""
-    console = console or Console()
+    console = console or Console(markup=False)
     training = TrainConfig(data=config.data, dataset=config.dataset, tracking_uri="", seed=config.seed)
     trained = learn(training, console)
     kind = trained.data.source.kind

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -181,15 +182,16 @@ def metric_table(evaluation: Evaluation) -> Table:
     return terminal_table(f"Test, {len(evaluation.lists):,} users (95 % bootstrap interval)", headings, rows)
 
 
-def reference_of(trained: Trained) -> Columns:
+def reference_of(trained: Trained, *, seed: int = 0, threads: int = 1, console: Console | None = None) -> Columns:
     """Return what later requests are compared with: of each person, with a model that did not see them."""
-    ratings, predictor = trained.split.before_test, trained.predictor
-    recipe = recipes(trained.settings, ratings, predictor.catalogue)[trained.chosen]
+    learned, predictor = trained.split.before_test, trained.predictor
+    recipe = recipes(trained.settings, learned, predictor.catalogue, seed=seed, threads=threads)[trained.chosen]
 
     def without(people: NDArray[np.int64]) -> Predictor:
-        return refit(predictor, recipe, ratings.where(~np.isin(ratings.users, people)))
+        return refit(predictor, recipe, learned.where(~np.isin(learned.users, people)))
 
-    return reference(predictor.catalogue, ratings, without)
+    with (console or Console(quiet=True)).status("fitting for the reference"):
+        return reference(predictor.catalogue, trained.data.ratings, learned, without)
 
 
 PROJECT = training.Project(
@@ -209,4 +211,6 @@ PROJECT = training.Project(
 
 def train(config: TrainConfig, console: Console | None = None) -> Path:
     """Train, evaluate, write the bundle, register it and pass the gate; return the bundle's folder."""
-    return training.run(PROJECT, config, console)
+    console = console or Console(markup=False)
+    as_fitted = partial(reference_of, seed=config.seed, threads=config.threads, console=console)
+    return training.run(replace(PROJECT, reference=as_fitted), config, console)

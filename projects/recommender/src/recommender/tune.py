@@ -79,7 +79,7 @@ BORROWED: dict[SplitName, frozenset[str]] = {"time": frozenset({ALS_RECENT}), "r
 
 def tune(config: TuneConfig, console: Console | None = None) -> None:
     """Run (or go on with) the studies of one split, and write its best settings."""
-    console = console or Console()
+    console = console or Console(markup=False)
     if uri := config.tracking_uri:
         check_server(uri)
     data = load(config.data, dataset=config.dataset)

@@ -15,12 +15,13 @@ from fastapi import FastAPI
 
 from portfolio_shared.operations.drift import drift
 from portfolio_shared.operations.store import LoggedPrediction, connect
-from portfolio_shared.operations.watch import Columns
+from portfolio_shared.operations.watch import Columns, read_reference, write_reference
 from recommender.config import ServeSettings
 from recommender.data.catalogue import Catalogue, Film
 from recommender.data.load import Dataset, split
 from recommender.models.fit import FULL, recipes, refit
 from recommender.models.predictor import Predictor, Seen
+from recommender.serving import observe
 from recommender.serving.app import create_app
 from recommender.serving.observe import DECIMALS, WATCH, Truth, columns_of, reference
 from recommender.serving.schemas import Result, result_of
@@ -39,11 +40,12 @@ FILMS = Catalogue(
 @pytest.mark.parametrize(
     ("own", "popularity", "unknown"),
     [
-        (0, (math.log(5) + math.log(1)) / 2, 2 / 3),  # of 1, 2 and 99 only 1 has five raters
-        (1, math.log(4), 1.0),  # without the person nobody rated 2, and four rated 1
+        ((), (math.log(5) + math.log(1)) / 2, 2 / 3),  # of 1, 2 and 99 only 1 has five raters
+        ((1, 2), math.log(4), 1.0),  # without the person nobody rated 2, and four rated 1
+        ((2,), math.log(5), 2 / 3),  # what they rated of 1 was held out, and is in no count
     ],
 )
-def test_the_columns_of_a_history(own: int, popularity: float, unknown: float) -> None:
+def test_the_columns_of_a_history(own: tuple[int, ...], popularity: float, unknown: float) -> None:
     history = [Seen(1, 1.0), Seen(2), Seen(99, 3.0), Seen(1, 4.0)]  # of a film that stands there twice, the last counts
     assert columns_of(FILMS, history, [3, 98], own=own) == {
         "history_length": 3,
@@ -120,14 +122,14 @@ def row_of(predictor: Predictor, history: Sequence[Seen]) -> LoggedPrediction:
     ("watched", "expected"),
     [
         ([], {}),
-        ([(0, True)], {"hit": 1, "liked": 1}),
-        ([(0, True), (3, False), (0, None)], {"hit": 1, "liked": 0}),  # the last word on a film counts
-        ([(0, True), (1, False), (None, True)], {"hit": pytest.approx(2 / 3), "liked": 0.5}),
-        ([(None, True)], {"hit": 0}),
+        ([(0, True)], {"liked": 1}),
+        ([(0, True), (3, False), (0, None)], {"liked": 0}),  # the last word on a film counts
+        ([(0, True), (1, False), (None, True)], {"liked": 0.5}),
+        ([(None, True)], {}),
     ],
     ids=["nothing", "liked", "taken back", "another film too", "another film"],
 )
-def test_feedback_shows_hits_and_what_was_liked(
+def test_feedback_shows_what_was_liked_of_what_was_recommended(
     predictor: Predictor, histories: list[list[Seen]], watched: list[tuple[int | None, bool | None]], expected: Json
 ) -> None:
     shown = [each.film.id for each in predictor.recommend(histories[0]).recommendations]
@@ -137,10 +139,35 @@ def test_feedback_shows_hits_and_what_was_liked(
     assert set(expected) <= set(WATCH.measures)
 
 
+def test_nobody_s_row_can_be_put_together_again(
+    trained: Trained, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attack with the code alone: undo the shuffles of a seed that everybody knows."""
+    asked, true = [], set()
+
+    def told(catalogue: Catalogue, history: list[Seen], answered: list[int], *, own: set[int]) -> dict[str, float]:
+        row = columns_of(catalogue, history, answered, own=own)
+        asked.append((len(history), len(own)))
+        true.add(tuple(row[name] for name in DECIMALS))
+        return row
+
+    monkeypatch.setattr(observe, "columns_of", told)
+    everything, learned = trained.data.ratings, trained.split.before_test
+    columns = reference(predictor.catalogue, everything, learned, lambda _: predictor)
+    assert np.sum(asked, axis=0).tolist() == [len(everything), len(learned)]
+    write_reference(tmp_path, columns)
+    columns = read_reference(tmp_path)
+    draw, n = np.random.default_rng(0), len(asked)
+    draw.permutation(n)  # of the people
+    undone = [columns[name][np.argsort(draw.permutation(n))] for name in DECIMALS]
+    for rows in (zip(*columns.values(), strict=True), zip(*undone, strict=True)):
+        assert true.isdisjoint(rows)
+
+
 @pytest.fixture(scope="module")
 def halves(sample: Dataset, trained: Trained) -> Callable[[int], tuple[Predictor, Columns, list[list[Seen]]]]:
-    """Return a function: seed -> a model of one half of the people, its reference, and the histories of the others."""
-    before, films = split(sample).before_test, sample.catalogue.films
+    """Return a function: seed -> a model of one half of the people, its reference, all that the others rated."""
+    everything, before, films = sample.ratings, split(sample).before_test, sample.catalogue.films
 
     def halves(seed: int) -> tuple[Predictor, Columns, list[list[Seen]]]:
         people = np.random.default_rng(seed).permutation(before.n_users)
@@ -148,7 +175,7 @@ def halves(sample: Dataset, trained: Trained) -> Callable[[int], tuple[Predictor
         catalogue = sample.catalogue.counted(learned.item_counts())
         recipe = recipes(trained.settings, learned, catalogue)[FULL]
         predictor = refit(replace(trained.predictor, catalogue=catalogue), recipe, learned)
-        others = [before.where(before.users == person) for person in people[before.n_users // 2 :]]
+        others = [everything.where(everything.users == person) for person in people[before.n_users // 2 :]]
         histories = [
             [Seen(films[item].id, float(stars)) for item, stars in zip(each.items, each.values, strict=True)]
             for each in others
@@ -157,7 +184,7 @@ def halves(sample: Dataset, trained: Trained) -> Callable[[int], tuple[Predictor
         def without(some: Any) -> Predictor:
             return refit(predictor, recipe, learned.where(~np.isin(learned.users, some)))
 
-        return predictor, reference(catalogue, learned, without), histories
+        return predictor, reference(catalogue, everything, learned, without), histories
 
     return halves
 
