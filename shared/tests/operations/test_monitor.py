@@ -5,15 +5,15 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 
 import httpx
 import numpy as np
 import pytest
 
-from portfolio_shared.bundle import BundleError, write_bundle
 from portfolio_shared.operations.findings import EXIT
 from portfolio_shared.operations.monitor import monitor
-from portfolio_shared.serving.registry_client import RegistryUnavailable
+from portfolio_shared.operations.report import as_html
 from processes import free_port
 
 
@@ -47,25 +47,80 @@ def test_a_drift_is_an_alarm_that_names_the_column(toy, drifted, column, said):
     [
         (99, 500, "too few", "Too few rows to judge: 99, and it takes 100."),
         (0, 99, "too few", "Too few rows to judge: 0, and it takes 100."),
-        (0, 100, "alarm", "No predictions came in, after 100 in the window before."),
+        (0, 100, "alarm", "No predictions came in, after 100 in the window before and 200 a day earlier."),
     ],
 )
 def test_too_few_rows_are_no_verdict_and_none_after_many_an_alarm(toy, rows, before, verdict, said):
     toy.predicted(toy.things(rows, seed=1))
     toy.predicted(toy.things(before, seed=2), ago=3600 + 60, name="before")
+    toy.predicted(toy.things(200, seed=3), ago=86_400 + 60, name="earlier")
     findings = toy.look()
     assert (findings.verdict, findings.summary) == (verdict, said)
     assert findings.rows_before == before
 
 
-@pytest.mark.parametrize(("unreadable", "alarm"), [(2, False), (3, True)])
-def test_rows_that_cannot_be_read_are_missing_when_they_are_more_than_one_in_a_hundred(toy, unreadable, *, alarm):
-    toy.predicted([*toy.things(200, seed=3), *["{"] * unreadable])
+@pytest.mark.parametrize(
+    ("hours", "earlier", "alarm"), [(1, 24, True), (1, 22, False), (24, 168, True), (24, 120, False)]
+)
+def test_an_hour_without_predictions_is_an_alarm_only_if_it_had_some_the_day_before(toy, hours, earlier, *, alarm):
+    """Of a window of a day or longer: the week before. Nights and Sundays are quiet."""
+    toy.predicted(toy.things(100, seed=2), ago=3600 * hours + 60, name="before")
+    toy.predicted(toy.things(100, seed=3), ago=3600 * earlier + 60, name="earlier")
+    assert ("missing" in toy.look(window=3600.0 * hours).reasons) is alarm
+
+
+@pytest.mark.parametrize(
+    ("rows", "unreadable", "alarm"), [(200, 2, False), (200, 3, True), (400, 4, False), (9, 2, False)]
+)
+def test_rows_that_cannot_be_read_are_missing_when_they_are_three_and_one_in_a_hundred(toy, rows, unreadable, *, alarm):
+    toy.predicted([*toy.things(rows, seed=3), *("{" * (i + 1) for i in range(unreadable))])
     findings = toy.look()
     sample = findings.sample
-    assert (sample.rows, sample.read, sample.unreadable) == (200, 200 + unreadable, unreadable)
+    assert (sample.rows, sample.read, sample.unreadable) == (rows, rows + unreadable, unreadable)
     assert ("missing" in findings.reasons) is alarm
-    assert sample.reason.startswith("JSONDecodeError: ")
+    assert sample.reason == "JSONDecodeError"
+
+
+@pytest.mark.parametrize(("unreadable", "alarm"), [(2, False), (3, True), (40, True)])
+def test_truths_that_cannot_be_read_are_missing_as_well(toy, unreadable, *, alarm):
+    ids = toy.predicted(toy.things(150, seed=3))
+    toy.told({name: "{}" if i < unreadable else 1.5 for i, name in enumerate(ids[:40])})
+    reasons = toy.look().reasons
+    said = f"{unreadable / 40:.1%} of the truths cannot be read (ValidationError weight missing)."
+    assert reasons == ({"missing": said} if alarm else {})
+
+
+def test_nothing_that_somebody_sent_is_in_what_is_published(toy, capsys):
+    """Neither of requests nor of truths that cannot be read, whichever error they end in."""
+    ids = toy.predicted(toy.things(150, seed=3))
+    toy.predicted(
+        [json.dumps([{"size": "of Ann Smith", "rooms": i}]) for i in range(5)]
+        + [json.dumps([f"Ann Smith {i}"]) for i in range(5)]
+        + [f"Ann Smith {i}" for i in range(5)],
+        name="q",
+    )
+    toy.told(dict.fromkeys(ids[:5], '{"weight": "paid by Ann Smith"}'))
+    assert monitor(toy.watch, replace(toy.plan(), window=600.0)) == 1
+    written = "".join(path.read_text() for path in (toy.folder / "monitor").iterdir() if path.is_file())
+    assert "ValidationError weight float_parsing" in written
+    assert "ValueError" in written
+    assert "Smith" not in written + capsys.readouterr().err
+
+
+def test_a_request_that_comes_again_counts_once(toy):
+    """Or callers who ask twice would be a drift: rows are taken as independent."""
+    rows = toy.things(150, seed=12)
+    for name in "pqrs":
+        toy.predicted(rows, name=name)
+    findings = toy.look()
+    assert (findings.rows, findings.sample.rows, findings.sample.repeated) == (600, 150, 450)
+    assert findings.verdict == "well"
+    assert "450 repeated requests left out" in as_html(findings)
+
+
+def test_one_request_again_and_again_is_too_little_to_judge(toy):
+    toy.predicted(toy.things(1, seed=12) * 120)
+    assert toy.look().summary == "Too few rows to judge: 1 without 119 repeated requests, and it takes 100."
 
 
 def test_a_log_that_is_not_there_is_missing(toy):
@@ -75,14 +130,18 @@ def test_a_log_that_is_not_there_is_missing(toy):
     assert not (toy.folder / "other.db").exists()
 
 
-def test_the_version_that_answered_most_is_looked_at_and_the_others_are_counted(toy):
-    toy.predicted(toy.things(120, seed=4))
-    toy.predicted(toy.things(110, seed=4, larger=3.0), version="0123456789ab", name="other")
-    toy.told({"other0": 100.0, "p0": 1.0, "p1": 1.0})
+@pytest.mark.parametrize(("rows", "told", "last"), [(100, 1, True), (40, 30, True), (40, 29, False)])
+def test_the_version_that_answered_last_is_looked_at_once_it_can_be_judged(toy, rows, told, *, last):
+    """Else the busiest one; the others are counted."""
+    old, new = ("0123456789ab", toy.version) if last else (toy.version, "0123456789ab")
+    toy.predicted(toy.things(120, seed=4), version=old, name="old", ago=120)
+    toy.predicted(toy.things(rows, seed=5), version=new, name="new")
+    toy.told({f"new{i}": 1.5 for i in range(told)} | {"old0": 1.0, "old1": 1.0})
     findings = toy.look()
-    assert findings.rows_by_version == {toy.version: 120, "0123456789ab": 110}
-    assert findings.verdict == "well"
-    assert (findings.performance.rows, findings.performance.others) == (2, 1)
+    assert findings.rows_by_version == {old: 120, new: rows}
+    assert findings.version == toy.version
+    assert findings.rows == (rows if last else 120)
+    assert (findings.performance.rows, findings.performance.others) == ((told, 2) if last else (2, told))
 
 
 def test_a_batch_counts_each_of_its_things(toy):
@@ -90,7 +149,7 @@ def test_a_batch_counts_each_of_its_things(toy):
     toy.predicted([json.dumps(batch)], items=150)
     assert toy.look().sample.rows == 150
     toy.predicted([json.dumps(batch[:-1])], items=150, name="short")
-    assert toy.look().sample.reason == "ValueError: expected 150 rows, found 149"
+    assert toy.look().sample.reason == "ValueError"
 
 
 @pytest.mark.parametrize(
@@ -109,45 +168,6 @@ def test_truths_that_are_worse_than_the_test_are_an_alarm(toy, off, *, alarm):
         assert re.search(r"worse: absolute error 1\.\d+ instead of 0\.8\.", findings.summary), findings.summary
     else:
         assert findings.summary.endswith("and the answers are not measurably worse than on the test split.")
-
-
-@pytest.mark.parametrize(
-    ("bundle", "message"),
-    [
-        ("stranger", "expected a bundle of 'toy', found 'other'"),
-        ("changed", "is version [0-9a-f]{12}, and [0-9a-f]{12} answered most"),
-        ("old", "has no reference to compare with: train again"),
-        (None, "was served from a folder: name it by --bundle"),
-    ],
-)
-def test_a_bundle_that_is_not_the_one_is_named(toy, toy_manifest, tmp_path, bundle, message):
-    folder = tmp_path / "other"
-    folder.mkdir()
-    (folder / "weights.txt").write_text("1", encoding="utf-8")
-    write_bundle(folder, toy_manifest(project="other" if bundle == "stranger" else "toy"))
-    toy.predicted(toy.things(1, seed=1))
-    if bundle in ("stranger", "old"):
-        toy.predicted(toy.things(2, seed=1), name="q", version="7")
-    with pytest.raises(BundleError, match=message):
-        toy.look(bundle=folder if bundle else None)
-
-
-def test_the_bundle_of_a_version_comes_from_the_registry_and_stays(toy, fake_registry, unused_uri):
-    fake_registry.publish("3", toy.bundle)
-    fake_registry.publish("4", toy.bundle)
-    toy.predicted(toy.things(100, seed=8), version="3")
-    assert toy.look(bundle=None, registry=fake_registry.uri).verdict == "well"
-    assert {name.partition("/")[0] for name in fake_registry.downloads} == {"3"}
-    downloads = len(fake_registry.downloads)
-    for registry in (fake_registry.uri, unused_uri):  # an outage as well
-        assert toy.look(bundle=None, registry=registry).verdict == "well"
-    assert len(fake_registry.downloads) == downloads
-    toy.predicted(toy.things(200, seed=8), version="4", name="newer")
-    with pytest.raises(RegistryUnavailable):
-        toy.look(bundle=None, registry=unused_uri)
-    toy.predicted(toy.things(300, seed=8), version="5", name="newest")
-    with pytest.raises(BundleError, match="has no version 5 of 'toy'"):
-        toy.look(bundle=None, registry=fake_registry.uri)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from portfolio_shared.bundle import MetricValue
-from portfolio_shared.operations.performance import MIN_CLUSTERS, chance_of_worse, performance
+from portfolio_shared.operations.performance import MIN_CLUSTERS, chance_of_worse, effective_number, performance
 from portfolio_shared.operations.store import Feedback, LoggedPrediction
 
 METRICS = {"error": MetricValue(estimate=1.0, low=0.9, high=1.1)}
@@ -42,6 +42,14 @@ def test_what_one_person_says_counts_together(toy):
     assert (error.mean.low, error.mean.high) == (1.0, 2.0)
 
 
+def test_nothing_is_said_of_a_mean_that_one_person_decides(toy):
+    """Of 140 truths 100 are of one person: they say as much as two people."""
+    found = shown(toy.watch, [told(str(i), 100 + i, subject="me" if i < 100 else "") for i in range(140)])
+    error = found.measures[0]
+    assert (error.rows, error.clusters, error.p) == (140, 41, None)
+    assert error.effective == pytest.approx(140**2 / (100**2 + 40))
+
+
 @pytest.mark.parametrize(("clusters", "compared"), [(1, False), (MIN_CLUSTERS - 1, False), (MIN_CLUSTERS, True)])
 def test_a_few_truths_are_no_verdict(toy, clusters, *, compared):
     error = shown(toy.watch, [told(str(i), 100 + i) for i in range(clusters)]).measures[0]
@@ -51,34 +59,39 @@ def test_a_few_truths_are_no_verdict(toy, clusters, *, compared):
 
 @pytest.mark.parametrize(
     ("truth", "reason"),
-    [("{", "ValidationError"), ('{"weight": "heavy"}', "ValidationError"), ("1e999", "ValidationError")],
+    [("{", " json_invalid"), ('{"weight": "heavy"}', "weight float_parsing"), ("1e999", " model_type")],
 )
 def test_a_truth_that_cannot_be_read_is_counted(toy, truth, reason):
     found = shown(toy.watch, [told("a", 1.0), told("b", truth), told("c", 2.0), told("d", 1.0, version="2")])
     assert (found.rows, found.unreadable, found.others) == (3, 1, 1)
-    assert found.reason.startswith(reason)
+    assert found.reason == f"ValidationError {reason}"
     assert found.measures[0].mean.estimate == 1.5
 
 
 def test_a_measure_that_is_no_number_is_unreadable(toy):
     row, said = told("a", 1.0)
     found = shown(toy.watch, [(row._replace(response="[Infinity]"), said), told("b", 1.0)])
-    assert (found.unreadable, found.reason) == (1, "ValueError: a measure is inf")
+    assert (found.unreadable, found.reason) == (1, "ValueError")
 
 
-@pytest.mark.parametrize("cluster", [1, 5])
+@pytest.mark.parametrize(("clusters", "largest", "first"), [(40, 1, 1), (40, 5, 5), (40, 1, 300), (200, 1, 30)])
 @pytest.mark.parametrize("alpha", [0.01, 0.05])
-def test_false_alarms_are_not_more_than_stated(alpha, cluster):
-    """Log-normal errors, a test split of 500 rows, windows of 40 clusters, whose rows are alike."""
+def test_false_alarms_are_not_more_than_stated(alpha, clusters, largest, first):
+    """Log-normal errors, a test split of 500 rows, windows of clusters, whose rows are alike, one of a size of its own.
+
+    One that outweighs the others is not compared, as `performance` does not.
+    """
     rng = np.random.default_rng(0)
     alarms, windows = 0, 2000
     for _ in range(windows):
         test = rng.lognormal(size=500)
         half = 1.96 * test.std() / np.sqrt(500)
         metric = MetricValue(estimate=test.mean(), low=test.mean() - half, high=test.mean() + half)
-        counts = rng.integers(1, cluster + 1, 40).astype(float)
-        sums = rng.lognormal(size=40) * counts
-        alarms += chance_of_worse(sums, counts, metric, higher_is_better=False) <= alpha
+        counts = rng.integers(1, largest + 1, clusters).astype(float)
+        counts[0] = first
+        sums = rng.lognormal(size=clusters) * counts
+        compared = effective_number(counts) >= MIN_CLUSTERS
+        alarms += compared and chance_of_worse(sums, counts, metric, higher_is_better=False) <= alpha
     assert alarms / windows <= alpha + 2 * np.sqrt(alpha * (1 - alpha) / windows)
 
 

@@ -2,8 +2,10 @@ import io
 import json
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -75,6 +77,21 @@ def test_a_server_that_is_away_is_a_warning(toy, unused_uri):
     said = published(toy, toy.look(), tracking_uri=unused_uri)
     assert f"toy: no run is logged: no MLflow server at {unused_uri}" in said
     assert (toy.folder / "monitor" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("looks", "uploaded"),
+    [(["few", "few", "well", "well"], [True, False, True, False]), (["drift", "drift", "few"], [True, True, True])],
+)
+def test_mlflow_gets_a_report_when_there_is_an_alarm_or_a_change(toy, monkeypatch, looks, uploaded):
+    """And numbers at each look: an hourly report would fill its disk."""
+    run = mock.Mock()
+    monkeypatch.setattr("portfolio_shared.operations.publish.tracked_run", lambda *_, **__: nullcontext(run))
+    for i, kind in enumerate(looks):
+        toy.now += 7200
+        toy.predicted(toy.things(5 if kind == "few" else 150, seed=i, larger=2.0 * (kind == "drift")), name=str(i))
+        published(toy, toy.look(), tracking_uri="http://mlflow.example")
+        assert (run.log_metrics.call_count, run.log_folder.call_count) == (i + 1, sum(uploaded[: i + 1]))
 
 
 @pytest.mark.long

@@ -59,6 +59,28 @@ def test_hostile_text_is_text(toy, place):
     assert html.escape(HOSTILE) in page
 
 
+@pytest.mark.parametrize("part", ["drift", "performance"])
+def test_what_luck_seldom_does_is_said_although_it_is_no_alarm(toy, part):
+    ids = toy.predicted(toy.things(200, seed=7))
+    toy.told({name: 1.8 + i % 2 / 5 for i, name in enumerate(ids[:60])})
+    findings = toy.look()
+    measure = replace(findings.performance.measures[0], p=0.03 if part == "performance" else 0.3)
+    findings = replace(
+        findings,
+        drift=replace(findings.drift, p=0.03 if part == "drift" else 0.3),
+        performance=replace(findings.performance, measures=(measure,)),
+    )
+    page = as_html(findings)
+    assert findings.verdict == "well"
+    doubts = {
+        "drift": "may have changed: luck alone does this in 3.0% of windows",
+        "performance": "the answers may have",
+    }
+    assert {name for name, text in doubts.items() if text in findings.summary} == {part}
+    assert ("by more than chance often does" in page) is (part == "drift")
+    assert f"not measurably worse ({3 if part == 'performance' else 30} %)" in page
+
+
 @pytest.mark.parametrize("rows", [0, 1, 99])
 def test_too_few_rows_have_a_page_as_well(toy, rows):
     toy.predicted(toy.things(rows, seed=1))

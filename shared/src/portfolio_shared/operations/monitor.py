@@ -12,19 +12,21 @@ from rich.console import Console
 
 from portfolio_shared.addresses import without_secrets
 from portfolio_shared.bundle import BundleError, bundle_digest, read_manifest
+from portfolio_shared.operations.database import StoreError
 from portfolio_shared.operations.drift import MIN_GIVEN, MIN_ROWS, alpha_of, drift
-from portfolio_shared.operations.findings import EXIT, Findings
+from portfolio_shared.operations.findings import DAY, EXIT, Findings
 from portfolio_shared.operations.page import page
-from portfolio_shared.operations.performance import performance
+from portfolio_shared.operations.performance import MIN_CLUSTERS, performance
 from portfolio_shared.operations.publish import publish
 from portfolio_shared.operations.shapes import shape_of
-from portfolio_shared.operations.store import Store, StoreError
+from portfolio_shared.operations.store import Store
 from portfolio_shared.operations.watch import Columns, Watch, read_reference
-from portfolio_shared.operations.window import open_log, read_window, rows_by_version
+from portfolio_shared.operations.window import open_log, predictions_told, read_window, rows_by_version
 from portfolio_shared.serving.model_cache import ModelCache
 from portfolio_shared.serving.registry_client import RegistryClient, RegistryUnavailable
 
-MONTH = 30 * 86_400.0
+MONTH = 30 * DAY
+DIGITS = 12  # of the digest of a bundle, which are the version of one that is served from a folder
 DRAWN = 8  # columns whose distributions are drawn
 WRITTEN_AFTER = 1.0  # seconds after which the rows of a window are in the log
 
@@ -42,7 +44,7 @@ class Plan:
     log
         Address of the prediction log.
     bundle
-        Folder of the model; none: from the registry, of the version that answered most.
+        Folder of the model; none: from the registry, of the version that is looked at.
     window
         Length of a window in seconds.
     every
@@ -110,14 +112,10 @@ def look(watch: Watch, plan: Plan, *, until: float) -> Findings:
 
 def _look(watch: Watch, plan: Plan, store: Store, findings: Findings) -> Findings:
     since, until = findings.since, findings.until
-    findings = replace(
-        findings,
-        rows_by_version=rows_by_version(store, plan.model, since=since, until=until),
-        rows_before=sum(rows_by_version(store, plan.model, since=since - plan.window, until=since).values()),
-    )
+    findings = replace(findings, **_predicted(store, plan, since=since, until=until))
     if not findings.version:
         return findings
-    folder = bundle_of(plan, findings.version)
+    folder, on_trust = bundle_of(plan, findings.version)
     manifest = read_manifest(folder, project=watch.model)
     reference = reference_of(folder)
     predictions = store.predictions(plan.model, since=since, until=until)
@@ -125,7 +123,7 @@ def _look(watch: Watch, plan: Plan, store: Store, findings: Findings) -> Finding
     feedback = store.feedback(plan.model, since=since, until=until)
     half = findings.level / 2
     shown = performance(watch, feedback, manifest.metrics, version=findings.version, alpha=half)
-    findings = replace(findings, manifest=manifest, sample=sample, performance=shown)
+    findings = replace(findings, on_trust=on_trust, manifest=manifest, sample=sample, performance=shown)
     if sample.rows < MIN_ROWS or not _comparable(reference, sample.columns):
         return findings
     reference = watch.comparable(folder, reference, sample.columns)
@@ -134,6 +132,28 @@ def _look(watch: Watch, plan: Plan, store: Store, findings: Findings) -> Finding
         column.name: shape_of(reference[column.name], sample.columns[column.name]) for column in found.columns[:DRAWN]
     }
     return replace(findings, drift=found, shapes=shapes)
+
+
+def _predicted(store: Store, plan: Plan, *, since: float, until: float) -> dict[str, Any]:
+    """Return what the log has of a window and of earlier ones, and the version to look at.
+
+    That is the one that answered last, once it has enough to be judged: a bad one is seen long before it is the
+    busiest.
+    """
+
+    def total(ago: float) -> int:
+        return sum(rows_by_version(store, plan.model, since=since - ago, until=until - ago)[0].values())
+
+    rows, version = rows_by_version(store, plan.model, since=since, until=until)
+    if rows and rows[version] < MIN_ROWS:
+        told = predictions_told(store, plan.model, version, since=since, until=until)
+        version = version if told >= MIN_CLUSTERS else next(iter(rows))
+    return {
+        "rows_by_version": rows,
+        "version": version,
+        "rows_before": total(plan.window),
+        "rows_earlier": total(DAY if plan.window < DAY else 7 * DAY),
+    }
 
 
 def _comparable(reference: Columns, window: Columns) -> bool:
@@ -145,8 +165,8 @@ def _given(column: NDArray[Any]) -> int:
     return int(np.sum(column != "") if column.dtype.kind == "U" else np.sum(~np.isnan(column)))
 
 
-def bundle_of(plan: Plan, version: str) -> Path:
-    """Return the folder of the bundle that answered as `version`.
+def bundle_of(plan: Plan, version: str) -> tuple[Path, str]:
+    """Return the folder of the bundle that answered as `version`, and why that is taken on trust, if it is.
 
     Raises
     ------
@@ -155,11 +175,10 @@ def bundle_of(plan: Plan, version: str) -> Path:
     RegistryUnavailable
         If the registry does not answer, and the version was not downloaded before.
     """
+    registered_one = version.isdigit() and len(version) < DIGITS  # a digest may be all digits as well
     if plan.bundle is not None:
-        if not version.isdigit() and (digest := bundle_digest(plan.bundle)[:12]) != version:
-            raise BundleError(f"{plan.bundle} is version {digest}, and {version} answered most: give its folder")
-        return plan.bundle
-    if not version.isdigit():
+        return plan.bundle, _check_given(plan, plan.bundle, version, registered_one=registered_one)
+    if not registered_one:
         raise BundleError(f"version {version} was served from a folder: name it by --bundle")
     cache = ModelCache(plan.output / "bundles", plan.model)
     with cache.locked(), RegistryClient(plan.registry) as registry:
@@ -167,11 +186,30 @@ def bundle_of(plan: Plan, version: str) -> Path:
             registered = registry.version(plan.model, version)
         except RegistryUnavailable:
             if (good := cache.last_good()) and good[0].version == version:
-                return good[1]
+                return good[1], ""
             raise
         folder = cache.obtain(registered, registry.download_bundle)
         cache.record_good(registered)
-        return folder
+        return folder, ""
+
+
+def _check_given(plan: Plan, folder: Path, version: str, *, registered_one: bool) -> str:
+    """Compare the digest of a given folder with a version; return why nobody could say, if so."""
+    digest = bundle_digest(folder)
+    if digest[:DIGITS] == version:
+        return ""
+    if not registered_one:
+        raise BundleError(f"{folder} is version {digest[:DIGITS]}, and {version} is looked at: give its folder")
+    if not plan.registry:
+        return "no registry was asked"
+    with RegistryClient(plan.registry) as registry:
+        try:
+            expected = registry.version(plan.model, version).bundle_sha256
+        except RegistryUnavailable as error:
+            return without_secrets(str(error))
+    if expected != digest:
+        raise BundleError(f"{folder} is not version {version}, whose digest is {expected[:DIGITS]}: give its folder")
+    return ""
 
 
 def reference_of(folder: Path) -> Columns:

@@ -12,9 +12,9 @@ from portfolio_shared.bundle import MetricValue
 from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
 from portfolio_shared.operations.store import Feedback, LoggedPrediction
 from portfolio_shared.operations.watch import Measure, Watch
-from portfolio_shared.operations.window import UNREADABLE
+from portfolio_shared.operations.window import UNREADABLE, named
 
-MIN_CLUSTERS = 30  # people or predictions, below which nothing is said of the mean
+MIN_CLUSTERS = 30  # people or predictions of equal size, below which nothing is said of the mean
 NORMAL_95 = 1.959964
 
 
@@ -26,6 +26,8 @@ class Measured:
     ----------
     rows, clusters
         Truths, and the people or predictions that they are of: what one person says counts together.
+    effective
+        So many clusters of equal size would say as much (`effective_number`).
     mean
         With its 95 % bootstrap interval over clusters; none with fewer than two.
     test
@@ -41,6 +43,7 @@ class Measured:
     better: str
     rows: int
     clusters: int
+    effective: float
     mean: Interval | None
     test: MetricValue | None
     p: float | None
@@ -65,7 +68,7 @@ class Performance:
     unreadable
         Truths that the project's code could not read.
     reason
-        What it said of the first of these.
+        Which error the first of these was, without a value of it.
     """
 
     measures: tuple[Measured, ...]
@@ -97,7 +100,7 @@ def performance(
             shown = {name: _finite(value) for name, value in watch.measure(prediction, given.item, truth).items()}
         except UNREADABLE as error:
             unreadable += 1
-            reason = reason or f"{type(error).__name__}: {error}"[:200]
+            reason = reason or named(error)
             continue
         for name, value in shown.items():
             said[name].setdefault(prediction.subject or prediction.id, []).append(value)
@@ -121,9 +124,20 @@ def _measured(name: str, measure: Measure, clusters: list[list[float]], test: Me
     mean = p = None
     if len(clusters) > 1:
         mean = bootstrap_interval(lambda total, n: float(total.sum() / n.sum()), sums, counts)
-    if mean is not None and test is not None and len(clusters) >= MIN_CLUSTERS:
+    effective = effective_number(counts)
+    if mean is not None and test is not None and effective >= MIN_CLUSTERS:
         p = chance_of_worse(sums, counts, test, higher_is_better=measure.better == "higher")
-    return Measured(name, measure.label, measure.better, int(counts.sum()), len(clusters), mean, test, p, 0.0)
+    rows, n = int(counts.sum()), len(clusters)
+    return Measured(name, measure.label, measure.better, rows, n, effective, mean, test, p, 0.0)
+
+
+def effective_number(counts: NDArray[np.float64]) -> float:
+    """Return how many clusters of equal size say as much about a mean as clusters of these sizes (Kish 1965).
+
+    >>> effective_number(np.ones(30)), round(effective_number(np.array([1.0] * 29 + [1000.0])), 1)
+    (30.0, 1.1)
+    """
+    return float(counts.sum() ** 2 / np.square(counts).sum()) if len(counts) else 0.0
 
 
 def chance_of_worse(
@@ -131,8 +145,10 @@ def chance_of_worse(
 ) -> float:
     """Return the chance of a mean over clusters as bad as this one, if the test's estimate were of the same population.
 
-    Welch's t-test from the test's estimate and interval: its rows are not in the bundle. Errors have a long tail
-    upwards, which makes the test careful: their mean and their standard deviation rise together.
+    Welch's t-test from the test's estimate and interval: its rows are not in the bundle. The degrees of freedom are
+    those of the effective number of clusters, which has to be `MIN_CLUSTERS`: one that outweighs the others decides
+    the mean and hides its spread. Errors have a long tail upwards, which makes the test careful: their mean and their
+    standard deviation rise together.
 
     Parameters
     ----------
@@ -148,7 +164,7 @@ def chance_of_worse(
     >>> round(chance_of_worse(values, np.ones(5), test, higher_is_better=True), 4)
     0.9999
     """
-    n, mean = len(sums), sums.sum() / counts.sum()
+    n, mean = effective_number(counts), sums.sum() / counts.sum()
     of_mean = n / (n - 1) * np.square(sums - mean * counts).sum() / counts.sum() ** 2
     known = test.low is not None and test.high is not None
     of_test = ((test.high - test.low) / (2 * NORMAL_95)) ** 2 if known else 0.0  # type: ignore[operator]

@@ -32,6 +32,7 @@ def publish(findings: Findings, output: Path, tracking_uri: str, console: Consol
     old = output / "reports"
     old.mkdir(parents=True, exist_ok=True)
     texts = {REPORT: as_html(findings), FINDINGS: as_json(findings)}
+    worth_keeping = findings.verdict == "alarm" or findings.verdict != _last_verdict(output / FINDINGS)
     for name, text in texts.items():
         _replace(output / name, text)
         _replace(old / f"{moment:%Y-%m-%dT%H-%M-%S}{Path(name).suffix}", text)
@@ -40,8 +41,9 @@ def publish(findings: Findings, output: Path, tracking_uri: str, console: Consol
             path.unlink()
     write_to_textfile(str(output / GAUGES), gauges(findings))  # which replaces it at once
     if tracking_uri:
-        _log_run(findings, texts, tracking_uri, console)
-    said = f"{findings.project}: {findings.verdict.upper()}. {findings.summary}\n  {output / REPORT}"
+        _log_run(findings, texts if worth_keeping else {}, tracking_uri, console)
+    trust = f"\n  The bundle is taken on trust: {findings.on_trust}." if findings.on_trust else ""
+    said = f"{findings.project}: {findings.verdict.upper()}. {findings.summary}{trust}\n  {output / REPORT}"
     console.print(without_secrets(said), soft_wrap=True)
 
 
@@ -49,6 +51,14 @@ def _replace(path: Path, text: str) -> None:
     unfinished = path.with_name(f".{path.name}.tmp")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)
+
+
+def _last_verdict(path: Path) -> str | None:
+    """Return the verdict of the look before; none where there was none that can be read."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["verdict"])
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        return None
 
 
 def as_json(findings: Findings) -> str:
@@ -98,7 +108,7 @@ def gauges(findings: Findings) -> CollectorRegistry:
 
 
 def _log_run(findings: Findings, texts: Mapping[str, str], tracking_uri: str, console: Console) -> None:
-    """Log a run; what was found is worth more than a line in a log, so an outage is a warning."""
+    """Log a run with these files; what was found is worth more than a line in a log, so an outage is a warning."""
     from mlflow.exceptions import MlflowException
 
     drift, shown = findings.drift, findings.performance
@@ -119,6 +129,7 @@ def _log_run(findings: Findings, texts: Mapping[str, str], tracking_uri: str, co
             for file, text in texts.items():
                 (folder / file).write_text(text, encoding="utf-8")
             run.log_metrics(metrics)
-            run.log_folder(folder)
+            if texts:
+                run.log_folder(folder)
     except (TrackingUnavailable, MlflowException) as error:
         console.print(without_secrets(f"{findings.project}: no run is logged: {error}"), soft_wrap=True)

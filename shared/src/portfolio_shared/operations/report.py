@@ -8,7 +8,7 @@ from importlib.resources import files
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.operations.charts import distribution, intervals
 from portfolio_shared.operations.drift import MIN_ROWS, ColumnDrift
-from portfolio_shared.operations.findings import Findings, change
+from portfolio_shared.operations.findings import DOUBT, Findings, change
 from portfolio_shared.operations.performance import MIN_CLUSTERS, Measured
 from portfolio_shared.operations.shapes import number
 from portfolio_shared.operations.window import WINDOW_ROWS
@@ -76,6 +76,8 @@ def _facts(findings: Findings) -> str:
     if others:
         said = ", ".join(f"{rows:,} by version {version}" for version, rows in others.items())
         before = f"and {said}, not looked at; {before}"
+    if sample and sample.repeated:
+        before += f"; {sample.repeated:,} repeated request{'' if sample.repeated == 1 else 's'} left out"
     facts = [("Predicted", f"{findings.rows:,}", before, "missing" in findings.reasons)]
     if drift:
         level = f"alarm at {_chance(drift.alpha)} or below"
@@ -110,15 +112,14 @@ def _changed(findings: Findings) -> str:
     if not findings.drift:
         return ""
     cards = "".join(_card(column, findings) for column in findings.drift.columns if column.name in findings.shapes)
-    drawn = f"{WINDOW_ROWS:,} rows, drawn by chance" if findings.rows > WINDOW_ROWS else f"{findings.rows:,} rows"
-    lead = (
-        "Together the columns have drifted by more than chance; this is what differs most."
-        if findings.drift.alarm
-        else "Together the columns differ by no more than chance does; this is what differs most."
-    )
+    drawn = f"{findings.drift.rows:,} rows{', drawn by chance' if findings.drift.rows == WINDOW_ROWS else ''}"
+    differ = "differ by no more than chance does"
+    if findings.drift.p <= DOUBT:
+        differ = "differ by more than chance often does, and by less than an alarm takes"
+    lead = f"Together the columns {'have drifted by more than chance' if findings.drift.alarm else differ}"
     return f"""<section>
 <h2>What the model is asked</h2>
-<p class="section-lead">{lead}</p>
+<p class="section-lead">{lead}; this is what differs most.</p>
 <p class="legend"><span><i></i>what it learned from</span>
 <span><i class="window"></i>this window ({drawn})</span></p>
 <div class="cards">{cards}</div>
@@ -166,11 +167,11 @@ def _measure(measure: Measured, window: Interval) -> str:
     if test is None:
         verdict = "not compared"
     elif measure.p is None:
-        verdict = f"too few: {measure.clusters} of {MIN_CLUSTERS}"
+        verdict = f"too few: as good as {math.floor(measure.effective)} of {MIN_CLUSTERS}"
     elif measure.alarm:
         verdict = f"worse by more than chance ({_chance(measure.p)})"
     else:
-        verdict = "not measurably worse"
+        verdict = f"not measurably worse ({_chance(measure.p)})"
     mean = f"{number(window.estimate)} ({number(window.low)} to {number(window.high)})"
     tested = NOTHING if test is None else number(test.estimate)
     if test is not None and test.low is not None and test.high is not None:
@@ -216,7 +217,8 @@ seldom luck. It does not say that the answers are wrong: drift says that the mod
 how it does there.</p>
 <p>Sizes are for people, not for the alarm. "Moved" is the Wasserstein distance in standard deviations of what the model
 learned from; PSI is the population stability index; z is the distance in standard deviations of chance. Fewer than
-{MIN_ROWS} rows are not judged, and neither is a mean of fewer than {MIN_CLUSTERS} people or predictions.</p>
+{MIN_ROWS} rows are not judged, and neither is a mean of fewer than {MIN_CLUSTERS} people or predictions, or of fewer
+than as many of equal size would say. Missing data are no matter of chance, and not in the budget.</p>
 </section>"""
 
 
@@ -228,6 +230,8 @@ def _foot(findings: Findings) -> str:
             ("Trained", f"{manifest.created:%d %b %Y %H:%M} UTC, commit {manifest.git_commit[:12]}"),
             ("On", f"{manifest.data.name} ({manifest.data.source} data, {sum(manifest.data.rows.values()):,} rows)"),
         ]
+    if findings.on_trust:
+        facts += [("Bundle", f"taken on trust: {findings.on_trust}")]
     rows = "".join(f"<div><dt>{what}</dt><dd>{escape(value)}</dd></div>" for what, value in facts)
     return (
         f"""<footer class="page-foot"><div class="page-foot-inner"><dl class="model-badge">{rows}</dl></div></footer>"""
