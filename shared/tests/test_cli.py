@@ -20,7 +20,7 @@ from portfolio_shared.cli import (
     run_project,
 )
 from portfolio_shared.config import TrainSettings, command_settings
-from portfolio_shared.operations.store import LoggedPrediction, connect
+from portfolio_shared.operations.store import Feedback, LoggedPrediction, connect
 from portfolio_shared.serving.prediction_log import hashed_subject
 from portfolio_shared.serving.registry_client import RegisteredVersion
 from portfolio_shared.serving.settings import ServiceSettings
@@ -176,7 +176,6 @@ def test_the_monitor_finds_the_log_where_the_service_keeps_it(monkeypatch, argum
         (["--window", "soon"], "toy monitor: window: Input should be a valid number"),
         (["--window", "0s"], "toy monitor: window: Input should be greater than 0"),
         (["--windo", "1h"], "toy monitor: unrecognized arguments: --windo 1h; --help lists the flags"),
-        ([], "toy monitor: the service keeps no predictions (its prediction_log is off)"),
         (["--serve", "1"], "toy monitor: --serve needs --every"),
     ],
 )
@@ -188,6 +187,15 @@ def test_an_error_of_the_monitor_is_no_alarm(monkeypatch, capsys, arguments, mes
     assert capsys.readouterr().err.startswith(message)
 
 
+def test_a_monitor_with_nothing_to_look_at_says_so_and_ends_well(monkeypatch, capsys):
+    monkeypatch.setenv("TOY_PREDICTION_LOG", "off")
+    command = monitor_command("toy", "toy:WATCH", Service)
+    with pytest.raises(SystemExit) as ended:
+        run_command("toy", {"monitor": command}, ["monitor", "--every", "1h"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().err.startswith("toy: nothing to look at: the service keeps no predictions")
+
+
 def logged(name: str, subject: str) -> LoggedPrediction:
     return LoggedPrediction(name, 1.0, "toy", "1", "/v1/x", subject, 1, 1.0, "{}", "{}")
 
@@ -197,6 +205,7 @@ def logged(name: str, subject: str) -> LoggedPrediction:
     [
         (["a"], 0, ["b", "c"]),
         (["--subject", "me"], 0, ["c"]),
+        (["--subject", "ann"], 0, ["a", "b", "c"]),
         (["d"], 1, ["a", "b", "c"]),
         (["--subject", "nobody"], 1, ["a", "b", "c"]),
         ([], 2, ["a", "b", "c"]),
@@ -208,13 +217,15 @@ def test_a_prediction_or_a_person_is_forgotten(monkeypatch, tmp_path, capsys, ar
     mine = hashed_subject(b"me", "key")
     with closing(connect(url)) as store:
         store.insert([logged("a", mine), logged("b", mine), logged("c", "")])
+        store.add_feedback(Feedback("c", 0, 1.0, hashed_subject(b"ann", "key"), "{}"))
     monkeypatch.setenv("TOY_PREDICTION_LOG", url)
     monkeypatch.setenv("TOY_SUBJECT_KEY", "key")
     with pytest.raises(SystemExit) as ended:
         run_command("toy", {"forget": forget_command(Service)}, ["forget", *arguments])
     assert ended.value.code == code
-    said = {0: f"{3 - len(left)} predictions forgotten", 1: "0 predictions forgotten", 2: ""}[code]
-    assert capsys.readouterr().out.startswith(said)
+    others = ", and 1 that they gave on others" if "ann" in arguments else ""
+    said = f"{3 - len(left)} predictions forgotten, with their feedback{others}\n"
+    assert capsys.readouterr().out == {2: ""}.get(code, said)
     with closing(connect(url)) as store:
         assert [row.id for row in store.predictions("toy", since=0, until=2)] == left
 

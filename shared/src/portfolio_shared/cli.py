@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=BaseSettings)
 
 DAY = 86_400.0
+LOG_IS_OFF = "the service keeps no predictions (its prediction_log is off): name a log by --prediction-log"
 PREDICTION_LOG = "sqlite:///PATH or postgresql://...; none: where the service keeps it"
 
 
@@ -160,6 +161,9 @@ def monitor_command(name: str, watch: str, service: type[ServiceSettings]) -> Co
         if options.serve is not None and options.every is None:
             raise ValueError("--serve needs --every")
         settings = service()
+        if not options.prediction_log and settings.prediction_log == "off":  # an error would be tried again for ever
+            Console(stderr=True, markup=False).print(f"{name}: nothing to look at: {LOG_IS_OFF}", soft_wrap=True)
+            sys.exit(0)
         module, _, attribute = watch.partition(":")
         plan = Plan(
             project=name,
@@ -185,7 +189,7 @@ def forget_command(service: type[ServiceSettings]) -> Command:
 
     @flags_alone
     class ForgetOptions(BaseSettings):
-        """Delete a prediction, or all of a person, from the log; exit with 1 if there was none."""
+        """Delete a prediction, or all of a person, from the log; exit with 1 if there was nothing."""
 
         model_config = command_settings("")
         prediction: CliPositionalArg[str] = Field("", description="id of its answer")
@@ -205,9 +209,10 @@ def forget_command(service: type[ServiceSettings]) -> Command:
             raise ValueError(f"without a key nothing is kept of X-Subject: set {variable} to that of the service")
         subject = hashed_subject(options.subject.encode(), key)
         with closing(open_log(log_of(options.prediction_log, settings))) as store:
-            count = store.forget(prediction=options.prediction, subject=subject)
-        Console().print(f"{count:,} predictions forgotten, with their feedback", markup=False)
-        sys.exit(0 if count else 1)
+            predictions, feedback = store.forget(prediction=options.prediction, subject=subject)
+        said = f", and {feedback:,} that they gave on others" if feedback else ""
+        Console().print(f"{predictions:,} predictions forgotten, with their feedback{said}", markup=False)
+        sys.exit(0 if predictions or feedback else 1)
 
     return Command(ForgetOptions, forget, error=2)
 
@@ -216,7 +221,7 @@ def log_of(flag: str | None, settings: ServiceSettings) -> str:
     """Return the address of the prediction log: the flag's, or that of the service."""
     log = flag or settings.prediction_log
     if log == "off":
-        raise ValueError("the service keeps no predictions (its prediction_log is off): name a log by --prediction-log")
+        raise ValueError(LOG_IS_OFF)
     return log
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from portfolio_shared.operations import store as store_module
-from portfolio_shared.operations.store import FEEDBACK_PER_ITEM, Feedback, LoggedPrediction, Store, StoreError, connect
+from portfolio_shared.operations.database import StoreError
+from portfolio_shared.operations.store import FEEDBACK_PER_ITEM, Feedback, LoggedPrediction, Store, connect
 
 
 @pytest.fixture
@@ -179,12 +180,44 @@ def test_forgetting_takes_what_was_meant_and_no_more(store):
     for name in "abcd":
         store.add_feedback(said(name, name, 10.0))
     store.add_feedback(said("d", "by me", 11.0, client="me"))
-    assert store.forget() == store.forget(subject="nobody") == store.forget(prediction="z") == 0
+    assert store.forget() == store.forget(subject="nobody") == store.forget(prediction="z") == (0, 0)
     assert ids(store) == ["a", "b", "c", "d"]
-    assert store.forget(subject="me") == 2
+    assert store.forget(subject="me") == (2, 1)
     assert (ids(store), all_feedback(store)) == (["c", "d"], ["c", "d"])
-    assert store.forget(prediction="c") == 1
+    assert store.forget(prediction="c") == (1, 0)
     assert (ids(store), all_feedback(store)) == (["d"], ["d"])
+
+
+def test_who_only_gave_feedback_is_forgotten_with_its_size(store):
+    store.insert([logged("a"), logged("b")])
+    store.add_feedback(said("a", "of others", 1.0, client="you"))
+    before = store.execute("SELECT id, bytes FROM predictions ORDER BY id")
+    for at, (name, truth) in enumerate([("a", "first"), ("a", "zweitens: ü"), ("b", "third")]):
+        store.add_feedback(said(name, truth, 2.0 + at, client="me"))
+    assert store.forget(subject="me") == (0, 3)
+    assert all_feedback(store) == ["of others"]
+    assert store.execute("SELECT id, bytes FROM predictions ORDER BY id") == before
+    assert store.forget(subject="me") == (0, 0)
+
+
+@pytest.mark.parametrize("forget", ["forget", "retain"])
+def test_feedback_that_is_being_given_goes_with_its_prediction(postgresql, forget):
+    url = postgresql.new_database(f"open-{forget}")
+    with closing(connect(url)) as service, closing(connect(url)) as command:
+        service.insert([logged("a", subject="me")])
+        deleting = threading.Thread(
+            target=lambda: (
+                command.forget(subject="me") if forget == "forget" else command.retain("toy", since=2.0, megabytes=1.0)
+            )
+        )
+        with service.database.transaction():  # as `add_feedback` does
+            service.execute("UPDATE predictions SET bytes = bytes WHERE id = 'a'")
+            service.execute("INSERT INTO feedback VALUES ('a', 0, 1.0, 'me', '{}')")
+            deleting.start()
+            deleting.join(timeout=0.2)
+            assert deleting.is_alive()
+        deleting.join(timeout=10)
+        assert (ids(service), all_feedback(service)) == ([], [])
 
 
 @pytest.fixture
@@ -217,7 +250,7 @@ def test_what_was_forgotten_is_in_no_file_of_sqlite_any_more(sqlite_log):
 
 
 def test_a_reader_that_keeps_old_pages_is_named(sqlite_log, monkeypatch):
-    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("portfolio_shared.operations.database.BUSY_SECONDS", 0.05)
     with closing(connect(f"sqlite:///{sqlite_log}")) as store, closing(sqlite3.connect(sqlite_log)) as reader:
         store.insert([logged("a", request="secret")])
         reading = reader.execute("SELECT * FROM predictions UNION ALL SELECT * FROM predictions")
@@ -225,7 +258,7 @@ def test_a_reader_that_keeps_old_pages_is_named(sqlite_log, monkeypatch):
         with pytest.raises(StoreError, match="forget it again"):
             store.forget(prediction="a")
         reading.close()
-        assert store.forget(prediction="a") == 0
+        assert store.forget(prediction="a") == (0, 0)
     assert b"secret" not in bytes_beside(sqlite_log)
 
 

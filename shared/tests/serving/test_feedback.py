@@ -6,11 +6,13 @@ import uuid
 from contextlib import closing
 
 import pytest
-from demo_service import assert_problem, house
+from demo_service import DemoSettings, FakeHolder, assert_problem, create_app, house, serving
 
 from portfolio_shared.operations.store import LoggedPrediction, connect
 from portfolio_shared.serving import feedback as feedback_module
+from portfolio_shared.serving import middleware as middleware_module
 from portfolio_shared.serving.prediction_log import hashed_subject, new_id
+from portfolio_shared.serving.problems import FieldError, unprocessable
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_feedback_is_kept_once_and_the_last_word_counts(client, kept):
 
 def test_who_said_it_is_kept_as_the_hash_of_the_one_whom_predictions_are_about(client, kept, logged):
     name = "Zoë".encode()
-    headers = [(b"X-Subject", name)]
+    headers = [(b"X-Subject", b"bob"), (b"X-Subject", name)]  # a proxy adds its own at the end
     prediction = client.post("/v1/prices", json={"houses": [house()]}, headers=headers).json()["id"]
     client.post("/v1/feedback", json={"id": prediction, "truth": {"price": 1}}, headers=headers)
     (about,), (given,) = logged(), kept()
@@ -89,6 +91,19 @@ def test_what_cannot_be_meant_is_refused_with_field_and_bound(client, kept):
     assert kept() == []
 
 
+def test_a_project_may_refuse_a_truth_by_the_model_that_serves(web, log_url):
+    def check(model, truth):
+        raise unprocessable([FieldError(field="truth.price", message=f"not {model([truth.price])}")])
+
+    models, settings = FakeHolder(), DemoSettings(prediction_log=log_url, subject_key="key")
+    with serving(create_app(settings, models, web, check_truth=check)) as client:
+        prediction = predicted(client)
+        (error,) = assert_problem(say(client, prediction), 422)["errors"]
+        assert (error["field"], error["message"]) == ("truth.price", "not [500.0]")
+        models.missing = "none is loaded"  # nothing to check it by
+        assert say(client, prediction).status_code == 202
+
+
 def test_an_old_prediction_that_is_not_kept_is_unknown_at_once(client):
     problem = assert_problem(say(client, old := new_id(now=time.time() - 60)), 404)
     assert old in problem["detail"]
@@ -107,21 +122,29 @@ def test_the_prediction_of_another_model_is_unknown(client, log_url):
     assert_problem(say(client, old), 404)
 
 
-def test_invented_ids_take_no_more_than_some_places(client, impatient, monkeypatch):
+def test_feedback_has_places_of_its_own(logging_service, impatient, monkeypatch):
     monkeypatch.setattr(feedback_module, "GRACE_SECONDS", 1.5)
-    statuses = []
-    threads = [
-        threading.Thread(target=lambda: statuses.append(say(client, new_id()).status_code))
-        for _ in range(feedback_module.LOOKS_AT_ONCE + 4)
-    ]
-    for thread in threads:
-        thread.start()
-    time.sleep(0.5)
-    assert client.post("/v1/prices", json={"houses": [house()]}).is_success
-    for thread in threads:
-        thread.join()
+    answers = []
+    with logging_service(max_concurrent_requests=2) as client:
+        threads = [
+            threading.Thread(target=lambda: answers.append(say(client, new_id())))  # anybody can invent ids
+            for _ in range(middleware_module.FEEDBACK_AT_ONCE + 4)
+        ]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        assert client.post("/v1/prices", json={"houses": [house()]}).is_success
+        for thread in threads:
+            thread.join()
+        assert say(client, predicted(client)).status_code == 202
+    statuses = [answer.status_code for answer in answers]
     assert set(statuses) == {404, 503}
-    assert statuses.count(404) >= feedback_module.LOOKS_AT_ONCE
+    assert statuses.count(404) >= middleware_module.FEEDBACK_AT_ONCE
+    assert {answer.headers.get("retry-after") for answer in answers if answer.status_code == 503} == {"1"}
+
+
+def test_feedback_is_short(client):
+    assert "256000 bytes" in assert_problem(say(client, new_id(), padding="x" * 256_000), 413)["detail"]
 
 
 def test_without_a_log_feedback_is_refused(logging_service):

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 
 import pytest
@@ -79,10 +80,10 @@ def start_service(tmp_path):
     """Return a function that starts the demo with a prediction log; what it starts is stopped."""
     started = []
 
-    def start(url):
+    def start(url, **variables):
         folder = tmp_path / f"service{len(started)}"
         folder.mkdir()
-        service = Service(folder, DEMO_PREDICTION_LOG=url, DEMO_LOG_LEVEL="error")
+        service = Service(folder, DEMO_PREDICTION_LOG=url, DEMO_LOG_LEVEL="error", **variables)
         started.append(service)
         wait_until_ready(service.process, service.port, "/healthz", interval=0.05)
         return service
@@ -157,6 +158,23 @@ def test_a_full_disk_fails_no_request_and_nothing_is_lost_when_there_is_space_ag
     assert sorted(logged(url)) == sorted(traffic.ids)
     with closing(sqlite3.connect(tmp_path / "log.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_flood_of_feedback_while_the_database_hangs_fails_no_prediction(start_service, tmp_path):
+    url = f"sqlite:///{tmp_path}/log.db"
+    service = start_service(url, DEMO_MAX_CONCURRENT_REQUESTS="8")
+    with Traffic(service) as traffic:
+        eventually(lambda: outcomes(service)["written"] > 50)
+        told, said = traffic.ids[0], []
+        with closing(connect(url)) as other, ThreadPoolExecutor(24) as clients, other.database.transaction():
+            flood = [clients.submit(lambda: said.append(say(service, told))) for _ in range(48)]
+            traffic.goes_on(300)
+            wait(flood)
+        assert set(said) == {503}
+        traffic.goes_on()
+    assert traffic.failed == []
+    eventually(lambda: all_written(service, traffic))
+    assert say(service, told) == 202
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT], ids=["stopped", "crashed"])

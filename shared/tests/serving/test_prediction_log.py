@@ -10,7 +10,8 @@ from demo_service import eventually
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portfolio_shared.operations.store import LoggedPrediction, StoreError
+from portfolio_shared.operations.database import ConnectionLostError, RefusedRowError, StoreError
+from portfolio_shared.operations.store import LoggedPrediction
 from portfolio_shared.serving import prediction_log as log_module
 from portfolio_shared.serving.prediction_log import PredictionLog, Waiting, hashed_subject, new_id, time_of
 
@@ -23,6 +24,7 @@ class FakeStore:
         self.retained: list[tuple[str, float, float]] = []
         self.connections = self.closed = 0
         self.error: Exception | None = None
+        self.refused: set[str] = set()
         self.free = threading.Event()
         self.free.set()
 
@@ -38,6 +40,8 @@ class FakeStore:
         self.free.wait()
         if self.error:
             raise self.error
+        if any(row.id in self.refused for row in rows):
+            raise RefusedRowError("refused")
         self.rows += rows
 
     def retain(self, model, *, since, megabytes):
@@ -179,6 +183,30 @@ def check_capacity(log, store, reason):
         eventually(lambda: log.written == written + 1)  # noqa: B023 - asked at once
 
 
+def test_rows_of_a_write_that_hangs_are_counted_in_what_fits(log, store, monkeypatch):
+    monkeypatch.setattr(log_module, "CAPACITY", 3)
+    store.free.clear()
+    for number in range(3):
+        log.add(row(number))
+    eventually(lambda: not log._waiting or log._waiting[0].id != "000")  # the writer has taken some
+    log.add(row(3))
+    assert log.dropped == {"full": 1, "database": 0}
+    store.free.set()
+    eventually(lambda: log.written == 3)
+
+
+def test_a_row_that_the_database_refuses_takes_no_other_with_it(log, store, caplog):
+    store.refused = {"003", "006"}
+    store.free.clear()
+    for number in range(10):
+        log.add(row(number))
+    store.free.set()
+    eventually(lambda: log.written + log.dropped["database"] == 10)
+    assert [written.id for written in store.rows] == [f"{i:03}" for i in range(10) if i not in (3, 6)]
+    assert (log.written, log.dropped) == (8, {"full": 0, "database": 2})
+    assert caplog.text.count("a prediction is lost: refused") == 2
+
+
 def test_a_mistake_in_the_code_ends_no_thread(log, store, caplog):
     store.error = TypeError("a mistake")
     log.add(row(1))
@@ -217,6 +245,26 @@ def test_a_question_after_a_failure_gets_a_new_connection(log, store):
     assert store.closed == 1
     assert log.ask(len_of_rows) == log.ask(len_of_rows) == 0
     assert store.connections == before + 2
+
+
+@pytest.mark.parametrize(("failures", "works"), [(1, True), (2, False)])
+def test_where_the_connection_has_ended_one_new_one_is_tried(log, store, failures, works):
+    eventually(lambda: store.retained)
+    log.ask(len_of_rows)
+    before, ended = store.connections, [ConnectionLostError("ended")] * failures
+
+    def ask(_):
+        if ended:
+            raise ended.pop()
+        return "answer"
+
+    if works:
+        assert log.ask(ask) == "answer"
+    else:
+        with pytest.raises(StoreError, match="ended"):
+            log.ask(ask)
+    assert store.connections == before + 1
+    assert ended == []
 
 
 def len_of_rows(store):

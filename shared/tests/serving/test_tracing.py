@@ -145,6 +145,14 @@ def test_the_header_traceparent_is_followed_where_it_is_well_formed(receiver, we
         assert outer.trace_state == (",".join(value for name, value in headers if name == "tracestate"))
 
 
+@pytest.mark.parametrize("state", ["secret=1,secret=2", "secret"])
+def test_a_malformed_tracestate_is_not_written_into_the_log(receiver, web, caplog, state):
+    headers = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": state}
+    with serving(create_app(traced(receiver.uri), web=web)) as client:
+        assert told_by(client.post("/v1/prices", json=HOUSES, headers=headers))[0] == TRACE
+    assert "secret" not in caplog.text
+
+
 def test_a_share_of_the_requests_is_traced_where_opentelemetrys_variables_say_so(receiver, web, monkeypatch):
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
     monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.5")

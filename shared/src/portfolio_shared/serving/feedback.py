@@ -2,11 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import UUID7, BaseModel, Field, create_model
 
-from portfolio_shared.operations.store import Feedback, Store, StoreError
+from portfolio_shared.operations.database import StoreError
+from portfolio_shared.operations.store import Feedback, Store
 from portfolio_shared.serving.prediction_log import PredictionLog, hashed_subject, time_of
 from portfolio_shared.serving.problems import FieldError, ProblemError, unprocessable
 from portfolio_shared.serving.routes import StrictRoute
@@ -14,7 +17,6 @@ from portfolio_shared.serving.schemas import Strict
 
 GRACE_SECONDS = 5.0  # after which a prediction that is not in the log is unknown
 LOOK_SECONDS = 0.25
-LOOKS_AT_ONCE = 16  # feedback that waits takes the place of predictions, and anybody can invent new ids
 ANSWER_SECONDS = 10.0
 
 
@@ -34,7 +36,14 @@ class FeedbackKept(BaseModel):
     kept: bool = Field(description="False if the same was said before")
 
 
-def feedback_router(truth: type[BaseModel], *, model: str, log: PredictionLog | None, subject_key: str) -> APIRouter:
+def feedback_router(
+    truth: type[BaseModel],
+    *,
+    model: str,
+    log: PredictionLog | None,
+    subject_key: str,
+    check: Callable[[Any], None] = lambda _: None,
+) -> APIRouter:
     """Build the route that takes feedback.
 
     Parameters
@@ -45,15 +54,15 @@ def feedback_router(truth: type[BaseModel], *, model: str, log: PredictionLog | 
         Whose predictions are meant.
     log
         None where the service keeps no predictions: feedback is then refused with 503.
+    check
+        Raises ProblemError for a truth that cannot be meant.
     """
     # Under this name in the documentation: a generic class would be FeedbackRequest_Truth_.
     said = create_model("FeedbackRequest", __base__=FeedbackRequest, __doc__="What came true.", truth=(truth, ...))
     router = APIRouter(prefix="/v1", tags=["feedback"], route_class=StrictRoute)
 
-    waiting = asyncio.Semaphore(LOOKS_AT_ONCE)
-
     async def keep(log: PredictionLog, given: Feedback) -> bool:
-        items = await _items_of(log, given.prediction, model, waiting)
+        items = await _items_of(log, given.prediction, model)
         if items is None:
             raise ProblemError(404, f"No prediction with the id {given.prediction} is kept.")
         if given.item >= items:
@@ -65,7 +74,8 @@ def feedback_router(truth: type[BaseModel], *, model: str, log: PredictionLog | 
         """Keep what came true; 202 the first time, 200 if the same was said before, 404 for an unknown prediction."""
         if log is None:
             raise ProblemError(503, "This service keeps no predictions, so it can keep no feedback.")
-        client = hashed_subject(request.headers.get("x-subject", "").encode("latin-1"), subject_key)
+        check(body.truth)
+        client = hashed_subject(request.state.subject, subject_key)
         given = Feedback(str(body.id), body.index, time.time(), client, body.truth.model_dump_json())
         try:
             async with asyncio.timeout(ANSWER_SECONDS):  # a database may hang
@@ -80,7 +90,7 @@ def feedback_router(truth: type[BaseModel], *, model: str, log: PredictionLog | 
     return router
 
 
-async def _items_of(log: PredictionLog, prediction: str, model: str, waiting: asyncio.Semaphore) -> int | None:
+async def _items_of(log: PredictionLog, prediction: str, model: str) -> int | None:
     """Return how many items a prediction has; wait for one that may not be written yet."""
 
     def look(store: Store) -> int | None:
@@ -88,9 +98,6 @@ async def _items_of(log: PredictionLog, prediction: str, model: str, waiting: as
 
     items = await asyncio.to_thread(log.ask, look)
     while items is None and abs(time.time() - time_of(prediction)) < GRACE_SECONDS:
-        if waiting.locked():
-            raise ProblemError(503, "Too much feedback waits for its prediction.", headers={"Retry-After": "1"})
-        async with waiting:
-            await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(LOOK_SECONDS)
         items = await asyncio.to_thread(log.ask, look)
     return items

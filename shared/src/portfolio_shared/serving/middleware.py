@@ -28,6 +28,9 @@ if TYPE_CHECKING:  # loads OpenTelemetry, which a service without traces does no
 _log = logging.getLogger(__name__)
 
 HTTP_OK = 200
+FEEDBACK_PATH = "/v1/feedback"
+FEEDBACK_AT_ONCE = 16  # beside the predictions, whose places it would take while the database hangs
+FEEDBACK_BYTES = 256_000  # a thousand films are a third of it
 CLIENT_CLOSED_REQUEST = 499  # nginx's code, for logs and metrics only: nobody is left to read a response
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
@@ -68,7 +71,7 @@ class ServiceMiddleware:
         self._settings = settings
         self._metrics = metrics
         self._table = table
-        self._active = 0  # predictions in progress; changed on the event loop only
+        self._active = self._active_feedback = 0  # in progress; changed on the event loop only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and account for it whatever happens."""
@@ -76,9 +79,10 @@ class ServiceMiddleware:
             await self._app(scope, receive, send)
             return
         exchange = Exchange(scope, receive, send, self._settings)
-        if self._tracing is not None and path_of(scope).startswith("/v1/"):  # no probe, scrape or page
+        if self._tracing is not None and exchange.path.startswith("/v1/"):  # no probe, scrape or page
             exchange.span = self._tracing.request(scope)
-        exchange.scope.setdefault("state", {})["request_id"] = exchange.request_id
+        state = exchange.scope.setdefault("state", {})
+        state["request_id"], state["subject"] = exchange.request_id, exchange.subject
         self._metrics.in_flight.inc()
         try:
             await self._answer(exchange)
@@ -87,18 +91,19 @@ class ServiceMiddleware:
             self._account(exchange)
 
     async def _answer(self, exchange: "Exchange") -> None:
-        scope = exchange.scope
-        counted = scope["method"] == "POST" and path_of(scope).startswith("/v1/")
+        feedback = exchange.path == FEEDBACK_PATH
+        counted = exchange.method == "POST" and exchange.path.startswith("/v1/") and not feedback
         try:
             exchange.refuse_large_body()
             receive = exchange.unpacked()
-            if counted:
-                self._refuse_when_full()
+            self._refuse_when_full(counted=counted, feedback=feedback)
             self._active += counted
+            self._active_feedback += feedback
             try:
-                await self._app(scope, receive, exchange.send)
+                await self._app(exchange.scope, receive, exchange.send)
             finally:
                 self._active -= counted
+                self._active_feedback -= feedback
         except ProblemError as problem:
             await exchange.respond(problem)
         except Exception:
@@ -110,9 +115,12 @@ class ServiceMiddleware:
             detail = f"The service failed. Its log has the reason under the request id {exchange.request_id}."
             await exchange.respond(ProblemError(500, detail))
 
-    def _refuse_when_full(self) -> None:
-        if self._active >= self._settings.max_concurrent_requests:
+    def _refuse_when_full(self, *, counted: bool, feedback: bool) -> None:
+        if counted and self._active >= self._settings.max_concurrent_requests:
             raise too_many_requests(self._settings.max_concurrent_requests)
+        if feedback and self._active_feedback >= FEEDBACK_AT_ONCE:
+            detail = "Too much feedback waits to be kept. Send it again later."
+            raise ProblemError(503, detail, headers={"Retry-After": "1"})
 
     def _account(self, exchange: "Exchange") -> None:
         route = self._table.template(exchange.scope)
@@ -153,14 +161,14 @@ class Exchange:
 
     Attributes
     ----------
-    method
-        As the client sent it.
+    method, path
+        As the client sent them, the path below the prefix of a proxy.
     request_id
         The client's X-Request-ID if it is harmless, else a new one.
     status
         Status of the response, None until it starts.
     subject
-        Whom the request is about, as its header X-Subject says, or nothing.
+        Whom the request is about, as its last header X-Subject says, or nothing.
     response
         The parts of the body of an answered prediction.
     span
@@ -171,6 +179,7 @@ class Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, settings: ServiceSettings) -> None:
         self.method: str = scope["method"]
+        self.path = path_of(scope)
         self.scope = {**scope, "method": "GET"} if self.method == "HEAD" else scope
         self.started = time.perf_counter()
         self.status: int | None = None
@@ -182,6 +191,8 @@ class Exchange:
         self._receive = receive
         self._send = send
         self._settings = settings
+        most = settings.max_body_bytes
+        self._max_bytes = min(most, FEEDBACK_BYTES) if self.path == FEEDBACK_PATH else most
         self._received = 0
         self._body_complete = False
         self._content_length = 0
@@ -199,14 +210,14 @@ class Exchange:
 
     def refuse_large_body(self) -> None:
         """Raise 413 if the client announces a body above the limit: before a byte of it is read."""
-        if self._content_length > self._settings.max_body_bytes:
+        if self._content_length > self._max_bytes:
             raise self._too_large()
 
     def unpacked(self) -> Receive:
         """Return the `receive` for the app: of the body as it was before the client packed it."""
         if not self._codings:
             return self.receive
-        return unpacked(self.receive, self._codings.decode("latin-1"), limit=self._settings.max_body_bytes)
+        return unpacked(self.receive, self._codings.decode("latin-1"), limit=self._max_bytes)
 
     async def receive(self) -> Message:
         """Receive a part of the body, counted: a chunked body has no announced length."""
@@ -223,7 +234,7 @@ class Exchange:
             self.cut_off = True
             return message
         self._received += len(message.get("body", b""))
-        if self._received > self._settings.max_body_bytes:
+        if self._received > self._max_bytes:
             raise self._too_large()
         self._body_complete = not message.get("more_body", False)
         return message
@@ -248,6 +259,5 @@ class Exchange:
             await problem_response(problem, self.request_id)(self.scope, self._receive, self.send)
 
     def _too_large(self) -> ProblemError:
-        limit = self._settings.max_body_bytes
-        detail = f"The body is larger than {limit} bytes, the limit. Split it into smaller requests."
+        detail = f"The body is larger than {self._max_bytes} bytes, the limit. Split it into smaller requests."
         return ProblemError(413, detail)

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
-from portfolio_shared.operations.store import LoggedPrediction, Store, StoreError, connect
+from portfolio_shared.operations.database import ConnectionLostError, RefusedRowError, StoreError
+from portfolio_shared.operations.store import LoggedPrediction, Store, connect
 
 T = TypeVar("T")
 
@@ -66,7 +67,8 @@ class PredictionLog:
         self._url, self._model, self._days, self._megabytes = url, model, days, megabytes
         self._connect = connect
         self._waiting: deque[Waiting] = deque()
-        self._added_bytes = self._taken_bytes = 0  # one is changed by the event loop, the other by the writer
+        self._added = self._added_bytes = 0  # these are changed by the event loop,
+        self._taken = self._taken_bytes = 0  # and these by the writer, when rows are written or lost
         self._store: Store | None = None
         self._asked: Store | None = None
         self._asking = threading.Lock()
@@ -92,9 +94,10 @@ class PredictionLog:
     def add(self, row: Waiting) -> None:
         """Let a row be written; called on the event loop, and never waits."""
         size = len(row.request) + len(row.response)
-        if len(self._waiting) >= CAPACITY or self._added_bytes - self._taken_bytes + size > CAPACITY_BYTES:
+        if self._added - self._taken >= CAPACITY or self._added_bytes - self._taken_bytes + size > CAPACITY_BYTES:
             self.dropped["database" if self._failing else "full"] += 1
             return
+        self._added += 1
         self._added_bytes += size
         self._waiting.append(row)
 
@@ -104,10 +107,20 @@ class PredictionLog:
         Raises
         ------
         StoreError
-            If the store cannot be used; the next question connects anew.
+            If the store cannot be used; the next question connects anew. Where the connection had ended since the last
+            question, a new one is tried at once.
         """
         if not self._asking.acquire(timeout=ASK_SECONDS):
             raise StoreError("the prediction log is busy")
+        try:
+            with suppress(ConnectionLostError):
+                if self._asked is not None:
+                    return self._put(question)
+            return self._put(question)
+        finally:
+            self._asking.release()
+
+    def _put(self, question: Callable[[Store], T]) -> T:
         try:
             self._asked = self._asked or self._connect(self._url)
             return question(self._asked)
@@ -115,8 +128,6 @@ class PredictionLog:
             _close(self._asked)
             self._asked = None
             raise
-        finally:
-            self._asking.release()
 
     def _run(self) -> None:
         while not self._stop.wait(WRITE_SECONDS):
@@ -131,8 +142,9 @@ class PredictionLog:
         try:
             self._store = self._store or self._connect(self._url)
             if rows:
-                self._store.insert(map(self._logged, rows))
-                self.written += len(rows)
+                written = self._insert(self._store, rows)
+                self.written += written
+                self.dropped["database"] += len(rows) - written
                 self._forget_size(rows)
                 rows = []
             if (now := time.time()) - self._retained > RETAIN_SECONDS:
@@ -154,7 +166,20 @@ class PredictionLog:
                 _log.info("predictions are written again")
             self._failing = False
 
+    def _insert(self, store: Store, rows: list[Waiting]) -> int:
+        """Write rows, and return how many: one that the database refuses takes no other with it."""
+        try:
+            store.insert(map(self._logged, rows))
+        except RefusedRowError as error:
+            if len(rows) == 1:
+                _log.error("a prediction is lost: %s", error)
+                return 0
+            half = len(rows) // 2
+            return self._insert(store, rows[:half]) + self._insert(store, rows[half:])
+        return len(rows)
+
     def _forget_size(self, rows: list[Waiting]) -> None:
+        self._taken += len(rows)
         self._taken_bytes += sum(len(row.request) + len(row.response) for row in rows)
 
     def _logged(self, row: Waiting) -> LoggedPrediction:

@@ -81,6 +81,8 @@ class Tracing:
 
     def start(self) -> None:
         """Start the thread that sends."""
+        # It warns of a malformed `tracestate` with its content, which is the client's.
+        logging.getLogger("opentelemetry.trace.span").setLevel(logging.ERROR)
         name = {SERVICE_NAME: self._settings.model_name}
         self._provider = TracerProvider(resource=Resource.create(name), shutdown_on_exit=False)
         # Above 2048 spans that wait, the oldest is dropped.

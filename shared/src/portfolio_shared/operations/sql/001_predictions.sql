@@ -16,7 +16,7 @@ CREATE TABLE predictions (
 CREATE INDEX predictions_by_time ON predictions (model, at, bytes);
 CREATE INDEX predictions_by_subject ON predictions (subject) WHERE subject <> '';
 CREATE TABLE feedback (
-    prediction TEXT NOT NULL,
+    prediction TEXT NOT NULL REFERENCES predictions (id) ON DELETE CASCADE,
     item INTEGER NOT NULL,
     at DOUBLE PRECISION NOT NULL,
     client TEXT NOT NULL,

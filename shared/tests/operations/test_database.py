@@ -1,4 +1,4 @@
-"""How the store is opened: its schema, what is no database, and what no message says of a password."""
+"""How the database is opened: its schema, what is no database, and what no message says of a password."""
 
 import sys
 from contextlib import closing
@@ -9,8 +9,9 @@ import psycopg
 import pytest
 from postgresql_server import PASSWORD
 
-from portfolio_shared.operations import store as store_module
-from portfolio_shared.operations.store import LoggedPrediction, StoreError, connect
+from portfolio_shared.operations import database as database_module
+from portfolio_shared.operations.database import ConnectionLostError, RefusedRowError, StoreError
+from portfolio_shared.operations.store import LoggedPrediction, connect
 
 
 def logged(name: str) -> LoggedPrediction:
@@ -59,7 +60,7 @@ def test_a_schema_that_fails_half_way_leaves_nothing(store_url, tmp_path, monkey
     (tmp_path / "sql").mkdir()
     (tmp_path / "sql" / "001.sql").write_text("CREATE TABLE first (a TEXT); CREATE TABLE first (a TEXT);")
     with monkeypatch.context() as patched:
-        patched.setattr(store_module, "files", lambda _: tmp_path)
+        patched.setattr(database_module, "files", lambda _: tmp_path)
         with pytest.raises(StoreError, match="already exists"):
             connect(store_url)
     with closing(connect(store_url)) as store, pytest.raises(StoreError, match="first"):
@@ -125,8 +126,46 @@ def test_a_session_that_is_ended_is_a_store_error_and_the_next_connection_works(
         ((process,),) = store.execute("SELECT pg_backend_pid()")
         with psycopg.connect(url, autocommit=True) as other:
             other.execute("SELECT pg_terminate_backend(%s)", [process])
-        with pytest.raises(StoreError, match="cannot be used"):
+        with pytest.raises(ConnectionLostError, match="cannot be used"):
             store.insert([logged("a")])
     with closing(connect(url)) as store:
         store.insert([logged("a")])
         assert ids(store) == ["a"]
+
+
+# While it is open
+
+
+def test_a_path_that_cannot_be_looked_at_is_a_store_error(tmp_path, monkeypatch):
+    with closing(connect(f"sqlite:///{tmp_path}/log.db")) as store:
+
+        def refuse(*_, **__):
+            raise PermissionError(13, "Permission denied")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("pathlib.Path.stat", refuse)
+            with pytest.raises(StoreError, match="cannot be looked at: Permission denied"):
+                store.insert([logged("a")])
+        store.insert([logged("b")])
+        assert ids(store) == ["b"]
+
+
+def test_a_row_that_the_database_refuses_is_told_from_an_outage(store_url):
+    with closing(connect(store_url)) as store:
+        with pytest.raises(RefusedRowError, match="refuses a row"):
+            store.insert([logged("a"), logged("b")._replace(at=None)])  # type: ignore[arg-type]
+        assert ids(store) == []
+
+
+def test_text_that_postgresql_has_no_place_for_is_refused(postgresql):
+    with closing(connect(postgresql.new_database("nul"))) as store, pytest.raises(RefusedRowError):
+        store.insert([logged("a")._replace(request="a\0b")])
+
+
+def test_a_large_deletion_leaves_no_large_file_behind(tmp_path):
+    with closing(connect(f"sqlite:///{tmp_path}/log.db")) as store:
+        store.insert(logged(f"{i}")._replace(request="x" * 500_000) for i in range(20))
+        store.retain("toy", since=2.0, megabytes=1.0)
+        for i in range(3):
+            store.insert([logged(f"new{i}")])
+        assert (tmp_path / "log.db-wal").stat().st_size <= 4_000_000
