@@ -87,14 +87,14 @@ def predict(options: Predict) -> None:
     refuse_contradictions(options.houses, follow=options.follow, given=options.model_fields_set)
     announce_model(options.bundle, MODEL_NAME)
     predictor = Predictor.load(options.bundle)
-    if options.follow or options.houses is None:
+    if options.follow:
         from housing.data.house import House
         from housing.serving.app import price
         from portfolio_shared.serving.follow import follow
 
         alone = partial(price, predictor, explain=options.explain, path="")
         follow(options.houses, House, lambda house: alone([house])[0], what="houses priced")
-    else:
+    elif options.houses is not None:
         predict_table(options, options.houses, predictor)
 
 
