@@ -1,10 +1,11 @@
 """What the browser tests of all projects do with a page; pyproject.toml puts this folder on their path."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
 PHONE: dict[str, Any] = {
@@ -41,6 +42,19 @@ class Visit:
 
     def wait_for_answer(self) -> None:
         expect(self.page.get_by_test_id("region")).to_have_attribute("data-state", "ready", timeout=15_000)
+
+    def intercept(self, pattern: str) -> Callable[[], Route]:
+        """Hold requests back; the function that is returned waits for the next of them."""
+        held: list[Route] = []
+        self.page.route(pattern, lambda route: held.append(route))  # noqa: PLW0108  (Playwright marks its handlers)
+
+        def next_held() -> Route:
+            for _ in range(500):
+                if not held:
+                    self.page.wait_for_timeout(10)
+            return held.pop(0)
+
+        return next_held
 
     def statuses(self) -> set[str]:
         """Return the statuses that the console complains about; any other complaint is an error of the page."""

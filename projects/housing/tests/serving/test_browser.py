@@ -195,7 +195,6 @@ def test_an_error_across_fields_opens_the_details_it_is_in(visit: HousingVisit) 
 
     error = visit.page.get_by_test_id("error-year_built")
     expect(error).to_be_visible()
-
     assert "2008" in error.inner_text()
     assert visit.page.get_by_test_id("region").get_attribute("data-state") == "empty"
     assert visit.statuses() == {"422"}
@@ -250,24 +249,41 @@ def test_a_sale_is_told_in_one_key_and_kept_with_the_estimate_that_is_shown(visi
     expect(price).to_have_value("90000")  # typed, and not sent yet
     assert visit.complaints == []
 
+    held = visit.intercept("**/v1/feedback")
+    lost = "Of the house before: Not kept. The service cannot be reached."
+    for area, end, said in (("2200", Route.continue_, "Kept for the house before."), ("2300", Route.abort, lost)):
+        price.fill("90000")
+        price.press("Enter")
+        page.get_by_test_id("field-gr_liv_area").fill(area)
+        visit.wait_for_answer()
+        expect(price).to_have_value("")  # another Enter tells nothing of the new house
+        expect(state).to_have_text("Sending…")
+        end(held())
+        expect(state).to_have_text(said)
+
 
 def test_what_is_no_price_is_not_sent_and_what_was_not_kept_says_so(visit: HousingVisit) -> None:
     visit.open()
     visit.wait_for_answer()
     page, price, state = visit.page, visit.page.get_by_test_id("sold-price"), visit.page.get_by_test_id("sold-state")
-    for text in ("", "a lot", "0", "-5", "1e9", "2000000000"):
+    for text in ("", "a lot", "999", "-5000", "1e9", "2000000000", "185.000", "1,85", "12,34,567", "185,000.5"):
         price.fill(text)
         page.get_by_test_id("tell").click()
-        expect(state).to_have_text("Enter the price in dollars, such as 185,000.")
+        expect(state).to_have_text("Enter dollars from 1,000 to 999,999,999, such as 185,000 or 185,000.50.")
         expect(price).to_be_focused()
         assert (price.get_attribute("aria-invalid"), price.get_attribute("aria-describedby")) == ("true", "sold-state")
 
-    price.fill("150000")
-    for status, said in ((404, "stored no longer. Reload the page"), (503, "Not stored. The model is not ready")):
-        page.route("**/v1/feedback", refuse(status))
+    page.evaluate("AbortSignal.timeout = ((limit) => () => limit.call(AbortSignal, 100))(AbortSignal.timeout)")
+    for text, answer, said in (
+        ("150000", refuse(404), "Not kept. The service no longer keeps that answer."),
+        ("$150,000.00", refuse(503), "Not kept. Too slow."),
+        ("150000.50", lambda route: None, "Perhaps not kept. The service did not answer within 15 seconds."),
+    ):
+        page.route("**/v1/feedback", answer)
+        price.fill(text)
         page.get_by_test_id("tell").click()
-        expect(state).to_contain_text(said)
-        expect(price).to_have_value("150000")
+        expect(state).to_have_text(said)
+        expect(price).to_have_value(text)
         assert price.get_attribute("aria-invalid") is None
     assert visit.statuses() == {"404", "503"}
 

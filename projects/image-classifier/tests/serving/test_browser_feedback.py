@@ -59,7 +59,7 @@ def told_state(row: Locator) -> Locator:
 def test_the_right_label_is_told_in_one_click_and_the_last_word_counts(
     keeping: PictureVisit, database: str, uploads: list[Upload], predictor: Predictor
 ) -> None:
-    expect(keeping.page.get_by_test_id("stored")).to_contain_text("Never the photograph")
+    expect(keeping.page.get_by_test_id("stored")).to_contain_text("a fingerprint of the file. Never")
     keeping.choose(*uploads[:2])
     first, second = keeping.answers(2)
     height = keeping.page.evaluate("document.documentElement.scrollHeight")
@@ -93,30 +93,59 @@ def test_of_a_picture_that_may_be_none_of_the_labels_that_is_the_first_choice(
     expect(row.get_by_test_id("feedback").get_by_role("button").first).to_have_text("None of these")
 
 
-def test_a_label_that_has_no_button_is_chosen_from_a_list(keeping: PictureVisit, uploads: list[Upload]) -> None:
-    def more(route: Route) -> None:
-        known = route.fetch().json()
-        route.fulfill(json=known | {"labels": [*known["labels"], "peony", "zinnia"]})
+def test_keys_choose_from_a_list_and_the_last_of_quick_words_is_kept(
+    keeping: PictureVisit, database: str, uploads: list[Upload], predictor: Predictor
+) -> None:
+    named: list[str] = []
 
-    keeping.page.route("**/v1/labels", more)
-    keeping.open()
+    def two(route: Route) -> None:
+        answer = route.fetch().json()
+        (result,) = answer["results"]
+        result["predictions"] = result["predictions"][:2]
+        named.extend(prediction["label"] for prediction in result["predictions"])
+        route.fulfill(json=answer)
+
+    keeping.page.route("**/v1/classifications*", two)
     keeping.choose(uploads[0])
     (row,) = keeping.answers(1)
     listed = row.get_by_label("Another label")
-    assert listed.locator("option").all_inner_texts() == ["Another", "peony", "zinnia"]
-    listed.select_option("zinnia")
-    expect(told_state(row)).to_have_text("Thank you: kept as zinnia.")
+    title, other = named
+    others = [label for label in predictor.labels if label not in named]
+    assert listed.locator("option").all_inner_texts() == ["Another", *others]
+    before, keys = kept(database), keeping.page.keyboard
+    row.get_by_role("button", name="It is this one").click()
+    expect(told_state(row)).to_have_text("Choose a label from the list first.")
+    listed.focus()
+    for key in ("ArrowDown", "ArrowDown"):  # of a closed list, each key is a choice
+        keys.press(key)
+    expect(listed).to_have_value(others[1])
+    keys.press("Tab")
+    keys.press("Enter")
+    expect(told_state(row)).to_have_text(f"Thank you: kept as {others[1]}.")
+    expect(row.locator("[aria-pressed=true]")).to_have_text("It is this one")
+    assert kept(database) == [*before, others[1]]
+
+    held = keeping.intercept("**/v1/feedback")
     row.get_by_text("Right", exact=True).click()
-    expect(listed).to_have_value("")
+    row.get_by_role("button", name="None of these").click()
+    row.get_by_role("button", name=other).click()
+    said = []
+    for _ in range(2):
+        route = held()
+        said.append(json.loads(route.request.post_data or "")["truth"]["label"])
+        route.continue_()
+    expect(told_state(row)).to_have_text(f"Thank you: kept as {other}.")
+    assert (said, kept(database)) == ([title, other], [*before, other])
 
 
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
         (lambda route: route.abort("connectionrefused"), "Not kept. The service cannot be reached."),
-        (lambda route: route.fulfill(status=404, json={}), "Not kept. The service has this answer no longer."),
+        (lambda route: route.fulfill(status=404, json={}), "Not kept. The service no longer keeps that answer."),
+        (lambda route: route.fulfill(status=503, json={"detail": "No log."}), "Not kept. No log."),
     ],
-    ids=["away", "gone"],
+    ids=["away", "gone", "no log"],
 )
 def test_what_cannot_be_kept_is_said_and_what_was_told_before_stays(
     keeping: PictureVisit, uploads: list[Upload], answer: Any, says: str

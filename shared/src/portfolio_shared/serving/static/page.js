@@ -143,15 +143,44 @@ export function describeErrors(errors = []) {
 }
 
 /**
- * Says what came true of one item of a prediction; the last word of several counts.
+ * Returns a function that says what came true of one item of a prediction; the last word of several counts.
  *
- * @param {string} id of the answer that held the prediction
- * @param {number} index of the item in that answer, from 0
- * @param {object} truth as POST /v1/feedback of this project takes it
- * @throws as `requestJson` does: a ProblemError of status 404 if the service keeps the prediction no longer
+ * One is under way at a time. Of an item's words that wait only the newest is sent, and all of them end with it.
+ *
+ * @returns {(id: string, index: number, truth: object) => Promise<{kept: object | null, failure: string}>}
+ *   the truth that was kept last of this item, and why the newest was not, for people to read; empty if it was
  */
-export function sendFeedback(id, index, truth) {
-  return requestJson("v1/feedback", { body: { id, index, truth } });
+export function feedbackSender() {
+  const items = new Map();
+  let queue = Promise.resolve();
+  return (id, index, truth) => {
+    const key = `${id} ${index}`;
+    const item = items.get(key) ?? { id, index, kept: null };
+    items.set(key, item);
+    item.newest = truth;
+    item.settled ??= queue = queue.then(() => settle(item));
+    return item.settled;
+  };
+}
+
+async function settle(item) {
+  const { id, index, newest: truth } = item;
+  let failure = "";
+  try {
+    await requestJson("v1/feedback", { body: { id, index, truth } });
+    item.kept = truth;
+  } catch (error) {
+    failure = whyNotKept(error);
+  }
+  if (item.newest !== truth) return settle(item);
+  item.settled = null;
+  return { kept: item.kept, failure };
+}
+
+function whyNotKept(error) {
+  const { text } = describeFailure(error);
+  if (error.status === 404) return "Not kept. The service no longer keeps that answer.";
+  return `${error.cause?.name === "TimeoutError" ? "Perhaps not kept" : "Not kept"}. ${text}`;
 }
 
 // ---- Time ----

@@ -1,21 +1,25 @@
 /** What the house was sold for, said in one click of the estimate that is shown. */
 
-import { byId, describeFailure, element, format, sendFeedback } from "../static/page.js";
+import { byId, element, feedbackSender, format } from "../static/page.js";
 import { inDollars } from "./answer.js";
 
+/** With or without cents; groups by commas alone, because "185.000" and "1,85" mean different prices to different people. */
+const PRICE = /^\$?(\d+|\d{1,3}(,\d{3})+)(\.\d\d)?$/;
+
 const input = byId("sold-price");
-const GONE = 404;
+const state = byId("sold-state");
+const send = feedbackSender();
 
-/** The estimate that is shown, and whether its price was told. */
+/** The estimate that is shown, and the text in the field that was told of it. */
 let shown = null;
-let isTold = false;
+let told = null;
 
-/** Offers the form for a new estimate; a price that was typed and not sent stays. */
+/** Offers the form for a new estimate; a price that was typed and not told stays. */
 export function offerFeedback(answer) {
-  if (isTold) input.value = "";
+  if (input.value === told) input.value = "";
+  told = null;
   shown = answer;
-  isTold = false;
-  say("", "");
+  if (state.dataset.kind !== "sending") say("", "");
 }
 
 async function tell(event) {
@@ -23,7 +27,7 @@ async function tell(event) {
   const answer = shown;
   const price = readPrice(input.value);
   if (price === null) {
-    say("error", "Enter the price in dollars, such as 185,000.");
+    say("error", "Enter dollars from 1,000 to 999,999,999, such as 185,000 or 185,000.50.");
     input.setAttribute("aria-invalid", "true");
     input.focus();
     return;
@@ -32,24 +36,22 @@ async function tell(event) {
     say("error", "The estimate is not of this house yet. Tell us when it is.");
     return;
   }
-  say("", "Sending…");
-  try {
-    await sendFeedback(answer.id, 0, { price });
-  } catch (error) {
-    if (answer === shown) say("error", failureText(error));
-    return;
+  told = input.value;
+  say("sending", "Sending…");
+  const { failure } = await send(answer.id, 0, { price });
+  if (answer !== shown) {
+    say(failure ? "error" : "done", failure ? `Of the house before: ${failure}` : "Kept for the house before.");
+  } else if (failure) {
+    told = null;
+    say("error", failure);
+  } else {
+    say("done", element("strong", {}, "Thank you."), ` ${comparison(price, answer)}`);
   }
-  if (answer !== shown) return; // another house is shown by now: its price was not told
-  isTold = true;
-  input.value = format.decimal(price);
-  say("done", element("strong", {}, "Thank you."), ` ${comparison(price, answer)}`);
 }
 
-/** "$185,000" and "185 000" are prices; null for what is none. */
 function readPrice(text) {
-  const digits = text.replace(/[$,\s]/g, "");
-  const price = /^\d+(\.\d+)?$/.test(digits) ? Number(digits) : 0;
-  return price > 0 && price < 1e9 ? price : null;
+  const price = PRICE.test(text.trim()) ? Number(text.replace(/[$,]/g, "")) : 0;
+  return price >= 1000 && price < 1e9 ? price : null;
 }
 
 function comparison(paid, { price, interval }) {
@@ -60,14 +62,7 @@ function comparison(paid, { price, interval }) {
   return `The estimate was ${inDollars(Math.abs(difference))} too ${difference > 0 ? "high" : "low"}; the price lies ${where}.`;
 }
 
-function failureText(error) {
-  if (error.status === GONE) return "This estimate is stored no longer. Reload the page, and tell us again.";
-  const { title, text } = describeFailure(error);
-  return `Not stored. ${title} ${text}`;
-}
-
 function say(kind, ...content) {
-  const state = byId("sold-state");
   state.dataset.kind = kind;
   state.replaceChildren(...content);
   input.removeAttribute("aria-invalid");

@@ -1,8 +1,8 @@
 /** What a picture shows, said in one click: its label, or none of them. */
 
-import { describeFailure, element, isServiceFailure, sendFeedback } from "../static/page.js";
+import { element, feedbackSender } from "../static/page.js";
 
-const GONE = 404;
+const send = feedbackSender();
 
 /**
  * The buttons under an answer: its own labels first, a list of the other ones where there are more, "None of these".
@@ -14,71 +14,53 @@ const GONE = 404;
 export function feedbackOn(id, result, labels) {
   const question = result.unsure ? "What is it?" : "Is it right?";
   const state = element("p", { class: "told-state", role: "status", "data-testid": "told" }, question);
-  const choices = element("div", { class: "told", role: "group", "aria-label": `What ${result.file} shows` });
-  const tell = (label, control) => send({ id, label, control, choices, state });
+  const say = (kind, text) => {
+    state.dataset.kind = kind;
+    state.textContent = text;
+  };
+  let told = null;
+  const controls = new Map(); // each button, and what returns its label
+  const mark = (truth) => {
+    told = truth;
+    for (const [control, labelOf] of controls) control.setAttribute("aria-pressed", String(labelOf() === told?.label));
+  };
+  const tell = async (label) => {
+    mark({ label });
+    const { kept, failure } = await send(id, 0, { label });
+    mark(kept);
+    say(failure ? "error" : "done", failure || `Thank you: kept as ${kept.label ?? "none of these"}.`);
+  };
+  const button = (text, labelOf, attributes = {}) => {
+    const control = element("button", { type: "button", class: "button", "aria-pressed": "false", ...attributes }, text);
+    control.addEventListener("click", () => {
+      if (labelOf() === "") return say("error", "Choose a label from the list first.");
+      tell(labelOf());
+    });
+    controls.set(control, labelOf);
+    return control;
+  };
 
   const named = result.predictions.map(({ label }) => label);
   const buttons = named.map((label, place) => {
-    if (place > 0 || result.unsure) return button({}, label, (control) => tell(label, control));
-    return button({ "data-right": true, "aria-label": `Right: ${label}` }, "Right", (control) => tell(label, control));
+    if (place > 0 || result.unsure) return button(label, () => label);
+    return button("Right", () => label, { "data-right": true, "aria-label": `Right: ${label}` });
   });
-  const none = button({}, "None of these", (control) => tell(null, control));
+  const others = labels.filter((label) => !named.includes(label));
+  if (others.length) {
+    const list = listOf(others);
+    list.addEventListener("change", () => mark(told));
+    buttons.push(element("span", { class: "told-other" }, list, button("It is this one", () => list.value)));
+  }
+  const none = button("None of these", () => null);
   if (result.unsure?.reason === "unfamiliar") buttons.unshift(none);
   else buttons.push(none);
-  const others = labels.filter((label) => !named.includes(label));
-  choices.append(...buttons);
-  if (others.length) none.before(listOf(others, tell));
+  const choices = element("div", { class: "told", role: "group", "aria-label": `What ${result.file} shows` }, ...buttons);
   return element("div", { class: "feedback", "data-testid": "feedback" }, state, choices);
 }
 
-function button(attributes, text, onClick) {
-  const control = element("button", { type: "button", class: "button", "aria-pressed": "false", ...attributes }, text);
-  control.addEventListener("click", () => onClick(control));
-  return control;
-}
-
-function listOf(labels, tell) {
+/** A list that sends nothing by itself: while it is closed, each arrow key chooses. */
+function listOf(labels) {
   const empty = element("option", { value: "" }, "Another");
-  const list = element("select", { class: "input", "aria-label": "Another label" }, empty);
-  list.append(...labels.map((label) => element("option", {}, label)));
-  list.addEventListener("change", () => list.value && tell(list.value, list));
-  return list;
-}
-
-/** Sends the latest word; what was pressed before stays so where it cannot be kept. */
-async function send({ id, label, control, choices, state }) {
-  if (choices.dataset.sending) return;
-  choices.dataset.sending = "true";
-  const before = choices.querySelector("[data-told]");
-  mark(before, control);
-  try {
-    await sendFeedback(id, 0, { label });
-    say(state, "done", `Thank you: kept as ${label ?? "none of these"}.`);
-  } catch (error) {
-    mark(control, before);
-    say(state, "error", failureText(error));
-  } finally {
-    delete choices.dataset.sending;
-  }
-}
-
-/** Moves the mark of what was told from one control to another. */
-function mark(from, to) {
-  for (const [control, isTold] of [[from, false], [to, true]]) {
-    if (!control) continue;
-    control.toggleAttribute("data-told", isTold);
-    if (control.tagName === "BUTTON") control.setAttribute("aria-pressed", String(isTold));
-    else if (!isTold) control.value = "";
-  }
-}
-
-function failureText(error) {
-  if (error.status === GONE) return "Not kept. The service has this answer no longer.";
-  if (!isServiceFailure(error)) throw error;
-  return `Not kept. ${describeFailure(error).text}`;
-}
-
-function say(state, kind, text) {
-  state.dataset.kind = kind;
-  state.textContent = text;
+  const options = labels.map((label) => element("option", {}, label));
+  return element("select", { class: "input", "aria-label": "Another label" }, empty, ...options);
 }

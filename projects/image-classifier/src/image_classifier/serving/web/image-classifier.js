@@ -26,7 +26,8 @@ const LONGEST_PAUSE = 30; // seconds; a longer one is not waited for, but named
 const UPLOAD_MILLISECONDS = 60_000; // the service gives an upload 30 s, and its computation another 30 s
 const EXAMPLE_MILLISECONDS = 15_000;
 const STORED =
-  "Stored to check the model: the answer, what you say of it, numbers about the picture. Never the photograph or its name.";
+  "Stored to check the model: the answer, what you say of it, numbers about the picture and a fingerprint of the file. " +
+  "Never the photograph or its name.";
 const NOT_STORED = "What you choose is classified and forgotten: nothing is stored.";
 const region = byId("results");
 const answers = byId("answers");

@@ -12,12 +12,12 @@ import {
   describeInterval,
   element,
   enableCopyLink,
+  feedbackSender,
   format,
   hideFailure,
   latestOnly,
   readAddress,
   requestJson,
-  sendFeedback,
   setProperties,
   showFailure,
   showModel,
@@ -32,6 +32,7 @@ const NEXT_STATE = { "": "wanted", wanted: "excluded", excluded: "" };
 const region = byId("region");
 const search = byId("search");
 const options = byId("options");
+const send = feedbackSender();
 
 /** @type {{film: object, rating: number | null}[]} the oldest first */
 let picks = [];
@@ -260,7 +261,7 @@ function showAnswer(answer) {
   const none = element("li", { class: "soft" }, "No film fits: widen the genres or the years.");
   byId("films").replaceChildren(...(rows.length ? rows : [none]));
   byId("chance-help").hidden = !answer.recommendations.some(({ chance }) => chance !== null);
-  byId("kept-help").hidden = !keepsFeedback || !rows.length;
+  byId("kept-help").hidden = !keepsFeedback;
   byId("chance-none").hidden = !answer.recommendations.some(({ chance }) => chance === null);
   region.dataset.state = "ready";
   announce(`${answer.recommendations.length} films. First: ${answer.recommendations[0]?.film.title ?? "none"}`);
@@ -321,23 +322,19 @@ function similarTo(film) {
 
 // ---- Feedback ----
 
-/** What is said of the films of one answer; the service keeps it whole, and each time anew, in the order of the clicks. */
+/** What is said of the films of one answer: each time, the service is told the whole of it. */
 function feedbackOn({ id }) {
-  const said = new Map();
-  let sent = Promise.resolve();
-  const send = () => sendFeedback(id, 0, { watched: [...said].map(([film_id, liked]) => ({ film_id, liked })) });
+  let said = new Map();
   return {
     of: (film) => said.get(film.film_id) ?? null,
+    /** Returns why this was not kept; what is said is from then on what the service keeps. */
     async say(film, liked) {
-      const before = this.of(film);
-      this.set(film, liked);
-      sent = sent.catch(() => {}).then(send);
-      await sent.catch((error) => {
-        this.set(film, before);
-        throw error;
-      });
+      if (liked === null) said.delete(film.film_id);
+      else said.set(film.film_id, liked);
+      const { kept, failure } = await send(id, 0, { watched: [...said].map(([film_id, liked]) => ({ film_id, liked })) });
+      said = new Map(kept?.watched.map((film) => [film.film_id, film.liked]));
+      return this.of(film) === liked ? "" : failure;
     },
-    set: (film, liked) => (liked === null ? said.delete(film.film_id) : said.set(film.film_id, liked)),
   };
 }
 
@@ -355,19 +352,13 @@ function opinionOf(film, feedback) {
   const paint = () => buttons.forEach(({ button, liked }) => button.setAttribute("aria-pressed", String(feedback.of(film) === liked)));
   async function say(liked) {
     reason.hidden = true;
-    try {
-      const saying = feedback.say(film, liked);
-      paint();
-      await saying;
-      state.textContent = liked === null ? "Watched it?" : "Kept";
-      announce(liked === null ? `Taken back: ${film.title}` : `Kept: ${film.title}`);
-    } catch (error) {
-      const { title, text } = describeFailure(error);
-      paint();
-      state.textContent = "Not kept";
-      reason.textContent = `${title} ${text}`;
-      reason.hidden = false;
-    }
+    const saying = feedback.say(film, liked);
+    paint();
+    reason.textContent = await saying;
+    reason.hidden = !reason.textContent;
+    paint();
+    state.textContent = feedback.of(film) === null ? "Watched it?" : "Kept";
+    if (reason.hidden) announce(`${liked === null ? "Taken back" : "Kept"}: ${film.title}`);
   }
   paint();
   const controls = buttons.map(({ button }) => button);
