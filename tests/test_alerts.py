@@ -33,6 +33,7 @@ ENABLED = "prediction_log_enabled{}"
 SERVICE, MONITOR = 'up{job="services"}', 'up{job="monitors"}'
 AGE, INFO = "model_age_seconds{}", 'model_info{version="1"}'
 LOOKED = "monitor_last_run_timestamp_seconds{}"
+STARTED = "process_start_time_seconds{}"
 
 
 def finding(kind: str) -> str:
@@ -56,6 +57,13 @@ WELL = {
 }
 GONE = dict.fromkeys(set(WELL) - {SERVICE, MONITOR, LOOKED, *map(finding, ("drift", "performance", "missing"))})
 DAY = 26 * 60
+AWAY = {
+    **dict.fromkeys((SERVICE, MONITOR), "1x20 _x20 1x4"),
+    ANSWERED: "900x20 _x20 900x4",
+    FAILED: "100x20 _x20 100x4",
+    WRITTEN: "0x20 _x20 0x4",
+}
+NEW = {SERVICE: "_x55 1x5", ANSWERED: "_x55 99x5", STARTED: "_x55 3300x5"}
 
 # What happens, what differs from a day on which all is well (None: the metric is not there), and what is raised.
 # {n} is the number of minutes.
@@ -73,6 +81,14 @@ CASES: list[tuple[str, dict[str, str | None], int, set[str]]] = [
     ("nothing is known of looks", {LOOKED: None}, 60, {"Metrics missing", "Monitor has not looked lately"}),
     ("6 of 66 fail", {FAILED: "0+6x{n}"}, 60, {"Error share high"}),
     ("the first failures come at once", {FAILED: "_x55 40x5"}, 60, {"Error share high"}),
+    ("Prometheus was away, and there were failures before", AWAY, 44, set()),
+    ("a new service fails for a new Prometheus", {**NEW, FAILED: "_x55 40x5"}, 60, {"Error share high"}),
+    (
+        "nothing is written for a new Prometheus",
+        {**NEW, FAILED: None, WRITTEN: "_x55 0x5"},
+        60,
+        {"Prediction log silent"},
+    ),
     ("6 of 66 are turned away", {FAILED.replace("500", "429"): "0+6x{n}"}, 60, {"Error share high"}),
     ("half of the requests are wrong", {FAILED.replace("500", "422"): "0+60x{n}"}, 60, set()),
     ("4 of 8 fail", {ANSWERED: "_x55 4x5", FAILED: "_x55 4x5", WRITTEN: "_x55 4x5"}, 60, set()),
