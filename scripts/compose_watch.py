@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,12 @@ TRUTHS: dict[str, dict[str, Any]] = {
     "recommender": {"watched": [{"film_id": 1, "liked": True}]},
 }
 TOLD = 40
+# A number of the example, and what stands in its place the i-th time: a monitor counts the same request once.
+VARIED: dict[str, tuple[bytes, Callable[[int], bytes]]] = {
+    "housing": (b'"lot_area": 8450', lambda i: b'"lot_area": %d' % (8450 + i)),
+    "image-classifier": (b"JFIF\0\1\1\0\0\1", lambda i: b"JFIF\0\1\1\0" + (1 + i).to_bytes(2)),  # the density
+    "recommender": (b'"rating": 4.5', lambda i: b'"rating": %.2f' % (4.5 - i / 100)),
+}
 
 
 def watched(stack: Stack) -> None:
@@ -37,7 +43,7 @@ def watched(stack: Stack) -> None:
         "alarms", {r["name"] for r in rules if r["type"] == "alerting"}, set(re.findall(r"alert: (.+)", written))
     )
     require_equal("rules", {rule["health"] for rule in rules}, {"ok"})
-    # One example again and again is no sample of what a model learned from.
+    # One example with little variation is no sample of what a model learned from.
     drift = 'ALERTS{alertstate="firing", alertname="Drift"}'
     stack.wait("an alarm for drift of each", lambda: projects_of(stack, drift) == set(stack.services))
     counted = f'sum by (project) (http_requests_total{{method="POST"}}) > {ASKED}'
@@ -52,7 +58,7 @@ def watched(stack: Stack) -> None:
 
 
 def ask(stack: Stack, service: str) -> str:
-    """Ask a service for its example many times, and say of some what came true; return the id of one."""
+    """Ask a service for its example with many values of a number, and say of some what came true; return an id."""
     example = example_request(service)
     with httpx.Client(base_url=stack.url(service), timeout=30, trust_env=False) as client:
 
@@ -61,10 +67,20 @@ def ask(stack: Stack, service: str) -> str:
             require(response.is_success, f"{service}{path}: {response.status_code} {response.text[:300]}")
             return response
 
-        ids = [post(example.path, example.body, example.content_type).json()["id"] for _ in range(ASKED)]
+        bodies = (varied(service, example.body, i) for i in range(ASKED))
+        ids = [post(example.path, body, example.content_type).json()["id"] for body in bodies]
         for id_ in ids[:TOLD] if service in TRUTHS else []:
             post("/v1/feedback", json.dumps({"id": id_, "truth": TRUTHS[service]}), "application/json")
     return str(ids[-1])
+
+
+def varied(service: str, body: bytes, i: int) -> bytes:
+    """Return the body of an example as it is asked for the i-th time; spaces vary that of a project of others."""
+    if service not in VARIED:
+        return body + b" " * i
+    number, other = VARIED[service]
+    require(number in body, f"the example of {service} has no {number!r}: say in VARIED what varies it")
+    return body.replace(number, other(i), 1)
 
 
 def has_judged(stack: Stack, monitor: str) -> bool:
