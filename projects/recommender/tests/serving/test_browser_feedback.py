@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from browser_page import DESK, PHONE, Visit
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from portfolio_shared.operations.store import connect
 from recommender.serving.observe import WATCH, Truth
@@ -22,6 +22,35 @@ BOXES = """[...document.querySelectorAll(".films li, .films button")].map((node)
     const box = node.getBoundingClientRect();
     return [box.x, box.y + scrollY, box.width, box.height];
 })"""
+
+
+def expect_clicks_that_fail_to_be_taken_back(visit: Visit, row: Locator, state: Locator) -> None:
+    """The first of two clicks fails and the later one counts; then one fails alone."""
+    held = visit.intercept("**/v1/feedback")
+    row.get_by_role("button", name="Liked it").click()
+    row.get_by_role("button", name="Not for me").click()
+    held().abort()
+    held().continue_()  # the first click fails, and the later one counts
+    expect(state).to_have_text("Kept")
+    expect(row.locator("[aria-pressed=true]")).to_have_text("Not for me")
+    row.get_by_role("button", name="Liked it").click()
+    expect(row.locator("[aria-pressed=true]")).to_have_text("Liked it")
+    held().abort()
+    expect(row.get_by_role("alert")).to_have_text("Not kept. The service cannot be reached.")
+    expect(row.locator("[aria-pressed=true]")).to_have_text("Not for me")
+    expect(state).to_have_text("Kept")
+
+
+def expect_the_question_where_nothing_fits(visit: Visit) -> None:
+    """What was asked is kept where no film answers it as well, and the page says so."""
+    visit.page.route(
+        "**/v1/recommendations",
+        lambda route: route.fulfill(json=route.fetch().json() | {"recommendations": []}),
+    )
+    visit.page.reload()
+    visit.wait_for_answer()
+    expect(visit.page.get_by_test_id("kept-help")).to_be_visible()  # the question is kept as well
+    assert visit.page.locator(".films li").evaluate("(row) => row.scrollHeight") < 100
 
 
 @pytest.mark.parametrize("device", [DESK, PHONE], ids=["desk", "phone"])
@@ -53,28 +82,8 @@ def test_what_somebody_watched_is_kept_in_one_click(
             assert min(visit.contrasts().values()) >= 4.5
             assert visit.complaints == []
 
-            held = visit.intercept("**/v1/feedback")
-            rows[2].get_by_role("button", name="Liked it").click()
-            rows[2].get_by_role("button", name="Not for me").click()
-            held().abort()
-            held().continue_()  # the first click fails, and the later one counts
-            expect(states[2]).to_have_text("Kept")
-            expect(rows[2].locator("[aria-pressed=true]")).to_have_text("Not for me")
-            rows[2].get_by_role("button", name="Liked it").click()
-            expect(rows[2].locator("[aria-pressed=true]")).to_have_text("Liked it")
-            held().abort()
-            expect(rows[2].get_by_role("alert")).to_have_text("Not kept. The service cannot be reached.")
-            expect(rows[2].locator("[aria-pressed=true]")).to_have_text("Not for me")
-            expect(states[2]).to_have_text("Kept")
-
-            visit.page.route(
-                "**/v1/recommendations",
-                lambda route: route.fulfill(json=route.fetch().json() | {"recommendations": []}),
-            )
-            visit.page.reload()
-            visit.wait_for_answer()
-            expect(visit.page.get_by_test_id("kept-help")).to_be_visible()  # the question is kept as well
-            assert visit.page.locator(".films li").evaluate("(row) => row.scrollHeight") < 100
+            expect_clicks_that_fail_to_be_taken_back(visit, rows[2], states[2])
+            expect_the_question_where_nothing_fits(visit)
     with closing(connect(url)) as store:
         ((prediction, feedback),) = store.feedback("recommender", since=0, until=1e12)
     opinions = zip(ids, (True, False, False), strict=True)
