@@ -168,7 +168,9 @@ async def broken() -> dict[str, str]:
     return {"text": {"a": "b"}["internal detail"]}
 
 
-def create_app(settings: DemoSettings, models: FakeHolder | None = None, web: Path | None = None) -> FastAPI:
+def create_app(
+    settings: DemoSettings, models: FakeHolder | None = None, web: Path | None = None, **options: Any
+) -> FastAPI:
     with mock.patch.object(app_module, "ModelHolder", return_value=models or FakeHolder()):
         return create_service(
             title="Demo <service>",
@@ -180,6 +182,7 @@ def create_app(settings: DemoSettings, models: FakeHolder | None = None, web: Pa
             web=web or settings.model_cache,  # the demo has no models to keep, so its page may live there
             router=router,
             truth=Truth,
+            **options,
         )
 
 

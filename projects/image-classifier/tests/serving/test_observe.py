@@ -140,14 +140,33 @@ def test_the_truth_shows_whether_label_and_label_set_were_right(said: Any, label
     assert set(measured) <= set(WATCH.measures)
 
 
-@pytest.mark.parametrize("label", [None, "peony"])
 @pytest.mark.parametrize("unsure", [None, "unfamiliar"])
-def test_of_a_picture_of_none_of_the_labels_only_the_doubt_counts(label: str | None, unsure: str | None) -> None:
+def test_of_a_picture_of_none_of_the_labels_only_the_doubt_counts(unsure: str | None) -> None:
     said = {"probabilities": {"a": 1.0}, "label_set": ["a"], "unsure": unsure}
     results = json.dumps({"results": [{"error": "empty"}, said]})
     row = LoggedPrediction("1", 0.0, MODEL_NAME, "1", URL, "", 2, 1.0, "", results)
-    assert WATCH.measure(row, 1, Truth(label=label)) == {"unsure_out_of_distribution": float(unsure is not None)}
-    assert WATCH.measure(row, 0, Truth(label=label)) == {}
+    assert WATCH.measure(row, 1, Truth(label=None)) == {"unsure_out_of_distribution": float(unsure is not None)}
+    assert WATCH.measure(row, 0, Truth(label=None)) == {}
+    with pytest.raises(ValueError, match="peony"):  # which is counted as unreadable
+        WATCH.measure(row, 1, Truth(label="peony"))
+
+
+def test_a_label_that_the_model_does_not_have_is_refused(serving: Serving, colour_bundle: Path, tmp_path: Path) -> None:
+    """Misspelt, it would count as a picture of none of the labels."""
+    settings = ServeSettings(bundle=colour_bundle, prediction_log=f"sqlite:///{tmp_path}/log.db")
+    with serving(create_app(settings)) as client:
+        id_ = client.post(URL, files=as_files(plain("red"))).raise_for_status().json()["id"]
+
+        def say(label: str | None) -> httpx.Response:
+            return client.post("/v1/feedback", json={"id": id_, "truth": {"label": label}})
+
+        labels = client.get("/v1/labels").json()["labels"]
+        for wrong in ("Apple", "apples", " apple", ""):
+            answer = say(wrong)
+            (error,) = answer.json()["errors"]
+            assert (answer.status_code, error["field"], error["value"]) == (422, "truth.label", wrong)
+            assert error["bound"] == {"expected": str(labels)}
+        assert [say(right).status_code for right in (*labels, None)] == [202] * (len(labels) + 1)
 
 
 def test_every_measure_is_compared_with_a_metric_of_the_test(trained: Trained) -> None:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from portfolio_shared.serving.feedback import feedback_router
 from portfolio_shared.serving.metrics import ServiceMetrics
 from portfolio_shared.serving.middleware import ServiceMiddleware
-from portfolio_shared.serving.models import ModelHolder
+from portfolio_shared.serving.models import ModelHolder, ModelNotReady
 from portfolio_shared.serving.operations import operations_router
 from portfolio_shared.serving.pages import add_pages
 from portfolio_shared.serving.pool import WorkerPool
@@ -44,6 +44,7 @@ def create_service(
     web: Path,
     router: APIRouter,
     truth: type[BaseModel],
+    check_truth: Callable[[P, Any], None] | None = None,
 ) -> FastAPI:
     """Build the app of a project: its routes, within limits, with health, metrics, logs, documentation and a page.
 
@@ -68,6 +69,9 @@ def create_service(
         The routes of the project, made with ``APIRouter(prefix="/v1", route_class=StrictRoute)``.
     truth
         What feedback says of one item of a prediction.
+    check_truth
+        Raises ProblemError for a truth that the predictor which serves cannot have been asked for; without a model,
+        feedback is kept unchecked.
 
     Returns
     -------
@@ -107,7 +111,13 @@ def create_service(
     app.state.models, app.state.settings = models, settings
     app.include_router(router, responses=PROBLEM_RESPONSES)  # first: routes are tried in order, and this is the hot one
     subject_key = settings.subject_key.get_secret_value()
-    feedback = feedback_router(truth, model=settings.model_name, log=log, subject_key=subject_key)
+
+    def check(said: Any) -> None:
+        if check_truth is not None:
+            with suppress(ModelNotReady):
+                check_truth(models.current().predictor, said)
+
+    feedback = feedback_router(truth, model=settings.model_name, log=log, subject_key=subject_key, check=check)
     operations = operations_router(models, metrics, feedback=log is not None)
     app.include_router(feedback, responses=PROBLEM_RESPONSES)
     app.include_router(operations, responses=PROBLEM_RESPONSES)

@@ -16,7 +16,7 @@ from image_classifier.data.headers import FORMATS
 from image_classifier.data.images import ImageError, ImageLimits, decode, find_still, read_file
 from image_classifier.data.preprocessing import crop_box, to_pixels
 from image_classifier.models.predictor import Predictor
-from image_classifier.serving.observe import Json, Truth, answer_of, picture_of
+from image_classifier.serving.observe import Json, Truth, answer_of, check_truth, picture_of
 from image_classifier.serving.schemas import (
     BODY,
     ClassificationResponse,
@@ -98,6 +98,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
         web=Path(__file__).parent / "web",
         router=router,
         truth=Truth,
+        check_truth=check_truth,
     )
 
 

@@ -15,6 +15,7 @@ from image_classifier.data.stills import Still
 from image_classifier.models.predictor import Prediction, Predictor
 from portfolio_shared.operations.store import LoggedPrediction
 from portfolio_shared.operations.watch import REFERENCE_ROWS, Columns, Measure, Watch
+from portfolio_shared.serving.problems import FieldError, unprocessable
 from portfolio_shared.serving.schemas import Strict
 
 if TYPE_CHECKING:  # a service reads no data sets
@@ -28,7 +29,7 @@ Json = dict[str, JsonValue]
 class Truth(Strict):
     """What a picture shows."""
 
-    label: str | None = Field(max_length=100, description="The right label; None: none of them")
+    label: str | None = Field(max_length=255, description="The right label, as /v1/labels has it; null: none of them")
 
 
 def picture_of(data: bytes, still: Still, pixels: Pixels, prediction: Prediction) -> Json:
@@ -98,15 +99,36 @@ def logged_columns(prediction: LoggedPrediction) -> list[dict[str, float | str]]
 
 
 def measure(prediction: LoggedPrediction, index: int, truth: Truth) -> Mapping[str, float]:
-    """Return what the truth shows of an answer; nothing of a refused file."""
+    """Return what the truth shows of an answer; nothing of a refused file.
+
+    Raises
+    ------
+    ValueError
+        If the model that answered has no such label.
+    """
     answer = json.loads(prediction.response)["results"][index]
     if "error" in answer:
         return {}
     unsure = float(answer["unsure"] is not None)
-    if truth.label not in answer["probabilities"]:  # something that no answer could have named
+    if truth.label is None:
         return {"unsure_out_of_distribution": unsure}
+    if truth.label not in answer["probabilities"]:
+        raise ValueError(f"no label of the model is called {truth.label!r}")
     right = float(truth.label == next(iter(answer["probabilities"])))
     return {"accuracy": right, "set_coverage": float(truth.label in answer["label_set"]), "unsure": unsure}
+
+
+def check_truth(predictor: Predictor, truth: Truth) -> None:
+    """Refuse a label that the model does not have: misspelt, it would count as none of them.
+
+    Raises
+    ------
+    ProblemError
+        422, with the labels that there are.
+    """
+    if truth.label is not None and truth.label not in predictor.labels:
+        message, bound = "Input should be a label of the model, or null for none", {"expected": list(predictor.labels)}
+        raise unprocessable([FieldError(field="truth.label", message=message, value=truth.label, bound=bound)])
 
 
 def reference(predictor: Predictor, split: "Split") -> Columns:
