@@ -43,7 +43,7 @@ def test_the_same_data_and_seed_give_the_same_files_and_numbers(quick, tmp_path)
     other = quick.model_copy(update={"output": tmp_path / "again"})
     first, second = (read_manifest(train(config, quiet())) for config in (quick, other))
     assert first.files == second.files
-    assert set(first.files) == {"factors.npz", "films.json", "weights.json", "chance.json"}
+    assert set(first.files) == {"factors.npz", "films.json", "weights.json", "chance.json", "reference.npz"}
     assert first.model_dump(exclude={"created"}) == second.model_dump(exclude={"created"})
 
 

@@ -117,7 +117,7 @@ def test_what_is_written_in_a_format_that_is_read_is_read_but_for_its_size(writt
         if (code := outcome(data)) not in ("read", "too_small"):
             refused[name] = code
         # libheif enlarges what is smaller than its blocks and cuts it again.
-        assert (code == "too_small") == ("(1, " in name), (name, code)
+        assert (code == "too_small") == any(side in name for side in ("(1, ", "(8, ")), (name, code)
     assert not refused
     assert time.perf_counter() - begun < SECONDS
 

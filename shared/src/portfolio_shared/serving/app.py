@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 from pydantic import BaseModel
 
 from portfolio_shared.serving.feedback import feedback_router
@@ -30,6 +31,14 @@ P = TypeVar("P")
 
 _log = logging.getLogger(__name__)
 
+# This service has its own metrics and logs; FastAPI's record validation errors, which hold the payload.
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
 FIRST_LOOK_SECONDS = 2.0  # how long the start waits for a first model
 
 
@@ -99,14 +108,7 @@ def create_service(
         servers=[{"url": "."}],  # relative to /openapi.json: a proxy's prefix needs no setting
         root_path_in_servers=False,
         redirect_slashes=False,  # a redirect would be built from the Host header, which is the client's to choose
-        # This service has its own metrics and logs; FastAPI's record validation errors, which hold the payload.
-        telemetry={
-            "tracing": False,
-            "metrics": False,
-            "logs": False,
-            "operation_spans": False,
-            "auto_configure": False,
-        },
+        telemetry=NO_TELEMETRY,
     )
     app.state.models, app.state.settings = models, settings
     app.include_router(router, responses=PROBLEM_RESPONSES)  # first: routes are tried in order, and this is the hot one

@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from portfolio_shared.bundle import MANIFEST_NAME, read_manifest
 from portfolio_shared.data.tables import Columns, FileError, Table, misshapen
 
 ERROR = "error"
@@ -43,6 +42,8 @@ def announce_model(folder: Path, project: str) -> None:
     ValueError
         If there is none.
     """
+    from portfolio_shared.bundle import MANIFEST_NAME, read_manifest  # a model that MLflow runs has this module alone
+
     if not (folder / MANIFEST_NAME).is_file():
         raise ValueError(f"no model in {folder}: train first, or name one with --bundle (run in the clone's root)")
     manifest = read_manifest(folder, project=project)

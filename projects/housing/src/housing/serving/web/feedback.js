@@ -27,7 +27,7 @@ async function tell(event) {
   const answer = shown;
   const price = readPrice(input.value);
   if (price === null) {
-    say("error", "Enter dollars from 1,000 to 999,999,999, such as 185,000 or 185,000.50.");
+    say("error", "Enter dollars from 1,000 to 10,000,000, such as 185,000 or 185,000.50.");
     input.setAttribute("aria-invalid", "true");
     input.focus();
     return;
@@ -51,7 +51,7 @@ async function tell(event) {
 
 function readPrice(text) {
   const price = PRICE.test(text.trim()) ? Number(text.replace(/[$,]/g, "")) : 0;
-  return price >= 1000 && price < 1e9 ? price : null;
+  return price >= 1000 && price <= 1e7 ? price : null;
 }
 
 function comparison(paid, { price, interval }) {
