@@ -197,7 +197,7 @@ def reference_of(trained: Trained, *, seed: int = 0, threads: int = 1, console: 
 PROJECT = training.Project(
     name=MODEL_NAME,
     package=Path(__file__).parent,
-    requirements=("numpy", "pydantic"),
+    requirements=("numpy", "pydantic", "pydantic-settings"),
     learn=learn,
     describe=describe,
     example=popular_history,
