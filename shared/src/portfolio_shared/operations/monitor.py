@@ -21,7 +21,7 @@ from portfolio_shared.operations.publish import publish
 from portfolio_shared.operations.shapes import shape_of
 from portfolio_shared.operations.store import Store
 from portfolio_shared.operations.watch import Columns, Watch, read_reference
-from portfolio_shared.operations.window import open_log, predictions_told, read_window, rows_by_version
+from portfolio_shared.operations.window import open_log, predictions_with_feedback, read_window, rows_by_version
 from portfolio_shared.serving.model_cache import ModelCache
 from portfolio_shared.serving.registry_client import RegistryClient, RegistryUnavailable
 
@@ -146,8 +146,8 @@ def _predicted(store: Store, plan: Plan, *, since: float, until: float) -> dict[
 
     rows, version = rows_by_version(store, plan.model, since=since, until=until)
     if rows and rows[version] < MIN_ROWS:
-        told = predictions_told(store, plan.model, version, since=since, until=until)
-        version = version if told >= MIN_CLUSTERS else next(iter(rows))
+        judged = predictions_with_feedback(store, plan.model, version, since=since, until=until)
+        version = version if judged >= MIN_CLUSTERS else next(iter(rows))
     return {
         "rows_by_version": rows,
         "version": version,

@@ -152,7 +152,7 @@ def _answers(findings: Findings) -> str:
 <p class="section-lead">No truths came in: POST /v1/feedback takes them.</p></section>"""
     return f"""<section>
 <h2>How right its answers are</h2>
-<p class="section-lead">Of the answers that somebody told the truth of, which may not be like the others.</p>
+<p class="section-lead">Of the answers that feedback came in on, which may not be like the others.</p>
 <p class="legend"><span><i></i>test split, with its 95 % interval</span>
 <span><i class="window"></i>this window, with its 95 % interval</span></p>
 <div class="table-scroll"><table class="table intervals">

@@ -68,7 +68,7 @@ def rows_by_version(store: Store, model: str, *, since: float, until: float) -> 
     return {str(version): int(items) for version, items, _ in counted}, str(last)
 
 
-def predictions_told(store: Store, model: str, version: str, *, since: float, until: float) -> int:
+def predictions_with_feedback(store: Store, model: str, version: str, *, since: float, until: float) -> int:
     """Return of how many predictions of a version a window has feedback."""
     statement = (
         "SELECT COUNT(DISTINCT f.prediction) FROM feedback f JOIN predictions p ON p.id = f.prediction "

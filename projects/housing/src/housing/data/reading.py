@@ -1,6 +1,6 @@
 """Tables of houses, column by column: what headings mean, cells as numbers, and which rows are no possible houses.
 
-Training and files to price are read here; a row that is refused is told why by `house.validated`.
+Training and files to price are read here; `house.validated` says why a row is refused.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence

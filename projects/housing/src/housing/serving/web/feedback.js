@@ -10,19 +10,19 @@ const input = byId("sold-price");
 const state = byId("sold-state");
 const send = feedbackSender();
 
-/** The estimate that is shown, and the text in the field that was told of it. */
+/** The estimate that is shown, and the text in the field that was sent for it. */
 let shown = null;
-let told = null;
+let submitted = null;
 
-/** Offers the form for a new estimate; a price that was typed and not told stays. */
+/** Offers the form for a new estimate; a price that was typed and not sent stays. */
 export function offerFeedback(answer) {
-  if (input.value === told) input.value = "";
-  told = null;
+  if (input.value === submitted) input.value = "";
+  submitted = null;
   shown = answer;
   if (state.dataset.kind !== "sending") say("", "");
 }
 
-async function tell(event) {
+async function submit(event) {
   event.preventDefault();
   const answer = shown;
   const price = readPrice(input.value);
@@ -36,13 +36,13 @@ async function tell(event) {
     say("error", "The estimate is not of this house yet. Tell us when it is.");
     return;
   }
-  told = input.value;
+  submitted = input.value;
   say("sending", "Sending…");
   const { failure } = await send(answer.id, 0, { price });
   if (answer !== shown) {
     say(failure ? "error" : "done", failure ? `Of the house before: ${failure}` : "Kept for the house before.");
   } else if (failure) {
-    told = null;
+    submitted = null;
     say("error", failure);
   } else {
     say("done", element("strong", {}, "Thank you."), ` ${comparison(price, answer)}`);
@@ -68,4 +68,4 @@ function say(kind, ...content) {
   input.removeAttribute("aria-invalid");
 }
 
-byId("sold").addEventListener("submit", tell);
+byId("sold").addEventListener("submit", submit);

@@ -322,7 +322,7 @@ function similarTo(film) {
 
 // ---- Feedback ----
 
-/** What is said of the films of one answer: each time, the service is told the whole of it. */
+/** What is said of the films of one answer: each click sends the whole of it. */
 function feedbackOn({ id }) {
   let said = new Map();
   return {
