@@ -62,7 +62,7 @@ class Evaluation:
     metrics: dict[str, Interval]
 
 
-def learn(config, console, log):
+def learn(config, console, log, lessons):
     console.print("learning")
     if config.data == "broken":
         raise ValueError("line 7 has 3 cells")
@@ -98,7 +98,9 @@ def project(request, toy_manifest, toy_adapter):
         reference=lambda trained: {"area": np.array([1.0, 2.0, 4.0])},
         draw=draw,
         input_example=lambda trained: [{"area": 2.0}],
-        compare=lambda evaluation, champion: BETTER,
+        compare=lambda trained, champion: BETTER,
+        recent=lambda *_: None,
+        margin=0.0,
     )
 
 
@@ -190,7 +192,7 @@ def test_a_gate_that_fails_leaves_a_failed_run_and_moves_no_alias(project, tmp_p
     config = ToyConfig(tracking_uri=mlflow_server, output=tmp_path / "bundle")
     run(project, config, Console(quiet=True))
 
-    def compare(evaluation, champion):
+    def compare(trained, champion):
         raise ValueError("the champion cannot read these houses")
 
     with pytest.raises(ValueError, match="cannot read"):

@@ -17,6 +17,7 @@ from portfolio_shared.addresses import without_secrets
 from portfolio_shared.bundle import Manifest, read_manifest, replace_bundle
 from portfolio_shared.config import TrainSettings
 from portfolio_shared.evaluation.uncertainty import PairedComparison
+from portfolio_shared.operations.lessons import Lesson, Lessons
 from portfolio_shared.operations.watch import Columns
 from portfolio_shared.results import Predictor, Trained
 from portfolio_shared.tracking.client import check_server
@@ -40,8 +41,9 @@ class Project(Generic[C, T, P]):
     """Folder of the project's package; its `serving/mlflow_adapter.py` runs the logged model."""
     requirements: tuple[str, ...]
     """Distributions that the adapter needs."""
-    learn: Callable[[C, Console, RunLog], T]
-    """From data to an evaluated model; logs candidates and epochs while it runs, and writes no bundle."""
+    learn: Callable[[C, Console, RunLog, Lessons | None], T]
+    """From data, and what feedback teaches, to an evaluated model; logs candidates and epochs while it runs, and writes
+    no bundle."""
     describe: Callable[[C, T], Manifest]
     """The manifest of the bundle."""
     example: Callable[[T], Sequence[Any]]
@@ -54,12 +56,25 @@ class Project(Generic[C, T, P]):
     """(evaluation, candidates, folder): writes the figures."""
     input_example: Callable[[T], Sequence[Mapping[str, object]]]
     """Rows from which MLflow infers the signature of the logged model."""
-    compare: Callable[[Any, P], PairedComparison]
-    """(evaluation, champion) -> difference on the frozen test split, this model minus the champion."""
+    compare: Callable[[T, P], PairedComparison]
+    """(trained, champion) -> difference on the frozen test split, this model minus the champion; of a model that has
+    learned a drift, on the part that did not drift."""
+    recent: Callable[[T, P, Sequence[Lesson]], PairedComparison | None]
+    """(trained, champion, feedback that was held back) -> the same difference on that feedback; None where the log does
+    not hold enough to predict again."""
+    margin: float
+    """How much worse on the frozen split a model may be that is better on recent feedback, in the unit of `compare`."""
 
 
-def run(project: Project[C, T, P], config: C, console: Console | None = None) -> Path:
+def run(
+    project: Project[C, T, P], config: C, console: Console | None = None, *, lessons: Lessons | None = None
+) -> Path:
     """Train, evaluate, write the bundle, register it and pass the gate; return the bundle's folder.
+
+    Parameters
+    ----------
+    lessons
+        What feedback teaches beside the data.
 
     Raises
     ------
@@ -71,14 +86,14 @@ def run(project: Project[C, T, P], config: C, console: Console | None = None) ->
     console = console or Console(markup=False)
     check_output(config.output)
     if not config.tracking_uri:
-        write(project, config, project.learn(config, console, UNTRACKED), console)
+        write(project, config, project.learn(config, console, UNTRACKED, lessons), console)
         console.print("Not tracked and not registered: there is no tracking URI")
         return config.output
     check_server(config.tracking_uri)
     settings = without_secrets(config.model_dump_json(exclude={"tracking_uri"}))
     tags = {"git_commit": current_commit(), "settings": settings}
     with tracked_run(config.tracking_uri, experiment=project.name, run_name="training", tags=tags) as tracked:
-        trained = project.learn(config, console, TolerantLog(tracked, console.print))
+        trained = project.learn(config, console, TolerantLog(tracked, console.print), lessons)
         manifest = write(project, config, trained, console)
         with console.status("logging to MLflow"):
             logged = track(project, config, trained, manifest, tracked)
@@ -86,7 +101,7 @@ def run(project: Project[C, T, P], config: C, console: Console | None = None) ->
         decision = pass_gate(
             version,
             project.load,
-            lambda champion: project.compare(trained.evaluation, champion),
+            lambda champion: project.compare(trained, champion),
             manifest=manifest,
             tracking_uri=config.tracking_uri,
         )

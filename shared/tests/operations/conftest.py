@@ -31,12 +31,28 @@ def measure(row: LoggedPrediction, index: int, truth: Truth) -> dict[str, float]
     return {"error": abs(json.loads(row.response)[index] - truth.weight), "weight": truth.weight}
 
 
+def loss(row: LoggedPrediction, index: int, truth: Truth) -> float:
+    return abs(json.loads(row.response)[index] - truth.weight)
+
+
+def about(row: LoggedPrediction, index: int) -> str:
+    return json.dumps(json.loads(row.request)[index])
+
+
+def doubt(row: LoggedPrediction, index: int, truth: Truth) -> str | None:
+    return "too heavy" if truth.weight > 1000 else None
+
+
 TOY = Watch(
     model="toy",
     truth=Truth,
     columns=lambda folder: columns,
     measures={"error": Measure("absolute error", "error", "lower"), "weight": Measure("weight", None, "higher")},
     measure=measure,
+    loss=loss,
+    loss_label="absolute error",
+    about=about,
+    doubt=doubt,
 )
 
 

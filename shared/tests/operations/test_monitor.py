@@ -248,7 +248,7 @@ PROGRAM = """
         port: int = 1
         model_name: str = "toy"
 
-    WATCH = Watch("toy", BaseModel, None, {}, None)
+    WATCH = Watch("toy", BaseModel, None, {}, None, None, "", None, None)
     monitor = monitor_command("toy", "__main__:WATCH", Service)
     run_project("toy", {"train": Command(Train, print), "monitor": monitor})
 """

@@ -32,6 +32,7 @@ from portfolio_shared import results, training
 from portfolio_shared.bundle import DataInfo, Manifest, metric_values
 from portfolio_shared.data.splits import group_folds, split_digest
 from portfolio_shared.evaluation.tables import candidate_rows, metric_rows, terminal_table
+from portfolio_shared.operations.lessons import Lessons
 from portfolio_shared.terminal import progress
 from portfolio_shared.tracking.git import current_commit
 from portfolio_shared.tracking.runs import UNTRACKED, RunLog
@@ -39,7 +40,7 @@ from portfolio_shared.tracking.runs import UNTRACKED, RunLog
 Trained = results.Trained[Dataset, Split, OutOfFold, ModelSettings, Predictor, Evaluation]
 
 
-def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Trained:
+def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lessons: Lessons | None = None) -> Trained:
     """Go from data to an evaluated model; nothing is written."""
     # Data: read, clean, report, split. From here on nothing looks at the test split until the model is chosen.
     data = load(config.data)
@@ -134,7 +135,9 @@ PROJECT = training.Project(
     draw=draw,
     # The full record gives every column its type; the sparse one makes what may be left out optional.
     input_example=lambda trained: [complete(EXAMPLE, trained.predictor.typical)[0], EXAMPLE],
-    compare=compare_with_champion,
+    compare=lambda trained, champion: compare_with_champion(trained.evaluation, champion),
+    recent=lambda *_: None,
+    margin=0.005,
 )
 
 

@@ -24,13 +24,14 @@ from portfolio_shared.data.checks import DataError
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.conformal import conformal_quantile
 from portfolio_shared.evaluation.tables import candidate_rows, metric_rows, terminal_table
+from portfolio_shared.operations.lessons import Lessons
 from portfolio_shared.tracking.git import current_commit
 from portfolio_shared.tracking.runs import UNTRACKED, RunLog
 
 Trained = results.Trained[Dataset, Split, FittedClassifier, ModelSettings, Predictor, Evaluation]
 
 
-def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Trained:
+def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lessons: Lessons | None = None) -> Trained:
     """Go from data to an evaluated model; nothing is written but features and checkpoints."""
     # Data: read, clean, report, split. From here on nothing looks at the test split until the model is chosen.
     settings = plan(config, console)
@@ -134,7 +135,9 @@ PROJECT = training.Project(
     input_example=lambda trained: [
         {"picture": base64.b64encode(trained.split.test[0].path.read_bytes()).decode("ascii")}
     ],
-    compare=compare_with_champion,
+    compare=lambda trained, champion: compare_with_champion(trained.evaluation, champion),
+    recent=lambda *_: None,
+    margin=0.02,
 )
 
 

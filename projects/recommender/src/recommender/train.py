@@ -16,6 +16,7 @@ from portfolio_shared import results, training
 from portfolio_shared.bundle import DataInfo, Manifest, MetricValue, metric_values
 from portfolio_shared.evaluation.sections import with_interval
 from portfolio_shared.evaluation.tables import candidate_rows, terminal_table
+from portfolio_shared.operations.lessons import Lessons
 from portfolio_shared.operations.watch import Columns
 from portfolio_shared.results import Candidate
 from portfolio_shared.terminal import progress
@@ -38,7 +39,7 @@ Trained = results.Trained[Dataset, Split, Scorer, ModelSettings, Predictor, Eval
 CANDIDATES_TITLE = "Candidates, fitted on the training part, measured on the validation part"
 
 
-def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED) -> Trained:
+def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lessons: Lessons | None = None) -> Trained:
     """Go from data to an evaluated model; nothing is written."""
     # Data: read, clean, report, split. From here on nothing looks at the test until the model is chosen.
     data = load(config.data, dataset=config.dataset)
@@ -205,7 +206,9 @@ PROJECT = training.Project(
     reference=reference_of,
     draw=draw,
     input_example=input_example,
-    compare=compare_with_champion,
+    compare=lambda trained, champion: compare_with_champion(trained.evaluation, champion),
+    recent=lambda *_: None,
+    margin=0.005,
 )
 
 

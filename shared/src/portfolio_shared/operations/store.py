@@ -43,6 +43,16 @@ class Feedback(NamedTuple):
     truth: str
 
 
+class Shadow(NamedTuple):
+    """What a challenger would have answered to a logged request, as JSON in the form of the logged response."""
+
+    prediction: str
+    version: str
+    at: float
+    milliseconds: float
+    response: str
+
+
 _PREDICTION = ", ".join(f"p.{name}" for name in LoggedPrediction._fields)
 _FEEDBACK = ", ".join(f"f.{name}" for name in Feedback._fields)
 
@@ -66,6 +76,46 @@ class Store:
                 f"INSERT INTO predictions VALUES ({marks}) ON CONFLICT (id) DO NOTHING",  # noqa: S608 - marks of ours
                 values,
             )
+
+    def insert_shadows(self, rows: Iterable[Shadow]) -> int:
+        """Write what a challenger would have answered; return how many predictions were there to write it beside."""
+        written = 0
+        with self.database.transaction():
+            for row in rows:
+                # First, because PostgreSQL then lets nobody else write about this prediction until the end.
+                size = ROW_BYTES + len(row.response)
+                statement = "UPDATE predictions SET bytes = bytes + ? WHERE id = ? RETURNING id"
+                if self.execute(statement, [size, row.prediction]):
+                    self.execute("INSERT INTO shadows VALUES (?, ?, ?, ?, ?)", row)
+                    written += 1
+        return written
+
+    def pairs(
+        self, model: str, *, champion: str, challenger: str
+    ) -> Iterator[tuple[LoggedPrediction, LoggedPrediction, Feedback]]:
+        """Yield what the champion answered, what the challenger would have, and the latest feedback on an item of it.
+
+        In the order of the feedback; the challenger's is the same prediction with its version, time and response.
+        """
+        statement = (
+            f"SELECT {_FEEDBACK}, s.version, s.at, s.milliseconds, s.response "  # noqa: S608 - names of ours
+            "FROM feedback f JOIN predictions p ON p.id = f.prediction JOIN shadows s ON s.prediction = p.id "
+            "WHERE p.model = ? AND p.version = ? AND s.version = ? AND (f.at, f.prediction, f.item) > (?, ?, ?) "
+            "AND NOT EXISTS (SELECT 1 FROM feedback g "
+            "WHERE g.prediction = f.prediction AND g.item = f.item AND g.at > f.at) "
+            "ORDER BY f.at, f.prediction, f.item LIMIT ?"
+        )
+        last: tuple[float, str, int] = 0.0, "", 0
+        while rows := self.execute(statement, [model, champion, challenger, *last, ROWS_AT_ONCE]):
+            for row in rows:
+                given = Feedback._make(row[: len(Feedback._fields)])
+                version, at, milliseconds, response = row[len(Feedback._fields) :]
+                found = self.execute(f"SELECT {_PREDICTION} FROM predictions p WHERE id = ?", given[:1])  # noqa: S608
+                if found:  # else forgotten since
+                    asked = LoggedPrediction._make(found[0])
+                    changed = {"version": version, "at": at, "milliseconds": milliseconds, "response": response}
+                    yield asked, asked._replace(**changed), given
+                last = given.at, given.prediction, given.item
 
     def add_feedback(self, given: Feedback) -> bool:
         """Write feedback; return False, and write nothing, if it says nothing new or its prediction is gone.

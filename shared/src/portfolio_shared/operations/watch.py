@@ -68,6 +68,19 @@ class Watch:
     comparable
         (folder of the bundle, reference, window) -> the reference as it would be if it had been asked as the window
         was: fields that callers leave out change the price, for example.
+    loss
+        (prediction, index of an item, its truth) -> the loss that two models are compared by, lower is better; None
+        where the truth says nothing. Its difference between two answers is bounded, whatever the truth is.
+    loss_label
+        What the loss is, for tables and reports.
+    about
+        (prediction, index of an item) -> what the item is, as a text; of all that a client says of one the last counts.
+    doubt
+        (prediction, index of an item, its truth) -> why nothing is learned from it, or None: it lies far outside of
+        what the logged answer held possible.
+    preference
+        Where two models' lists were interleaved: (prediction, index, truth) -> 1 if the challenger's part served
+        better, -1 if the champion's did, 0 for a tie, None where the answer was not interleaved.
     """
 
     model: str
@@ -75,7 +88,12 @@ class Watch:
     columns: Callable[[Path], RowColumns]
     measures: Mapping[str, Measure]
     measure: Callable[[LoggedPrediction, int, Any], Mapping[str, float]]
+    loss: Callable[[LoggedPrediction, int, Any], float | None]
+    loss_label: str
+    about: Callable[[LoggedPrediction, int], str]
+    doubt: Callable[[LoggedPrediction, int, Any], str | None]
     comparable: Callable[[Path, "Columns", "Columns"], "Columns"] = as_it_is
+    preference: Callable[[LoggedPrediction, int, Any], float | None] | None = None
 
 
 def write_reference(folder: Path, reference: "Columns", *, seed: int = 0) -> None:

@@ -58,6 +58,9 @@ class ModelHolder(Generic[P]):
         the registry ignored.
     project, load, smoke_test
         As in `create_service`.
+    alias
+        Another alias than that of the settings: the model of the challenger's is put out of service when the alias goes
+        away, and never comes from the cache alone.
 
     Attributes
     ----------
@@ -78,14 +81,22 @@ class ModelHolder(Generic[P]):
     """
 
     def __init__(
-        self, *, settings: ServiceSettings, project: str, load: Callable[[Path], P], smoke_test: Callable[[P], None]
+        self,
+        *,
+        settings: ServiceSettings,
+        project: str,
+        load: Callable[[Path], P],
+        smoke_test: Callable[[P], None],
+        alias: str | None = None,
     ) -> None:
         self._settings = settings
         self._project = project
         self._load = load
         self._smoke_test = smoke_test
         self._client = RegistryClient(settings.tracking_uri)
-        self._cache = ModelCache(settings.model_cache, settings.model_name)
+        self._alias, self._beside = alias or settings.model_alias, alias is not None
+        folder = settings.model_cache / alias if alias else settings.model_cache
+        self._cache = ModelCache(folder, settings.model_name)
         self._current: LoadedModel[P] | None = None
         self._identity: RegisteredVersion | None = None
         self._refused: tuple[RegisteredVersion, str] | None = None
@@ -136,16 +147,18 @@ class ModelHolder(Generic[P]):
             self._note(None)
 
     def _follow_alias(self) -> None:
-        name, alias = self._settings.model_name, self._settings.model_alias
+        name, alias = self._settings.model_name, self._alias
         try:
             version = self._client.alias(name, alias)
             if version is not None:
                 self._serve_version(version)
             else:
                 self._refused = None
+                if self._beside:
+                    self._current = self._identity = None
                 self._note(f"{name!r} has no version with the alias {alias!r}: train and promote one")
         except (RegistryUnavailable, BundleError, OSError) as error:
-            if self._current is None:
+            if self._current is None and not self._beside:
                 self._serve_last_good(error)
             raise
 

@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from portfolio_shared.config import default_tracking_uri
 from portfolio_shared.environment import refuse_unknown_variables, without_invented_port
 
+Rollout = Literal["off", "shadow", "canary"]
+
 
 def default_start_page() -> str:
     """Return the start page that PORTFOLIO_START_PAGE names for all services, or nothing."""
@@ -53,6 +55,11 @@ class ServiceSettings(BaseSettings):
     )
     model_name: str = Field(min_length=1, description="name of the model in the registry")
     model_alias: str = Field(default="champion", min_length=1, description="alias whose version is served")
+    rollout: Rollout = Field(
+        default="off",
+        description="what becomes of the challenger: nothing, an answer beside each (shadow), a share of them (canary)",
+    )
+    canary_share: float = Field(default=0.1, gt=0, lt=1, description="share of the subjects that a canary answers")
     model_poll_seconds: float = Field(default=10.0, gt=0, description="seconds between two looks at the alias")
     model_cache: Path = Field(default=Path(".state/models"), description="folder of downloaded models")
     bundle: Path | None = Field(default=None, description="serve this model folder and ignore the registry")

@@ -7,6 +7,7 @@ fields that the window's callers give. A model that was refitted knows all house
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,9 @@ from portfolio_shared.serving.schemas import Strict
 
 OPEN_FROM = 60
 """From this many filled fields on, a house is one of few fields: the test split was measured with all 69 left open."""
+
+
+DOUBTED = 3.0
 
 
 class Truth(Strict):
@@ -120,6 +124,24 @@ def measure(row: LoggedPrediction, index: int, truth: Truth) -> Mapping[str, flo
     }
 
 
+def loss(row: LoggedPrediction, index: int, truth: Truth) -> float:
+    """Return the absolute log error: two answers differ by at most the log of their ratio, whatever was paid."""
+    return abs(math.log(_predictions(row.response)[index]["price"] / truth.price))
+
+
+def about(row: LoggedPrediction, index: int) -> str:
+    """Return the house as it was asked about."""
+    return json.dumps(json.loads(row.request)["houses"][index], sort_keys=True)
+
+
+def doubt(row: LoggedPrediction, index: int, truth: Truth) -> str | None:
+    """Doubt a price from which the answered one is `DOUBTED` times as far as its interval reaches, on the log scale."""
+    answer = _predictions(row.response)[index]
+    end = answer["interval"]["high" if truth.price > answer["price"] else "low"]
+    far = DOUBTED * abs(math.log(end / answer["price"]))
+    return "far outside of the interval" if abs(math.log(truth.price / answer["price"])) > far else None
+
+
 @lru_cache(maxsize=1)  # feedback comes prediction by prediction, and an answer of a thousand houses takes 60 ms to read
 def _predictions(response: str) -> list[dict[str, Any]]:
     predictions: list[dict[str, Any]] = json.loads(response)["predictions"]
@@ -144,5 +166,9 @@ WATCH = Watch(
         "coverage": Measure("prices paid within the interval", "interval_coverage", "higher"),
     },
     measure=measure,
+    loss=loss,
+    loss_label="absolute log error",
+    about=about,
+    doubt=doubt,
     comparable=comparable,
 )

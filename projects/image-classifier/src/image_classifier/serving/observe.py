@@ -21,6 +21,7 @@ from portfolio_shared.serving.schemas import Strict
 if TYPE_CHECKING:  # a service reads no data sets
     from image_classifier.data.load import Split
 
+IMPOSSIBLE = 0.001
 LINES = 4  # one line in so many is looked at: a tenth of a millisecond is 1 % of a request
 
 Json = dict[str, JsonValue]
@@ -118,6 +119,27 @@ def measure(prediction: LoggedPrediction, index: int, truth: Truth) -> Mapping[s
     return {"accuracy": right, "set_coverage": float(truth.label in answer["label_set"]), "unsure": unsure}
 
 
+def loss(prediction: LoggedPrediction, index: int, truth: Truth) -> float | None:
+    """Return the Brier score of the probabilities (Brier 1950), from 0 to 2; None where it shows no label."""
+    answer = json.loads(prediction.response)["results"][index]
+    if "error" in answer or truth.label is None:
+        return None
+    return float(sum((share - (label == truth.label)) ** 2 for label, share in answer["probabilities"].items()))
+
+
+def about(prediction: LoggedPrediction, index: int) -> str:
+    """Return the hash of the file."""
+    return str(json.loads(prediction.request)["pictures"][index]["sha256"])
+
+
+def doubt(prediction: LoggedPrediction, index: int, truth: Truth) -> str | None:
+    """Doubt a label that the answer held next to impossible."""
+    answer = json.loads(prediction.response)["results"][index]
+    if truth.label is None or answer["probabilities"][truth.label] >= IMPOSSIBLE:
+        return None
+    return "a label that the answer held impossible"
+
+
 def check_truth(predictor: Predictor, truth: Truth) -> None:
     """Refuse a label that the model does not have: misspelt, it would count as none of them.
 
@@ -159,4 +181,8 @@ WATCH = Watch(
         "unsure_out_of_distribution": Measure("unsure, of pictures of none", "unsure_out_of_distribution", "higher"),
     },
     measure=measure,
+    loss=loss,
+    loss_label="Brier score",
+    about=about,
+    doubt=doubt,
 )

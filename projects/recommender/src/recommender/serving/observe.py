@@ -177,6 +177,12 @@ def measure(row: LoggedPrediction, index: int, truth: Truth) -> dict[str, float]
     return {"liked": fmean(said)} if said else {}
 
 
+def about(row: LoggedPrediction, index: int) -> str:
+    """Return whose history it is; without a name, the history."""
+    asked = json.loads(row.request)
+    return row.subject or json.dumps(asked["histories"][index] if "histories" in asked else asked["history"])
+
+
 WATCH = Watch(
     model=MODEL_NAME,
     truth=Truth,
@@ -185,4 +191,9 @@ WATCH = Watch(
     # the page's of films of the list alone: no share of it is a hit rate, and no metric of the test means the same.
     measures={"liked": Measure("recommended films that were liked, of those watched", None, "higher")},
     measure=measure,
+    # A list is judged by what was watched of it, and nobody saw the challenger's: lists are interleaved instead.
+    loss=lambda *_: None,
+    loss_label="",
+    about=about,
+    doubt=lambda *_: None,
 )
