@@ -40,7 +40,12 @@ from portfolio_shared.tracking.runs import UNTRACKED, RunLog
 Trained = results.Trained[Dataset, Split, OutOfFold, ModelSettings, Predictor, Evaluation]
 
 
-def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lessons: Lessons | None = None) -> Trained:
+def learn(
+    config: TrainConfig,
+    console: Console,
+    run: RunLog = UNTRACKED,
+    lessons: Lessons | None = None,  # noqa: ARG001
+) -> Trained:
     """Go from data to an evaluated model; nothing is written."""
     # Data: read, clean, report, split. From here on nothing looks at the test split until the model is chosen.
     data = load(config.data)
