@@ -33,6 +33,7 @@ Trained = results.Trained[Dataset, Split, FittedClassifier, ModelSettings, Predi
 
 def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lessons: Lessons | None = None) -> Trained:
     """Go from data to an evaluated model; nothing is written but features and checkpoints."""
+    del lessons  # the log keeps no pixel to learn from
     # Data: read, clean, report, split. From here on nothing looks at the test split until the model is chosen.
     settings = plan(config, console)
     dataset = load(config.data)
