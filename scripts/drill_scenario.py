@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Call:
-    """One request that predicts, on behalf of somebody.
+    """One request that predicts one thing, on behalf of somebody.
 
     Attributes
     ----------
@@ -44,8 +44,8 @@ class Scenario:
         (folder of the champion's bundle, n, whether after the change, seed) -> n requests that differ from each other
         and, by the seed, from those of other steps: each person asks one to four times.
     truth
-        (call, its answer, index of an item) -> what `POST /v1/feedback` takes as the truth of the item; None if
-        nothing is known of it.
+        (call, its answer, index of the item: 0) -> what `POST /v1/feedback` takes as the truth of it; None if nothing
+        is known. The drill asks it of each call, before the change as well.
     rollout
         How the challenger is tried.
     flags
