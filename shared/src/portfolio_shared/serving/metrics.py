@@ -22,11 +22,11 @@ class ServiceMetrics:
     Otherwise a client could fill the memory of the service with invented paths.
     """
 
-    def __init__(self, models: ModelHolder[Any], log: PredictionLog | None) -> None:
+    def __init__(self, models: ModelHolder[Any], log: PredictionLog | None, *others: Collector) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self._registry.register(_ModelCollector(models))
-        self._registry.register(_LogCollector(log))
+        for collector in (_ModelCollector(models), _LogCollector(log), *others):
+            self._registry.register(collector)
         self._requests = Counter(
             "http_requests", "Requests answered", ["route", "method", "status", "version"], registry=self._registry
         )

@@ -130,6 +130,8 @@ class ServiceMiddleware:
         state = exchange.scope["state"]
         version, items = state.get("predicted", ("", 0))
         self._metrics.observe(route=route, method=method, status=status, version=version, seconds=seconds)
+        if (observe := state.get("canary")) is not None:  # the answer is one of two models'
+            observe(status, state)
         ids = {"request_id": exchange.request_id}
         if status == HTTP_OK and items:
             ids["prediction_id"] = state["answer_id"]
