@@ -79,8 +79,9 @@ class Watch:
         (prediction, index of an item, its truth) -> why nothing is learned from it, or None: it lies far outside of
         what the logged answer held possible.
     preference
-        Where two models' lists were interleaved: (prediction, index, truth) -> 1 if the challenger's part served
-        better, -1 if the champion's did, 0 for a tie, None where the answer was not interleaved.
+        Where two models' lists were interleaved: (prediction, index, truth, version of the challenger) -> 1 if the
+        challenger's part served better, -1 if the champion's did, 0 for a tie, None where the answer was not
+        interleaved with that version.
     """
 
     model: str
@@ -93,7 +94,7 @@ class Watch:
     about: Callable[[LoggedPrediction, int], str]
     doubt: Callable[[LoggedPrediction, int, Any], str | None]
     comparable: Callable[[Path, "Columns", "Columns"], "Columns"] = as_it_is
-    preference: Callable[[LoggedPrediction, int, Any], float | None] | None = None
+    preference: Callable[[LoggedPrediction, int, Any, str], float | None] | None = None
 
 
 def write_reference(folder: Path, reference: "Columns", *, seed: int = 0) -> None:
