@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -36,6 +37,8 @@ ROOT = Path(__file__).parent
 PROJECT = re.compile(rf"^projects/([^/]+)/|^tests/.*\[({'|'.join(project.name for project in projects())})[-\]]")
 for _name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
     del os.environ[_name]  # tests ask servers of this machine alone
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # else no process of a test would hear Ctrl-C
 os.environ["PORTFOLIO_PREDICTION_LOG"] = "off"  # a test that wants a log names a file of its own
 # MLflow's to run; it holds no doctest.
 collect_ignore_glob = ["projects/*/src/*/serving/mlflow_adapter.py"]

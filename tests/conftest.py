@@ -16,14 +16,17 @@ from project_table import Project, projects
 
 ROOT = Path(__file__).resolve().parents[1]
 # What all projects promise alike is tested of the first in `make test`, and of the others in `make test-all`.
-ALIKE = re.compile(r"test_(pages|project_(http|machines|mlflow|registry_cycle))\.py")
+ALIKE = re.compile(r"test_(pages|project_(http|machines))\.py")
+# Of what takes a minute a project, the shared library's tests have a toy's part in `make test`.
+STORIES = re.compile(r"test_project_(mlflow|registry_cycle)\.py")
 OTHERS = re.compile(rf"\[.*\b({'|'.join(project.name for project in projects()[1:])})\b")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if ALIKE.fullmatch(item.path.name) and OTHERS.search(item.name):
+        alike = ALIKE.fullmatch(item.path.name) and OTHERS.search(item.name)
+        if alike or STORIES.fullmatch(item.path.name):
             item.add_marker(pytest.mark.long)
 
 

@@ -26,6 +26,7 @@ def command(project: Project, *arguments: str) -> list[str]:
     return [str(Path(sys.executable).with_name(project.name)), *arguments]
 
 
+@pytest.mark.long
 def test_what_ships_is_read_with_nothing_but_the_working_directory(project: Project, tmp_path: Path) -> None:
     """The name of the folder is one that no encoding of the locale has."""
     folder = tmp_path / "Le\u0301on \u5bb6"

@@ -136,7 +136,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_quick_training_needs_no_torch(quick, tmp_path):
     settings = {**quick.model_dump(mode="json"), "output": str(tmp_path / "bundle")}
     command = [sys.executable, "-W", "error", "-c", SCRIPT, json.dumps(settings)]

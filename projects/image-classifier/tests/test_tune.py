@@ -61,7 +61,7 @@ def test_only_a_measurement_of_the_public_data_is_the_readmes(config, tmp_path, 
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("ablation.json")] == [file]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_each_training_is_a_child_run_where_there_is_a_server(config, monkeypatch, mlflow_server):
     from portfolio_shared.tracking.client import tracking_client
 

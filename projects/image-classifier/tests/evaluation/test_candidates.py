@@ -95,6 +95,7 @@ def test_class_frequencies_are_those_of_the_training_part() -> None:
         export(split, QUICK, candidate)
 
 
+@pytest.mark.long
 def test_candidates_stand_from_best_to_worst_and_are_logged(compared: Compared) -> None:
     candidates, log = compared.candidates, compared.log
     assert set(candidates) == {FREQUENCIES, PROBE, FINE_TUNED}
@@ -119,6 +120,7 @@ def test_a_candidate_is_logged_before_the_next_is_fitted(split: Split, monkeypat
     assert [candidate.name for candidate in logged] == [FREQUENCIES, PROBE]
 
 
+@pytest.mark.long
 def test_the_baselines_are_measured_on_the_test_split(split: Split, compared: Compared) -> None:
     two = {name: compared.candidates[name] for name in (FREQUENCIES, PROBE)}
     baselines = evaluate_baselines(split, FULL, two)
@@ -128,6 +130,7 @@ def test_the_baselines_are_measured_on_the_test_split(split: Split, compared: Co
         assert metrics["log_loss"].estimate == pytest.approx(log_loss_error(labels_of(split.test), probabilities))
 
 
+@pytest.mark.long
 def test_the_quick_recipe_is_the_probe_alone(split: Split, compared: Compared) -> None:
     quick = compare(split, QUICK)
     assert set(quick) == {FREQUENCIES, PROBE}
@@ -143,6 +146,7 @@ def test_the_choice_is_the_least_loss_of_what_can_be_served() -> None:
     assert choose(candidates) == "b"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [PROBE, FINE_TUNED])
 def test_a_candidate_is_measured_for_itself(name: str, split: Split, compared: Compared) -> None:
     candidate = compared.candidates[name]
@@ -159,6 +163,7 @@ def test_a_candidate_is_measured_for_itself(name: str, split: Split, compared: C
     np.testing.assert_allclose(probabilities_on_test(candidate.model, split), of_test)
 
 
+@pytest.mark.long
 def test_the_probe_leaves_the_trunk_and_fine_tuning_does_not(compared: Compared, split: Split) -> None:
     probe, tuned = compared.candidates[PROBE], compared.candidates[FINE_TUNED]
     assert probe.model.network.trunk == trunk_of(FULL, split.train)
@@ -170,6 +175,7 @@ def test_the_probe_leaves_the_trunk_and_fine_tuning_does_not(compared: Compared,
     assert tuned.metrics["fit_seconds"] == pytest.approx(seconds, abs=0.06)
 
 
+@pytest.mark.long
 def test_no_label_of_the_test_split_is_looked_at(split: Split, compared: Compared) -> None:
     blind = replace(split, test=tuple(replace(photo, label=-1) for photo in split.test))
     for name, candidate in compare(blind, QUICK).items():

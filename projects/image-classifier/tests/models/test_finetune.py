@@ -279,6 +279,7 @@ def test_the_network_that_ships_has_no_statistics_to_lose() -> None:
     assert learning == [True] * 53  # 52 convolutions and the head
 
 
+@pytest.mark.long
 def test_what_was_fine_tuned_is_exported_with_its_head(sample: Dataset) -> None:
     split, tuning = job(sample).split, SETTINGS.model_copy(update={"epochs": 1})
     settings = ModelSettings(backbone="mobilenet_v2", weights="shipped", crop=32, tuning=tuning)
