@@ -21,7 +21,7 @@ from portfolio_shared.bundle import bundle_digest, read_manifest
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.serving.registry_client import RegistryClient
 from portfolio_shared.tracking.client import tracking_client
-from portfolio_shared.tracking.registry import GateDecision, promote, rollback
+from portfolio_shared.tracking.registry import promote, rollback
 from portfolio_shared.training import write
 
 pytestmark = pytest.mark.slow
@@ -139,8 +139,7 @@ def damaged(rolled_back: Story, eventually: Eventually) -> Story:
     """Step 5: version 3, which no service has fetched yet, is promoted by hand after one of its bytes has changed."""
     registry = rolled_back.registry
     with RegistryClient(registry.uri) as client:
-        version = client.alias(registry.name, "challenger")
-    assert version is not None
+        version = client.version(registry.name, "3")
     (bundle,) = (
         manifest.parent
         for manifest in registry.artifacts.rglob("bundle.json")
@@ -150,7 +149,7 @@ def damaged(rolled_back: Story, eventually: Eventually) -> Story:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    promote(version, GateDecision(promote=True, reason="by hand"), tracking_uri=registry.uri)
+    promote(version, "by hand", tracking_uri=registry.uri)
     eventually(lambda: rolled_back.service.metric("model_refused_bundles_total") > 0, "the bundle is refused")
     time.sleep(5 * POLL_SECONDS)
     return rolled_back.after()
@@ -197,7 +196,7 @@ def test_candidates_are_logged_while_they_are_measured(small: SmallModel) -> Non
 
 
 def test_a_worse_model_is_refused_and_the_champion_stays(worse: Story) -> None:
-    assert worse.aliases == {"champion": "2", "challenger": "3"}
+    assert worse.aliases == {"champion": "2"}
     assert worse.registry.gate("3").startswith("worse: difference ")
     assert "3" not in worse.load.versions()
 

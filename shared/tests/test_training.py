@@ -95,7 +95,7 @@ def project(request, toy_manifest, toy_adapter):
         describe=lambda config, trained: toy_manifest(project=name, config={"chosen": "ridge", "seed": config.seed}),
         example=lambda trained: [1.0, 3.5],
         load=load,
-        reference=lambda trained: {"area": np.array([1.0, 2.0, 4.0])},
+        reference=lambda config, trained: {"area": np.array([1.0, 2.0, 4.0])},
         draw=draw,
         input_example=lambda trained: [{"area": 2.0}],
         compare=lambda trained, champion: BETTER,

@@ -143,8 +143,7 @@ def test_the_models_of_the_reference_are_fitted_as_the_served_one(trained, train
         training_module, "recipes", lambda *_, **options: used.update(options) or {trained.chosen: None}
     )
     monkeypatch.setattr(training_module, "reference", lambda *_: {})
-    monkeypatch.setattr(training_module.training, "run", lambda project, *_: project.reference(trained))
-    train(train_config.model_copy(update={"seed": 3, "threads": 2}), quiet())
+    PROJECT.reference(train_config.model_copy(update={"seed": 3, "threads": 2}), trained)
     assert used == {"seed": 3, "threads": 2}
 
 

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from portfolio_shared.data.checks import DataReport
 from portfolio_shared.data.sources import Source
 from portfolio_shared.evaluation.uncertainty import Interval
+from portfolio_shared.operations.lessons import Lessons
 
 
 class Dataset(Protocol):
@@ -92,6 +93,8 @@ class Trained(Generic[D, S, M, H, P, E]):
         The metrics of other candidates on the same test split, by name.
     details
         What the fit measured on the way, such as the cost of 8-bit weights; for the manifest and the report.
+    lessons
+        What feedback taught, after all limits; None for a training on data alone.
     """
 
     data: D
@@ -103,3 +106,4 @@ class Trained(Generic[D, S, M, H, P, E]):
     evaluation: E
     baselines: dict[str, dict[str, Interval]]
     details: dict[str, JsonValue] = field(default_factory=dict)
+    lessons: Lessons | None = None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from rich.console import Console
 
@@ -20,15 +20,20 @@ from portfolio_shared.evaluation.uncertainty import PairedComparison
 from portfolio_shared.operations.lessons import Lesson, Lessons
 from portfolio_shared.operations.watch import Columns
 from portfolio_shared.results import Predictor, Trained
+from portfolio_shared.serving.registry_client import RegisteredVersion
 from portfolio_shared.tracking.client import check_server
 from portfolio_shared.tracking.gate import pass_gate
 from portfolio_shared.tracking.git import current_commit
-from portfolio_shared.tracking.registry import register
+from portfolio_shared.tracking.registry import GateDecision, decide, decide_retrained, register
 from portfolio_shared.tracking.runs import UNTRACKED, LoggedModel, Run, RunLog, TolerantLog, tracked_run
 
 C = TypeVar("C", bound=TrainSettings)
 T = TypeVar("T", bound=Trained[Any, Any, Any, Any, Any, Any])
 P = TypeVar("P", bound=Predictor)
+
+
+Why = Literal["schedule", "drift", "hand"]
+"""What starts a retraining."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +48,14 @@ class Project(Generic[C, T, P]):
     """Distributions that the adapter needs."""
     learn: Callable[[C, Console, RunLog, Lessons | None], T]
     """From data, and what feedback teaches, to an evaluated model; logs candidates and epochs while it runs, and writes
-    no bundle."""
+    no bundle. Of lessons the result has those that were used."""
     describe: Callable[[C, T], Manifest]
-    """The manifest of the bundle."""
+    """The manifest of the bundle; source and hash are those of the data, whatever feedback taught beside them."""
     example: Callable[[T], Sequence[Any]]
     """Inputs whose predictions must be the same before and after the bundle is written."""
     load: Callable[[Path], P]
     """Folder of a bundle -> predictor."""
-    reference: Callable[[T], Columns]
+    reference: Callable[[C, T], Columns]
     """The training inputs as columns to watch: what later requests are compared with."""
     draw: Callable[[Any, Any, Path], None]
     """(evaluation, candidates, folder): writes the figures."""
@@ -66,15 +71,34 @@ class Project(Generic[C, T, P]):
     """How much worse on the frozen split a model may be that is better on recent feedback, in the unit of `compare`."""
 
 
+@dataclass(frozen=True)
+class Result:
+    """What a training leaves: its bundle, and without a registry no version and no decision."""
+
+    bundle: Path
+    version: RegisteredVersion | None = None
+    decision: GateDecision | None = None
+
+
 def run(
-    project: Project[C, T, P], config: C, console: Console | None = None, *, lessons: Lessons | None = None
-) -> Path:
-    """Train, evaluate, write the bundle, register it and pass the gate; return the bundle's folder.
+    project: Project[C, T, P],
+    config: C,
+    console: Console | None = None,
+    *,
+    lessons: Lessons | None = None,
+    why: Why | None = None,
+    may_promote: bool = True,
+) -> Result:
+    """Train, evaluate, write the bundle, register it and pass the gate.
 
     Parameters
     ----------
     lessons
-        What feedback teaches beside the data.
+        What feedback teaches beside the data; with them the gate compares on held-back feedback as well.
+    why
+        What started a retraining.
+    may_promote
+        Whether a model that passes the gate replaces a champion at once.
 
     Raises
     ------
@@ -82,32 +106,56 @@ def run(
         If the bundle's folder could not be written.
     TrackingUnavailable
         If the MLflow server does not answer before the training starts, or any more when the bundle is written.
+    RegistryError
+        If the champion cannot be downloaded to compare with.
     """
     console = console or Console(markup=False)
     check_output(config.output)
     if not config.tracking_uri:
         write(project, config, project.learn(config, console, UNTRACKED, lessons), console)
         console.print("Not tracked and not registered: there is no tracking URI")
-        return config.output
+        return Result(config.output)
     check_server(config.tracking_uri)
-    settings = without_secrets(config.model_dump_json(exclude={"tracking_uri"}))
-    tags = {"git_commit": current_commit(), "settings": settings}
-    with tracked_run(config.tracking_uri, experiment=project.name, run_name="training", tags=tags) as tracked:
+    tags = {"settings": without_secrets(config.model_dump_json(exclude={"tracking_uri"}))}
+    tags |= {"why": why} if why else {}
+    of_run = {"git_commit": current_commit(), **tags}
+    with tracked_run(config.tracking_uri, experiment=project.name, run_name="training", tags=of_run) as tracked:
         trained = project.learn(config, console, TolerantLog(tracked, console.print), lessons)
         manifest = write(project, config, trained, console)
         with console.status("logging to MLflow"):
             logged = track(project, config, trained, manifest, tracked)
-        version = register(tracked, logged, name=project.name, manifest=manifest)
+        tags |= lesson_tags(lessons, trained, tracked)
+        version = register(tracked, logged, name=project.name, manifest=manifest, tags=tags)
         decision = pass_gate(
             version,
             project.load,
-            lambda champion: project.compare(trained, champion),
+            lambda champion: judge(project, trained, champion, lessons),
             manifest=manifest,
             tracking_uri=config.tracking_uri,
+            may_promote=may_promote,
         )
-    alias = "champion" if decision.promote else "challenger"
-    console.print(f"Registered {version.name} version {version.version} as {alias}: {decision.reason}")
-    return config.output
+    became = {"promoted": "as champion", "waiting": "as challenger", "refused": "and refused"}[decision.outcome]
+    console.print(f"Registered {version.name} version {version.version} {became}: {decision.reason}")
+    return Result(config.output, version, decision)
+
+
+def judge(project: Project[C, T, P], trained: T, champion: P, lessons: Lessons | None) -> GateDecision:
+    """Compare a model with the champion: on the frozen test split, and on the feedback that it was not taught."""
+    frozen = project.compare(trained, champion)
+    if lessons is None:
+        return decide(frozen)
+    return decide_retrained(frozen, project.recent(trained, champion, lessons.held_back), margin=project.margin)
+
+
+def lesson_tags(lessons: Lessons | None, trained: Trained[Any, Any, Any, Any, Any, Any], run: Run) -> dict[str, str]:
+    """Return the tag that says what became of every truth, and give it to the run; none without lessons."""
+    if lessons is None:
+        return {}
+    if trained.lessons is None:
+        raise RuntimeError("a training that is given lessons says which of them it used")
+    tags = {"lessons": json.dumps(dict(trained.lessons.counts))}
+    run.set_tags(tags)
+    return tags
 
 
 def check_output(output: Path) -> None:
@@ -123,7 +171,7 @@ def check_output(output: Path) -> None:
 def write(project: Project[C, T, P], config: C, trained: T, console: Console) -> Manifest:
     """Replace the bundle's folder, and check that what is read back predicts what was evaluated."""
     described, inputs = project.describe(config, trained), project.example(trained)
-    reference = project.reference(trained)
+    reference = project.reference(config, trained)
     replace_bundle(config.output, described, trained.predictor, load=project.load, inputs=inputs, reference=reference)
     console.print(f"Bundle: {config.output}")
     return read_manifest(config.output)

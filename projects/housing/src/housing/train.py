@@ -136,7 +136,7 @@ PROJECT = training.Project(
     describe=describe,
     example=lambda _: [EXAMPLE],
     load=Predictor.load,
-    reference=lambda trained: reference(trained.predictor, trained.split.train.records, trained.split.test.records),
+    reference=lambda _, trained: reference(trained.predictor, trained.split.train.records, trained.split.test.records),
     draw=draw,
     # The full record gives every column its type; the sparse one makes what may be left out optional.
     input_example=lambda trained: [complete(EXAMPLE, trained.predictor.typical)[0], EXAMPLE],
@@ -148,4 +148,4 @@ PROJECT = training.Project(
 
 def train(config: TrainConfig, console: Console | None = None) -> Path:
     """Train, evaluate, write the bundle, register it and pass the gate; return the bundle's folder."""
-    return training.run(PROJECT, config, console)
+    return training.run(PROJECT, config, console).bundle

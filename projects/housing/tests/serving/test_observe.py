@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 from scipy.stats import ks_2samp
 
+from housing.config import TrainConfig
 from housing.data.columns import columns
 from housing.data.house import EXAMPLE, House, sparsely
 from housing.models.held_out import HeldOut
@@ -103,7 +104,7 @@ def test_prices_of_a_refitted_model_are_not_compared(trained: Trained, predictor
     test = trained.split.test
     held_out = HeldOut(np.array(test.keys, dtype=np.str_), test.prices, trained.evaluation.predicted)
     refitted = replace(trained, predictor=replace(trained.predictor, held_out=held_out))
-    write_reference(tmp_path, PROJECT.reference(refitted))
+    write_reference(tmp_path, PROJECT.reference(TrainConfig(), refitted))
     reference = read_reference(tmp_path)
 
     window = window_of(predictor, list(map(sparsely, test.records[:100])), reference)

@@ -131,7 +131,7 @@ PROJECT = training.Project(
         pixels_of(photo, trained.predictor.preprocessing) for photo in spread(trained.split.test, 2)
     ],
     load=Predictor.load,
-    reference=lambda trained: reference(trained.predictor, trained.split),
+    reference=lambda _, trained: reference(trained.predictor, trained.split),
     draw=draw,
     input_example=lambda trained: [
         {"picture": base64.b64encode(trained.split.test[0].path.read_bytes()).decode("ascii")}
@@ -144,4 +144,4 @@ PROJECT = training.Project(
 
 def train(config: TrainConfig, console: Console | None = None) -> Path:
     """Train, evaluate, write the bundle, register it and pass the gate; return the bundle's folder."""
-    return training.run(PROJECT, config, console)
+    return training.run(PROJECT, config, console).bundle

@@ -1,4 +1,4 @@
-"""The command line: data, train, tune, evaluate, predict, serve, monitor, forget, rollback, report.
+"""The command line: data, train, tune, evaluate, predict, serve, monitor, retrain, forget, rollback, report.
 
 Each command's flags are the fields of its settings class, so a default, its environment variable and its help are one
 line. Heavy libraries are imported by the command that needs them.
@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
 
 from portfolio_shared import cli as shared
 from portfolio_shared.config import FOLLOW, DataOptions, EvaluateOptions
+from portfolio_shared.operations import commands
 from portfolio_shared.terminal import Command
 from recommender.config import (
     BUNDLE,
@@ -140,6 +141,7 @@ COMMANDS: dict[str, Command] = {
     "predict": Command(Predict, predict),
     "serve": shared.serve_command("recommender.serving.app:create_app", ServeSettings),
     "monitor": shared.monitor_command(MODEL_NAME, "recommender.serving.observe:WATCH", ServeSettings),
+    "retrain": commands.retrain_command(MODEL_NAME, "recommender", TrainConfig, ServeSettings),
     "forget": shared.forget_command(ServeSettings),
     "rollback": shared.rollback_command(MODEL_NAME, TrainConfig),
     "report": Command(ReportConfig, report),

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -188,15 +187,16 @@ def metric_table(evaluation: Evaluation) -> Table:
     return terminal_table(f"Test, {len(evaluation.lists):,} users (95 % bootstrap interval)", headings, rows)
 
 
-def reference_of(trained: Trained, *, seed: int = 0, threads: int = 1, console: Console | None = None) -> Columns:
+def reference_of(config: TrainConfig, trained: Trained) -> Columns:
     """Return what later requests are compared with: of each person, with a model that did not see them."""
     learned, predictor = trained.split.before_test, trained.predictor
-    recipe = recipes(trained.settings, learned, predictor.catalogue, seed=seed, threads=threads)[trained.chosen]
+    options = {"seed": config.seed, "threads": config.threads}
+    recipe = recipes(trained.settings, learned, predictor.catalogue, **options)[trained.chosen]
 
     def without(people: NDArray[np.int64]) -> Predictor:
         return refit(predictor, recipe, learned.where(~np.isin(learned.users, people)))
 
-    with (console or Console(quiet=True)).status("fitting for the reference"):
+    with Console(stderr=True).status("fitting for the reference"):
         return reference(predictor.catalogue, trained.data.ratings, learned, without)
 
 
@@ -219,6 +219,4 @@ PROJECT = training.Project(
 
 def train(config: TrainConfig, console: Console | None = None) -> Path:
     """Train, evaluate, write the bundle, register it and pass the gate; return the bundle's folder."""
-    console = console or Console(markup=False)
-    as_fitted = partial(reference_of, seed=config.seed, threads=config.threads, console=console)
-    return training.run(replace(PROJECT, reference=as_fitted), config, console)
+    return training.run(PROJECT, config, console).bundle

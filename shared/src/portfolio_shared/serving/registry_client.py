@@ -42,6 +42,10 @@ class RegistryUnavailable(RuntimeError):  # noqa: N818 (a state of the world, no
     """The registry does not answer, or not as an MLflow server does; asking again later may help."""
 
 
+class BundleMissingError(BundleError):
+    """The registry knows the version and gives out no files of it: it is not damaged, it may come back."""
+
+
 @dataclass(frozen=True)
 class RegisteredVersion:
     """A version of a registered model, and the SHA-256 its `bundle.json` must have."""
@@ -129,8 +133,10 @@ class RegistryClient:
         ------
         RegistryUnavailable
             If the server does not answer, is too slow, or breaks off.
+        BundleMissingError
+            If it has not all of the files, or gives none out.
         BundleError
-            If a file is missing, too large, or does not have its hash.
+            If a file is too large, or does not have its hash.
         FileExistsError
             If there is such a folder already.
         """
@@ -171,7 +177,9 @@ class RegistryClient:
             raise RegistryUnavailable(f"{self._uri} answered {status} about artifacts: {_excerpt(answer)}")
         parts = urlsplit(uri)
         if parts.scheme != "mlflow-artifacts" or parts.netloc:
-            raise BundleError(f"artifacts at {uri!r}, expected mlflow-artifacts:/: start MLflow with --serve-artifacts")
+            raise BundleMissingError(
+                f"artifacts at {uri!r}, expected mlflow-artifacts:/: start MLflow with --serve-artifacts"
+            )
         return check_relative(parts.path.strip("/"))
 
     def _get_json(self, endpoint: str, query: dict[str, str]) -> tuple[int, dict[str, Any]]:
@@ -206,7 +214,7 @@ class RegistryClient:
         try:
             with self._http.stream("GET", f"/api/2.0/mlflow-artifacts/artifacts/{path}") as response:
                 if response.status_code == httpx.codes.NOT_FOUND:
-                    raise BundleError(f"{source}: missing in the artifact store of {self._uri}")
+                    raise BundleMissingError(f"{source}: missing in the artifact store of {self._uri}")
                 if response.status_code != httpx.codes.OK:
                     who = answered_by(self._address, response.status_code, "")
                     raise RegistryUnavailable(f"{who} answered {response.status_code} for {source}")

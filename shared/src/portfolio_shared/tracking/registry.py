@@ -1,11 +1,13 @@
-"""Which version serves: register, compare, promote, roll back. The alias `champion` in MLflow's registry decides.
+"""Which version serves: register, decide, promote, roll back. The alias `champion` in MLflow's registry decides.
 
 Services follow the alias: a promotion needs nothing else.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
 
 from portfolio_shared.bundle import Manifest
 from portfolio_shared.evaluation.uncertainty import PairedComparison
@@ -27,44 +29,97 @@ class RegistryError(RuntimeError):
     """The registry's state does not allow what was asked for; the message says what does."""
 
 
+Outcome = Literal["promoted", "waiting", "refused"]
+
+
 @dataclass(frozen=True)
 class GateDecision:
-    """Whether a version may become champion, and why, in words that are stored with the version."""
+    """What becomes of a version, and why, in words that are stored with it.
 
-    promote: bool
+    Attributes
+    ----------
+    outcome
+        `promoted`: it is champion. `waiting`: it is challenger, until a comparison or a person decides. `refused`: no
+        alias points to it.
+    """
+
+    outcome: Outcome
     reason: str
 
 
-def decide(comparison: PairedComparison | None) -> GateDecision:
-    """Decide from a comparison on the frozen test split; None means that there is no champion to compare with.
+def decide(comparison: PairedComparison) -> GateDecision:
+    """Decide on a model of the data alone from a comparison on the frozen test split.
 
-    A challenger is promoted only if the whole interval of the difference lies on the better side, below zero: a
-    difference that chance explains is no reason to change what users see.
+    It is promoted only if the whole interval of the difference lies on the better side, below zero: a difference that
+    chance explains is no reason to change what users see. With the whole interval above zero it is refused.
 
     Examples
     --------
     >>> from portfolio_shared.evaluation.uncertainty import Interval
-    >>> decide(PairedComparison(Interval(-0.02, -0.03, -0.01), probability_better=1.0, n=500)).promote
-    True
-    >>> decide(PairedComparison(Interval(-0.02, -0.05, 0.01), probability_better=0.9, n=500)).reason
-    'not proven better: difference -0.02, interval -0.05 to 0.01, on 500 rows'
+    >>> decide(PairedComparison(Interval(-0.02, -0.03, -0.01), probability_better=1.0, n=500)).outcome
+    'promoted'
+    >>> decide(PairedComparison(Interval(-0.02, -0.05, 0.01), probability_better=0.9, n=500))
+    GateDecision(outcome='waiting', reason='not proven better: difference -0.02, interval -0.05 to 0.01, on 500 rows')
     """
-    if comparison is None:
-        return GateDecision(promote=True, reason="first champion: nothing to compare with")
-    difference = comparison.difference
-    numbers = (
-        f"difference {difference.estimate:.4g}, interval {difference.low:.4g} to {difference.high:.4g}, "
-        f"on {comparison.n} rows"
-    )
+    numbers, difference = _numbers(comparison), comparison.difference
     if difference.high < 0:
-        return GateDecision(promote=True, reason=f"better: {numbers}")
-    verdict = "worse" if difference.low > 0 else "not proven better"
-    return GateDecision(promote=False, reason=f"{verdict}: {numbers}")
+        return GateDecision("promoted", f"better: {numbers}")
+    if difference.low > 0:
+        return GateDecision("refused", f"worse: {numbers}")
+    return GateDecision("waiting", f"not proven better: {numbers}")
 
 
-def register(run: Run, logged: LoggedModel, *, name: str, manifest: Manifest) -> RegisteredVersion:
-    """Make the next version of the model `name` from a logged bundle; no alias points to it yet."""
-    tags = {
+def decide_retrained(frozen: PairedComparison, recent: PairedComparison | None, *, margin: float) -> GateDecision:
+    """Decide on a model that feedback has taught as well.
+
+    The frozen split knows nothing of a drift, so there it need not be better: the upper end of the interval must not
+    lie above the margin. On the feedback that was held back the whole interval must lie below zero. Where that cannot
+    be compared, the model waits for a comparison of live answers.
+
+    Parameters
+    ----------
+    frozen, recent
+        On the frozen split and on the feedback that was held back, None where the log holds too little of it.
+    margin
+        In the unit of the first.
+
+    Examples
+    --------
+    >>> from portfolio_shared.evaluation.uncertainty import Interval
+    >>> same = PairedComparison(Interval(0.0, -0.002, 0.002), probability_better=0.5, n=500)
+    >>> better = PairedComparison(Interval(-0.2, -0.3, -0.1), probability_better=1.0, n=40)
+    >>> [decide_retrained(same, recent, margin=0.005).outcome for recent in (better, None, same)]
+    ['promoted', 'waiting', 'refused']
+    >>> decide_retrained(same, better, margin=0.001).outcome
+    'refused'
+    """
+    on_frozen = f"on the frozen split {_numbers(frozen)}, margin {margin:.4g}"
+    if frozen.difference.high > margin:
+        return GateDecision("refused", f"it may be worse than the margin allows: {on_frozen}")
+    if recent is None:
+        return GateDecision("waiting", f"too little feedback was held back to compare by; {on_frozen}")
+    on_recent = f"on held-back feedback {_numbers(recent)}; {on_frozen}"
+    if recent.difference.high < 0:
+        return GateDecision("promoted", f"better: {on_recent}")
+    return GateDecision("refused", f"{'worse' if recent.difference.low > 0 else 'not proven better'}: {on_recent}")
+
+
+def _numbers(comparison: PairedComparison) -> str:
+    estimate, low, high = comparison.difference
+    return f"difference {estimate:.4g}, interval {low:.4g} to {high:.4g}, on {comparison.n} rows"
+
+
+def register(
+    run: Run, logged: LoggedModel, *, name: str, manifest: Manifest, tags: Mapping[str, str] = MappingProxyType({})
+) -> RegisteredVersion:
+    """Make the next version of the model `name` from a logged bundle; no alias points to it yet.
+
+    Parameters
+    ----------
+    tags
+        Beside those that identify it.
+    """
+    known = {
         DIGEST_TAG: logged.bundle_sha256,
         "data_source": manifest.data.source,
         "data_sha256": manifest.data.sha256,
@@ -73,9 +128,9 @@ def register(run: Run, logged: LoggedModel, *, name: str, manifest: Manifest) ->
     }
     uri = f"models:/{logged.model_id}"
     with tracking_client(run.tracking_uri) as client:
-        _ensure_model(client, name)
+        ensure_model(client, name)
         made = client.create_model_version(
-            name, uri, run_id=run.run_id, tags=tags, model_id=logged.model_id, await_creation_for=0
+            name, uri, run_id=run.run_id, tags={**tags, **known}, model_id=logged.model_id, await_creation_for=0
         )
     digest, data = logged.bundle_sha256, manifest.data
     return RegisteredVersion(name, str(made.version), run.run_id, digest, data.source, data.sha256)
@@ -98,10 +153,16 @@ def promote(version: RegisteredVersion, reason: str, *, tracking_uri: str) -> No
 
 
 def mark_challenger(version: RegisteredVersion, reason: str, *, tracking_uri: str) -> None:
-    """Point the alias `challenger` at a version that was not promoted, with the reason in its tag `gate`."""
+    """Point the alias `challenger` at a version that waits, with the reason in its tag `gate`."""
     with tracking_client(tracking_uri) as client:
         client.set_model_version_tag(version.name, version.version, "gate", reason)
         client.set_registered_model_alias(version.name, CHALLENGER, version.version)
+
+
+def refuse(version: RegisteredVersion, reason: str, *, tracking_uri: str) -> None:
+    """Point no alias at a version; its tag `gate` says why."""
+    with tracking_client(tracking_uri) as client:
+        client.set_model_version_tag(version.name, version.version, "gate", reason)
 
 
 def rollback(name: str, *, tracking_uri: str) -> RegisteredVersion:
@@ -139,7 +200,8 @@ def rollback(name: str, *, tracking_uri: str) -> RegisteredVersion:
         )
 
 
-def _ensure_model(client: "MlflowClient", name: str) -> None:
+def ensure_model(client: "MlflowClient", name: str) -> None:
+    """Make a registered model without versions, if there is none of that name."""
     from mlflow.exceptions import MlflowException
 
     try:

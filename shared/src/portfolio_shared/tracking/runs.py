@@ -130,6 +130,12 @@ class Run:
         with tracking_client(self.tracking_uri) as client:
             client.log_batch(self.run_id, metrics=_to_metrics(metrics, step))
 
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Say something of the run in words."""
+        with tracking_client(self.tracking_uri) as client:
+            for name, value in tags.items():
+                client.set_tag(self.run_id, name, value)
+
     def log_folder(self, path: Path) -> None:
         """Upload the files of a folder, such as figures, as a folder of that name below the run."""
         with tracking_client(self.tracking_uri) as client:
