@@ -1,4 +1,4 @@
--- What a challenger would have answered to a logged request; `response` as in predictions.
+-- What a challenger would have answered to a logged request, `response` as in predictions.
 CREATE TABLE shadows (
     prediction TEXT NOT NULL REFERENCES predictions (id) ON DELETE CASCADE,
     version TEXT NOT NULL,
