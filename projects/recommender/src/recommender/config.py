@@ -142,6 +142,11 @@ class ServeSettings(ServiceSettings):
 
     port: int = Field(8002, description="port to listen on")
     model_name: str = Field(MODEL_NAME, description="registered model to serve")
+    rollout: Literal["off", "shadow", "canary", "interleave"] = Field(  # type: ignore[assignment]
+        "off",
+        description="what becomes of the challenger: nothing, an answer beside each (shadow), a share of the answers "
+        "(canary), films of its own in each list (interleave)",
+    )
     max_history: int = Field(MAX_HISTORY, ge=1, description="films in a history; above it 422")
     max_k: int = Field(100, ge=1, description="recommendations in an answer; above it 422")
     max_histories: int = Field(1000, ge=1, description="histories in a batch; above it 422")

@@ -1,5 +1,7 @@
 """The HTTP service: what is special to films. Health, metrics, limits and model loading are shared."""
 
+import logging
+import secrets
 from collections.abc import Iterable, Sequence, Sized
 from dataclasses import fields
 from pathlib import Path
@@ -8,15 +10,25 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 
 from portfolio_shared.serving.app import create_service
-from portfolio_shared.serving.dependencies import answer_id, loaded_model, pool_of, prediction_id, settings_of
+from portfolio_shared.serving.dependencies import (
+    answer_id,
+    loaded_model,
+    log_instead,
+    pool_of,
+    prediction_id,
+    settings_of,
+)
 from portfolio_shared.serving.models import LoadedModel
 from portfolio_shared.serving.problems import FieldError, ProblemError, unprocessable
 from portfolio_shared.serving.routes import StrictRoute
 from recommender.config import MODEL_NAME, ServeSettings
 from recommender.data.catalogue import Catalogue, Film, Filters
-from recommender.models.predictor import Predictor, Seen
+from recommender.models.predictor import Prediction, Predictor, Seen
 from recommender.serving import schemas
+from recommender.serving.interleave import Team, interleave
 from recommender.serving.observe import Truth
+
+logger = logging.getLogger(__name__)
 
 Model = Annotated[LoadedModel[Predictor], Depends(loaded_model)]
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["films"])
@@ -27,13 +39,20 @@ async def recommend(
     body: schemas.RecommendationRequest, request: Request, model: Model
 ) -> schemas.RecommendationResponse:
     """Recommend films that are not in the history, with the films of it that are the reason."""
-    result = await pool_of(request).run(result_for, model.predictor, body, settings_of(request))
-    return schemas.RecommendationResponse(id=prediction_id(request, model, items=1), model=model.named, **result)
+    settings: ServeSettings = settings_of(request)
+    challenger = request.app.state.rollout.challenger() if settings.rollout == "interleave" else None
+    result, teams = await pool_of(request).run(answer_for, model.predictor, challenger, body, settings)
+    answer = {"id": prediction_id(request, model, items=1), "model": model.named, **result}
+    if teams is not None:
+        answer["interleaved_with"] = challenger.version
+        logged = schemas.LoggedResponse(**answer, teams=teams).model_dump_json()
+        log_instead(request, asked=request.state.body, answered=logged.encode())
+    return schemas.RecommendationResponse(**answer)
 
 
 @router.post("/recommendations/batch", summary="Recommend films for several histories")
 async def recommend_batch(body: schemas.BatchRequest, request: Request, model: Model) -> schemas.BatchResponse:
-    """Answer each history as if it were alone."""
+    """Answer each history as if it were alone; never with the films of two models."""
     settings = settings_of(request)
     check(too_many("histories", body.histories, settings.max_histories))
     check(too_long(body, settings), wrong_options(body, model.predictor, settings))
@@ -128,13 +147,45 @@ def result_for(predictor: Predictor, body: schemas.RecommendationRequest, settin
     return result
 
 
+def answer_for(
+    predictor: Predictor,
+    challenger: LoadedModel[Predictor] | None,
+    body: schemas.RecommendationRequest,
+    settings: ServeSettings,
+) -> tuple[dict[str, Any], list[Team | None] | None]:
+    """Return what `result_for` does, and the team of each film if a challenger had its part.
+
+    It has none where it does not know a genre of the filters, or fails: an experiment costs nobody their answer. The
+    seed of the draft is drawn anew and kept nowhere: who knew it would know the teams.
+    """
+    if challenger is None:
+        return result_for(predictor, body, settings), None
+    check(too_many("history", body.history, settings.max_history), wrong_options(body, predictor, settings))
+    (alone,) = predictions_for(predictor, [body.history], body)
+    if set(body.genres + body.exclude_genres) <= set(challenger.predictor.catalogue.genre_names):
+        try:
+            (other,) = predictions_for(challenger.predictor, [body.history], body)
+        except Exception:
+            logger.exception("the challenger, version %s, failed: the champion answers alone", challenger.version)
+        else:
+            together, teams = interleave(alone, other, k=body.k, seed=secrets.randbits(64))
+            return schemas.result_of(together), teams
+    return schemas.result_of(alone), None
+
+
 def results_for(
     predictor: Predictor, histories: Sequence[Sequence[Seen]], options: schemas.Options
 ) -> list[dict[str, Any]]:
     """Return the fields of a `Result` for each history; the options have been checked."""
+    return list(map(schemas.result_of, predictions_for(predictor, histories, options)))
+
+
+def predictions_for(
+    predictor: Predictor, histories: Sequence[Sequence[Seen]], options: schemas.Options
+) -> list[Prediction]:
+    """Return what the predictor recommends for each history with these options."""
     filters = Filters(tuple(options.genres), tuple(options.exclude_genres), options.year_from, options.year_to)
-    predictions = predictor.predict(histories, k=options.k, filters=filters, diversity=options.diversity)
-    return list(map(schemas.result_of, predictions))
+    return predictor.predict(histories, k=options.k, filters=filters, diversity=options.diversity)
 
 
 def wrong_options(options: schemas.Options, predictor: Predictor, settings: ServeSettings) -> Iterable[FieldError]:

@@ -22,6 +22,7 @@ from portfolio_shared.serving.schemas import Answered, ExampleRequest, Strict
 from recommender.data.catalogue import Film as CatalogueFilm
 from recommender.models.predictor import Prediction, Seen
 from recommender.models.predictor import Recommendation as Recommended
+from recommender.serving.interleave import Team
 
 FIRST_YEAR, LAST_YEAR = 1870, 2100  # what a filter accepts; the oldest film of MovieLens is from 1874
 MAX_FILTER_GENRES = 50
@@ -194,11 +195,11 @@ class Reason:
 class Recommendation:
     """A film, its score and what speaks for it.
 
-    Scores are comparable within one answer only. For popular films the score is the number of people who rated the
-    film, and there are no reasons. `chance`, from 0 to 1, is the share of people with such a history, and without this
-    film in it, who watched it among their next ten films. It is null for films beyond the first 50 of the list without
-    filters, where it was neither learned nor tested, and if the model is older than chances or had too few people to
-    learn them from.
+    Scores are comparable among the films of one model in one answer. For popular films the score is the number of
+    people who rated the film, and there are no reasons. `chance`, from 0 to 1, is the share of people with such a
+    history, and without this film in it, who watched it among their next ten films. It is null for films beyond the
+    first 50 of the list without filters, where it was neither learned nor tested, and if the model is older than
+    chances or had too few people to learn them from.
     """
 
     film: Film
@@ -217,6 +218,16 @@ class Result(BaseModel):
 
 class RecommendationResponse(Result, Answered):
     """The answer to one history, with the request's id and the model."""
+
+    interleaved_with: str | None = Field(
+        default=None, description="Version of a second model that some of the films are of; null: there is none"
+    )
+
+
+class LoggedResponse(RecommendationResponse):
+    """An interleaved answer as the log keeps it: with what nobody sees who chooses among the films."""
+
+    teams: list[Team | None] = Field(description="The model that each film is of; null where only one had films left")
 
 
 class BatchResponse(Answered):

@@ -1,0 +1,206 @@
+"""One list of two models: what a draft promises of any two lists, and the service that drafts."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from hypothesis import given
+from hypothesis import strategies as st
+from small_models import SmallModel
+
+from portfolio_shared.operations.store import LoggedPrediction, connect
+from recommender.config import ServeSettings
+from recommender.data.catalogue import Catalogue
+from recommender.models.predictor import Prediction, Predictor, Recommendation, Seen
+from recommender.serving.app import create_app
+from recommender.serving.interleave import interleave, team_draft
+from recommender.serving.schemas import Result, result_of
+
+Json = dict[str, Any]
+rankings = st.lists(st.integers(1, 12), unique=True, max_size=12)
+seeds = st.integers(0, 2**64 - 1)
+
+
+@given(champion=rankings, challenger=rankings, k=st.integers(1, 15), seed=seeds)
+def test_a_draft_is_fair_and_loses_no_film(champion: list[int], challenger: list[int], k: int, seed: int) -> None:
+    drafted = team_draft(champion, challenger, k, seed)
+    films, teams = [film for film, _ in drafted], [team for _, team in drafted]
+    assert len(set(films)) == len(films) == min(k, len({*champion, *challenger}))
+    assert abs(teams.count("champion") - teams.count("challenger")) <= 1
+    assert teams.count(None) == len(films) - min(k, len(champion), len(challenger))
+    for team, ranking in (("champion", champion), ("challenger", challenger)):
+        picked = [film for film, of in drafted if of == team]
+        assert picked == sorted(picked, key=ranking.index)  # each list keeps its order
+    assert drafted == team_draft(champion, challenger, k, seed)
+
+
+@given(ranking=rankings, k=st.integers(1, 15), seed=seeds)
+def test_two_models_of_one_mind_change_nothing(ranking: list[int], k: int, seed: int) -> None:
+    assert [film for film, _ in team_draft(ranking, ranking, k, seed)] == ranking[:k]
+
+
+@pytest.mark.parametrize("challenger", [range(10), range(5, 15), range(9, -1, -1), range(20, 23)])
+@pytest.mark.parametrize("k", [3, 10])
+def test_a_place_in_the_list_wins_nothing(challenger: range, k: int) -> None:
+    """People who take what stands on top, whatever it is, prefer neither model: 4,000 drafts, five standard errors."""
+    rng, signs = np.random.default_rng(0), []
+    for seed in range(4000):
+        clicked = rng.random(k) < 0.8 ** np.arange(k)
+        teams = [team for _, team in team_draft(range(10), challenger, k, seed)]
+        hits = [
+            sum(clicked[place] for place, of in enumerate(teams) if of == team) for team in ("challenger", "champion")
+        ]
+        signs.append(np.sign(hits[0] - hits[1]))
+    assert abs(np.mean(signs)) < 5 * np.std(signs) / np.sqrt(len(signs))
+
+
+def answer(predictor: Predictor, films: list[int], score: float, **other: Any) -> Prediction:
+    recommended = tuple(Recommendation(predictor.catalogue.films[film], score, ()) for film in films)
+    return Prediction(recommended, **{"basis": "history", "unknown": (), **other})
+
+
+def test_each_film_is_the_answer_of_the_model_that_picked_it(predictor: Predictor) -> None:
+    champion = answer(predictor, [0, 1, 2, 3], 1.0, unknown=(7, 8, 9))
+    challenger = answer(predictor, [3, 4, 0], 2.0, unknown=(9, 7), basis="popularity")
+    both, teams = interleave(champion, challenger, k=5, seed=0)
+    assert (len(teams), teams[3:]) == (5, [None, None])
+    for each, team in zip(both.recommendations, teams, strict=True):
+        whose = team or ("champion" if each in champion.recommendations else "challenger")
+        assert each.score == (1.0 if whose == "champion" else 2.0)
+    assert both.basis == "history"
+    assert both.unknown == (7, 9)
+    assert interleave(challenger, challenger, k=3, seed=0)[0] == challenger
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A service that interleaves, its log, and its second model, which tests may exchange."""
+
+    client: httpx.Client
+    url: str
+    models: dict[str, Any]
+
+    def last(self) -> LoggedPrediction:
+        with closing(connect(self.url)) as store:
+            return list(store.predictions("recommender", since=0, until=1e12))[-1]
+
+
+@pytest.fixture
+def tried(
+    serving: Callable[[FastAPI], AbstractContextManager[httpx.Client]],
+    learned: SmallModel,
+    tmp_path: Path,
+) -> Iterator[Tried]:
+    url = f"sqlite:///{tmp_path}/log.db"
+    app = create_app(ServeSettings(bundle=learned.bundle, prediction_log=url, rollout="interleave"))
+    models: dict[str, Any] = {}
+    app.state.rollout.challenger = lambda: models.get("challenger")
+    with serving(app) as client:
+        champion = app.state.rollout.models.current()
+        models["challenger"] = replace(champion, predictor=learned.own.poor(learned.trained), version="8")
+        yield Tried(client, url, models)
+
+
+def written(tried: Tried, id_: str) -> LoggedPrediction:
+    """Return a row of the log as soon as it is written: feedback waits for it."""
+    kept = tried.client.post("/v1/feedback", json={"id": id_, "truth": {"watched": []}})
+    assert kept.status_code == 202, kept.text
+    return tried.last()
+
+
+def asked(history: list[Seen], **options: Any) -> Json:
+    return {"history": [{"film_id": seen.film_id, "rating": seen.stars} for seen in history], **options}
+
+
+def test_the_service_answers_with_the_films_of_both_and_logs_whose_they_are(
+    tried: Tried, predictor: Predictor, histories: list[list[Seen]]
+) -> None:
+    response = tried.client.post("/v1/recommendations", json=asked(histories[0], k=7))
+    body = response.json()
+    assert body["interleaved_with"] == "8"
+    assert "teams" not in response.text
+    row = written(tried, body["id"])
+    logged = json.loads(row.response)
+    teams = logged.pop("teams")
+    assert logged == body
+    assert row.version == body["model"]["version"] != "8"
+    assert json.loads(row.request) == asked(histories[0], k=7)
+    assert sorted([teams.count("champion"), teams.count("challenger")]) == [3, 4]
+    alone = {
+        team: {each["film"]["film_id"]: each for each in json_of(model.recommend(histories[0], k=7))}
+        for team, model in (("champion", predictor), ("challenger", tried.models["challenger"].predictor))
+    }
+    for recommended, team in zip(body["recommendations"], teams, strict=True):
+        expected = alone[team][recommended["film"]["film_id"]]
+        assert [reason["film"] for reason in recommended["reasons"]] == [each["film"] for each in expected["reasons"]]
+        assert recommended["score"] == pytest.approx(expected["score"], rel=1e-5)
+
+
+def json_of(prediction: Prediction) -> list[Json]:
+    found: list[Json] = json.loads(Result(**result_of(prediction)).model_dump_json())["recommendations"]
+    return found
+
+
+def other_films(predictor: Predictor) -> Predictor:
+    """Return a model whose catalogue lacks every second film, and all that have the first genre."""
+    genre, films = predictor.catalogue.genre_names[0], predictor.catalogue.films
+    kept = [i for i, film in enumerate(films) if i % 2 and genre not in film.genres]
+    model = replace(
+        predictor.model,
+        factors=predictor.model.factors[kept],
+        recommendable=predictor.model.recommendable[kept],
+    )
+    return replace(predictor, catalogue=Catalogue(tuple(films[i] for i in kept)), model=model)
+
+
+def test_a_challenger_of_other_films_has_its_part_where_it_knows_what_is_asked(
+    tried: Tried, predictor: Predictor, histories: list[list[Seen]]
+) -> None:
+    other = other_films(predictor)
+    tried.models["challenger"] = replace(tried.models["challenger"], predictor=other)
+    genre = predictor.catalogue.genre_names[0]
+    known = tried.client.post("/v1/recommendations", json=asked(histories[0], k=5)).json()
+    assert known["interleaved_with"] == "8"
+    assert known["unknown"] == []
+    for options in ({"genres": [genre]}, {"exclude_genres": [genre]}):
+        alone = tried.client.post("/v1/recommendations", json=asked(histories[0], k=5, **options)).json()
+        assert alone["interleaved_with"] is None
+        assert "teams" not in json.loads(written(tried, alone["id"]).response)
+    refused = tried.client.post("/v1/recommendations", json=asked(histories[0], genres=["no such"]))
+    assert refused.status_code == 422
+
+
+class Broken:
+    catalogue = SimpleNamespace(genre_names=())
+
+    def predict(self, *_: Any, **__: Any) -> None:
+        raise FloatingPointError
+
+
+def test_a_challenger_that_fails_or_goes_away_costs_no_answer(
+    tried: Tried, histories: list[list[Seen]], caplog: pytest.LogCaptureFixture
+) -> None:
+    tried.models["challenger"] = replace(tried.models["challenger"], predictor=Broken())
+    failed = tried.client.post("/v1/recommendations", json=asked(histories[0]))
+    assert (failed.status_code, failed.json()["interleaved_with"]) == (200, None)
+    assert "version 8, failed: the champion answers alone" in caplog.text
+    tried.models.clear()
+    gone = tried.client.post("/v1/recommendations", json=asked(histories[0]))
+    assert gone.json()["recommendations"] == failed.json()["recommendations"]
+
+
+def test_a_batch_is_the_champion_s_alone(tried: Tried, histories: list[list[Seen]]) -> None:
+    several = [asked(history)["history"] for history in histories[:2]]
+    body = tried.client.post("/v1/recommendations/batch", json={"histories": several}).json()
+    tried.models.clear()
+    again = tried.client.post("/v1/recommendations/batch", json={"histories": several}).json()
+    assert body["results"] == again["results"]
+    assert "teams" not in written(tried, body["id"]).response
