@@ -83,12 +83,12 @@ MANIFEST = Manifest(
 class FakeHolder(ModelHolder[Predict]):
     """A holder without a registry, whose model can be taken away. Its own state is all it has."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: str = "7", predictor: Predict = predict) -> None:
         self.loaded: LoadedModel[Predict] = LoadedModel(
-            predictor=predict,
+            predictor=predictor,
             manifest=MANIFEST,
             name="demo",
-            version="7",
+            version=version,
             run_id=None,
             origin="path",
             loaded_at=datetime(2026, 1, 3, tzinfo=UTC),
@@ -133,7 +133,8 @@ async def prices(body: HousesRequest, loaded: Model, request: Request) -> Prices
         raise unprocessable(rule)
     values = await pool_of(request).run(loaded.predictor, [house.area for house in body.houses])
     model = ModelName(name=loaded.name, version=loaded.version)
-    return PricesResponse(id=prediction_id(request, loaded, items=len(values)), model=model, prices=values)
+    made = prediction_id(request, loaded, items=len(values), abstained=values.count(0.0))
+    return PricesResponse(id=made, model=model, prices=values)
 
 
 @router.post("/slow")
@@ -169,9 +170,17 @@ async def broken() -> dict[str, str]:
 
 
 def create_app(
-    settings: DemoSettings, models: FakeHolder | None = None, web: Path | None = None, **options: Any
+    settings: DemoSettings,
+    models: FakeHolder | None = None,
+    web: Path | None = None,
+    *,
+    challengers: FakeHolder | None = None,
+    **options: Any,
 ) -> FastAPI:
-    with mock.patch.object(app_module, "ModelHolder", return_value=models or FakeHolder()):
+    def holder(*, alias: str | None = None, **_: Any) -> FakeHolder:
+        return (challengers if alias else models) or FakeHolder()
+
+    with mock.patch.object(app_module, "ModelHolder", holder):
         return create_service(
             title="Demo <service>",
             description="For tests.",

@@ -50,6 +50,7 @@ def test_model_describes_data_and_metrics(client):
         "baselines": {},
         "git_commit": "c0ffee",
         "feedback": False,
+        "rollout": {"mode": "off", "challenger": None, "stepped_back": None},
     }
 
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +22,7 @@ from portfolio_shared.serving.pages import add_pages
 from portfolio_shared.serving.pool import WorkerPool
 from portfolio_shared.serving.prediction_log import OFF, PredictionLog
 from portfolio_shared.serving.problem_handlers import PROBLEM_RESPONSES, install_problem_handlers
+from portfolio_shared.serving.rollout import BESIDE, CHALLENGER, Rollout
 from portfolio_shared.serving.routes import RouteTable, StrictRoute
 from portfolio_shared.serving.settings import ServiceSettings
 
@@ -94,15 +96,16 @@ def create_service(
     for route in router.routes:
         if isinstance(route, APIRoute) and not isinstance(route, StrictRoute):
             raise TypeError(f"{route.path} is no StrictRoute: make the router with APIRouter(route_class=StrictRoute)")
-    models = ModelHolder(settings=settings, project=project, load=load, smoke_test=smoke_test)
+    holder = partial(ModelHolder, settings=settings, project=project, load=load, smoke_test=smoke_test)
+    rollout = Rollout(settings, holder(), holder(alias=CHALLENGER) if settings.rollout in BESIDE else None)
     log = prediction_log_of(settings)
     tracing = tracing_of(settings, project)
-    metrics = ServiceMetrics(models, log)
+    metrics = ServiceMetrics(rollout.models, log, rollout)
     table = RouteTable()
     app = FastAPI(
         title=title,
         description=description,
-        lifespan=_lifespan(settings, models, table, log, tracing),
+        lifespan=_lifespan(settings, rollout, table, log, tracing),
         docs_url=None,  # FastAPI's own pages load their scripts from a CDN; add_pages serves /docs
         redoc_url=None,
         servers=[{"url": "."}],  # relative to /openapi.json: a proxy's prefix needs no setting
@@ -110,17 +113,17 @@ def create_service(
         redirect_slashes=False,  # a redirect would be built from the Host header, which is the client's to choose
         telemetry=NO_TELEMETRY,
     )
-    app.state.models, app.state.settings = models, settings
+    app.state.rollout, app.state.settings = rollout, settings
     app.include_router(router, responses=PROBLEM_RESPONSES)  # first: routes are tried in order, and this is the hot one
     subject_key = settings.subject_key.get_secret_value()
 
     def check(said: Any) -> None:
         if check_truth is not None:
             with suppress(ModelNotReady):
-                check_truth(models.current().predictor, said)
+                check_truth(rollout.models.current().predictor, said)
 
     feedback = feedback_router(truth, model=settings.model_name, log=log, subject_key=subject_key, check=check)
-    operations = operations_router(models, metrics, feedback=log is not None)
+    operations = operations_router(rollout, metrics, feedback=log is not None)
     app.include_router(feedback, responses=PROBLEM_RESPONSES)
     app.include_router(operations, responses=PROBLEM_RESPONSES)
     add_pages(app, web, project=project, start_page=settings.start_page)
@@ -152,7 +155,7 @@ def tracing_of(settings: ServiceSettings, project: str) -> "Tracing | None":
 
 def _lifespan(
     settings: ServiceSettings,
-    models: ModelHolder[Any],
+    rollout: Rollout[Any],
     table: RouteTable,
     log: PredictionLog | None,
     tracing: "Tracing | None",
@@ -171,14 +174,14 @@ def _lifespan(
             around=tracing.computation if tracing is not None else None,
         )
         # Without a model the service starts all the same, and is not ready: a slow registry must not silence /healthz.
-        first = asyncio.create_task(asyncio.to_thread(models.refresh))
+        first = asyncio.create_task(asyncio.to_thread(rollout.refresh))
         await asyncio.wait({first}, timeout=FIRST_LOOK_SECONDS)
         if first.done():
             first.result()  # a bug ends the start
 
         async def follow() -> None:
             await first
-            await models.watch()
+            await rollout.watch()
 
         watch = asyncio.create_task(follow())
         watch.add_done_callback(_report_end)

@@ -14,7 +14,7 @@ from portfolio_shared.serving.prediction_log import new_id
 
 
 async def loaded_model(request: Request) -> LoadedModel[Any]:
-    """Return the model that serves; a request takes it once and uses it to its end.
+    """Return the model that answers this request, which takes it once and uses it to its end.
 
     A project names its type once: ``Model = Annotated[LoadedModel[Predictor], Depends(loaded_model)]``.
 
@@ -23,7 +23,7 @@ async def loaded_model(request: Request) -> LoadedModel[Any]:
     ModelNotReady
         503 with the reason, if no model is loaded.
     """
-    loaded: LoadedModel[Any] = request.app.state.models.current()
+    loaded: LoadedModel[Any] = request.app.state.rollout.model_for(request)
     return loaded
 
 
@@ -45,14 +45,18 @@ def answer_id(request: Request) -> str:
     return made
 
 
-def prediction_id(request: Request, model: LoadedModel[Any], *, items: int) -> str:
+def prediction_id(request: Request, model: LoadedModel[Any], *, items: int, abstained: int = 0) -> str:
     """Return the id of an answer that is written to the prediction log, if it is sent.
 
     Parameters
     ----------
     items
         How many things are predicted: feedback names one by its index.
+    abstained
+        For how many of them the model has no answer of its own to give.
     """
+    if abstained:
+        request.state.abstained = abstained
     request.state.predicted = (model.version, items)
     return answer_id(request)
 

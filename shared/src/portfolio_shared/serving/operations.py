@@ -11,7 +11,8 @@ from starlette.responses import Response
 from portfolio_shared.bundle import DataSummary, MetricValue
 from portfolio_shared.serving.dependencies import answer_id
 from portfolio_shared.serving.metrics import ServiceMetrics
-from portfolio_shared.serving.models import ModelHolder, Origin
+from portfolio_shared.serving.models import Origin
+from portfolio_shared.serving.rollout import Rollout, RolloutInfo
 from portfolio_shared.serving.routes import StrictRoute, refuse_ignored_parameters
 from portfolio_shared.serving.schemas import ANSWER_ID, ModelName
 
@@ -41,9 +42,10 @@ class ModelInfo(BaseModel):
     baselines: dict[str, dict[str, MetricValue]]
     git_commit: str
     feedback: bool = Field(description="Whether this service keeps feedback on its predictions")
+    rollout: RolloutInfo
 
 
-def operations_router(models: ModelHolder[Any], metrics: ServiceMetrics, *, feedback: bool) -> APIRouter:
+def operations_router(rollout: Rollout[Any], metrics: ServiceMetrics, *, feedback: bool) -> APIRouter:
     """Build the routes for operators.
 
     /healthz says that the process is alive, and nothing about the model: a restart does not bring a missing model, so
@@ -60,10 +62,10 @@ def operations_router(models: ModelHolder[Any], metrics: ServiceMetrics, *, feed
         return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     async def readyz() -> Readiness:
-        return Readiness(model=models.current().named)
+        return Readiness(model=rollout.models.current().named)
 
     async def model(request: Request) -> ModelInfo:
-        loaded = models.current()
+        loaded = rollout.models.current()
         manifest = loaded.manifest
         return ModelInfo(
             id=answer_id(request),
@@ -79,6 +81,7 @@ def operations_router(models: ModelHolder[Any], metrics: ServiceMetrics, *, feed
             baselines=manifest.baselines,
             git_commit=manifest.git_commit,
             feedback=feedback,
+            rollout=rollout.info(),
         )
 
     # The first two are asked every few seconds and need no parameters: plain routes take half the time.

@@ -1,0 +1,194 @@
+"""Which model answers, while two are in a service: the champion, or for a share of the subjects the challenger."""
+
+import hashlib
+import hmac
+import logging
+import math
+import os
+import time
+from asyncio import TaskGroup
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from fastapi import Request
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from pydantic import BaseModel, Field
+
+from portfolio_shared.serving.guards import FIRST_LOOK, GROUPS, Arm, Breach, breach
+from portfolio_shared.serving.models import LoadedModel, ModelHolder, ModelNotReady
+from portfolio_shared.serving.settings import ServiceSettings
+
+P = TypeVar("P")
+
+_log = logging.getLogger(__name__)
+
+CHALLENGER = "challenger"
+BESIDE = frozenset({"canary", "interleave"})
+"""The rollouts that need a challenger in the same process."""
+GUARDS = ("errors", "latency", "abstention")
+SERVER_ERROR, HTTP_OK = 500, 200
+
+
+class RolloutInfo(BaseModel):
+    """What /v1/model says of the challenger."""
+
+    mode: str = Field(description="off, shadow, canary, or what else a service offers")
+    challenger: str | None = Field(description="The version that runs beside the one that answers")
+    stepped_back: str | None = Field(description="Why that version gets no more requests")
+
+
+@dataclass
+class Trial:
+    """Two versions that answer at the same time, the champion's first; another of either is another trial."""
+
+    versions: tuple[str, str]
+    champion: Arm = field(default_factory=Arm)
+    challenger: Arm = field(default_factory=Arm)
+    next_look: int = FIRST_LOOK
+
+
+class Turn(NamedTuple):
+    """A request that one of two models answers."""
+
+    trial: Trial
+    arm: str
+    group: int
+    started: float
+
+
+class Rollout(Collector, Generic[P]):
+    """Chooses the model of each request, and takes a challenger that does harm out of service.
+
+    A subject, as the header X-Subject names it, gets the same model every time: a hash of its name and of the
+    challenger's version decides, with the key that the log's hashes have. A larger share keeps those that it had.
+    Without a name each request is drawn anew. All but predictions is the champion's.
+
+    Parameters
+    ----------
+    settings
+        What the rollout is, and the canary's share.
+    models
+        Holds the champion.
+    challengers
+        Holds the challenger, where the rollout needs one.
+
+    Notes
+    -----
+    A version that steps back gets no more requests until the alias has named another one, or the service starts anew.
+    """
+
+    def __init__(
+        self, settings: ServiceSettings, models: ModelHolder[P], challengers: ModelHolder[P] | None = None
+    ) -> None:
+        self.models = models
+        self._challengers = challengers
+        self._mode: str = settings.rollout
+        self._share = settings.canary_share if self._mode == "canary" else 0.0
+        self._key = settings.subject_key.get_secret_value().encode()
+        self._trial: Trial | None = None
+        self._stepped_back: tuple[str, Breach] | None = None
+        self._answers = {"champion": 0, "challenger": 0}
+
+    def refresh(self) -> None:
+        """Look once at both aliases; blocks, as `ModelHolder.refresh` does."""
+        self.models.refresh()
+        if self._challengers is not None:
+            self._challengers.refresh()
+
+    async def watch(self) -> None:
+        """Follow both aliases until cancelled."""
+        async with TaskGroup() as group:
+            for holder in filter(None, (self.models, self._challengers)):
+                group.create_task(holder.watch())
+
+    def challenger(self) -> LoadedModel[P] | None:
+        """Return the challenger, if one is loaded that is not the champion and has not stepped back."""
+        loaded = self._loaded()
+        if loaded is None or self._breach_of(loaded) is not None:
+            return None
+        return loaded
+
+    def model_for(self, request: Request) -> LoadedModel[P]:
+        """Return the model that answers a request; raises `ModelNotReady` without a champion."""
+        champion = self.models.current()
+        if not self._share or request.method != "POST" or (challenger := self.challenger()) is None:
+            return champion
+        versions = champion.version, challenger.version
+        if self._trial is None or self._trial.versions != versions:
+            self._trial = Trial(versions)
+        place, group = self._draw(request.state.subject, challenger.version)
+        arm = CHALLENGER if place < self._share else "champion"
+        request.state.canary = partial(self._observe, Turn(self._trial, arm, group, time.perf_counter()))
+        return challenger if arm == CHALLENGER else champion
+
+    def info(self) -> RolloutInfo:
+        """Say what became of the challenger."""
+        loaded = self._loaded()
+        found = self._breach_of(loaded) if loaded is not None else None
+        return RolloutInfo(
+            mode=self._mode,
+            challenger=None if loaded is None else loaded.version,
+            stepped_back=None if found is None else f"{found.guard}: {found.seen}",
+        )
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what Prometheus reads of a canary."""
+        if not self._share:
+            return
+        answers = CounterMetricFamily("canary_requests", "Predictions while two models answer", labels=["arm"])
+        for arm, count in self._answers.items():
+            answers.add_metric([arm], count)
+        yield answers
+        loaded = self._loaded()
+        found = self._breach_of(loaded) if loaded is not None else None
+        stepped_back = GaugeMetricFamily(
+            "canary_stepped_back", "1 where a guard has taken the challenger out of service", labels=["reason"]
+        )
+        for guard in GUARDS:
+            stepped_back.add_metric([guard], found is not None and found.guard == guard)
+        yield stepped_back
+
+    def _loaded(self) -> LoadedModel[P] | None:
+        if self._challengers is None:
+            return None
+        try:
+            loaded = self._challengers.current()
+            return loaded if loaded.version != self.models.current().version else None
+        except ModelNotReady:
+            return None
+
+    def _breach_of(self, challenger: LoadedModel[P]) -> Breach | None:
+        if self._stepped_back is None:
+            return None
+        version, found = self._stepped_back
+        if version == challenger.version:
+            return found
+        self._stepped_back = None  # another one is tried
+        return None
+
+    def _draw(self, subject: bytes, version: str) -> tuple[float, int]:
+        """Return a place in [0, 1), and a group that has nothing to do with it."""
+        asked = f"canary {version} ".encode() + subject
+        digest = hmac.digest(self._key, asked, hashlib.sha256) if subject else os.urandom(9)
+        return int.from_bytes(digest[:8]) / 2**64, digest[8] % GROUPS
+
+    def _observe(self, turn: Turn, status: int, state: Mapping[str, Any]) -> None:
+        """Account for an answer; called on the event loop when it has been sent."""
+        trial = turn.trial
+        self._answers[turn.arm] += 1
+        arm = trial.challenger if turn.arm == CHALLENGER else trial.champion
+        arm.answers += 1
+        arm.failed += status >= SERVER_ERROR
+        if status == HTTP_OK and "predicted" in state:
+            _, items = state["predicted"]
+            arm.log_seconds.add(turn.group, math.log(time.perf_counter() - turn.started))
+            arm.abstained.add(turn.group, state.get("abstained", 0), items)
+        if trial.challenger.answers >= trial.next_look:
+            trial.next_look *= 2
+            if trial is self._trial and (found := breach(trial.challenger, trial.champion)) is not None:
+                self._stepped_back = trial.versions[1], found
+                words = "version %s steps back, and the champion answers everybody: %s: %s"
+                _log.error(words, trial.versions[1], *found)
