@@ -17,7 +17,19 @@ from portfolio_shared.evaluation.sections import with_interval
 from portfolio_shared.serving.registry_client import RegisteredVersion
 from project_table import Project
 
-COMMANDS = ("data", "train", "tune", "evaluate", "predict", "serve", "monitor", "retrain", "forget", "rollback", "report")
+COMMANDS = (
+    "data",
+    "train",
+    "tune",
+    "evaluate",
+    "predict",
+    "serve",
+    "monitor",
+    "retrain",
+    "forget",
+    "rollback",
+    "report",
+)
 SILENT_PORT = "http://127.0.0.1:9"
 
 

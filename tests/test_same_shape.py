@@ -56,7 +56,19 @@ FIELDS = {
     "evaluation.errors.Group": ["by", "name"],
     "evaluation.ablation.Step": ["name"],
 }
-COMMANDS = ["data", "train", "tune", "evaluate", "predict", "serve", "monitor", "retrain", "forget", "rollback", "report"]
+COMMANDS = [
+    "data",
+    "train",
+    "tune",
+    "evaluate",
+    "predict",
+    "serve",
+    "monitor",
+    "retrain",
+    "forget",
+    "rollback",
+    "report",
+]
 LAYERS = {
     "config": set(),
     "data": {"config"},

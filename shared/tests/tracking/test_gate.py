@@ -1,14 +1,17 @@
 """The gate: who replaces whom, and what happens to those who do not."""
 
+import re
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
 from portfolio_shared.bundle import BundleError
 from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison
-from portfolio_shared.serving.registry_client import RegisteredVersion
+from portfolio_shared.serving.registry_client import BundleMissingError, RegisteredVersion, RegistryUnavailable
 from portfolio_shared.tracking import gate
 from portfolio_shared.tracking.gate import pass_gate
+from portfolio_shared.tracking.registry import RegistryError, decide
 
 URI = "http://127.0.0.1:1"
 SPLIT = "5" * 64
@@ -27,12 +30,12 @@ class FakeRegistry:
 
     def __init__(self, monkeypatch):
         self.champion, self.data_sha256, self.manifest = None, DATA, manifest()
-        self.calls, self.downloaded = [], []
+        self.calls, self.downloaded, self.away = [], [], None
         monkeypatch.setattr(gate, "RegistryClient", self)
-        monkeypatch.setattr(gate, "promote", lambda version, *_, **__: self.calls.append(("promote", version.version)))
-        monkeypatch.setattr(
-            gate, "mark_challenger", lambda version, *_, **__: self.calls.append(("challenger", version.version))
-        )
+        monkeypatch.setattr(gate, "champion_of", lambda name, uri: self(uri).alias(name, "champion"))
+        for outcome in gate.MOVES:
+            move = partial(lambda outcome, version, *_, **__: self.calls.append((outcome, version.version)), outcome)
+            monkeypatch.setitem(gate.MOVES, outcome, move)
 
     def __call__(self, tracking_uri):
         assert tracking_uri == URI
@@ -49,6 +52,8 @@ class FakeRegistry:
         return self.champion and RegisteredVersion("toy", "1", "run-1", "1" * 64, self.champion, self.data_sha256)
 
     def download_bundle(self, version, into):
+        if self.away:
+            raise self.away
         into.mkdir()
         self.downloaded.append(into)
         return self.manifest
@@ -63,22 +68,24 @@ def never(_):
     raise AssertionError("there is nothing to compare with")
 
 
-def passed(data_source, compare, *, load=lambda folder: folder):
+def passed(data_source, compare, *, load=lambda folder: folder, may_promote=True):
     version = RegisteredVersion("toy", "2", "run-2", "2" * 64, data_source, DATA)
-    return pass_gate(version, load, compare, manifest=manifest(), tracking_uri=URI)
+    options = {"manifest": manifest(), "tracking_uri": URI, "may_promote": may_promote}
+    return pass_gate(version, load, lambda champion: decide(compare(champion)), **options)
 
 
 @pytest.mark.parametrize("data_source", ["sample", "full", "path"])
-def test_the_first_version_is_champion_without_a_comparison(registry, data_source):
-    assert passed(data_source, never).promote
-    assert registry.calls == [("promote", "2")]
+@pytest.mark.parametrize("may_promote", [True, False])
+def test_the_first_version_is_champion_without_a_comparison(registry, data_source, *, may_promote):
+    assert passed(data_source, never, may_promote=may_promote).outcome == "promoted"
+    assert registry.calls == [("promoted", "2")]
 
 
 @pytest.mark.parametrize(
     ("champion", "challenger"), [("full", "full"), ("sample", "sample"), ("full", "path"), ("path", "full")]
 )
 @pytest.mark.parametrize(
-    ("comparison", "call"), [(BETTER, "promote"), (WORSE, "challenger"), (UNSURE, "challenger")], ids=str
+    ("comparison", "call"), [(BETTER, "promoted"), (WORSE, "refused"), (UNSURE, "waiting")], ids=str
 )
 def test_only_a_proven_improvement_replaces_the_champion(registry, champion, challenger, comparison, call):
     registry.champion = champion
@@ -87,10 +94,38 @@ def test_only_a_proven_improvement_replaces_the_champion(registry, champion, cha
     assert "on 500 rows" in decision.reason
 
 
+@pytest.mark.parametrize(
+    ("comparison", "outcome"), [(BETTER, "waiting"), (WORSE, "refused"), (UNSURE, "waiting")], ids=str
+)
+def test_without_leave_to_promote_a_better_model_waits_for_a_person(registry, comparison, outcome):
+    registry.champion = "full"
+    decision = passed("full", lambda _: comparison, may_promote=False)
+    assert decision.outcome == outcome
+    assert decision.reason.startswith("passed, and a person promotes it: better") is (comparison is BETTER)
+    assert registry.calls == [(outcome, "2")]
+
+
+@pytest.mark.parametrize(
+    "away",
+    [
+        RegistryUnavailable("no answer from http://127.0.0.1:1"),
+        BundleMissingError("model.onnx: missing in the artifact store"),
+        OSError(28, "No space left on device"),
+    ],
+    ids=repr,
+)
+def test_a_champion_that_cannot_be_downloaded_moves_no_alias(registry, away):
+    registry.champion, registry.away = "full", away
+    expected = f"version 1.* cannot be downloaded.*{re.escape(str(away))}.*toy version 2 is registered and has no alias"
+    with pytest.raises(RegistryError, match=expected):
+        passed("full", never)
+    assert registry.calls == []
+
+
 def test_the_comparison_gets_the_champions_folder_which_is_gone_afterwards(registry):
     registry.champion = "full"
     passed("full", lambda folder: WORSE if folder.is_dir() else BETTER)
-    assert registry.calls == [("challenger", "2")]
+    assert registry.calls == [("refused", "2")]
     (folder,) = registry.downloaded
     assert not folder.exists()
 
@@ -99,7 +134,7 @@ def test_the_comparison_gets_the_champions_folder_which_is_gone_afterwards(regis
 def test_a_model_of_the_sample_never_replaces_one_of_more_data(registry, real):
     registry.champion = real
     decision = passed("sample", never)
-    assert registry.calls == [("challenger", "2")]
+    assert registry.calls == [("refused", "2")]
     assert registry.downloaded == []
     assert decision.reason == f"trained on the sample, and the champion (version 1) on {real} data"
 
@@ -109,7 +144,7 @@ def test_a_model_of_the_sample_never_replaces_one_of_more_data(registry, real):
 def test_a_champion_of_a_sample_gives_way_to_a_model_of_other_data(registry, data_source, earlier):
     registry.champion, registry.data_sha256 = "sample", earlier
     decision = passed(data_source, never)
-    assert registry.calls == [("promote", "2")]
+    assert registry.calls == [("promoted", "2")]
     assert registry.downloaded == []
     assert "other data than the sample that the champion (version 1) learned from" in decision.reason
 
@@ -133,14 +168,20 @@ def test_a_champion_that_no_code_of_today_can_read_does_not_bar_the_way(registry
 
     registry.champion = "full"
     decision = passed("full", never, load=fail)
-    assert registry.calls == [("promote", "2")]
+    assert registry.calls == [("promoted", "2")]
     assert "the champion (version 1) cannot be compared" in decision.reason
+
+
+def test_a_champion_that_is_damaged_in_the_store_does_not_bar_the_way(registry):
+    registry.champion, registry.away = "full", BundleError("expected sha256 1, found 2")
+    assert passed("full", never).reason.endswith("cannot be compared with: expected sha256 1, found 2")
+    assert registry.calls == [("promoted", "2")]
 
 
 def test_a_champion_that_names_other_labels_gives_way(registry):
     registry.champion, registry.manifest = "path", manifest(labels=("cat", "dog"))
     decision = passed("path", never)
-    assert registry.calls == [("promote", "2")]
+    assert registry.calls == [("promoted", "2")]
     assert "it names cat, dog" in decision.reason
 
 
@@ -150,4 +191,4 @@ def test_a_champion_that_was_tested_on_other_rows_is_noted(registry, split, note
     registry.champion, registry.manifest = "full", manifest(split)
     decision = passed("full", lambda _: WORSE)
     assert ("tested on other rows" in decision.reason) is noted
-    assert registry.calls == [("challenger", "2")]
+    assert registry.calls == [("refused", "2")]

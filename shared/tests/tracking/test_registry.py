@@ -6,7 +6,16 @@ from portfolio_shared.bundle import bundle_digest, read_manifest
 from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison
 from portfolio_shared.serving.registry_client import RegisteredVersion, RegistryClient, champion_of
 from portfolio_shared.tracking.client import tracking_client
-from portfolio_shared.tracking.registry import RegistryError, decide, mark_challenger, promote, register, rollback
+from portfolio_shared.tracking.registry import (
+    RegistryError,
+    decide,
+    decide_retrained,
+    mark_challenger,
+    promote,
+    refuse,
+    register,
+    rollback,
+)
 from portfolio_shared.tracking.runs import tracked_run
 
 
@@ -47,28 +56,54 @@ def aliases_of(name, uri):
         return {alias: str(version) for alias, version in client.get_registered_model(name).aliases.items()}
 
 
+def compared(low, high):
+    return PairedComparison(Interval((low + high) / 2, low, high), probability_better=0.5, n=40)
+
+
 @pytest.mark.parametrize(
-    ("low", "high", "promoted", "verdict"),
+    ("low", "high", "outcome", "verdict"),
     [
-        (-0.3, -0.1, True, "better"),
-        (-0.3, 0.0, False, "not proven better"),
-        (-0.3, 0.1, False, "not proven better"),
-        (0.0, 0.0, False, "not proven better"),
-        (0.1, 0.3, False, "worse"),
+        (-0.3, -0.1, "promoted", "better"),
+        (-0.3, 0.0, "waiting", "not proven better"),
+        (-0.3, 0.1, "waiting", "not proven better"),
+        (0.0, 0.0, "waiting", "not proven better"),
+        (0.0, 0.3, "waiting", "not proven better"),
+        (0.1, 0.3, "refused", "worse"),
     ],
 )
-def test_only_an_interval_below_zero_is_promoted(low, high, promoted, verdict):
-    comparison = PairedComparison(Interval((low + high) / 2, low, high), probability_better=0.5, n=40)
-    decision = decide(comparison)
-    assert decision.promote is promoted
+def test_only_an_interval_below_zero_is_promoted_and_only_one_above_it_refused(low, high, outcome, verdict):
+    decision = decide(compared(low, high))
+    assert decision.outcome == outcome
     assert decision.reason.startswith(f"{verdict}: difference")
     assert decision.reason.endswith("on 40 rows")
+
+
+@pytest.mark.parametrize(
+    ("frozen", "recent", "outcome", "reason"),
+    [
+        ((-0.01, 0.02), (-0.3, -0.1), "promoted", "better: on held-back feedback difference -0.2"),
+        ((-0.01, 0.021), (-0.3, -0.1), "refused", "it may be worse than the margin allows: on the frozen split"),
+        ((-0.01, 0.02), (-0.3, 0.0), "refused", "not proven better: on held-back feedback"),
+        ((-0.3, -0.1), (-0.3, 0.0), "refused", "not proven better: on held-back feedback"),
+        ((-0.01, 0.02), (0.1, 0.3), "refused", "worse: on held-back feedback"),
+        ((-0.3, -0.1), None, "waiting", "too little feedback was held back to compare by; on the frozen split"),
+        ((-0.01, 0.03), None, "refused", "it may be worse than the margin allows: on the frozen split"),
+    ],
+)
+def test_a_retrained_model_is_better_on_recent_feedback_and_within_the_margin_on_the_rest(
+    frozen, recent, outcome, reason
+):
+    decision = decide_retrained(compared(*frozen), recent and compared(*recent), margin=0.02)
+    assert decision.outcome == outcome
+    assert decision.reason.startswith(reason)
+    assert "margin 0.02" in decision.reason
 
 
 def test_a_registered_version_carries_what_identifies_it(run, name, make_bundle, toy_adapter, tmp_path):
     folder = make_bundle()
     logged = run.log_bundle(folder, adapter=toy_adapter, input_example=[{"area": 1.0}])
-    version = register(run, logged, name=name, manifest=read_manifest(folder))
+    told = {"why": "drift", "git_commit": "not what the manifest says"}
+    version = register(run, logged, name=name, manifest=read_manifest(folder), tags=told)
     assert version == RegisteredVersion(name, "1", run.run_id, bundle_digest(folder), "sample", "a" * 64)
     assert tags_of(version, run.tracking_uri) == {
         "bundle_sha256": bundle_digest(folder),
@@ -76,6 +111,7 @@ def test_a_registered_version_carries_what_identifies_it(run, name, make_bundle,
         "data_sha256": "a" * 64,
         "test_split_sha256": "b" * 64,
         "git_commit": "0123456",
+        "why": "drift",
     }
     with RegistryClient(run.tracking_uri) as registry:
         assert registry.download_bundle(version, tmp_path / "into") == read_manifest(folder)
@@ -103,6 +139,15 @@ def test_promotion_notes_what_it_replaces(mlflow_server, name, register_only):
     assert tags_of(second, mlflow_server)["gate"] == "better"
     promote(second, "better", tracking_uri=mlflow_server)  # again: it does not replace itself
     assert tags_of(second, mlflow_server)["previous_champion"] == "1"
+
+
+def test_a_refused_version_gets_no_alias_and_leaves_the_challenger_that_waits(mlflow_server, name, register_only):
+    first, second, third = register_only(), register_only(), register_only()
+    promote(first, "better", tracking_uri=mlflow_server)
+    mark_challenger(second, "not proven better", tracking_uri=mlflow_server)
+    refuse(third, "worse", tracking_uri=mlflow_server)
+    assert aliases_of(name, mlflow_server) == {"champion": "1", "challenger": "2"}
+    assert tags_of(third, mlflow_server)["gate"] == "worse"
 
 
 def test_rolling_back_walks_back_and_ends(mlflow_server, name, register_only):

@@ -25,7 +25,7 @@ def retrain_command(name: str, project: str, train: type[TrainSettings], service
     """
 
     class RetrainOptions(train):  # type: ignore[valid-type, misc]
-        """Train with feedback as well; exit with 1 if refused, 2 for too little feedback, 3 on an error, 4 if one runs."""
+        """Train with feedback as well; exit with 1 if refused, 2 for too little, 3 on an error, 4 if one runs."""
 
         output: Path = Field(Path(".state/retrain", name, "bundle"), description="folder that the bundle is written to")
         if_missing: Literal[False] = Field(default=False, description="of train alone")

@@ -18,7 +18,7 @@ from portfolio_shared.tracking.registry import GateDecision, RegistryError, mark
 
 P = TypeVar("P")
 
-_MOVES = {"promoted": promote, "waiting": mark_challenger, "refused": refuse}
+MOVES = {"promoted": promote, "waiting": mark_challenger, "refused": refuse}
 
 
 def pass_gate(
@@ -63,7 +63,7 @@ def pass_gate(
         decision = _decide(version, champion, load, judge, manifest=manifest, tracking_uri=tracking_uri)
         if decision.outcome == "promoted" and not may_promote:
             decision = GateDecision("waiting", f"passed, and a person promotes it: {decision.reason}")
-    _MOVES[decision.outcome](version, decision.reason, tracking_uri=tracking_uri)
+    MOVES[decision.outcome](version, decision.reason, tracking_uri=tracking_uri)
     return decision
 
 
