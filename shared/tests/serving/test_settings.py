@@ -66,6 +66,9 @@ def test_variables_of_training_and_of_other_programs_are_ignored(monkeypatch):
         ("trace_uri", "localhost:4318", "match pattern"),
         ("trace_uri", "http://me:p/ss@host:4318", "special characters as %-codes"),
         ("log_level", "loud", "'debug', 'info'"),
+        ("rollout", "on", "'off', 'shadow' or 'canary'"),
+        ("canary_share", "0", "greater than 0"),
+        ("canary_share", "1", "less than 1"),
     ],
 )
 def test_value_out_of_bounds_is_refused(monkeypatch, field, value, expected):
@@ -117,3 +120,18 @@ def test_the_prediction_log_is_named_for_all_services_or_for_one(monkeypatch, fo
     for name, value in {"PORTFOLIO_PREDICTION_LOG": for_all, "CABIN_PREDICTION_LOG": own}.items():
         monkeypatch.setenv(name, value) if value is not None else monkeypatch.delenv(name, raising=False)
     assert CabinSettings().prediction_log == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            {"rollout": "shadow", "prediction_log": "off"},
+            "'shadow' writes to the prediction log: set CABIN_PREDICTION_LOG",
+        ),
+        ({"rollout": "canary", "bundle": Path("folder")}, "'canary' takes the challenger .*: unset CABIN_BUNDLE"),
+    ],
+)
+def test_a_rollout_without_what_it_needs_is_refused(settings, expected):
+    with pytest.raises(ValidationError, match=expected):
+        CabinSettings(**settings)

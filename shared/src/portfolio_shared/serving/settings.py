@@ -2,15 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from portfolio_shared.config import default_tracking_uri
 from portfolio_shared.environment import refuse_unknown_variables, without_invented_port
-
-Rollout = Literal["off", "shadow", "canary"]
 
 
 def default_start_page() -> str:
@@ -55,9 +53,9 @@ class ServiceSettings(BaseSettings):
     )
     model_name: str = Field(min_length=1, description="name of the model in the registry")
     model_alias: str = Field(default="champion", min_length=1, description="alias whose version is served")
-    rollout: Rollout = Field(
+    rollout: Literal["off", "shadow", "canary"] = Field(
         default="off",
-        description="what becomes of the challenger: nothing, an answer beside each (shadow), a share of them (canary)",
+        description="what the challenger does: nothing, answer for the log alone (shadow), answer some (canary)",
     )
     canary_share: float = Field(default=0.1, gt=0, lt=1, description="share of the subjects that a canary answers")
     model_poll_seconds: float = Field(default=10.0, gt=0, description="seconds between two looks at the alias")
@@ -113,6 +111,15 @@ class ServiceSettings(BaseSettings):
         except httpx.InvalidURL:  # its message holds a part of the address, which may be one of the password
             raise ValueError("Input should be an address; a password's special characters as %-codes") from None
         return uri
+
+    @model_validator(mode="after")
+    def _check_rollout(self) -> Self:
+        prefix, how = self.model_config["env_prefix"], f"the rollout {self.rollout!r}"
+        if self.rollout == "shadow" and self.prediction_log == "off":
+            raise ValueError(f"{how} writes to the prediction log: set {prefix}PREDICTION_LOG to its address")
+        if self.rollout != "off" and self.bundle is not None:
+            raise ValueError(f"{how} takes the challenger from the registry: unset {prefix}BUNDLE")
+        return self
 
     @model_validator(mode="before")
     @classmethod
