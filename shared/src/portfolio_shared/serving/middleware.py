@@ -22,7 +22,8 @@ from portfolio_shared.serving.routes import RouteTable, path_of
 from portfolio_shared.serving.settings import ServiceSettings
 from portfolio_shared.serving.unpacking import unpacked
 
-if TYPE_CHECKING:  # loads OpenTelemetry, which a service without traces does not
+if TYPE_CHECKING:  # of no use to a service without traces or shadow, and the first loads OpenTelemetry
+    from portfolio_shared.serving.shadow import Body, Shadow
     from portfolio_shared.serving.tracing import RequestSpan, Tracing
 
 _log = logging.getLogger(__name__)
@@ -63,9 +64,11 @@ class ServiceMiddleware:
         table: RouteTable,
         log: PredictionLog | None,
         tracing: "Tracing | None" = None,
+        shadow: "Shadow | None" = None,
     ) -> None:
         self._app = app
         self._log = log
+        self._shadow = shadow
         self._tracing = tracing
         self._subject_key = settings.subject_key.get_secret_value()
         self._settings = settings
@@ -95,6 +98,8 @@ class ServiceMiddleware:
         counted = exchange.method == "POST" and exchange.path.startswith("/v1/") and not feedback
         try:
             exchange.refuse_large_body()
+            if counted and self._shadow is not None:
+                exchange.body = self._shadow.new_body()
             receive = exchange.unpacked()
             self._refuse_when_full(counted=counted, feedback=feedback)
             self._active += counted
@@ -150,6 +155,10 @@ class ServiceMiddleware:
                         response=answered,
                     )
                 )
+            if self._shadow is not None and exchange.body is not None:
+                self._shadow.add(exchange.body, exchange.scope, path=exchange.path, version=version)
+        if exchange.body is not None:
+            exchange.body.drop()
         if exchange.span is not None:
             exchange.span.end(method=method, route=route, status=status, version=version, ids=ids)
             ids["trace_id"] = exchange.span.trace_id
@@ -173,6 +182,8 @@ class Exchange:
         Whom the request is about, as its last header X-Subject says, or nothing.
     response
         The parts of the body of an answered prediction.
+    body
+        That of the request as it arrives, where the challenger may be asked too.
     span
         That of the request, where it is traced.
     cut_off
@@ -189,6 +200,7 @@ class Exchange:
         self.request_id = ""
         self.subject = b""
         self.response: list[bytes] = []
+        self.body: Body | None = None
         self.span: RequestSpan | None = None
         self._receive = receive
         self._send = send
@@ -235,6 +247,8 @@ class Exchange:
         if message["type"] == "http.disconnect":
             self.cut_off = True
             return message
+        if self.body is not None:
+            self.body.append(message.get("body", b""))
         self._received += len(message.get("body", b""))
         if self._received > self._max_bytes:
             raise self._too_large()

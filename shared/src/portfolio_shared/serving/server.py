@@ -35,7 +35,9 @@ def serve(app_factory: str, settings: S) -> None:
     limit_blas_threads()
     module, _, function = app_factory.partition(":")
     create_app: Callable[[S], FastAPI] = getattr(importlib.import_module(module), function)
-    run(create_app(settings), settings)
+    app = create_app(settings)
+    app.state.factory = app_factory  # for a process that makes it anew
+    run(app, settings)
 
 
 def run(app: FastAPI, settings: ServiceSettings) -> None:
