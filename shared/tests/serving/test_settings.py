@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from portfolio_shared.environment import UnknownVariableError
-from portfolio_shared.serving.settings import ServiceSettings
+from portfolio_shared.serving.settings import RolloutError, ServiceSettings
 
 
 class CabinSettings(ServiceSettings):
@@ -133,5 +133,5 @@ def test_the_prediction_log_is_named_for_all_services_or_for_one(monkeypatch, fo
     ],
 )
 def test_a_rollout_without_what_it_needs_is_refused(settings, expected):
-    with pytest.raises(ValidationError, match=expected):
+    with pytest.raises(RolloutError, match=expected):
         CabinSettings(**settings)

@@ -11,6 +11,10 @@ from portfolio_shared.config import default_tracking_uri
 from portfolio_shared.environment import refuse_unknown_variables, without_invented_port
 
 
+class RolloutError(RuntimeError):
+    """A rollout that lacks what it needs; no ValueError, of which pydantic would show all settings, and secrets."""
+
+
 def default_start_page() -> str:
     """Return the start page that PORTFOLIO_START_PAGE names for all services, or nothing."""
     return os.environ.get("PORTFOLIO_START_PAGE", "")
@@ -116,9 +120,9 @@ class ServiceSettings(BaseSettings):
     def _check_rollout(self) -> Self:
         prefix, how = self.model_config["env_prefix"], f"the rollout {self.rollout!r}"
         if self.rollout == "shadow" and self.prediction_log == "off":
-            raise ValueError(f"{how} writes to the prediction log: set {prefix}PREDICTION_LOG to its address")
+            raise RolloutError(f"{how} writes to the prediction log: set {prefix}PREDICTION_LOG to its address")
         if self.rollout != "off" and self.bundle is not None:
-            raise ValueError(f"{how} takes the challenger from the registry: unset {prefix}BUNDLE")
+            raise RolloutError(f"{how} takes the challenger from the registry: unset {prefix}BUNDLE")
         return self
 
     @model_validator(mode="before")
