@@ -34,8 +34,8 @@ def publish(findings: Findings, output: Path, tracking_uri: str, console: Consol
     texts = {REPORT: as_html(findings), FINDINGS: as_json(findings)}
     worth_keeping = findings.verdict == "alarm" or findings.verdict != _last_verdict(output / FINDINGS)
     for name, text in texts.items():
-        _replace(output / name, text)
-        _replace(old / f"{moment:%Y-%m-%dT%H-%M-%S}{Path(name).suffix}", text)
+        replace_file(output / name, text)
+        replace_file(old / f"{moment:%Y-%m-%dT%H-%M-%S}{Path(name).suffix}", text)
     for suffix in (".html", ".json"):
         for path in sorted(old.glob(f"*{suffix}"))[:-REPORTS_KEPT]:
             path.unlink()
@@ -47,7 +47,8 @@ def publish(findings: Findings, output: Path, tracking_uri: str, console: Consol
     console.print(without_secrets(said), soft_wrap=True)
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str) -> None:
+    """Write a file at once: nobody reads a part of it."""
     unfinished = path.with_name(f".{path.name}.tmp")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)

@@ -1,6 +1,7 @@
 """Findings as one page that holds all it needs: no script, no other file, light and dark, readable in a minute."""
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib.resources import files
@@ -17,42 +18,51 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 BADGES = {"well": "Well", "alarm": "Alarm", "too few": "Too few rows"}
 RUNBOOK = {"drift": "Drift", "performance": "Performance worse", "missing": "Data missing"}
 NOTHING = "\N{EN DASH}"
+Fact = tuple[str, str, str, bool]
+"""A name, its value, a word on it, and whether it is bad."""
 
 
 def as_html(findings: Findings) -> str:
     """Return the page of one look."""
+    sections = [_facts(findings), _changed(findings), _answers(findings), _columns(findings), _meaning(findings)]
+    title = f"{findings.project}: {findings.verdict}, {moment(findings.until)}"
+    return document(title, _head(findings), sections, page_foot(_provenance(findings)))
+
+
+def document(title: str, head: str, sections: Sequence[str], foot: str = "") -> str:
+    """Return a page in the house style that needs no other file; what is given is HTML, but for the title."""
     house = files("portfolio_shared.serving").joinpath("static/style.css").read_text(encoding="utf-8")
     own = files("portfolio_shared.operations").joinpath("report.css").read_text(encoding="utf-8")
-    sections = [_facts(findings), _changed(findings), _answers(findings), _columns(findings), _meaning(findings)]
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{escape(findings.project)}: {findings.verdict}, {_moment(findings.until)}</title>
+<title>{escape(title)}</title>
 <style>
 {house}
 {own}
 </style>
 </head>
 <body>
-{_head(findings)}
+{head}
 <main class="report">
 {"".join(section for section in sections if section)}
 </main>
-{_foot(findings)}
+{foot}
 </body>
 </html>
 """
 
 
-def _moment(seconds: float) -> str:
+def moment(seconds: float) -> str:
+    """Return a time since 1970 as a date and a time of day."""
     return f"{datetime.fromtimestamp(seconds, UTC):%d %b %Y %H:%M} UTC"
 
 
 def _head(findings: Findings) -> str:
-    window = f"{_moment(findings.since)} to {_moment(findings.until)}"
+    window = f"{moment(findings.since)} to {moment(findings.until)}"
     version = f", version {findings.version}" if findings.version else ""
     return f"""<header class="page-head">
 <p class="badge" data-verdict="{findings.verdict}">{BADGES[findings.verdict]}</p>
@@ -78,7 +88,7 @@ def _facts(findings: Findings) -> str:
         before = f"and {said}, not looked at; {before}"
     if sample and sample.repeated:
         before += f"; {sample.repeated:,} repeated request{'' if sample.repeated == 1 else 's'} left out"
-    facts = [("Predicted", f"{findings.rows:,}", before, "missing" in findings.reasons)]
+    facts: list[Fact] = [("Predicted", f"{findings.rows:,}", before, "missing" in findings.reasons)]
     if drift:
         level = f"alarm at {_chance(drift.alpha)} or below"
         facts += [("Chance of so much drift by luck", _chance(drift.p), level, drift.alarm)]
@@ -96,6 +106,11 @@ def _facts(findings: Findings) -> str:
     if sample:
         why = f"of {sample.read:,} read{f': {sample.reason}' if sample.reason else ''}"
         facts += [("Unreadable rows", f"{sample.unreadable:,}", why, bool(sample.unreadable))]
+    return fact_list(facts)
+
+
+def fact_list(facts: Sequence[Fact]) -> str:
+    """Return numbers side by side, each with its name and a word on it."""
     rows = "".join(
         f'<div><dt>{what}</dt><dd class="value{" alarm" if alarm else ""}">{escape(value)}</dd>'
         f'<dd class="soft">{escape(more)}</dd></div>'
@@ -222,7 +237,7 @@ than as many of equal size would say. Missing data are no matter of chance, and 
 </section>"""
 
 
-def _foot(findings: Findings) -> str:
+def _provenance(findings: Findings) -> list[tuple[str, str]]:
     manifest = findings.manifest
     facts = [("Model", f"{findings.model}, version {findings.version or NOTHING}")]
     if manifest:
@@ -230,8 +245,11 @@ def _foot(findings: Findings) -> str:
             ("Trained", f"{manifest.created:%d %b %Y %H:%M} UTC, commit {manifest.git_commit[:12]}"),
             ("On", f"{manifest.data.name} ({manifest.data.source} data, {sum(manifest.data.rows.values()):,} rows)"),
         ]
-    if findings.on_trust:
-        facts += [("Bundle", f"taken on trust: {findings.on_trust}")]
+    return [*facts, ("Bundle", f"taken on trust: {findings.on_trust}")] if findings.on_trust else facts
+
+
+def page_foot(facts: Sequence[tuple[str, str]]) -> str:
+    """Return the foot of a page: names, and what they are."""
     rows = "".join(f"<div><dt>{what}</dt><dd>{escape(value)}</dd></div>" for what, value in facts)
     return (
         f"""<footer class="page-foot"><div class="page-foot-inner"><dl class="model-badge">{rows}</dl></div></footer>"""

@@ -117,6 +117,24 @@ class Store:
                     yield asked, asked._replace(**changed), given
                 last = given.at, given.prediction, given.item
 
+    def shadowed(self, model: str, champion: str, challenger: str) -> tuple[int, int]:
+        """Return how many of a champion's predictions the challenger has answered as well, and how many there are.
+
+        Of the time from the first to the last of those that it has: others may still come.
+        """
+        both = (
+            "predictions q JOIN shadows t ON t.prediction = q.id WHERE q.model = ? AND q.version = ? AND t.version = ?"
+        )
+        statement = (
+            "SELECT COUNT(s.prediction), COUNT(*) "  # noqa: S608 - text of ours
+            "FROM predictions p LEFT JOIN shadows s ON s.prediction = p.id AND s.version = ? "
+            f"WHERE p.model = ? AND p.version = ? AND p.at >= (SELECT MIN(q.at) FROM {both}) "
+            f"AND p.at <= (SELECT MAX(q.at) FROM {both})"
+        )
+        pair = [model, champion, challenger]
+        ((answered, asked),) = self.execute(statement, [challenger, model, champion, *pair, *pair])
+        return int(answered), int(asked)
+
     def add_feedback(self, given: Feedback) -> bool:
         """Write feedback; return False, and write nothing, if it says nothing new or its prediction is gone.
 
