@@ -142,6 +142,12 @@ class Toy:
                 assert store.add_feedback(Feedback(name, 0, self.now - ago, "", said))
 
 
+@pytest.fixture(scope="session")
+def watch() -> Watch:
+    """Return how the toy is watched."""
+    return TOY
+
+
 @pytest.fixture
 def toy(tmp_path: Path, toy_manifest: Callable[..., Manifest]) -> Iterator[Toy]:
     """A bundle that learned from 1,000 things, and an empty log."""

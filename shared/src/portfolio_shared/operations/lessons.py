@@ -1,7 +1,8 @@
 """What feedback teaches: which of it is believed, how much may count, and what is set aside to compare models by.
 
 Feedback comes from anybody who can reach the service, and trains the next model: each limit here bounds what one
-client, or a lie, can do. A client is whom the header X-Subject names; without names all are one.
+client, or a lie, can do. A client is whom the header X-Subject names; without names all are one. Whoever may write that
+header freely can be many clients: then a proxy that knows its callers has to set it.
 """
 
 from collections import Counter, defaultdict

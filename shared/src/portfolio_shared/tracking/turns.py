@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 TAG = "retraining"
 STALE_SECONDS = 6 * 3600.0
 """Age from which a tag is one of a retraining that died; none takes so long."""
-SETTLE_SECONDS = 1.0
+SETTLE_SECONDS = 2.0
 """For so long a tag must stand: far longer than it takes between two requests that look and write."""
 
 
