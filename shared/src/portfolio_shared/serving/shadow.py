@@ -27,6 +27,7 @@ from portfolio_shared.serving.settings import ServiceSettings
 
 _log = logging.getLogger(__name__)
 
+COMMAND = (sys.executable, "-P", "-m", "portfolio_shared.serving.shadow_process")
 TICK_SECONDS = 0.1
 CAPACITY = 2_000  # requests that may wait
 CAPACITY_BYTES = 16_000_000  # and their bodies, with those that are arriving
@@ -181,9 +182,8 @@ class Shadow(Collector):
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         # In the session of the service: niceness counts within one, where Linux groups tasks by session.
-        command = [sys.executable, "-P", "-m", "portfolio_shared.serving.shadow_process"]
         pipe = subprocess.PIPE
-        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0)  # noqa: S603 - this Python
+        process = subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, bufsize=0)  # noqa: S603 - this Python
         self._started = time.monotonic()
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - as it was just asked for
         if hasattr(fcntl, "F_SETPIPE_SZ"):
