@@ -16,13 +16,13 @@ from pydantic import BaseModel
 from portfolio_shared.serving.feedback import feedback_router
 from portfolio_shared.serving.metrics import ServiceMetrics
 from portfolio_shared.serving.middleware import ServiceMiddleware
-from portfolio_shared.serving.models import ModelHolder, ModelNotReady
+from portfolio_shared.serving.models import CHALLENGER, ModelHolder, ModelNotReady
 from portfolio_shared.serving.operations import operations_router
 from portfolio_shared.serving.pages import add_pages
 from portfolio_shared.serving.pool import WorkerPool
 from portfolio_shared.serving.prediction_log import OFF, PredictionLog
 from portfolio_shared.serving.problem_handlers import PROBLEM_RESPONSES, install_problem_handlers
-from portfolio_shared.serving.rollout import BESIDE, CHALLENGER, Rollout
+from portfolio_shared.serving.rollout import BESIDE, Rollout
 from portfolio_shared.serving.routes import RouteTable, StrictRoute
 from portfolio_shared.serving.settings import ServiceSettings
 
@@ -96,8 +96,9 @@ def create_service(
     for route in router.routes:
         if isinstance(route, APIRoute) and not isinstance(route, StrictRoute):
             raise TypeError(f"{route.path} is no StrictRoute: make the router with APIRouter(route_class=StrictRoute)")
-    holder = partial(ModelHolder, settings=settings, project=project, load=load, smoke_test=smoke_test)
-    rollout = Rollout(settings, holder(), holder(alias=CHALLENGER) if settings.rollout in BESIDE else None)
+    rollout = rollout_of(
+        settings, partial(ModelHolder, settings=settings, project=project, load=load, smoke_test=smoke_test)
+    )
     log = prediction_log_of(settings)
     tracing = tracing_of(settings, project)
     metrics = ServiceMetrics(rollout.models, log, rollout)
@@ -128,8 +129,26 @@ def create_service(
     app.include_router(operations, responses=PROBLEM_RESPONSES)
     add_pages(app, web, project=project, start_page=settings.start_page)
     install_problem_handlers(app, table)
-    app.add_middleware(ServiceMiddleware, settings=settings, metrics=metrics, table=table, log=log, tracing=tracing)
+    app.add_middleware(
+        ServiceMiddleware,
+        settings=settings,
+        metrics=metrics,
+        table=table,
+        log=log,
+        tracing=tracing,
+        shadow=rollout.shadow,
+    )
     return app
+
+
+def rollout_of(settings: ServiceSettings, holder: Callable[..., ModelHolder[P]]) -> Rollout[P]:
+    """Return what chooses the model of a request: of one, or of two, as the settings say."""
+    challengers = holder(alias=CHALLENGER) if settings.rollout in BESIDE else None
+    if settings.rollout != "shadow":
+        return Rollout(settings, holder(), challengers)
+    from portfolio_shared.serving.shadow import Shadow
+
+    return Rollout(settings, holder(), challengers, Shadow(settings))
 
 
 def prediction_log_of(settings: ServiceSettings) -> PredictionLog | None:
@@ -165,6 +184,8 @@ def _lifespan(
         table.build(app)
         if log is not None:
             log.start()
+        if rollout.shadow is not None:
+            rollout.shadow.start(app.state.factory)
         if tracing is not None:
             tracing.start()
         pool = app.state.pool = WorkerPool(
@@ -194,6 +215,8 @@ def _lifespan(
             await pool.close()
             if log is not None:
                 await asyncio.to_thread(log.close)
+            if rollout.shadow is not None:  # after the log: its rows are of predictions that are written
+                await asyncio.to_thread(rollout.shadow.close)
             if tracing is not None:
                 await asyncio.to_thread(tracing.close)
 

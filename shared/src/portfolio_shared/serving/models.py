@@ -19,6 +19,7 @@ from portfolio_shared.serving.settings import ServiceSettings
 
 P = TypeVar("P")
 Origin = Literal["registry", "cache", "path"]
+CHALLENGER = "challenger"
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +60,8 @@ class ModelHolder(Generic[P]):
     project, load, smoke_test
         As in `create_service`.
     alias
-        Another alias than that of the settings: the model of the challenger's is put out of service when the alias goes
-        away, and never comes from the cache alone.
+        Another alias than that of the settings. The challenger's model has a cache of its own, is put out of service
+        when the alias goes away, and never comes from the cache alone.
 
     Attributes
     ----------
@@ -94,8 +95,9 @@ class ModelHolder(Generic[P]):
         self._load = load
         self._smoke_test = smoke_test
         self._client = RegistryClient(settings.tracking_uri)
-        self._alias, self._beside = alias or settings.model_alias, alias is not None
-        folder = settings.model_cache / alias if alias else settings.model_cache
+        self._alias = alias or settings.model_alias
+        self._beside = self._alias == CHALLENGER
+        folder = settings.model_cache / CHALLENGER if self._beside else settings.model_cache
         self._cache = ModelCache(folder, settings.model_name)
         self._current: LoadedModel[P] | None = None
         self._identity: RegisteredVersion | None = None

@@ -10,7 +10,7 @@ from asyncio import TaskGroup
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from fastapi import Request
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -18,14 +18,16 @@ from prometheus_client.registry import Collector
 from pydantic import BaseModel, Field
 
 from portfolio_shared.serving.guards import FIRST_LOOK, GROUPS, Arm, Breach, breach
-from portfolio_shared.serving.models import LoadedModel, ModelHolder, ModelNotReady
+from portfolio_shared.serving.models import CHALLENGER, LoadedModel, ModelHolder, ModelNotReady
 from portfolio_shared.serving.settings import ServiceSettings
+
+if TYPE_CHECKING:  # a service without a shadow does not load it
+    from portfolio_shared.serving.shadow import Shadow
 
 P = TypeVar("P")
 
 _log = logging.getLogger(__name__)
 
-CHALLENGER = "challenger"
 BESIDE = frozenset({"canary", "interleave"})
 """The rollouts that need a challenger in the same process."""
 GUARDS = ("errors", "latency", "abstention")
@@ -73,7 +75,9 @@ class Rollout(Collector, Generic[P]):
     models
         Holds the champion.
     challengers
-        Holds the challenger, where the rollout needs one.
+        Holds the challenger, where it answers in this process.
+    shadow
+        Asks the challenger, where it answers in a process of its own.
 
     Notes
     -----
@@ -81,9 +85,13 @@ class Rollout(Collector, Generic[P]):
     """
 
     def __init__(
-        self, settings: ServiceSettings, models: ModelHolder[P], challengers: ModelHolder[P] | None = None
+        self,
+        settings: ServiceSettings,
+        models: ModelHolder[P],
+        challengers: ModelHolder[P] | None = None,
+        shadow: "Shadow | None" = None,
     ) -> None:
-        self.models = models
+        self.models, self.shadow = models, shadow
         self._challengers = challengers
         self._mode: str = settings.rollout
         self._share = settings.canary_share if self._mode == "canary" else 0.0
@@ -126,6 +134,8 @@ class Rollout(Collector, Generic[P]):
 
     def info(self) -> RolloutInfo:
         """Say what became of the challenger."""
+        if self.shadow is not None:
+            return RolloutInfo(mode=self._mode, challenger=self.shadow.state().challenger, stepped_back=None)
         loaded = self._loaded()
         found = self._breach_of(loaded) if loaded is not None else None
         return RolloutInfo(
@@ -135,7 +145,9 @@ class Rollout(Collector, Generic[P]):
         )
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what Prometheus reads of a canary."""
+        """Yield what Prometheus reads of the challenger."""
+        if self.shadow is not None:
+            yield from self.shadow.collect()
         if not self._share:
             return
         answers = CounterMetricFamily("canary_requests", "Predictions while two models answer", labels=["arm"])
