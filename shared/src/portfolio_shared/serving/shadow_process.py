@@ -100,10 +100,12 @@ class Challenger:
 
     async def _keep_writing(self, answering: asyncio.Task[None]) -> None:
         """Write every second and once more at the end, and tell the parent, which may have gone without a word."""
-        while not answering.done():
+        ended = False
+        while not ended:
             if os.getppid() != self._parent:
                 answering.cancel()
             await asyncio.wait({answering}, timeout=WRITE_SECONDS)
+            ended = answering.done()
             await asyncio.to_thread(self._write)
             if len(self._rows) < MOST_ROWS:
                 self._room.set()
@@ -164,9 +166,10 @@ class Challenger:
         except ModelNotReady as reason:
             version, error = None, in_public(str(reason))
         said = {"counts": {}, "challenger": version, "error": error}
-        if self._counts or said != self._reported:
-            self._report(said | {"counts": dict(self._counts)})
+        counts = dict(+self._counts)
         self._counts.clear()
+        if counts or said != self._reported:
+            self._report(said | {"counts": counts})
         self._reported = said
 
 
