@@ -27,6 +27,7 @@ from portfolio_shared.serving.routes import RouteTable, StrictRoute
 from portfolio_shared.serving.settings import ServiceSettings
 
 if TYPE_CHECKING:  # loads OpenTelemetry, which a service without traces does not
+    from portfolio_shared.serving.shadow import Shadow
     from portfolio_shared.serving.tracing import Tracing
 
 P = TypeVar("P")
@@ -93,12 +94,9 @@ def create_service(
     TypeError
         If a route would accept NaN in its JSON, because it is no `StrictRoute`.
     """
-    for route in router.routes:
-        if isinstance(route, APIRoute) and not isinstance(route, StrictRoute):
-            raise TypeError(f"{route.path} is no StrictRoute: make the router with APIRouter(route_class=StrictRoute)")
-    rollout = rollout_of(
-        settings, partial(ModelHolder, settings=settings, project=project, load=load, smoke_test=smoke_test)
-    )
+    refuse_lax_routes(router)
+    holder = partial(ModelHolder, settings=settings, project=project, load=load, smoke_test=smoke_test)
+    rollout = rollout_of(settings, holder)
     log = prediction_log_of(settings)
     tracing = tracing_of(settings, project)
     metrics = ServiceMetrics(rollout.models, log, rollout)
@@ -129,16 +127,16 @@ def create_service(
     app.include_router(operations, responses=PROBLEM_RESPONSES)
     add_pages(app, web, project=project, start_page=settings.start_page)
     install_problem_handlers(app, table)
-    app.add_middleware(
-        ServiceMiddleware,
-        settings=settings,
-        metrics=metrics,
-        table=table,
-        log=log,
-        tracing=tracing,
-        shadow=rollout.shadow,
-    )
+    beside = partial(ServiceMiddleware, log=log, tracing=tracing, shadow=rollout.shadow)
+    app.add_middleware(beside, settings=settings, metrics=metrics, table=table)
     return app
+
+
+def refuse_lax_routes(router: APIRouter) -> None:
+    """Raise TypeError for a route that would accept NaN in its JSON."""
+    for route in router.routes:
+        if isinstance(route, APIRoute) and not isinstance(route, StrictRoute):
+            raise TypeError(f"{route.path} is no StrictRoute: make the router with APIRouter(route_class=StrictRoute)")
 
 
 def rollout_of(settings: ServiceSettings, holder: Callable[..., ModelHolder[P]]) -> Rollout[P]:
@@ -179,6 +177,8 @@ def _lifespan(
     log: PredictionLog | None,
     tracing: "Tracing | None",
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    parts: tuple[PredictionLog | Shadow | Tracing | None, ...] = (log, rollout.shadow, tracing)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         table.build(app)
@@ -199,12 +199,7 @@ def _lifespan(
         await asyncio.wait({first}, timeout=FIRST_LOOK_SECONDS)
         if first.done():
             first.result()  # a bug ends the start
-
-        async def follow() -> None:
-            await first
-            await rollout.watch()
-
-        watch = asyncio.create_task(follow())
+        watch = asyncio.create_task(rollout.watch(first))
         watch.add_done_callback(_report_end)
         try:
             yield
@@ -213,12 +208,9 @@ def _lifespan(
             with suppress(asyncio.CancelledError, Exception):  # _report_end has logged what it was
                 await watch
             await pool.close()
-            if log is not None:
-                await asyncio.to_thread(log.close)
-            if rollout.shadow is not None:  # after the log: its rows are of predictions that are written
-                await asyncio.to_thread(rollout.shadow.close)
-            if tracing is not None:
-                await asyncio.to_thread(tracing.close)
+            for part in parts:  # the shadow after the log: its rows are of predictions that are written
+                if part is not None:
+                    await asyncio.to_thread(part.close)
 
     return lifespan
 

@@ -7,7 +7,7 @@ import math
 import os
 import time
 from asyncio import TaskGroup
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -106,8 +106,9 @@ class Rollout(Collector, Generic[P]):
         if self._challengers is not None:
             self._challengers.refresh()
 
-    async def watch(self) -> None:
-        """Follow both aliases until cancelled."""
+    async def watch(self, first: Awaitable[None]) -> None:
+        """Follow both aliases until cancelled, when the first look has ended."""
+        await first
         async with TaskGroup() as group:
             for holder in filter(None, (self.models, self._challengers)):
                 group.create_task(holder.watch())
