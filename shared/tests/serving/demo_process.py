@@ -41,11 +41,11 @@ class Answer(NamedTuple):
 class Service:
     """The demo project as a process, on a port of its own."""
 
-    def __init__(self, page, **variables):
+    def __init__(self, page, *, factory="demo_service:create_app", **variables):
         (page / "index.html").write_text("<!doctype html><title>demo</title>")
         self.port = free_port()
         variables = {"DEMO_PORT": str(self.port), "DEMO_MODEL_CACHE": str(page)} | variables
-        command = [sys.executable, "-c", SERVE]
+        command = [sys.executable, "-c", SERVE.replace("demo_service:create_app", factory)]
         self.process = start("the demo", command, log=page / "service.log", environment=environment(**variables))
 
     def request(self, method, path, body=None, headers=None):
