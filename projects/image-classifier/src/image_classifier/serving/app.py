@@ -59,7 +59,8 @@ async def classify(query: Annotated[Options, Query()], request: Request, model: 
     refuse_if_none(results)
     _, pictures, said = zip(*answers, strict=True)
     log_instead(request, asked=to_json({"pictures": pictures}), answered=to_json({"results": said}))
-    made = prediction_id(request, model, items=len(results))
+    unsure = sum(result.unsure is not None for result in results)
+    made = prediction_id(request, model, items=len(results), abstained=unsure)
     return ClassificationResponse(id=made, model=model.named, results=results)
 
 

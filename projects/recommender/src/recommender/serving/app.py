@@ -42,8 +42,9 @@ async def recommend(
     settings: ServeSettings = settings_of(request)
     challenger = request.app.state.rollout.challenger() if settings.rollout == "interleave" else None
     result, teams = await pool_of(request).run(answer_for, model.predictor, challenger, body, settings)
-    answer = {"id": prediction_id(request, model, items=1), "model": model.named, **result}
-    if teams is not None:
+    made = prediction_id(request, model, items=1, abstained=result["popular"])
+    answer = {"id": made, "model": model.named, **result}
+    if challenger is not None and teams is not None:
         answer["interleaved_with"] = challenger.version
         logged = schemas.LoggedResponse(**answer, teams=teams).model_dump_json()
         log_instead(request, asked=request.state.body, answered=logged.encode())
@@ -58,7 +59,7 @@ async def recommend_batch(body: schemas.BatchRequest, request: Request, model: M
     check(too_long(body, settings), wrong_options(body, model.predictor, settings))
     results = await pool_of(request).run(results_for, model.predictor, body.histories, body)
     return schemas.BatchResponse(
-        id=prediction_id(request, model, items=len(results)),
+        id=prediction_id(request, model, items=len(results), abstained=sum(each["popular"] for each in results)),
         model=model.named,
         results=[schemas.Result(**result) for result in results],
     )
