@@ -14,15 +14,18 @@ from portfolio_shared.config import TrainSettings
 from portfolio_shared.data.checks import DataReport
 from portfolio_shared.data.sources import Source
 from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison
+from portfolio_shared.operations.lessons import Lesson, Lessons
+from portfolio_shared.operations.store import LoggedPrediction
 from portfolio_shared.operations.watch import read_reference
 from portfolio_shared.results import Candidate, Trained
 from portfolio_shared.serving.registry_client import champion_of
 from portfolio_shared.tracking import runs
 from portfolio_shared.tracking.client import TrackingUnavailable, tracking_client
 from portfolio_shared.tracking.runs import Run
-from portfolio_shared.training import Project, run
+from portfolio_shared.training import Project, Result, run
 
 BETTER = PairedComparison(Interval(-0.2, -0.3, -0.1), probability_better=1.0, n=50)
+SAME = PairedComparison(Interval(0.0, -0.01, 0.01), probability_better=0.5, n=50)
 
 
 class ToyConfig(TrainSettings):
@@ -73,7 +76,8 @@ def learn(config, console, log, lessons):
     report = DataReport(name="toy", rows_read=3)
     evaluation = Evaluation({"error": Interval(0.5, 0.4, 0.6)})
     data = Data(Source("sample", None, "because"), report)
-    return Trained(data, None, {"ridge": candidate}, "ridge", None, Weight(2.0), evaluation, {})
+    taught = lessons and lessons.beside(4)
+    return Trained(data, None, {"ridge": candidate}, "ridge", None, Weight(2.0), evaluation, {}, lessons=taught)
 
 
 def draw(evaluation, candidates, folder):
@@ -106,9 +110,10 @@ def project(request, toy_manifest, toy_adapter):
 
 def test_without_a_server_the_bundle_is_all_that_is_left(project, tmp_path):
     console = Console(record=True, width=200)
-    folder = run(project, ToyConfig(tracking_uri="", output=tmp_path / "bundle", seed=3), console)
+    result = run(project, ToyConfig(tracking_uri="", output=tmp_path / "bundle", seed=3), console)
 
-    assert folder == tmp_path / "bundle"
+    folder = tmp_path / "bundle"
+    assert result == Result(folder)
     assert read_manifest(folder).config["seed"] == 3
     assert load(folder).predict([2.0]) == [4.0]
     assert read_reference(folder)["area"].tolist() == [1.0, 2.0, 4.0]
@@ -163,6 +168,63 @@ def test_a_training_is_a_run_with_its_epochs_candidates_data_figures_and_a_gated
 
     run(project, config, console)
     assert f"Registered {project.name} version 2 as champion: better" in console.export_text()
+
+
+def lesson(client):
+    row = LoggedPrediction("p", 1.0, "toy", "1", "/v1/toys", "", 1, 1.0, "[{}]", "[1.0]")
+    return Lesson(row, 0, None, client, 1.0)
+
+
+LESSONS = Lessons((lesson("ann"), lesson("bob"), lesson("cem")), (lesson("dan"),), {"learned": 3, "held back": 1})
+
+
+@pytest.mark.slow
+def test_a_retraining_is_judged_by_what_was_held_back_and_says_what_became_of_every_truth(
+    project, tmp_path, mlflow_server
+):
+    console = Console(record=True, width=200)
+    config = ToyConfig(tracking_uri=mlflow_server, output=tmp_path / "bundle")
+    compared = []
+
+    def recent(trained, champion, held_back):
+        compared.append((trained.lessons.counts, champion, held_back))
+        return BETTER
+
+    project = replace(project, compare=lambda trained, champion: SAME, recent=recent, margin=0.01)
+    assert run(project, config, Console(quiet=True)).decision.outcome == "promoted"
+    options = {"lessons": LESSONS, "why": "drift"}
+    waiting = run(project, config, console, **options, may_promote=False)
+    promoted = run(project, config, Console(quiet=True), **options)
+    refused = run(replace(project, margin=0.009), config, console, **options)
+
+    assert [each.decision.outcome for each in (waiting, promoted, refused)] == ["waiting", "promoted", "refused"]
+    counts = {"learned": 1, "held back": 1, "more than 20% of the rows": 2}
+    assert compared == 3 * [(counts, Weight(2.0), LESSONS.held_back)]
+    with tracking_client(mlflow_server) as client:
+        version = client.get_model_version(project.name, "2")
+        aliases = {alias: str(number) for alias, number in client.get_registered_model(project.name).aliases.items()}
+        of_run = client.get_run(version.run_id).data.tags
+        plain = client.get_model_version(project.name, "1").tags
+    assert aliases == {"champion": "3", "challenger": "2"}
+    for tags in (version.tags, of_run):
+        assert (tags["why"], json.loads(tags["lessons"])) == ("drift", counts)
+        assert json.loads(tags["settings"])["seed"] == 0
+    assert version.tags["gate"].startswith("passed, and a person promotes it: better: on held-back feedback")
+    assert not {"why", "lessons"} & set(plain)
+    said = console.export_text()
+    assert f"Registered {project.name} version 2 as challenger: passed" in said
+    assert f"Registered {project.name} version 4 and refused: it may be worse than the margin allows" in said
+
+
+@pytest.mark.slow
+def test_a_training_that_does_not_say_what_it_learned_from_feedback_registers_nothing(project, tmp_path, mlflow_server):
+    def forget(config, console, log, lessons):
+        return learn(config, console, log, None)
+
+    config = ToyConfig(tracking_uri=mlflow_server, output=tmp_path / "bundle")
+    with pytest.raises(RuntimeError, match="says which of them it used"):
+        run(replace(project, learn=forget), config, Console(quiet=True), lessons=LESSONS)
+    assert champion_of(project.name, mlflow_server) is None
 
 
 def test_a_server_that_goes_away_while_something_is_learned_costs_no_bundle(

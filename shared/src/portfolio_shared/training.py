@@ -121,10 +121,10 @@ def run(
     of_run = {"git_commit": current_commit(), **tags}
     with tracked_run(config.tracking_uri, experiment=project.name, run_name="training", tags=of_run) as tracked:
         trained = project.learn(config, console, TolerantLog(tracked, console.print), lessons)
+        tags |= lesson_tags(lessons, trained, tracked)
         manifest = write(project, config, trained, console)
         with console.status("logging to MLflow"):
             logged = track(project, config, trained, manifest, tracked)
-        tags |= lesson_tags(lessons, trained, tracked)
         version = register(tracked, logged, name=project.name, manifest=manifest, tags=tags)
         decision = pass_gate(
             version,
