@@ -100,7 +100,8 @@ def tried(
     tmp_path: Path,
 ) -> Iterator[Tried]:
     url = f"sqlite:///{tmp_path}/log.db"
-    app = create_app(ServeSettings(bundle=learned.bundle, prediction_log=url, rollout="interleave"))
+    settings = ServeSettings(bundle=learned.bundle, prediction_log=url)
+    app = create_app(settings.model_copy(update={"rollout": "interleave"}))  # whose challenger is given below
     models: dict[str, Any] = {}
     app.state.rollout.challenger = lambda: models.get("challenger")
     with serving(app) as client:
