@@ -1,5 +1,6 @@
 """From raw data to a registered model, read downwards; what all projects do alike is `portfolio_shared.training`."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,38 +24,42 @@ from housing.evaluation.candidates import (
 )
 from housing.evaluation.evaluate import METRIC_LABELS, Evaluation, compare_with_champion, evaluate, width_ratios
 from housing.evaluation.figures import draw
+from housing.models.feedback import NEWEST, from_feedback, joined, price_levels, showing, sold_since, taught, today
 from housing.models.fit import OutOfFold, fit
 from housing.models.held_out import HeldOut
 from housing.models.imputation import complete
 from housing.models.predictor import Predictor
+from housing.models.price_index import LEAST
 from housing.serving.observe import reference
 from portfolio_shared import results, training
 from portfolio_shared.bundle import DataInfo, Manifest, metric_values
 from portfolio_shared.data.splits import group_folds, split_digest
+from portfolio_shared.evaluation.regression import root_mean_squared_log_error
 from portfolio_shared.evaluation.tables import candidate_rows, metric_rows, terminal_table
-from portfolio_shared.operations.lessons import Lessons
+from portfolio_shared.evaluation.uncertainty import PairedComparison, paired_bootstrap
+from portfolio_shared.operations.lessons import HELD_BACK, Lesson, Lessons
 from portfolio_shared.terminal import progress
 from portfolio_shared.tracking.git import current_commit
 from portfolio_shared.tracking.runs import UNTRACKED, RunLog
 
+MARGIN = 0.005
+
 Trained = results.Trained[Dataset, Split, OutOfFold, ModelSettings, Predictor, Evaluation]
 
 
-def learn(
-    config: TrainConfig,
-    console: Console,
-    run: RunLog = UNTRACKED,
-    lessons: Lessons | None = None,  # noqa: ARG001
-) -> Trained:
+def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lessons: Lessons | None = None) -> Trained:
     """Go from data to an evaluated model; nothing is written."""
     # Data: read, clean, report, split. From here on nothing looks at the test split until the model is chosen.
     data = load(config.data)
     console.print(data.source.reason, data.report.as_table(), sep="\n")
-    parts = split(data, folds=config.folds, fold_seed=config.seed)
+    settings, options = tuned_settings(config.tuned), {"seed": config.seed, "threads": config.threads}
+    parts = sales = split(data, folds=config.folds, fold_seed=config.seed)
+    moved: dict[str, float] = {}
+    if lessons is not None:
+        parts, moved = learn_from(lessons, parts, settings, console, **options)
     console.print(f"{len(parts.train.frame):,} sales to learn from, {len(parts.test.frame):,} held out for the test")
 
     # Candidates, the baselines among them, compared on the same folds of the training part.
-    settings, options = tuned_settings(config.tuned), {"seed": config.seed, "threads": config.threads}
     with progress(console, "comparing candidates", total=n_fits(parts)) as advance:
         candidates = compare(
             parts,
@@ -71,13 +76,13 @@ def learn(
     console.print(f"Chosen: {chosen}")
     settings = chosen_settings(chosen, settings)
     with console.status("fitting the chosen model on the whole training part"):
-        predictor = fit(parts, settings, candidates[chosen], **options)
+        predictor = showing(fit(parts, settings, candidates[chosen], **options), sales.train, moved)
 
     # The test split decides nothing.
     with console.status("evaluating on the test split"):
         evaluation = evaluate(predictor, parts, seed=config.seed)
         references = {name: candidates[name] for name in BASELINES}
-        baselines = evaluate_baselines(parts, settings, references, seed=config.seed)
+        baselines = evaluate_baselines(sales, settings, references, seed=config.seed)
         out_of_fold = candidates[chosen].model.log_prices
         ratios = width_ratios(evaluation, out_of_fold, parts.train.prices, coverage=COVERAGE)
     run.log_metrics({f"width_over_{name}": ratio for name, ratio in ratios.items()})
@@ -88,21 +93,55 @@ def learn(
     return refit(config, trained, console) if config.refit else trained
 
 
+def learn_from(
+    lessons: Lessons, sales: Split, settings: ModelSettings, console: Console, *, seed: int, threads: int
+) -> tuple[Split, dict[str, float]]:
+    """Return the sales at today's prices, with the houses that were sold since, and which prices have moved how far."""
+    sold = sold_since(lessons.beside(len(sales.train.frame)).learned)
+    with console.status("fitting a model of the old sales, to see how far prices have moved"):
+        levels = price_levels(sales.train, sold, settings, seed=seed, threads=threads)
+    moved = {place: level for place, level in levels.items() if level.moved}
+    for place, level in moved.items():
+        change, low, high = np.expm1(level[1:])
+        console.print(f"Prices in {place} have moved by {change:+.0%} ({low:+.0%} to {high:+.0%})")
+    logs = {place: level.log for place, level in moved.items()}
+    parts = taught(sales, sold.sales, logs)
+    n, new = len(sold.clients), len(parts.train.frame) - len(sales.train.frame)
+    said = f"Feedback on {n:,} houses: prices have moved in {len(moved)} neighborhoods, {new:,} houses are learned"
+    console.print(said + (f", {n - new:,} are of the test split and are not" if n > new else ""))
+    return parts, logs
+
+
 def refit(config: TrainConfig, trained: Trained, console: Console) -> Trained:
     """Fit the chosen model again, to all sales, and serve that one: the figures stay those of the evaluated model."""
     parts, settings, options = trained.split, trained.settings, {"seed": config.seed, "threads": config.threads}
-    sales, test = trained.data.sales, parts.test
+    test, moved, everything_sold = parts.test, trained.predictor.moved, trained.data.sales
+    sales = joined(today(everything_sold, moved), from_feedback(parts.train))
     everything = replace(parts, train=sales, validation=group_folds(sales.keys, n_folds=config.folds, seed=config.seed))
     with progress(console, f"fitting again, on all {len(sales.frame):,} sales", total=config.folds) as advance:
         members = cross_validate_members(everything, settings, **options, advance=advance)
     (candidate,) = (member for member in members if member.name == trained.chosen)
     held_out = HeldOut(np.array(test.keys, dtype=np.str_), test.prices, trained.evaluation.predicted)
-    return replace(trained, predictor=replace(fit(everything, settings, candidate, **options), held_out=held_out))
+    predictor = showing(fit(everything, settings, candidate, **options), everything_sold, moved)
+    return replace(trained, predictor=replace(predictor, held_out=held_out))
+
+
+def compare_on_feedback(trained: Trained, champion: Predictor, held_back: Sequence[Lesson]) -> PairedComparison | None:
+    """Return this model's RMSLE minus the champion's on houses sold since that neither has learned from.
+
+    The newest, of the same time as those that were learned; None of fewer than `LEAST`.
+    """
+    sold = sold_since(held_back, newest=round(NEWEST * HELD_BACK / (1 - HELD_BACK))).sales
+    if len(sold.records) < LEAST:
+        return None
+    new, old = (model.price_and_interval(sold.records)[0] for model in (trained.predictor, champion))
+    return paired_bootstrap(root_mean_squared_log_error, sold.prices, old, new)
 
 
 def describe(config: TrainConfig, trained: Trained) -> Manifest:
     """Describe the model: what it is, what it learned from, how good it is."""
     data, train, test = trained.data, trained.split.train, trained.split.test
+    feedback, moved = len(from_feedback(train).records), trained.predictor.moved
     return Manifest(
         project=MODEL_NAME,
         created=datetime.now(UTC),
@@ -111,7 +150,8 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
             source=data.source.kind,
             name=data.name,
             sha256=data.sha256,
-            rows={"train": len(train.frame), "test": len(test.frame)},
+            rows={"train": len(train.frame) - feedback, "test": len(test.frame)}
+            | ({"feedback": feedback} if feedback else {}),
             test_split_sha256=split_digest(test.keys),
             refitted=config.refit,
         ),
@@ -120,6 +160,9 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
             "folds": config.folds,
             "seed": config.seed,
             "refit": config.refit,
+            **(
+                {"price_levels": {place: round(float(np.exp(log)), 4) for place, log in moved.items()}} if moved else {}
+            ),
             **trained.settings.model_dump(mode="json"),
         },
         metrics=metric_values(trained.evaluation.metrics | trained.evaluation.sparse),
@@ -141,8 +184,8 @@ PROJECT = training.Project(
     # The full record gives every column its type; the sparse one makes what may be left out optional.
     input_example=lambda trained: [complete(EXAMPLE, trained.predictor.typical)[0], EXAMPLE],
     compare=lambda trained, champion: compare_with_champion(trained.evaluation, champion),
-    recent=lambda *_: None,
-    margin=0.005,
+    recent=compare_on_feedback,
+    margin=MARGIN,
 )
 
 

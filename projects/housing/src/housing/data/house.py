@@ -3,6 +3,7 @@
 The same check serves the API, CSV files and MLflow's table.
 """
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -42,6 +43,11 @@ EXAMPLE: Record = {
 def sparsely(record: Record) -> Record:
     """Return the required fields alone."""
     return {name: record[name] for name, column in columns().items() if column.required}
+
+
+def house_key(record: Record) -> str:
+    """Return what a house is known by where no parcel is named: its required fields."""
+    return json.dumps([float(value) if isinstance(value, int) else value for value in sparsely(record).values()])
 
 
 class InvalidHouseError(ValueError):

@@ -1,5 +1,6 @@
 """Metrics with intervals on houses that the model was not trained on, and the comparison with the champion."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from housing.config import MODEL_NAME
+from housing.data.columns import Record
 from housing.data.house import sparsely
 from housing.data.load import Sales, Split, load, split
 from housing.models.predictor import Predictor
@@ -77,13 +79,20 @@ class Evaluation:
 
 
 def evaluate(predictor: Predictor, split: Split, *, seed: int = 0) -> Evaluation:
-    """Evaluate on the test part."""
+    """Evaluate on the test part, at the price level of its sales."""
     sales = split.test
-    predicted, low, high = predictor.price_and_interval(sales.records)
+    predicted, low, high = at_level_of_sales(predictor, sales.records)
     metrics = measure(sales, predicted, low, high, seed=seed)
-    guessed = predictor.price_and_interval([sparsely(record) for record in sales.records])[0]
+    guessed = at_level_of_sales(predictor, [sparsely(record) for record in sales.records])[0]
     sparse = {f"{name}_sparse": bootstrap_interval(METRICS[name], sales.prices, guessed, seed=seed) for name in SPARSE}
     return Evaluation(sales, predicted, low, high, metrics, sparse, _calibration(predictor, sales))
+
+
+def at_level_of_sales(predictor: Predictor, records: Sequence[Record]) -> tuple[Floats, Floats, Floats]:
+    """Return (price, low, high) in dollars of the sales, shape (n,) each: what feedback moved is taken off again."""
+    level = np.exp([predictor.moved.get(str(record["neighborhood"]), 0.0) for record in records])
+    price, low, high = predictor.price_and_interval(records)
+    return price / level, low / level, high / level
 
 
 def measure(sales: Sales, predicted: Floats, low: Floats, high: Floats, *, seed: int = 0) -> dict[str, Interval]:
@@ -107,7 +116,7 @@ def compare_with_champion(evaluation: Evaluation, champion: Predictor) -> Paired
     is always compared as it was evaluated.
     """
     sales = evaluation.sales
-    predicted = champion.price_and_interval(sales.records)[0]
+    predicted = at_level_of_sales(champion, sales.records)[0]
     if champion.held_out is not None:
         predicted = champion.held_out.instead_of(predicted, keys=sales.keys, paid=sales.prices)
     return paired_bootstrap(root_mean_squared_log_error, sales.prices, predicted, evaluation.predicted)
@@ -149,7 +158,7 @@ def evaluate_bundle(bundle: Path, setting: str, console: Console) -> None:
     else:
         if not same:
             console.print("These are not the houses that the bundle was tested on: some may be houses it learned from.")
-        predicted, low, high = predictor.price_and_interval(test.records)
+        predicted, low, high = at_level_of_sales(predictor, test.records)
         if held_out is not None:  # what it said before it learned from them
             predicted = held_out.instead_of(predicted, keys=test.keys, paid=test.prices)
         metrics = measure(test, predicted, low, high)
@@ -166,6 +175,6 @@ def _calibration(predictor: Predictor, sales: Sales) -> dict[float, float]:
     for level in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95):
         full, sparse = (replace(kind, coverage=level) for kind in (predictor.intervals, predictor.sparse_intervals))
         other = replace(predictor, intervals=full, sparse_intervals=sparse)
-        _, low, high = other.price_and_interval(sales.records)
+        _, low, high = at_level_of_sales(other, sales.records)
         measured[level] = interval_coverage(sales.prices, low, high)
     return measured

@@ -5,7 +5,7 @@ MLflow's adapter all call it. It needs NumPy alone; fitting is `models/fit.py`.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -115,7 +115,8 @@ That is wide for records between the two, and meant to be: the calibration for f
 class Predictor:
     """A fitted model; `sparse_intervals` are for records with little more than the required fields.
 
-    `held_out` is what it said of the test houses, if it was refitted on all rows after its evaluation.
+    `held_out` is what it said of the test houses, if it was refitted on all rows after its evaluation. `moved` has the
+    neighbourhoods whose sales it learned at today's prices: the log of today's level over that of the sales.
     """
 
     typical: Typical
@@ -128,6 +129,7 @@ class Predictor:
     comparables: Comparables
     seen: Seen
     held_out: HeldOut | None = None
+    moved: Mapping[str, float] = field(default_factory=dict)
 
     def predict(self, inputs: Sequence[Record], *, explain: bool = False) -> list[Prediction]:
         """Price validated records, whose columns may be missing or None; explained by contributions and other sales."""
@@ -212,6 +214,7 @@ class Predictor:
             "coverage": self.intervals.coverage,
             "typical": asdict(self.typical),
             "seen": asdict(self.seen),
+            "moved": dict(self.moved),
         }
         (folder / "model.json").write_text(json.dumps(rest, indent=1), encoding="utf-8")
 
@@ -225,6 +228,7 @@ class Predictor:
             intervals=Intervals.load(folder, coverage=rest["coverage"]),
             sparse_intervals=Intervals.load(folder, coverage=rest["coverage"], prefix="sparse_"),
             held_out=load_arrays(folder / HELD_OUT, HeldOut) if (folder / HELD_OUT).is_file() else None,
+            moved=rest.get("moved", {}),
             seen=Seen({name: tuple(ends) for name, ends in rest["seen"]["ranges"].items()}, rest["seen"]["codes"]),
             **{name: load_arrays(folder / f"{name}.npz", kind) for name, kind in ARRAYS.items()},
         )

@@ -1,0 +1,119 @@
+"""What feedback adds to the sales that a model learns from: today's price level, and the houses that were sold since.
+
+Feedback is a fifth of the rows at most, so beside the old sales alone it would teach a fraction of what has changed.
+Instead it tells how far the prices of each neighbourhood have moved (`price_index.py`), the old sales are brought to
+that level, and the houses themselves are learned beside them.
+
+A house of the frozen test split is not learned: its price would be known to the figures. Callers name no parcel, so a
+house is known by its required fields. It does count for the index, which is taken off again where models are compared
+on the frozen split.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from housing.config import ModelSettings
+from housing.data.columns import Record, columns
+from housing.data.house import House, house_key
+from housing.data.load import KEY, TARGET, Sales, Split
+from housing.models.comparables import Comparables
+from housing.models.fit import fit_members
+from housing.models.predictor import Predictor
+from housing.models.price_index import LEAST, Level, levels
+from portfolio_shared.operations.lessons import Lesson
+
+Floats = NDArray[np.float64]
+
+NEWEST = 150
+"""Houses that are learned from, the latest: those before may have been sold at other prices."""
+FEEDBACK = "feedback "
+"""Begins the key of a house from feedback, before what it is known by."""
+
+
+class Sold(NamedTuple):
+    """Houses that were sold since, and who said so of each: a keyed hash, or nothing."""
+
+    sales: Sales
+    clients: list[str]
+
+
+def sold_since(lessons: Sequence[Lesson], *, newest: int = NEWEST) -> Sold:
+    """Return the `newest` houses that feedback is about, each at its latest price."""
+    latest: dict[str, tuple[Record, Lesson]] = {}
+    for lesson in lessons:  # the oldest first
+        record = House.model_validate(json.loads(lesson.prediction.request)["houses"][lesson.item]).model_dump()
+        latest.pop(key := house_key(record), None)
+        latest[key] = record, lesson
+    kept = [(FEEDBACK + key, *sold) for key, sold in [*latest.items()][-newest:]]
+    records = [record for _, record, _ in kept]
+    cells = pd.DataFrame(records, columns=list(columns()), dtype=object)
+    frame = cells.where(cells.notna(), None).astype(
+        {name: np.float64 for name, column in columns().items() if column.is_numeric}
+    )
+    frame.insert(0, KEY, [key for key, _, _ in kept])
+    frame[TARGET] = np.array([lesson.truth.price for _, _, lesson in kept], dtype=np.float64)
+    return Sold(Sales(frame, records), [lesson.client for _, _, lesson in kept])
+
+
+def price_levels(sales: Sales, sold: Sold, settings: ModelSettings, *, seed: int, threads: int) -> dict[str, Level]:
+    """Return today's price level of each neighbourhood, from what `sold` cost over what a model of `sales` says of it.
+
+    A model that is fitted for this, not the one that answered: it may have learned of a move already. What a client
+    says of houses in a neighbourhood is one voice, so that nobody moves a level alone.
+    """
+    if len(sold.clients) < LEAST:
+        return {}
+    members = fit_members(sales.records, sales.prices, settings, seed=seed, threads=threads)
+    ratios = np.log(sold.sales.prices) - members.log_prices(sold.sales.records).blend(settings.linear_weight)
+    voices: dict[tuple[str, str], list[float]] = {}
+    for place, client, ratio in zip(places(sold.sales), sold.clients, ratios.tolist(), strict=True):
+        voices.setdefault((place, client), []).append(ratio)
+    means = np.array([np.mean(said) for said in voices.values()])
+    return levels(means, [place for place, _ in voices], sorted({*places(sales), *places(sold.sales)}))
+
+
+def today(sales: Sales, moved: Mapping[str, float]) -> Sales:
+    """Return the sales at today's prices; `moved` has the log of the level where it is another one."""
+    level = np.exp([moved.get(place, 0.0) for place in places(sales)])
+    return replace(sales, frame=sales.frame.assign(**{TARGET: sales.prices * level}))
+
+
+def joined(sales: Sales, others: Sales) -> Sales:
+    """Return the sales, and the others after them."""
+    if not others.records:
+        return sales
+    return Sales(pd.concat([sales.frame, others.frame], ignore_index=True), [*sales.records, *others.records])
+
+
+def taught(split: Split, sold: Sales, moved: Mapping[str, float]) -> Split:
+    """Return the split with the training part at today's prices, and beside it the houses that may be learned."""
+    frozen = set(map(house_key, split.test.records))
+    new = sold.take(np.array([house_key(record) not in frozen for record in sold.records], dtype=np.bool_))
+    validation = np.concatenate([split.validation, np.arange(len(new.records)) % split.n_folds])
+    return Split(joined(today(split.train, moved), new), validation, split.test)
+
+
+def from_feedback(sales: Sales) -> Sales:
+    """Return the houses among these that came from feedback."""
+    return sales.take(sales.frame[KEY].str.startswith(FEEDBACK).to_numpy(dtype=np.bool_))
+
+
+def showing(predictor: Predictor, sales: Sales, moved: Mapping[str, float]) -> Predictor:
+    """Return the predictor with its levels; it shows these sales alone, which it learned first, at what was paid.
+
+    What callers said of their houses is nobody else's to see.
+    """
+    n = len(sales.records)
+    arrays = {array.name: getattr(predictor.comparables, array.name)[:n] for array in fields(Comparables)}
+    return replace(predictor, moved=dict(moved), comparables=Comparables(**arrays | {"price": sales.prices}))
+
+
+def places(sales: Sales) -> list[str]:
+    """Return the neighbourhood of each house."""
+    return [str(record["neighborhood"]) for record in sales.records]
