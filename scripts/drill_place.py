@@ -118,6 +118,7 @@ def settings(project: Project, rollout: str, folder: Path, *, mlflow: str, port:
         "PORT": str(port),
         "TRACKING_URI": mlflow,
         "MODEL_POLL_SECONDS": POLL_SECONDS,
+        "LOG_LEVEL": "warning",
         "SUBJECT_KEY": secrets.token_hex(16),
     }
     log = {"PORTFOLIO_PREDICTION_LOG": f"sqlite:///{folder / 'predictions.db'}"}

@@ -1,0 +1,247 @@
+"""The drill's story: its parts without servers, and all of it with houses."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+import drill
+from compose_stack import CheckError
+from drill_errors import errors_of
+from drill_pictures import CUTS, alone, timeline
+from drill_place import Place, container_command, json_in, settings
+from drill_scenario import Call
+from drill_steps import alarmed
+from drill_traffic import Clients, Seen, meanwhile, require_swap
+from portfolio_shared.operations.store import Feedback, LoggedPrediction, connect
+from project_table import projects
+
+HOUSES = next(project for project in projects() if project.name == "housing")
+CALLS = [Call("/v1/predictions", b"{}", "application/json", f"client {i}", drifted=False, item=i) for i in range(5)]
+
+
+def clients(answer: Any) -> Clients:
+    return Clients(httpx.Client(transport=httpx.MockTransport(answer), base_url="http://there"))
+
+
+def answered(request: httpx.Request) -> httpx.Response:
+    if request.url.path == "/v1/feedback":
+        return httpx.Response(202)
+    subject = request.headers["X-Subject"]
+    return httpx.Response(200, json={"id": subject, "model": {"version": "1"}})
+
+
+def test_every_client_asks_and_says_what_came_true_under_its_name() -> None:
+    said: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        said.extend([request] if request.url.path == "/v1/feedback" else [])
+        return answered(request)
+
+    asking = clients(answer)
+    answers = asking.ask(CALLS)
+    assert [each["id"] for each in answers] == [call.subject for call in CALLS]
+    known = asking.tell(CALLS, answers, lambda call, _answer, _index: {"is": call.item} if call.item else None)
+    assert (known, len(said)) == (4, 4)
+    assert all(request.headers["X-Subject"].encode() in request.content for request in said)
+
+
+@pytest.mark.parametrize("path", ["/v1/predictions", "/v1/feedback"])
+def test_a_request_that_fails_is_named_with_its_answer(path: str) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(503, text="too busy") if request.url.path == path else answered(request)
+
+    asking = clients(answer)
+    with pytest.raises(CheckError, match=r"5.*503 too busy"):
+        asking.tell(CALLS, asking.ask(CALLS), lambda *_: {"is": 1})
+
+
+@pytest.mark.parametrize(
+    ("versions", "failed", "said"),
+    [
+        (["1", "2"], ["500 no"], "1 failed.*500 no"),
+        (["1", "1"], [], "of 1 and then of 2, found {'1'}"),
+        (["2"], [], "of 1 and then of 2, found {'2'}"),
+        (["1", "2", "1", "2"], [], "found them mixed"),
+        (["1", "2", "3"], [], "found them mixed"),
+    ],
+)
+def test_a_swap_is_one_step_without_a_failure(versions: list[str], failed: list[str], said: str) -> None:
+    with pytest.raises(CheckError, match=said):
+        require_swap(Seen(versions, failed), "1", "2")
+    assert require_swap(Seen(["1", "1", "2"]), "1", "2") == "3 requests meanwhile, none failed"
+
+
+def test_clients_go_on_asking_until_the_end_of_the_block_and_note_what_failed() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.headers["X-Subject"] == "client 3":
+            raise httpx.ReadError("gone")
+        return httpx.Response(429) if request.headers["X-Subject"] == "client 4" else answered(request)
+
+    with meanwhile(clients(answer), CALLS) as seen:
+        deadline = time.monotonic() + 10
+        while len(seen.failed) < 4 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert seen.versions[:3] == ["1"] * 3
+    assert seen.failed[:2] == ["ReadError('gone')", "429 "]
+
+
+def test_an_alarm_names_what_differs_most_and_what_is_worse() -> None:
+    columns = [{"name": name} for name in "abcde"]
+    measures = [{"name": "x", "p": 0.001, "level": 0.005}, {"name": "y", "p": None, "level": 0.005}]
+    findings = {"drift": {"columns": columns}, "performance": {"measures": measures}, "alarms": {}}
+    assert alarmed(findings) == []
+    assert alarmed(findings | {"alarms": {"drift": "", "performance": ""}}) == ["a", "b", "c", "x"]
+
+
+def test_the_timeline_tells_versions_apart_and_covers_no_label_with_another() -> None:
+    values = {"1": 0.2, "2": 0.1}
+    points = [(float(i), "2" if 300 <= i < 400 else "1", values["2" if 300 <= i < 400 else "1"]) for i in range(500)]
+    marks = [(100.0, CUTS[0]), (200.0, "alarm"), (200.5, "retrained"), (300.0, CUTS[1]), (400.0, CUTS[2])]
+    drawn = timeline(points, marks, label="error < 1", new="2")
+    root = ET.fromstring(alone(drawn))  # noqa: S314 - ours
+    texts = [
+        (text.text, float(text.attrib["x"]), text.attrib["y"]) for text in root.iter() if text.tag.endswith("text")
+    ]
+    assert [text for text, *_ in texts if text.startswith("v")] == ["v1: 0.2", "v1: 0.2", "v2: 0.1", "v1: 0.2"]
+    assert "error < 1, mean of 25 answers" in [text for text, *_ in texts]
+    places = {text: (x, y) for text, x, y in texts}
+    assert places["alarm"][0] == pytest.approx(places["retrained"][0], abs=2)
+    assert places["alarm"][1] != places["retrained"][1]
+    dots = [circle.attrib["class"] for circle in root.iter() if circle.tag.endswith("circle")]
+    assert (dots.count("dot new"), len(dots)) == (4, 20)
+
+
+def test_a_story_without_a_change_is_one_phase() -> None:
+    drawn = timeline([(float(i), "1", 0.5) for i in range(30)], [], label="error", new="")
+    assert re.findall(r">(v[^<]+)<", drawn) == ["v1: 0.5"]
+
+
+def test_what_truths_showed_is_read_from_the_log_in_the_order_of_the_answers(tmp_path: Path) -> None:
+    from housing.serving.observe import WATCH
+
+    log = f"sqlite:///{tmp_path / 'log.db'}"
+    store = connect(log)
+    for i, at in enumerate((30.0, 10.0)):
+        response = '{"predictions": [{"price": 100000}]}'
+        store.insert([LoggedPrediction(f"{i}", at, WATCH.model, f"{i}", "/", "", 1, 1.0, "{}", response)])
+        store.add_feedback(Feedback(f"{i}", 0, 40.0, "", f'{{"price": {100000 * (i + 1)}}}'))
+    store.close()
+    found = errors_of(WATCH, log)
+    assert (found["label"], found["better"]) == ("absolute log error", "lower")
+    assert found["points"] == [(10.0, "1", pytest.approx(0.693, abs=0.001)), (30.0, "0", 0.0)]
+
+
+def test_no_setting_of_ours_is_one_of_the_drill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOUSING_PREDICTION_LOG", "HOUSING_TRAIN_FOLDS", "PORTFOLIO_START_PAGE", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, "ours")
+    monkeypatch.setenv("PORTFOLIO_DATA_DIR", "/data")
+    made = settings(HOUSES, "shadow", tmp_path, mlflow="http://127.0.0.1:1", port=2)
+    assert "ours" not in made.values()
+    assert made["PORTFOLIO_DATA_DIR"] == "/data"
+    assert made["PORTFOLIO_PREDICTION_LOG"] == f"sqlite:///{tmp_path}/predictions.db"
+    assert {made[f"HOUSING_{name}"] for name in ("ROLLOUT", "PORT", "TRACKING_URI")} == {
+        *("shadow", "2", "http://127.0.0.1:1")
+    }
+    assert len(made["HOUSING_SUBJECT_KEY"]) == 32
+
+
+def place(tmp_path: Path) -> Place:
+    def command(program: str, arguments: Any) -> list[str]:
+        return [{"python": sys.executable, "cat": "cat"}[program], *arguments]
+
+    return Place(HOUSES, "", "", tmp_path, tmp_path, command, os.environ, None)
+
+
+def test_a_command_that_ends_otherwise_than_expected_is_named_with_what_it_wrote(tmp_path: Path) -> None:
+    here = place(tmp_path)
+    with pytest.raises(CheckError, match=r"(?s)python -c .*: expected exit status 0 or 2, not 1.*too bad"):
+        here.run("python", "-c", "raise SystemExit('too bad')", accept=(0, 2))
+    (tmp_path / "found.json").write_text('{"a": 1}')
+    assert here.read_json(Path("found.json")) == json_in('Container x Running\n{"a": 1}\nmore') == {"a": 1}
+
+
+def test_containers_that_have_the_log_read_it_and_those_that_train_train() -> None:
+    command = container_command(HOUSES)
+    run = ["docker", "compose", "run", "--rm", "--no-TTY"]
+    assert command("project", ["monitor", "--window", "9s"]) == [*run, "housing-monitor", "monitor", "--window", "9s"]
+    assert command("python", ["-c", "1"]) == [*run, "--entrypoint", "python", "housing-monitor", "-c", "1"]
+    assert command("project", ["retrain"])[-2] != "housing-monitor"
+
+
+def test_a_project_without_a_scenario_is_refused_with_those_that_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drill, "scenario_file", lambda project: Path(__file__ if project == HOUSES else "nowhere"))
+    assert drill.project_of("housing") == HOUSES
+    with pytest.raises(CheckError, match=r"PROJECT=horses: expected one of housing$"):
+        drill.project_of("horses")
+
+
+def leftovers(mark: str) -> list[str]:
+    """Return the commands of processes with the mark in their environment (where there is a /proc)."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue  # ended in between, or of another user
+    return found
+
+
+def drilling(folder: Path, *flags: str) -> SimpleNamespace:
+    """Start the drill of houses with a temporary folder of its own, so that what it leaves is seen."""
+    mark = uuid.uuid4().hex
+    (folder / "scratch").mkdir()
+    environment = os.environ | {"TMPDIR": str(folder / "scratch"), "DRILL_MARK": mark}
+    command = [sys.executable, drill.__file__, "housing", "--output", str(folder / "page"), *flags]
+    with (folder / "out").open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, env=environment, start_new_session=True)
+    return SimpleNamespace(process=process, output=lambda: (folder / "out").read_text(encoding="utf-8"), mark=mark)
+
+
+def require_nothing_left(folder: Path, mark: str) -> None:
+    assert leftovers(mark) == []
+    assert list((folder / "scratch").glob("drill-*")) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("flag", ["", "--no-drift"])
+def test_the_story_of_houses(tmp_path: Path, flag: str) -> None:
+    running = drilling(tmp_path, *filter(None, [flag]))
+    try:
+        assert running.process.wait(timeout=500) == 0, running.output()
+    finally:
+        running.process.terminate()
+    output = running.output()
+    claims = re.findall(r"^ok +[\d.]+ s  ([^:]+): ", output, re.MULTILINE)
+    assert claims == [claim for claim, _ in (*drill.BEFORE, *(drill.NO_CHANGE if flag else drill.CHANGE))]
+    page = (tmp_path / "page/index.html").read_text(encoding="utf-8")
+    assert page.count('<svg class="drill"') == 1
+    assert ("What the monitor saw" in page) == (not flag)
+    require_nothing_left(tmp_path, running.mark)
+
+
+@pytest.mark.long
+def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
+    running = drilling(tmp_path)
+    try:
+        deadline = time.monotonic() + 120
+        while not any(" train " in command for command in leftovers(running.mark)):
+            assert running.process.poll() is None, running.output()
+            assert time.monotonic() < deadline, running.output()
+            time.sleep(0.1)
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(timeout=60) == 130, running.output()
+    finally:
+        running.process.kill()
+    require_nothing_left(tmp_path, running.mark)
