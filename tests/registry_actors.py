@@ -1,4 +1,4 @@
-"""The actors of test_project_registry_cycle.py: a project's models in a registry, and requests that never stop."""
+"""Who plays in the stories of registry and services: models in a registry, and requests that never stop."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ import httpx
 from small_models import QUIET, SmallModel
 
 from portfolio_shared.tracking.client import tracking_client
-from portfolio_shared.training import run
+from portfolio_shared.training import run, write
 
 Service = Any  # of the root conftest.py
 
@@ -24,6 +24,20 @@ def ask(client: httpx.Client, small: SmallModel) -> tuple[str, str]:
     version = str(body.pop("model")["version"])
     del body["id"]
     return version, json.dumps(body)
+
+
+def answers_alone(small: SmallModel, serving: Any, eventually: Any, folder: Path) -> dict[str, str]:
+    """Return what the poor model (version 1) and the good one (version 2) answer, each served from its bundle."""
+    poor = small.config.model_copy(update={"output": folder / "bundle"})
+    write(small.module("train").PROJECT, poor, small.poor, QUIET)
+    settings, create_app = small.module("config").ServeSettings, small.module("serving.app").create_app
+    answers = {}
+    for version, bundle in {"1": poor.output, "2": small.bundle}.items():
+        with serving(create_app(settings(bundle=bundle))) as client:
+            eventually(lambda client=client: client.get("/readyz").is_success, "the model is loaded")
+            _, answers[version] = ask(client, small)
+    assert answers["1"] != answers["2"]
+    return answers
 
 
 class Door:

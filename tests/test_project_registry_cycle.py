@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 import pytest
-from registry_actors import Door, Load, Registry, Service, ask
-from small_models import QUIET, SmallModel
+from registry_actors import Door, Load, Registry, Service, answers_alone, ask
+from small_models import SmallModel
 
 from mlflow_server import MlflowServer, local_port
 from portfolio_shared.bundle import bundle_digest, read_manifest
@@ -22,7 +22,6 @@ from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.serving.registry_client import RegistryClient
 from portfolio_shared.tracking.client import tracking_client
 from portfolio_shared.tracking.registry import promote, rollback
-from portfolio_shared.training import write
 
 pytestmark = pytest.mark.slow
 
@@ -45,16 +44,7 @@ def registry(
 
 @pytest.fixture(scope="module")
 def expected(small: SmallModel, serving: Any, eventually: Eventually, tmp_path_factory: Any) -> dict[str, str]:
-    """Return what the poor model (version 1) and the good one (version 2) answer, each served from its bundle."""
-    poor = small.config.model_copy(update={"output": tmp_path_factory.mktemp("poor") / "bundle"})
-    write(small.module("train").PROJECT, poor, small.poor, QUIET)
-    settings, create_app = small.module("config").ServeSettings, small.module("serving.app").create_app
-    answers = {}
-    for version, bundle in {"1": poor.output, "2": small.bundle}.items():
-        with serving(create_app(settings(bundle=bundle))) as client:
-            eventually(lambda client=client: client.get("/readyz").is_success, "the model is loaded")
-            _, answers[version] = ask(client, small)
-    return answers
+    return answers_alone(small, serving, eventually, tmp_path_factory.mktemp("poor"))
 
 
 @pytest.fixture(scope="module")

@@ -204,12 +204,12 @@ def test_a_slow_challenger_steps_back(models, challengers, monkeypatch, caplog):
     for subject in SUBJECTS:
         asked = request(subject)
         version = canary.model_for(asked).version
-        clock[0] += 0.02 if version == "8" else 0.01
+        clock[0] += 0.03 if version == "8" else 0.01
         observe = getattr(asked.state, "canary", None)
         if observe is not None:
             observe(200, {"predicted": (version, 1)})
     assert canary.challenger() is None
-    assert canary.info().stepped_back == "latency: it takes 2.00 times as long as the champion"
+    assert canary.info().stepped_back == "latency: it takes 3.00 times as long as the champion"
 
 
 def test_answers_are_counted_by_who_gave_them(canary):

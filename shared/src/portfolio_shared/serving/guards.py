@@ -17,7 +17,7 @@ ERRORS_OF = 4.0
 """Standard errors beyond what is tolerated, of seconds and of abstentions."""
 GROUPS = 64
 LEAST_GROUPS = 20
-SLOWER = 1.25
+SLOWER = 2.0
 """How many times the champion's time is tolerated, in the geometric mean."""
 ABSTAINS_MORE = 0.05
 """How much larger a share of abstentions is tolerated."""
