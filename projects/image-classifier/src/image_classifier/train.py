@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from image_classifier.config import MODEL_NAME, Compute, ModelSettings, TrainConfig
+from image_classifier.data.copies import with_copies
 from image_classifier.data.load import Dataset, Split, load, split
 from image_classifier.data.photos import pixels_of, spread
 from image_classifier.evaluation.candidates import COLUMNS, choose, compare, evaluate_baselines
@@ -17,7 +18,7 @@ from image_classifier.evaluation.figures import draw
 from image_classifier.models.fit import FittedClassifier, export, fit
 from image_classifier.models.plan import plan
 from image_classifier.models.predictor import Predictor
-from image_classifier.serving.observe import reference
+from image_classifier.serving.observe import LEAST, recent_looks, reference
 from portfolio_shared import results, training
 from portfolio_shared.bundle import DataInfo, Manifest, metric_values
 from portfolio_shared.data.checks import DataError
@@ -33,7 +34,6 @@ Trained = results.Trained[Dataset, Split, FittedClassifier, ModelSettings, Predi
 
 def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lessons: Lessons | None = None) -> Trained:
     """Go from data to an evaluated model; nothing is written but features and checkpoints."""
-    del lessons  # the log keeps no pixel to learn from
     # Data: read, clean, report, split. From here on nothing looks at the test split until the model is chosen.
     settings = plan(config, console)
     dataset = load(config.data)
@@ -45,6 +45,10 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lesson
         f"{len(parts.validation):,} to choose and calibrate by, {len(parts.test):,} set aside for the test"
     )
     check_coverage(config.coverage, len(parts.validation))
+
+    # Feedback: the log keeps no pixel, but how dark and how noisy recent pictures were; copies are made to look so.
+    lessons = lessons and lessons.beside(len(parts.train))
+    parts = learn_looks(parts, lessons, threads=config.threads, console=console)
 
     # Candidates: class frequencies, a linear probe on frozen features, and all layers fine-tuned from there.
     compute = Compute(device=config.device, threads=config.threads, workers=config.workers, work=config.work)
@@ -73,7 +77,25 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lesson
         baselines = evaluate_baselines(parts, settings, others, seed=config.seed, compute=compute)
     title = f"Test split, {len(parts.test):,} pictures, 95 % bootstrap intervals"
     console.print(terminal_table(title, *metric_rows(METRIC_LABELS, evaluation.metrics, baselines)))
-    return Trained(dataset, parts, candidates, chosen, settings, predictor, evaluation, baselines, exported.details())
+    return Trained(
+        dataset, parts, candidates, chosen, settings, predictor, evaluation, baselines, exported.details(), lessons
+    )
+
+
+def learn_looks(parts: Split, lessons: Lessons | None, *, threads: int, console: Console) -> Split:
+    """Add copies of the photographs that look like the pictures that feedback came for, and say so."""
+    if lessons is None:
+        return parts
+    recent = recent_looks(lessons.learned)
+    if recent is None:
+        console.print(f"No copies: fewer than {LEAST} clients said what a picture shows")
+        return parts
+    copied = with_copies(parts, recent, threads=threads)
+    seen = f"the newest pictures of {len(recent.brightness):,} clients (median brightness "
+    seen += f"{np.median(recent.brightness):.3f}, sharpness {np.median(recent.sharpness):,.0f})"
+    made = len(copied.train) + len(copied.validation) - len(parts.train) - len(parts.validation)
+    console.print(f"{made:,} copies look like {seen}" if made else f"No copies: {seen} look like the data")
+    return copied
 
 
 def describe(config: TrainConfig, trained: Trained) -> Manifest:
@@ -82,6 +104,7 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
     preprocessing = trained.predictor.preprocessing
     tuning = trained.candidates[trained.chosen].model.tuning
     tuned = {} if tuning is None else tuning.model_dump(mode="json")
+    learned, validated = (sum(photo.look is None for photo in part) for part in (parts.train, parts.validation))
     return Manifest(
         project=MODEL_NAME,
         created=datetime.now(UTC),
@@ -90,7 +113,7 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
             source=dataset.source.kind,
             name=dataset.name,
             sha256=dataset.sha256,
-            rows={"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)},
+            rows={"train": learned, "validation": validated, "test": len(parts.test)},
             test_split_sha256=split_digest([photo.key for photo in parts.test]),
         ),
         config={
@@ -99,6 +122,7 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
             "weights": Path(settings.weights).name,
             "recipe": settings.recipe,
             "seed": config.seed,
+            "copies": len(parts.train) - learned,
             "coverage": settings.coverage,
             "temperature": trained.details["temperature"],
             "quantised": trained.details["quantised"],
@@ -137,8 +161,10 @@ PROJECT = training.Project(
         {"picture": base64.b64encode(trained.split.test[0].path.read_bytes()).decode("ascii")}
     ],
     compare=lambda trained, champion: compare_with_champion(trained.evaluation, champion),
-    recent=lambda *_: None,
-    margin=0.02,
+    recent=lambda *_: None,  # the log keeps no pixel: a comparison of live answers decides
+    # Of log loss: two thirds of what fine-tuning gains over the probe. On the sample's 75 test photographs the interval
+    # of a model that has learned dark ones as well ends between 0.01 and 0.03.
+    margin=0.05,
 )
 
 

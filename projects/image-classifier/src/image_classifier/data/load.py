@@ -71,12 +71,16 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Split:
-    """What is learned from, what is chosen by, and what is looked at once; each has pictures of every label."""
+    """What is learned from, what is chosen by, and what is looked at once; each has pictures of every label.
+
+    `today` has the copies of held-out photographs that look like what the model is asked now, if there are any.
+    """
 
     train: tuple[Photo, ...]
     validation: tuple[Photo, ...]
     test: tuple[Photo, ...]
     labels: tuple[str, ...]
+    today: tuple[Photo, ...] = ()
 
 
 def load(setting: str | Source) -> Dataset:

@@ -8,9 +8,11 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from image_classifier.data.images import ImageLimits, prepare, read_image
-from image_classifier.data.preprocessing import Pixels, Preprocessing
+from image_classifier.data.images import ImageLimits, read_image
+from image_classifier.data.looks import Look
+from image_classifier.data.preprocessing import Pixels, Preprocessing, to_pixels
 
 TRUSTED = ImageLimits(max_bytes=200_000_000, max_pixels=200_000_000, max_pixels_whole=200_000_000)
 """Limits for pictures that cleaning has let pass: they were read once already."""
@@ -47,10 +49,13 @@ class Photo(Listed):
     group
         The smallest key among its near duplicates, its own if it has none: pictures of one group belong on one
         side of a split.
+    look
+        How a copy differs from the file; None for the photograph itself.
     """
 
     key: str
     group: str
+    look: Look | None = field(default=None, kw_only=True)
 
 
 def labels_of(photos: Sequence[Photo]) -> NDArray[np.int64]:
@@ -60,7 +65,13 @@ def labels_of(photos: Sequence[Photo]) -> NDArray[np.int64]:
 
 def pixels_of(photo: Photo, preprocessing: Preprocessing) -> Pixels:
     """Return a photograph as the model sees it, uint8 [crop, crop, 3]."""
-    return prepare(photo.path.read_bytes(), preprocessing, limits=TRUSTED)
+    return to_pixels(image_of(photo, at_least=preprocessing.resize), preprocessing)
+
+
+def image_of(photo: Photo, *, at_least: int | None = None) -> Image.Image:
+    """Return an upright picture of mode RGB, as `read_image` does, with the look that a copy has."""
+    image = read_image(photo.path.read_bytes(), limits=TRUSTED, at_least=at_least)
+    return image if photo.look is None else photo.look.of(image)
 
 
 def pixel_batches(photos: Sequence[Photo], preprocessing: Preprocessing) -> Iterator[Pixels]:

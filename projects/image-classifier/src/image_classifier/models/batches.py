@@ -10,8 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import InterpolationMode, v2
 
 from image_classifier.config import Augmentation
-from image_classifier.data.images import read_image
-from image_classifier.data.photos import TRUSTED, Photo, pixels_of
+from image_classifier.data.photos import Photo, image_of, pixels_of
 from image_classifier.data.preprocessing import Interpolation, Preprocessing
 
 Augment = Callable[[Image.Image], Tensor]
@@ -74,7 +73,7 @@ class _Augmented(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         photo = self.photos[index]
-        image = read_image(photo.path.read_bytes(), limits=TRUSTED, at_least=self.at_least)
+        image = image_of(photo, at_least=self.at_least)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(draw(*self.seed, index))
             return self.augment(image), torch.tensor(photo.label)

@@ -75,6 +75,7 @@ def fit_novelty(
     *,
     n_classes: int,
     frozen: bool,
+    groups: NDArray[np.int64] | None = None,
     seed: int = 0,
 ) -> Novelty:
     """Fit distances to the training pictures, and their threshold on held-out pictures of the classes.
@@ -91,6 +92,9 @@ def fit_novelty(
     frozen
         Whether the network that makes the features has not learned from the training pictures. Then, where fewer than
         ENOUGH are held out, each fifth of the training pictures is too, for its distance to the other four.
+    groups
+        Numbers from 0 of the photographs that the training part's rows are of [n], where some are copies of others: a
+        photograph and its copy are held out together.
     """
     generator = np.random.default_rng(seed)
     drawn = np.sort(generator.permutation(len(features))[:N_TRAINING])
@@ -99,7 +103,8 @@ def fit_novelty(
     if len(held_out) < ENOUGH:
         distances = [plain.distance(held_out)]
         if frozen:
-            fold = generator.permutation(len(training)) % 5
+            of = drawn if groups is None else groups[drawn]
+            fold = (generator.permutation(of.max() + 1) % 5)[of]
             distances += [_distances(training[fold != k]).distance(training[fold == k]) for k in range(5)]
         return replace(plain, threshold=_threshold(np.concatenate(distances)))
     fitted = replace(plain, neighbours=fit_neighbours(training, labels[drawn]))

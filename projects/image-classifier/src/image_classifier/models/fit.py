@@ -1,6 +1,7 @@
 """From a chosen candidate to what is served: shrunk if that costs little, and calibrated on validation."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,6 +120,8 @@ def fit(
     _, features = _outputs(graph, split.train, compute)
     least = calibration.least_probability, calibration.least_confidence
     rules = Rules(split.labels, graph.preprocessing, settings.coverage, *least)
+    numbers: dict[Path, int] = {}
+    groups = np.array([numbers.setdefault(photo.path, len(numbers)) for photo in split.train])
     novelty = fit_novelty(
         features,
         labels_of(split.train),
@@ -126,6 +129,7 @@ def fit(
         exported.named,
         n_classes=len(split.labels),
         frozen=chosen.model.tuning is None,
+        groups=groups,
         seed=seed,
     )
     return Predictor(graph.graph, novelty, rules, examples_of(split.test))

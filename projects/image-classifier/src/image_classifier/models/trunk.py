@@ -140,7 +140,8 @@ def features_of(
 ) -> Computed:
     """Return the features of photographs, the mean over the grid; those kept in the work folder are not computed again.
 
-    They lie in a file for each trunk and preprocessing; rows are named by the pictures' hashes.
+    They lie in a file for each trunk and preprocessing; rows are named by the pictures' hashes. Those of copies are not
+    kept: the next retraining makes others.
 
     Parameters
     ----------
@@ -165,8 +166,9 @@ def features_of(
         (grids,) = outputs_of(trunk, ("grid",), missing, mirrored=mirrored, threads=compute.threads, advance=advance)
         seconds = (time.perf_counter() - begun) / len(missing)
         kept |= {photo.key: Computed(row, seconds) for photo, row in zip(missing, grids, strict=True)}
-        if path is not None:
-            _write(path, kept)
+        copies = {photo.key for photo in photos if photo.look is not None}
+        if path is not None and any(photo.key not in copies for photo in missing):
+            _write(path, {key: row for key, row in kept.items() if key not in copies})
     rows, times = zip(*(kept[photo.key] for photo in photos), strict=True)
     return Computed(np.stack(rows), sum(times))
 
