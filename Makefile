@@ -106,14 +106,17 @@ hooks: setup ## install the commit hooks
 
 # Training one of these to its best needs torch, which comes with everything; the others need no more than `make up`.
 FINETUNED := $(patsubst projects/%/pyproject.toml,%,$(shell grep -l '^finetune = ' $(PROJECTS:%=projects/%/pyproject.toml)))
-$(FINETUNED:%=train-%): setup
-$(patsubst %,train-%,$(filter-out $(FINETUNED),$(PROJECTS))): setup-start
+$(FINETUNED:%=train-%) $(FINETUNED:%=retrain-%): setup
+$(foreach project,$(filter-out $(FINETUNED),$(PROJECTS)),train-$(project) retrain-$(project)): setup-start
 
 PROJECT = $(or $(filter $*,$(PROJECTS)),$(error there is no project $*, there are: $(PROJECTS)))
 
 ##@ One PROJECT (FLAGS="..." is passed on)
 train-%: ## train, evaluate, register, and pass the gate (DATASET=auto|sample|full|path)
 	@"$(BIN)/python" scripts/mlflow_server.py "$(BIN)/$(PROJECT)" train --data "$(DATASET)" $(FLAGS)
+
+retrain-%: ## the same with feedback as well, from the service's log (FLAGS="--why drift --promote")
+	@"$(BIN)/python" scripts/mlflow_server.py "$(BIN)/$(PROJECT)" retrain --data "$(DATASET)" $(FLAGS)
 
 serve-%: setup-start ## serve the champion on its own
 	@set -e; name=$$(echo "$(PROJECT)_TRACKING_URI" | tr a-z- A-Z_); \
@@ -132,7 +135,7 @@ bench-%: setup ## services against a bare request, models against baselines (BEN
 	done
 
 ##@ All projects
-.PHONY: data reports bench-batch bench-log drift-power
+.PHONY: data reports bench-batch bench-log bench-shadow drift-power sequence-power drift-demo
 data: setup-start ## download the public data into PORTFOLIO_DATA_DIR (.data) and report what is in them
 	@for name in $(PROJECTS); do "$(BIN)/$$name" data --data full || exit 1; done
 
@@ -145,11 +148,20 @@ bench-batch: setup ## files of rows beside the usual tools: rows a second of one
 bench-log: setup ## what the prediction log and traces cost a service, in CPU per request (FLAGS="--before CHECKOUT")
 	@PYTHONPATH=scripts "$(BIN)/python" benchmarks/prediction_log_cost.py $(FLAGS)
 
+bench-shadow: setup ## what a shadow costs the champion's answers, with a core that is free and with none
+	@PYTHONPATH=scripts "$(BIN)/python" benchmarks/shadow_cost.py $(FLAGS)
+
 drift-power: setup ## false alarms of monitor's test and what it finds, on real houses, beside the usual rules
 	@"$(BIN)/python" benchmarks/drift_power.py $(FLAGS)
 
+sequence-power: setup ## how often a comparison decides wrongly if one looks all the time, and how soon it decides
+	@"$(BIN)/python" benchmarks/sequence_power.py $(FLAGS)
+
+drift-demo: setup-start ## a change of the world, its alarm, a new model and the way back, told by what runs (PROJECT=housing)
+	@"$(BIN)/python" scripts/drill.py "$(PROJECT)" $(FLAGS)
+
 ##@ Containers
-.PHONY: docker-build compose-up compose-down compose-test upgrade-drill load-test image-budgets
+.PHONY: docker-build compose-up compose-down compose-retrain compose-test upgrade-drill load-test image-budgets
 # The commit is recorded in the images and in what they train; an address with a password in it is not.
 COMPOSE := GIT_COMMIT=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
 	CREATED=$$(git log -1 --format=%cI 2>/dev/null) \
@@ -170,6 +182,13 @@ compose-up: docker-build ## build what has changed and start everything; returns
 
 compose-down: ## stop everything; what was trained stays (docker compose down -v removes that too)
 	@$(COMPOSE) down
+
+# What is no error of the command: 0 passed, 1 refused, 2 too little feedback, 4 another one runs.
+compose-retrain: ## retrain every project in the stack that is up, one after the other (WHY=schedule|drift|hand)
+	@failed=; for name in $(PROJECTS); do \
+		$(COMPOSE) run --rm --no-TTY "$$name-retrain" retrain --why "$(or $(WHY),hand)" --data "$(DATASET)" $(FLAGS); \
+		case $$? in 0|1|2|4) ;; *) failed="$$failed $$name";; esac; \
+	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 compose-test: setup ## build, start, break and restart the containers on sample data, apart from those that run
 	@"$(BIN)/python" scripts/compose_test.py

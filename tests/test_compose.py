@@ -28,7 +28,7 @@ DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
 
 
 def test_every_container_is_confined(services: Services) -> None:
-    assert len(services) == 5 + 3 * len(projects())
+    assert len(services) == 5 + 4 * len(projects())
     for name, service in services.items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
@@ -37,7 +37,7 @@ def test_every_container_is_confined(services: Services) -> None:
         assert service["logging"]["options"]["max-size"], name
         assert service["mem_limit"], name
         assert service["cpus"], name
-        assert service["restart"] == ("no" if name.endswith("-trainer") else "unless-stopped"), name
+        assert service["restart"] == ("no" if name.endswith(("-trainer", "-retrain")) else "unless-stopped"), name
 
 
 def test_ports_are_published_on_this_machine_alone(services: Services) -> None:
@@ -137,6 +137,19 @@ def test_a_monitor_reads_what_its_service_writes(services: Services, project: Pr
     assert monitor["profiles"] == ["operations", "monitoring"]
     assert monitor["image"] == services[f"{project.name}-trainer"]["image"]
     assert monitor["ports"] == [f"127.0.0.1:${{{project.prefix}MONITOR_PORT:-1{project.port}}}:8000"]
+
+
+@pytest.mark.parametrize("project", projects(), ids=lambda project: project.name)
+def test_a_retraining_is_a_training_that_reads_the_log_and_starts_when_it_is_asked_for(
+    services: Services, project: Project
+) -> None:
+    trainer, retrain = services[f"{project.name}-trainer"], services[f"{project.name}-retrain"]
+    assert (retrain["command"][0], retrain["profiles"]) == ("retrain", ["retrain"])
+    log = services[project.name]["environment"]["PORTFOLIO_PREDICTION_LOG"]
+    assert retrain["environment"] == trainer["environment"] | {"PORTFOLIO_PREDICTION_LOG": log}
+    assert set(retrain["volumes"]) == {*trainer["volumes"], "predictions:/srv/predictions"}
+    same = ("image", "networks", "mem_limit", "cpus", "tmpfs")
+    assert [retrain[key] for key in same] == [trainer[key] for key in same]
 
 
 @pytest.mark.parametrize("project", projects(), ids=lambda project: project.name)

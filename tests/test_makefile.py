@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from checkout import MAKEFILE, ROOT, clean_environment, recipes
 
+from project_table import projects
+
 
 @pytest.mark.parametrize("goals", [["train-image-classifier", "train-housing"], ["setup-start", "setup"]])
 def test_of_two_goals_the_one_that_needs_less_takes_nothing_away(tmp_path: Path, goals: list[str]) -> None:
@@ -78,7 +80,7 @@ def test_clean_removes_all_that_is_made_and_nothing_else() -> None:
 DOCKER = """#!/bin/bash
 echo "$*" >>"$(dirname "$0")/calls"
 case "$*" in
-    "$FAILS") exit 7;;
+    "$FAILS") exit "${STATUS:-7}";;
     "compose config --services") printf 'housing\\nhousing-trainer\\nmlflow\\n';;
     "compose ps"*) echo some-container;;
     "wait"*) echo "${TRAINED:-0}";;
@@ -122,6 +124,17 @@ def test_a_command_of_docker_that_fails_ends_the_goal_there(tmp_path: Path, goal
 @pytest.mark.parametrize(("trained", "status"), [("0", 0), ("1", 2)])
 def test_a_training_that_failed_in_its_container_ends_compose_up(tmp_path: Path, trained: str, status: int) -> None:
     assert make_with_docker(tmp_path, "compose-up", TRAINED=trained)[0] == status
+
+
+@pytest.mark.parametrize(("status", "failed"), [(1, 0), (2, 0), (4, 0), (3, 2), (125, 2)])
+def test_a_model_that_is_refused_is_no_failure_and_an_error_keeps_no_other_project_waiting(
+    tmp_path: Path, status: int, failed: int
+) -> None:
+    runs = [
+        f"compose run --rm --no-TTY {project.name}-retrain retrain --why hand --data auto" for project in projects()
+    ]
+    done, calls = make_with_docker(tmp_path, "compose-retrain", FAILS=runs[0], STATUS=str(status))
+    assert (done, sorted(calls)) == (failed, sorted(runs))
 
 
 RECIPES = [line for line in MAKEFILE.replace("\\\n", "").splitlines() if line.startswith("\t") and "awk" not in line]

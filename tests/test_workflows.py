@@ -153,6 +153,18 @@ def test_a_workflow_calls_targets_that_exist(name: str) -> None:
     assert targets - set(TARGETS) == set()
 
 
+def test_a_retraining_runs_on_the_runner_that_somebody_named_and_is_never_cut_short(shell: Shell) -> None:
+    retrain = yaml.safe_load(WORKFLOWS["retrain"])
+    (job,) = retrain["jobs"].values()
+
+    assert set(triggers(retrain)) == {"schedule", "workflow_dispatch"}  # and no pull request runs on that machine
+    assert (job["if"], job["runs-on"]) == ("vars.RETRAIN_RUNNER != ''", "${{ vars.RETRAIN_RUNNER }}")
+    assert retrain["concurrency"]["cancel-in-progress"] is False
+    given = step(retrain, "retrain", "Retrain in the stack that is up")
+    assert given["env"] == {"WHY": "${{ inputs.why || 'schedule' }}"}
+    assert shell(given, {"make": "exit 2"}, WHY="drift") == (2, ["make compose-retrain WHY=drift"])
+
+
 # What they may do
 
 
