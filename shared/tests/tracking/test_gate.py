@@ -139,6 +139,15 @@ def test_a_model_of_the_sample_never_replaces_one_of_more_data(registry, real):
     assert decision.reason == f"trained on the sample, and the champion (version 1) on {real} data"
 
 
+@pytest.mark.parametrize(
+    ("champion", "challenger", "outcome"), [("full", "sample", "refused"), ("sample", "full", "waiting")]
+)
+def test_the_rules_of_samples_hold_for_what_feedback_has_taught(registry, champion, challenger, outcome):
+    registry.champion, registry.data_sha256 = champion, "e" * 64
+    assert passed(challenger, never, may_promote=False).outcome == outcome
+    assert registry.calls == [(outcome, "2")]
+
+
 @pytest.mark.parametrize("earlier", ["", "e" * 64], ids=["untagged", "another"])
 @pytest.mark.parametrize("data_source", ["sample", "full", "path"])
 def test_a_champion_of_a_sample_gives_way_to_a_model_of_other_data(registry, data_source, earlier):
