@@ -26,6 +26,8 @@ COMMANDS = (
     "serve",
     "monitor",
     "retrain",
+    "compare",
+    "promote",
     "forget",
     "rollback",
     "report",
@@ -94,6 +96,7 @@ def test_an_unknown_command_is_answered_with_the_known_ones(run: Run, project: P
         (["evaluate", "--bundle", "nowhere"], "bundle.json"),
         (["data", "--data", "nowhere"], "data source 'nowhere' is none of auto, sample, full"),
         (["rollback", "--tracking-uri", SILENT_PORT], f"no MLflow server at {SILENT_PORT}"),
+        (["promote", "--tracking-uri", SILENT_PORT], f"no answer from {SILENT_PORT}"),
     ],
 )
 def test_what_cannot_be_is_answered_in_one_line_that_names_it(

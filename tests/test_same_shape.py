@@ -65,6 +65,8 @@ COMMANDS = [
     "serve",
     "monitor",
     "retrain",
+    "compare",
+    "promote",
     "forget",
     "rollback",
     "report",

@@ -146,6 +146,8 @@ COMMANDS: dict[str, Command] = {
     "serve": shared.serve_command("image_classifier.serving.app:create_app", ServeSettings),
     "monitor": shared.monitor_command(MODEL_NAME, "image_classifier.serving.observe:WATCH", ServeSettings),
     "retrain": commands.retrain_command(MODEL_NAME, "image_classifier", TrainConfig, ServeSettings),
+    "compare": commands.compare_command(MODEL_NAME, "image_classifier.serving.observe:WATCH", ServeSettings),
+    "promote": commands.promote_command(MODEL_NAME, TrainConfig),
     "forget": shared.forget_command(ServeSettings),
     "rollback": shared.rollback_command(MODEL_NAME, TrainConfig),
     "report": Command(ReportConfig, report),

@@ -1,16 +1,25 @@
 """The commands that change which model serves, as far as the projects' are alike."""
 
+import logging
 import sys
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
+from pydantic_settings import BaseSettings, CliPositionalArg
+from rich.console import Console
 
-from portfolio_shared.cli import PREDICTION_LOG, log_of
-from portfolio_shared.config import TrainSettings
+from portfolio_shared.cli import PREDICTION_LOG, flags_alone, log_of
+from portfolio_shared.config import TrainSettings, command_settings, default_tracking_uri
+from portfolio_shared.serving.registry_client import RegistryClient
 from portfolio_shared.serving.settings import ServiceSettings
 from portfolio_shared.terminal import Command
+
+logger = logging.getLogger(__name__)
+
+ALIASES = ("champion", "challenger")
 
 
 def retrain_command(name: str, project: str, train: type[TrainSettings], service: type[ServiceSettings]) -> Command:
@@ -45,6 +54,95 @@ def retrain_command(name: str, project: str, train: type[TrainSettings], service
             anyway=options.anyway,
             state=Path(".state/retrain"),
         )
-        sys.exit(retrain(import_module(f"{project}.train").PROJECT, options, plan))
+        try:
+            sys.exit(retrain(import_module(f"{project}.train").PROJECT, options, plan))
+        except (ValueError, RuntimeError, OSError):  # of which a person gets a line
+            raise
+        except Exception:  # a mistake of ours would end it with 1, as a model that is refused does
+            logger.exception("%s cannot be retrained", name)
+            sys.exit(3)
 
     return Command(RetrainOptions, run, error=3)
+
+
+@flags_alone
+class CompareOptions(BaseSettings):
+    """Say whether the challenger is better; exit with 0 to promote, 1 to keep, 2 to go on, 3 on an error."""
+
+    model_config = command_settings("")
+    champion: str = Field("", description="version; none: the one with the alias champion")
+    challenger: str = Field("", description="version; none: the one with the alias challenger")
+    alpha: float = Field(0.05, gt=0, le=0.5, description="chance of ever deciding wrongly between two that are equal")
+    worthwhile: float = Field(0.0, ge=0, description="gain that is worth a change: keep if it is certainly smaller")
+    prediction_log: str | None = Field(None, description=PREDICTION_LOG)
+    tracking_uri: str = Field("", description="MLflow server that has the aliases; none: the service's")
+    output: Path | None = Field(None, description="folder of the page; none: .state/compare/PROJECT")
+
+
+def compare_command(name: str, watch: str, service: type[ServiceSettings]) -> Command:
+    """Return the command that compares the challenger with the champion, by the feedback on what both answered.
+
+    Parameters
+    ----------
+    watch, service
+        As for `monitor_command`.
+    """
+
+    def run(options: CompareOptions) -> None:
+        from portfolio_shared.operations.compare import compare
+        from portfolio_shared.operations.comparison import EXIT
+        from portfolio_shared.operations.comparison_page import publish_comparison
+        from portfolio_shared.operations.window import open_log
+
+        settings = service()
+        uri, module = options.tracking_uri or settings.tracking_uri, watch.partition(":")
+        versions = {alias: getattr(options, alias) or version_of(settings.model_name, alias, uri) for alias in ALIASES}
+        with closing(open_log(log_of(options.prediction_log, settings))) as store:
+            observed = getattr(import_module(module[0]), module[2])
+            found = compare(observed, store, **versions, alpha=options.alpha, worthwhile=options.worthwhile)
+        publish_comparison(found, name, options.output or Path(".state/compare", name), Console(markup=False))
+        sys.exit(EXIT[found.decision])
+
+    return Command(CompareOptions, run, error=3)
+
+
+def version_of(model: str, alias: str, tracking_uri: str) -> str:
+    """Return the version that an alias points to.
+
+    Raises
+    ------
+    RuntimeError
+        If there is none, or the registry does not answer.
+    """
+    with RegistryClient(tracking_uri) as registry:
+        version = registry.alias(model, alias)
+    if version is None:
+        raise RuntimeError(f"{model} has no {alias} in the registry: name its version by --{alias}, or train one")
+    return version.version
+
+
+def promote_command(name: str, train: type[TrainSettings]) -> Command:
+    """Return the command by which a person makes a version the champion."""
+
+    class PromoteOptions(BaseSettings):
+        """Make the challenger, or a version, the champion; exit with 0, or 1 and a line that says why not."""
+
+        model_config = train.model_config
+        version: CliPositionalArg[str] = Field("", pattern=r"^\d*$", description="none: that of the alias challenger")
+        tracking_uri: str = Field(default_factory=default_tracking_uri, description="MLflow server")
+
+    def run(options: PromoteOptions) -> None:
+        from portfolio_shared.tracking.registry import promote
+
+        number = options.version or version_of(name, "challenger", options.tracking_uri)
+        with RegistryClient(options.tracking_uri) as registry:
+            version, before = registry.version(name, number), registry.alias(name, "champion")
+        if before and before.version == number:
+            said = "is champion already"
+        else:
+            promote(version, "by hand", tracking_uri=options.tracking_uri)
+            replaced = f" instead of version {before.version}; `{name} rollback` goes back" if before else ""
+            said = f"is champion{replaced}"
+        Console(markup=False).print(f"{name}: version {number} {said}", soft_wrap=True)
+
+    return Command(PromoteOptions, run)

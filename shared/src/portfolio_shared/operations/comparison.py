@@ -157,6 +157,7 @@ def decide(differences: Floats, *, subjects: int, alpha: float = ALPHA, worthwhi
 
     Examples
     --------
+    >>> import numpy as np
     >>> values = np.linspace(-1, 1, 100)
     >>> [decide(values + shift, subjects=100) for shift in (-0.5, 0.0, 0.5)]
     ['promote', 'go on', 'keep']

@@ -18,6 +18,7 @@ FIRST_LOOK = 50
 """Values before which nothing is said: the sequence is asymptotic, as an interval by the normal distribution is."""
 ALPHA = 0.05
 TUNED_FOR = 500
+ROUNDING = 1e-12  # share of the largest value: what differs by less is equal
 MANY = 10**12  # values that no experiment has
 
 Floats = NDArray[np.float64]
@@ -61,10 +62,11 @@ def confidence_sequence(
     if not np.isfinite(values).all():
         raise ValueError("expected finite differences")
     n = np.arange(1, len(values) + 1)
-    moved = values - values[:1]  # so that equal values have a variance of exactly zero
+    moved = values - values[:1]  # so that a large mean costs no digits
     mean = np.cumsum(moved) / n
-    variance = np.maximum(np.cumsum(np.square(moved)) / n - np.square(mean), 0.0)
-    half = half_width(n, np.sqrt(variance), alpha=alpha, tuned_for=tuned_for)
+    deviation = np.sqrt(np.maximum(np.cumsum(np.square(moved)) / n - np.square(mean), 0.0))
+    deviation[deviation <= ROUNDING * np.maximum.accumulate(np.abs(values))] = 0.0
+    half = half_width(n, deviation, alpha=alpha, tuned_for=tuned_for)
     return values[:1] + mean - half, values[:1] + mean + half
 
 
