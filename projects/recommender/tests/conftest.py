@@ -9,7 +9,7 @@ from small_models import SmallModel, run_file
 
 from recommender.config import TrainConfig
 from recommender.data.load import Dataset, load
-from recommender.models.predictor import Predictor
+from recommender.models.predictor import Predictor, Seen
 from recommender.train import Trained
 
 
@@ -60,3 +60,14 @@ def bundle(learned: SmallModel) -> Path:
 @pytest.fixture(scope="session")
 def predictor(bundle: Path) -> Predictor:
     return Predictor.load(bundle)
+
+
+@pytest.fixture(scope="session")
+def histories(trained: Trained) -> list[list[Seen]]:
+    """Return what users of the test saw before it, oldest first, with their stars."""
+    task = trained.evaluation.task
+    films = [film.id for film in task.catalogue.films]
+    return [
+        [Seen(films[item], float(stars)) for item, stars in zip(*task.history(user), strict=True)]
+        for user in task.users[:30].tolist()
+    ]

@@ -1,6 +1,7 @@
 """From raw data to a registered model, read downwards; what every project does after `learn` is in the shared spine."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,25 +16,31 @@ from portfolio_shared import results, training
 from portfolio_shared.bundle import DataInfo, Manifest, MetricValue, metric_values
 from portfolio_shared.evaluation.sections import with_interval
 from portfolio_shared.evaluation.tables import candidate_rows, terminal_table
-from portfolio_shared.operations.lessons import Lessons
+from portfolio_shared.evaluation.uncertainty import PairedComparison
+from portfolio_shared.operations.lessons import MOST, Lesson, Lessons, compare_by_client
 from portfolio_shared.operations.watch import Columns
 from portfolio_shared.results import Candidate
 from portfolio_shared.terminal import progress
 from portfolio_shared.tracking.git import current_commit
 from portfolio_shared.tracking.runs import UNTRACKED, RunLog
-from recommender.config import MODEL_NAME, ModelSettings, TrainConfig, tuned_settings
+from recommender.config import MAX_HISTORY, MODEL_NAME, ModelSettings, TrainConfig, tuned_settings
 from recommender.data.load import Dataset, load, split
+from recommender.data.people import Person, join, learn_from, newest
 from recommender.data.splits import Split, evaluated_users
 from recommender.evaluation.candidates import COLUMNS, choose, compare, evaluate_baselines
 from recommender.evaluation.evaluate import METRIC_LABELS, Evaluation, compare_with_champion, evaluate
 from recommender.evaluation.figures import draw
 from recommender.evaluation.grid import MOST_USERS, choose_rank_and_penalty
+from recommender.evaluation.recent import Watched, shortfalls
 from recommender.evaluation.task import make_task
 from recommender.models.fit import FULL, Scorer, fit, recipes, refit, too_large
 from recommender.models.predictor import Predictor, Seen
-from recommender.serving.observe import reference
+from recommender.serving.observe import history_of, reference, shown_to
 
 Trained = results.Trained[Dataset, Split, Scorer, ModelSettings, Predictor, Evaluation]
+
+STARS: Mapping[bool | None, float] = {True: 4.5, False: 1.5, None: math.nan}
+"""What liking a film stands for, or not: a star above the middle of a history's weights, two below, none."""
 
 CANDIDATES_TITLE = "Candidates, fitted on the training part, measured on the validation part"
 
@@ -42,7 +49,7 @@ def learn(
     config: TrainConfig,
     console: Console,
     run: RunLog = UNTRACKED,
-    lessons: Lessons | None = None,  # noqa: ARG001
+    lessons: Lessons | None = None,
 ) -> Trained:
     """Go from data to an evaluated model; nothing is written."""
     # Data: read, clean, report, split. From here on nothing looks at the test until the model is chosen.
@@ -50,6 +57,10 @@ def learn(
     console.print(data.source.reason, data.report.as_table(), sep="\n")
     parts = split(data)
     console.print(users_table(parts, config.max_users))
+    if lessons is not None:  # people of the prediction log are learned from as well
+        lessons = as_many_as_may_count(lessons, parts)
+        people = list(map(person_of, lessons.learned))
+        parts = learn_from(parts, people, min_raters=tuned_settings(path=config.tuned).ease.min_raters)
 
     # Settings: as found on MovieLens or by `tune`, and rank and penalty of EASE for these data.
     settings, details = settings_for(parts, config, console)
@@ -83,7 +94,27 @@ def learn(
     run.log_metrics({"coverage": evaluation.coverage})
     console.print(metric_table(evaluation))
     intervals = {name: baseline.metrics for name, baseline in baselines.items()}
-    return Trained(data, parts, candidates, chosen, settings, predictor, evaluation, intervals, details)
+    return Trained(data, parts, candidates, chosen, settings, predictor, evaluation, intervals, details, lessons)
+
+
+def as_many_as_may_count(lessons: Lessons, parts: Split) -> Lessons:
+    """Return the newest people of the log whose ratings are at most `MOST` of all that is learned from."""
+    most = int(len(parts.before_test) * MOST / (1 - MOST))
+    kept = newest(list(map(person_of, lessons.learned)), most)
+    left_out = len(lessons.learned) - len(kept)
+    counts = {**lessons.counts, "learned": len(kept), f"more than {MOST:.0%} of the ratings": left_out}
+    learned = lessons.learned[left_out:]
+    return replace(lessons, learned=learned, counts={why: count for why, count in counts.items() if count})
+
+
+def person_of(lesson: Lesson) -> Person:
+    """Return whom feedback tells of: the films of their history, then those watched since, with stars for liking."""
+    seen = history_of(lesson.prediction, lesson.item)
+    stars = {film.film_id: math.nan if film.stars is None else film.stars for film in seen}
+    for watched in lesson.truth.watched:
+        stars.pop(watched.film_id, None)
+        stars[watched.film_id] = STARS[watched.liked]
+    return Person(dict(list(stars.items())[-MAX_HISTORY:]), lesson.at)
 
 
 def settings_for(parts: Split, config: TrainConfig, console: Console) -> tuple[ModelSettings, dict[str, JsonValue]]:
@@ -197,7 +228,32 @@ def reference_of(config: TrainConfig, trained: Trained) -> Columns:
         return refit(predictor, recipe, learned.where(~np.isin(learned.users, people)))
 
     with Console(stderr=True).status("fitting for the reference"):
-        return reference(predictor.catalogue, trained.data.ratings, learned, without)
+        people = list(map(person_of, trained.lessons.learned)) if trained.lessons else []
+        ratings = join(trained.data.ratings, people, predictor.catalogue)
+        return reference(predictor.catalogue, ratings, learned, without)
+
+
+def recent(trained: Trained, champion: Predictor, held_back: Sequence[Lesson]) -> PairedComparison | None:
+    """Compare nDCG on what people watched whom neither model learned from; below 0 the new model is better.
+
+    What the champion showed is watched more often for it: a new model is better in spite of that. Whoever tells of
+    films of the shown list alone, as the page does, says nothing of others, and is left out.
+    """
+    told = [
+        Watched(
+            history_of(lesson.prediction, lesson.item),
+            frozenset(shown_to(lesson.prediction, lesson.item)),
+            frozenset(film.film_id for film in lesson.truth.watched if film.liked is not False),
+        )
+        for lesson in held_back
+    ]
+    judges = [lesson for lesson, person in zip(held_back, told, strict=True) if person.judges]
+    people, k = [person for person in told if person.judges], trained.evaluation.k
+    if not people:
+        return None
+    return compare_by_client(
+        judges, *(shortfalls(model, people, k=k).tolist() for model in (champion, trained.predictor))
+    )
 
 
 PROJECT = training.Project(
@@ -212,7 +268,7 @@ PROJECT = training.Project(
     draw=draw,
     input_example=input_example,
     compare=lambda trained, champion: compare_with_champion(trained.evaluation, champion),
-    recent=lambda *_: None,
+    recent=recent,
     margin=0.005,
 )
 

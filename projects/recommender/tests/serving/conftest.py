@@ -10,9 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from recommender.config import ServeSettings
-from recommender.models.predictor import Seen
 from recommender.serving.app import create_app
-from recommender.train import Trained
 
 Json = dict[str, Any]
 Serving = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
@@ -22,17 +20,6 @@ Serving = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
 def service(serving: Serving, bundle: Path) -> Iterator[httpx.Client]:
     with serving(create_app(ServeSettings(bundle=bundle, max_body_bytes=20_000_000))) as client:
         yield client
-
-
-@pytest.fixture(scope="session")
-def histories(trained: Trained) -> list[list[Seen]]:
-    """Return what users of the test saw before it, oldest first, with their stars."""
-    task = trained.evaluation.task
-    films = [film.id for film in task.catalogue.films]
-    return [
-        [Seen(films[item], float(stars)) for item, stars in zip(*task.history(user), strict=True)]
-        for user in task.users[:30].tolist()
-    ]
 
 
 @pytest.fixture(scope="session")

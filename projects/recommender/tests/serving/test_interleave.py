@@ -22,6 +22,7 @@ from recommender.data.catalogue import Catalogue
 from recommender.models.predictor import Prediction, Predictor, Recommendation, Seen
 from recommender.serving.app import create_app
 from recommender.serving.interleave import interleave, team_draft
+from recommender.serving.observe import WATCH, Truth, columns_of
 from recommender.serving.schemas import Result, result_of
 
 Json = dict[str, Any]
@@ -143,6 +144,21 @@ def test_the_service_answers_with_the_films_of_both_and_logs_whose_they_are(
         expected = alone[team][recommended["film"]["film_id"]]
         assert [reason["film"] for reason in recommended["reasons"]] == [each["film"] for each in expected["reasons"]]
         assert recommended["score"] == pytest.approx(expected["score"], rel=1e-5)
+
+
+def test_the_monitor_reads_interleaved_answers_as_others(
+    tried: Tried, predictor: Predictor, learned: SmallModel, histories: list[list[Seen]]
+) -> None:
+    body = tried.client.post("/v1/recommendations", json=asked(histories[0])).json()
+    row = written(tried, body["id"])
+    films = [each["film"]["film_id"] for each in body["recommendations"]]
+    assert WATCH.columns(learned.bundle)(row) == [columns_of(predictor.catalogue, histories[0], films)]
+    truth = Truth.model_validate({"watched": [{"film_id": film, "liked": film == films[0]} for film in films]})
+    assert WATCH.measure(row, 0, truth) == {"liked": 0.1}
+    teams = json.loads(row.response)["teams"]
+    of_challenger = [{"film_id": film} for film, team in zip(films, teams, strict=True) if team == "challenger"]
+    assert WATCH.preference is not None
+    assert WATCH.preference(row, 0, Truth.model_validate({"watched": of_challenger}), "8") == 1
 
 
 def json_of(prediction: Prediction) -> list[Json]:

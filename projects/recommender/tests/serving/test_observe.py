@@ -139,6 +139,45 @@ def test_feedback_shows_what_was_liked_of_what_was_recommended(
     assert set(expected) <= set(WATCH.measures)
 
 
+TEAMS = ["champion", "challenger", "challenger", "champion", None]
+
+
+@pytest.mark.parametrize(
+    ("watched", "expected"),
+    [
+        ([], 0),
+        ([(1, None)], 1),
+        ([(3, True)], -1),
+        ([(0, None), (2, True)], 0),
+        ([(0, True), (1, True), (2, None)], 1),
+        ([(1, False), (3, None)], -1),  # a film that was disliked was no service
+        ([(1, True), (1, False)], 0),  # the last word on a film counts
+        ([(4, True), (99, True)], 0),  # of no team, and not in the list
+    ],
+)
+def test_the_team_whose_films_were_watched_more_often_is_preferred(
+    predictor: Predictor, histories: list[list[Seen]], watched: list[tuple[int, bool | None]], expected: int
+) -> None:
+    row = row_of(predictor, histories[0])
+    answer = json.loads(row.response)
+    shown = [each["film"]["film_id"] for each in answer["recommendations"]][: len(TEAMS)]
+    answer |= {"recommendations": answer["recommendations"][: len(TEAMS)], "teams": TEAMS, "interleaved_with": "8"}
+    said = [
+        {"film_id": shown[place] if place < len(shown) else 2_000_000_000, "liked": liked} for place, liked in watched
+    ]
+    truth = Truth.model_validate({"watched": said})
+    assert observe.preference(row._replace(response=json.dumps(answer)), 0, truth, "8") == expected
+    assert observe.preference(row._replace(response=json.dumps(answer)), 0, truth, "7") is None  # another experiment
+    assert observe.preference(row, 0, truth, "8") is None
+
+
+@pytest.mark.parametrize(("films", "doubted"), [(0, False), (100, False), (101, True)])
+def test_nobody_watches_more_than_a_hundred_films_in_a_month(films: int, doubted: bool) -> None:
+    said = [{"film_id": film} for film in range(1, films + 1)]
+    why = WATCH.doubt(LoggedPrediction(*[""] * 10), 0, Truth.model_validate({"watched": said + said[:1]}))
+    assert (why == "more than 100 films watched since") is doubted
+
+
 def test_nobody_s_row_can_be_put_together_again(
     trained: Trained, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ window, which makes the largest of their differences look smaller by chance, nev
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -46,6 +47,7 @@ did not see somebody is as sure of them as the served one is of a newcomer.
 """
 LEARNED = 5  # raters from which on a film is learned from; the default of `min_raters`
 FIRST = 5  # films of an answer that are looked at
+MOST_WATCHED = 100  # films, in the month or less that a prediction is kept
 FOLDS = 10  # with 5 the films answered are less popular by 0.03 standard deviations, with 10 by 0.01
 """Parts of the people; each part that is looked at costs a fit: ten up to 2,000 people, one from 20,000 on."""
 
@@ -183,6 +185,34 @@ def about(row: LoggedPrediction, index: int) -> str:
     return row.subject or json.dumps(asked["histories"][index] if "histories" in asked else asked["history"])
 
 
+def preference(row: LoggedPrediction, index: int, truth: Truth, challenger: str) -> float | None:
+    """Return whose films of an interleaved list were watched, and not disliked, more often: 1, 0 or -1."""
+    answer = json.loads(row.response)
+    if answer.get("interleaved_with") != challenger:
+        return None
+    liked = {watched.film_id: watched.liked for watched in truth.watched}
+    welcome = {film for film, opinion in liked.items() if opinion is not False}
+    teams = zip(_answered(row)[index], answer["teams"], strict=True)
+    hits = Counter(team for film, team in teams if film in welcome)
+    return float((hits["challenger"] > hits["champion"]) - (hits["challenger"] < hits["champion"]))
+
+
+def doubt(_row: LoggedPrediction, _index: int, truth: Truth) -> str | None:
+    """Return why nobody can have watched all this, or None."""
+    films = len({watched.film_id for watched in truth.watched})
+    return f"more than {MOST_WATCHED} films watched since" if films > MOST_WATCHED else None
+
+
+def history_of(row: LoggedPrediction, index: int) -> Sequence[Seen]:
+    """Return what somebody had seen when they asked."""
+    return _asked(row)[0][index]
+
+
+def shown_to(row: LoggedPrediction, index: int) -> list[int]:
+    """Return the ids of the films that they were shown."""
+    return _answered(row)[index]
+
+
 WATCH = Watch(
     model=MODEL_NAME,
     truth=Truth,
@@ -195,5 +225,6 @@ WATCH = Watch(
     loss=lambda *_: None,
     loss_label="",
     about=about,
-    doubt=lambda *_: None,
+    doubt=doubt,
+    preference=preference,
 )
