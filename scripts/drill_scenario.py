@@ -50,6 +50,8 @@ class Scenario:
         How the challenger is tried.
     flags
         Of `train` and `retrain`, such as `--recipe quick`.
+    data
+        Folder of the drill -> what `--data` of both is; what it names is written by then.
     """
 
     drift: str
@@ -58,3 +60,4 @@ class Scenario:
     truth: Callable[[Call, Mapping[str, Any], int], object | None]
     rollout: Literal["shadow", "interleave"]
     flags: tuple[str, ...] = ()
+    data: Callable[[Path], str] = lambda _: "sample"

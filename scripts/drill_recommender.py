@@ -1,0 +1,104 @@
+"""Films: the summer of 2013 comes. What people of MovieTweetings watched from July on, few had seen before.
+
+Nothing is made up but who asks when. Half of the people of the sample are learned from, with what they rated before
+July; the others are the traffic. Each of them asks once a step, with a history that was theirs, and says later what
+they rated next.
+"""
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from drill_scenario import Call, Scenario
+from recommender.data.source import SAMPLE
+
+SUMMER = datetime(2013, 7, 1, tzinfo=UTC).timestamp()
+NEXT = 10  # films at most that somebody tells of
+FEWEST = 5  # films of a history
+LIKED, DISLIKED = 7, 4  # of ten, from and to
+ALIKE = 2  # steps before people are others: those whom the new model learned from shall not judge it
+
+
+class Rating(NamedTuple):
+    """A line of the sample: film and rating as they stand there, and when."""
+
+    film: str
+    rating: int
+    at: int
+
+
+@cache
+def people() -> tuple[tuple[Rating, ...], ...]:
+    """Return the ratings of each person of the sample, the oldest first, people in an order of no meaning."""
+    with zipfile.ZipFile(SAMPLE.checked()) as packed:
+        lines = [line.split("::") for line in packed.read("ratings.dat").decode().splitlines()]
+    of: dict[str, list[Rating]] = {}
+    for person, film, rating, at in lines:
+        of.setdefault(person, []).append(Rating(film, int(rating), int(at)))
+    everybody = [tuple(sorted(ratings, key=lambda each: each.at)) for ratings in of.values()]
+    return tuple(everybody[i] for i in np.random.default_rng(0).permutation(len(everybody)))
+
+
+def told(ratings: Sequence[Rating]) -> int:
+    """Return how many of the last ratings are told of later: a fifth."""
+    return min(NEXT, len(ratings) // 5)
+
+
+def write_data(folder: Path) -> str:
+    """Write what is learned from into a folder: half of the people, before the summer, but for what they rate next."""
+    place = folder / "films-before-summer"
+    place.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(SAMPLE.checked()) as packed:
+        (place / "movies.dat").write_bytes(packed.read("movies.dat"))
+    lines = []
+    for number, ratings in enumerate(people()[::2], start=1):
+        before = [each for each in ratings if each.at < SUMMER]
+        lines += [f"{number}::{film}::{rating}::{at}\n" for film, rating, at in before[: len(before) - told(before)]]
+    (place / "ratings.dat").write_text("".join(lines), encoding="utf-8")
+    return str(place)
+
+
+def requests(_bundle: Path, n: int, drifted: bool, seed: int) -> list[Call]:  # noqa: FBT001 - as a scenario is asked
+    """Return a request of each of n people of the other half; of fewer, if there are not so many."""
+    others = people()[1::2]
+    group = [i for i in range(len(others)) if (i % 2 == 0) == (seed <= ALIKE)]
+    found = []
+    for person in np.random.default_rng(seed).permutation(group).tolist():
+        ratings = [each for each in others[person] if drifted or each.at < SUMMER]
+        history, after = ratings[: len(ratings) - told(ratings)], ratings[len(ratings) - told(ratings) :]
+        if len(history) < FEWEST or not after or (drifted and history[-1].at < SUMMER):
+            continue
+        films = [{"film_id": int(each.film), "rating": max(each.rating, 1) / 2} for each in history]
+        body = json.dumps({"history": films[-500:]}).encode()
+        path = "/v1/recommendations"
+        found.append(Call(path, body, "application/json", f"person-{person}", drifted, tuple(after)))
+    return found[:n]
+
+
+def truth(call: Call, _answer: Mapping[str, Any], _index: int) -> object:
+    """Return what the person rated next, whether it was recommended or not."""
+    return {
+        "watched": [
+            {
+                "film_id": int(each.film),
+                "liked": True if each.rating >= LIKED else False if each.rating <= DISLIKED else None,
+            }
+            for each in call.item
+        ]
+    }
+
+
+SCENARIO = Scenario(
+    drift="the summer comes: people watch films that few had seen when the model learned",
+    column="popularity,unknown_share,age,recommended_popularity",
+    requests=requests,
+    truth=truth,
+    rollout="interleave",
+    data=write_data,
+)
