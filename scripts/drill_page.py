@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from drill_pictures import timeline
-from drill_steps import Story, alarmed
+from drill_steps import NAMED, Story, alarmed
 from portfolio_shared.bundle import MetricValue
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.operations.charts import distribution, intervals, sequence
@@ -74,7 +74,8 @@ def _timeline(story: Story) -> str:
 def _alarm(story: Story) -> str:
     if not story.alarm:
         return ""
-    cards = "".join(_card(name, story.alarm) for name in alarmed(story.alarm))
+    columns, measures = alarmed(story.alarm)
+    cards = "".join([*(_column(name, story.alarm) for name in columns), *map(_measure, measures[:NAMED])])
     return f"""<section>
 <h2>What the monitor saw</h2>
 <p class="section-lead">{escape(story.alarm["summary"])}</p>
@@ -84,15 +85,19 @@ def _alarm(story: Story) -> str:
 </section>"""
 
 
-def _card(name: str, findings: Mapping[str, Any]) -> str:
-    if name in findings["shapes"]:
-        shape = {key: tuple(value) for key, value in findings["shapes"][name].items()}
-        picture = distribution(name, Shape(**shape))
-    else:
-        measure = next(each for each in findings["performance"]["measures"] if each["name"] == name)
-        test = {key: measure["test"][key] for key in ("estimate", "low", "high")}
-        picture = intervals(name, Interval(**measure["mean"]), MetricValue(**test))
-    return f'<article class="card"><h3>{escape(name)}</h3>{picture}</article>'
+def _column(name: str, findings: Mapping[str, Any]) -> str:
+    shape = Shape(**{key: tuple(value) for key, value in findings["shapes"][name].items()})
+    return _card(name, f"What is asked: {shape.typical[0]} before, {shape.typical[1]} now", distribution(name, shape))
+
+
+def _measure(measure: Mapping[str, Any]) -> str:
+    mean, test = Interval(**measure["mean"]), MetricValue.model_validate(measure["test"])
+    said = f"What truths show: {number(test.estimate)} in the test, {number(mean.estimate)} now"
+    return _card(measure["label"], said, intervals(measure["label"], mean, test))
+
+
+def _card(name: str, said: str, picture: str) -> str:
+    return f'<article class="card"><h3>{escape(name)}</h3><p class="soft">{escape(said)}</p>{picture}</article>'
 
 
 def _comparison(story: Story) -> str:
@@ -120,4 +125,6 @@ def _steps(story: Story) -> str:
     )
     return f"""<section><h2>Step by step</h2><div class="table-scroll"><table class="table">
 <thead><tr><th>What</th><th>Figure</th><th class="number">Took</th></tr></thead>
-<tbody>{rows}</tbody></table></div></section>"""
+<tbody>{rows}</tbody></table></div>
+<details class="disclosure"><summary>What the commands said</summary>
+<div class="table-scroll"><pre>{escape(story.place.transcript())}</pre></div></details></section>"""

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shlex
 import subprocess
 import sys
 import time
@@ -23,8 +24,10 @@ BIN = Path(sys.executable).parent
 SECONDS = 300.0  # that a command may take
 POLL_SECONDS = "0.3"  # between two looks of the service at the registry
 KEPT = ("PORTFOLIO_DATA_DIR",)
-# In containers the commands that read the log have an image and a volume of the monitor's.
-CONTAINERS = {"train": "trainer", "retrain": "retrainer"}
+TRANSCRIPT = "transcript.txt"
+COLUMNS = "120"  # of what commands write
+# Of the containers that have the prediction log, the monitor's reads it; one of its own trains.
+CONTAINERS = {"retrain": "retrain"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Place:
     def run(self, program: str, *arguments: str, accept: Sequence[int] = (0,)) -> Said:
         """Run a command to its end; `CheckError` with the end of what it wrote unless its exit status is expected."""
         name = " ".join([self.project.name if program == "project" else program, *arguments])
-        log = self.folder / "command.log"
+        log = self.folder / "commands" / f"{time.time():.3f}.log"
         command, environment = self.command(program, arguments), self.environment
         with start(name, command, log=log, folder=self.directory, environment=environment, guarded=True) as process:
             try:
@@ -72,7 +75,15 @@ class Place:
         expected = " or ".join(map(str, accept))
         found = f"{name}: expected exit status {expected}, not {said.status}. {process.log_end()}"
         require(said.status in accept, found)
+        if program == "project":
+            shown = shlex.join([self.project.name, *arguments])
+            with (self.folder / TRANSCRIPT).open("a", encoding="utf-8") as file:
+                file.write(f"$ {shown}\n{said.text}# exit status {said.status}\n\n")
         return said
+
+    def transcript(self) -> str:
+        """Return what all commands said."""
+        return (self.folder / TRANSCRIPT).read_text(encoding="utf-8")
 
     def read_json(self, path: Path) -> dict[str, Any]:
         """Return the object in a file of the commands'; containers may say something around it."""
@@ -127,6 +138,7 @@ def settings(project: Project, rollout: str, folder: Path, *, mlflow: str, port:
         **no_proxy(mlflow),
         **log,
         "MLFLOW_TRACKING_URI": mlflow,
+        "COLUMNS": COLUMNS,
         **{f"{project.prefix}{key}": value for key, value in own.items()},
     }
 

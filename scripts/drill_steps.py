@@ -1,5 +1,7 @@
 """The steps of a drill: each does something to what runs, asserts what it claims, and returns its figure in words."""
 
+import math
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -72,12 +74,11 @@ class Story:
     @property
     def means(self) -> tuple[float, float]:
         """What truths showed after the change: of the old champion, and of the new one."""
-        changed = next(at for at, what in self.marks if what == "the world changes")
-        of = {self.champion: list[float](), self.challenger: list[float]()}
-        for at, version, value in self.errors["points"]:
-            if at >= changed:
-                of[version].append(value)
-        return fmean(of[self.champion]), fmean(of[self.challenger])
+        moments = {what: at for at, what in self.marks}
+        since, until = moments["the world changes"], moments.get("rolled back", math.inf)
+        points = [(version, value) for at, version, value in self.errors["points"] if since <= at < until]
+        before, now = ([v for of, v in points if of == version] for version in (self.champion, self.challenger))
+        return fmean(before), fmean(now)
 
     def mark(self, what: str) -> None:
         """Note that something happens now."""
@@ -88,7 +89,7 @@ def champion(story: Story) -> str:
     """Train a champion on the sample, where there is none; keep its bundle."""
     place = story.place
     if place.service:
-        place.run("project", "train", "--data", "sample", *story.scenario.flags)
+        place.run("project", "train", "--data", story.scenario.data(place.folder), *story.scenario.flags)
     with RegistryClient(place.mlflow) as registry:
         registered = registry.alias(place.project.name, "champion")
         if registered is None:
@@ -152,7 +153,8 @@ def alarm(story: Story) -> str:
     """Require an alarm that names what changed."""
     story.alarm = look(story, status=1)
     story.mark("alarm")
-    names = alarmed(story.alarm)
+    columns, measures = alarmed(story.alarm)
+    names = [*columns, *(measure["name"] for measure in measures)]
     require(
         bool(set(story.scenario.column.split(",")) & set(names)),
         f"expected an alarm that names {story.scenario.column}, it names {', '.join(names)}",
@@ -160,12 +162,12 @@ def alarm(story: Story) -> str:
     return str(story.alarm["summary"])
 
 
-def alarmed(findings: dict[str, Any]) -> list[str]:
+def alarmed(findings: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
     """Return the columns that differ most and the measures that are worse, of a look that is an alarm for them."""
     drift, shown = findings["drift"], findings["performance"]
     columns = [column["name"] for column in drift["columns"][:NAMED]] if "drift" in findings["alarms"] else []
     measures = shown["measures"] if "performance" in findings["alarms"] else []
-    return columns + [each["name"] for each in measures if each["p"] is not None and each["p"] <= each["level"]]
+    return columns, [each for each in measures if each["p"] is not None and each["p"] <= each["level"]]
 
 
 def retrain(story: Story) -> str:
@@ -179,12 +181,15 @@ def retrain(story: Story) -> str:
 def train_again(story: Story, *, why: str, accept: Sequence[int]) -> str:
     """Retrain; note the challenger, if there is one, and return what was said of lessons and gate."""
     place = story.place
-    flags = ("--data", "sample", *story.scenario.flags)
+    flags = ("--data", story.scenario.data(place.folder), *story.scenario.flags)
     said = place.run("project", "retrain", "--why", why, *flags, accept=accept).text
     with RegistryClient(place.mlflow) as registry:
         found = registry.alias(place.project.name, "challenger")
     story.challenger = found.version if found else ""
-    return said.strip().rpartition("\n")[2]
+    lessons = ", ".join(f"{n} {what}" for what, n in re.findall(r"│ (learned|held back) +│ +([\d,]+)", said))
+    _, found, decided = said.partition("\nRegistered ")
+    require(bool(found), f"expected a line that says what was registered: {said[-500:]}")
+    return f"{lessons}. {' '.join(decided.split())}"
 
 
 def pick_up(story: Story) -> str:
