@@ -13,11 +13,13 @@ from unittest import mock
 import pytest
 import yaml
 from prometheus_client import generate_latest
+from pydantic import SecretStr
 from required import missing
 
 from portfolio_shared.operations.publish import gauges
 from portfolio_shared.serving.metrics import ServiceMetrics
 from portfolio_shared.serving.models import ModelNotReady
+from portfolio_shared.serving.rollout import Rollout
 
 ROOT = Path(__file__).resolve().parents[1]
 RULES = ROOT / "docker/alerts.yml"
@@ -98,6 +100,12 @@ CASES: list[tuple[str, dict[str, str | None], int, set[str]]] = [
     ("as slow as the day before", seconds(fast="0x{n}"), DAY, set()),
     ("trained 91 days ago", {AGE: f"{91 * 86400}x{{n}}"}, 60, {"Model old"}),
     ("trained 89 days ago", {AGE: f"{89 * 86400}x{{n}}"}, 60, set()),
+    (
+        "a guard takes the canary back",
+        {'canary_stepped_back{reason="errors"}': "0x58 1x1"},
+        60,
+        {"Canary stepped back"},
+    ),
     ("a row is dropped a minute", {DROPPED: "0+1x{n}"}, 60, {"Rows of the prediction log dropped"}),
     ("rows were dropped an hour ago", {DROPPED: "0 9x59"}, 60, set()),
     ("nothing is written", {WRITTEN: "9x{n}"}, 60, {"Prediction log silent"}),
@@ -170,14 +178,15 @@ def test_every_alarm_has_a_case() -> None:
 )
 def test_the_metrics_that_are_read_are_written(path: Path) -> None:
     models = SimpleNamespace(current=mock.Mock(side_effect=ModelNotReady("none")), swaps=0, refused_bundles=0)
-    service = ServiceMetrics(models, SimpleNamespace(written=0, dropped={}))
+    settings = SimpleNamespace(rollout="canary", canary_share=0.1, subject_key=SecretStr(""))
+    service = ServiceMetrics(models, SimpleNamespace(written=0, dropped={}), Rollout(settings, models))
     drift, shown = SimpleNamespace(p=1.0, alpha=0.1, columns=()), SimpleNamespace(rows=0, measures=())
     look = SimpleNamespace(project="housing", until=1.0, rows=100, reasons={}, drift=drift, performance=shown)
     written = (service.render() + generate_latest(gauges(look))).decode()
     kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", written, re.MULTILINE))
     parts = {f"{name}_{part}" for name, kind in kinds.items() if kind == "histogram" for part in ("bucket", "count")}
 
-    names = r"(?<![:\w])((?:http|model|prediction_log|monitor)_\w+)(?![:\w])"
+    names = r"(?<![:\w])((?:http|model|prediction_log|canary|monitor)_\w+)(?![:\w])"
     read = set(re.findall(names, path.read_text(encoding="utf-8")))
     assert read - kinds.keys() - parts == set()
     assert len(read) >= 4
