@@ -186,9 +186,9 @@ compose-down: ## stop everything; what was trained stays (docker compose down -v
 # What is no error of the command: 0 passed, 1 refused, 2 too little feedback, 4 another one runs.
 compose-retrain: ## retrain every project in the stack that is up, one after the other (WHY=schedule|drift|hand)
 	@failed=; for name in $(PROJECTS); do \
-		$(COMPOSE) run --rm --no-TTY "$$name-retrain" retrain --why "$(or $(WHY),hand)" --data "$(DATASET)" $(FLAGS); \
-		case $$? in 0|1|2|4) ;; *) failed="$$failed $$name";; esac; \
-	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+		$(COMPOSE) run --rm --no-TTY "$$name-retrain" retrain --why "$(or $(WHY),hand)" $(FLAGS); \
+		case $$? in 0|1|2|4) ;; *) echo "$$name-retrain failed: see above"; failed=yes;; esac; \
+	done; test -z "$$failed" || exit 1
 
 compose-test: setup ## build, start, break and restart the containers on sample data, apart from those that run
 	@"$(BIN)/python" scripts/compose_test.py

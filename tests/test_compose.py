@@ -144,9 +144,14 @@ def test_a_retraining_is_a_training_that_reads_the_log_and_starts_when_it_is_ask
     services: Services, project: Project
 ) -> None:
     trainer, retrain = services[f"{project.name}-trainer"], services[f"{project.name}-retrain"]
-    assert (retrain["command"][0], retrain["profiles"]) == ("retrain", ["retrain"])
-    log = services[project.name]["environment"]["PORTFOLIO_PREDICTION_LOG"]
-    assert retrain["environment"] == trainer["environment"] | {"PORTFOLIO_PREDICTION_LOG": log}
+    assert (retrain["command"], retrain["profiles"]) == (["retrain"], ["retrain"])
+    # Whoever gives other flags goes on with these.
+    flags = trainer["command"][trainer["command"].index("--if-missing") + 1 :]
+    given = {
+        f"{project.prefix}TRAIN_{name[2:].upper()}": value for name, value in zip(flags[::2], flags[1::2], strict=True)
+    }
+    log = {"PORTFOLIO_PREDICTION_LOG": services[project.name]["environment"]["PORTFOLIO_PREDICTION_LOG"]}
+    assert retrain["environment"] == trainer["environment"] | log | given
     assert set(retrain["volumes"]) == {*trainer["volumes"], "predictions:/srv/predictions"}
     same = ("image", "networks", "mem_limit", "cpus", "tmpfs")
     assert [retrain[key] for key in same] == [trainer[key] for key in same]

@@ -130,9 +130,7 @@ def test_a_training_that_failed_in_its_container_ends_compose_up(tmp_path: Path,
 def test_a_model_that_is_refused_is_no_failure_and_an_error_keeps_no_other_project_waiting(
     tmp_path: Path, status: int, failed: int
 ) -> None:
-    runs = [
-        f"compose run --rm --no-TTY {project.name}-retrain retrain --why hand --data auto" for project in projects()
-    ]
+    runs = [f"compose run --rm --no-TTY {project.name}-retrain retrain --why hand" for project in projects()]
     done, calls = make_with_docker(tmp_path, "compose-retrain", FAILS=runs[0], STATUS=str(status))
     assert (done, sorted(calls)) == (failed, sorted(runs))
 

@@ -194,6 +194,16 @@ def test_flags_and_variables_are_the_plan(command, monkeypatch):
     assert (other.log, other.why, other.may_promote, other.anyway) == ("postgresql://db/log", "hand", True, True)
 
 
+def test_a_mistake_of_ours_is_no_model_that_was_refused(command, monkeypatch, caplog):
+    def fail(*_):
+        raise ZeroDivisionError("a mean of nothing")
+
+    monkeypatch.setattr(module, "retrain", fail)
+    assert command()[0] == 3
+    assert "toy cannot be retrained" in caplog.text
+    assert "a mean of nothing" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
