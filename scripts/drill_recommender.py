@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from drill_scenario import Call, Scenario
+from recommender.config import MAX_HISTORY
 from recommender.data.source import SAMPLE
 
 SUMMER = datetime(2013, 7, 1, tzinfo=UTC).timestamp()
@@ -66,32 +67,33 @@ def write_data(folder: Path) -> str:
 
 def requests(_bundle: Path, n: int, drifted: bool, seed: int) -> list[Call]:  # noqa: FBT001 - as a scenario is asked
     """Return a request of each of n people of the other half; of fewer, if there are not so many."""
-    others = people()[1::2]
-    group = [i for i in range(len(others)) if (i % 2 == 0) == (seed <= ALIKE)]
+    rng, everybody = np.random.default_rng(seed), people()[1::2]
+    groups = range(0, len(everybody), 2), range(1, len(everybody), 2)
     found = []
-    for person in np.random.default_rng(seed).permutation(group).tolist():
-        ratings = [each for each in others[person] if drifted or each.at < SUMMER]
-        history, after = ratings[: len(ratings) - told(ratings)], ratings[len(ratings) - told(ratings) :]
-        if len(history) < FEWEST or not after or (drifted and history[-1].at < SUMMER):
-            continue
-        films = [{"film_id": int(each.film), "rating": max(each.rating, 1) / 2} for each in history]
-        body = json.dumps({"history": films[-500:]}).encode()
-        path = "/v1/recommendations"
-        found.append(Call(path, body, "application/json", f"person-{person}", drifted, tuple(after)))
+    for person in rng.permutation(groups[seed > ALIKE]).tolist():
+        ratings, n_before = everybody[person], sum(each.at < SUMMER for each in everybody[person])
+        end = n_before
+        if drifted:  # those who judge come back some days or weeks earlier or later, with another history
+            earliest = len(ratings) if seed <= ALIKE else (n_before + len(ratings)) // 2
+            end = int(rng.integers(earliest, len(ratings) + 1))
+        history, then = ratings[: end - told(ratings[:end])], ratings[end - told(ratings[:end]) : end]
+        if len(history) >= FEWEST and then and (len(history) > n_before) == drifted:
+            found.append(call(f"person-{person}", history, then, drifted=drifted))
     return found[:n]
+
+
+def call(person: str, history: Sequence[Rating], then: Sequence[Rating], *, drifted: bool) -> Call:
+    """Return the request of somebody with a history, who knows what they rated then."""
+    films = [{"film_id": int(each.film), "rating": max(each.rating, 1) / 2} for each in history]
+    body = json.dumps({"history": films[-MAX_HISTORY:]}).encode()
+    return Call("/v1/recommendations", body, "application/json", person, drifted, tuple(then))
 
 
 def truth(call: Call, _answer: Mapping[str, Any], _index: int) -> object:
     """Return what the person rated next, whether it was recommended or not."""
-    return {
-        "watched": [
-            {
-                "film_id": int(each.film),
-                "liked": True if each.rating >= LIKED else False if each.rating <= DISLIKED else None,
-            }
-            for each in call.item
-        ]
-    }
+    opinions = {each.film: True if each.rating >= LIKED else None for each in call.item}
+    opinions |= {each.film: False for each in call.item if each.rating <= DISLIKED}
+    return {"watched": [{"film_id": int(film), "liked": liked} for film, liked in opinions.items()]}
 
 
 SCENARIO = Scenario(

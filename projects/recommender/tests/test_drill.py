@@ -1,0 +1,51 @@
+"""The people of the drill: who is learned from, who asks and who judges are others, and nobody foresees anything."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from drill_recommender import SCENARIO, SUMMER, people
+from recommender.data.load import load
+
+
+def bodies(seed: int, *, drifted: bool) -> dict[str, list[int]]:
+    """Return the films of each person's history."""
+    calls = SCENARIO.requests(Path(), 1000, drifted, seed)
+    assert len({call.body for call in calls}) == len({call.subject for call in calls}) == len(calls) >= 200
+    return {call.subject: [film["film_id"] for film in json.loads(call.body)["history"]] for call in calls}
+
+
+def test_those_who_judge_the_new_model_are_not_those_whom_it_learned_from():
+    taught = {subject for seed, drifted in ((1, False), (2, True)) for subject in bodies(seed, drifted=drifted)}
+    judges = [bodies(seed, drifted=True) for seed in (3, 4)]
+    assert taught.isdisjoint({*judges[0], *judges[1]})
+    both = judges[0].keys() & judges[1].keys()
+    assert sum(judges[0][subject] != judges[1][subject] for subject in both) > len(both) / 2  # on another day
+
+
+def test_the_model_learns_from_the_others_before_the_summer(tmp_path):
+    data = load(SCENARIO.data(tmp_path))
+    assert data.ratings.times.max() < SUMMER
+    histories = [[each.film for each in ratings if each.at < SUMMER] for ratings in people()[::2]]
+    learned = [
+        [f"{data.catalogue.films[item].id:07}" for item in data.ratings.items[data.ratings.users == user]]
+        for user in range(3)
+    ]
+    told = [[film for film in history if film not in known] for history, known in zip(histories, learned, strict=False)]
+    assert all(set(known) < set(history) for known, history in zip(learned, histories, strict=False))
+    assert all(history[-len(rest) :] == rest for history, rest in zip(histories, told, strict=False))  # what comes next
+
+
+@pytest.mark.parametrize(("seed", "drifted"), [(1, False), (3, False), (2, True), (5, True)])
+def test_what_is_told_comes_after_the_history(seed: int, drifted: bool):
+    for call in SCENARIO.requests(Path(), 1000, drifted, seed):
+        told = SCENARIO.truth(call, {}, 0)["watched"]
+        known = {film["film_id"] for film in json.loads(call.body)["history"]}
+        assert 1 <= len(told) <= 10
+        assert known.isdisjoint({each["film_id"] for each in told})
+        assert [each["liked"] for each in told] == [
+            True if each.rating >= 7 else False if each.rating <= 4 else None for each in call.item
+        ]
+        assert drifted or max(each.at for each in call.item) < SUMMER
+        assert not drifted or max(each.at for each in call.item) >= SUMMER
