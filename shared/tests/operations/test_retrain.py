@@ -199,7 +199,7 @@ def test_a_mistake_of_ours_is_no_model_that_was_refused(command, monkeypatch, ca
         raise ZeroDivisionError("a mean of nothing")
 
     monkeypatch.setattr(module, "retrain", fail)
-    assert command()[0] == 3
+    assert command("--prediction-log", "sqlite:///log.db")[0] == 3
     assert "toy cannot be retrained" in caplog.text
     assert "a mean of nothing" in caplog.text
 
