@@ -1,5 +1,6 @@
 """The sales that ship, slices of them, and the small model of the repository's tests, for the tests of the parts."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +10,14 @@ import pytest
 from small_models import SmallModel
 
 from housing.config import TrainConfig
+from housing.data.columns import Record
+from housing.data.house import EXAMPLE
 from housing.data.load import SAMPLE, Dataset, Sales, load, read_file
 from housing.models.predictor import Predictor
+from housing.serving.observe import Truth
 from housing.train import Trained
+from portfolio_shared.operations.lessons import Lesson
+from portfolio_shared.operations.store import LoggedPrediction
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +41,19 @@ def some_rows(dataset: Dataset) -> Callable[[int], pd.DataFrame]:
 
 def spread(dataset: Dataset, n: int) -> list[int]:
     return np.linspace(0, len(dataset.sales.frame) - 1, n).astype(int).tolist()
+
+
+@pytest.fixture(scope="session")
+def lesson() -> Callable[..., Lesson]:
+    """Return a function: what a client said of the second house of a request."""
+
+    def said(house: Record, price: float, *, client: str = "") -> Lesson:
+        asked = {name: value for name, value in house.items() if value is not None}
+        request = json.dumps({"houses": [EXAMPLE, asked]})
+        row = LoggedPrediction("id", 0.0, "housing", "1", "/v1/predictions", "", 2, 1.0, request, "{}")
+        return Lesson(row, 1, Truth(price=price), client, 0.0)
+
+    return said
 
 
 @pytest.fixture(scope="session")

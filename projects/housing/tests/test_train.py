@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import compress
 
 import numpy as np
 import pytest
@@ -12,12 +13,14 @@ from housing.data.columns import columns
 from housing.data.load import Dataset, load, split
 from housing.evaluation.candidates import BASELINES, choose
 from housing.evaluation.evaluate import compare_with_champion, evaluate_bundle, measure
+from housing.models.feedback import from_feedback
 from housing.models.predictor import Predictor
 from housing.serving.observe import WATCH
-from housing.train import Trained, describe, learn, train
+from housing.train import PROJECT, Trained, describe, learn, newest, train
 from portfolio_shared.bundle import read_manifest
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.sections import with_interval
+from portfolio_shared.operations.lessons import Lessons
 
 QUICK = ModelSettings(trees=TreeSettings(iterations=15, depth=3, learning_rate=0.2), scale=ScaleSettings(iterations=20))
 
@@ -220,3 +223,77 @@ def test_what_a_person_reads(quick, capsys):
         *BASELINES,
     ):
         assert words in printed
+
+
+BOOM = "NAmes"
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory, some_rows, lesson) -> tuple[TrainConfig, Trained, Trained, Lessons]:
+    """The settings with --refit, a champion, what is learned beside feedback on a boom, and the feedback."""
+    place = tmp_path_factory.mktemp("feedback")
+    config = quick_config(place, lambda _: some_rows(900)).model_copy(update={"folds": 3})
+    rows = some_rows(1500)
+    others = load(write_rows(rows[~rows["PID"].isin(some_rows(900)["PID"])], place / "others.csv")).sales
+    champion = learn(config, quiet())
+    sold = [*zip(champion.split.test.records[:90], champion.split.test.prices[:90], strict=True)]
+    sold += [*zip(others.records[:210], others.prices[:210], strict=True)]
+    said = [
+        lesson(house, price * (1.4 if house["neighborhood"] == BOOM else 1.0), client=f"client {i // 2}")
+        for i, (house, price) in enumerate(sold)
+    ]
+    back = np.arange(len(said)) % 10 < 3
+    parts = tuple(tuple(compress(said, part)) for part in (~back, back))
+    lessons = Lessons(*parts, counts={"learned": len(parts[0]), "held back": len(parts[1])})
+    refitting = config.model_copy(update={"refit": True})
+    return refitting, champion, learn(refitting, quiet(), lessons=lessons), lessons
+
+
+@pytest.mark.long
+def test_a_boom_is_learned_where_it_is_and_the_gate_sees_it(taught):
+    _, champion, after, lessons = taught
+    assert list(after.predictor.moved) == [BOOM]
+    assert after.predictor.moved[BOOM] == pytest.approx(np.log(1.4), abs=0.08)
+    test = champion.split.test
+    ratio = np.log(after.predictor.price_and_interval(test.records)[0] / champion.evaluation.predicted)
+    where = np.array([record["neighborhood"] == BOOM for record in test.records])
+    assert ratio[where].mean() == pytest.approx(np.log(1.4), abs=0.08)
+    assert abs(ratio[~where].mean()) < 0.03
+
+    held_back = PROJECT.recent(after, champion.predictor, lessons.held_back)
+    assert held_back.difference.high < 0
+    assert PROJECT.recent(after, champion.predictor, lessons.held_back[:10]) is None
+    assert PROJECT.recent(after, champion.predictor, ()) is None
+
+    dear = replace(
+        after.evaluation, predicted=after.evaluation.predicted * np.where(where, np.exp(after.predictor.moved[BOOM]), 1)
+    )
+    fair, unfair = (compare_with_champion(each, champion.predictor).difference for each in (after.evaluation, dear))
+    assert fair.estimate < 0.3 * unfair.estimate
+
+
+@pytest.mark.long
+def test_a_manifest_says_what_was_learned_from_feedback(taught):
+    config, champion, after, lessons = taught
+    manifest, before = describe(config, after), describe(config, champion)
+    houses = len(from_feedback(after.split.train).records)
+    assert manifest.data.rows == before.data.rows | {"feedback": houses}
+    assert 0 < houses < 182  # those of the test split are not learned
+    assert manifest.config["price_levels"] == {BOOM: pytest.approx(1.4, abs=0.1)}
+    assert "price_levels" not in before.config
+    assert manifest.data.sha256 == before.data.sha256
+    assert after.lessons.counts == {"learned": 182, "held back": 90, "more than 20% of the rows": 28}
+    assert after.lessons.learned == lessons.learned[28:]
+    beside_more = newest(lessons, 10_000)
+    assert beside_more.counts == {"learned": 200, "held back": 90, "older than the newest 200": 10}
+    assert beside_more.learned == lessons.learned[10:]
+
+
+@pytest.mark.long
+def test_a_model_that_is_refitted_after_feedback_keeps_it_and_shows_none_of_it(taught):
+    _, champion, after, _ = taught
+    sales = champion.data.sales
+    assert after.predictor.comparables.price.tolist() == sales.prices.tolist()
+    n = len(sales.records) + len(from_feedback(after.split.train).records)
+    assert len(after.predictor.intervals.calibration.scores) == n
+    assert compare_with_champion(after.evaluation, after.predictor).difference == (0, 0, 0)

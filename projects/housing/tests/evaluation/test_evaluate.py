@@ -109,6 +109,20 @@ def test_a_challenger_is_compared_with_the_champion_on_its_own_test_houses(train
     assert compare_with_champion(worse, predictor).difference.low > 0.1  # above 0: the champion is better
 
 
+def test_models_are_measured_and_compared_at_the_price_level_of_the_sales(trained, predictor):
+    """A model that learned of a boom is dearer today, and as good as before on sales from before the boom."""
+    boom = {"NAmes": float(np.log(1.25)), "CollgCr": -0.1}
+    level = np.exp([boom.get(record["neighborhood"], 0.0) for record in trained.split.test.records])
+    moved = evaluate(replace(predictor, moved=boom), trained.split)
+    for name in ("predicted", "low", "high"):
+        np.testing.assert_allclose(getattr(moved, name) * level, getattr(trained.evaluation, name))
+    assert 0 < sum(level != 1) < len(level)
+    dearer = replace(trained.evaluation, predicted=trained.evaluation.predicted / level)
+    assert tuple(compare_with_champion(dearer, replace(predictor, moved=boom)).difference) == pytest.approx(
+        (0, 0, 0), abs=1e-12
+    )
+
+
 def test_a_bundle_is_evaluated_on_the_houses_it_was_tested_on(bundle, trained, train_config, capsys):
     evaluate_bundle(bundle, train_config.data, Console(width=200))
     printed = capsys.readouterr().out

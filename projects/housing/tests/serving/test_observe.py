@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -160,3 +161,52 @@ def test_a_thousand_truths_of_one_answer_are_read_in_a_second(predictor: Predict
     for index in range(MAX_HOUSES):
         WATCH.measure(row, index, Truth(price=200_000))
     assert time.process_time() - started < 1
+
+
+def test_two_answers_are_apart_in_their_loss_by_the_log_of_their_ratio_at_most(predictor: Predictor) -> None:
+    row = logged(predictor, [EXAMPLE, EXAMPLE])
+    answers = json.loads(row.response)
+    answers["predictions"][1]["price"] *= 1.2
+    other = row._replace(response=json.dumps(answers))
+    price = answers["predictions"][0]["price"]
+    assert WATCH.loss(other, 1, Truth(price=price)) == pytest.approx(np.log(1.2))
+    for paid in (1_000, price * 1.1, 10_000_000):
+        losses = [WATCH.loss(each, 1, Truth(price=paid)) for each in (row, other)]
+        assert abs(np.subtract(*losses)) <= np.log(1.2) + 1e-12
+
+
+def test_a_house_stays_itself_with_other_words_about_it_and_not_with_other_required_fields(
+    predictor: Predictor,
+) -> None:
+    same = [EXAMPLE, EXAMPLE | {"gr_liv_area": "1710.0", "mo_sold": 3, "alley": None}]
+    other = [EXAMPLE | {"gr_liv_area": 1711}, EXAMPLE | {"neighborhood": "NAmes"}]
+    row = logged(predictor, [*same, *other])
+    known = [WATCH.about(row, index) for index in range(4)]
+    assert known[0] == known[1]
+    assert len(set(known)) == 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "least", "most"),
+    [
+        (lambda paid: paid, 0, 0.01),
+        (lambda paid: paid * 1.25, 0, 0.03),
+        (lambda paid: paid * 1.4, 0, 0.08),
+        (lambda paid: paid * 3, 0.98, 1),
+        (lambda paid: paid / 3, 0.95, 1),
+        (lambda paid: max(paid / 100, 1_000), 1, 1),  # in thousands, which `Truth` refuses below 1,000
+        (lambda paid: float("8" + str(int(paid))[1:]) if paid < 4e5 else paid * 3, 0.93, 1),
+        (lambda paid: 1e7, 1, 1),
+    ],
+    ids=["paid", "boom of 25 %", "boom of 40 %", "times 3", "a third", "thousands", "a wrong digit", "the most"],
+)
+def test_a_lie_is_doubted_and_a_boom_is_not(
+    trained: Trained, predictor: Predictor, wrong: Callable[[float], float], least: float, most: float
+) -> None:
+    test = trained.split.test
+    full = [{name: value for name, value in record.items() if value is not None} for record in test.records]
+    for houses in (full, list(map(sparsely, test.records))):
+        row = logged(predictor, houses)
+        doubts = [WATCH.doubt(row, i, Truth(price=wrong(paid))) for i, paid in enumerate(test.prices.tolist())]
+        assert least <= np.mean([why is not None for why in doubts]) <= most
+        assert set(doubts) <= {None, "far outside of the interval"}

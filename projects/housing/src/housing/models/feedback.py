@@ -10,9 +10,9 @@ on the frozen split.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,52 +30,47 @@ from portfolio_shared.operations.lessons import Lesson
 
 Floats = NDArray[np.float64]
 
-NEWEST = 150
+NEWEST = 200
 """Houses that are learned from, the latest: those before may have been sold at other prices."""
+ELSEWHERE = "elsewhere"
 FEEDBACK = "feedback "
 """Begins the key of a house from feedback, before what it is known by."""
 
 
-class Sold(NamedTuple):
-    """Houses that were sold since, and who said so of each: a keyed hash, or nothing."""
-
-    sales: Sales
-    clients: list[str]
-
-
-def sold_since(lessons: Sequence[Lesson], *, newest: int = NEWEST) -> Sold:
-    """Return the `newest` houses that feedback is about, each at its latest price."""
-    latest: dict[str, tuple[Record, Lesson]] = {}
-    for lesson in lessons:  # the oldest first
-        record = House.model_validate(json.loads(lesson.prediction.request)["houses"][lesson.item]).model_dump()
-        latest.pop(key := house_key(record), None)
-        latest[key] = record, lesson
-    kept = [(FEEDBACK + key, *sold) for key, sold in [*latest.items()][-newest:]]
-    records = [record for _, record, _ in kept]
+def sold_since(lessons: Sequence[Lesson]) -> Sales:
+    """Return the houses that feedback is about, at the prices paid; None for what was not given."""
+    read = [House.model_validate(json.loads(each.prediction.request)["houses"][each.item]) for each in lessons]
+    records: list[Record] = [house.model_dump() for house in read]
     cells = pd.DataFrame(records, columns=list(columns()), dtype=object)
     frame = cells.where(cells.notna(), None).astype(
         {name: np.float64 for name, column in columns().items() if column.is_numeric}
     )
-    frame.insert(0, KEY, [key for key, _, _ in kept])
-    frame[TARGET] = np.array([lesson.truth.price for _, _, lesson in kept], dtype=np.float64)
-    return Sold(Sales(frame, records), [lesson.client for _, _, lesson in kept])
+    frame.insert(0, KEY, [FEEDBACK + house_key(record) for record in records])
+    frame[TARGET] = np.array([lesson.truth.price for lesson in lessons], dtype=np.float64)
+    return Sales(frame, records)
 
 
-def price_levels(sales: Sales, sold: Sold, settings: ModelSettings, *, seed: int, threads: int) -> dict[str, Level]:
-    """Return today's price level of each neighbourhood, from what `sold` cost over what a model of `sales` says of it.
+def price_levels(
+    sales: Sales, sold: Sales, clients: Sequence[str], settings: ModelSettings, *, seed: int, threads: int
+) -> dict[str, Level]:
+    """Return today's price level of each neighbourhood: what `sold` cost over what a model of `sales` says of it.
 
-    A model that is fitted for this, not the one that answered: it may have learned of a move already. What a client
-    says of houses in a neighbourhood is one voice, so that nobody moves a level alone.
+    It is a model that is fitted for this, not the one that answered, which may have learned of a move already. What one
+    of the clients says of houses in a neighbourhood is one voice, so that nobody moves a level alone. Neighbourhoods of
+    fewer than `LEAST` sales share a level: few of their own can be moved.
     """
-    if len(sold.clients) < LEAST:
+    if len(sold.records) < LEAST:
         return {}
+    count = Counter(places(sales))
+    shared = {place: place if count[place] >= LEAST else ELSEWHERE for place in columns()["neighborhood"].choices}
     members = fit_members(sales.records, sales.prices, settings, seed=seed, threads=threads)
-    ratios = np.log(sold.sales.prices) - members.log_prices(sold.sales.records).blend(settings.linear_weight)
+    ratios = np.log(sold.prices) - members.log_prices(sold.records).blend(settings.linear_weight)
     voices: dict[tuple[str, str], list[float]] = {}
-    for place, client, ratio in zip(places(sold.sales), sold.clients, ratios.tolist(), strict=True):
-        voices.setdefault((place, client), []).append(ratio)
+    for place, client, ratio in zip(places(sold), clients, ratios.tolist(), strict=True):
+        voices.setdefault((shared[place], client), []).append(ratio)
     means = np.array([np.mean(said) for said in voices.values()])
-    return levels(means, [place for place, _ in voices], sorted({*places(sales), *places(sold.sales)}))
+    found = levels(means, [place for place, _ in voices], sorted(set(shared.values())))
+    return {place: found[name] for place, name in shared.items()} if found else {}
 
 
 def today(sales: Sales, moved: Mapping[str, float]) -> Sales:
