@@ -135,7 +135,7 @@ def run(
             may_promote=may_promote,
         )
     became = {"promoted": "as champion", "waiting": "as challenger", "refused": "and refused"}[decision.outcome]
-    console.print(f"Registered {version.name} version {version.version} {became}: {decision.reason}")
+    console.print(f"Registered {version.name} version {version.version} {became}: {decision.reason}", soft_wrap=True)
     return Result(config.output, version, decision)
 
 

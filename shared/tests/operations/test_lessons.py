@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison
 from portfolio_shared.operations.lessons import (
     CONTRADICTED,
     MIN_CLIENTS,
@@ -19,6 +20,7 @@ from portfolio_shared.operations.lessons import (
     compare_by_client,
 )
 from portfolio_shared.operations.store import Feedback, LoggedPrediction
+from portfolio_shared.tracking.registry import decide_retrained
 
 UNTIL = 1e9
 
@@ -163,6 +165,27 @@ def test_a_client_has_one_vote_however_much_it_says():
     assert comparison.n == 41
     assert comparison.difference.estimate == pytest.approx((-0.1 * 40 + 0.5) / 41)
     assert alone.difference.high < comparison.difference.high < 0
+
+
+@pytest.mark.parametrize(("weight", "outcome"), [(2.0, "promoted"), (1.0, "refused")], ids=["drift", "none"])
+@pytest.mark.parametrize("client", ["", "mallory"])
+@pytest.mark.parametrize("lie", [0.5, 3.0])
+def test_a_thousand_lies_of_one_client_move_no_decision(watch, weight, outcome, client, lie):
+    """The champion says 1.0, the new model the mean of what it has learned."""
+    noise = np.random.default_rng(0).normal(0, 0.1, 100)
+    honest = [(f"client {i}", f"thing {i}", weight + noise[i], 1.0) for i in range(100)]
+    lies = [(client, f"other thing {i}", lie, 2.0) for i in range(1000)]
+
+    def decided(told):
+        lessons = collected(watch, told)
+        answer = np.mean([each.truth.weight for each in lessons.learned])
+        truths = np.array([each.truth.weight for each in lessons.held_back])
+        recent = compare_by_client(lessons.held_back, np.abs(truths - 1.0), np.abs(truths - answer))
+        within_margin = PairedComparison(Interval(0.0, -0.01, 0.01), probability_better=0.5, n=500)
+        return decide_retrained(within_margin, recent, margin=0.02).outcome
+
+    assert decided(honest) == outcome
+    assert decided([*honest, *lies]) == outcome
 
 
 def test_a_few_clients_decide_nothing():

@@ -93,7 +93,8 @@ def _retrain(project: Project[Any, Any, Any], config: TrainSettings, plan: Plan,
 def tell(name: str, lessons: Lessons, console: Console) -> None:
     """Print what became of every truth, and a warning if many are not believed."""
     total = sum(lessons.counts.values())
-    rows = [[what, f"{number:,}", f"{number / total:.0%}"] for what, number in lessons.counts.items()]
+    most_first = sorted(lessons.counts.items(), key=lambda count: -count[1])
+    rows = [[what, f"{number:,}", f"{number / total:.0%}"] for what, number in most_first]
     if rows:
         console.print(terminal_table(f"What became of {total:,} truths", ["", "number", "share"], rows))
     if lessons.doubted > DOUBTFUL * total:
