@@ -242,7 +242,7 @@ def test_a_person_of_the_log_has_their_history_and_what_they_watched_since():
     assert len(longest.stars) == 500
 
 
-@pytest.mark.parametrize(("ratings", "learned"), [(100, 4), (40, 4), (39, 3), (30, 3), (1, 0)])
+@pytest.mark.parametrize(("ratings", "learned"), [(100, 4), (40, 4), (39, 3), (30, 2), (1, 0)])
 def test_people_of_the_log_have_a_fifth_of_the_ratings_at_most(ratings, learned):
     lessons = Lessons(
         tuple(lesson([], [{"film_id": n}, {"film_id": 7}, {"film_id": 8}][: 3 - n % 2]) for n in range(1, 5)),
