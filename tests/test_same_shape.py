@@ -146,7 +146,8 @@ def test_the_commands_take_the_same_optional_parameters_as_well(project: Project
     expected = {"train": ["config", "console"], "tune": ["config", "console"], "report": ["config", "console"]}
     for module, names in expected.items():
         assert list(inspect.signature(attribute(project, f"{module}.{module}")).parameters) == names
-    assert list(inspect.signature(attribute(project, "train.learn")).parameters) == ["config", "console", "run"]
+    learn = inspect.signature(attribute(project, "train.learn"))
+    assert list(learn.parameters) == ["config", "console", "run", "lessons"]
     compared = inspect.signature(attribute(project, "evaluation.candidates.compare")).parameters
     assert "log" in compared  # called with each candidate as soon as it is measured
 
