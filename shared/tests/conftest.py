@@ -137,6 +137,7 @@ class FakeRegistry:
     versions: dict[str, Path] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     champion: str | None = None
+    challenger: str | None = None
     downloads: list[str] = field(default_factory=list)
     # Path of a request -> status and body that replace the usual answer.
     overrides: dict[str, tuple[int, bytes]] = field(default_factory=dict)
@@ -168,10 +169,11 @@ class FakeRegistry:
     def _alias(self, query: dict[str, str]) -> tuple[int, bytes]:
         if query["name"] != "toy":
             return _json(404, error_code="RESOURCE_DOES_NOT_EXIST", message="Registered Model not found")
-        if self.champion is None or query["alias"] != "champion":
+        version = {"champion": self.champion, "challenger": self.challenger}.get(query["alias"])
+        if version is None:
             message = f"Registered model alias {query['alias']} not found."
             return _json(400, error_code="INVALID_PARAMETER_VALUE", message=message)
-        return self._version(self.champion)
+        return self._version(version)
 
     def _version(self, number: str) -> tuple[int, bytes]:
         tags = [{"key": "bundle_sha256", "value": self.digests[number]}]

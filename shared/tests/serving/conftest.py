@@ -77,12 +77,12 @@ def smoke_test(predictor: Any) -> None:
 
 @pytest.fixture
 def new_holder(fake_registry: Any, tmp_path: Path, load_toy: Callable[[Path], Any]) -> Callable[..., ModelHolder[Any]]:
-    """Start a service: its cache outlives it, as a volume does; keywords replace settings, `load` and `smoke_test`."""
+    """Start a service: its cache outlives it, as a volume does; keywords replace settings and what else it takes."""
 
     def make(**changes: Any) -> ModelHolder[Any]:
         functions = {name: changes.pop(name, usual) for name, usual in usual_functions.items()}
         settings = {"tracking_uri": fake_registry.uri, "model_cache": tmp_path / "cache"} | changes
         return ModelHolder(settings=ToySettings(**settings), project="toy", **functions)
 
-    usual_functions: dict[str, Any] = {"load": load_toy, "smoke_test": smoke_test}
+    usual_functions: dict[str, Any] = {"load": load_toy, "smoke_test": smoke_test, "alias": None}
     return make

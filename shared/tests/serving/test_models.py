@@ -31,6 +31,30 @@ def test_the_champion_is_loaded_and_swapped(fake_registry, new_holder, make_bund
     assert (holder.swaps, holder.refused_bundles, holder.error) == (2, 0, None)
 
 
+@pytest.mark.parametrize("how", [{"alias": "challenger"}, {"model_alias": "challenger"}])
+def test_a_challenger_has_a_cache_of_its_own_and_goes_with_its_alias(
+    fake_registry, new_holder, make_bundle, tmp_path, how
+):
+    fake_registry.publish("1", make_bundle())
+    fake_registry.publish("2", make_bundle(weight=3.0))
+    fake_registry.champion, fake_registry.challenger = "1", "2"
+    champion, challenger = new_holder(), new_holder(**how)
+    assert champion.refresh()
+    assert challenger.refresh()
+    assert [holder.current().version for holder in (champion, challenger)] == ["1", "2"]
+    assert (tmp_path / "cache" / "challenger" / "toy" / "2").is_dir()
+
+    fake_registry.challenger = None
+    assert not challenger.refresh()
+    with pytest.raises(ModelNotReady, match="no version with the alias 'challenger'"):
+        challenger.current()
+    fake_registry.overrides["/api/2.0/mlflow/registered-models/alias"] = (500, b"{}")
+    restarted = new_holder(**how)
+    assert not restarted.refresh()  # what once was the challenger need not be it any more
+    with pytest.raises(ModelNotReady):
+        restarted.current()
+
+
 def test_going_back_uses_the_cache(fake_registry, new_holder, make_bundle):
     holder = new_holder()
     for version in ("1", "2"):
