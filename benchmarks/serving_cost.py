@@ -150,13 +150,16 @@ def seconds_to_ready(project: str, bundle: Path) -> float:
 
 
 @contextmanager
-def service(project: str, bundle: Path, **variables: str) -> Iterator[tuple[Process, int]]:
+def service(project: str, bundle: Path | None, **variables: str) -> Iterator[tuple[Process, int]]:
     """Run `<project> serve` on a free port until the block ends; wait for /readyz first.
+
+    It serves the bundle, or without one what the registry has that the variables name.
 
     Its prediction log is a file that goes with it, where the variables of its environment say nothing else.
     """
     port = free_port()
-    command = [str(Path(sys.executable).with_name(project)), "serve", "--bundle", str(bundle), "--port", str(port)]
+    served = [] if bundle is None else ["--bundle", str(bundle)]
+    command = [str(Path(sys.executable).with_name(project)), "serve", *served, "--port", str(port)]
     prefix = f"{project.upper().replace('-', '_')}_"
     # Without settings of the service, so that its defaults are what is measured.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(prefix)}
