@@ -24,7 +24,7 @@ def say(counts, challenger="8", error=None):
 told, _ = frame()
 """
 ECHO = f"{READ}\nwhile True:\n    head, body = frame()\n    say({{'answered': 1}}, error=json.dumps([head, len(body)]))"
-DEAF = f"{READ}\nsay({{}})\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)"
+DEAF = f"{READ}\nsay({{}})\nsignal.signal(signal.SIGUSR1, signal.SIG_IGN)\ntime.sleep(60)"
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A service with a shadow, as processes: whatever the challenger does, the champion answers, and it is counted."""
 
 import json
+import os
 import re
 import signal
 import sqlite3
@@ -130,18 +131,25 @@ def test_a_challenger_whose_process_ends_is_replaced(shadowed, kind, ending):
 
 
 @pytest.mark.parametrize(
-    ("kind", "number"),
-    [("good", signal.SIGTERM), ("good", signal.SIGINT), ("hangs", signal.SIGTERM), ("hangs", signal.SIGKILL)],
+    ("kind", "number", "to"),
+    [
+        ("good", signal.SIGTERM, os.kill),
+        ("good", signal.SIGTERM, os.killpg),  # as `make up` has it
+        ("good", signal.SIGINT, os.killpg),  # as a terminal has it
+        ("hangs", signal.SIGTERM, os.killpg),
+        ("hangs", signal.SIGKILL, os.kill),
+    ],
 )
-def test_no_process_is_left(shadowed, kind, number):
+def test_no_process_is_left(shadowed, kind, number, to):
     service = shadowed(kind)
     eventually(lambda: challenger(service) == "8")
     (child,) = children(service)
     ask(service, 10)
-    service.process.popen.send_signal(number)
-    code = service.process.popen.wait(timeout=30)
+    to(service.process.popen.pid, number)
+    code, lines = service.process.popen.wait(timeout=30), service.stop()[1]
     assert code == (-number if number == signal.SIGKILL else 0)
     eventually(lambda: not alive(child))
+    assert not [line for line in lines if line["level"] == "error"]
 
 
 def test_answers_in_progress_at_sigterm_are_written(shadowed, tmp_path):

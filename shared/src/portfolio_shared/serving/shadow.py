@@ -259,7 +259,7 @@ class Shadow(Collector):
         if self._process is None:
             return
         assert self._process.stdin is not None  # noqa: S101 - see _spawn
-        self._process.terminate()  # it looks at no further request, and writes what it knows
+        self._process.send_signal(signal.SIGUSR1)  # it looks at no further request, and writes what it knows
         self._process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=END_SECONDS)

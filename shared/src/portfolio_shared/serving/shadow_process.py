@@ -63,13 +63,13 @@ class Challenger:
         self._reported: dict[str, Any] = {}
 
     async def run(self, requests: FileIO) -> None:
-        """Answer until the pipe ends, or SIGTERM comes."""
+        """Answer until the pipe ends, or the parent says so by SIGUSR1."""
         loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(limit=2**20)
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), requests)
         async with self._app.router.lifespan_context(self._app):
             answering = asyncio.create_task(self._keep_answering(reader))
             writing = asyncio.create_task(self._keep_writing(answering))
-            loop.add_signal_handler(signal.SIGTERM, answering.cancel)
+            loop.add_signal_handler(signal.SIGUSR1, answering.cancel)
             try:
                 await writing
             finally:
@@ -224,7 +224,8 @@ def read_exactly(pipe: FileIO, size: int) -> bytes:
 
 def main() -> None:
     """Be the challenger of the parent that the standard streams lead to."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent as well, which ends this
+    for number in (signal.SIGINT, signal.SIGTERM):  # those to a group reach the parent as well, which ends this
+        signal.signal(number, signal.SIG_IGN)
     give_way()
     limit_blas_threads()
     lines = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
