@@ -147,7 +147,8 @@ def test_every_response_names_its_model_and_its_request(
 ) -> None:
     film, headers = predictor.catalogue.films[0], {"X-Request-ID": "films-1"}
     answer = service.post("/v1/recommendations", json={"history": []}, headers=headers)
-    assert list(answer.json()) == ["id", "model", "popular", "unknown", "recommendations"]
+    assert list(answer.json()) == ["id", "model", "popular", "unknown", "recommendations", "interleaved_with"]
+    assert answer.json()["interleaved_with"] is None
     for response in (answer, service.get(path.format(film.id), headers=headers)):
         body = response.json()
         assert list(body)[:2] == ["id", "model"]

@@ -124,12 +124,12 @@ def row_of(predictor: Predictor, history: Sequence[Seen]) -> LoggedPrediction:
         ([], {}),
         ([(0, True)], {"liked": 1}),
         ([(0, True), (3, False), (0, None)], {"liked": 0}),  # the last word on a film counts
-        ([(0, True), (1, False), (None, True)], {"liked": 0.5}),
-        ([(None, True)], {}),
+        ([(0, True), (1, False), (None, True)], {"liked": 0.5, "found": 2 / 3}),
+        ([(None, True)], {"found": 0}),
     ],
     ids=["nothing", "liked", "taken back", "another film too", "another film"],
 )
-def test_feedback_shows_what_was_liked_of_what_was_recommended(
+def test_feedback_shows_what_was_found_of_what_was_watched_and_what_was_liked_of_that(
     predictor: Predictor, histories: list[list[Seen]], watched: list[tuple[int | None, bool | None]], expected: Json
 ) -> None:
     shown = [each.film.id for each in predictor.recommend(histories[0]).recommendations]
@@ -137,6 +137,23 @@ def test_feedback_shows_what_was_liked_of_what_was_recommended(
     measured = WATCH.measure(row_of(predictor, histories[0]), 0, Truth.model_validate({"watched": said}))
     assert measured == expected
     assert set(expected) <= set(WATCH.measures)
+
+
+def test_a_film_that_was_seen_before_is_neither_found_nor_missed(
+    predictor: Predictor, histories: list[list[Seen]]
+) -> None:
+    row, shown = row_of(predictor, histories[0]), predictor.recommend(histories[0]).recommendations[0].film.id
+    again = [{"film_id": histories[0][0].film_id}]
+    for others, expected in (([], {}), ([shown], {}), ([shown, 2_000_000_000], {"found": 0.5})):
+        said = again + [{"film_id": film} for film in others]
+        assert WATCH.measure(row, 0, Truth.model_validate({"watched": said})) == expected
+
+
+def test_a_person_is_who_is_named_or_else_the_history(predictor: Predictor, histories: list[list[Seen]]) -> None:
+    row = row_of(predictor, histories[0])
+    batch = row._replace(request=json.dumps({"histories": [[], json.loads(row.request)["history"]]}))
+    assert WATCH.about(row, 0) == WATCH.about(batch, 1) != WATCH.about(batch, 0)
+    assert WATCH.about(row._replace(subject="ann"), 0) == WATCH.about(batch._replace(subject="ann"), 0) == "ann"
 
 
 TEAMS = ["champion", "challenger", "challenger", "champion", None]

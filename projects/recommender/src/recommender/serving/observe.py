@@ -172,11 +172,16 @@ def _narrowed(options: Options) -> bool:
 
 
 def measure(row: LoggedPrediction, index: int, truth: Truth) -> dict[str, float]:
-    """Return what the films that somebody watched say of the answer to one history."""
+    """Return what the films that somebody watched say of the answer to one history.
+
+    Whoever tells of films of the list alone, as the page does, says nothing of what else they watched.
+    """
     shown = set(_answered(row)[index])
     liked = {watched.film_id: watched.liked for watched in truth.watched}
+    new = liked.keys() - {seen.film_id for seen in history_of(row, index)}
     said = [opinion for film, opinion in liked.items() if film in shown and opinion is not None]
-    return {"liked": fmean(said)} if said else {}
+    found = {"found": len(new & shown) / len(new)} if new - shown else {}
+    return found | ({"liked": fmean(said)} if said else {})
 
 
 def about(row: LoggedPrediction, index: int) -> str:
@@ -217,9 +222,12 @@ WATCH = Watch(
     model=MODEL_NAME,
     truth=Truth,
     columns=columns,
-    # The test asks whether one of a person's later films is in the list. Feedback tells of some films of some people,
-    # the page's of films of the list alone: no share of it is a hit rate, and no metric of the test means the same.
-    measures={"liked": Measure("recommended films that were liked, of those watched", None, "higher")},
+    # The test asks for the films that came next. Feedback tells of some films of some people, whenever it is given: it
+    # is compared with no metric of the test.
+    measures={
+        "found": Measure("watched films that had been recommended, of people who tell of others too", None, "higher"),
+        "liked": Measure("recommended films that were liked, of those watched", None, "higher"),
+    },
     measure=measure,
     # A list is judged by what was watched of it, and nobody saw the challenger's: lists are interleaved instead.
     loss=lambda *_: None,
