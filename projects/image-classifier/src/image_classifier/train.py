@@ -18,7 +18,7 @@ from image_classifier.evaluation.figures import draw
 from image_classifier.models.fit import FittedClassifier, export, fit
 from image_classifier.models.plan import plan
 from image_classifier.models.predictor import Predictor
-from image_classifier.serving.observe import LEAST, recent_looks, reference
+from image_classifier.serving.observe import LEAST, newest_of_each, recent_looks, reference
 from portfolio_shared import results, training
 from portfolio_shared.bundle import DataInfo, Manifest, metric_values
 from portfolio_shared.data.checks import DataError
@@ -47,7 +47,7 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lesson
     check_coverage(config.coverage, len(parts.validation))
 
     # Feedback: the log keeps no pixel, but how dark and how noisy recent pictures were; copies are made to look so.
-    lessons = lessons and lessons.beside(len(parts.train))
+    lessons = lessons and newest_of_each(lessons)
     parts = learn_looks(parts, lessons, threads=config.threads, console=console)
 
     # Candidates: class frequencies, a linear probe on frozen features, and all layers fine-tuned from there.
@@ -162,9 +162,9 @@ PROJECT = training.Project(
     ],
     compare=lambda trained, champion: compare_with_champion(trained.evaluation, champion),
     recent=lambda *_: None,  # the log keeps no pixel: a comparison of live answers decides
-    # Of log loss: two thirds of what fine-tuning gains over the probe. On the sample's 75 test photographs the interval
-    # of a model that has learned dark ones as well ends between 0.01 and 0.03.
-    margin=0.05,
+    # Of log loss, a little more than fine-tuning gains over the probe (0.08). The sample's 75 test photographs show no
+    # less: of seven models that had learned dark ones as well, and were better, the interval ended at 0.005 to 0.055.
+    margin=0.1,
 )
 
 

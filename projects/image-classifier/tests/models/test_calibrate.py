@@ -115,3 +115,13 @@ def test_where_few_are_held_out_training_pictures_are_too_if_the_network_has_not
     assert max(off[1]) < 0.02 < max(off[0])
     enough = clusters(1, ENOUGH)
     assert fitted(training, enough, frozen=True).threshold == fitted(training, enough).threshold
+
+
+def test_a_photograph_and_its_copy_are_held_out_together():
+    """Else each copy would have its original among what it is compared with, and everything else looked unfamiliar."""
+    features, held_out = clusters(1, 90), clusters(2, 30)
+    plain = fitted(features, held_out, frozen=True)
+    numbers = np.tile(np.arange(90), 2)
+    twice = fitted(np.tile(features, (2, 1)), held_out, frozen=True, groups=numbers)
+    assert twice.threshold == pytest.approx(plain.threshold, rel=0.1)
+    assert fitted(np.tile(features, (2, 1)), held_out, frozen=True).threshold < 0.9 * plain.threshold

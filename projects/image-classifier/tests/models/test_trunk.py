@@ -11,6 +11,7 @@ from PIL import Image
 
 from image_classifier.config import Compute, ModelSettings
 from image_classifier.data.load import Dataset
+from image_classifier.data.looks import Look
 from image_classifier.data.photos import Photo, pixels_of
 from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models import trunk as module
@@ -180,3 +181,19 @@ def test_a_picture_that_cannot_be_read_ends_the_computation(trunk: Trunk, sample
     lost = replace(sample.photos[0], path=tmp_path / "gone.jpg")
     with pytest.raises(FileNotFoundError, match="gone"):
         outputs_of(trunk, ("grid",), [*sample.photos[:9], lost], threads=2)
+
+
+def test_features_of_copies_are_computed_and_not_kept(
+    trunk: Trunk, sample: Dataset, tmp_path: Path, seen: list[str]
+) -> None:
+    compute, photo = Compute(work=tmp_path), sample.photos[0]
+    copy = replace(photo, key="copy", look=Look(0.5))
+    first, second = features_of([photo, copy], trunk, compute=compute).rows
+    assert not np.allclose(first, second)
+    seen.clear()
+    again = features_of([copy, photo], trunk, compute=compute).rows
+    np.testing.assert_array_equal(again, [second, first])
+    assert seen == [photo.name]
+    (file,) = (tmp_path / "features").iterdir()
+    with np.load(file) as kept:
+        assert kept["keys"].tolist() == [photo.key]

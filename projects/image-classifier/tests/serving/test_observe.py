@@ -17,22 +17,26 @@ from PIL import Image, ImageFilter
 from image_classifier.config import MODEL_NAME, ServeSettings, TrainConfig
 from image_classifier.data.images import decode, find_still
 from image_classifier.data.load import SAMPLE, Split
+from image_classifier.data.looks import Look
 from image_classifier.data.photos import TRUSTED, Photo
 from image_classifier.data.preprocessing import to_pixels
 from image_classifier.models.predictor import Predictor
 from image_classifier.serving.app import create_app
 from image_classifier.serving.observe import (
+    CLIENTS,
+    LEAST,
     WATCH,
     Truth,
     answer_of,
-    brightness,
     columns_of,
     look_of,
+    newest_of_each,
+    recent_looks,
     reference,
-    sharpness,
 )
 from image_classifier.train import Trained
 from portfolio_shared.operations.drift import drift
+from portfolio_shared.operations.lessons import Lesson, Lessons
 from portfolio_shared.operations.store import LoggedPrediction, connect
 from portfolio_shared.operations.watch import Columns, read_reference
 
@@ -71,6 +75,7 @@ def test_the_log_has_what_a_picture_was_like_and_all_of_the_answer(logged: Ask) 
         "format": "PNG",
         "width": 64,
         "height": 48,
+        "side": 32,
         "brightness": 0.6667,
         "sharpness": 0.0,
         "unfamiliarity": 0.0,
@@ -104,25 +109,6 @@ def test_of_a_refused_file_the_log_has_the_reason_alone_and_indices_stay(logged:
 
 
 # What is watched
-
-
-def test_brightness_is_that_of_one_line_in_four() -> None:
-    pixels = np.zeros((8, 8, 3), np.uint8)
-    assert brightness(pixels) == 0
-    pixels[:4] = 255
-    assert brightness(pixels) == 0.5
-
-
-def test_sharpness_is_the_variance_of_the_laplacian_and_falls_when_a_picture_is_blurred() -> None:
-    rows = np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-    green = rows[..., 1].astype(float)
-    laplacian = [
-        green[0, x] + green[2, x] + green[1, x - 1] + green[1, x + 1] - 4 * green[1, x] for x in range(1, 5)
-    ]  # of a height of 6 the first line that has two neighbours; the next one would be the fifth below
-    assert sharpness(rows) == pytest.approx(np.var(laplacian), rel=1e-5)
-    picture = Image.effect_mandelbrot((64, 64), (-2, -1, 1, 1), 60).convert("RGB")
-    sharp, soft = (np.asarray(image) for image in (picture, picture.filter(ImageFilter.GaussianBlur(2))))
-    assert sharpness(soft) < sharpness(sharp) / 4
 
 
 @pytest.mark.parametrize(
@@ -171,6 +157,97 @@ def test_a_label_that_the_model_does_not_have_is_refused(serving: Serving, colou
 
 def test_every_measure_is_compared_with_a_metric_of_the_test(trained: Trained) -> None:
     assert {measure.metric for measure in WATCH.measures.values()} <= set(trained.evaluation.metrics)
+
+
+def logged_answer(said: Any, *, id_: str = "1", **picture: Any) -> LoggedPrediction:
+    asked, answered = json.dumps({"pictures": [{"error": "empty"}, picture]}), {"results": [{"error": "empty"}, said]}
+    return LoggedPrediction(id_, 0.0, MODEL_NAME, "1", URL, "", 2, 1.0, asked, json.dumps(answered))
+
+
+# What two models are compared by
+
+
+@pytest.mark.parametrize(("label", "score"), [("a", 0.1**2 * 2), ("b", 0.9**2 * 2), (None, None)])
+def test_the_loss_is_the_brier_score_and_nothing_of_a_picture_of_none_of_the_labels(
+    label: str | None, score: float | None
+) -> None:
+    row = logged_answer({"probabilities": {"a": 0.9, "b": 0.1}})
+    assert WATCH.loss(row, 1, Truth(label=label)) == (score if score is None else pytest.approx(score))
+    assert WATCH.loss(row, 0, Truth(label=label)) is None  # a refused file
+
+
+def test_the_loss_says_nothing_of_a_label_that_one_of_the_models_does_not_have() -> None:
+    row = logged_answer({"probabilities": {"a": 0.9, "b": 0.1}})
+    for asked in (WATCH.loss, WATCH.doubt):
+        with pytest.raises(ValueError, match="peony"):
+            asked(row, 1, Truth(label="peony"))
+
+
+def test_a_picture_is_its_file_whatever_it_was_called_and_beside_what_it_was_sent(logged: Ask) -> None:
+    data = plain("red")
+    row = logged(b"no picture", ("a.png", data, "image/png"))
+    assert WATCH.about(row, 1) == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("index", "label", "why"),
+    [
+        (1, "a", None),
+        (1, "b", None),
+        (1, None, None),
+        (1, "c", "a label that the answer held impossible"),
+        (0, "a", "a file that could not be read"),
+        (0, None, "a file that could not be read"),
+    ],
+)
+def test_a_label_is_doubted_that_the_answer_held_impossible(index: int, label: str | None, why: str | None) -> None:
+    row = logged_answer({"probabilities": {"a": 0.9982, "b": 0.001, "c": 0.0008}})
+    assert WATCH.doubt(row, index, Truth(label=label)) == why
+
+
+@pytest.mark.long
+def test_right_labels_of_dark_photographs_are_hardly_doubted_and_false_ones_are(
+    logged: Ask, bundle: Path, others: list[Path]
+) -> None:
+    """Quarantine that keeps out what a drift brings would keep the model from learning it."""
+    honest, false = [], []
+    for start in range(0, 240, 30):
+        paths = others[start : start + 30]
+        row = logged(*(encoded(Look(0.3, noise=8).of(Image.open(path)), "JPEG") for path in paths), bundle=bundle)
+        for i, path in enumerate(paths):
+            right = path.parent.name
+            labels = [label for label in json.loads(row.response)["results"][i]["probabilities"] if label != right]
+            honest.append(WATCH.doubt(row, i, Truth(label=right)) is not None)
+            false.append(WATCH.doubt(row, i, Truth(label=labels[-1])) is not None)
+    assert np.mean(honest) < 0.05
+    assert np.mean(false) > 2 * np.mean(honest)
+
+
+# What recent pictures looked like
+
+
+def lesson(client: str, label: str | None = "a", *, brightness: float = 0.5, side: int = 96, item: int = 1) -> Lesson:
+    look = {"brightness": brightness, "sharpness": 100.0, "side": side}
+    row = logged_answer({"probabilities": {"a": 1.0}}, **look)
+    return Lesson(row, item, Truth(label=label), client, 0.0)
+
+
+def test_the_newest_picture_of_each_client_teaches_and_the_others_are_counted() -> None:
+    one = [lesson("one", brightness=0.01 * i) for i in range(50)]
+    many = [lesson(f"client {i}") for i in range(CLIENTS + 5)]
+    given = Lessons((*one[:20], *many, *one[20:], lesson("none", None)), (), {"learned": 156, "doubted": 2})
+    kept = newest_of_each(given)
+    assert kept.learned == (*many[6:], one[-1])
+    assert kept.counts == {"learned": CLIENTS, "of no label, or newer ones are there": 56, "doubted": 2}
+
+
+def test_how_pictures_look_is_told_of_those_that_were_seen_in_the_size_of_the_last_one() -> None:
+    alike = [lesson(f"client {i}", brightness=0.7) for i in range(LEAST)]
+    smaller = lesson("smaller", side=64, brightness=0.0)
+    recent = recent_looks([smaller, *alike])
+    assert recent is not None
+    assert (list(recent.brightness), set(recent.sharpness), recent.side) == ([0.7] * LEAST, {100.0}, 96)
+    assert recent_looks([*alike, smaller]) is recent_looks(alike[1:]) is None
 
 
 # The reference

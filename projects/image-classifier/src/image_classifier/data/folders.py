@@ -101,8 +101,13 @@ def _list_parts(parts: dict[Path, str], notes: list[str]) -> tuple[tuple[str, ..
 def _list_classes(top: Path, prefix: str) -> tuple[tuple[str, ...], list[Listed], list[str]]:
     """Return labels, files and what was skipped of a folder of class folders; names begin with the prefix."""
     folders = _visible_folders(top)
-    if len(folders) < 2:
-        found = _names(folders) or f"{sum(path.is_file() for path in top.iterdir())} files in one folder or in none"
+    if len(folders) == 1:
+        raise DataError(
+            f"{top} holds one class, {_names(folders)}, and nothing to tell it from: add a folder of other pictures "
+            f"beside it; expected {EXPECTED}"
+        )
+    if not folders:
+        found = f"{sum(path.is_file() for path in top.iterdir())} files in one folder or in none"
         raise DataError(f"{top} holds {found}; expected {EXPECTED}")
     files: list[Listed] = []
     skipped: list[str] = []

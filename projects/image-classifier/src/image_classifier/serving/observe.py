@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,11 +22,11 @@ from portfolio_shared.serving.schemas import Strict
 
 if TYPE_CHECKING:  # a service reads no data sets
     from image_classifier.data.load import Split
-    from portfolio_shared.operations.lessons import Lesson
+    from portfolio_shared.operations.lessons import Lesson, Lessons
 
 IMPOSSIBLE = 0.001
-LEAST = 30
-"""Clients below which nothing is said of how recent pictures look."""
+LEAST, CLIENTS = 30, 100
+"""Clients whose newest picture shows how recent ones look: at least, and at most."""
 
 Json = dict[str, JsonValue]
 
@@ -159,14 +160,27 @@ def check_truth(predictor: Predictor, truth: Truth) -> None:
         raise unprocessable([FieldError(field="truth.label", message=message, value=truth.label, bound=bound)])
 
 
-def recent_looks(lessons: "Sequence[Lesson]") -> Recent | None:
-    """Return how pictures looked that feedback found a label for, the newest of each client; None of too few.
+def newest_of_each(lessons: "Lessons") -> "Lessons":
+    """Return the newest lesson with a label of each client, of the newest clients.
 
-    One of each, because pictures of one client resemble each other, and none is to darken the training of all. They
-    are as wide as the last one was seen.
+    They teach how pictures look, and pictures of one client resemble each other: none darkens the training of all.
     """
-    newest = {lesson.client: lesson for lesson in lessons if lesson.truth.label is not None}
-    pictures: list[Any] = [json.loads(lesson.prediction.request)["pictures"][lesson.item] for lesson in newest.values()]
+    newest: dict[str, Lesson] = {}
+    for lesson in lessons.learned:
+        if lesson.truth.label is not None:
+            newest.pop(lesson.client, None)
+            newest[lesson.client] = lesson
+    kept = tuple(newest.values())[-CLIENTS:]
+    others = len(lessons.learned) - len(kept)
+    counts = {**lessons.counts, "learned": len(kept)}
+    if others:
+        counts["of no label, or newer ones are there"] = others
+    return replace(lessons, learned=kept, counts=counts)
+
+
+def recent_looks(lessons: "Sequence[Lesson]") -> Recent | None:
+    """Return how the pictures looked, of those that were seen as wide as the last one; None of fewer than LEAST."""
+    pictures: list[Any] = [json.loads(lesson.prediction.request)["pictures"][lesson.item] for lesson in lessons]
     sides = [picture["side"] for picture in pictures if "side" in picture]  # not in a log of before
     alike = [picture for picture in pictures if picture.get("side") in sides[-1:]]
     if len(alike) < LEAST:
