@@ -17,13 +17,15 @@ from pathlib import Path
 import httpx
 
 import drill_steps as steps
-from compose_stack import CheckError, require
-from drill_page import write_page
+from compose_stack import ROOT, CheckError, require
+from drill_page import drawn, write_page
+from drill_pictures import alone
 from drill_place import against, here
 from drill_steps import Line, Story
 from drill_traffic import Clients, client_of
 from portfolio_shared.addresses import without_secrets
 from portfolio_shared.bundle import BundleError
+from portfolio_shared.evaluation.sections import fill_sections
 from portfolio_shared.proxies import no_proxy
 from portfolio_shared.serving.registry_client import RegistryUnavailable
 from portfolio_shared.terminal import standard_streams
@@ -61,22 +63,23 @@ def main() -> int:
     parser.add_argument("project", help="one of the projects")
     parser.add_argument("--no-drift", action="store_true", help="nothing changes: no alarm, and nothing is promoted")
     parser.add_argument("--against", metavar="URL", help="service of a stack of containers that is up")
+    parser.add_argument("--docs", action="store_true", help="write the picture and the lines of docs/operations.md too")
     parser.add_argument("--output", type=Path, help="folder of the page (default: .state/drill/PROJECT)")
     options = parser.parse_args()
     # Ctrl-C and SIGTERM stop everything: `with` blocks end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         project = project_of(options.project)
-        page = tell(
-            project, options.output or Path(".state/drill", project.name), options.against, drifts=not options.no_drift
-        )
+        story = tell(project, options.against, drifts=not options.no_drift)
+        print(f"The pictures: {write_page(story, options.output or Path('.state/drill', project.name))}")
     except (CheckError, ProcessError, ProjectError, RegistryUnavailable, BundleError, httpx.HTTPError) as error:
         print(f"FAILED: {without_secrets(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130
-    print(f"The pictures: {page}")
+    if options.docs:
+        document(story)
     return 0
 
 
@@ -93,22 +96,31 @@ def scenario_file(project: Project) -> Path:
     return Path(__file__).with_name(f"drill_{project.package}.py")
 
 
-def tell(project: Project, output: Path, url: str | None, *, drifts: bool) -> Path:
-    """Tell the story of a project in a place of its own or in containers; return the page."""
+def document(story: Story) -> None:
+    """Write what docs/operations.md shows: the picture, and the lines."""
+    project, docs = story.place.project, ROOT / "docs"
+    (docs / f"drill_{project.package}.svg").write_text(alone(drawn(story)), encoding="utf-8")
+    lines = "\n".join([f"{project.name}: {story.scenario.drift}", *map(str, story.lines)])
+    fill_sections(docs / "operations.md", {f"drill-{project.name}": f"```\n{lines}\n```"})
+
+
+def tell(project: Project, url: str | None, *, drifts: bool) -> Story:
+    """Tell the story of a project in a place of its own or in containers; return it."""
     os.environ.update(no_proxy(f"http://{HOST}"))
     with ThreadPoolExecutor(1) as pool:
         scenario = pool.submit(lambda: importlib.import_module(scenario_file(project).stem).SCENARIO)
         place = against(project, url) if url else here(project, lambda: str(scenario.result().rollout))
         with place as at, client_of(at.url) as http:
             story = Story(at, scenario.result(), Clients(http), drifts)
-            print(f"{project.name}: {story.scenario.drift if drifts else 'nothing changes'}")
+            print(f"{project.name}: {story.scenario.drift if drifts else 'nothing changes'}", flush=True)
             try:
                 for claim, step in (*BEFORE, *(CHANGE if drifts else NO_CHANGE)):
                     take(story, claim, step)
             except (CheckError, ProcessError, httpx.HTTPError) as error:
                 log = at.service.log_end() if at.service else ""
                 raise CheckError(f"{claim}: {error}\n{log}") from error
-            return write_page(story, output)
+            story.transcript = at.transcript()
+            return story
 
 
 def take(story: Story, claim: str, step: Step) -> None:
@@ -116,7 +128,7 @@ def take(story: Story, claim: str, step: Step) -> None:
     started = time.monotonic()
     figure = step(story)
     story.lines.append(Line(claim, figure, time.monotonic() - started))
-    print(f"ok {story.lines[-1].seconds:6.1f} s  {claim}: {figure}", flush=True)
+    print(story.lines[-1], flush=True)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ def as_html(story: Story) -> str:
 def _headline(story: Story) -> str:
     if not story.drifts:
         return "Nothing changed: no alarm, nothing promoted"
-    return f"{story.scenario.drift[0].upper()}{story.scenario.drift[1:]}: noticed, learned, proven, promoted"
+    said = f"{story.scenario.drift[0].upper()}{story.scenario.drift[1:]}: noticed, learned, proven, promoted"
+    return said.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _facts(story: Story) -> list[Fact]:
@@ -127,4 +128,4 @@ def _steps(story: Story) -> str:
 <thead><tr><th>What</th><th>Figure</th><th class="number">Took</th></tr></thead>
 <tbody>{rows}</tbody></table></div>
 <details class="disclosure"><summary>What the commands said</summary>
-<div class="table-scroll"><pre>{escape(story.place.transcript())}</pre></div></details></section>"""
+<div class="table-scroll"><pre>{escape(story.transcript)}</pre></div></details></section>"""

@@ -31,6 +31,9 @@ class Line:
     figure: str
     seconds: float
 
+    def __str__(self) -> str:
+        return f"ok {self.seconds:6.1f} s  {self.claim}: {self.figure}"
+
 
 @dataclass
 class Story:
@@ -48,6 +51,8 @@ class Story:
         When the last traffic ended: a window from then on holds what comes next, and nothing else.
     marks
         When what happened, for the pictures.
+    transcript
+        What the commands said.
     """
 
     place: Place
@@ -65,6 +70,7 @@ class Story:
     alarm: dict[str, Any] = field(default_factory=dict)
     comparison: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, Any] = field(default_factory=dict)
+    transcript: str = ""
 
     def calls(self, n: int, *, drifted: bool) -> Sequence[Call]:
         """Return new requests, of after the change only where there is one."""
@@ -187,9 +193,9 @@ def train_again(story: Story, *, why: str, accept: Sequence[int]) -> str:
         found = registry.alias(place.project.name, "challenger")
     story.challenger = found.version if found else ""
     lessons = ", ".join(f"{n} {what}" for what, n in re.findall(r"│ (learned|held back) +│ +([\d,]+)", said))
-    _, found, decided = said.partition("\nRegistered ")
-    require(bool(found), f"expected a line that says what was registered: {said[-500:]}")
-    return f"{lessons}. {' '.join(decided.split())}"
+    _, registered, decided = said.partition("\nRegistered ")
+    require(bool(registered), f"expected a line that says what was registered: {said[-500:]}")
+    return f"{lessons}. Registered {' '.join(decided.split())}"
 
 
 def pick_up(story: Story) -> str:
