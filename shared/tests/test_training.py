@@ -178,7 +178,7 @@ def lesson(client):
 LESSONS = Lessons((lesson("ann"), lesson("bob"), lesson("cem")), (lesson("dan"),), {"learned": 3, "held back": 1})
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_retraining_is_judged_by_what_was_held_back_and_says_what_became_of_every_truth(
     project, tmp_path, mlflow_server
 ):
@@ -217,13 +217,14 @@ def test_a_retraining_is_judged_by_what_was_held_back_and_says_what_became_of_ev
 
 
 @pytest.mark.slow
-def test_a_training_that_does_not_say_what_it_learned_from_feedback_registers_nothing(project, tmp_path, mlflow_server):
+def test_a_training_that_does_not_say_what_it_learned_from_feedback_leaves_nothing(project, tmp_path, mlflow_server):
     def forget(config, console, log, lessons):
         return learn(config, console, log, None)
 
     config = ToyConfig(tracking_uri=mlflow_server, output=tmp_path / "bundle")
     with pytest.raises(RuntimeError, match="says which of them it used"):
         run(replace(project, learn=forget), config, Console(quiet=True), lessons=LESSONS)
+    assert not (tmp_path / "bundle").exists()
     assert champion_of(project.name, mlflow_server) is None
 
 
@@ -244,7 +245,7 @@ def test_a_server_that_goes_away_while_something_is_learned_costs_no_bundle(
 
     monkeypatch.setattr(Run, "log_metrics", break_down)
     with pytest.raises(TrackingUnavailable):
-        run(project, ToyConfig(tracking_uri=mlflow_server, output=tmp_path / "bundle"), console)
+        run(project, ToyConfig(tracking_uri=mlflow_server, output=tmp_path / "bundle"), console, lessons=LESSONS)
     assert load(tmp_path / "bundle").predict([2.0]) == [4.0]
     assert "Not logged, the training goes on: no MLflow server at" in console.export_text()
 

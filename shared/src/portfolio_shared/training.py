@@ -121,11 +121,12 @@ def run(
     of_run = {"git_commit": current_commit(), **tags}
     with tracked_run(config.tracking_uri, experiment=project.name, run_name="training", tags=of_run) as tracked:
         trained = project.learn(config, console, TolerantLog(tracked, console.print), lessons)
-        tags |= lesson_tags(lessons, trained, tracked)
+        taught = lesson_tags(lessons, trained)
         manifest = write(project, config, trained, console)
         with console.status("logging to MLflow"):
+            tracked.set_tags(taught)
             logged = track(project, config, trained, manifest, tracked)
-        version = register(tracked, logged, name=project.name, manifest=manifest, tags=tags)
+        version = register(tracked, logged, name=project.name, manifest=manifest, tags=tags | taught)
         decision = pass_gate(
             version,
             project.load,
@@ -147,15 +148,13 @@ def judge(project: Project[C, T, P], trained: T, champion: P, lessons: Lessons |
     return decide_retrained(frozen, project.recent(trained, champion, lessons.held_back), margin=project.margin)
 
 
-def lesson_tags(lessons: Lessons | None, trained: Trained[Any, Any, Any, Any, Any, Any], run: Run) -> dict[str, str]:
-    """Return the tag that says what became of every truth, and give it to the run; none without lessons."""
+def lesson_tags(lessons: Lessons | None, trained: Trained[Any, Any, Any, Any, Any, Any]) -> dict[str, str]:
+    """Return the tag that says what became of every truth; none without lessons."""
     if lessons is None:
         return {}
     if trained.lessons is None:
         raise RuntimeError("a training that is given lessons says which of them it used")
-    tags = {"lessons": json.dumps(dict(trained.lessons.counts))}
-    run.set_tags(tags)
-    return tags
+    return {"lessons": json.dumps(dict(trained.lessons.counts))}
 
 
 def check_output(output: Path) -> None:
