@@ -93,9 +93,8 @@ def _time(comparison: Comparison) -> str:
 def _advice(comparison: Comparison, project: str) -> str:
     if comparison.decision != "promote":
         return ""
-    command, back = (
-        f"<code>{escape(project)} {name}</code>" for name in (f"promote {comparison.challenger}", "rollback")
-    )
+    names = (f"{project} promote {comparison.challenger}", f"{project} rollback")
+    command, back = (f"<code>{escape(name)}</code>" for name in names)
     return f'<p class="lead">What to do: {command}; {back} goes back.</p>\n'
 
 

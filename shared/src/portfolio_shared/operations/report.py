@@ -112,7 +112,7 @@ def _facts(findings: Findings) -> str:
 def fact_list(facts: Sequence[Fact]) -> str:
     """Return numbers side by side, each with its name and a word on it."""
     rows = "".join(
-        f'<div><dt>{what}</dt><dd class="value{" alarm" if alarm else ""}">{escape(value)}</dd>'
+        f'<div><dt>{escape(what)}</dt><dd class="value{" alarm" if alarm else ""}">{escape(value)}</dd>'
         f'<dd class="soft">{escape(more)}</dd></div>'
         for what, value, more, alarm in facts
     )
