@@ -1,8 +1,9 @@
 """Films: the summer of 2013 comes. What people of MovieTweetings watched from July on, few had seen before.
 
-Nothing is made up but who asks when. Half of the people of the sample are learned from, with what they rated before
-July; the others are the traffic. Each of them asks once a step, with a history that was theirs, and says later what
-they rated next.
+Half of the people of the sample are learned from, with what they rated before July; the others are the traffic. Each
+of them asks once a step, with a history that was theirs, and says later what they rated next. One thing is made up: the
+order in which somebody rated the films from before July. MovieTweetings changes every week, so that newer data are
+better to learn from at any time; in an order that is drawn by lot nothing changes before the summer does.
 """
 
 import json
@@ -20,6 +21,7 @@ from recommender.config import MAX_HISTORY
 from recommender.data.source import SAMPLE
 
 SUMMER = datetime(2013, 7, 1, tzinfo=UTC).timestamp()
+SEED = 0
 NEXT = 10  # films at most that somebody tells of
 FEWEST = 5  # films of a history
 LIKED, DISLIKED = 7, 4  # of ten, from and to
@@ -36,19 +38,31 @@ class Rating(NamedTuple):
 
 @cache
 def people() -> tuple[tuple[Rating, ...], ...]:
-    """Return the ratings of each person of the sample, the oldest first, people in an order of no meaning."""
+    """Return the ratings of each person of the sample, in order; people, and films before the summer, in any order."""
     with zipfile.ZipFile(SAMPLE.checked()) as packed:
         lines = [line.split("::") for line in packed.read("ratings.dat").decode().splitlines()]
     of: dict[str, list[Rating]] = {}
     for person, film, rating, at in lines:
         of.setdefault(person, []).append(Rating(film, int(rating), int(at)))
-    everybody = [tuple(sorted(ratings, key=lambda each: each.at)) for ratings in of.values()]
-    return tuple(everybody[i] for i in np.random.default_rng(0).permutation(len(everybody)))
+    rng, everybody = np.random.default_rng(SEED), []
+    for ratings in of.values():
+        ratings.sort(key=lambda each: each.at)
+        n_before = before_summer(ratings)
+        drawn = [ratings[i] for i in rng.permutation(n_before)]
+        shuffled = [new._replace(at=old.at) for new, old in zip(drawn, ratings[:n_before], strict=True)]
+        everybody.append((*shuffled, *ratings[n_before:]))
+    return tuple(everybody[i] for i in rng.permutation(len(everybody)))
 
 
-def told(ratings: Sequence[Rating]) -> int:
-    """Return how many of the last ratings are told of later: a fifth."""
-    return min(NEXT, len(ratings) // 5)
+def before_summer(ratings: Sequence[Rating]) -> int:
+    """Return how many of somebody's ratings are from before the summer."""
+    return sum(each.at < SUMMER for each in ratings)
+
+
+def cut(ratings: Sequence[Rating]) -> tuple[Sequence[Rating], Sequence[Rating]]:
+    """Return a history and what is told of later, the last fifth of the ratings; nothing of somebody with too few."""
+    history = ratings[: len(ratings) - min(NEXT, len(ratings) // 5)]
+    return (history, ratings[len(history) :]) if len(history) >= FEWEST and len(history) < len(ratings) else ((), ())
 
 
 def write_data(folder: Path) -> str:
@@ -59,8 +73,8 @@ def write_data(folder: Path) -> str:
         (place / "movies.dat").write_bytes(packed.read("movies.dat"))
     lines = []
     for number, ratings in enumerate(people()[::2], start=1):
-        before = [each for each in ratings if each.at < SUMMER]
-        lines += [f"{number}::{film}::{rating}::{at}\n" for film, rating, at in before[: len(before) - told(before)]]
+        history, _ = cut(ratings[: before_summer(ratings)])
+        lines += [f"{number}::{film}::{rating}::{at}\n" for film, rating, at in history]
     (place / "ratings.dat").write_text("".join(lines), encoding="utf-8")
     return str(place)
 
@@ -71,13 +85,12 @@ def requests(_bundle: Path, n: int, drifted: bool, seed: int) -> list[Call]:  # 
     groups = range(0, len(everybody), 2), range(1, len(everybody), 2)
     found = []
     for person in rng.permutation(groups[seed > ALIKE]).tolist():
-        ratings, n_before = everybody[person], sum(each.at < SUMMER for each in everybody[person])
-        end = n_before
+        ratings, end = everybody[person], (n_before := before_summer(everybody[person]))
         if drifted:  # those who judge come back some days or weeks earlier or later, with another history
             earliest = len(ratings) if seed <= ALIKE else (n_before + len(ratings)) // 2
             end = int(rng.integers(earliest, len(ratings) + 1))
-        history, then = ratings[: end - told(ratings[:end])], ratings[end - told(ratings[:end]) : end]
-        if len(history) >= FEWEST and then and (len(history) > n_before) == drifted:
+        history, then = cut(ratings[:end])
+        if then and (len(history) > n_before) == drifted:
             found.append(call(f"person-{person}", history, then, drifted=drifted))
     return found[:n]
 
