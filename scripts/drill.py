@@ -99,9 +99,11 @@ def scenario_file(project: Project) -> Path:
 def document(story: Story) -> None:
     """Write what docs/operations.md shows: the picture, and the lines."""
     project, docs = story.place.project, ROOT / "docs"
-    (docs / f"drill_{project.package}.svg").write_text(alone(drawn(story)), encoding="utf-8")
+    picture = docs / f"drill_{project.package}.svg"
+    picture.write_text(alone(drawn(story)), encoding="utf-8")
     lines = "\n".join([f"{project.name}: {story.scenario.drift}", *map(str, story.lines)])
-    fill_sections(docs / "operations.md", {f"drill-{project.name}": f"```\n{lines}\n```"})
+    shown = f"![{project.title}: what truths showed of the answers, one after the other]({picture.name})"
+    fill_sections(docs / "operations.md", {f"drill-{project.name}": f"{shown}\n\n```\n{lines}\n```"})
 
 
 def tell(project: Project, url: str | None, *, drifts: bool) -> Story:

@@ -50,8 +50,9 @@ def _headline(story: Story) -> str:
 
 def _facts(story: Story) -> list[Fact]:
     seconds = sum(line.seconds for line in story.lines)
+    swapped = ", while the model changed as well" if story.drifts else ""
     facts: list[Fact] = [
-        ("Requests answered", f"{story.requests:,}", "none failed, while the model changed as well", False),
+        ("Requests answered", f"{story.requests:,}", f"none failed{swapped}", False),
         ("Truths that came in", f"{len(story.errors['points']):,}", "each by the client who had asked", False),
         ("Took", f"{seconds / 60:.1f} minutes", "of which two trainings", False),
     ]

@@ -21,6 +21,7 @@ DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/operations.md",
+    "docs/experiments.md",
     *(f"projects/{p.name}/README.md" for p in sorted(ROOT.glob("projects/*"))),
 ]
 HOUSING, FILMS, PICTURES = (ROOT / "projects" / name for name in ("housing", "recommender", "image-classifier"))
