@@ -1,5 +1,6 @@
 """A training as a whole: the same seed gives the same files, and nothing looks at the test before its time."""
 
+import io
 import json
 import subprocess
 import sys
@@ -19,12 +20,15 @@ from image_classifier.evaluation.out_of_distribution import draw_pictures
 from image_classifier.models import export
 from image_classifier.models.plan import FINE_TUNE
 from image_classifier.serving.app import create_app
-from image_classifier.train import describe, learn, train
+from image_classifier.serving.observe import LEAST, Truth
+from image_classifier.train import PROJECT, describe, learn, train
 from portfolio_shared.bundle import read_manifest
 from portfolio_shared.data.checks import DataError
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.classification import log_loss_error
 from portfolio_shared.evaluation.uncertainty import paired_bootstrap
+from portfolio_shared.operations.lessons import Lesson, Lessons
+from portfolio_shared.operations.store import LoggedPrediction
 
 
 @pytest.fixture
@@ -223,6 +227,51 @@ def test_a_bundle_holds_no_pickle_and_no_path(bundle, trained):
     assert {path.suffix for path in bundle.rglob("*") if path.is_file()} == {".onnx", ".npz", ".json", ".jpg"}
     rules = json.loads((bundle / "rules.json").read_text(encoding="utf-8"))
     assert rules["labels"] == list(trained.data.labels)
+
+
+# What feedback teaches
+
+
+def lessons_of(brightness: float, *, clients: int = 40) -> Lessons:
+    """Return feedback on pictures that were as dark, the noisier the darker."""
+    looks = [{"brightness": brightness * (1 + i / clients), "sharpness": 900.0 + i, "side": 96} for i in range(clients)]
+    rows = [
+        LoggedPrediction(f"{i}", i, "image-classifier", "1", "/", "", 1, 1.0, json.dumps({"pictures": [look]}), "")
+        for i, look in enumerate(looks)
+    ]
+    learned = tuple(Lesson(row, 0, Truth(label="cat"), row.id, row.at) for row in rows)
+    return Lessons(learned, (), {"learned": clients})
+
+
+@pytest.mark.long
+def test_feedback_on_dark_pictures_adds_dark_copies_to_all_but_the_test(quick):
+    console = Console(width=200, file=io.StringIO())
+    plain = split(load(quick.data))
+    trained = learn(quick, console, lessons=lessons_of(0.1))
+    made = len(plain.train) + len(plain.validation)
+    assert f"{made} copies look like the newest pictures of 40 clients (median brightness 0.149" in (
+        console.file.getvalue()
+    )
+    parts = trained.split
+    assert [len(parts.train), len(parts.validation)] == [2 * len(plain.train), 2 * len(plain.validation)]
+    assert trained.split.test == plain.test
+    assert trained.lessons.counts == {"learned": 40}
+    manifest = describe(quick, trained)
+    assert manifest.config["copies"] == manifest.data.rows["train"] == len(plain.train)
+    assert np.median(PROJECT.reference(quick, trained)["brightness"]) == pytest.approx(0.15, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("lessons", "said"),
+    [
+        (None, ""),
+        (lessons_of(0.1, clients=LEAST - 1), f"No copies: fewer than {LEAST} clients said what a picture shows\n"),
+    ],
+)
+def test_without_enough_feedback_the_data_teach_alone(lessons, said):
+    console, parts = Console(file=io.StringIO()), Split((), (), (), ("cat", "dog"))
+    assert training_module.learn_looks(parts, lessons, threads=1, console=console) is parts
+    assert console.file.getvalue() == said
 
 
 # What a person reads
