@@ -1,7 +1,7 @@
-"""Houses: prices in two neighbourhoods rise by 30 %.
+"""Houses: prices in two neighborhoods rise by 30 %.
 
 The houses are those of the test split, which the champion has not learned from, at the prices that were paid for them,
-2 % up or down by chance. A retraining learns none of these as a row: they tell it the price level of a neighbourhood
+2 % up or down by chance. A retraining learns none of these as a row: they tell it the price level of a neighborhood
 alone, and that is taken off again where models are compared on the test split. So its figures stay those of houses that
 nothing was learned of. A step takes up the houses where the one before left off: the two that are learned from, of 300
 requests each, hardly share one, and people do not contradict each other.

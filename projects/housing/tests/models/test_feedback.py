@@ -79,7 +79,7 @@ def test_a_boom_is_measured_where_it_is_and_one_client_moves_no_level(parts, mov
     assert moved(~names & names, everybody) == {}
 
 
-def test_neighbourhoods_of_few_sales_move_together(parts, moved):
+def test_neighborhoods_of_few_sales_move_together(parts, moved):
     few = np.array([places(parts.train).count(place) < LEAST for place in places(parts.test)])
     found = moved(few, [f"client {i}" for i in range(len(few))])
     assert {"GrnHill", "Landmrk", "Blueste"} < set(found)

@@ -1,4 +1,4 @@
-"""Price levels of neighbourhoods: what has moved is found, what has not is left, and no voice moves one alone."""
+"""Price levels of neighborhoods: what has moved is found, what has not is left, and no voice moves one alone."""
 
 import numpy as np
 import pytest

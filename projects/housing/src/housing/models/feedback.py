@@ -1,7 +1,7 @@
 """What feedback adds to the sales that a model learns from: today's price level, and the houses that were sold since.
 
 Feedback is a fifth of the rows at most, so beside the old sales alone it would teach a fraction of what has changed.
-Instead it tells how far the prices of each neighbourhood have moved (`price_index.py`), the old sales are brought to
+Instead it tells how far the prices of each neighborhood have moved (`price_index.py`), the old sales are brought to
 that level, and the houses themselves are learned beside them.
 
 A house of the frozen test split is not learned: its price would be known to the figures. Callers name no parcel, so a
@@ -53,10 +53,10 @@ def sold_since(lessons: Sequence[Lesson]) -> Sales:
 def price_levels(
     sales: Sales, sold: Sales, clients: Sequence[str], settings: ModelSettings, *, seed: int, threads: int
 ) -> dict[str, Level]:
-    """Return today's price level of each neighbourhood: what `sold` cost over what a model of `sales` says of it.
+    """Return today's price level of each neighborhood: what `sold` cost over what a model of `sales` says of it.
 
     It is a model that is fitted for this, not the one that answered, which may have learned of a move already. What one
-    of the clients says of houses in a neighbourhood is one voice, so that nobody moves a level alone. Neighbourhoods of
+    of the clients says of houses in a neighborhood is one voice, so that nobody moves a level alone. Neighborhoods of
     fewer than `LEAST` sales share a level: few of their own can be moved.
     """
     if len(sold.records) < LEAST:
@@ -110,5 +110,5 @@ def showing(predictor: Predictor, sales: Sales, moved: Mapping[str, float]) -> P
 
 
 def places(sales: Sales) -> list[str]:
-    """Return the neighbourhood of each house."""
+    """Return the neighborhood of each house."""
     return [str(record["neighborhood"]) for record in sales.records]

@@ -116,7 +116,7 @@ class Predictor:
     """A fitted model; `sparse_intervals` are for records with little more than the required fields.
 
     `held_out` is what it said of the test houses, if it was refitted on all rows after its evaluation. `moved` has the
-    neighbourhoods whose sales it learned at today's prices: the log of today's level over that of the sales.
+    neighborhoods whose sales it learned at today's prices: the log of today's level over that of the sales.
     """
 
     typical: Typical

@@ -1,4 +1,4 @@
-"""How far prices have moved since the sales that a model learned from: an index a neighbourhood, as appraisers keep it.
+"""How far prices have moved since the sales that a model learned from: an index a neighborhood, as appraisers keep it.
 
 Appraisers bring an old sale to today's price level before they compare with it (time adjustment). The level is told by
 houses that were sold since: what each was sold for over what a model of the old sales makes of it.
@@ -16,13 +16,13 @@ Floats = NDArray[np.float64]
 ALPHA = 0.05
 """Probability that some index is taken for moved although no price has moved."""
 OWN_SPREAD = 10.0
-"""Houses' worth of the city's spread in a neighbourhood's."""
+"""Houses' worth of the city's spread in a neighborhood's."""
 LEAST = 30
-"""Houses of two neighbourhoods at least, below which nothing is said of any."""
+"""Houses of two neighborhoods at least, below which nothing is said of any."""
 
 
 class Level(NamedTuple):
-    """The log of today's price level of a neighbourhood over that of the old sales, and how many houses told it."""
+    """The log of today's price level of a neighborhood over that of the old sales, and how many houses told it."""
 
     houses: int
     log: float
@@ -36,11 +36,11 @@ class Level(NamedTuple):
 
 
 def levels(log_ratios: Floats, neighborhoods: Sequence[str], of: Sequence[str]) -> dict[str, Level]:
-    """Return the level of each neighbourhood in `of`, whose intervals hold together with probability 1 - `ALPHA`.
+    """Return the level of each neighborhood in `of`, whose intervals hold together with probability 1 - `ALPHA`.
 
-    A neighbourhood's mean is drawn towards the city's as far as its houses are few and neighbourhoods are alike:
-    partial pooling, with the variance between neighbourhoods by the method of moments (DerSimonian and Laird 1986,
-    "Meta-analysis in clinical trials", Controlled Clinical Trials 7). The variance within is the neighbourhood's own,
+    A neighborhood's mean is drawn towards the city's as far as its houses are few and neighborhoods are alike:
+    partial pooling, with the variance between neighborhoods by the method of moments (DerSimonian and Laird 1986,
+    "Meta-analysis in clinical trials", Controlled Clinical Trials 7). The variance within is the neighborhood's own,
     drawn towards the city's (Smyth 2004, "Linear models and empirical Bayes methods", section 3): prices scatter more
     in some than in others. Where no house was sold, the level is the city's.
 
