@@ -189,9 +189,9 @@ def test_a_truth_that_one_model_alone_doubts_is_counted(experiment):
 @pytest.mark.parametrize(
     ("truth", "answers", "fate"),
     [
-        ('{"weight": "?"}', (1.0, 1.2), "unreadable"),
-        (1.0, ("a house", 1.2), "unreadable"),
-        (1.0, (1.0, float("inf")), "unreadable"),
+        ('{"weight": "?"}', (1.0, 1.2), "unreadable: ValidationError weight float_parsing"),
+        (1.0, ("a house", 1.2), "unreadable: TypeError"),
+        (1.0, (1.0, float("inf")), "unreadable: a difference that is not finite"),
         (1.0, (None, None), "says nothing of the loss"),
         (1.0, (1.0, None), "only one model has an answer"),
         (1.0, (None, 1.2), "only one model has an answer"),

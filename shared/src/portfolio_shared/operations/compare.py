@@ -31,7 +31,7 @@ from portfolio_shared.operations.comparison import BY_BOTH, Comparison
 from portfolio_shared.operations.sequences import ALPHA, Floats
 from portfolio_shared.operations.store import Feedback, LoggedPrediction, Store
 from portfolio_shared.operations.watch import Watch
-from portfolio_shared.operations.window import UNREADABLE
+from portfolio_shared.operations.window import UNREADABLE, named
 
 Pair = tuple[LoggedPrediction, LoggedPrediction | None, Feedback]
 COUNTED = {
@@ -39,7 +39,6 @@ COUNTED = {
     (True, False): "counted, doubted by the champion alone",
     (False, True): "counted, doubted by the challenger alone",
 }
-UNREAD = "unreadable"
 INTERLEAVED = "share of lists lost"
 
 
@@ -103,7 +102,7 @@ def _pairs(watch: Watch, store: Store, champion: str, challenger: str) -> Iterat
 
 def _read(watch: Watch, pair: Pair, challenger: str) -> _Word:
     asked, shadow, given = pair
-    difference, fate, subject = 0.0, UNREAD, ""
+    difference, subject = 0.0, ""
     try:
         truth = watch.truth.model_validate_json(given.truth)
         subject = watch.about(asked, given.item)
@@ -112,9 +111,9 @@ def _read(watch: Watch, pair: Pair, challenger: str) -> _Word:
         else:
             difference, fate = _lost(watch, (asked, shadow), given.item, truth)
         if not math.isfinite(difference):
-            fate = UNREAD
-    except UNREADABLE:
-        fate = UNREAD
+            fate = "unreadable: a difference that is not finite"
+    except UNREADABLE as error:
+        fate = f"unreadable: {named(error)}"
     return _Word(given.at, given.prediction, given.item, given.client, subject, difference, fate)
 
 

@@ -70,7 +70,7 @@ class Store:
     def insert(self, rows: Iterable[LoggedPrediction]) -> None:
         """Write predictions, all or none; one that is there already stays as it is."""
         marks = ", ".join("?" * (len(LoggedPrediction._fields) + 1))
-        values = [(*row, ROW_BYTES + len(row.request) + len(row.response)) for row in rows]
+        values = ((*row, ROW_BYTES + len(row.request) + len(row.response)) for row in rows)  # one in memory at a time
         with self.database.transaction():
             self.database.execute_many(
                 f"INSERT INTO predictions VALUES ({marks}) ON CONFLICT (id) DO NOTHING",  # noqa: S608 - marks of ours
@@ -98,7 +98,7 @@ class Store:
         In the order of the feedback; the challenger's is the same prediction with its version, time and response.
         """
         statement = (
-            f"SELECT {_FEEDBACK}, s.version, s.at, s.milliseconds, s.response "  # noqa: S608 - names of ours
+            f"SELECT {_FEEDBACK} "  # noqa: S608 - names of ours
             "FROM feedback f JOIN predictions p ON p.id = f.prediction JOIN shadows s ON s.prediction = p.id "
             "WHERE p.model = ? AND p.version = ? AND s.version = ? AND (f.at, f.prediction, f.item) > (?, ?, ?) "
             "AND NOT EXISTS (SELECT 1 FROM feedback g "
@@ -106,16 +106,26 @@ class Store:
             "ORDER BY f.at, f.prediction, f.item LIMIT ?"
         )
         last: tuple[float, str, int] = 0.0, "", 0
+        both: tuple[LoggedPrediction, LoggedPrediction] | None = None
         while rows := self.execute(statement, [model, champion, challenger, *last, ROWS_AT_ONCE]):
-            for row in rows:
-                given = Feedback._make(row[: len(Feedback._fields)])
-                version, at, milliseconds, response = row[len(Feedback._fields) :]
-                found = self.execute(f"SELECT {_PREDICTION} FROM predictions p WHERE id = ?", given[:1])  # noqa: S608
-                if found:  # else forgotten since
-                    asked = LoggedPrediction._make(found[0])
-                    changed = {"version": version, "at": at, "milliseconds": milliseconds, "response": response}
-                    yield asked, asked._replace(**changed), given
+            for given in map(Feedback._make, rows):
+                if both is None or both[0].id != given.prediction:  # a batch has a thousand items
+                    both = self._both(given.prediction, challenger)
+                if both:  # else forgotten since
+                    yield *both, given
                 last = given.at, given.prediction, given.item
+
+    def _both(self, prediction: str, challenger: str) -> tuple[LoggedPrediction, LoggedPrediction] | None:
+        found = self.execute(
+            f"SELECT s.version, s.at, s.milliseconds, s.response, {_PREDICTION} "  # noqa: S608 - names of ours
+            "FROM predictions p JOIN shadows s ON s.prediction = p.id WHERE p.id = ? AND s.version = ?",
+            [prediction, challenger],
+        )
+        if not found:
+            return None
+        version, at, milliseconds, response, *fields = found[0]
+        asked = LoggedPrediction._make(fields)
+        return asked, asked._replace(version=version, at=at, milliseconds=milliseconds, response=response)
 
     def shadowed(self, model: str, champion: str, challenger: str) -> tuple[int, int]:
         """Return how many of a champion's predictions the challenger has answered as well, and how many there are.
