@@ -97,7 +97,7 @@ def sequence(
     drawn = np.unique(np.linspace(0, n - 1, min(n, POINTS)).astype(int))
     heights = np.concatenate([low[seen], high[seen]]) if seen.any() else mean
     bottom, top = min(0.0, float(heights.min())), max(0.0, float(heights.max()))
-    room = 0.06 * (top - bottom) or 1.0
+    room = 0.1 * (top - bottom) or 1.0  # on both sides of zero, for the words there
     bottom, top = bottom - room, top + room
 
     def points(values: NDArray[np.float64], rows: NDArray[np.int_]) -> str:
