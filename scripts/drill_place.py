@@ -155,7 +155,7 @@ def container_command(project: Project) -> Callable[[str, Sequence[str]], list[s
     def command(program: str, arguments: Sequence[str]) -> list[str]:
         entry = [] if program == "project" else ["--entrypoint", program]
         service = f"{project.name}-{CONTAINERS.get(arguments[0], 'monitor')}"
-        return ["docker", "compose", "run", "--rm", "--no-TTY", *entry, service, *arguments]
+        return ["docker", "compose", "run", "--rm", "--no-deps", "--no-TTY", *entry, service, *arguments]
 
     return command
 
