@@ -58,9 +58,9 @@ def learn(
     parts = split(data)
     console.print(users_table(parts, config.max_users))
     if lessons is not None:  # people of the prediction log are learned from as well
-        lessons = as_many_as_may_count(lessons, parts)
-        people = list(map(person_of, lessons.learned))
-        parts = learn_from(parts, people, min_raters=tuned_settings(path=config.tuned).ease.min_raters)
+        min_raters = tuned_settings(path=config.tuned).ease.min_raters
+        lessons = as_many_as_may_count(lessons, parts, min_raters=min_raters)
+        parts = learn_from(parts, list(map(person_of, lessons.learned)), min_raters=min_raters)
 
     # Settings: as found on MovieLens or by `tune`, and rank and penalty of EASE for these data.
     settings, details = settings_for(parts, config, console)
@@ -97,10 +97,10 @@ def learn(
     return Trained(data, parts, candidates, chosen, settings, predictor, evaluation, intervals, details, lessons)
 
 
-def as_many_as_may_count(lessons: Lessons, parts: Split) -> Lessons:
+def as_many_as_may_count(lessons: Lessons, parts: Split, *, min_raters: int) -> Lessons:
     """Return the newest people of the log whose ratings are at most `MOST` of all that is learned from."""
     most = int(len(parts.before_test) * MOST / (1 - MOST))
-    kept = newest(list(map(person_of, lessons.learned)), most)
+    kept = newest(list(map(person_of, lessons.learned)), most, min_raters=min_raters)
     left_out = len(lessons.learned) - len(kept)
     counts = {**lessons.counts, "learned": len(kept), f"more than {MOST:.0%} of the ratings": left_out}
     learned = lessons.learned[left_out:]

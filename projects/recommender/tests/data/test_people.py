@@ -31,8 +31,13 @@ def of(part: Ratings, user: int) -> list[int]:
 @pytest.mark.parametrize(("most", "kept"), [(0, 0), (2, 0), (3, 1), (4, 1), (5, 2), (6, 3), (99, 3)])
 def test_the_newest_people_are_learned_from_as_far_as_their_ratings_go(most: int, kept: int) -> None:
     everybody = [person(10), person(10, 20), person(10, 20, 30)]
-    assert list(newest(everybody, most)) == everybody[3 - kept :]
-    assert list(newest([], most)) == []
+    assert list(newest(everybody, most, min_raters=1)) == everybody[3 - kept :]
+    assert list(newest([], most, min_raters=1)) == []
+
+
+def test_ratings_that_are_not_learned_from_take_no_room() -> None:
+    everybody = [person(10), person(10, 20), person(10, 20, 30)]
+    assert list(newest(everybody, 4, min_raters=2)) == everybody[1:]  # 30 is of one person alone
 
 
 def test_people_are_numbered_after_the_others_and_keep_their_order_and_stars() -> None:

@@ -6,6 +6,7 @@ people could lift a film over the limit that one person rated, and two bundles, 
 by what a single person watched.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -32,10 +33,11 @@ class Person:
     at: float
 
 
-def newest(people: Sequence[Person], most: int) -> Sequence[Person]:
-    """Return the last of the people, as many as have at most so many ratings together."""
-    lengths = np.cumsum([len(person.stars) for person in reversed(people)])
-    return people[len(people) - int(np.searchsorted(lengths, most, side="right")) :]
+def newest(people: Sequence[Person], most: int, *, min_raters: int) -> Sequence[Person]:
+    """Return the last people that have at most so many ratings of films that `min_raters` of all of them rated."""
+    raters = Counter(film for person in people for film in person.stars)
+    counts = [sum(raters[film] >= min_raters for film in person.stars) for person in reversed(people)]
+    return people[len(people) - int(np.searchsorted(np.cumsum(counts), most, side="right")) :]
 
 
 def join(ratings: Ratings, people: Sequence[Person], catalogue: Catalogue) -> Ratings:
