@@ -1,9 +1,9 @@
 """What a shadow costs the champion's answers: a service with a challenger beside it, against one without.
 
 The two take turns in blocks, forwards and backwards (ABBA), and the challenger's process sleeps while the other service
-is measured. Three times: with one client, so that a core is free; with one client and two processes that take all they
-get; with 16 clients. Where no core is free, the challenger has to be the one that gets none: what it is not asked is
-dropped and counted, and the champion must not notice.
+is measured: with one client, so that a core is free; with one client and two processes that take all they get; with 16
+clients; and with 16 clients where all of a service has one core. Where none is free, the challenger has to be the one
+that gets none: what it is not asked is dropped and counted, and the champion must not notice.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,17 +46,26 @@ WARM_UP_SECONDS = 1.0
 
 
 class Load(NamedTuple):
-    """How many clients ask at once, how many processes compute beside them, and how many blocks are measured."""
+    """How many clients ask at once, how many processes compute beside them, how many blocks of how long are measured.
+
+    Where `pinned`, all of a service has one core.
+    """
 
     clients: int
     busy: int
     blocks: int
     seconds: float
+    pinned: bool = False
 
 
-LOADS = {"1 client": Load(1, 0, 12, 1.5), "1 client, cores busy": Load(1, 2, 8, 4.0), "16 clients": Load(16, 0, 8, 4.0)}
-"""The longer blocks send more than may wait."""
-FULL = {"1 client, cores busy"}
+LOADS = {
+    "1 client": Load(1, 0, 12, 1.5),
+    "1 client, cores busy": Load(1, 2, 6, 3.0),
+    "16 clients": Load(16, 0, 6, 3.0),
+    "16 clients, one core": Load(16, 0, 6, 3.0, pinned=True),
+}
+FULL = {"16 clients, one core"}
+"""Where more is asked than may wait, and no core has the time for the challenger."""
 
 
 def main() -> int:
@@ -98,8 +107,13 @@ def costs_of(project: str, bundle: Path) -> list[dict[str, Any]]:
         ports = {side: port for side, (_, port) in running.items()}
         while json.loads(get(ports["on"], "/v1/model")[1])["rollout"]["challenger"] is None:
             time.sleep(0.1)
-        child = child_of(running["on"][0].popen.pid)
-        return [{"project": project, "load": name} | cost(load, ports, child, request) for name, load in LOADS.items()]
+        processes = [process.popen.pid for process, _ in running.values()]
+        child = child_of(processes[-1])
+        rows = []
+        for name, load in LOADS.items():
+            pin([*processes, child], {0} if load.pinned else os.sched_getaffinity(0))
+            rows.append({"project": project, "load": name} | cost(load, ports, child, request))
+        return rows
 
 
 def cost(load: Load, ports: dict[str, int], child: int, request: ExampleRequest) -> dict[str, Any]:
@@ -160,6 +174,13 @@ def child_of(pid: int) -> int:
     threads = Path(f"/proc/{pid}/task").iterdir()
     (child,) = [int(child) for thread in threads for child in (thread / "children").read_text("ascii").split()]
     return child
+
+
+def pin(processes: Iterable[int], cores: set[int]) -> None:
+    """Let processes run on these cores alone."""
+    for pid in processes:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), cores)
 
 
 @contextmanager

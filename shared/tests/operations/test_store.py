@@ -3,6 +3,7 @@
 import itertools
 import sqlite3
 import threading
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
@@ -64,6 +65,16 @@ def test_all_rows_are_written_or_none(store):
     assert ids(store) == []
     store.insert([logged("a")])  # the failed transaction is over
     assert ids(store) == ["a"]
+
+
+def test_rows_that_are_written_are_not_in_memory_together(store):
+    rows = (logged(f"{number:03}", response="x" * 100_000) for number in range(100))
+    tracemalloc.start()
+    store.insert(rows)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2_000_000
+    assert len(ids(store)) == 100
 
 
 def test_windows_are_half_open_and_pages_lose_no_row_of_the_same_time(store, monkeypatch):

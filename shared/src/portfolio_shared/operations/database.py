@@ -4,7 +4,7 @@ Own code on the two drivers: SQLAlchemy costs a service 1.7 s and 35 MB to say a
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
@@ -48,7 +48,7 @@ class Database:
         """Run one statement with `?` for its parameters, and return its rows."""
         return self._run("execute", statement, values)
 
-    def execute_many(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+    def execute_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
         """Run one statement for each row of parameters."""
         self._run("executemany", statement, rows)
 
@@ -56,7 +56,7 @@ class Database:
         """Run a statement of SQLite that does a part of its work at each step, without parameters and rows."""
         self._run("executescript", statement)
 
-    def _run(self, method: str, statement: str, *values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _run(self, method: str, statement: str, *values: Iterable[Any]) -> list[tuple[Any, ...]]:
         if self.file and _inode(self.file[0]) != self.file[1]:  # SQLite would write on, to a file without a name
             raise ConnectionLostError(f"somebody has moved or deleted {self.file[0]}")
         try:
