@@ -46,11 +46,11 @@ def shadowing(monkeypatch):
         shadow.close()
 
 
-def mirror(shadow, body=b"{}", id_="1"):
+def mirror(shadow, body=b"{}", id_="1", content_type=b"text/x"):
     kept = shadow.new_body()
     for start in range(0, len(body), 65_536):  # as it arrives
         kept.append(body[start : start + 65_536])
-    headers = [(b"content-type", b"text/x"), (b"content-encoding", b"gzip"), (b"x-subject", b"ann")]
+    headers = [(b"content-type", content_type), (b"content-encoding", b"gzip"), (b"x-subject", b"ann")]
     scope = {"state": {"answer_id": id_}, "query_string": b"explain=1", "headers": headers}
     shadow.add(kept, scope, path="/v1/prices", version="7")
     kept.drop()
@@ -105,8 +105,14 @@ def test_a_process_that_is_behind_makes_nobody_wait_and_the_rest_is_dropped(shad
     assert len(shadow._waiting) <= 5
 
 
+def test_headers_take_room_as_well(shadowing):
+    shadow = shadowing(DEAF, CAPACITY_BYTES=1000)
+    mirror(shadow, content_type=b"x" * 1000)
+    assert shadow.state().counts["dropped"] == 1
+
+
 def test_room_that_is_taken_while_bodies_arrive_is_given_back(shadowing):
-    shadow = shadowing(ECHO, CAPACITY_BYTES=1000)
+    shadow = shadowing(ECHO, CAPACITY_BYTES=1100)
     refused = shadow.new_body()
     refused.append(b"x" * 900)
     mirror(shadow, b"x" * 200)

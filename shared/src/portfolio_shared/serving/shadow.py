@@ -139,11 +139,13 @@ class Shadow(Collector):
 
     def add(self, body: Body, scope: Scope, *, path: str, version: str) -> None:
         """Let the challenger be asked what the champion of a version has answered; never waits."""
-        if not body.kept or len(self._waiting) >= CAPACITY:
+        id_, query = scope["state"]["answer_id"], scope["query_string"]
+        headers = [header for header in scope["headers"] if header[0] in _PASSED_ON]
+        about = len(query) + sum(len(value) for _, value in headers)
+        if not body.kept or len(self._waiting) >= CAPACITY or not self.take(about):
             self._dropped += 1
             return
-        id_, query, headers = scope["state"]["answer_id"], scope["query_string"], scope["headers"]
-        self._waiting.append(Mirrored(id_, version, path, query, headers, body.parts, body.size))
+        self._waiting.append(Mirrored(id_, version, path, query, headers, body.parts, body.size + about))
         body.size = 0  # the thread gives the room back
 
     def state(self) -> ShadowState:
@@ -211,7 +213,7 @@ class Shadow(Collector):
         frames, size = [], 0
         while self._waiting and size < PIPE_BYTES:
             request = self._waiting.popleft()
-            headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in request.headers if k in _PASSED_ON]
+            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]
             head = {
                 "id": request.prediction,
                 "champion": request.version,
@@ -263,7 +265,6 @@ class Shadow(Collector):
         self._process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=END_SECONDS)
-        self._listen(self._process)
         _kill(self._process)
 
 
