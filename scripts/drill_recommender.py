@@ -1,15 +1,13 @@
-"""Films: the summer of 2013 comes. What people of MovieTweetings watched from July on, few had seen before.
+"""Films: those of 2013 come out. Nobody has seen one when the model learns; then everybody watches them.
 
-Half of the people of the sample are learned from, with what they rated before July; the others are the traffic. Each
-of them asks once a step, with a history that was theirs, and says later what they rated next. One thing is made up: the
-order in which somebody rated the films from before July. MovieTweetings changes every week, so that newer data are
-better to learn from at any time; in an order that is drawn by lot nothing changes before the summer does.
+Half of the people of the sample of MovieTweetings are learned from, without the films of 2013; the others are the
+traffic. Each of them asks once a step, with a history that was theirs, and says later what they rated next: before the
+change without the films of 2013, after it with them.
 """
 
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +18,7 @@ from drill_scenario import Call, Scenario
 from recommender.config import MAX_HISTORY
 from recommender.data.source import SAMPLE
 
-SUMMER = datetime(2013, 7, 1, tzinfo=UTC).timestamp()
+NEW = "(2013)"  # in the title of a film
 SEED = 0
 NEXT = 10  # films at most that somebody tells of
 FEWEST = 5  # films of a history
@@ -29,34 +27,30 @@ ALIKE = 2  # steps before people are others: those whom the new model learned fr
 
 
 class Rating(NamedTuple):
-    """A line of the sample: film and rating as they stand there, and when."""
+    """A line of the sample: film and rating as they stand there, when, and whether it is a film of 2013."""
 
     film: str
     rating: int
     at: int
+    new: bool
 
 
 @cache
 def people() -> tuple[tuple[Rating, ...], ...]:
-    """Return the ratings of each person of the sample, in order; people, and films before the summer, in any order."""
+    """Return the ratings of each person of the sample, the oldest first; people in an order of no meaning."""
     with zipfile.ZipFile(SAMPLE.checked()) as packed:
-        lines = [line.split("::") for line in packed.read("ratings.dat").decode().splitlines()]
+        ratings, films = (packed.read(name).decode().splitlines() for name in ("ratings.dat", "movies.dat"))
+    new = {film for film, title, _ in (line.split("::") for line in films) if title.endswith(NEW)}
     of: dict[str, list[Rating]] = {}
-    for person, film, rating, at in lines:
-        of.setdefault(person, []).append(Rating(film, int(rating), int(at)))
-    rng, everybody = np.random.default_rng(SEED), []
-    for ratings in of.values():
-        ratings.sort(key=lambda each: each.at)
-        n_before = before_summer(ratings)
-        drawn = [ratings[i] for i in rng.permutation(n_before)]
-        shuffled = [new._replace(at=old.at) for new, old in zip(drawn, ratings[:n_before], strict=True)]
-        everybody.append((*shuffled, *ratings[n_before:]))
-    return tuple(everybody[i] for i in rng.permutation(len(everybody)))
+    for person, film, rating, at in (line.split("::") for line in ratings):
+        of.setdefault(person, []).append(Rating(film, int(rating), int(at), film in new))
+    everybody = [tuple(sorted(ratings, key=lambda each: each.at)) for ratings in of.values()]
+    return tuple(everybody[i] for i in np.random.default_rng(SEED).permutation(len(everybody)))
 
 
-def before_summer(ratings: Sequence[Rating]) -> int:
-    """Return how many of somebody's ratings are from before the summer."""
-    return sum(each.at < SUMMER for each in ratings)
+def before(ratings: Sequence[Rating]) -> list[Rating]:
+    """Return somebody's ratings as if no film of 2013 had come out."""
+    return [each for each in ratings if not each.new]
 
 
 def cut(ratings: Sequence[Rating]) -> tuple[Sequence[Rating], Sequence[Rating]]:
@@ -66,15 +60,15 @@ def cut(ratings: Sequence[Rating]) -> tuple[Sequence[Rating], Sequence[Rating]]:
 
 
 def write_data(folder: Path) -> str:
-    """Write what is learned from into a folder: half of the people, before the summer, but for what they rate next."""
-    place = folder / "films-before-summer"
+    """Write what is learned from into a folder: half of the people, before 2013, but for what they rate next."""
+    place = folder / "films-before-2013"
     place.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(SAMPLE.checked()) as packed:
         (place / "movies.dat").write_bytes(packed.read("movies.dat"))
     lines = []
     for number, ratings in enumerate(people()[::2], start=1):
-        history, _ = cut(ratings[: before_summer(ratings)])
-        lines += [f"{number}::{film}::{rating}::{at}\n" for film, rating, at in history]
+        history, _ = cut(before(ratings))
+        lines += [f"{number}::{each.film}::{each.rating}::{each.at}\n" for each in history]
     (place / "ratings.dat").write_text("".join(lines), encoding="utf-8")
     return str(place)
 
@@ -85,12 +79,11 @@ def requests(_bundle: Path, n: int, drifted: bool, seed: int) -> list[Call]:  # 
     groups = range(0, len(everybody), 2), range(1, len(everybody), 2)
     found = []
     for person in rng.permutation(groups[seed > ALIKE]).tolist():
-        ratings, end = everybody[person], (n_before := before_summer(everybody[person]))
-        if drifted:  # those who judge come back some days or weeks earlier or later, with another history
-            earliest = len(ratings) if seed <= ALIKE else (n_before + len(ratings)) // 2
-            end = int(rng.integers(earliest, len(ratings) + 1))
-        history, then = cut(ratings[:end])
-        if then and (len(history) > n_before) == drifted:
+        ratings = everybody[person] if drifted else before(everybody[person])
+        if drifted and seed > ALIKE:  # those who judge come back on another day, with another history
+            ratings = ratings[: int(rng.integers(len(ratings) * 3 // 4, len(ratings) + 1))]
+        history, then = cut(ratings)
+        if then and (not drifted or any(each.new for each in history)):
             found.append(call(f"person-{person}", history, then, drifted=drifted))
     return found[:n]
 
@@ -110,10 +103,11 @@ def truth(call: Call, _answer: Mapping[str, Any], _index: int) -> object:
 
 
 SCENARIO = Scenario(
-    drift="the summer comes: people watch films that few had seen when the model learned",
-    column="popularity,unknown_share,age,recommended_popularity",
+    drift="the films of 2013 come out, and people watch them",
+    column="unknown_share,popularity,age",
     requests=requests,
     truth=truth,
     rollout="interleave",
+    flags=("--grid-seconds", "0"),  # rank and penalty as found on MovieLens: the same for both models
     data=write_data,
 )
