@@ -41,7 +41,7 @@ from portfolio_shared.tracking.git import current_commit
 from portfolio_shared.tracking.runs import UNTRACKED, RunLog
 
 MARGIN = 0.005
-"""Of the RMSLE, 5 % of it: the intervals of 18 sound retrainings ended at +0.0014 at most."""
+"""Of the RMSLE, 5 % of it: the intervals of 30 sound retrainings ended at +0.0014 at most."""
 
 Trained = results.Trained[Dataset, Split, OutOfFold, ModelSettings, Predictor, Evaluation]
 

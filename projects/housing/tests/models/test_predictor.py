@@ -1,4 +1,5 @@
 import copy
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -287,3 +288,12 @@ def test_a_large_partly_built_house_is_priced_by_the_exception(predictor):
     (usual,) = odd.predict([{**house, "sale_condition": "Normal"}])
     (unchanged,) = predictor.predict([{**house, "sale_condition": "Normal"}])
     assert usual.price == unchanged.price
+
+
+def test_a_stored_model_knows_which_prices_had_moved_and_an_older_one_of_none(predictor, tmp_path):
+    replace(predictor, moved={"NAmes": 0.2}).save(tmp_path)
+    assert Predictor.load(tmp_path).moved == {"NAmes": 0.2}
+    stored = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
+    del stored["moved"]
+    (tmp_path / "model.json").write_text(json.dumps(stored), encoding="utf-8")
+    assert Predictor.load(tmp_path).moved == {}
