@@ -49,7 +49,8 @@ def test_a_small_run_finds_winners_as_often_as_is_stated(
 def test_what_a_client_said_so_far_is_its_value(sequence_power: ModuleType) -> None:
     mean, deviation, clients = sequence_power.by_client(np.random.default_rng(0), 300)
 
-    rng, said = np.random.default_rng(0), {}
+    rng = np.random.default_rng(0)
+    said: dict[int, list[float]] = {}
     who = rng.integers(sequence_power.CLIENTS, size=300)
     truths = rng.normal(size=sequence_power.CLIENTS)[who] + rng.normal(size=300)
     for client, truth in zip(who.tolist(), truths.tolist(), strict=True):
