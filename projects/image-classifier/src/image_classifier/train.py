@@ -39,12 +39,7 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lesson
     dataset = load(config.data)
     console.print(dataset.source.reason)
     console.print(dataset.report.as_table())
-    parts = split(dataset, split_seed=config.seed)
-    console.print(
-        f"{len(parts.train):,} pictures of {len(dataset.labels)} classes to learn from, "
-        f"{len(parts.validation):,} to choose and calibrate by, {len(parts.test):,} set aside for the test"
-    )
-    check_coverage(config.coverage, len(parts.validation))
+    parts = deal(dataset, config, console)
 
     # Feedback: the log keeps no pixel, but how dark and how noisy recent pictures were; copies are made to look so.
     lessons = lessons and newest_of_each(lessons)
@@ -80,6 +75,17 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lesson
     return Trained(
         dataset, parts, candidates, chosen, settings, predictor, evaluation, baselines, exported.details(), lessons
     )
+
+
+def deal(dataset: Dataset, config: TrainConfig, console: Console) -> Split:
+    """Split the photographs, and say how; raise DataError where they are too few for the coverage."""
+    parts = split(dataset, split_seed=config.seed)
+    console.print(
+        f"{len(parts.train):,} pictures of {len(dataset.labels)} classes to learn from, "
+        f"{len(parts.validation):,} to choose and calibrate by, {len(parts.test):,} set aside for the test"
+    )
+    check_coverage(config.coverage, len(parts.validation))
+    return parts
 
 
 def learn_looks(parts: Split, lessons: Lessons | None, *, threads: int, console: Console) -> Split:

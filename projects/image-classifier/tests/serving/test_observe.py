@@ -23,20 +23,15 @@ from image_classifier.data.preprocessing import to_pixels
 from image_classifier.models.predictor import Predictor
 from image_classifier.serving.app import create_app
 from image_classifier.serving.observe import (
-    CLIENTS,
-    LEAST,
     WATCH,
     Truth,
     answer_of,
     columns_of,
     look_of,
-    newest_of_each,
-    recent_looks,
     reference,
 )
 from image_classifier.train import Trained
 from portfolio_shared.operations.drift import drift
-from portfolio_shared.operations.lessons import Lesson, Lessons
 from portfolio_shared.operations.store import LoggedPrediction, connect
 from portfolio_shared.operations.watch import Columns, read_reference
 
@@ -221,33 +216,6 @@ def test_right_labels_of_dark_photographs_are_hardly_doubted_and_false_ones_are(
             false.append(WATCH.doubt(row, i, Truth(label=labels[-1])) is not None)
     assert np.mean(honest) < 0.05
     assert np.mean(false) > 2 * np.mean(honest)
-
-
-# What recent pictures looked like
-
-
-def lesson(client: str, label: str | None = "a", *, brightness: float = 0.5, side: int = 96, item: int = 1) -> Lesson:
-    look = {"brightness": brightness, "sharpness": 100.0, "side": side}
-    row = logged_answer({"probabilities": {"a": 1.0}}, **look)
-    return Lesson(row, item, Truth(label=label), client, 0.0)
-
-
-def test_the_newest_picture_of_each_client_teaches_and_the_others_are_counted() -> None:
-    one = [lesson("one", brightness=0.01 * i) for i in range(50)]
-    many = [lesson(f"client {i}") for i in range(CLIENTS + 5)]
-    given = Lessons((*one[:20], *many, *one[20:], lesson("none", None)), (), {"learned": 156, "doubted": 2})
-    kept = newest_of_each(given)
-    assert kept.learned == (*many[6:], one[-1])
-    assert kept.counts == {"learned": CLIENTS, "of no label, or newer ones are there": 56, "doubted": 2}
-
-
-def test_how_pictures_look_is_told_of_those_that_were_seen_in_the_size_of_the_last_one() -> None:
-    alike = [lesson(f"client {i}", brightness=0.7) for i in range(LEAST)]
-    smaller = lesson("smaller", side=64, brightness=0.0)
-    recent = recent_looks([smaller, *alike])
-    assert recent is not None
-    assert (list(recent.brightness), set(recent.sharpness), recent.side) == ([0.7] * LEAST, {100.0}, 96)
-    assert recent_looks([*alike, smaller]) is recent_looks(alike[1:]) is None
 
 
 # The reference
