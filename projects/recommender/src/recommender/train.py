@@ -45,12 +45,7 @@ STARS: Mapping[bool | None, float] = {True: 4.5, False: 1.5, None: math.nan}
 CANDIDATES_TITLE = "Candidates, fitted on the training part, measured on the validation part"
 
 
-def learn(
-    config: TrainConfig,
-    console: Console,
-    run: RunLog = UNTRACKED,
-    lessons: Lessons | None = None,
-) -> Trained:
+def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lessons: Lessons | None = None) -> Trained:
     """Go from data to an evaluated model; nothing is written."""
     # Data: read, clean, report, split. From here on nothing looks at the test until the model is chosen.
     data = load(config.data, dataset=config.dataset)
