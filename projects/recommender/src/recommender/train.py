@@ -52,10 +52,7 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lesson
     console.print(data.source.reason, data.report.as_table(), sep="\n")
     parts = split(data)
     console.print(users_table(parts, config.max_users))
-    if lessons is not None:  # people of the prediction log are learned from as well
-        min_raters = tuned_settings(path=config.tuned).ease.min_raters
-        lessons = as_many_as_may_count(lessons, parts, min_raters=min_raters)
-        parts = learn_from(parts, list(map(person_of, lessons.learned)), min_raters=min_raters)
+    parts, lessons = taught(parts, lessons, min_raters=tuned_settings(path=config.tuned).ease.min_raters)
 
     # Settings: as found on MovieLens or by `tune`, and rank and penalty of EASE for these data.
     settings, details = settings_for(parts, config, console)
@@ -90,6 +87,14 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lesson
     console.print(metric_table(evaluation))
     intervals = {name: baseline.metrics for name, baseline in baselines.items()}
     return Trained(data, parts, candidates, chosen, settings, predictor, evaluation, intervals, details, lessons)
+
+
+def taught(parts: Split, lessons: Lessons | None, *, min_raters: int) -> tuple[Split, Lessons | None]:
+    """Return the parts with the people of the prediction log who are learned from as well, and what they teach."""
+    if lessons is None:
+        return parts, None
+    lessons = as_many_as_may_count(lessons, parts, min_raters=min_raters)
+    return learn_from(parts, list(map(person_of, lessons.learned)), min_raters=min_raters), lessons
 
 
 def as_many_as_may_count(lessons: Lessons, parts: Split, *, min_raters: int) -> Lessons:
