@@ -34,7 +34,7 @@ Trained = results.Trained[Dataset, Split, FittedClassifier, ModelSettings, Predi
 
 def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lessons: Lessons | None = None) -> Trained:
     """Go from data to an evaluated model; nothing is written but features and checkpoints."""
-    # Data: read, clean, report, split. From here on nothing looks at the test split until the model is chosen.
+    # Data: read, clean, report, split. The test split has no say until the model is chosen.
     settings = plan(config, console)
     dataset = load(config.data)
     console.print(dataset.source.reason)
@@ -168,8 +168,8 @@ PROJECT = training.Project(
     ],
     compare=lambda trained, champion: compare_with_champion(trained.evaluation, champion),
     recent=lambda *_: None,  # the log keeps no pixel: a comparison of live answers decides
-    # Of log loss, a little more than fine-tuning gains over the probe (0.08). The sample's 75 test photographs show no
-    # less: of seven models that had learned dark ones as well, and were better, the interval ended at 0.005 to 0.055.
+    # Of log loss. Half the width of the interval is 0.11 on the sample's 75 test photographs, as docs/operations.md
+    # records it: by a margin much below, chance would refuse models that are as good.
     margin=0.1,
 )
 

@@ -1,11 +1,13 @@
 """Copies that look like the pictures of today, and none where these look as the data do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from image_classifier.data.copies import with_copies
 from image_classifier.data.load import Dataset, Split
-from image_classifier.data.looks import Recent, brightness, sharpness
+from image_classifier.data.looks import Look, Recent, brightness, sharpness
 from image_classifier.data.photos import Photo, pixels_of
 from image_classifier.data.preprocessing import Preprocessing
 
@@ -63,3 +65,9 @@ def test_the_same_pictures_of_today_make_the_same_copies(split: Split, copied: S
 def test_where_the_pictures_of_today_look_as_the_data_do_no_copy_is_made(split: Split) -> None:
     half = looks((*split.validation, *split.test)[::2])
     assert with_copies(split, Recent(*half, SIDE)) is split
+
+
+def test_the_test_photographs_do_not_decide_whether_copies_are_made(split: Split) -> None:
+    dark = tuple(replace(photo, look=Look(0.1)) for photo in split.test)
+    changed = replace(split, test=dark)
+    assert with_copies(changed, Recent(*np.tile(looks(split.validation), 5), SIDE)) is changed

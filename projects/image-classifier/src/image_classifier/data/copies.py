@@ -14,8 +14,8 @@ from image_classifier.data.photos import Photo, image_of, pixels_of
 from image_classifier.data.preprocessing import Preprocessing
 
 ALPHA = 0.001
-"""Level of each of two tests (Kolmogorov and Smirnov): where today's pictures look like the data's, no copy is made,
-because it would teach chance."""
+"""Level of each of two tests (Kolmogorov and Smirnov): where today's pictures look like the validation part's, no copy
+is made, because it would teach chance."""
 
 Looks = NDArray[np.float64]
 
@@ -29,15 +29,12 @@ def with_copies(split: Split, recent: Recent, *, threads: int = 1) -> Split:
     """
     parts = split.train, split.validation, split.test
     with ThreadPoolExecutor(threads) as pool:
-        learned, *held_out = (
-            np.array(list(pool.map(lambda photo: _look_at(photo, recent.side), photos))) for photos in parts
-        )
-        # With those held out, as the monitor does: of a small sample the parts differ a little.
-        ways = zip(np.concatenate(held_out).T, (recent.brightness, recent.sharpness), strict=True)
+        looks = [np.array(list(pool.map(lambda photo: _look_at(photo, recent.side), photos))) for photos in parts]
+        ways = zip(looks[1].T, (recent.brightness, recent.sharpness), strict=True)  # the test part decides nothing
         if min(ks_2samp(ours, theirs).pvalue for ours, theirs in ways) > ALPHA:
             return split
         copies = []
-        for photos, seen in zip(parts, (learned, *held_out), strict=True):
+        for photos, seen in zip(parts, looks, strict=True):
             gain, target = changes(seen, recent)
             both = zip(photos, gain.tolist(), target.tolist(), strict=True)
             copies.append(tuple(pool.map(lambda each: _copy(*each, side=recent.side), both)))
