@@ -42,7 +42,7 @@ class Scenario:
         Column or measure that the alarm has to name; of several, with commas between, one is enough.
     requests
         (folder of the champion's bundle, n, whether after the change, seed) -> n requests that differ from each other
-        and, by the seed, from those of other steps: each person asks one to four times.
+        and, by the seed, from those of other steps; one or several of a person.
     truth
         (call, its answer, index of the item: 0) -> what `POST /v1/feedback` takes as the truth of it; None if nothing
         is known. The drill asks it of each call, before the change as well.

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from portfolio_shared.bundle import read_manifest
 from portfolio_shared.data.splits import split_digest
-from portfolio_shared.operations.lessons import Lesson, Lessons
+from portfolio_shared.operations.lessons import MIN_CLIENTS, Lesson, Lessons
 from portfolio_shared.operations.store import LoggedPrediction
 from portfolio_shared.operations.watch import read_reference
 from portfolio_shared.tracking.runs import UNTRACKED
@@ -222,9 +222,11 @@ def test_without_a_server_the_output_says_that_nothing_was_registered(quick, cap
     assert str(quick.output) in printed.replace("\n", "")
 
 
-def lesson(history: list[Json], watched: list[Json], *, shown: Sequence[int] = (), client: str = "") -> Lesson:
+def lesson(
+    history: list[Json], watched: list[Json], *, shown: Sequence[int] = (), client: str = "", **answered: str
+) -> Lesson:
     """Return what somebody said that they watched, after an answer with these films."""
-    answer = {"recommendations": [{"film": {"film_id": film}} for film in shown]}
+    answer = {"recommendations": [{"film": {"film_id": film}} for film in shown], **answered}
     bodies = json.dumps({"history": history}), json.dumps(answer)
     row = LoggedPrediction("", 0, "recommender", "1", "/v1/recommendations", client, 1, 1.0, *bodies)
     return Lesson(row, 0, Truth.model_validate({"watched": watched}), client, at=1.7e9)
@@ -233,10 +235,10 @@ def lesson(history: list[Json], watched: list[Json], *, shown: Sequence[int] = (
 def test_a_person_of_the_log_has_their_history_and_what_they_watched_since():
     history = [{"film_id": 3, "rating": 5}, {"film_id": 4}, {"film_id": 5, "rating": 2}, {"film_id": 3, "rating": 1}]
     watched = [{"film_id": 9, "liked": True}, {"film_id": 5, "liked": None}, {"film_id": 4, "liked": False}]
-    person = person_of(lesson(history, watched))
+    person = person_of(lesson(history, watched, client="ann"))
     assert list(person.stars) == [3, 9, 5, 4]  # in the order in which they were seen last
     np.testing.assert_array_equal(list(person.stars.values()), [1.0, 4.5, np.nan, 1.5])
-    assert person.at == 1.7e9
+    assert (person.at, person.client) == (1.7e9, "ann")
     longest = person_of(lesson([{"film_id": film} for film in range(1, 501)], watched))
     assert list(longest.stars)[-4:] == [500, 9, 5, 4]
     assert len(longest.stars) == 500
@@ -261,12 +263,15 @@ def test_people_of_the_log_are_learned_from_and_those_held_back_are_not(quick):
     rare = [film.id for film in films if film.n_ratings == 1][:3]
     common = [films[item].id for item in np.argsort(-before.predictor.catalogue.n_ratings)[:8].tolist()]
     seen, then = [{"film_id": film} for film in common], [{"film_id": film, "liked": True} for film in rare]
-    everybody = tuple(lesson(seen, then, shown=common, client=f"person-{n}") for n in range(60))
-    lessons = Lessons(everybody[:30], everybody[30:], {"learned": 30, "held back": 30})
+    everybody = tuple(lesson(seen, then, shown=common, client=f"person-{n}") for n in range(30 + MIN_CLIENTS))
+    lessons = Lessons(everybody[:30], everybody[30:], {"learned": 30, "held back": MIN_CLIENTS})
     after = learn(quick, quiet(), lessons=lessons)
 
     assert after.lessons == lessons
     assert after.evaluation.task.digest == before.evaluation.task.digest
+    rows = PROJECT.describe(quick, after).data.rows
+    assert (rows["people of the log"], rows["train"]) == (30, len(after.split.before_test))
+    assert "people of the log" not in PROJECT.describe(quick, before).data.rows
     assert after.split.before_test.n_users == before.split.before_test.n_users + 30
     rated = {film.id: film.n_ratings for film in after.predictor.catalogue.films}
     assert [rated[film] for film in rare] == [30] * 3  # those of the log alone: one person of the data is too few
@@ -277,13 +282,17 @@ def test_people_of_the_log_are_learned_from_and_those_held_back_are_not(quick):
     assert len(columns["popularity"]) == np.count_nonzero(after.split.before_test.user_counts())
 
     compared = PROJECT.recent(after, before.predictor, lessons.held_back)
-    assert compared.n == 30
+    assert compared.n == MIN_CLIENTS
     assert compared.difference.high < 0  # who learned what people watch finds it
     told_of_shown = [
-        lesson(seen, [{"film_id": film} for film in common], shown=common, client=str(n)) for n in range(30)
+        lesson(seen, [{"film_id": film} for film in common], shown=common, client=str(n)) for n in range(MIN_CLIENTS)
     ]
-    assert PROJECT.recent(after, before.predictor, told_of_shown) is None
-    assert PROJECT.recent(after, before.predictor, lessons.held_back[:19]) is None
+    interleaved = [lesson(seen, then, shown=common, client=str(n), interleaved_with="2") for n in range(60)]
+    nameless = [lesson(seen, then, shown=common) for _ in range(30)]  # who may be anybody, learned from or not
+    assert PROJECT.recent(after, before.predictor, told_of_shown + interleaved) is None
+    both = PROJECT.recent(after, before.predictor, [*lessons.held_back, *interleaved, *nameless])
+    assert both == compared
+    assert PROJECT.recent(after, before.predictor, lessons.held_back[1:]) is None
 
 
 @pytest.mark.real_data

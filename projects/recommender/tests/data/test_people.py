@@ -20,8 +20,12 @@ def ratings(*histories: list[int]) -> Ratings:
     return Ratings(users, items, np.full(len(users), 4, dtype=np.float32), times, len(histories), len(FILMS))
 
 
-def person(*films: int, at: float = 100.0) -> Person:
-    return Person(dict.fromkeys(films, NAN), at)
+def person(*films: int, client: str, at: float = 100.0) -> Person:
+    return Person(dict.fromkeys(films, NAN), at, client)
+
+
+def people(*histories: tuple[int, ...]) -> list[Person]:
+    return [person(*films, client=f"client {number}") for number, films in enumerate(histories)]
 
 
 def of(part: Ratings, user: int) -> list[int]:
@@ -30,18 +34,20 @@ def of(part: Ratings, user: int) -> list[int]:
 
 @pytest.mark.parametrize(("most", "kept"), [(0, 0), (2, 0), (3, 1), (4, 1), (5, 2), (6, 3), (99, 3)])
 def test_the_newest_people_are_learned_from_as_far_as_their_ratings_go(most: int, kept: int) -> None:
-    everybody = [person(10), person(10, 20), person(10, 20, 30)]
+    everybody = people((10,), (10, 20), (10, 20, 30))
     assert list(newest(everybody, most, min_raters=1)) == everybody[3 - kept :]
     assert list(newest([], most, min_raters=1)) == []
 
 
 def test_ratings_that_are_not_learned_from_take_no_room() -> None:
-    everybody = [person(10), person(10, 20), person(10, 20, 30)]
+    everybody = people((10,), (10, 20), (10, 20, 30))
     assert list(newest(everybody, 4, min_raters=2)) == everybody[1:]  # 30 is of one person alone
+    one = [person(*films, client="") for films in ((10,), (10, 20), (10, 20, 30))]
+    assert list(newest(one, 0, min_raters=2)) == one  # who is one client all the time
 
 
 def test_people_are_numbered_after_the_others_and_keep_their_order_and_stars() -> None:
-    joined = join(ratings([0, 1], [2]), [Person({40: 4.5, 999: 1.0, 10: NAN}, 50.9), person()], FILMS)
+    joined = join(ratings([0, 1], [2]), [Person({40: 4.5, 999: 1.0, 10: NAN}, 50.9, ""), *people(())], FILMS)
     assert (joined.n_users, joined.n_items) == (4, 8)
     assert [of(joined, user) for user in range(4)] == [[0, 1], [2], [3, 0], []]  # no catalogue has 999
     np.testing.assert_array_equal(joined.values[3:], np.array([4.5, NAN], dtype=np.float32))
@@ -59,7 +65,7 @@ def split() -> Split:
 
 
 def test_the_frozen_test_and_the_validation_stay_as_they_are(split: Split) -> None:
-    taught = learn_from(split, [person(10, 20)] * 5, min_raters=5)
+    taught = learn_from(split, people(*[(10, 20)] * 5), min_raters=5)
     for name in ("validation", "test"):
         old, new = getattr(split, name), getattr(taught, name)
         assert [of(new, user) for user in range(10)] == [of(old, user) for user in range(10)]
@@ -78,8 +84,17 @@ def test_the_frozen_test_and_the_validation_stay_as_they_are(split: Split) -> No
 def test_a_film_is_learned_from_five_of_the_data_or_five_of_the_log(
     split: Split, raters: int, log: list[int], data: list[int]
 ) -> None:
-    taught = learn_from(split, [person(70)] * raters, min_raters=5)
+    taught = learn_from(split, people(*[(70,)] * raters), min_raters=5)
     for part in (taught.train, taught.before_test):
         assert of(part, 5) == log
         assert [film for film in of(part, 0) if film >= 6] == data
         assert of(part, 1) == of(split.before_test if part is taught.before_test else split.train, 1)
+
+
+@pytest.mark.parametrize("client", ["", "ann"])
+def test_one_client_is_one_rater_however_many_histories_it_has(split: Split, client: str) -> None:
+    growing = [person(*(70, 80, 10, 20, 30)[:films], client=client) for films in range(1, 6)]
+    others = people(*[(20,)] * 4)
+    for part in (getattr(learn_from(split, growing + others, min_raters=5), name) for name in ("train", "before_test")):
+        assert [of(part, user) for user in range(5, 14)] == [[]] * 3 + [[1]] * 6  # of 20, at position 1, five clients
+        assert [film for film in of(part, 0) if film >= 6] == [6, 7]

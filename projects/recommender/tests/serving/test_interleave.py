@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from small_models import SmallModel
 
 from portfolio_shared.operations.store import LoggedPrediction, connect
+from portfolio_shared.serving.models import ModelNotReady
 from recommender.config import ServeSettings
 from recommender.data.catalogue import Catalogue
 from recommender.models.predictor import Prediction, Predictor, Recommendation, Seen
@@ -94,6 +95,18 @@ class Tried:
             return list(store.predictions("recommender", since=0, until=1e12))[-1]
 
 
+class Holder:
+    """Holds the challenger of a dictionary."""
+
+    def __init__(self, models: dict[str, Any]) -> None:
+        self.models = models
+
+    def current(self) -> Any:
+        if "challenger" not in self.models:
+            raise ModelNotReady("none")
+        return self.models["challenger"]
+
+
 @pytest.fixture
 def tried(
     serving: Callable[[FastAPI], AbstractContextManager[httpx.Client]],
@@ -104,8 +117,8 @@ def tried(
     settings = ServeSettings(bundle=learned.bundle, prediction_log=url)
     app = create_app(settings.model_copy(update={"rollout": "interleave"}))  # whose challenger is given below
     models: dict[str, Any] = {}
-    app.state.rollout.challenger = lambda: models.get("challenger")
     with serving(app) as client:
+        app.state.rollout._challengers = Holder(models)
         champion = app.state.rollout.models.current()
         models["challenger"] = replace(champion, predictor=learned.own.poor(learned.trained), version="8")
         yield Tried(client, url, models)
@@ -146,15 +159,15 @@ def test_the_service_answers_with_the_films_of_both_and_logs_whose_they_are(
         assert recommended["score"] == pytest.approx(expected["score"], rel=1e-5)
 
 
-def test_the_monitor_reads_interleaved_answers_as_others(
+def test_an_interleaved_list_says_nothing_of_the_champion(
     tried: Tried, predictor: Predictor, learned: SmallModel, histories: list[list[Seen]]
 ) -> None:
     body = tried.client.post("/v1/recommendations", json=asked(histories[0])).json()
     row = written(tried, body["id"])
     films = [each["film"]["film_id"] for each in body["recommendations"]]
-    assert WATCH.columns(learned.bundle)(row) == [columns_of(predictor.catalogue, histories[0], films)]
+    assert WATCH.columns(learned.bundle)(row) == [columns_of(predictor.catalogue, histories[0], [])]
     truth = Truth.model_validate({"watched": [{"film_id": film, "liked": film == films[0]} for film in films]})
-    assert WATCH.measure(row, 0, truth) == {"liked": 0.1}
+    assert WATCH.measure(row, 0, truth) == {}
     teams = json.loads(row.response)["teams"]
     of_challenger = [{"film_id": film} for film, team in zip(films, teams, strict=True) if team == "challenger"]
     assert WATCH.preference is not None
@@ -209,6 +222,10 @@ def test_a_challenger_that_fails_or_goes_away_costs_no_answer(
     failed = tried.client.post("/v1/recommendations", json=asked(histories[0]))
     assert (failed.status_code, failed.json()["interleaved_with"]) == (200, None)
     assert "version 8, failed: the champion answers alone" in caplog.text
+    answers = [tried.client.post("/v1/recommendations", json=asked(histories[0])) for _ in range(20)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert caplog.text.count("the champion answers alone") == 20
+    assert tried.client.get("/v1/model").json()["rollout"]["stepped_back"].startswith("errors: 20 of 20 answers")
     tried.models.clear()
     gone = tried.client.post("/v1/recommendations", json=asked(histories[0]))
     assert gone.json()["recommendations"] == failed.json()["recommendations"]

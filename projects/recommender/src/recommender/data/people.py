@@ -27,15 +27,18 @@ class Person:
         Film ids to stars, NaN where none were given, in the order in which the films were watched.
     at
         When they said so, in seconds since 1970.
+    client
+        Who said so. Nobody knows how many people those without a name are: they count as one.
     """
 
     stars: Mapping[int, float]
     at: float
+    client: str
 
 
 def newest(people: Sequence[Person], most: int, *, min_raters: int) -> Sequence[Person]:
-    """Return the last people that have at most so many ratings of films that `min_raters` of all of them rated."""
-    raters = Counter(film for person in people for film in person.stars)
+    """Return the last people that have at most so many ratings of films that `min_raters` of their clients rated."""
+    raters = Counter(film for _, film in {(person.client, film) for person in people for film in person.stars})
     counts = [sum(raters[film] >= min_raters for film in person.stars) for person in reversed(people)]
     return people[len(people) - int(np.searchsorted(np.cumsum(counts), most, side="right")) :]
 
@@ -59,13 +62,15 @@ def join(ratings: Ratings, people: Sequence[Person], catalogue: Catalogue) -> Ra
 def learn_from(split: Split, people: Sequence[Person], *, min_raters: int) -> Split:
     """Return the split with the people in what models are fitted on; the validation and the test stay as they are.
 
-    Left out are ratings of the people of films that fewer than `min_raters` of them rated. Of films that enough of them
-    and too few people of the data rated, the ratings of the data are left out.
+    Left out are ratings of the people of films that fewer than `min_raters` clients of them rated. Of films that enough
+    of them and too few people of the data rated, the ratings of the data are left out.
     """
     base = split.before_test
     joined = join(base, people, split.catalogue)
     of_log = joined.users >= base.n_users
-    by_log = np.bincount(joined.items[of_log], minlength=base.n_items) >= min_raters
+    _, clients = np.unique(np.array([person.client for person in people], dtype=np.str_), return_inverse=True)
+    raters = np.unique(np.stack([clients[joined.users[of_log] - base.n_users], joined.items[of_log]]), axis=1)
+    by_log = np.bincount(raters[1], minlength=base.n_items) >= min_raters
     by_data = base.item_counts() >= min_raters
 
     def kept(part: Ratings) -> Ratings:

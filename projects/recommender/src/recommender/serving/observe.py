@@ -113,7 +113,8 @@ def columns(bundle: Path) -> RowColumns:
 
     def of(row: LoggedPrediction) -> list[dict[str, float]]:
         histories, options = _asked(row)
-        answered = [[] if _narrowed(options) else result for result in _answered(row)]
+        of_others = _narrowed(options) or interleaved(row)
+        answered = [[] if of_others else result for result in _answered(row)]
         return [columns_of(catalogue, *pair) for pair in zip(histories, answered, strict=True)]
 
     return of
@@ -127,7 +128,7 @@ def columns_of(
     Parameters
     ----------
     answered
-        Ids of the films, best first; empty if the answer says more of the filters than of the history.
+        Ids of the films, best first; empty if the answer says more of filters or another model than of the history.
     own
         Ids of the films in whose counts the person is.
     """
@@ -174,14 +175,22 @@ def _narrowed(options: Options) -> bool:
 def measure(row: LoggedPrediction, index: int, truth: Truth) -> dict[str, float]:
     """Return what the films that somebody watched say of the answer to one history.
 
-    Whoever tells of films of the list alone, as the page does, says nothing of what else they watched.
+    Whoever tells of films of the list alone, as the page does, says nothing of what else they watched. A list of two
+    models says nothing of either alone.
     """
+    if interleaved(row):
+        return {}
     shown = set(_answered(row)[index])
     liked = {watched.film_id: watched.liked for watched in truth.watched}
     new = liked.keys() - {seen.film_id for seen in history_of(row, index)}
     said = [opinion for film, opinion in liked.items() if film in shown and opinion is not None]
     found = {"found": len(new & shown) / len(new)} if new - shown else {}
     return found | ({"liked": fmean(said)} if said else {})
+
+
+def interleaved(row: LoggedPrediction) -> bool:
+    """Return whether a challenger picked some of the films."""
+    return json.loads(row.response).get("interleaved_with") is not None
 
 
 def about(row: LoggedPrediction, index: int) -> str:
