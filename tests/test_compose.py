@@ -1,10 +1,12 @@
 """What the compose file and the images promise, as far as it can be seen without a container engine."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import image_budgets as budgets
+from portfolio_shared.serving import prediction_log, server, shadow, tracing
 from project_table import Project, projects
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,6 +59,16 @@ def test_every_project_has_a_trainer_a_service_and_a_place_on_the_page(services:
     assert services["index"]["environment"][f"{project.prefix}ADDRESS"] == f"http://{address}"
     assert budgets.budgets()[f"{project.name}-service"] == project.service_mb
     assert services[project.name]["image"].partition(":-portfolio}/")[2] == f"{project.name}-service:${{TAG:-latest}}"
+
+
+@pytest.mark.parametrize("project", projects(), ids=lambda project: project.name)
+def test_a_service_has_the_time_to_end_as_it_should_before_it_is_killed(services: Services, project: Project) -> None:
+    settings = import_module(f"{project.package}.config").ServeSettings
+    longest = settings.model_fields["request_timeout_seconds"].default
+    to_answer = math.ceil(longest) + server.DRAIN_SECONDS
+    to_write = prediction_log.END_SECONDS + prediction_log.ASK_SECONDS + 2 * shadow.END_SECONDS + tracing.FLUSH_SECONDS
+    given = float(services[project.name]["stop_grace_period"].removesuffix("s"))
+    assert to_answer + to_write <= given <= to_answer + to_write + 5
 
 
 def test_settings_of_the_compose_files_are_documented(compose_files: list[Path]) -> None:

@@ -16,15 +16,19 @@ import httpx
 import pytest
 
 import drill
+import drill_steps
 from compose_stack import ROOT, CheckError
 from drill_errors import errors_of
+from drill_forget import forget
 from drill_pictures import CUTS, alone, timeline
-from drill_place import Place, container_command, json_in, settings
+from drill_place import Place, Said, container_command, json_in, settings
 from drill_scenario import Call
-from drill_steps import alarmed
+from drill_steps import Story, alarmed, quiet
 from drill_traffic import Clients, Seen, meanwhile, require_swap
 from portfolio_shared.evaluation.sections import read_section
+from portfolio_shared.operations.retrain import PASSED, REFUSED
 from portfolio_shared.operations.store import Feedback, LoggedPrediction, connect
+from portfolio_shared.serving.prediction_log import hashed_subject
 from project_table import Project, projects
 
 CLAIM = re.compile(r"^ok +[\d.]+ s  ([^:]+): ", re.MULTILINE)
@@ -106,6 +110,32 @@ def test_an_alarm_names_what_differs_most_and_what_is_worse() -> None:
     assert alarmed(findings | {"alarms": {"drift": "", "performance": ""}}) == (["a", "b", "c"], measures[:1])
 
 
+@pytest.mark.parametrize("outcome", ["promoted", "refused"])
+def test_nothing_is_promoted_where_only_the_gate_is_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    aliases = {"champion": "1"}
+
+    def run(_place: Place, _program: str, *arguments: str, accept: Any) -> Said:
+        if outcome == "promoted" and "--promote" in arguments:
+            aliases["champion"] = "2"
+        assert accept == [PASSED, REFUSED]
+        return Said(0, f"\nRegistered housing version 2, {outcome}")
+
+    model = httpx.Response(200, json={"version": "1"})  # the service has not looked at the registry since
+    scenario: Any = SimpleNamespace(data=lambda _folder: "sample", flags=())
+    story = Story(place(tmp_path), scenario, clients(lambda _request: model), drifts=False, champion="1")
+    monkeypatch.setattr(Place, "run", run)
+    monkeypatch.setattr(Place, "lessons", lambda *_: {"learned": 100, "held back": 30, "said again later": 1})
+    monkeypatch.setattr(drill_steps, "version_of", lambda _story, alias: aliases.get(alias, ""))
+    monkeypatch.setattr(drill_steps, "read_errors", lambda _story: None)
+    if outcome == "promoted":
+        with pytest.raises(CheckError, match="champion of the registry: expected 1, not 2"):
+            quiet(story)
+    else:
+        assert "of 131 truths 100 are used and 30 held back. Registered housing version 2, refused" in quiet(story)
+
+
 def test_the_timeline_tells_versions_apart_and_covers_no_label_with_another() -> None:
     values = {"1": 0.2, "2": 0.1}
     points = [(float(i), "2" if 300 <= i < 400 else "1", values["2" if 300 <= i < 400 else "1"]) for i in range(500)]
@@ -142,6 +172,29 @@ def test_what_truths_showed_is_read_from_the_log_in_the_order_of_the_answers(tmp
     found = errors_of(WATCH, log)
     assert (found["label"], found["better"]) == ("absolute log error", "lower")
     assert found["points"] == [(10.0, "1", pytest.approx(0.693, abs=0.001)), (30.0, "0", 0.0)]
+
+
+def test_a_stack_that_is_not_the_drills_gets_back_its_log_and_its_champion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, ran = f"sqlite:///{tmp_path / 'log.db'}", []
+    asked = CALLS[:2]
+    scenario: Any = SimpleNamespace(requests=lambda *_: asked)
+    story = Story(place(tmp_path), scenario, clients(answered), drifts=True, champion="1", challenger="2")
+    subjects = [*(call.subject for call in story.calls(2, drifted=True)), asked[0].subject]
+    store = connect(log)
+    for i, subject in enumerate(subjects):
+        hashed = hashed_subject(subject.encode(), "key")
+        store.insert([LoggedPrediction(f"{i}", 1.0, "housing", "1", "/", hashed, 1, 1.0, "{}", "{}")])
+        store.add_feedback(Feedback(f"{i}", 0, 2.0, hashed, "{}"))
+    monkeypatch.setattr(Place, "run", lambda _place, *command: ran.append(command))
+    monkeypatch.setattr(Place, "forget", lambda _place, people: forget(sorted(people), "key", log))
+    monkeypatch.setattr(drill_steps, "version_of", lambda *_: "2")
+    with pytest.raises(CheckError, match="a step fails"), drill.restored(story):
+        raise CheckError("a step fails")
+    kept = [prediction.id for prediction, _ in store.feedback("housing", since=0.0, until=9.0)]
+    store.close()
+    assert (kept, ran) == (["2"], [("project", "promote", "1")])
 
 
 def test_no_setting_of_ours_is_one_of_the_drill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

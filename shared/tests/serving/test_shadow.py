@@ -36,7 +36,7 @@ def shadowing(monkeypatch):
         monkeypatch.setattr(shadow_module, "COMMAND", (sys.executable, "-I", "-S", "-c", script))
         for name, value in {"TICK_SECONDS": 0.01, "END_SECONDS": 0.3, "FIRST_PAUSE": 0.02, **changes}.items():
             monkeypatch.setattr(shadow_module, name, value)
-        shadow = Shadow(DemoSettings(rollout="shadow", prediction_log="sqlite:///log.db", subject_key="secret"))
+        shadow = Shadow(DemoSettings(rollout="shadow", prediction_log="sqlite:///log.db", subject_key="hidden-1"))
         shadow.start("demo:create_app")
         shadows.append(shadow)
         return shadow
@@ -56,14 +56,20 @@ def mirror(shadow, body=b"{}", id_="1", content_type=b"text/x"):
     kept.drop()
 
 
-def test_the_process_gets_the_factory_and_the_settings_without_secrets_that_it_has_no_use_for(shadowing):
-    shadow = shadowing(f"{READ}\nsay({{}}, error=json.dumps(told))\nframe()")
+def test_the_process_gets_factory_settings_and_environment_without_secrets_that_it_has_no_use_for(
+    shadowing, monkeypatch
+):
+    for name in ("DEMO_SUBJECT_KEY", "demo_trace_headers"):  # pydantic reads either case
+        monkeypatch.setenv(name, '{"key": "hidden-1"}')
+    monkeypatch.setenv("DEMO_LOG_LEVEL", "error")
+    shadow = shadowing(f"{READ}\nsay({{}}, error=json.dumps(told | dict(os.environ)))\nframe()")
     eventually(lambda: shadow.state().challenger)
     told = json.loads(shadow.state().error)
     assert told["factory"] == "demo:create_app"
     assert told["settings"]["prediction_log"] == "sqlite:///log.db"
-    assert "secret" not in shadow.state().error
+    assert "hidden-1" not in shadow.state().error
     assert "subject_key" not in told["settings"]
+    assert told["DEMO_LOG_LEVEL"] == "error"
 
 
 @pytest.mark.parametrize("size", [2, 3_000_000], ids=["small", "larger than the pipe"])

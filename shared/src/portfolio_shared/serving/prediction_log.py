@@ -27,6 +27,7 @@ WRITE_SECONDS = 0.5
 RETAIN_SECONDS = 600.0
 CAPACITY = 20_000  # rows that may wait
 CAPACITY_BYTES = 16_000_000  # and their size
+END_SECONDS = 10.0  # that the thread gets to write what waits
 ASK_SECONDS = 2.0  # how long a question waits for another
 
 
@@ -86,7 +87,7 @@ class PredictionLog:
     def close(self) -> None:
         """Write what waits, and end the thread."""
         self._stop.set()
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=END_SECONDS)
         if self._asking.acquire(timeout=ASK_SECONDS):  # else somebody waits for a database that hangs
             _close(self._asked)
             self._asking.release()

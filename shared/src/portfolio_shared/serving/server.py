@@ -17,7 +17,7 @@ from portfolio_shared.serving.settings import ServiceSettings
 S = TypeVar("S", bound=ServiceSettings)
 
 STARTUP_FAILURE = 3  # uvicorn's exit code
-_DRAIN_SECONDS = 5  # on top of the longest request, for its response to leave
+DRAIN_SECONDS = 5  # on top of the longest request, for its response to leave
 
 # Each library reads its own variable once, while it is loaded.
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -58,7 +58,7 @@ def run(app: FastAPI, settings: ServiceSettings) -> None:
         server_header=False,
         ws="none",
         lifespan="on",
-        timeout_graceful_shutdown=math.ceil(settings.request_timeout_seconds) + _DRAIN_SECONDS,
+        timeout_graceful_shutdown=math.ceil(settings.request_timeout_seconds) + DRAIN_SECONDS,
     )
     server = uvicorn.Server(config)
     # After a graceful end uvicorn raises the signal again, which would make the exit code that of a killed process.
