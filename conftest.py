@@ -52,6 +52,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave reports and what a project's page does in Chromium to `make test-all`; its first page stays."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        a_report = item.path.name == "test_report.py" and "written" in fixtures
+        if a_report or ("browser" in fixtures and item.path.name != "test_pages.py"):
+            item.add_marker(pytest.mark.long)
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     """Run all tests of a project in one process, and of any other file: what they share is made once."""
     return ByProject(config, log)
