@@ -1,6 +1,7 @@
 """The story of a change, told by what runs: a model serves, the world changes, an alarm, a new model, and back again.
 
-Everything is in a temporary folder and on free ports, or against containers that are up (`--against`). Each step
+Everything is in a temporary folder and on free ports, or against containers that are up (`--against`), whose log is
+without the drill's people in the end. Each step
 asserts what it claims and prints a line; the end is a page of pictures. Exit status 0 if everything held, 1 if not.
 """
 
@@ -10,8 +11,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import httpx
@@ -116,13 +118,26 @@ def tell(project: Project, url: str | None, *, drifts: bool) -> Story:
             story = Story(at, scenario.result(), Clients(http), drifts)
             print(f"{project.name}: {story.scenario.drift if drifts else 'nothing changes'}", flush=True)
             try:
-                for claim, step in (*BEFORE, *(CHANGE if drifts else NO_CHANGE)):
-                    take(story, claim, step)
+                with nullcontext() if at.service else restored(story):
+                    for claim, step in (*BEFORE, *(CHANGE if drifts else NO_CHANGE)):
+                        take(story, claim, step)
             except (CheckError, ProcessError, httpx.HTTPError) as error:
                 log = at.service.log_end() if at.service else ""
                 raise CheckError(f"{claim}: {error}\n{log}") from error
             story.transcript = at.transcript()
             return story
+
+
+@contextmanager
+def restored(story: Story) -> Iterator[None]:
+    """Leave a stack that is not ours without what the drill's people asked and said, and with its own champion."""
+    try:
+        yield
+    finally:
+        if story.challenger and steps.version_of(story.place, "champion") == story.challenger:
+            story.place.run("project", "promote", story.champion)
+        if story.people:
+            print(f"{story.place.forget(story.people):,} predictions of the drill are forgotten", flush=True)
 
 
 def take(story: Story, claim: str, step: Step) -> None:

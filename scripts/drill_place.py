@@ -7,16 +7,19 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import httpx
+
 from compose_stack import ROOT, CheckError, require
 from mlflow_server import DEFAULT_URI, running_server
 from portfolio_shared.proxies import no_proxy
+from portfolio_shared.serving.registry_client import RegistryClient
 from processes import HOST, Process, free_port, start, wait_until_ready
 from project_table import Project
 
@@ -26,6 +29,7 @@ POLL_SECONDS = "0.3"  # between two looks of the service at the registry
 KEPT = ("PORTFOLIO_DATA_DIR",)
 TRANSCRIPT = "transcript.txt"
 COLUMNS = "120"  # of what commands write
+NAMED = 200  # characters of a command, in a message
 # Of the containers that have the prediction log, the monitor's reads it; one of its own trains.
 CONTAINERS = {"retrain": "retrain"}
 
@@ -63,7 +67,7 @@ class Place:
 
     def run(self, program: str, *arguments: str, accept: Sequence[int] = (0,)) -> Said:
         """Run a command to its end; `CheckError` with the end of what it wrote unless its exit status is expected."""
-        name = " ".join([self.project.name if program == "project" else program, *arguments])
+        name = " ".join([self.project.name if program == "project" else program, *arguments])[:NAMED]
         log = self.folder / "commands" / f"{time.time():.3f}.log"
         command, environment = self.command(program, arguments), self.environment
         with start(name, command, log=log, folder=self.directory, environment=environment, guarded=True) as process:
@@ -88,6 +92,26 @@ class Place:
     def read_json(self, path: Path) -> dict[str, Any]:
         """Return the object in a file of the commands'; containers may say something around it."""
         return json_in(self.run("cat", str(path)).text)
+
+    def lessons(self, version: str) -> dict[str, int]:
+        """Return what became of every truth that was there when a version was trained, as its tag says."""
+        query, path = {"name": self.project.name, "version": version}, "/api/2.0/mlflow/model-versions/get"
+        response = httpx.get(f"{self.mlflow}{path}", params=query, trust_env=False).raise_for_status()
+        tags = {tag["key"]: tag["value"] for tag in response.json()["model_version"]["tags"]}
+        counts: dict[str, int] = json.loads(tags["lessons"])
+        return counts
+
+    def forget(self, people: Iterable[str]) -> int:
+        """Delete what people asked and said, where the log is; return how many predictions went."""
+        text = Path(__file__).with_name("drill_forget.py").read_text(encoding="utf-8")
+        return int(self.run("python", "-c", text, self.project.package, *sorted(people)).text.split()[-1])
+
+
+def version_of(place: Place, alias: str) -> str:
+    """Return the version that an alias of the registry points to, or nothing."""
+    with RegistryClient(place.mlflow) as registry:
+        found = registry.alias(place.project.name, alias)
+    return found.version if found else ""
 
 
 def json_in(text: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from compose_stack import CheckError, require, require_equal
-from drill_place import Place, json_in, wait
+from drill_place import Place, json_in, version_of, wait
 from drill_scenario import Call, Scenario
 from drill_traffic import Clients, meanwhile, require_swap
 from portfolio_shared.operations.shapes import number
@@ -196,7 +196,7 @@ def train_again(story: Story, *options: str, accept: Sequence[int]) -> str:
     place = story.place
     flags = ("--data", story.scenario.data(place.folder), *story.scenario.flags)
     said = place.run("project", "retrain", *options, *flags, accept=accept).text
-    story.challenger = version_of(story, "challenger")
+    story.challenger = version_of(story.place, "challenger")
     registered = re.search(r"\nRegistered \S+ version (\d+).*", said, re.DOTALL)
     if registered is None:
         raise CheckError(f"expected a line that says what was registered: {said[-500:]}")
@@ -204,13 +204,6 @@ def train_again(story: Story, *options: str, accept: Sequence[int]) -> str:
     learned, held_back = taught.get("learned", 0), taught.get("held back", 0)
     used = f"of {sum(taught.values()):,} truths {learned:,} are used and {held_back:,} held back"
     return f"{used}. {' '.join(registered[0].split())}"
-
-
-def version_of(story: Story, alias: str) -> str:
-    """Return the version that an alias of the registry points to, or nothing."""
-    with RegistryClient(story.place.mlflow) as registry:
-        found = registry.alias(story.place.project.name, alias)
-    return found.version if found else ""
 
 
 def pick_up(story: Story) -> str:
@@ -294,7 +287,7 @@ def quiet(story: Story) -> str:
     from portfolio_shared.operations.retrain import PASSED, REFUSED  # with all that trains: 2 s
 
     said = train_again(story, "--why", "schedule", "--promote", accept=[PASSED, REFUSED])
-    require_equal("champion of the registry", version_of(story, "champion"), story.champion)
+    require_equal("champion of the registry", version_of(story.place, "champion"), story.champion)
     if story.challenger:
         pick_up(story)
         compare(story, accept=[1, 2])
