@@ -1,9 +1,10 @@
 """Two models in each project's service, under requests that never stop: who gets whose answer while models come and go.
 
-One story, which two services live through at the same time: one gives a share of the subjects the challenger's answers,
-the other asks the challenger for the log alone.
+One story, which services live through at the same time: one gives a share of the subjects the challenger's answers, one
+asks the challenger for the log alone, and one of films gives lists of both models.
 """
 
+import json
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -30,7 +31,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SHARE = 0.3
 SUBJECTS = [f"person{i}@example.org" for i in range(120)]
-MODES = ("canary", "shadow")
 
 Eventually = Callable[[Callable[[], object], str], None]
 Versions = dict[str, set[str]]  # of each subject
@@ -53,6 +53,12 @@ def registry(small: SmallModel, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture(scope="module")
 def expected(small: SmallModel, serving: Any, eventually: Eventually, tmp_path_factory: Any) -> dict[str, str]:
     return answers_alone(small, serving, eventually, tmp_path_factory.mktemp("poor"))
+
+
+def modes_of(small: SmallModel) -> list[str]:
+    """Return what a service can do with a challenger."""
+    offered = get_args(small.module("config").ServeSettings.model_fields["rollout"].annotation)
+    return [mode for mode in offered if mode != "off"]
 
 
 @dataclass
@@ -119,7 +125,7 @@ def story(
     common = {"tracking_uri": registry.uri, "model_poll_seconds": 0.1, "prediction_log": log, "canary_share": SHARE}
     requests: dict[str, Requests] = {}
     with ExitStack() as stack:
-        for mode in MODES:
+        for mode in modes_of(registry.small):
             own = {"model_cache": place / mode / "models", "rollout": mode, "subject_key": "key"}
             service = stack.enter_context(running_service(registry.name, place / mode, **common, **own))
             requests[mode] = Requests(service, registry.small)
@@ -165,27 +171,29 @@ def test_a_share_of_the_subjects_gets_the_challenger_and_each_the_same_every_tim
     assert again == first
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_only_a_canary_answers_beside_the_champion(story: Story, mode: str) -> None:
-    answered = {step: set().union(*modes[mode].values()) for step, modes in story.steps.items()}
-    beside = {"1", "2"} if mode == "canary" else {"1"}
-    assert answered == {
-        "alone": {"1"},
-        "beside": beside,
-        "alone again": {"1"},
-        "beside again": beside,
-        "promoted": {"2"},
-        "rolled back": {"1"},
-    }
+def test_only_a_canary_answers_beside_the_champion(story: Story) -> None:
+    for mode in story.requests:
+        beside = {"1", "2"} if mode == "canary" else {"1"}
+        answered = {step: set().union(*modes[mode].values()) for step, modes in story.steps.items()}
+        assert answered == {
+            "alone": {"1"},
+            "beside": beside,
+            "alone again": {"1"},
+            "beside again": beside,
+            "promoted": {"2"},
+            "rolled back": {"1"},
+        }, mode
 
 
-@pytest.mark.parametrize("mode", MODES)
 def test_no_request_fails_and_each_answer_is_that_of_the_version_it_names(
-    story: Story, expected: dict[str, str], mode: str
+    story: Story, expected: dict[str, str]
 ) -> None:
-    requests = story.requests[mode]
-    assert requests.failures == []
-    assert {(version, answer) for _, version, answer in requests.answers} == set(expected.items())
+    for mode, requests in story.requests.items():
+        assert requests.failures == [], mode
+        answers = {each[1:]: json.loads(each[2]).get("interleaved_with") for each in requests.answers}
+        of_both = {(version, other) for (version, _), other in answers.items() if other}
+        assert of_both == ({("1", "2")} if mode == "interleave" else set()), mode
+        assert {each for each, other in answers.items() if not other} == set(expected.items()), mode
 
 
 def test_a_shadow_answers_in_the_log(story: Story, eventually: Eventually) -> None:

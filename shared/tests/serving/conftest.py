@@ -9,6 +9,7 @@ import httpx
 import pytest
 from demo_service import PAGE, DemoSettings, FakeHolder, create_app, serving
 from pydantic_settings import SettingsConfigDict
+from two_models import SHARE, dearer
 
 from portfolio_shared.operations.store import LoggedPrediction, connect
 from portfolio_shared.serving.models import ModelHolder
@@ -31,6 +32,19 @@ def web(tmp_path: Path) -> Path:
 def client(models: FakeHolder, web: Path) -> Iterator[httpx.Client]:
     settings = DemoSettings(max_body_bytes=2000, request_timeout_seconds=0.3, max_concurrent_requests=3)
     with serving(create_app(settings, models, web)) as client:
+        yield client
+
+
+@pytest.fixture
+def challengers() -> FakeHolder:
+    """Return the holder of a second model, version 8."""
+    return FakeHolder("8", dearer)
+
+
+@pytest.fixture
+def canary(models: FakeHolder, challengers: FakeHolder, web: Path) -> Iterator[httpx.Client]:
+    settings = DemoSettings(rollout="canary", canary_share=SHARE, subject_key="key")
+    with serving(create_app(settings, models, web, challengers=challengers)) as client:
         yield client
 
 

@@ -99,6 +99,10 @@ class FakeHolder(ModelHolder[Predict]):
         self.watching = False
         self.watch_error: Exception | None = None
         self.missing = ""
+        self.beside = False
+
+    def stand_beside(self) -> None:
+        self.beside = True
 
     def current(self) -> LoadedModel[Predict]:
         if self.missing:

@@ -31,14 +31,11 @@ def test_the_champion_is_loaded_and_swapped(fake_registry, new_holder, make_bund
     assert (holder.swaps, holder.refused_bundles, holder.error) == (2, 0, None)
 
 
-@pytest.mark.parametrize("how", [{"alias": "challenger"}, {"model_alias": "challenger"}])
-def test_a_challenger_has_a_cache_of_its_own_and_goes_with_its_alias(
-    fake_registry, new_holder, make_bundle, tmp_path, how
-):
+def test_a_challenger_has_a_cache_of_its_own_and_goes_with_its_alias(fake_registry, new_holder, make_bundle, tmp_path):
     fake_registry.publish("1", make_bundle())
     fake_registry.publish("2", make_bundle(weight=3.0))
     fake_registry.champion, fake_registry.challenger = "1", "2"
-    champion, challenger = new_holder(), new_holder(**how)
+    champion, challenger = new_holder(), new_holder(alias="challenger")
     assert champion.refresh()
     assert challenger.refresh()
     assert [holder.current().version for holder in (champion, challenger)] == ["1", "2"]
@@ -49,10 +46,20 @@ def test_a_challenger_has_a_cache_of_its_own_and_goes_with_its_alias(
     with pytest.raises(ModelNotReady, match="no version with the alias 'challenger'"):
         challenger.current()
     fake_registry.overrides["/api/2.0/mlflow/registered-models/alias"] = (500, b"{}")
-    restarted = new_holder(**how)
+    restarted = new_holder(alias="challenger")
     assert not restarted.refresh()  # what once was the challenger need not be it any more
     with pytest.raises(ModelNotReady):
         restarted.current()
+
+
+def test_a_service_starts_from_its_last_good_bundle_whatever_its_alias(fake_registry, new_holder, make_bundle):
+    fake_registry.publish("1", make_bundle())
+    fake_registry.challenger = "1"
+    assert new_holder(model_alias="challenger").refresh()
+    fake_registry.overrides["/api/2.0/mlflow/registered-models/alias"] = (500, b"{}")
+    restarted = new_holder(model_alias="challenger")
+    assert restarted.refresh()
+    assert restarted.current().origin == "cache"
 
 
 def test_going_back_uses_the_cache(fake_registry, new_holder, make_bundle):

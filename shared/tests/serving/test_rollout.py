@@ -1,6 +1,5 @@
 """A canary: who gets the challenger's answer, what takes it out of service, and that no request fails for any of it."""
 
-import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,44 +10,11 @@ from itertools import count
 
 import httpx
 import pytest
-from demo_service import DemoSettings, FakeHolder, create_app, eventually, house, serving
+from demo_service import eventually, house
 from scipy.stats import binom
-from starlette.requests import Request
+from two_models import SHARE, SUBJECTS, ask, chosen, request, rollout
 
-from portfolio_shared.serving.rollout import Rollout
-
-SHARE = 0.3
-SUBJECTS = [f"person{i}" for i in range(300)]
 EXPECTED = {"7": 12_000.0, "8": 24_000.0}  # of the house: each version can be told by its answer
-
-
-def dearer(areas: list[float]) -> list[float]:
-    return [area * 200 for area in areas]
-
-
-@pytest.fixture
-def challengers() -> FakeHolder:
-    return FakeHolder("8", dearer)
-
-
-@pytest.fixture
-def canary(models, challengers, web) -> Iterator[httpx.Client]:
-    settings = DemoSettings(rollout="canary", canary_share=SHARE, subject_key="key")
-    with serving(create_app(settings, models, web, challengers=challengers)) as client:
-        yield client
-
-
-def rollout(models, challengers, **changes) -> Rollout:
-    return Rollout(DemoSettings(**{"rollout": "canary", "canary_share": SHARE} | changes), models, challengers)
-
-
-def request(subject: str = "", method: str = "POST") -> Request:
-    return Request({"type": "http", "method": method, "state": {"subject": subject.encode()}})
-
-
-def chosen(rollout: Rollout, subjects=SUBJECTS) -> list[str]:
-    """Return the version that each subject gets."""
-    return [rollout.model_for(request(subject)).version for subject in subjects]
 
 
 def within_its_interval(found: int, of: int) -> bool:
@@ -101,13 +67,6 @@ def test_the_challenger_makes_nothing_ready(canary, models, challengers):
     assert canary.get("/v1/model").json()["rollout"] == {"mode": "canary", "challenger": None, "stepped_back": None}
 
 
-def ask(client: httpx.Client, subject: str) -> tuple[str, float]:
-    """Return which version says that it answers, and what it answers."""
-    answer = client.post("/v1/prices", json={"houses": [house()]}, headers={"X-Subject": subject})
-    body = answer.raise_for_status().json()
-    return body["model"]["version"], body["prices"][0]
-
-
 @contextmanager
 def load(client: httpx.Client) -> Iterator[Callable[[], list[tuple[str, str, float]]]]:
     """Ask without a pause; what is yielded returns a round of all subjects that began after it was called."""
@@ -158,58 +117,6 @@ def test_no_request_fails_while_models_come_and_go(canary, models, challengers):
         assert set(versions().values()) == {"8"}
         models.loaded, challengers.missing = champion, "no challenger"  # rolled back
         assert set(versions().values()) == {"7"}
-
-
-def broken(areas: list[float]) -> list[float]:
-    raise RuntimeError("a bug")
-
-
-def mute(areas: list[float]) -> list[float]:
-    return [0.0 for _ in areas]  # which the demo calls an abstention
-
-
-@pytest.mark.parametrize(("predictor", "guard"), [(broken, "errors"), (mute, "abstention")])
-def test_a_challenger_that_does_harm_steps_back(canary, challengers, caplog, predictor, guard):
-    challengers.loaded = replace(challengers.loaded, predictor=predictor)
-
-    def statuses() -> Counter[int]:
-        body = {"houses": [house()]}
-        return Counter(canary.post("/v1/prices", json=body, headers={"X-Subject": each}).status_code for each in people)
-
-    people = SUBJECTS
-    seen = statuses()
-    assert seen[200] + seen[500] == len(people)
-    assert (seen[500] >= 10) == (guard == "errors")
-    eventually(lambda: canary.get("/v1/model").json()["rollout"]["stepped_back"])
-    state = canary.get("/v1/model").json()["rollout"]
-    assert (state["challenger"], state["stepped_back"].partition(":")[0]) == ("8", guard)
-    assert [record.getMessage().split(",")[0] for record in caplog.records if record.name.endswith("rollout")] == [
-        "version 8 steps back"
-    ]
-    assert f'canary_stepped_back{{reason="{guard}"}} 1.0' in canary.get("/metrics").text
-    assert statuses() == {200: len(people)}
-
-    challengers.loaded = replace(challengers.loaded, version="9", predictor=dearer)
-    people = SUBJECTS[:40]
-    assert {ask(canary, subject)[0] for subject in people} == {"7", "9"}
-    assert canary.get("/v1/model").json()["rollout"]["stepped_back"] is None
-    assert f'canary_stepped_back{{reason="{guard}"}} 0.0' in canary.get("/metrics").text
-
-
-def test_a_slow_challenger_steps_back(models, challengers, monkeypatch, caplog):
-    caplog.set_level(logging.ERROR)
-    clock = [0.0]
-    monkeypatch.setattr("portfolio_shared.serving.rollout.time.perf_counter", lambda: clock[0])
-    canary = rollout(models, challengers)
-    for subject in SUBJECTS:
-        asked = request(subject)
-        version = canary.model_for(asked).version
-        clock[0] += 0.03 if version == "8" else 0.01
-        observe = getattr(asked.state, "canary", None)
-        if observe is not None:
-            observe(200, {"predicted": (version, 1)})
-    assert canary.challenger() is None
-    assert canary.info().stepped_back == "latency: it takes 3.00 times as long as the champion"
 
 
 def test_answers_are_counted_by_who_gave_them(canary):

@@ -43,6 +43,8 @@ NO_TELEMETRY: TelemetryConfig = {
     "auto_configure": False,
 }
 FIRST_LOOK_SECONDS = 2.0  # how long the start waits for a first model
+CHALLENGER_THREADS = 2
+INTERLEAVED_SECONDS = 1.0  # for the challenger's half of a list
 
 
 def create_service(
@@ -188,12 +190,8 @@ def _lifespan(
             rollout.shadow.start(app.state.factory)
         if tracing is not None:
             tracing.start()
-        pool = app.state.pool = WorkerPool(
-            threads=settings.worker_threads,
-            max_waiting=settings.max_concurrent_requests,
-            timeout_seconds=settings.request_timeout_seconds,
-            around=tracing.computation if tracing is not None else None,
-        )
+        around = tracing.computation if tracing is not None else None
+        pool, beside = app.state.pool, app.state.challenger_pool = pools_of(settings, around)
         # Without a model the service starts all the same, and is not ready: a slow registry must not silence /healthz.
         first = asyncio.create_task(asyncio.to_thread(rollout.refresh))
         await asyncio.wait({first}, timeout=FIRST_LOOK_SECONDS)
@@ -211,8 +209,28 @@ def _lifespan(
             for part in parts:  # the shadow after the log: its rows are of predictions that are written
                 if part is not None:
                     await asyncio.to_thread(part.close)
+            await beside.close()  # last: a challenger that hangs keeps its threads, and costs no row of the log
 
     return lifespan
+
+
+def pools_of(settings: ServiceSettings, around: Callable[..., Any] | None) -> tuple[WorkerPool, WorkerPool]:
+    """Return the champion's threads and the challenger's, of which the first are never waiting for the others.
+
+    A challenger that hangs keeps its own threads busy, and at most half of the places of requests. Where it computes a
+    part of everybody's answer, it gets a short time.
+    """
+    places, seconds = settings.max_concurrent_requests, settings.request_timeout_seconds
+    at_most = seconds if settings.rollout == "canary" else INTERLEAVED_SECONDS
+    return (
+        WorkerPool(threads=settings.worker_threads, max_waiting=places, timeout_seconds=seconds, around=around),
+        WorkerPool(
+            threads=min(CHALLENGER_THREADS, settings.worker_threads),
+            max_waiting=max(1, places // 2),
+            timeout_seconds=min(at_most, seconds),
+            around=around,
+        ),
+    )
 
 
 def _report_end(watch: asyncio.Task[None]) -> None:

@@ -33,8 +33,9 @@ def settings_of(request: Request) -> Any:
 
 
 def pool_of(request: Request) -> WorkerPool:
-    """Return the worker pool."""
-    pool: WorkerPool = request.app.state.pool
+    """Return the worker pool of the model that answers this request: the challenger has threads of its own."""
+    state = request.app.state
+    pool: WorkerPool = state.challenger_pool if "by_challenger" in request.scope["state"] else state.pool
     return pool
 
 

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from statistics import fmean, variance
 from typing import NamedTuple
 
-FIRST_LOOK = 10
-"""Answers of the challenger before the first look; the next are at twice as many, four times, and so on."""
-LEVEL = 0.001
-"""Chance at one look that as good a challenger has so many more failures: 15 looks are 160,000 answers, and 1.5 %."""
-ERRORS_OF = 4.0
+LOOK = 10
+"""Answers of the challenger between two looks at failures."""
+WINDOW = 640
+"""Answers of the challenger that are judged together; then counting begins anew, so that a good past hides nothing."""
+LEVEL = 1e-6
+"""Chance at one look that as good a challenger has so many more failures: 16,000 looks, 160,000 answers, are 1.6 %."""
+LEAST_FAILED_GROUPS = 3
+ERRORS_OF = 5.0
 """Standard errors beyond what is tolerated, of seconds and of abstentions."""
 GROUPS = 64
 LEAST_GROUPS = 20
@@ -57,19 +60,33 @@ class Arm:
 
     answers: int = 0
     failed: int = 0
+    failed_groups: set[int] = field(default_factory=set)
     log_seconds: Mean = field(default_factory=Mean)
     abstained: Mean = field(default_factory=Mean)
 
+    def add(self, group: int, *, failed: bool) -> None:
+        """Count an answer to a subject of a group."""
+        self.answers += 1
+        if failed:
+            self.failed += 1
+            self.failed_groups.add(group)
+
 
 def breach(challenger: Arm, champion: Arm) -> Breach | None:
-    """Return which guard the challenger breaks, if any.
+    """Return which guard the challenger breaks, if any; to be asked after each answer of the challenger.
 
-    A failure counts whoever asked: none is the client's fault. Slower requests and odd questions may be one client's,
-    so of those a guard speaks only when it has seen many subjects.
+    Large or odd requests may be one client's, and one client always gets the same model. So a guard speaks only when it
+    has seen several groups of subjects fail, or many be slow. Failures are looked at every `LOOK` answers, the others
+    at `LOOK`, twice as many, and so on.
     """
-    if excess_failures(challenger.failed, challenger.answers, champion.failed, champion.answers) < LEVEL:
+    looks, rest = divmod(challenger.answers, LOOK)
+    if rest or not looks:
+        return None
+    if len(challenger.failed_groups) >= LEAST_FAILED_GROUPS and _fails_more(challenger, champion):
         counts = f"{challenger.failed} of {challenger.answers} answers failed"
         return Breach("errors", f"{counts}, of the champion's {champion.failed} of {champion.answers}")
+    if looks & (looks - 1):  # no power of two
+        return None
     if _exceeds(challenger.log_seconds, champion.log_seconds, by=math.log(SLOWER)):
         times = math.exp(fmean(challenger.log_seconds.groups()) - fmean(champion.log_seconds.groups()))
         return Breach("latency", f"it takes {times:.2f} times as long as the champion")
@@ -77,6 +94,10 @@ def breach(challenger: Arm, champion: Arm) -> Breach | None:
         own, other = (fmean(arm.abstained.groups()) for arm in (challenger, champion))
         return Breach("abstention", f"it abstains from {own:.1%}, the champion from {other:.1%}")
     return None
+
+
+def _fails_more(challenger: Arm, champion: Arm) -> bool:
+    return excess_failures(challenger.failed, challenger.answers, champion.failed, champion.answers) < LEVEL
 
 
 def excess_failures(failed: int, answers: int, failed_beside: int, answers_beside: int) -> float:

@@ -60,8 +60,7 @@ class ModelHolder(Generic[P]):
     project, load, smoke_test
         As in `create_service`.
     alias
-        Another alias than that of the settings. The challenger's model has a cache of its own, is put out of service
-        when the alias goes away, and never comes from the cache alone.
+        Another alias than that of the settings, of a model beside the one that serves: see `stand_beside`.
 
     Attributes
     ----------
@@ -96,9 +95,10 @@ class ModelHolder(Generic[P]):
         self._smoke_test = smoke_test
         self._client = RegistryClient(settings.tracking_uri)
         self._alias = alias or settings.model_alias
-        self._beside = self._alias == CHALLENGER
-        folder = settings.model_cache / CHALLENGER if self._beside else settings.model_cache
-        self._cache = ModelCache(folder, settings.model_name)
+        self._beside = False
+        self._cache = ModelCache(settings.model_cache, settings.model_name)
+        if alias is not None:
+            self.stand_beside()
         self._current: LoadedModel[P] | None = None
         self._identity: RegisteredVersion | None = None
         self._refused: tuple[RegisteredVersion, str] | None = None
@@ -107,6 +107,11 @@ class ModelHolder(Generic[P]):
         self._public: str | None = self.error
         self.swaps = 0
         self.refused_bundles = 0
+
+    def stand_beside(self) -> None:
+        """Hold a challenger: in a cache of its own, never from there alone, and no longer than its alias is there."""
+        self._beside = True
+        self._cache = ModelCache(self._settings.model_cache / CHALLENGER, self._settings.model_name)
 
     def current(self) -> LoadedModel[P]:
         """Return the model that serves; raises `ModelNotReady` with the reason if there is none."""

@@ -6,8 +6,8 @@ import logging
 import math
 import os
 import time
-from asyncio import TaskGroup
-from collections.abc import Awaitable, Iterator, Mapping
+from asyncio import TaskGroup, gather
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -17,14 +17,17 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from pydantic import BaseModel, Field
 
-from portfolio_shared.serving.guards import FIRST_LOOK, GROUPS, Arm, Breach, breach
+from portfolio_shared.serving.guards import GROUPS, WINDOW, Arm, Breach, breach
 from portfolio_shared.serving.models import CHALLENGER, LoadedModel, ModelHolder, ModelNotReady
+from portfolio_shared.serving.pool import WorkerPool
+from portfolio_shared.serving.problems import ProblemError
 from portfolio_shared.serving.settings import ServiceSettings
 
 if TYPE_CHECKING:  # a service without a shadow does not load it
     from portfolio_shared.serving.shadow import Shadow
 
 P = TypeVar("P")
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -44,21 +47,19 @@ class RolloutInfo(BaseModel):
 
 @dataclass
 class Trial:
-    """Two versions that answer at the same time, the champion's first; another of either is another trial."""
+    """What two versions that answer at the same time, the champion's first, have answered in a window."""
 
     versions: tuple[str, str]
     champion: Arm = field(default_factory=Arm)
     challenger: Arm = field(default_factory=Arm)
-    next_look: int = FIRST_LOOK
 
 
 class Turn(NamedTuple):
-    """A request that one of two models answers."""
+    """An answer that is one of two models'."""
 
-    trial: Trial
+    versions: tuple[str, str]
     arm: str
     group: int
-    started: float
 
 
 class Rollout(Collector, Generic[P]):
@@ -125,13 +126,38 @@ class Rollout(Collector, Generic[P]):
         champion = self.models.current()
         if not self._share or request.method != "POST" or (challenger := self.challenger()) is None:
             return champion
-        versions = champion.version, challenger.version
-        if self._trial is None or self._trial.versions != versions:
-            self._trial = Trial(versions)
         place, group = self._draw(request.state.subject, challenger.version)
         arm = CHALLENGER if place < self._share else "champion"
-        request.state.canary = partial(self._observe, Turn(self._trial, arm, group, time.perf_counter()))
-        return challenger if arm == CHALLENGER else champion
+        turn = Turn(self._try(champion, challenger), arm, group)
+        request.state.canary = partial(self._observe_answer, turn, time.perf_counter())
+        if arm == "champion":
+            return champion
+        request.state.by_challenger = True
+        return challenger
+
+    async def both(
+        self, request: Request, models: tuple[LoadedModel[P], LoadedModel[P]], compute: Callable[[P], T]
+    ) -> tuple[T, T | None]:
+        """Return what the champion and the challenger compute for one request, each in threads of its own.
+
+        The challenger has a short time. What it has not computed by then, or not at all, is None: an experiment costs
+        nobody their answer.
+        """
+        versions = self._try(*models)
+        _, group = self._draw(request.state.subject, versions[1])
+        pools: tuple[WorkerPool, WorkerPool] = request.app.state.pool, request.app.state.challenger_pool
+        halves = (_timed(pool, compute, model.predictor) for pool, model in zip(pools, models, strict=True))
+        own, other = await gather(*halves, return_exceptions=True)
+        for arm, half in (("champion", own), (CHALLENGER, other)):
+            status, seconds = (_status(half), 0.0) if isinstance(half, BaseException) else (HTTP_OK, half[1])
+            self._observe(Turn(versions, arm, group), status, seconds, items=1)
+        if isinstance(own, BaseException):
+            raise own
+        if isinstance(other, BaseException):
+            words = "the challenger, version %s, failed: the champion answers alone"
+            _log.error(words, versions[1], exc_info=other)
+            return own[0], None
+        return own[0], other[0]
 
     def info(self) -> RolloutInfo:
         """Say what became of the challenger."""
@@ -149,7 +175,7 @@ class Rollout(Collector, Generic[P]):
         """Yield what Prometheus reads of the challenger."""
         if self.shadow is not None:
             yield from self.shadow.collect()
-        if not self._share:
+        if self._challengers is None:
             return
         answers = CounterMetricFamily("canary_requests", "Predictions while two models answer", labels=["arm"])
         for arm, count in self._answers.items():
@@ -188,20 +214,42 @@ class Rollout(Collector, Generic[P]):
         digest = hmac.digest(self._key, asked, hashlib.sha256) if subject else os.urandom(9)
         return int.from_bytes(digest[:8]) / 2**64, digest[8] % GROUPS
 
-    def _observe(self, turn: Turn, status: int, state: Mapping[str, Any]) -> None:
+    def _try(self, champion: LoadedModel[P], challenger: LoadedModel[P]) -> tuple[str, str]:
+        """Return the versions of a trial that goes on from now; another of either is another trial."""
+        versions = champion.version, challenger.version
+        if self._trial is None or self._trial.versions != versions:
+            self._trial = Trial(versions)
+        return versions
+
+    def _observe_answer(self, turn: Turn, started: float, status: int, state: Mapping[str, Any]) -> None:
         """Account for an answer; called on the event loop when it has been sent."""
-        trial = turn.trial
+        _, items = state.get("predicted", ("", 0))
+        self._observe(turn, status, time.perf_counter() - started, items=items, abstained=state.get("abstained", 0))
+
+    def _observe(self, turn: Turn, status: int, seconds: float, *, items: int, abstained: int = 0) -> None:
         self._answers[turn.arm] += 1
+        trial, failed = self._trial, status >= SERVER_ERROR
+        if trial is None or trial.versions != turn.versions or not (failed or status == HTTP_OK):
+            return  # of a refusal nobody is to blame but who asked
         arm = trial.challenger if turn.arm == CHALLENGER else trial.champion
-        arm.answers += 1
-        arm.failed += status >= SERVER_ERROR
-        if status == HTTP_OK and "predicted" in state:
-            _, items = state["predicted"]
-            arm.log_seconds.add(turn.group, math.log(time.perf_counter() - turn.started))
-            arm.abstained.add(turn.group, state.get("abstained", 0), items)
-        if trial.challenger.answers >= trial.next_look:
-            trial.next_look *= 2
-            if trial is self._trial and (found := breach(trial.challenger, trial.champion)) is not None:
-                self._stepped_back = trial.versions[1], found
-                words = "version %s steps back, and the champion answers everybody: %s: %s"
-                _log.error(words, trial.versions[1], *found)
+        arm.add(turn.group, failed=failed)
+        if items and not failed:
+            arm.log_seconds.add(turn.group, math.log(seconds))
+            arm.abstained.add(turn.group, abstained, items)
+        if arm is not trial.challenger:
+            return
+        if (found := breach(trial.challenger, trial.champion)) is not None:
+            self._stepped_back, self._trial = (trial.versions[1], found), None
+            words = "version %s steps back, and the champion answers everybody: %s: %s"
+            _log.error(words, trial.versions[1], *found)
+        elif arm.answers >= WINDOW:
+            self._trial = Trial(trial.versions)
+
+
+async def _timed(pool: WorkerPool, compute: Callable[[P], T], predictor: P) -> tuple[T, float]:
+    started = time.perf_counter()
+    return await pool.run(compute, predictor), time.perf_counter() - started
+
+
+def _status(error: BaseException) -> int:
+    return error.status_code if isinstance(error, ProblemError) else SERVER_ERROR

@@ -1,9 +1,9 @@
 """The HTTP service: what is special to films. Health, metrics, limits and model loading are shared."""
 
-import logging
 import secrets
 from collections.abc import Iterable, Sequence, Sized
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,8 +28,6 @@ from recommender.serving import schemas
 from recommender.serving.interleave import Team, interleave
 from recommender.serving.observe import Truth
 
-logger = logging.getLogger(__name__)
-
 Model = Annotated[LoadedModel[Predictor], Depends(loaded_model)]
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["films"])
 
@@ -40,8 +38,9 @@ async def recommend(
 ) -> schemas.RecommendationResponse:
     """Recommend films that are not in the history, with the films of it that are the reason."""
     settings: ServeSettings = settings_of(request)
-    challenger = request.app.state.rollout.challenger() if settings.rollout == "interleave" else None
-    result, teams = await pool_of(request).run(answer_for, model.predictor, challenger, body, settings)
+    check(too_many("history", body.history, settings.max_history), wrong_options(body, model.predictor, settings))
+    challenger = challenger_for(request, body) if settings.rollout == "interleave" else None
+    result, teams = await answer_of(request, model, challenger, body)
     made = prediction_id(request, model, items=1, abstained=result["popular"])
     answer = {"id": made, "model": model.named, **result}
     if challenger is not None and teams is not None:
@@ -148,30 +147,35 @@ def result_for(predictor: Predictor, body: schemas.RecommendationRequest, settin
     return result
 
 
-def answer_for(
-    predictor: Predictor,
+def challenger_for(request: Request, body: schemas.RecommendationRequest) -> LoadedModel[Predictor] | None:
+    """Return the challenger, if it knows the genres of the filters."""
+    challenger: LoadedModel[Predictor] | None = request.app.state.rollout.challenger()
+    genres = set(body.genres + body.exclude_genres)
+    if challenger is None or not genres <= set(challenger.predictor.catalogue.genre_names):
+        return None
+    return challenger
+
+
+async def answer_of(
+    request: Request,
+    model: LoadedModel[Predictor],
     challenger: LoadedModel[Predictor] | None,
     body: schemas.RecommendationRequest,
-    settings: ServeSettings,
 ) -> tuple[dict[str, Any], list[Team | None] | None]:
-    """Return what `result_for` does, and the team of each film if a challenger had its part.
+    """Return the fields of a `Result`, and the team of each film if a challenger had its part.
 
-    It has none where it does not know a genre of the filters, or fails: an experiment costs nobody their answer. The
-    seed of the draft is drawn anew and kept nowhere: who knew it would know the teams.
+    The seed of the draft is drawn anew and kept nowhere: who knew it would know the teams.
     """
+    pool = pool_of(request)
     if challenger is None:
-        return result_for(predictor, body, settings), None
-    check(too_many("history", body.history, settings.max_history), wrong_options(body, predictor, settings))
-    (alone,) = predictions_for(predictor, [body.history], body)
-    if set(body.genres + body.exclude_genres) <= set(challenger.predictor.catalogue.genre_names):
-        try:
-            (other,) = predictions_for(challenger.predictor, [body.history], body)
-        except Exception:
-            logger.exception("the challenger, version %s, failed: the champion answers alone", challenger.version)
-        else:
-            together, teams = interleave(alone, other, k=body.k, seed=secrets.randbits(64))
-            return schemas.result_of(together), teams
-    return schemas.result_of(alone), None
+        (result,) = await pool.run(results_for, model.predictor, [body.history], body)
+        return result, None
+    predict = partial(predictions_for, histories=[body.history], options=body)
+    (alone,), others = await request.app.state.rollout.both(request, (model, challenger), predict)
+    if others is None:
+        return await pool.run(schemas.result_of, alone), None
+    together, teams = await pool.run(partial(interleave, alone, *others, k=body.k, seed=secrets.randbits(64)))
+    return await pool.run(schemas.result_of, together), teams
 
 
 def results_for(
