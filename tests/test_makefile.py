@@ -126,7 +126,7 @@ def test_a_training_that_failed_in_its_container_ends_compose_up(tmp_path: Path,
     assert make_with_docker(tmp_path, "compose-up", TRAINED=trained)[0] == status
 
 
-@pytest.mark.parametrize(("status", "failed"), [(1, 0), (2, 0), (4, 0), (3, 2), (125, 2)])
+@pytest.mark.parametrize(("status", "failed"), [(2, 0), (4, 0), (5, 0), (1, 2), (3, 2), (125, 2)])
 def test_a_model_that_is_refused_is_no_failure_and_an_error_keeps_no_other_project_waiting(
     tmp_path: Path, status: int, failed: int
 ) -> None:

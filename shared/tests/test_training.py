@@ -21,6 +21,7 @@ from portfolio_shared.results import Candidate, Trained
 from portfolio_shared.serving.registry_client import champion_of
 from portfolio_shared.tracking import runs
 from portfolio_shared.tracking.client import TrackingUnavailable, tracking_client
+from portfolio_shared.tracking.registry import GateDecision
 from portfolio_shared.tracking.runs import Run
 from portfolio_shared.training import Project, Result, run
 
@@ -180,7 +181,7 @@ LESSONS = Lessons((lesson("ann"), lesson("bob"), lesson("cem")), (lesson("dan"),
 
 @pytest.mark.long
 def test_a_retraining_is_judged_by_what_was_held_back_and_says_what_became_of_every_truth(
-    project, tmp_path, mlflow_server
+    project, toy_manifest, tmp_path, mlflow_server
 ):
     console = Console(record=True, width=200)
     config = ToyConfig(tracking_uri=mlflow_server, output=tmp_path / "bundle")
@@ -196,8 +197,15 @@ def test_a_retraining_is_judged_by_what_was_held_back_and_says_what_became_of_ev
     waiting = run(project, config, console, **options, may_promote=False)
     promoted = run(project, config, Console(quiet=True), **options)
     refused = run(replace(project, margin=0.009), config, console, **options)
+    cats = replace(
+        project, describe=lambda *_: toy_manifest(project=project.name, config={"chosen": "ridge"}, labels=("cat",))
+    )
+    other = run(cats, config, Console(quiet=True), **options)
 
     assert [each.decision.outcome for each in (waiting, promoted, refused)] == ["waiting", "promoted", "refused"]
+    assert other.decision == GateDecision(
+        "waiting", "the champion (version 3) cannot be compared with: it names , this cat"
+    )
     counts = {"learned": 1, "held back": 1, "more than 20% of the rows": 2}
     assert compared == 3 * [(counts, Weight(2.0), LESSONS.held_back)]
     with tracking_client(mlflow_server) as client:
@@ -205,7 +213,7 @@ def test_a_retraining_is_judged_by_what_was_held_back_and_says_what_became_of_ev
         aliases = {alias: str(number) for alias, number in client.get_registered_model(project.name).aliases.items()}
         of_run = client.get_run(version.run_id).data.tags
         plain = client.get_model_version(project.name, "1").tags
-    assert aliases == {"champion": "3", "challenger": "2"}
+    assert aliases == {"champion": "3", "challenger": "5"}
     for tags in (version.tags, of_run):
         assert (tags["why"], json.loads(tags["lessons"])) == ("drift", counts)
         assert json.loads(tags["settings"])["seed"] == 0

@@ -62,8 +62,8 @@ class Project(Generic[C, T, P]):
     input_example: Callable[[T], Sequence[Mapping[str, object]]]
     """Rows from which MLflow infers the signature of the logged model."""
     compare: Callable[[T, P], PairedComparison]
-    """(trained, champion) -> difference on the frozen test split, this model minus the champion; of a model that has
-    learned a drift, on the part that did not drift."""
+    """(trained, champion) -> difference on the frozen test split, this model minus the champion, without what a drift
+    has moved: houses divide out the price level that was learned. So the margin does not see one that is false."""
     recent: Callable[[T, P, Sequence[Lesson]], PairedComparison | None]
     """(trained, champion, feedback that was held back) -> the same difference on that feedback; None where the log does
     not hold enough to predict again."""
@@ -94,7 +94,8 @@ def run(
     Parameters
     ----------
     lessons
-        What feedback teaches beside the data; with them the gate compares on held-back feedback as well.
+        What feedback teaches beside the data; with them the gate compares on held-back feedback as well, and what it
+        cannot compare with the champion waits.
     why
         What started a retraining.
     may_promote
@@ -134,6 +135,7 @@ def run(
             manifest=manifest,
             tracking_uri=config.tracking_uri,
             may_promote=may_promote,
+            uncompared="promoted" if lessons is None else "waiting",
         )
     became = {"promoted": "as champion", "waiting": "as challenger", "refused": "and refused"}[decision.outcome]
     console.print(f"Registered {version.name} version {version.version} {became}: {decision.reason}", soft_wrap=True)

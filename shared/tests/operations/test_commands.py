@@ -67,6 +67,7 @@ def test_the_exit_status_is_the_decision(toy, compared, best, status, decision):
     assert (code, record["decision"], record["n"]) == (status, decision, 120)
     assert f"toys: {record['summary']}" in printed
     assert ".state/compare/toys/report.html" in printed
+    assert ("`toys promote --none` takes the challenger out" in printed) is (decision == "keep")
 
 
 def test_what_is_worth_a_change_and_the_level_are_flags(toy, compared):
@@ -119,6 +120,23 @@ def registered(mlflow_server, request):
 def aliases(name, uri):
     with tracking_client(uri) as client:
         return {alias: str(version) for alias, version in client.get_registered_model(name).aliases.items()}
+
+
+@pytest.mark.long
+def test_a_person_takes_the_challenger_out(registered, mlflow_server, capsys):
+    def run(*arguments):
+        commands = {"promote": promote_command(registered, Train)}
+        run_command("toys", commands, ["promote", "--tracking-uri", mlflow_server, "--none", *arguments])
+        return capsys.readouterr().out.strip()
+
+    with pytest.raises(SystemExit, match="--none takes the challenger out, and promotes no version"):
+        run("3")
+    assert run() == f"{registered}: version 2 waits as challenger no more"
+    assert aliases(registered, mlflow_server) == {CHAMPION: "1"}
+    with tracking_client(mlflow_server) as client:
+        assert client.get_model_version(registered, "2").tags["gate"] == "taken out by hand"
+    with pytest.raises(SystemExit, match="has no challenger"):
+        run()
 
 
 @pytest.mark.long

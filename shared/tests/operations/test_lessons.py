@@ -152,9 +152,9 @@ def held_back(clients):
 
 
 def test_a_client_has_one_vote_however_much_it_says():
-    honest = [f"client {i}" for i in range(40)]
+    honest = [f"client {i}" for i in range(60)]
     rng = np.random.default_rng(0)
-    champion = rng.normal(1.0, 0.1, 40)
+    champion = rng.normal(1.0, 0.1, 60)
     better = champion - 0.1
     alone = compare_by_client(held_back(honest), champion, better)
     lies = ["mallory"] * 1000
@@ -162,8 +162,8 @@ def test_a_client_has_one_vote_however_much_it_says():
         held_back([*honest, *lies]), [*champion, *np.zeros(1000)], [*better, *np.full(1000, 0.5)]
     )
     assert alone.difference.estimate == pytest.approx(-0.1)
-    assert comparison.n == 41
-    assert comparison.difference.estimate == pytest.approx((-0.1 * 40 + 0.5) / 41)
+    assert comparison.n == 61
+    assert comparison.difference.estimate == pytest.approx((-0.1 * 60 + 0.5) / 61)
     assert alone.difference.high < comparison.difference.high < 0
 
 
@@ -172,8 +172,8 @@ def test_a_client_has_one_vote_however_much_it_says():
 @pytest.mark.parametrize("lie", [0.5, 3.0])
 def test_a_thousand_lies_of_one_client_move_no_decision(watch, weight, outcome, client, lie):
     """The champion says 1.0, the new model the mean of what it has learned."""
-    noise = np.random.default_rng(0).normal(0, 0.1, 100)
-    honest = [(f"client {i}", f"thing {i}", weight + noise[i], 1.0) for i in range(100)]
+    noise = np.random.default_rng(0).normal(0, 0.1, 240)
+    honest = [(f"client {i}", f"thing {i}", weight + noise[i], 1.0) for i in range(240)]
     lies = [(client, f"other thing {i}", lie, 2.0) for i in range(1000)]
 
     def decided(told):
@@ -186,6 +186,39 @@ def test_a_thousand_lies_of_one_client_move_no_decision(watch, weight, outcome, 
 
     assert decided(honest) == outcome
     assert decided([*honest, *lies]) == outcome
+
+
+VOTES = st.lists(st.floats(-1, 1), min_size=MIN_CLIENTS, max_size=60)
+
+
+@pytest.mark.long
+@settings(max_examples=25, deadline=None)
+@given(noise=VOTES, t=st.floats(-4, 0), lie=st.floats(-5, 5), name=st.sampled_from(["", "client 3x", "mallory"]))
+def test_no_client_alone_turns_a_refusal_into_a_promotion_or_back(noise, t, lie, name):
+    """The honest differences lie around the border, `t` standard errors from zero."""
+    honest = np.array(noise) - np.mean(noise) + t * np.std(noise) / np.sqrt(len(noise))
+    names = [f"client {i}" for i in range(len(honest))]
+    within_margin = PairedComparison(Interval(0.0, -0.01, 0.01), probability_better=0.5, n=500)
+
+    def decided(clients, losses):
+        recent = compare_by_client(held_back(clients), np.zeros(len(losses)), losses)
+        return decide_retrained(within_margin, recent, margin=0.02).outcome
+
+    outcomes = decided(names, honest), decided([*names, *[name] * 6], [*honest, *[lie] * 6])
+    assert outcomes[0] == outcomes[1] or "waiting" in outcomes
+
+
+@pytest.mark.parametrize(("lie", "better"), [(-3.0, True), (3.0, False)])
+def test_a_finding_that_one_client_makes_hangs_on_it(lie, better):
+    """The honest differences alone have an upper end close to zero, on the other side."""
+    honest = np.linspace(-1, 1, MIN_CLIENTS) + (-0.155 if better else -0.17)
+    names = [f"client {i}" for i in range(MIN_CLIENTS)]
+    alone = compare_by_client(held_back(names), np.zeros(MIN_CLIENTS), honest)
+    found = compare_by_client(held_back([*names, "mallory"]), np.zeros(MIN_CLIENTS + 1), [*honest, lie])
+    assert (alone.difference.high < 0) is not better
+    assert (found.difference.high < 0, found.hangs_on_one) == (better, True)
+    clear = compare_by_client(held_back(names), np.zeros(MIN_CLIENTS), honest - 1)
+    assert not clear.hangs_on_one
 
 
 def test_a_few_clients_decide_nothing():

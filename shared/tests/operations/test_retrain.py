@@ -194,14 +194,8 @@ def test_flags_and_variables_are_the_plan(command, monkeypatch):
     assert (other.log, other.why, other.may_promote, other.anyway) == ("postgresql://db/log", "hand", True, True)
 
 
-def test_a_mistake_of_ours_is_no_model_that_was_refused(command, monkeypatch, caplog):
-    def fail(*_):
-        raise ZeroDivisionError("a mean of nothing")
-
-    monkeypatch.setattr(module, "retrain", fail)
-    assert command("--prediction-log", "sqlite:///log.db")[0] == 3
-    assert "toy cannot be retrained" in caplog.text
-    assert "a mean of nothing" in caplog.text
+def test_what_python_and_docker_end_with_is_no_model_that_was_refused():
+    assert 1 not in {PASSED, TOO_LITTLE, TAKEN, REFUSED}
 
 
 @pytest.mark.parametrize(

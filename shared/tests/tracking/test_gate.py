@@ -29,7 +29,7 @@ class FakeRegistry:
     """What the gate asks of the registry; `calls` is what the gate changed in it."""
 
     def __init__(self, monkeypatch):
-        self.champion, self.data_sha256, self.manifest = None, DATA, manifest()
+        self.champion, self.data_sha256, self.manifest, self.number = None, DATA, manifest(), "1"
         self.calls, self.downloaded, self.away = [], [], None
         monkeypatch.setattr(gate, "RegistryClient", self)
         monkeypatch.setattr(gate, "champion_of", lambda name, uri: self(uri).alias(name, "champion"))
@@ -49,7 +49,9 @@ class FakeRegistry:
 
     def alias(self, name, alias):
         assert (name, alias) == ("toy", "champion")
-        return self.champion and RegisteredVersion("toy", "1", "run-1", "1" * 64, self.champion, self.data_sha256)
+        return self.champion and RegisteredVersion(
+            "toy", self.number, "run-1", "1" * 64, self.champion, self.data_sha256
+        )
 
     def download_bundle(self, version, into):
         if self.away:
@@ -68,9 +70,9 @@ def never(_):
     raise AssertionError("there is nothing to compare with")
 
 
-def passed(data_source, compare, *, load=lambda folder: folder, may_promote=True):
+def passed(data_source, compare, *, load=lambda folder: folder, **options):
     version = RegisteredVersion("toy", "2", "run-2", "2" * 64, data_source, DATA)
-    options = {"manifest": manifest(), "tracking_uri": URI, "may_promote": may_promote}
+    options = {"manifest": manifest(), "tracking_uri": URI, **options}
     return pass_gate(version, load, lambda champion: decide(compare(champion)), **options)
 
 
@@ -120,6 +122,39 @@ def test_a_champion_that_cannot_be_downloaded_moves_no_alias(registry, away):
     with pytest.raises(RegistryError, match=expected):
         passed("full", never)
     assert registry.calls == []
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), PermissionError(13, "denied")], ids=repr)
+def test_what_this_machine_cannot_open_says_nothing_of_the_champion(registry, error):
+    def fail(_):
+        raise error
+
+    registry.champion = "full"
+    with pytest.raises(RegistryError, match=rf"version 1\) cannot be opened here.*{re.escape(str(error))}"):
+        passed("full", never, load=fail)
+    assert registry.calls == []
+
+
+@pytest.mark.parametrize("comparison", [BETTER, WORSE, UNSURE], ids=str)
+def test_a_champion_that_came_meanwhile_was_not_compared_with(registry, comparison):
+    def meanwhile(_):
+        registry.number = "3"
+        return comparison
+
+    registry.champion = "full"
+    with pytest.raises(RegistryError, match="champion was version 1 before the comparison, and is version 3 now; toy"):
+        passed("full", meanwhile)
+    assert registry.calls == []
+
+
+@pytest.mark.parametrize("why", ["other sample", "other labels", "no bundle of today"])
+def test_what_feedback_has_taught_never_replaces_what_it_was_not_compared_with(registry, why):
+    registry.champion = "sample" if why == "other sample" else "full"
+    registry.data_sha256 = "e" * 64
+    registry.manifest = manifest(labels=("cat",) if why == "other labels" else ())
+    registry.away = BundleError("expected format_version 2, found 1") if why == "no bundle of today" else None
+    assert passed("full", never, uncompared="waiting").outcome == "waiting"
+    assert registry.calls == [("waiting", "2")]
 
 
 def test_the_comparison_gets_the_champions_folder_which_is_gone_afterwards(registry):

@@ -1,5 +1,7 @@
 """The decision, the alias and the way back."""
 
+from dataclasses import replace
+
 import pytest
 
 from portfolio_shared.bundle import bundle_digest, read_manifest
@@ -86,7 +88,7 @@ def test_only_an_interval_below_zero_is_promoted_and_only_one_above_it_refused(l
         ((-0.01, 0.02), (-0.3, 0.0), "refused", "not proven better: on held-back feedback"),
         ((-0.3, -0.1), (-0.3, 0.0), "refused", "not proven better: on held-back feedback"),
         ((-0.01, 0.02), (0.1, 0.3), "refused", "worse: on held-back feedback"),
-        ((-0.3, -0.1), None, "waiting", "too little feedback was held back to compare by; on the frozen split"),
+        ((-0.3, -0.1), None, "waiting", "held-back feedback cannot be compared; on the frozen split"),
         ((-0.01, 0.03), None, "refused", "it may be worse than the margin allows: on the frozen split"),
     ],
 )
@@ -97,6 +99,15 @@ def test_a_retrained_model_is_better_on_recent_feedback_and_within_the_margin_on
     assert decision.outcome == outcome
     assert decision.reason.startswith(reason)
     assert "margin 0.02" in decision.reason
+
+
+@pytest.mark.parametrize("recent", [(-0.3, -0.1), (-0.3, 0.1)])
+def test_where_it_hangs_on_one_client_whether_it_is_better_a_retrained_model_waits(recent):
+    hanging = replace(compared(*recent), hangs_on_one=True)
+    decision = decide_retrained(compared(-0.01, 0.01), hanging, margin=0.02)
+    assert decision.outcome == "waiting"
+    assert decision.reason.startswith("it hangs on one client whether it is better: on held-back feedback difference")
+    assert decide_retrained(compared(-0.01, 0.03), hanging, margin=0.02).outcome == "refused"
 
 
 def test_a_registered_version_carries_what_identifies_it(run, name, make_bundle, toy_adapter, tmp_path):
@@ -148,6 +159,8 @@ def test_a_refused_version_gets_no_alias_and_leaves_the_challenger_that_waits(ml
     refuse(third, "worse", tracking_uri=mlflow_server)
     assert aliases_of(name, mlflow_server) == {"champion": "1", "challenger": "2"}
     assert tags_of(third, mlflow_server)["gate"] == "worse"
+    promote(third, "by hand", tracking_uri=mlflow_server)  # nor does one wait for a comparison with another champion
+    assert aliases_of(name, mlflow_server) == {"champion": "3"}
 
 
 def test_rolling_back_walks_back_and_ends(mlflow_server, name, register_only):

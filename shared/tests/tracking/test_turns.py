@@ -76,6 +76,17 @@ def test_a_turn_ends_with_its_block_whatever_happens_there(name, tmp_path, mlflo
     assert {path.name for path in tmp_path.iterdir()} <= {f"{name}.lock"}
 
 
+def test_one_that_is_stopped_before_its_turn_begins_leaves_no_tag(name, tmp_path, mlflow_server, monkeypatch):
+    def stopped(_):
+        assert tag_of(name, mlflow_server)
+        raise SystemExit(143)  # as SIGTERM ends a command
+
+    monkeypatch.setattr(turns.time, "sleep", stopped)
+    with pytest.raises(SystemExit), only_one(name, tmp_path, tracking_uri=mlflow_server):
+        raise AssertionError("it has stood for no moment")
+    assert tag_of(name, mlflow_server) is None
+
+
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(("hours", "goes_on"), [(5.9, False), (6.1, True)])
 def test_a_tag_of_another_machine_bars_the_way_for_some_hours(name, tmp_path, mlflow_server, hours, *, goes_on):

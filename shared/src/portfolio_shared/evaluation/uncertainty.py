@@ -35,11 +35,14 @@ class PairedComparison:
         Share of the resamples in which the challenger is better; a tie counts half.
     n
         Number of rows that both were compared on.
+    hangs_on_one
+        Whether the upper end is known to lie on the other side of zero without one of the rows.
     """
 
     difference: Interval
     probability_better: float
     n: int
+    hangs_on_one: bool = False
 
 
 def bootstrap_interval(

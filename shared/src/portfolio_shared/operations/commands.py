@@ -1,6 +1,5 @@
 """The commands that change which model serves, as far as the projects' are alike."""
 
-import logging
 import sys
 from contextlib import closing
 from importlib import import_module
@@ -17,8 +16,6 @@ from portfolio_shared.serving.registry_client import RegistryClient
 from portfolio_shared.serving.settings import ServiceSettings
 from portfolio_shared.terminal import Command
 
-logger = logging.getLogger(__name__)
-
 ALIASES = ("champion", "challenger")
 
 
@@ -34,7 +31,7 @@ def retrain_command(name: str, project: str, train: type[TrainSettings], service
     """
 
     class RetrainOptions(train):  # type: ignore[valid-type, misc]
-        """Train with feedback as well; exit with 1 if refused, 2 for too little, 3 on an error, 4 if one runs."""
+        """Train with feedback as well; exit with 2 for too little, 3 on an error, 4 if one runs, 5 if refused."""
 
         output: Path = Field(Path(".state/retrain", name, "bundle"), description="folder that the bundle is written to")
         if_missing: Literal[False] = Field(default=False, description="of train alone")
@@ -54,13 +51,7 @@ def retrain_command(name: str, project: str, train: type[TrainSettings], service
             anyway=options.anyway,
             state=Path(".state/retrain"),
         )
-        try:
-            sys.exit(retrain(import_module(f"{project}.train").PROJECT, options, plan))
-        except (ValueError, RuntimeError, OSError):  # of which a person gets a line
-            raise
-        except Exception:  # a mistake of ours would end it with 1, as a model that is refused does
-            logger.exception("%s cannot be retrained", name)
-            sys.exit(3)
+        sys.exit(retrain(import_module(f"{project}.train").PROJECT, options, plan))
 
     return Command(RetrainOptions, run, error=3)
 
@@ -100,7 +91,10 @@ def compare_command(name: str, watch: str, service: type[ServiceSettings]) -> Co
         with closing(open_log(log_of(options.prediction_log, settings))) as store:
             observed = getattr(import_module(module[0]), module[2])
             found = compare(observed, store, **versions, alpha=options.alpha, worthwhile=options.worthwhile)
-        publish_comparison(found, name, options.output or Path(".state/compare", name), Console(markup=False))
+        console = Console(markup=False)
+        publish_comparison(found, name, options.output or Path(".state/compare", name), console)
+        if found.decision == "keep":
+            console.print(f"{name}: `{name} promote --none` takes the challenger out", soft_wrap=True)
         sys.exit(EXIT[found.decision])
 
     return Command(CompareOptions, run, error=3)
@@ -129,15 +123,21 @@ def promote_command(name: str, train: type[TrainSettings]) -> Command:
 
         model_config = train.model_config
         version: CliPositionalArg[str] = Field("", pattern=r"^\d*$", description="none: that of the alias challenger")
+        none: bool = Field(default=False, description="take the challenger out instead: nobody is promoted")
         tracking_uri: str = Field(default_factory=default_tracking_uri, description="MLflow server")
 
     def run(options: PromoteOptions) -> None:
-        from portfolio_shared.tracking.registry import promote
+        from portfolio_shared.tracking.registry import promote, refuse
 
+        if options.none and options.version:
+            raise ValueError("--none takes the challenger out, and promotes no version")
         number = options.version or version_of(name, "challenger", options.tracking_uri)
         with RegistryClient(options.tracking_uri) as registry:
             version, before = registry.version(name, number), registry.alias(name, "champion")
-        if before and before.version == number:
+        if options.none:
+            refuse(version, "taken out by hand", tracking_uri=options.tracking_uri)
+            said = "waits as challenger no more"
+        elif before and before.version == number:
             said = "is champion already"
         else:
             promote(version, "by hand", tracking_uri=options.tracking_uri)

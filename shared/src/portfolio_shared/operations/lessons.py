@@ -26,8 +26,8 @@ PER_CLIENT = 20
 """Subjects that one client teaches at most; whoever gives no name is one client together."""
 MOST = 0.2
 """Share of the rows of a training that may come from feedback."""
-MIN_CLIENTS = 20
-"""Votes below which a bootstrap of them says nothing."""
+MIN_CLIENTS = 50
+"""Votes below which the percentile bootstrap is too narrow."""
 DOUBTED = "doubted: "
 CONTRADICTED = "contradicted by other clients"
 
@@ -109,6 +109,9 @@ def compare_by_client(
 ) -> PairedComparison | None:
     """Compare two models on feedback that was held back; each client has one vote, however much it says.
 
+    The interval is of one comparison. Retraining again makes others, largely on the same feedback, and of many models
+    that are no better one passes by chance: only a comparison of live answers (`compare`) tells whether it is that one.
+
     Parameters
     ----------
     champion_losses, losses
@@ -116,7 +119,9 @@ def compare_by_client(
 
     Returns
     -------
-    The new model minus the champion, mean over clients of the mean of each, or None with fewer than `MIN_CLIENTS`.
+    The new model minus the champion, mean over clients of the mean of each, or None with fewer than `MIN_CLIENTS`. It
+    hangs on one where the upper end would cross zero without one of the clients: so no client alone turns a model that
+    would be refused into one that is promoted, or the other way round.
     """
     clients = [lesson.client for lesson in held_back]
     names, of = np.unique(np.array(clients, dtype=np.str_), return_inverse=True)
@@ -126,9 +131,16 @@ def compare_by_client(
     def votes(values: Sequence[float]) -> NDArray[np.float64]:
         return np.bincount(of, weights=np.asarray(values, dtype=np.float64)) / np.bincount(of)
 
-    return paired_bootstrap(
-        lambda _, errors: float(np.mean(errors)), np.zeros(len(names)), votes(champion_losses), votes(losses)
-    )
+    # In this order no other client moves the upper end as far as the first and the last do.
+    differences = np.sort(votes(losses) - votes(champion_losses))
+    found, *without_one = map(_compared, (differences, differences[1:], differences[:-1]))
+    better = found.difference.high < 0
+    return replace(found, hangs_on_one=any((each.difference.high < 0) != better for each in without_one))
+
+
+def _compared(differences: NDArray[np.float64]) -> PairedComparison:
+    zeros = np.zeros(len(differences))
+    return paired_bootstrap(lambda _, errors: float(np.mean(errors)), zeros, zeros, differences)
 
 
 def _read(watch: Watch, prediction: LoggedPrediction, given: Feedback) -> tuple[Lesson | None, str]:

@@ -20,8 +20,8 @@ ENOUGH = 30
 """Truths that must be believed before a training is worth it."""
 DOUBTFUL = 0.1
 """Share of the truths that are not believed from which on a person is told to look."""
-PASSED, REFUSED, TOO_LITTLE, TAKEN = 0, 1, 2, 4
-"""Exit codes; 3 is an error."""
+PASSED, TOO_LITTLE, TAKEN, REFUSED = 0, 2, 4, 5
+"""Exit codes. 3 is an error, and so is 1, with which Python and Docker end where nothing was decided."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Plan:
 
 
 def retrain(project: Project[Any, Any, Any], config: TrainSettings, plan: Plan, console: Console | None = None) -> int:
-    """Train with the feedback of now; return `PASSED`, `REFUSED`, `TOO_LITTLE` or `TAKEN`.
+    """Train with the feedback of now; return `PASSED`, `TOO_LITTLE`, `TAKEN` or `REFUSED`.
 
     Raises
     ------

@@ -74,12 +74,13 @@ def decide_retrained(frozen: PairedComparison, recent: PairedComparison | None, 
 
     The frozen split knows nothing of a drift, so there it need not be better: the upper end of the interval must not
     lie above the margin. On the feedback that was held back the whole interval must lie below zero. Where that cannot
-    be compared, the model waits for a comparison of live answers.
+    be compared, or the finding hangs on one client, the model waits for a comparison of live answers.
 
     Parameters
     ----------
     frozen, recent
-        On the frozen split and on the feedback that was held back, None where the log holds too little of it.
+        On the frozen split and on the feedback that was held back, None where the log holds too little of it, or too
+        little of what was asked to answer again.
     margin
         In the unit of the first.
 
@@ -97,8 +98,10 @@ def decide_retrained(frozen: PairedComparison, recent: PairedComparison | None, 
     if frozen.difference.high > margin:
         return GateDecision("refused", f"it may be worse than the margin allows: {on_frozen}")
     if recent is None:
-        return GateDecision("waiting", f"too little feedback was held back to compare by; {on_frozen}")
+        return GateDecision("waiting", f"held-back feedback cannot be compared; {on_frozen}")
     on_recent = f"on held-back feedback {_numbers(recent)}; {on_frozen}"
+    if recent.hangs_on_one:
+        return GateDecision("waiting", f"it hangs on one client whether it is better: {on_recent}")
     if recent.difference.high < 0:
         return GateDecision("promoted", f"better: {on_recent}")
     return GateDecision("refused", f"{'worse' if recent.difference.low > 0 else 'not proven better'}: {on_recent}")
@@ -137,7 +140,10 @@ def register(
 
 
 def promote(version: RegisteredVersion, reason: str, *, tracking_uri: str) -> None:
-    """Point the alias `champion` at a version; its tags say why (`gate`) and which version it replaces."""
+    """Point the alias `champion` at a version; its tags say why (`gate`) and which version it replaces.
+
+    Then no challenger waits: one that waited was to be compared with the champion before.
+    """
     with tracking_client(tracking_uri) as client, RegistryClient(tracking_uri) as registry:
         current = registry.alias(version.name, CHAMPION)
         client.set_model_version_tag(version.name, version.version, "gate", reason)
@@ -147,8 +153,7 @@ def promote(version: RegisteredVersion, reason: str, *, tracking_uri: str) -> No
         _replace_tag(client, version, _PREVIOUS, current.version if current else None)
         _replace_tag(client, version, _ROLLED_BACK, None)
         client.set_registered_model_alias(version.name, CHAMPION, version.version)
-        challenger = registry.alias(version.name, CHALLENGER)
-        if challenger is not None and challenger.version == version.version:
+        if registry.alias(version.name, CHALLENGER) is not None:
             client.delete_registered_model_alias(version.name, CHALLENGER)
 
 
@@ -160,9 +165,12 @@ def mark_challenger(version: RegisteredVersion, reason: str, *, tracking_uri: st
 
 
 def refuse(version: RegisteredVersion, reason: str, *, tracking_uri: str) -> None:
-    """Point no alias at a version; its tag `gate` says why."""
-    with tracking_client(tracking_uri) as client:
+    """See that a version does not wait as challenger; its tag `gate` says why."""
+    with tracking_client(tracking_uri) as client, RegistryClient(tracking_uri) as registry:
         client.set_model_version_tag(version.name, version.version, "gate", reason)
+        waiting = registry.alias(version.name, CHALLENGER)
+        if waiting is not None and waiting.version == version.version:
+            client.delete_registered_model_alias(version.name, CHALLENGER)
 
 
 def rollback(name: str, *, tracking_uri: str) -> RegisteredVersion:

@@ -58,26 +58,32 @@ def only_one(name: str, folder: Path, *, tracking_uri: str) -> Iterator[None]:
     with lock:
         with tracking_client(tracking_uri) as client:
             ensure_model(client, name)
-            mine = _take(client, name, note)
+            _look(client, name, note)
+        mine = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S%z} {socket.gethostname()} {secrets.token_hex(4)}"
+        note.write_text(mine, encoding="utf-8")
         try:
+            _take(name, mine, tracking_uri)
             yield
         finally:
             _give_back(name, mine, note, tracking_uri)
 
 
-def _take(client: "MlflowClient", name: str, note: Path) -> str:
-    """Write the tag, and return it once it has stood for a moment."""
+def _look(client: "MlflowClient", name: str, note: Path) -> None:
+    """Raise TakenError if the tag is of a retraining that may still run elsewhere."""
     before = _tag(client, name)
     left_here = note.read_text(encoding="utf-8") if note.is_file() else ""
     if before and before != left_here and time.time() - _seconds(before) < STALE_SECONDS:
         raise TakenError(_who(name, before))
-    mine = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S%z} {socket.gethostname()} {secrets.token_hex(4)}"
-    note.write_text(mine, encoding="utf-8")
-    client.set_registered_model_tag(name, TAG, mine)
-    time.sleep(SETTLE_SECONDS)
-    if (now := _tag(client, name)) != mine:
+
+
+def _take(name: str, mine: str, tracking_uri: str) -> None:
+    """Write the tag, and return once it has stood for a moment."""
+    with tracking_client(tracking_uri) as client:
+        client.set_registered_model_tag(name, TAG, mine)
+        time.sleep(SETTLE_SECONDS)
+        now = _tag(client, name)
+    if now != mine:
         raise TakenError(_who(name, now))
-    return mine
 
 
 def _give_back(name: str, mine: str, note: Path, tracking_uri: str) -> None:
