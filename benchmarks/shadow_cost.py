@@ -1,14 +1,16 @@
 """What a shadow costs the champion's answers: a service with a challenger beside it, against one without.
 
 The two take turns in blocks, forwards and backwards (ABBA), and the challenger's process sleeps while the other service
-is measured: with one client, so that a core is free; with one client and two processes that take all they get; with 16
-clients; and with 16 clients where all of a service has one core. Where none is free, the challenger has to be the one
-that gets none: what it is not asked is dropped and counted, and the champion must not notice.
+is measured. Each round starts both anew, the one first in even rounds and the other in odd ones, so that no process's
+luck is taken for the shadow's cost; the interval is that of the rounds. Limits are on the upper end of it, with one
+client, so that a core is free. The other loads leave none free and are measured alone: the challenger has to be the one
+that gets none, and what it is not asked is dropped and counted.
 """
 
 import argparse
 import http.client
 import json
+import math
 import os
 import platform
 import re
@@ -19,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,24 +31,26 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 from prediction_log_cost import request_of
-from record import RESULTS, check_limits, finish
+from record import RESULTS, Limit, check_limits, finish
 from rich.console import Console
+from scipy.stats import t
 from serving_cost import ask, service
 
 from portfolio_shared.bundle import bundle_digest
 from portfolio_shared.evaluation.tables import terminal_table
-from portfolio_shared.evaluation.uncertainty import bootstrap_interval
+from portfolio_shared.evaluation.uncertainty import HIGH, Interval
 from portfolio_shared.serving.schemas import ExampleRequest
 from processes import HOST, get
 
 LIMIT = 1.05
-SIDES = ("off", "on")
+ROLLOUTS = {"off": "off", "on": "shadow"}
 COUNTS = re.compile(r'^shadow_requests_total\{outcome="(\w+)"\} (\S+)', re.MULTILINE)
-WARM_UP_SECONDS = 1.0
+WARM_UP_SECONDS, BLOCK_SECONDS, FLOOD_SECONDS = 0.25, 0.5, 15.0
+SETTLE_SECONDS = 1.5  # in which the challenger's process says what it has done
 
 
 class Load(NamedTuple):
-    """How many clients ask at once, how many processes compute beside them, how many blocks of how long are measured.
+    """How many clients ask at once, how many processes compute beside them, how many blocks a round are measured.
 
     Where `pinned`, all of a service has one core.
     """
@@ -54,18 +58,24 @@ class Load(NamedTuple):
     clients: int
     busy: int
     blocks: int
-    seconds: float
     pinned: bool = False
 
 
+FREE, FULL = "1 client", "16 clients, one core"
 LOADS = {
-    "1 client": Load(1, 0, 12, 1.5),
-    "1 client, cores busy": Load(1, 2, 6, 3.0),
-    "16 clients": Load(16, 0, 6, 3.0),
-    "16 clients, one core": Load(16, 0, 6, 3.0, pinned=True),
+    FREE: Load(1, 0, 8),
+    "1 client, cores busy": Load(1, 2, 3),
+    "16 clients": Load(16, 0, 3),
+    FULL: Load(16, 0, 3, pinned=True),
 }
-FULL = {"16 clients, one core"}
-"""Where more is asked than may wait, and no core has the time for the challenger."""
+
+
+class Pair(NamedTuple):
+    """A service without and one with a shadow: their ports and processes, and that of the challenger."""
+
+    ports: dict[str, int]
+    processes: list[int]
+    child: int
 
 
 def main() -> int:
@@ -73,75 +83,109 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundles", type=Path, default=Path(".state/bundles"), help="folder of the models")
     parser.add_argument("--projects", nargs="*", default=["housing"])
+    parser.add_argument("--rounds", type=int, default=8, help="at least 2; about 30 s each (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=RESULTS / "shadow_cost.json")
     options = parser.parse_args()
     console = Console()
-    rows = [row for name in options.projects for row in costs_of(name, options.bundles / name)]
-    columns = {"off": 2, "on": 2, "latency": 3, "low": 3, "high": 3, "throughput": 3, "answered": 0, "dropped": 0}
+    rows = [row for name in options.projects for row in costs_of(name, options.bundles / name, options.rounds)]
     cells = [
-        [row["project"], row["load"], *(f"{row[name]:,.{digits}f}" for name, digits in columns.items())] for row in rows
+        [row["project"], row["load"], f"{row['off']:.2f}", f"{row['on']:.2f}"]
+        + ["{:.3f} ({:.3f} to {:.3f})".format(*row[what]) for what in ("latency", "throughput")]
+        + [f"{row['answered']:,}", f"{row['dropped']:,}"]
+        for row in rows
     ]
-    header = ["project", "load", "off, ms", "on", "ratio", "95 % from", "to", "off/on, answers", "answered", "dropped"]
-    console.print(terminal_table("The champion's answers with a shadow, and without", header, cells))
-    measured = {
-        f"{row['project']}, {row['load']}, {what}": row[what] for row in rows for what in ("latency", "throughput")
-    }
-    recorded = {"python": platform.python_version(), "cores": os.cpu_count(), "costs": rows}
-    dropped = {f"{row['project']}, {row['load']}, dropped": row["dropped"] for row in rows if row["load"] in FULL}
-    limits = check_limits(measured, dict.fromkeys(measured, LIMIT))
-    limits += check_limits(dropped, dict.fromkeys(dropped, 1), least=True)
-    return finish(console, options.output, recorded, limits)
+    header = ["project", "load", "off, ms", "on", "on / off", "answers, off / on", "answered", "dropped"]
+    console.print(terminal_table(f"The champion's answers with a shadow, {options.rounds} rounds", header, cells))
+    recorded = {"python": platform.python_version(), "cores": os.cpu_count(), "rounds": options.rounds, "costs": rows}
+    return finish(console, options.output, recorded, limits_of(rows))
 
 
-def costs_of(project: str, bundle: Path) -> list[dict[str, Any]]:
-    """Return what each load comes to."""
-    request, prefix = request_of(project, bundle), project.upper().replace("-", "_")
+def limits_of(rows: Sequence[Mapping[str, Any]]) -> list[Limit]:
+    """Return the limits: on what the interval does not rule out where a core is free, and that drops are counted."""
+    ends: dict[str, float] = {}
+    dropped: dict[str, float] = {}
+    for row in rows:
+        if row["load"] == FREE:
+            ends |= {f"{row['project']}, {FREE}, {what}, upper end": row[what][2] for what in ("latency", "throughput")}
+        if row["load"] == FULL:
+            dropped[f"{row['project']}, {FULL}, dropped"] = row["dropped"]
+    kept = check_limits(ends, dict.fromkeys(ends, LIMIT))
+    return kept + check_limits(dropped, dict.fromkeys(dropped, 1), least=True)
+
+
+def costs_of(project: str, bundle: Path, rounds: int) -> list[dict[str, Any]]:
+    """Return what each load comes to; what is asked is counted in the last round, and of the last load in a flood."""
+    request = request_of(project, bundle)
+    measured: dict[str, list[dict[str, float]]] = {name: [] for name in LOADS}
+    counted: dict[str, dict[str, int]] = {}
+    with registry(bundle) as uri:
+        for number in range(rounds):
+            with pair(project, uri, list(ROLLOUTS)[:: -1 if number % 2 else 1]) as both:
+                for name, load in LOADS.items():
+                    pin([*both.processes, both.child], cores_of(load))
+                    before = counts(both.ports["on"])
+                    measured[name].append(turns(load, both, request))
+                    if name == FULL and number == rounds - 1:
+                        block(load, both.ports["on"], request, FLOOD_SECONDS)
+                    time.sleep(SETTLE_SECONDS)
+                    after = counts(both.ports["on"])
+                    counted[name] = {outcome: after[outcome] - before[outcome] for outcome in after}
+    return [
+        {"project": project, "load": name}
+        | {side: round(statistics.median(row[side] for row in rows), 3) for side in ROLLOUTS}
+        | {what: [round(end, 4) for end in ratio([row[what] for row in rows])] for what in ("latency", "throughput")}
+        | counted[name]
+        for name, rows in measured.items()
+    ]
+
+
+@contextmanager
+def pair(project: str, uri: str, order: Sequence[str]) -> Iterator[Pair]:
+    """Start both services in an order, and wait for the challenger; they run until the block ends."""
+    prefix = project.upper().replace("-", "_")
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        uri = stack.enter_context(registry(bundle))
         running = {}
-        for side, rollout in zip(SIDES, ("off", "shadow"), strict=True):
-            settings = {"ROLLOUT": rollout, "TRACKING_URI": uri, "MODEL_CACHE": f"{folder}/{side}"}
+        for side in order:
+            settings = {"ROLLOUT": ROLLOUTS[side], "TRACKING_URI": uri, "MODEL_CACHE": f"{folder}/{side}"}
             variables = {f"{prefix}_{name}": value for name, value in settings.items()}
             running[side] = stack.enter_context(service(project, None, **variables))
         ports = {side: port for side, (_, port) in running.items()}
         while json.loads(get(ports["on"], "/v1/model")[1])["rollout"]["challenger"] is None:
             time.sleep(0.1)
-        processes = [process.popen.pid for process, _ in running.values()]
-        child = child_of(processes[-1])
-        rows = []
-        for name, load in LOADS.items():
-            pin([*processes, child], {0} if load.pinned else os.sched_getaffinity(0))
-            rows.append({"project": project, "load": name} | cost(load, ports, child, request))
-        return rows
+        child = child_of(running["on"][0].popen.pid)
+        yield Pair(ports, [process.popen.pid for process, _ in running.values()], child)
 
 
-def cost(load: Load, ports: dict[str, int], child: int, request: ExampleRequest) -> dict[str, Any]:
-    """Measure both services in turns under one load."""
-    medians: dict[str, list[float]] = {side: [] for side in SIDES}
-    answers: dict[str, list[float]] = {side: [] for side in SIDES}
-    before = counts(ports["on"])
+def turns(load: Load, both: Pair, request: ExampleRequest) -> dict[str, float]:
+    """Measure both services in turns: medians of milliseconds, and how much slower and rarer answers are with one."""
+    medians: dict[str, list[float]] = {side: [] for side in ROLLOUTS}
+    answers = dict.fromkeys(ROLLOUTS, 0)
     with busy(load.busy):
         for i in range(1 + load.blocks):
-            for side in SIDES if i % 2 else reversed(SIDES):
-                os.kill(child, signal.SIGCONT if side == "on" else signal.SIGSTOP)
-                seconds = block(load, ports[side], request, WARM_UP_SECONDS if i == 0 else load.seconds)
-                medians[side].append(statistics.median(seconds))
-                answers[side].append(len(seconds))
-    os.kill(child, signal.SIGCONT)
-    time.sleep(2.0)  # for the process to say what it has done
-    after = counts(ports["on"])
-    ratios = np.asarray(medians["on"][1:]) / np.asarray(medians["off"][1:])
-    interval = bootstrap_interval(lambda sampled: float(np.median(sampled)), ratios)
-    lost = np.asarray(answers["off"][1:]) / np.asarray(answers["on"][1:])
-    return {
-        **{side: round(1e3 * statistics.median(medians[side][1:]), 3) for side in SIDES},
-        "latency": round(interval.estimate, 4),
-        "low": round(interval.low, 4),
-        "high": round(interval.high, 4),
-        "throughput": round(float(np.median(lost)), 4),
-        **{outcome: after[outcome] - before[outcome] for outcome in after},
-    }
+            for side in ROLLOUTS if i % 2 else reversed(ROLLOUTS):
+                os.kill(both.child, signal.SIGCONT if side == "on" else signal.SIGSTOP)
+                seconds = block(load, both.ports[side], request, BLOCK_SECONDS if i else WARM_UP_SECONDS)
+                if i:
+                    medians[side].append(1e3 * statistics.median(seconds))
+                    answers[side] += len(seconds)
+    os.kill(both.child, signal.SIGCONT)
+    slower = statistics.median(np.divide(medians["on"], medians["off"]).tolist())
+    typical = {side: statistics.median(milliseconds) for side, milliseconds in medians.items()}
+    return typical | {"latency": slower, "throughput": answers["off"] / answers["on"]}
+
+
+def ratio(rounds: Sequence[float]) -> Interval:
+    """Return the geometric mean of the rounds' ratios and its 95 % interval, by Student's t."""
+    logs = np.log(rounds)
+    mean, half = float(logs.mean()), float(t.ppf(HIGH, len(logs) - 1) * logs.std(ddof=1)) / math.sqrt(len(logs))
+    return Interval(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
+
+
+def cores_of(load: Load) -> set[int]:
+    """Return the cores that a service may have."""
+    ours = os.sched_getaffinity(0)
+    return {min(ours)} if load.pinned else ours
 
 
 def block(load: Load, port: int, request: ExampleRequest, seconds: float) -> list[float]:

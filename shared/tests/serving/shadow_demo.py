@@ -20,6 +20,11 @@ def hangs(areas: list[float]) -> list[float]:
     return areas
 
 
+def spins(areas: list[float]) -> list[float]:
+    while True:
+        pass
+
+
 def leaks(areas: list[float]) -> list[float]:
     ballast.append(b"x" * 30_000_000)
     return areas
@@ -29,7 +34,7 @@ def dies(areas: list[float]) -> list[float]:
     os._exit(7)
 
 
-KINDS: dict[str, Predict] = {"good": lambda areas: [0.0] * len(areas), "raises": raises, "hangs": hangs}
+KINDS: dict[str, Predict] = {"good": lambda areas: [0.0] * len(areas), "raises": raises, "hangs": hangs, "spins": spins}
 KINDS |= {"leaks": leaks, "dies": dies}
 
 
@@ -37,7 +42,9 @@ def create_app(settings: DemoSettings) -> FastAPI:
     if settings.model_alias != "challenger":
         return create_demo(settings)
     process = sys.modules["__main__"]
-    process.LONGEST_SECONDS = 1
+    process.LONGEST_SECONDS = process.LONGEST_WAIT_SECONDS = 1
+    if os.environ["KIND"] == "spins":
+        process.LONGEST_WAIT_SECONDS = 600
     process.MOST_BYTES = process.memory() + 200_000_000
     kind = os.environ["KIND"]
     holder = FakeHolder("8", KINDS.get(kind))

@@ -29,7 +29,12 @@ SETTINGS = {"port": 0, "prediction_log": "sqlite:///nowhere.db", "rollout": "sha
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Look at the log often, and have no patience; an alarm of the end is no concern of a test."""
-    for name, value in {"WRITE_SECONDS": 0.02, "PATIENCE_SECONDS": 0.3, "LONGEST_SECONDS": 5}.items():
+    for name, value in {
+        "WRITE_SECONDS": 0.02,
+        "PATIENCE_SECONDS": 0.3,
+        "LONGEST_SECONDS": 5,
+        "LONGEST_WAIT_SECONDS": 500,
+    }.items():
         monkeypatch.setattr(shadow_process, name, value)
     yield
     signal.alarm(0)
@@ -197,6 +202,20 @@ def test_a_row_that_the_log_refuses_takes_no_other_with_it(challenger, log_url):
     assert counts(challenger[1]) == {"answered": 2, "lost": 1}
 
 
+def test_what_an_answer_may_take_is_counted_in_seconds_of_the_processor_and_the_clock_has_more_patience(
+    models, challenger, log_url
+):
+    timers = (signal.ITIMER_PROF, signal.ITIMER_REAL)
+    left = []
+    object.__setattr__(
+        models.loaded, "predictor", lambda areas: left.extend(signal.getitimer(timer)[0] for timer in timers) or areas
+    )
+    logged(log_url, "1")
+    ask(challenger[0], frame(), then=lambda: eventually(lambda: counts(challenger[1])))
+    assert left == [pytest.approx(5, abs=1), pytest.approx(500, abs=100)]
+    assert signal.getitimer(signal.ITIMER_PROF)[0] == 0
+
+
 def test_one_that_leaks_ends(challenger, monkeypatch):
     monkeypatch.setattr(shadow_process, "MOST_BYTES", 1)
     with pytest.raises(MemoryError, match="leaks, or is too large"):
@@ -212,6 +231,7 @@ def test_the_app_follows_the_challenger_and_mirrors_and_logs_nothing(web):
     app = app_of("demo_service:create_app", SETTINGS | {"model_cache": str(web)})
     settings = app.state.settings
     assert (settings.model_alias, settings.rollout, settings.prediction_log) == ("challenger", "off", "off")
+    assert app.state.rollout.models.beside
 
 
 def test_each_text_is_logged_once():
@@ -219,3 +239,12 @@ def test_each_text_is_logged_once():
     records = [logging.LogRecord("x", logging.ERROR, "", 1, text, None, None) for text in ["a", "b", "a", "a"]]
     assert [once.filter(record) for record in records] == [True, True, False, False]
     assert records[0].fields == {"process": "challenger"}
+
+
+def test_many_texts_are_cut_off_and_come_again_after_an_hour():
+    once = shadow_process.Once()
+    records = [logging.LogRecord("x", logging.ERROR, "", 1, str(number), None, None) for number in range(300)]
+    assert sum(map(once.filter, records)) == len(once._seen) == 100
+    for record in records:
+        record.created += 3601
+    assert sum(map(once.filter, records)) == 100

@@ -112,7 +112,8 @@ def test_a_challenger_without_answers_costs_the_champion_nothing_and_is_counted(
 
 
 @pytest.mark.parametrize(
-    ("kind", "ending"), [("hangs", "SIGALRM"), ("dies", "code 7"), ("leaks", "code 1"), ("killed", "SIGKILL")]
+    ("kind", "ending"),
+    [("hangs", "SIGALRM"), ("spins", "SIGPROF"), ("dies", "code 7"), ("leaks", "code 1"), ("killed", "SIGKILL")],
 )
 def test_a_challenger_whose_process_ends_is_replaced(shadowed, kind, ending):
     service = shadowed("good" if kind == "killed" else kind)

@@ -26,7 +26,7 @@ from portfolio_shared.serving.logs import configure_logging
 from portfolio_shared.serving.models import ModelNotReady, in_public
 from portfolio_shared.serving.server import limit_blas_threads
 from portfolio_shared.serving.shadow import LENGTHS
-from portfolio_shared.serving.shadow_calls import LONGEST_SECONDS, answer_of, app_of
+from portfolio_shared.serving.shadow_calls import LONGEST_SECONDS, LONGEST_WAIT_SECONDS, answer_of, app_of
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ PATIENCE_SECONDS = 15.0  # a row may come before its prediction, which is writte
 ROWS_AT_ONCE = 10  # in a transaction: while it lasts, which is long on busy cores, the champion's writers wait
 MOST_ROWS = 1_000  # that wait; with so many, no other request is looked at
 DIFFERENT_LINES = 100  # of its log
+REMEMBERED_SECONDS = 3600.0  # then they may come again
 
 
 class Challenger:
@@ -86,11 +87,11 @@ class Challenger:
 
     async def _ask(self, request: dict[str, Any], body: bytes) -> None:
         started = time.perf_counter()
-        signal.alarm(LONGEST_SECONDS)
+        limit(processor=LONGEST_SECONDS, clock=LONGEST_WAIT_SECONDS)
         try:
             answer = await answer_of(self._app, request, body)
         finally:
-            signal.alarm(0)
+            limit(processor=0, clock=0)
         if not answer.version:
             self._counts[answer.outcome] += 1
             return
@@ -188,6 +189,12 @@ def memory() -> int:
     return int(sizes.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") if sizes.exists() else 0
 
 
+def limit(*, processor: float, clock: float) -> None:
+    """Let the kernel end this process after so many seconds, whatever holds the interpreter's lock; 0 lifts a limit."""
+    signal.setitimer(signal.ITIMER_PROF, processor)
+    signal.setitimer(signal.ITIMER_REAL, clock)
+
+
 def give_way() -> None:
     """Let everybody else come first: for a core, and where memory ends, for who stays."""
     os.nice(19)
@@ -196,19 +203,24 @@ def give_way() -> None:
 
 
 class Once(logging.Filter):
-    """Lets each text pass once: a challenger that fails, fails at every request."""
+    """Lets each text pass once an hour, and so many texts: a challenger that fails, fails at every request."""
 
     def __init__(self) -> None:
         super().__init__()
         self._seen: set[str] = set()
+        self._since = 0.0
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a record is written, and name the process in it."""
         record.fields = {"process": "challenger"} | getattr(record, "fields", {})
         text = record.getMessage()
-        new = text not in self._seen and len(self._seen) < DIFFERENT_LINES
+        if record.created - self._since > REMEMBERED_SECONDS:
+            self._seen.clear()
+            self._since = record.created
+        if text in self._seen or len(self._seen) >= DIFFERENT_LINES:
+            return False
         self._seen.add(text)
-        return new
+        return True
 
 
 def read_exactly(pipe: FileIO, size: int) -> bytes:
