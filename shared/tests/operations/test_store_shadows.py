@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from portfolio_shared.operations import store as store_module
-from portfolio_shared.operations.database import StoreError
+from portfolio_shared.operations.database import Database, StoreError
 from portfolio_shared.operations.store import Feedback, LoggedPrediction, Shadow, Store, connect
 
 
@@ -65,22 +65,44 @@ def test_only_this_pair_of_versions_is_paired_and_only_what_was_said_last(store)
         store.add_feedback(said(name, "first", 10.0))
     store.add_feedback(said("a", "last", 12.0))
     store.add_feedback(said("b", "of item 1", 11.0, item=1))
-    assert pairs(store) == [("b", 0, "first"), ("b", 1, "of item 1"), ("a", 0, "last")]
+    assert pairs(store) == [("a", 0, "last"), ("b", 0, "first"), ("b", 1, "of item 1")]
     assert pairs(store, challenger="5") == [("b", 0, "first"), ("b", 1, "of item 1")]
     assert pairs(store, champion="2") == [("older", 0, "first")]
 
 
-def test_pairs_come_in_the_order_of_the_feedback_and_in_pages(store, monkeypatch):
+def test_pairs_come_by_item_and_in_pages(store, monkeypatch):
     monkeypatch.setattr(store_module, "ROWS_AT_ONCE", 3)
     names = [f"{i:02}" for i in range(10)]
     store.insert([logged(name) for name in names])
     store.insert_shadows([beside(name) for name in names])
-    for i, (name, item) in enumerate(itertools.product(reversed(names), range(2))):
-        store.add_feedback(said(name, f"{name} {item}", 10.0 + i // 7, item=item))
-    found = pairs(store)
-    times = {row[0]: row[1] for row in store.execute("SELECT truth, at FROM feedback")}
-    assert len(found) == 20
-    assert found == sorted(found, key=lambda row: (times[row[2]], row[0], row[1]))
+    for again, name, item in itertools.product(("first", "last"), reversed(names), range(2)):
+        store.add_feedback(said(name, again, 10.0 + (again == "last"), item=item))
+    assert pairs(store) == [(name, item, "last") for name in names for item in range(2)]
+
+
+@pytest.mark.parametrize("read", ["pairs", "feedback"])
+def test_no_page_sorts_all_feedback(store, monkeypatch, read):
+    names = [f"{i:04}" for i in range(1000)]
+    store.insert([logged(name) for name in names])
+    with store.database.transaction():
+        store.database.execute_many("INSERT INTO shadows VALUES (?, ?, ?, ?, ?)", map(beside, names))
+        store.database.execute_many(
+            "INSERT INTO feedback VALUES (?, ?, ?, ?, ?)", [said(name, "x", 9e3 - i) for i, name in enumerate(names)]
+        )
+    store.execute("ANALYZE")
+    asked, execute = {}, Database.execute
+    monkeypatch.setattr(
+        Database, "execute", lambda self, *statement: asked.update([statement]) or execute(self, *statement)
+    )
+    read_all = {
+        "pairs": lambda: store.pairs("toy", champion="3", challenger="4"),
+        "feedback": lambda: store.feedback("toy", since=0.0, until=1e12),
+    }
+    assert sum(1 for _ in read_all[read]()) == 1000
+    explain = "EXPLAIN QUERY PLAN" if store.database.sqlite else "EXPLAIN"
+    plans = [str(execute(store.database, f"{explain} {statement}", values)) for statement, values in asked.items()]
+    assert plans
+    assert not [plan for plan in plans if "Sort" in plan or "TEMP B-TREE" in plan]
 
 
 def test_a_challengers_answer_has_a_size_and_goes_with_its_prediction(store):

@@ -1,7 +1,10 @@
 """Where predictions and feedback are kept: what is written, read, and deleted again."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from portfolio_shared.operations.database import Database, StoreError, open_database
@@ -95,37 +98,20 @@ class Store:
     ) -> Iterator[tuple[LoggedPrediction, LoggedPrediction, Feedback]]:
         """Yield what the champion answered, what the challenger would have, and the latest feedback on an item of it.
 
-        In the order of the feedback; the challenger's is the same prediction with its version, time and response.
+        By prediction and item; the challenger's is the same prediction with its version, time and response.
         """
         statement = (
-            f"SELECT {_FEEDBACK} "  # noqa: S608 - names of ours
-            "FROM feedback f JOIN predictions p ON p.id = f.prediction JOIN shadows s ON s.prediction = p.id "
-            "WHERE p.model = ? AND p.version = ? AND s.version = ? AND (f.at, f.prediction, f.item) > (?, ?, ?) "
-            "AND NOT EXISTS (SELECT 1 FROM feedback g "
-            "WHERE g.prediction = f.prediction AND g.item = f.item AND g.at > f.at) "
-            "ORDER BY f.at, f.prediction, f.item LIMIT ?"
-        )
-        last: tuple[float, str, int] = 0.0, "", 0
-        both: tuple[LoggedPrediction, LoggedPrediction] | None = None
-        while rows := self.execute(statement, [model, champion, challenger, *last, ROWS_AT_ONCE]):
-            for given in map(Feedback._make, rows):
-                if both is None or both[0].id != given.prediction:  # a batch has a thousand items
-                    both = self._both(given.prediction, challenger)
-                if both:  # else forgotten since
-                    yield *both, given
-                last = given.at, given.prediction, given.item
-
-    def _both(self, prediction: str, challenger: str) -> tuple[LoggedPrediction, LoggedPrediction] | None:
-        found = self.execute(
             f"SELECT s.version, s.at, s.milliseconds, s.response, {_PREDICTION} "  # noqa: S608 - names of ours
-            "FROM predictions p JOIN shadows s ON s.prediction = p.id WHERE p.id = ? AND s.version = ?",
-            [prediction, challenger],
+            "FROM predictions p JOIN shadows s ON s.prediction = p.id "
+            "WHERE p.id = ? AND p.model = ? AND p.version = ? AND s.version = ?"
         )
-        if not found:
-            return None
-        version, at, milliseconds, response, *fields = found[0]
-        asked = LoggedPrediction._make(fields)
-        return asked, asked._replace(version=version, at=at, milliseconds=milliseconds, response=response)
+        for prediction, truths in groupby(self._said(since=0.0, until=math.inf), key=attrgetter("prediction")):
+            for version, at, milliseconds, response, *fields in self.execute(
+                statement, [prediction, model, champion, challenger]
+            ):
+                asked = LoggedPrediction._make(fields)
+                answered = asked._replace(version=version, at=at, milliseconds=milliseconds, response=response)
+                yield from ((asked, answered, given) for given in truths)
 
     def shadowed(self, model: str, champion: str, challenger: str) -> tuple[int, int]:
         """Return how many of a champion's predictions the challenger has answered as well, and how many there are.
@@ -190,24 +176,28 @@ class Store:
 
         All of one prediction come together, by item, and with the same object; the oldest prediction is first.
         """
+        statement = f"SELECT {_PREDICTION} FROM predictions p WHERE id = ? AND model = ?"  # noqa: S608 - names of ours
+        for prediction, truths in groupby(self._said(since=since, until=until), key=attrgetter("prediction")):
+            for about in map(LoggedPrediction._make, self.execute(statement, [prediction, model])):
+                yield from ((about, given) for given in truths)
+
+    def _said(self, *, since: float, until: float) -> Iterator[Feedback]:
+        """Yield the latest feedback of each item that was given since <= at < until, by prediction and item.
+
+        Of all models: by a plan that joins the predictions first, either database may sort everything for each page.
+        """
         statement = (
-            f"SELECT {_FEEDBACK} FROM feedback f JOIN predictions p ON p.id = f.prediction "  # noqa: S608 - names of ours
-            "WHERE p.model = ? AND f.at >= ? AND f.at < ? AND (f.prediction, f.item) > (?, ?) AND NOT EXISTS ("
-            "SELECT 1 FROM feedback g "
-            "WHERE g.prediction = f.prediction AND g.item = f.item AND g.at > f.at AND g.at < ?) "
-            "ORDER BY f.prediction, f.item LIMIT ?"
+            f"SELECT {_FEEDBACK} FROM feedback f WHERE at >= ? AND at < ? "  # noqa: S608 - names of ours
+            "AND (prediction, item, at) > (?, ?, ?) ORDER BY prediction, item, at LIMIT ?"
         )
-        about: LoggedPrediction | None = None
-        last: tuple[str, int] = "", 0
-        while rows := self.execute(statement, [model, since, until, *last, until, ROWS_AT_ONCE]):
+        latest = Feedback("", 0, 0.0, "", "")
+        while rows := self.execute(statement, [since, until, *latest[:3], ROWS_AT_ONCE]):
             for given in map(Feedback._make, rows):
-                if about is None or about.id != given.prediction:
-                    found = self.execute(f"SELECT {_PREDICTION} FROM predictions p WHERE id = ?", given[:1])  # noqa: S608
-                    if not found:  # forgotten since
-                        continue
-                    about = LoggedPrediction._make(found[0])
-                yield about, given
-            last = rows[-1][0], rows[-1][1]
+                if latest.prediction and latest[:2] != given[:2]:
+                    yield latest
+                latest = given
+        if latest.prediction:
+            yield latest
 
     def retain(self, model: str, *, since: float, megabytes: float) -> int:
         """Delete a model's predictions from before `since`, then the oldest until the rest fits; return how many."""
