@@ -52,7 +52,7 @@ def pass_gate(
     may_promote
         Whether a version that passes replaces a champion at once; otherwise it waits as challenger.
     uncompared
-        What becomes of a version that takes the place of a champion without a comparison.
+        What becomes of a version where a champion gives way without a comparison.
 
     Raises
     ------
