@@ -129,7 +129,7 @@ def story(
             own = {"model_cache": place / mode / "models", "rollout": mode, "subject_key": "key"}
             service = stack.enter_context(running_service(registry.name, place / mode, **common, **own))
             requests[mode] = Requests(service, registry.small)
-        executor = stack.enter_context(ThreadPoolExecutor())
+        executor = stack.enter_context(ThreadPoolExecutor(4 * len(requests)))
         for each in requests.values():
             stack.callback(each.stop.set)
             each.service.follows_to("1")
