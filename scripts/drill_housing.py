@@ -3,8 +3,8 @@
 The houses are those of the test split, which the champion has not learned from, at the prices that were paid for them,
 2 % up or down by chance. A retraining learns none of these as a row: they tell it the price level of a neighborhood
 alone, and that is taken off again where models are compared on the test split. So its figures stay those of houses that
-nothing was learned of. A step takes up the houses where the one before left off: the two that are learned from, of 300
-requests each, hardly share one, and people do not contradict each other.
+nothing was learned of. The two steps that are learned from are about the same 300 houses, whose agents ask again after
+the change: the last word of each counts. All later steps, by which both models are compared, are about the others.
 """
 
 import json
@@ -22,6 +22,8 @@ PLACES = ("CollgCr", "NAmes")
 BOOM = 1.3
 SCATTER = 0.02
 MOST_CALLS = 4  # of one person
+TAUGHT = 300  # houses of the steps that are learned from
+TEACHING = 2  # steps
 
 
 @cache
@@ -33,10 +35,11 @@ def houses() -> Sales:
 def requests(_bundle: Path, n: int, drifted: bool, seed: int) -> list[Call]:  # noqa: FBT001 - as a drill asks
     """Return n requests for the price of a house; `item` is what it is sold for."""
     sales, chance = houses(), np.random.default_rng(seed)
-    order = np.random.default_rng(0).permutation(len(sales.records))
-    people = askers(chance, f"agent-{seed}")
+    teaching, order = seed <= TEACHING, np.random.default_rng(0).permutation(len(sales.records))
+    order = order[:TAUGHT] if teaching else order[TAUGHT:]
+    people = askers(np.random.default_rng(0) if teaching else chance, "agent" if teaching else f"agent-{seed}")
     calls = []
-    for i in order[(seed * n + np.arange(n)) % len(order)].tolist():
+    for i in order[((0 if teaching else seed * n) + np.arange(n)) % len(order)].tolist():
         house = {name: value for name, value in sales.records[i].items() if value is not None}
         level = BOOM if drifted and house["neighborhood"] in PLACES else 1.0
         price = float(sales.prices[i] * level * np.exp(chance.normal(0, SCATTER)))

@@ -215,13 +215,8 @@ def test_candidates_and_widths_are_logged_while_it_runs(quick):
 def test_what_a_person_reads(quick, capsys):
     train(quick, Console(width=240))
     printed = capsys.readouterr().out
-    for words in (
-        "sales.csv",
-        "Chosen: ",
-        "Huber ridge (linear member)",
-        "RMSLE, houses up to 4,000 sq ft",
-        *BASELINES,
-    ):
+    ridge, figure = "Huber ridge (linear member)", "RMSLE, houses up to 4,000 sq ft"
+    for words in ("sales.csv", "Chosen: ", ridge, figure, *BASELINES):
         assert words in printed
 
 
@@ -250,7 +245,7 @@ def taught(tmp_path_factory, some_rows, lesson) -> tuple[TrainConfig, Trained, T
 
 
 @pytest.mark.long
-def test_a_boom_is_learned_where_it_is_and_the_gate_sees_it(taught):
+def test_a_boom_is_learned_where_it_is_and_the_gate_sees_it(taught, lesson):
     _, champion, after, lessons = taught
     assert list(after.predictor.moved) == [BOOM]
     assert after.predictor.moved[BOOM] == pytest.approx(np.log(1.4), abs=0.08)
@@ -262,8 +257,9 @@ def test_a_boom_is_learned_where_it_is_and_the_gate_sees_it(taught):
 
     held_back = PROJECT.recent(after, champion.predictor, lessons.held_back)
     assert held_back.difference.high < 0
-    assert PROJECT.recent(after, champion.predictor, lessons.held_back[:10]) is None
-    assert PROJECT.recent(after, champion.predictor, ()) is None
+    known = [lesson(champion.data.sales.records[0], 2e5, client=f"client {i}") for i in range(40)]
+    for too_little in (lessons.held_back[:10], (), known):
+        assert PROJECT.recent(after, champion.predictor, too_little) is None
 
     dear = replace(
         after.evaluation, predicted=after.evaluation.predicted * np.where(where, np.exp(after.predictor.moved[BOOM]), 1)
@@ -291,9 +287,10 @@ def test_a_manifest_says_what_was_learned_from_feedback(taught):
 
 @pytest.mark.long
 def test_a_model_that_is_refitted_after_feedback_keeps_it_and_shows_none_of_it(taught):
-    _, champion, after, _ = taught
+    config, champion, after, _ = taught
     sales = champion.data.sales
     assert after.predictor.comparables.price.tolist() == sales.prices.tolist()
+    assert len(PROJECT.reference(config, after)["gr_liv_area"]) == len(sales.records)
     n = len(sales.records) + len(from_feedback(after.split.train).records)
     assert len(after.predictor.intervals.calibration.scores) == n
     assert compare_with_champion(after.evaluation, after.predictor).difference == (0, 0, 0)

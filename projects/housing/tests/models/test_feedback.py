@@ -8,9 +8,18 @@ import pytest
 
 from housing.config import ModelSettings, TreeSettings
 from housing.data.columns import columns
-from housing.data.house import EXAMPLE, house_key
+from housing.data.house import EXAMPLE, house_key, sparsely
 from housing.data.load import Sales, Split
-from housing.models.feedback import from_feedback, places, price_levels, showing, sold_since, taught
+from housing.models.feedback import (
+    beyond_usual,
+    from_feedback,
+    parcels,
+    places,
+    price_levels,
+    showing,
+    sold_since,
+    taught,
+)
 from housing.models.fit import fit_members
 from housing.models.price_index import LEAST
 
@@ -49,6 +58,29 @@ def test_old_sales_are_brought_to_todays_prices_and_stand_before_houses_that_wer
     assert taught(parts, sold_since([]), {}).train.prices.tolist() == before.prices.tolist()
 
 
+def test_a_house_that_is_known_is_held_out_together_with_its_old_sale(parts, lesson):
+    known = [0, 3, 7]
+    said = [lesson(parts.train.records[i], 210_000) for i in known]
+    after = taught(parts, sold_since(said), {})
+    assert after.validation[-3:].tolist() == parts.validation[known].tolist() != [0, 1, 0]
+    assert parcels(after.train, parts.train)[-3:] == [parts.train.keys[i] for i in known]
+    stranger = sold_since([lesson(EXAMPLE, 210_000)])
+    assert parcels(stranger, parts.train) == list(stranger.keys)
+    assert from_feedback(after.train, others=True).keys == parts.train.keys
+
+
+@pytest.mark.parametrize("every", [1, 2], ids=["all", "every second one"])
+def test_prices_have_not_moved_because_houses_have_few_fields(parts, every):
+    """Without regard to that, those of ten fields would seem 4 % dearer than the same houses with all."""
+    few = [dict.fromkeys(record) | sparsely(record) for record in parts.test.records]
+    mixed = [few[i] if i % every == 0 else record for i, record in enumerate(parts.test.records)]
+    full, some = (
+        beyond_usual(parts, replace(parts.test, records=records), QUICK, seed=0, threads=1)
+        for records in (parts.test.records, mixed)
+    )
+    assert abs(np.mean((some - full)[::every])) < 0.015
+
+
 def test_no_house_of_the_frozen_split_is_learned_whatever_else_a_caller_says_of_it(parts, lesson):
     frozen = parts.test.records[0]
     said = [lesson({**frozen, "mo_sold": 1 if frozen["mo_sold"] != 1 else 2}, 210_000), lesson(EXAMPLE, 200_000)]
@@ -64,7 +96,7 @@ def moved(parts) -> Callable[[np.ndarray, list[str]], dict[str, float]]:
 
     def levels_of(dearer: np.ndarray, clients: list[str]) -> dict[str, float]:
         sold = replace(parts.test, frame=parts.test.frame.assign(sale_price=np.exp(usual + np.log(1.25) * dearer)))
-        found = price_levels(parts.train, sold, clients, QUICK, seed=0, threads=1)
+        found = price_levels(parts, sold, clients, QUICK, seed=0, threads=1)
         return {place: level.log for place, level in found.items() if level.moved}
 
     return levels_of

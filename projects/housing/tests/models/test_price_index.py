@@ -36,7 +36,7 @@ def test_a_boom_of_the_whole_city_is_believed_where_no_house_was_sold():
     ratios, where = asked(0)
     elsewhere = levels(ratios + 0.2, where, [*PLACES, "nothing sold"])["nothing sold"]
     assert elsewhere.moved
-    assert (elsewhere.houses, elsewhere.log) == (0, pytest.approx(0.2, abs=0.03))
+    assert (elsewhere.voices, elsewhere.log) == (0, pytest.approx(0.2, abs=0.03))
 
 
 def test_one_voice_moves_no_place():

@@ -194,11 +194,11 @@ def test_a_house_stays_itself_with_other_words_about_it_and_not_with_other_requi
         (lambda paid: paid * 1.4, 0, 0.08),
         (lambda paid: paid * 3, 0.98, 1),
         (lambda paid: paid / 3, 0.95, 1),
-        (lambda paid: max(paid / 100, 1_000), 1, 1),  # in thousands, which `Truth` refuses below 1,000
+        (lambda paid: max(paid / 100, 1_000), 1, 1),
         (lambda paid: float("8" + str(int(paid))[1:]) if paid < 4e5 else paid * 3, 0.93, 1),
         (lambda paid: 1e7, 1, 1),
     ],
-    ids=["paid", "boom of 25 %", "boom of 40 %", "times 3", "a third", "thousands", "a wrong digit", "the most"],
+    ids=["paid", "boom of 25 %", "boom of 40 %", "times 3", "a third", "a hundredth", "a wrong digit", "the most"],
 )
 def test_a_lie_is_doubted_and_a_boom_is_not(
     trained: Trained, predictor: Predictor, wrong: Callable[[float], float], least: float, most: float

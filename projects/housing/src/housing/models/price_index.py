@@ -22,9 +22,9 @@ LEAST = 30
 
 
 class Level(NamedTuple):
-    """The log of today's price level of a neighborhood over that of the old sales, and how many houses told it."""
+    """The log of today's price level of a neighborhood over that of the old sales, and how many voices told it."""
 
-    houses: int
+    voices: int
     log: float
     low: float
     high: float

@@ -21,19 +21,14 @@ from housing.config import MODEL_NAME
 from housing.data.columns import Record, columns
 from housing.data.house import House, house_key
 from housing.data.values import code_values
-from housing.models.predictor import SPARSE_FROM, Floats, Predictor
+from housing.models.predictor import OPEN_FROM, SPARSE_FROM, Floats, Predictor
 from portfolio_shared.operations.store import LoggedPrediction
 from portfolio_shared.operations.watch import Columns, Measure, RowColumns, Watch
 from portfolio_shared.serving.schemas import Strict
 
-OPEN_FROM = 60
-"""From this many filled fields on, a house is one of few fields: the test split was measured with all 69 left open."""
-
-
 DOUBTED = 1.5
-"""Factor beyond the interval from which a price paid is doubted. On the test split it doubts 0.2 % of the prices paid
-and 2 % of those in a boom of 40 %, 99 % of prices times or by 3, and 89 % of those with the first digits swapped that
-are off by half.
+"""Factor beyond the interval from which a price paid is doubted: few in a boom of 40 %, and nearly all that are said to
+be three times as high or a third.
 """
 
 
