@@ -22,7 +22,7 @@ import drill_steps as steps
 from compose_stack import ROOT, CheckError, require
 from drill_page import drawn, write_page
 from drill_pictures import alone
-from drill_place import against, here
+from drill_place import against, here, version_of
 from drill_steps import Line, Story
 from drill_traffic import Clients, client_of
 from portfolio_shared.addresses import without_secrets
@@ -130,12 +130,13 @@ def tell(project: Project, url: str | None, *, drifts: bool) -> Story:
 
 @contextmanager
 def restored(story: Story) -> Iterator[None]:
-    """Leave a stack that is not ours without what the drill's people asked and said, and with its own champion."""
+    """Leave a stack that is not ours without what the drill's people asked and said, and without its model."""
     try:
         yield
     finally:
-        if story.challenger and steps.version_of(story.place, "champion") == story.challenger:
-            story.place.run("project", "promote", story.champion)
+        for alias, *command in (("champion", "rollback"), ("challenger", "promote", "--none")):
+            if story.challenger and version_of(story.place, alias) == story.challenger:
+                story.place.run("project", *command)
         if story.people:
             print(f"{story.place.forget(story.people):,} predictions of the drill are forgotten", flush=True)
 

@@ -174,8 +174,11 @@ def test_what_truths_showed_is_read_from_the_log_in_the_order_of_the_answers(tmp
     assert found["points"] == [(10.0, "1", pytest.approx(0.693, abs=0.001)), (30.0, "0", 0.0)]
 
 
+@pytest.mark.parametrize(
+    ("alias", "command"), [("champion", ("rollback",)), ("challenger", ("promote", "--none")), ("", ())]
+)
 def test_a_stack_that_is_not_the_drills_gets_back_its_log_and_its_champion(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alias: str, command: tuple[str, ...]
 ) -> None:
     log, ran = f"sqlite:///{tmp_path / 'log.db'}", []
     asked = CALLS[:2]
@@ -187,14 +190,15 @@ def test_a_stack_that_is_not_the_drills_gets_back_its_log_and_its_champion(
         hashed = hashed_subject(subject.encode(), "key")
         store.insert([LoggedPrediction(f"{i}", 1.0, "housing", "1", "/", hashed, 1, 1.0, "{}", "{}")])
         store.add_feedback(Feedback(f"{i}", 0, 2.0, hashed, "{}"))
-    monkeypatch.setattr(Place, "run", lambda _place, *command: ran.append(command))
+    monkeypatch.setattr(Place, "run", lambda _place, *arguments: ran.append(arguments))
+    monkeypatch.setattr("drill_forget.WRITE_SECONDS", 0.0)
     monkeypatch.setattr(Place, "forget", lambda _place, people: forget(sorted(people), "key", log))
-    monkeypatch.setattr(drill_steps, "version_of", lambda *_: "2")
+    monkeypatch.setattr(drill, "version_of", lambda _place, asked: "2" if asked == alias else "1")
     with pytest.raises(CheckError, match="a step fails"), drill.restored(story):
         raise CheckError("a step fails")
     kept = [prediction.id for prediction, _ in store.feedback("housing", since=0.0, until=9.0)]
     store.close()
-    assert (kept, ran) == (["2"], [("project", "promote", "1")])
+    assert (kept, ran) == (["2"], [("project", *command)] if command else [])
 
 
 def test_no_setting_of_ours_is_one_of_the_drill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
