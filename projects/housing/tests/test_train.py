@@ -228,13 +228,15 @@ def taught(tmp_path_factory, some_rows, lesson) -> tuple[TrainConfig, Trained, T
     """The settings with --refit, a champion, what is learned beside feedback on a boom, and the feedback."""
     place = tmp_path_factory.mktemp("feedback")
     config = quick_config(place, lambda _: some_rows(900)).model_copy(update={"folds": 3})
+    able = QUICK.model_copy(update={"trees": QUICK.trees.model_copy(update={"iterations": 100})})
+    config.tuned.write_text(json.dumps({"settings": able.model_dump(mode="json")}), encoding="utf-8")
     rows = some_rows(1500)
     others = load(write_rows(rows[~rows["PID"].isin(some_rows(900)["PID"])], place / "others.csv")).sales
     champion = learn(config, quiet())
     sold = [*zip(champion.split.test.records[:90], champion.split.test.prices[:90], strict=True)]
     sold += [*zip(others.records[:210], others.prices[:210], strict=True)]
     said = [
-        lesson(house, price * (1.4 if house["neighborhood"] == BOOM else 1.0), client=f"client {i // 2}")
+        lesson(house, price * (1.4 if house["neighborhood"] == BOOM else 1.0), client=f"client {i}")
         for i, (house, price) in enumerate(sold)
     ]
     back = np.arange(len(said)) % 10 < 3
@@ -257,7 +259,7 @@ def test_a_boom_is_learned_where_it_is_and_the_gate_sees_it(taught, lesson):
 
     held_back = PROJECT.recent(after, champion.predictor, lessons.held_back)
     assert held_back.difference.high < 0
-    known = [lesson(champion.data.sales.records[0], 2e5, client=f"client {i}") for i in range(40)]
+    known = [lesson(champion.data.sales.records[0], 2e5, client=f"client {i}") for i in range(60)]
     for too_little in (lessons.held_back[:10], (), known):
         assert PROJECT.recent(after, champion.predictor, too_little) is None
 
