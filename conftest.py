@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from quick_suite import pytest_collection_modifyitems  # noqa: F401 - a hook
 from required import missing
 from small_models import SmallModel, small_models
 from threadpoolctl import threadpool_limits
@@ -50,16 +51,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="",
         help="browser, real_data, promtool, postgresql (with commas): what is named must be there, or its tests fail",
     )
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave reports and what a project's page does in Chromium to `make test-all`; its first page stays."""
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        a_report = item.path.name == "test_report.py" and "written" in fixtures
-        if a_report or ("browser" in fixtures and item.path.name != "test_pages.py"):
-            item.add_marker(pytest.mark.long)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

@@ -3,7 +3,6 @@
 Helpers come as fixtures, as in the root's conftest.py.
 """
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,6 @@ from small_models import SmallModel
 from project_table import Project, projects
 
 ROOT = Path(__file__).resolve().parents[1]
-# What all projects promise alike is tested of the first in `make test`, and of the others in `make test-all`.
-ALIKE = re.compile(r"test_(pages|project_(http|machines))\.py")
-# Of what takes a minute a project, the shared library's tests have a toy's part in `make test`.
-STORIES = re.compile(r"test_project_(mlflow|registry_cycle)\.py")
-OTHERS = re.compile(rf"\[.*\b({'|'.join(project.name for project in projects()[1:])})\b")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        alike = ALIKE.fullmatch(item.path.name) and OTHERS.search(item.name)
-        if alike or STORIES.fullmatch(item.path.name):
-            item.add_marker(pytest.mark.long)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -1,0 +1,24 @@
+"""What `make test` leaves to `make test-all`, beside the tests that are marked `long` where they stand."""
+
+import re
+
+import pytest
+
+from project_table import projects
+
+OTHERS = re.compile(rf"\[.*\b({'|'.join(project.name for project in projects()[1:])})\b")
+# What all projects promise alike is tested of the first.
+ALIKE = re.compile(r"test_(pages|project_(http|machines))\.py")
+# Of what takes a minute a project, the shared library's tests have a toy's part.
+STORIES = re.compile(r"test_project_(mlflow|registry_cycle)\.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as long: stories of a project, reports, and what pages do in Chromium but for the first project's page."""
+    for item in items:
+        name, fixtures = item.path.name, getattr(item, "fixturenames", ())
+        report = name == "test_report.py" and "written" in fixtures
+        page = "browser" in fixtures and name != "test_pages.py"
+        if report or page or STORIES.fullmatch(name) or (ALIKE.fullmatch(name) and OTHERS.search(item.name)):
+            item.add_marker(pytest.mark.long)
