@@ -137,6 +137,7 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "pairs": options.pairs,
         "first_look": FIRST_LOOK,
         "rows": rows,
+        "one_look": [{"differences": kind, "n": one_look(size)} for kind, size in EFFECTS.items()],
     }
 
 
@@ -167,11 +168,26 @@ def table(recorded: Mapping[str, Any]) -> str:
         " before it happens."
     )
     heads = ["differences", "fixed 95 % interval", "confidence sequence", "median n to stop"]
-    return "\n\n".join([said, markdown_table(heads, rows), broken])
+    return "\n\n".join([said, markdown_table(heads, rows), broken, price(recorded)])
 
 
-def _median(n: int | None) -> str:
-    return "never" if n is None else f"{n:,}"
+def price(recorded: Mapping[str, Any]) -> str:
+    """Return what looking all the time costs, against one look that as many experiments find the effect by."""
+    rows = {row["differences"]: row for row in recorded["rows"]}
+    said = [
+        f"{rows[kind]['sequence']['median'] / row['n']:.1f} times as many for {size} sd"
+        f" ({rows[kind]['sequence']['median']:,} against {row['n']:,})"
+        for (kind, size), row in zip(EFFECTS.items(), recorded["one_look"], strict=True)
+    ]
+    return (
+        "The price is the sample. Half of the experiments have stopped after the median; one look that was fixed before"
+        f" finds the effect as often after fewer. The sequence takes {' and '.join(said)}."
+    )
+
+
+def one_look(size: float) -> int:
+    """Return after how many differences half of the experiments with one look find an effect of this size, in sd."""
+    return int(np.ceil((NORMAL_95 / size) ** 2))
 
 
 def most(simulations: int, alpha: float) -> int:

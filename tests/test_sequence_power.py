@@ -29,6 +29,14 @@ def test_the_section_is_what_was_recorded(sequence_power: ModuleType) -> None:
     assert [limit["what"] for limit in sequence_power.limits_of(recorded) if not limit["kept"]] == []
 
 
+def test_one_look_finds_an_effect_in_half_of_the_experiments(sequence_power: ModuleType) -> None:
+    recorded = json.loads(RECORD.read_text("utf-8"))
+
+    for row, size in zip(recorded["one_look"], sequence_power.EFFECTS.values(), strict=True):
+        assert stats.norm.sf(stats.norm.isf(0.025) - size * row["n"] ** 0.5) == pytest.approx(0.5, abs=0.03)
+    assert "1.8 times as many for 0.1 sd (706 against 385)" in sequence_power.price(recorded)
+
+
 @pytest.mark.long
 def test_a_small_run_finds_winners_as_often_as_is_stated(
     sequence_power: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

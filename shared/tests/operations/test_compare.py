@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from portfolio_shared.operations.compare import INTERLEAVED, compare
-from portfolio_shared.operations.comparison import BY_BOTH
-from portfolio_shared.operations.sequences import rests_on
+from portfolio_shared.operations.compare import compare
+from portfolio_shared.operations.comparison import APART, BY_BOTH, CLIENTS, INTERLEAVED
+from portfolio_shared.operations.sequences import confidence_sequence, rests_on
 from portfolio_shared.operations.store import Feedback, LoggedPrediction, Shadow, connect
 
 CHAMPION, CHALLENGER = 1.0, 1.2  # what they answer to everything
@@ -86,13 +86,21 @@ def test_who_is_nearer_to_the_truths_is_better(experiment, decision):
     assert sum(found.counts.values()) == found.counts["counted"] == 300
 
 
-def test_fewer_than_fifty_clients_or_subjects_decide_nothing(experiment):
-    told = honest(60, best=1.3)
-    assert experiment(told).decision == "promote"
-    few = experiment(told[:49])
-    assert (few.decision, few.summary) == ("go on", "Go on: it takes 50 clients, and there are 49.")
-    same = experiment([said._replace(subject=f"thing {i % 49}") for i, said in enumerate(told)])
-    assert (same.decision, same.summary) == ("go on", "Go on: it takes 50 different subjects, and there are 49.")
+def test_it_takes_fifty_two_clients_who_speak_of_as_many_things(experiment):
+    told = honest(CLIENTS, best=1.3)
+    assert (CLIENTS, experiment(told).decision) == (52, "promote")
+    few = experiment(told[:51])
+    assert (few.decision, few.summary) == ("go on", "Go on: it takes 52 clients, and there are 51.")
+    same = experiment([said._replace(subject=f"thing {i % 51}") for i, said in enumerate(told)])
+    assert same.summary == "Go on: it takes 52 clients who speak of different things, and there are 51."
+
+
+def test_one_client_does_not_make_a_thing_that_all_speak_of_into_many(experiment):
+    told = [said._replace(subject="the house") for said in honest(60, best=1.3)]
+    others = [Told(1.3, "one client", subject=f"house {i}") for i in range(60)]
+    alone, with_others = experiment(told), experiment([*told, *others])
+    assert (alone.decision, alone.subjects) == ("go on", 1)
+    assert (with_others.decision, with_others.subjects, with_others.n) == ("go on", 2, 61)
 
 
 def test_two_that_always_tie_go_on(experiment):
@@ -140,15 +148,29 @@ def test_a_thousand_lies_of_one_client_move_no_decision(experiment, decision, li
     assert bool(client) is not any("clients without a name, who count as one" in said for said in with_lies.cautions)
 
 
-def test_no_decision_hangs_on_one_client(experiment):
+def test_one_client_does_not_make_a_finding_that_the_others_lack(experiment):
+    told = honest(119, best=1.16, seed=65)
+    assert [experiment(those).decision for those in (told, [*told, Told(-0.2, "one more")])] == ["go on", "go on"]
+
+
+def test_no_decision_hangs_on_two_clients(experiment):
     found, values = experiment(honest(100, best=1.1)), np.linspace(-1, 1, 100)
-    shift = next(shift for shift in np.arange(0, 1, 0.001) if rests_on(values - shift))
-    alone = replace(found, differences=values - shift)
-    assert (rests_on(alone.differences), alone.decision, alone.hangs_on) == (1, "go on", 0)
-    assert alone.last[2] < 0
-    assert alone.summary.endswith("after 100 clients, and hangs on one of them.")
-    assert replace(found, differences=values - shift - 0.01).decision == "promote"
-    assert replace(found, differences=values + shift + 0.01).decision == "keep"
+    shifts = {rests_on(values - shift): shift for shift in np.arange(0, 1, 0.001)}
+    for sign, decision in ((1, "promote"), (-1, "keep")):
+        few, enough = (replace(found, differences=sign * (values - shifts[k])) for k in (APART, APART + 1))
+        assert (rests_on(few.differences), few.decision, few.hangs_on) == (2, "go on", 0)
+        assert few.summary.endswith("after 100 clients, and hangs on 2 of them or fewer.")
+        assert (enough.decision, enough.hangs_on) == (decision, 3)
+
+
+def test_a_decision_without_any_one_client_is_still_a_finding_that_hangs_on_no_other(experiment):
+    values = np.linspace(-1, 1, 100)
+    shift = next(shift for shift in np.arange(0, 1, 0.001) if rests_on(values - shift) > APART)
+    assert replace(experiment(honest(3, best=1.1)), subjects=100, differences=values - shift).decision == "promote"
+    for i in range(100):
+        others = np.delete(values - shift, i)
+        assert confidence_sequence(others)[1][-1] < 0
+        assert rests_on(others) > 1
 
 
 def test_the_last_word_of_a_client_on_a_subject_counts(experiment):

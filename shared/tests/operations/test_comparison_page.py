@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from portfolio_shared.operations.charts import sequence, ticks
-from portfolio_shared.operations.comparison import BY_BOTH, Comparison
+from portfolio_shared.operations.comparison import BY_BOTH, INTERLEAVED, Comparison
 from portfolio_shared.operations.comparison_page import PAGE, RECORD, as_html, as_json, publish_comparison
+from portfolio_shared.operations.sequences import FIRST_LOOK
 
 HOSTILE = '"><script>alert(1)</script><img src=//evil.example/x>'
 
@@ -62,14 +63,20 @@ def test_a_page_says_the_decision_first_draws_the_sequence_and_needs_nothing_els
     assert ("toys promote 4" in said) is (badge == "Promote")
 
 
-@pytest.mark.parametrize("n", [0, 1, 49])
+@pytest.mark.parametrize("n", [0, 1, 49, 51])
 def test_an_experiment_that_has_just_begun_has_a_page(n):
     few = comparison(n, subjects=n, counts={"counted": n} if n else {}, asked=0, answered=0)
     page = as_html(few, "toys")
-    assert f"Go on: it takes 50 clients, and there are {n}." in words(page)
-    assert 'class="band"' not in page
+    assert f"Go on: it takes 52 clients, and there are {n}." in words(page)
+    assert ('class="band"' in page) is (n >= FIRST_LOOK)
     assert ('class="mean"' in page) is (n > 0)
-    assert json.loads(as_json(few))["interval"] == [None, None]
+    assert (None in json.loads(as_json(few))["interval"]) is (n < FIRST_LOOK)
+
+
+@pytest.mark.parametrize(("label", "true"), [("absolute error", "the same requests"), (INTERLEAVED, "list together")])
+def test_a_page_says_what_both_models_did(label, true):
+    said = words(as_html(comparison(label=label), "toys"))
+    assert [text for text in ("the same requests", "list together") if text in said] == [true]
 
 
 def test_what_to_know_before_one_acts_stands_above_the_drawing():

@@ -12,10 +12,12 @@ What makes the answer honest, in the order of the code:
 - Clients stand in the order of their truths in time, whatever these say. A client that speaks again changes the value
   that it has; simulated, this keeps the level (`make sequence-power`).
 - The interval holds at all looks together (`confidence_sequence`), so that the command may run every hour, and its
-  exit status may stop the experiment. It takes 50 clients and 50 subjects. Of those looks the last one decides: a
-  finding that newer truths do not bear out is none.
-- No decision hangs on the client that speaks most for it. How many it hangs on is reported: a client that comes under
-  many names is not seen from here.
+  exit status may stop the experiment. Of those looks the last one decides: a finding that newer truths do not bear out
+  is none. It takes 52 clients who speak of as many different things, each of one: what many say of one thing is a word
+  on that thing, and who speaks of many things adds one.
+- A finding stands without the two clients that speak most for it. So none is made by one client; one more can still be
+  what the others' finding lacked. How many it hangs on is reported: a client that comes under many names is not seen
+  from here.
 - Where the log deletes what is old the experiment begins later, and the level is that of the part that is left.
 """
 
@@ -27,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 from pydantic import BaseModel
 
-from portfolio_shared.operations.comparison import BY_BOTH, Comparison
+from portfolio_shared.operations.comparison import BY_BOTH, INTERLEAVED, Comparison
 from portfolio_shared.operations.sequences import ALPHA, Floats
 from portfolio_shared.operations.store import Feedback, LoggedPrediction, Store
 from portfolio_shared.operations.watch import Watch
@@ -39,7 +41,6 @@ COUNTED = {
     (True, False): "counted, doubted by the champion alone",
     (False, True): "counted, doubted by the challenger alone",
 }
-INTERLEAVED = "share of lists lost"
 
 
 class _Word(NamedTuple):
@@ -80,7 +81,7 @@ def compare(
         differences=_by_client(counted),
         with_doubted=_by_client(said.values()),
         truths=len(counted),
-        subjects=len({word.subject for word in counted}),
+        subjects=_subjects(counted),
         nameless=sum(not word.client for word in counted),
         counts={fate: count for fate, count in counts.most_common() if count},
         answered=answered,
@@ -145,3 +146,13 @@ def _by_client(words: Iterable[_Word]) -> Floats:
     for word in words:
         said.setdefault(word.client, []).append(word.difference)
     return np.array([np.mean(values) for values in said.values()], dtype=np.float64)
+
+
+def _subjects(words: Iterable[_Word]) -> int:
+    """Return how many different subjects there are if each client stands for one that nobody else stands for."""
+    clients, subjects = set(), set()
+    for word in words:
+        if word.client not in clients and word.subject not in subjects:
+            clients.add(word.client)
+            subjects.add(word.subject)
+    return len(subjects)

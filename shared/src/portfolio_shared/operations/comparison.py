@@ -11,6 +11,9 @@ from portfolio_shared.operations.shapes import number
 Decision = Literal["promote", "keep", "go on"]
 EXIT: dict[Decision, int] = {"promote": 0, "keep": 1, "go on": 2}
 BY_BOTH = "left out, doubted by both models"
+INTERLEAVED = "share of lists lost"
+APART = 2  # clients without whom, whoever they are, a finding has to stand
+CLIENTS = FIRST_LOOK + APART  # so many are left after that
 # Worth a word: fewer clients that a decision hangs on, more truths that are left out, more answers that are missing.
 FEW, DOUBTED, MISSED = 0.2, 0.1, 0.05
 
@@ -30,7 +33,8 @@ class Comparison:
     worthwhile
         Gain that is worth a change: the champion stays if the gain is certainly smaller.
     truths, subjects, nameless
-        Truths that are counted, different things that these are about, and those of clients without a name.
+        Truths that are counted, different things that these are about, at most one for each client, and truths of
+        clients without a name.
     counts
         What became of each truth.
     answered, asked
@@ -105,8 +109,8 @@ class Comparison:
         return f"Keep version {self.champion}: version {self.challenger}'s {said}{why}{whose}"
 
     def _undecided(self) -> str:
-        few = {"clients": self.n, "different subjects": self.subjects}
-        said = [f"it takes {FIRST_LOOK} {what}, and there are {n}." for what, n in few.items() if n < FIRST_LOOK]
+        few = {"clients": self.n, "clients who speak of different things": self.subjects}
+        said = [f"it takes {CLIENTS} {what}, and there are {n}." for what, n in few.items() if n < CLIENTS]
         if said:
             return said[0]
         mean, low, high = self.last
@@ -114,7 +118,7 @@ class Comparison:
             return f"all {self.n:,} clients saw a difference of {number(mean)}, which says nothing of the next one."
         so_far = f"the difference is {number(mean)} ({number(low)} to {number(high)}) after {self.n:,} clients"
         if not low <= 0 <= high:
-            return f"{so_far}, and hangs on one of them."
+            return f"{so_far}, and hangs on {APART} of them or fewer."
         size, more = next(iter(self.needed.items()))
         same = "this size" if mean else number(size)
         return f"{so_far}; about {about(more):,} more would show one of {same}."
@@ -155,6 +159,9 @@ class Comparison:
 def decide(differences: Floats, *, subjects: int, alpha: float = ALPHA, worthwhile: float = 0.0) -> Decision:
     """Decide by the last interval: promote if it lies below zero, keep if no worthwhile gain is in it, or go on.
 
+    A finding has to stand without the `APART` clients that speak most for it: then it stands without any one of them,
+    and does not hang on one of the others either.
+
     Examples
     --------
     >>> import numpy as np
@@ -164,12 +171,12 @@ def decide(differences: Floats, *, subjects: int, alpha: float = ALPHA, worthwhi
     >>> decide(values, subjects=100, worthwhile=0.5), decide(values - 0.5, subjects=10)
     ('keep', 'go on')
     """
-    if min(len(differences), subjects) < FIRST_LOOK:
+    if min(len(differences), subjects) < CLIENTS:
         return "go on"
     low, high = (float(ends[-1]) for ends in confidence_sequence(differences, alpha=alpha))
-    if low > -worthwhile and rests_on(differences + worthwhile, alpha=alpha) > 1:
+    if low > -worthwhile and rests_on(differences + worthwhile, alpha=alpha) > APART:
         return "keep"
-    return "promote" if high < 0 and rests_on(differences, alpha=alpha) > 1 else "go on"
+    return "promote" if high < 0 and rests_on(differences, alpha=alpha) > APART else "go on"
 
 
 def about(n: int) -> int:

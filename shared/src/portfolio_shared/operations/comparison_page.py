@@ -11,7 +11,16 @@ from rich.console import Console
 
 from portfolio_shared.evaluation.tables import terminal_table
 from portfolio_shared.operations.charts import distribution, sequence
-from portfolio_shared.operations.comparison import BY_BOTH, DOUBTED, MISSED, Comparison, Decision, about
+from portfolio_shared.operations.comparison import (
+    BY_BOTH,
+    CLIENTS,
+    DOUBTED,
+    INTERLEAVED,
+    MISSED,
+    Comparison,
+    Decision,
+    about,
+)
 from portfolio_shared.operations.publish import replace_file
 from portfolio_shared.operations.report import NOTHING, Fact, document, fact_list, moment, page_foot
 from portfolio_shared.operations.sequences import FIRST_LOOK
@@ -100,8 +109,8 @@ def _advice(comparison: Comparison, project: str) -> str:
 
 def _facts(comparison: Comparison) -> list[Fact]:
     n, subjects = comparison.n, comparison.subjects
-    said = f"{comparison.truths:,} truths about {subjects:,} different subjects"
-    facts: list[Fact] = [("Clients", f"{n:,}", said, min(n, subjects) < FIRST_LOOK)]
+    said = f"{comparison.truths:,} truths; {subjects:,} clients speak of different things"
+    facts: list[Fact] = [("Clients", f"{n:,}", said, min(n, subjects) < CLIENTS)]
     if n:
         mean, low, high = comparison.last
         between = f"{number(low)} to {number(high)}, at all looks together" if n >= FIRST_LOOK else "no interval yet"
@@ -190,13 +199,17 @@ def _truths(comparison: Comparison) -> str:
 
 
 def _meaning(comparison: Comparison) -> str:
+    what = (
+        "Both models made each list together, in turns, and a truth speaks for the model whose part it likes more."
+        if comparison.label == INTERLEAVED
+        else "Both models answered the same requests, and each truth is held against both answers."
+    )
     return f"""<section class="prose">
 <h2>What the decision means</h2>
-<p>Both models answered the same requests, and each truth is held against both answers. Each client is one value, the
-mean of all that it says, so that nobody is heard more often by speaking more; whoever gives no name is one client
-together. A truth that both models hold next to impossible is left out and counted above.</p>
+<p>{what} Each client is one value, the mean of all that it says, so that nobody is heard more often by speaking more;
+whoever gives no name is one client together. A truth that both models hold next to impossible is left out and counted
+above.</p>
 <p>The band is a confidence sequence: in {comparison.alpha:.0%} of experiments it ever leaves the true mean, however
-often somebody looks, so that one may stop at any look. The price is three to four times as many clients as an interval
-for one look needs. It is asymptotic: what is rare and large shows only once it has happened. It says nothing of
-requests that nobody gave a truth on.</p>
+often somebody looks, so that one may stop at any look. It is asymptotic: what is rare and large shows only once it has
+happened. It says nothing of requests that nobody gave a truth on.</p>
 </section>"""
