@@ -149,8 +149,8 @@ def test_a_thousand_lies_of_one_client_move_no_decision(experiment, decision, li
 
 
 def test_one_client_does_not_make_a_finding_that_the_others_lack(experiment):
-    told = honest(119, best=1.16, seed=65)
-    assert [experiment(those).decision for those in (told, [*told, Told(-0.2, "one more")])] == ["go on", "go on"]
+    told = honest(119, best=1.16, seed=106)
+    assert [experiment(those).decision for those in (told, [*told, Told(CHALLENGER, "one more")])] == ["go on", "go on"]
 
 
 def test_no_decision_hangs_on_two_clients(experiment):
