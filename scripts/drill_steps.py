@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -148,10 +149,12 @@ def drifted(story: Story) -> str:
 
 def look(story: Story, *, status: int) -> dict[str, Any]:
     """Let the monitor look at what came since the last traffic before: as if that were a day."""
-    window = time.time() - story.quiet_since
-    story.quiet_since = time.time()
+    until = time.time()
+    window = until - story.quiet_since
+    story.quiet_since = until
     output = Path(".state/drill/monitor")
-    options = ("--window", f"{window:.1f}s", "--budget", f"{DAY / window:.6g}", "--tracking-uri", "")
+    end = datetime.fromtimestamp(until, UTC).isoformat()  # the command takes a while to start
+    options = ("--until", end, "--window", f"{window:.1f}s", "--budget", f"{DAY / window:.6g}", "--tracking-uri", "")
     story.place.run("project", "monitor", *options, "--output", str(output), accept=[status])
     return story.place.read_json(output / "findings.json")
 

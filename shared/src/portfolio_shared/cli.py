@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 from pydantic_settings import BaseSettings, CliPositionalArg, PydanticBaseSettingsSource
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -134,6 +134,7 @@ class MonitorOptions(BaseSettings):
     model_config = command_settings("")
     window: Duration | None = Field(None, description="how far back a look goes, such as 7d; none: --every, or 24h")
     every: Duration | None = Field(None, description="look again after this time, such as 1h, until told to stop")
+    until: AwareDatetime | None = Field(None, description="end of the window, such as 2026-05-01T12:00Z; none: now")
     budget: float = Field(1.0, gt=0, description="false alarms a month, over all projects, that are put up with")
     projects: int = Field(3, ge=1, description="projects that share the budget")
     prediction_log: str | None = Field(None, description=PREDICTION_LOG)
@@ -160,6 +161,8 @@ def monitor_command(name: str, watch: str, service: type[ServiceSettings]) -> Co
 
         if options.serve is not None and options.every is None:
             raise ValueError("--serve needs --every")
+        if options.until is not None and options.every is not None:
+            raise ValueError("--until is the end of one window, --every looks at those to come")
         settings = service()
         if not options.prediction_log and settings.prediction_log == "off":  # an error would be tried again for ever
             Console(stderr=True, markup=False).print(f"{name}: nothing to look at: {LOG_IS_OFF}", soft_wrap=True)
@@ -178,6 +181,7 @@ def monitor_command(name: str, watch: str, service: type[ServiceSettings]) -> Co
             budget=options.budget,
             projects=options.projects,
             address=None if options.serve is None else (options.host, options.serve),
+            until=options.until and options.until.timestamp(),
         )
         sys.exit(monitor(getattr(import_module(module), attribute), plan))
 

@@ -271,3 +271,9 @@ def test_a_monitor_that_is_told_to_stop_stops_at_once(toy, tmp_path, signal_numb
             assert time.monotonic() - told < 1
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize(("later", "code"), [(0.0, 0), (40_000.0, 2)])
+def test_one_look_may_be_at_the_past(toy, later, code):
+    toy.predicted(toy.things(300, seed=100), ago=50_000.0)
+    assert monitor(toy.watch, toy.plan(until=toy.now - 49_000.0 + later)) == code

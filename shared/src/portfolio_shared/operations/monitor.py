@@ -55,6 +55,8 @@ class Plan:
         MLflow servers that have the models, and that get a run a look; the second is empty for none.
     address
         Host and port of a page with the newest report.
+    until
+        End of the window of one look, in seconds since 1970; none: now.
     """
 
     project: str
@@ -69,13 +71,14 @@ class Plan:
     budget: float
     projects: int
     address: tuple[str, int] | None
+    until: float | None = None
 
 
 def monitor(watch: Watch, plan: Plan) -> int:
     """Look once, or again and again; return 0 if all is well, 1 for an alarm, 2 for too few rows to judge."""
     console = Console(stderr=True, markup=False, highlight=False)
     if plan.every is None:
-        findings = look(watch, plan, until=time.time())
+        findings = look(watch, plan, until=time.time() if plan.until is None else plan.until)
         publish(findings, plan.output, plan.tracking_uri, console)
         return EXIT[findings.verdict]
     with page(plan.output, plan.address) if plan.address else nullcontext():
