@@ -179,7 +179,7 @@ def test_every_alarm_has_a_case() -> None:
 def test_the_metrics_that_are_read_are_written(path: Path) -> None:
     models = SimpleNamespace(current=mock.Mock(side_effect=ModelNotReady("none")), swaps=0, refused_bundles=0)
     settings = SimpleNamespace(rollout="canary", canary_share=0.1, subject_key=SecretStr(""))
-    service = ServiceMetrics(models, SimpleNamespace(written=0, dropped={}), Rollout(settings, models))
+    service = ServiceMetrics(models, SimpleNamespace(written=0, dropped={}), Rollout(settings, models, models))
     drift, shown = SimpleNamespace(p=1.0, alpha=0.1, columns=()), SimpleNamespace(rows=0, measures=())
     look = SimpleNamespace(project="housing", until=1.0, rows=100, reasons={}, drift=drift, performance=shown)
     written = (service.render() + generate_latest(gauges(look))).decode()

@@ -181,7 +181,7 @@ def monitor_command(name: str, watch: str, service: type[ServiceSettings]) -> Co
             budget=options.budget,
             projects=options.projects,
             address=None if options.serve is None else (options.host, options.serve),
-            until=options.until and options.until.timestamp(),
+            until=None if options.until is None else options.until.timestamp(),
         )
         sys.exit(monitor(getattr(import_module(module), attribute), plan))
 
