@@ -45,14 +45,14 @@ def test_processes_that_open_a_new_database_at_once_all_find_it_complete(store_u
     assert [process.communicate()[1] for process in processes] == [b""] * 4
     with closing(connect(store_url)) as store:
         assert ids(store) == names
-        assert store.execute("SELECT version FROM schema_version") == [(1,)]
+        assert store.execute("SELECT version FROM schema_version") == [(1,), (2,)]
 
 
 def test_a_database_of_newer_code_is_refused_and_left_alone(store_url):
     with closing(connect(store_url)) as store:
         store.execute("INSERT INTO schema_version VALUES (99)")
         store.insert([logged("a")])
-    with pytest.raises(StoreError, match="has schema 99, and this code knows 1: update the code"):
+    with pytest.raises(StoreError, match="has schema 99, and this code knows 2: update the code"):
         connect(store_url)
 
 
