@@ -53,7 +53,7 @@ def _facts(story: Story) -> list[Fact]:
     swapped = ", while the model changed as well" if story.drifts else ""
     facts: list[Fact] = [
         ("Requests answered", f"{story.requests:,}", f"none failed{swapped}", False),
-        ("Truths that measure an answer", f"{len(story.errors['points']):,}", "each by the client who had asked", False),
+        ("Truths that measure an answer", f"{len(story.errors['points']):,}", "by who had asked", False),
         ("Took", f"{seconds / 60:.1f} minutes", "of which two trainings", False),
     ]
     if story.drifts:
