@@ -1,5 +1,6 @@
 """A slice of the sample that ships, read once, and the small model that learned from it, for the tests of its parts."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from small_models import SmallModel, run_file
 
-from recommender.config import TrainConfig
+from recommender.config import AlsSettings, EaseSettings, ModelSettings, TrainConfig
 from recommender.data.load import Dataset, load
 from recommender.models.predictor import Predictor, Seen
 from recommender.train import Trained
@@ -71,3 +72,16 @@ def histories(trained: Trained) -> list[list[Seen]]:
         [Seen(films[item], float(stars)) for item, stars in zip(*task.history(user), strict=True)]
         for user in task.users[:30].tolist()
     ]
+
+
+QUICK = ModelSettings(
+    ease=EaseSettings(rank=16, min_raters=2, penalty=20.0), als=AlsSettings(n_factors=4, iterations=2)
+)
+
+
+@pytest.fixture
+def quick(write_slice: Callable[[Path, int], Path], tmp_path: Path) -> TrainConfig:
+    """A second of training: 80 people, few factors, as if a search had found them."""
+    folder, tuned = write_slice(tmp_path / "few", 80), tmp_path / "tuned.json"
+    tuned.write_text(json.dumps({"time": {"settings": QUICK.model_dump(mode="json")}}), encoding="utf-8")
+    return TrainConfig(data=str(folder), tuned=tuned, tracking_uri="", output=tmp_path / "bundle")

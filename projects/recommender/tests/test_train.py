@@ -14,7 +14,7 @@ from portfolio_shared.operations.watch import read_reference
 from portfolio_shared.tracking.runs import UNTRACKED
 from portfolio_shared.training import write
 from recommender import train as training_module
-from recommender.config import AlsSettings, EaseSettings, ModelSettings, TrainConfig
+from recommender.config import ModelSettings, TrainConfig, tuned_settings
 from recommender.data.load import Dataset, load, split
 from recommender.evaluation.evaluate import recommend_all
 from recommender.models.fit import ALS_RECENT, FULL, SERVABLE
@@ -23,18 +23,6 @@ from recommender.serving.observe import DECIMALS
 from recommender.train import PROJECT, learn, settings_for, train, user_counts
 
 Json = dict[str, Any]
-
-QUICK = ModelSettings(
-    ease=EaseSettings(rank=16, min_raters=2, penalty=20.0), als=AlsSettings(n_factors=4, iterations=2)
-)
-
-
-@pytest.fixture
-def quick(write_slice, tmp_path) -> TrainConfig:
-    """A second of training: 80 people, few factors, as if a search had found them."""
-    folder, tuned = write_slice(tmp_path / "few", 80), tmp_path / "tuned.json"
-    tuned.write_text(json.dumps({"time": {"settings": QUICK.model_dump(mode="json")}}), encoding="utf-8")
-    return TrainConfig(data=str(folder), tuned=tuned, tracking_uri="", output=tmp_path / "bundle")
 
 
 def quiet() -> Console:
@@ -198,7 +186,7 @@ def test_a_budget_that_cut_the_grid_is_warned_of(quick, capsys, seconds, warned)
 
 def test_a_large_data_set_is_served_by_als(quick, monkeypatch, capsys):
     """The rule by size: above `most_ratings` EASE is not fitted, and the output says so."""
-    few = QUICK.model_copy(update={"most_ratings": 100})
+    few = tuned_settings(path=quick.tuned).model_copy(update={"most_ratings": 100})
     monkeypatch.setattr(training_module, "tuned_settings", lambda path: few)
     # With this test's few factors ALS loses to popularity, which is refused elsewhere.
     monkeypatch.setattr(training_module, "choose", lambda tried: max(set(SERVABLE) & set(tried)))

@@ -11,23 +11,10 @@ from rich.console import Console
 
 from portfolio_shared.operations.lessons import MIN_CLIENTS, Lesson, Lessons
 from portfolio_shared.operations.store import LoggedPrediction
-from recommender.config import AlsSettings, EaseSettings, ModelSettings, TrainConfig
 from recommender.serving.observe import Truth
 from recommender.train import PROJECT, as_many_as_may_count, learn, person_of
 
 Json = dict[str, Any]
-
-QUICK = ModelSettings(
-    ease=EaseSettings(rank=16, min_raters=2, penalty=20.0), als=AlsSettings(n_factors=4, iterations=2)
-)
-
-
-@pytest.fixture
-def quick(write_slice, tmp_path) -> TrainConfig:
-    """A second of training: 80 people, few factors, as if a search had found them."""
-    folder, tuned = write_slice(tmp_path / "few", 80), tmp_path / "tuned.json"
-    tuned.write_text(json.dumps({"time": {"settings": QUICK.model_dump(mode="json")}}), encoding="utf-8")
-    return TrainConfig(data=str(folder), tuned=tuned, tracking_uri="", output=tmp_path / "bundle")
 
 
 def quiet() -> Console:

@@ -1,7 +1,7 @@
 """How far prices have moved since the sales that a model learned from: an index a neighborhood, as appraisers keep it.
 
-Appraisers bring an old sale to today's price level before they compare with it (time adjustment). The level is told by
-houses that were sold since: what each was sold for over what a model of the old sales makes of it.
+Appraisers bring an old sale to today's price level before they compare with it (time adjustment). The level is
+estimated from houses that were sold since: what each was sold for over what a model of the old sales makes of it.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ LEAST = 30
 
 
 class Level(NamedTuple):
-    """The log of today's price level of a neighborhood over that of the old sales, and how many voices told it."""
+    """The log of today's price level of a neighborhood over that of the old sales, and from how many clients."""
 
     voices: int
     log: float
