@@ -10,7 +10,7 @@ from demo_service import DemoSettings, FakeHolder, assert_problem, create_app, h
 
 from portfolio_shared.operations.store import LoggedPrediction, connect
 from portfolio_shared.serving import feedback as feedback_module
-from portfolio_shared.serving import middleware as middleware_module
+from portfolio_shared.serving.admission import FEEDBACK_AT_ONCE
 from portfolio_shared.serving.prediction_log import hashed_subject, new_id
 from portfolio_shared.serving.problems import FieldError, unprocessable
 
@@ -128,7 +128,7 @@ def test_feedback_has_places_of_its_own(logging_service, impatient, monkeypatch)
     with logging_service(max_concurrent_requests=2) as client:
         threads = [
             threading.Thread(target=lambda: answers.append(say(client, new_id())))  # anybody can invent ids
-            for _ in range(middleware_module.FEEDBACK_AT_ONCE + 4)
+            for _ in range(FEEDBACK_AT_ONCE + 4)
         ]
         for thread in threads:
             thread.start()
@@ -139,7 +139,7 @@ def test_feedback_has_places_of_its_own(logging_service, impatient, monkeypatch)
         assert say(client, predicted(client)).status_code == 202
     statuses = [answer.status_code for answer in answers]
     assert set(statuses) == {404, 503}
-    assert statuses.count(404) >= middleware_module.FEEDBACK_AT_ONCE
+    assert statuses.count(404) >= FEEDBACK_AT_ONCE
     assert {answer.headers.get("retry-after") for answer in answers if answer.status_code == 503} == {"1"}
 
 

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from portfolio_shared.serving.logs import configure_logging
+from portfolio_shared.serving.protocol import BoundedProtocol
 from portfolio_shared.serving.settings import ServiceSettings
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -56,6 +57,7 @@ def run(app: FastAPI, settings: ServiceSettings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         timeout_graceful_shutdown=math.ceil(settings.request_timeout_seconds) + DRAIN_SECONDS,
