@@ -13,8 +13,8 @@ FLAGS ?=
 # Where torch comes from: auto, one of uv's names such as cpu or cu130, or nothing for the package index.
 TORCH_BACKEND ?= auto
 PYTEST_FLAGS ?=
-# Test files run in so many processes: most of a test run is waiting for servers to start.
-TEST_JOBS ?= 2
+# Test files run in so many processes, of up to 2 GB: a part of a test run is waiting for servers to start.
+TEST_JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 3 ? n + 1 : 4)))
 # The benchmarks of a project that bench-PROJECT runs, in this order: benchmarks/PROJECT_PART.py.
 BENCH ?= serving models
 export MLFLOW_TRACKING_URI ?= http://127.0.0.1:5500

@@ -15,10 +15,14 @@ STORIES = re.compile(r"test_project_(mlflow|registry_cycle)\.py")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as long: stories of a project, reports, and what pages do in Chromium but for the first project's page."""
+    """Mark as long: stories of a project, reports, what pages do in Chromium but for the first project's page.
+
+    And what reads the public data, so that the same tests run with and without them.
+    """
     for item in items:
         name, fixtures = item.path.name, getattr(item, "fixturenames", ())
         report = name == "test_report.py" and "written" in fixtures
         page = "browser" in fixtures and name != "test_pages.py"
-        if report or page or STORIES.fullmatch(name) or (ALIKE.fullmatch(name) and OTHERS.search(item.name)):
+        real = item.get_closest_marker("real_data") is not None
+        if real or report or page or STORIES.fullmatch(name) or (ALIKE.fullmatch(name) and OTHERS.search(item.name)):
             item.add_marker(pytest.mark.long)

@@ -56,6 +56,7 @@ def test_what_nobody_reads_ends_in_silence(project: Project, tmp_path: Path) -> 
     assert running.returncode == 141
 
 
+@pytest.mark.long
 def test_a_server_that_a_proxy_would_have_to_reach_is_one_line(project: Project, tmp_path: Path) -> None:
     words = command(project, "rollback", "--tracking-uri", "http://u:s3cret@mlflow.example.org:5500")
     done = subprocess.run(words, cwd=tmp_path, env=os.environ | MACHINE, capture_output=True, check=False, text=True)

@@ -231,6 +231,7 @@ def test_sigterm_ends_it_as_well(stubbed_up: Callable[..., Up]) -> None:
         assert f"{project.name} train {flags}\n" in up.output()
 
 
+@pytest.mark.long
 def test_ctrl_c_while_training_stops_everything(stubbed_up: Callable[..., Up]) -> None:
     with stubbed_up(STUB_TRAINS="60") as up:
         up.wait_for(f"{PROJECTS[0].name} train")

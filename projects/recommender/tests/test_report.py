@@ -75,6 +75,7 @@ def test_every_section_is_filled_and_other_words_stay(written):
     assert read_section(written / "project" / "README.md", "splits") == "There is no recommender.json."
 
 
+@pytest.mark.long
 def test_a_report_on_the_sample_writes_its_own_record_and_section_alone(trained, tmp_path, monkeypatch):
     data = replace(trained.data, source=replace(trained.data.source, kind="sample"))
     monkeypatch.setattr(module, "learn", lambda config, console: replace(trained, data=data))

@@ -56,6 +56,7 @@ def test_people_of_the_log_have_a_fifth_of_the_ratings_at_most(ratings, learned)
     assert allowed.counts == ({"learned": learned} if learned else {}) | left_out
 
 
+@pytest.mark.long
 def test_people_of_the_log_are_learned_from_and_those_held_back_are_not(quick):
     before = learn(quick, quiet())
     films = before.predictor.catalogue.films

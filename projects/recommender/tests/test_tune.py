@@ -52,6 +52,7 @@ def scored(monkeypatch, scores) -> None:
     )
 
 
+@pytest.mark.long
 def test_what_is_written_is_what_training_reads(config, tmp_path, monkeypatch):
     tune(config, quiet())
     study = stored(tmp_path)["time"]["study"]

@@ -66,6 +66,7 @@ def test_the_same_input_gives_the_same_bytes(draw, suffix, tmp_path):
     assert b"Matplotlib" not in first.read_bytes()
 
 
+@pytest.mark.long
 def test_another_process_on_another_day_gives_the_same_bytes(tmp_path):
     code = (
         "import sys; from pathlib import Path; from portfolio_shared.evaluation.figures import *; "

@@ -256,6 +256,7 @@ PROGRAM = """
 
 @pytest.mark.parametrize(("signal_number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_monitor_that_is_told_to_stop_stops_at_once(toy, tmp_path, signal_number, code):
     port = free_port()
     arguments = ["monitor", "--every", "1h", "--serve", port, "--prediction-log", toy.url, "--tracking-uri", ""]

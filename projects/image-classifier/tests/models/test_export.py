@@ -75,6 +75,7 @@ def test_eight_bits_are_kept_by_the_rule(before: float, after: float, slow: floa
     assert Quantised(b"", 200, before, after, slow, fast).kept is kept
 
 
+@pytest.mark.long
 def test_quantisation_measures_both_graphs(graph: bytes, pixels: list[np.ndarray]) -> None:
     floats = answers(graph, np.stack(pixels))
     labels = floats[0].argmax(axis=1)

@@ -108,6 +108,7 @@ def test_a_seed_gives_the_same_weights_to_the_last_bit(sample: Dataset) -> None:
 
 
 @pytest.mark.parametrize("backbone", ["tiny", "mobilenet_v2"])
+@pytest.mark.long
 def test_a_training_that_was_stopped_ends_as_if_it_was_not(backbone: str, sample: Dataset, tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"epochs": 2, "rate": 3e-4})
     expected, history = trained(job(sample, backbone=backbone, settings=settings), network(backbone))
