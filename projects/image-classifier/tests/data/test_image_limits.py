@@ -148,7 +148,9 @@ print((peak() - before) // 1024)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the kernel counts no peak of a process's memory")
-@pytest.mark.parametrize("kind", ["AVIF", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("WEBP", "PNG", "JPEG", "CMYK"))])
+@pytest.mark.parametrize(
+    "kind", ["AVIF", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("WEBP", "PNG", "JPEG", "CMYK"))]
+)
 def test_two_of_the_largest_pictures_stay_below_what_is_planned_for_them(kind, tmp_path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
