@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from pydantic import BaseModel
 
+from portfolio_shared.serving.admission import Admission
 from portfolio_shared.serving.feedback import feedback_router
 from portfolio_shared.serving.metrics import ServiceMetrics
 from portfolio_shared.serving.middleware import ServiceMiddleware
@@ -115,6 +116,9 @@ def create_service(
         telemetry=NO_TELEMETRY,
     )
     app.state.rollout, app.state.settings = rollout, settings
+    app.state.admission = Admission(
+        settings, lambda path, count: metrics.refused(route=table.template({"path": path}), count=count)
+    )
     app.include_router(router, responses=PROBLEM_RESPONSES)  # first: routes are tried in order, and this is the hot one
     subject_key = settings.subject_key.get_secret_value()
 
@@ -129,7 +133,7 @@ def create_service(
     app.include_router(operations, responses=PROBLEM_RESPONSES)
     add_pages(app, web, project=project, start_page=settings.start_page)
     install_problem_handlers(app, table)
-    beside = partial(ServiceMiddleware, log=log, tracing=tracing, shadow=rollout.shadow)
+    beside = partial(ServiceMiddleware, log=log, admission=app.state.admission, tracing=tracing, shadow=rollout.shadow)
     app.add_middleware(beside, settings=settings, metrics=metrics, table=table)
     return app
 

@@ -27,7 +27,7 @@ _CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
-_SECURITY_HEADERS = [
+SECURITY_HEADERS = [
     (b"content-security-policy", _CONTENT_SECURITY_POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -131,7 +131,7 @@ class Exchange:
             own = [(b"x-request-id", self.request_id.encode())]
             if self.span is not None:
                 own.append((b"traceresponse", self.span.header))
-            message = {**message, "headers": [*message.get("headers", ()), *own, *_SECURITY_HEADERS]}
+            message = {**message, "headers": [*message.get("headers", ()), *own, *SECURITY_HEADERS]}
         elif self.method == "HEAD":
             message = {**message, "body": b""}
         elif "predicted" in self.scope["state"]:

@@ -45,6 +45,10 @@ class ServiceMetrics:
         self._requests.labels(route, known_method, str(status), version).inc()
         self._latency.labels(route).observe(seconds)
 
+    def refused(self, *, route: str, count: int) -> None:
+        """Count predictions that were refused before the app saw them; they have no latency."""
+        self._requests.labels(route, "POST", "429", "").inc(count)
+
     def render(self) -> bytes:
         """Write all metrics in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -45,6 +45,7 @@ class ServiceMiddleware:
         metrics: ServiceMetrics,
         table: RouteTable,
         log: PredictionLog | None,
+        admission: Admission,
         tracing: "Tracing | None" = None,
         shadow: "Shadow | None" = None,
     ) -> None:
@@ -55,7 +56,7 @@ class ServiceMiddleware:
         self._subject_key = settings.subject_key.get_secret_value()
         self._settings = settings
         self._access = Access(settings)
-        self._admission = Admission(settings)
+        self._admission = admission
         self._metrics = metrics
         self._table = table
 
@@ -80,13 +81,12 @@ class ServiceMiddleware:
         feedback = exchange.path == FEEDBACK_PATH
         counted = exchange.method == "POST" and exchange.path.startswith("/v1/") and not feedback
         try:
-            self._access.check(exchange.scope)
-            exchange.refuse_large_body()
-            if counted and self._shadow is not None:
-                exchange.body = self._shadow.new_body()
-            receive = exchange.unpacked()
-            with self._admission.place(counted=counted, feedback=feedback):
-                await self._app(exchange.scope, receive, exchange.send)
+            with self._admission.place(exchange.scope, counted=counted, feedback=feedback):
+                self._access.check(exchange.scope)
+                exchange.refuse_large_body()
+                if counted and self._shadow is not None:
+                    exchange.body = self._shadow.new_body()
+                await self._app(exchange.scope, exchange.unpacked(), exchange.send)
         except ProblemError as problem:
             await exchange.respond(problem)
         except Exception:
@@ -109,6 +109,8 @@ class ServiceMiddleware:
         if (observe := state.get("canary")) is not None:  # the answer is one of two models'
             observe(status, state)
         ids = {"request_id": exchange.request_id}
+        if "client" in state:  # whose key it was
+            ids["client"] = state["client"]
         if status == HTTP_OK and items:
             ids["prediction_id"] = state["answer_id"]
             if self._log is not None:

@@ -5,6 +5,8 @@ CPU-bound work never runs on the event loop, and never queues without bound.
 
 import asyncio
 import contextvars
+import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, TypeVarTuple
@@ -13,6 +15,64 @@ from portfolio_shared.serving.problems import ProblemError
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+LIGHT, HEAVY = 0, 1
+current_lane = contextvars.ContextVar("current_lane", default=LIGHT)
+"""Of the request that computes; what the two lanes have waiting shares the threads in equal parts."""
+
+
+class Slots:
+    """A number of slots for which two lanes wait, each in the order of its calls.
+
+    A slot that gets free is for the lane which has fewer, or which has held them for less time: as in fair queueing
+    (Demers, Keshav and Shenker, 1989), a lane with much to do delays itself alone. A lane that had nothing waiting
+    does not save up time.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self._free = slots
+        self._waiting: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
+        self._held = [0, 0]
+        self._spent = [0.0, 0.0]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting))
+
+    async def acquire(self, lane: int) -> None:
+        """Return when the caller has a slot."""
+        waiting = self._waiting[lane]
+        if not waiting:
+            self._spent[lane] = max(self._spent[lane], self._spent[1 - lane])
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting.append(turn)
+        self._give()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # the slot was given at the same moment
+                self.release(lane, 0.0)
+            elif turn in waiting:
+                waiting.remove(turn)
+            raise
+
+    def release(self, lane: int, seconds: float) -> None:
+        """Give a slot back that was held for some time."""
+        self._free += 1
+        self._held[lane] -= 1
+        self._spent[lane] += seconds
+        self._give()
+
+    def _give(self) -> None:
+        while self._free and len(self):
+            lane = min((lane for lane in (LIGHT, HEAVY) if self._waiting[lane]), key=self._share)
+            turn = self._waiting[lane].popleft()
+            if not turn.cancelled():
+                self._free -= 1
+                self._held[lane] += 1
+                turn.set_result(None)
+
+    def _share(self, lane: int) -> tuple[int, float]:
+        return self._held[lane], self._spent[lane]
 
 
 class WorkerPool:
@@ -43,9 +103,8 @@ class WorkerPool:
         around: Callable[[Callable[..., Any]], Any] | None = None,
     ) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="predict")
-        self._slots = asyncio.Semaphore(threads)
+        self._slots = Slots(threads)
         self._max_waiting = max_waiting
-        self._waiting = 0
         self._timeout = timeout_seconds
         self._around = around
 
@@ -59,12 +118,12 @@ class WorkerPool:
         Exception
             What `fn` raises.
         """
-        if self._waiting >= self._max_waiting:
+        if len(self._slots) >= self._max_waiting:
             raise too_many_requests(self._max_waiting)
         compute: Callable[[*Ts], T] = fn if self._around is None else self._around(fn)
         try:
             async with asyncio.timeout(self._timeout):
-                await self._acquire_slot()
+                await self._slots.acquire(current_lane.get())
                 result, error = await self._submit(compute, *args)
         except TimeoutError:
             detail = f"The answer took longer than {self._timeout:g} s. Send less in one request, or try again later."
@@ -82,20 +141,13 @@ class WorkerPool:
         """Wait for the threads to end what they compute. Call this when no request is left."""
         await asyncio.to_thread(self._executor.shutdown)
 
-    async def _acquire_slot(self) -> None:
-        self._waiting += 1
-        try:
-            await self._slots.acquire()
-        finally:
-            self._waiting -= 1
-
     def _submit(self, fn: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[tuple[T | None, BaseException | None]]:
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[tuple[T | None, BaseException | None]] = loop.create_future()
-        context = contextvars.copy_context()
+        context, lane, began = contextvars.copy_context(), current_lane.get(), time.perf_counter()
 
         def finish(result: T | None, error: BaseException | None) -> None:  # on the event loop
-            self._slots.release()
+            self._slots.release(lane, time.perf_counter() - began)
             if not outcome.done():  # it is when the caller has given up
                 outcome.set_result((result, error))
 
@@ -112,5 +164,8 @@ class WorkerPool:
 
 def too_many_requests(limit: int) -> ProblemError:
     """Build the 429 of a service that is full."""
-    detail = f"The service already answers {limit} requests, its limit. Try again after the time in Retry-After."
+    detail = (
+        f"The service has as much to do as it can answer soon, at most {limit} requests. "
+        "Try again after the time in Retry-After."
+    )
     return ProblemError(429, detail, headers={"Retry-After": "1"})
