@@ -101,7 +101,7 @@ class Admission:
         self._feedback = 0  # in progress
         self._clock = clock
         self._waiting: deque[Callable[[], None]] = deque()  # let in, to be started in a later turn of the loop
-        self._starts = LEAST_STARTS
+        self._starts = self._left = LEAST_STARTS  # of a turn, and of this one
         self._turn_began = 0.0
         self._turns = False
         self._refusals = Refusals(too_many_requests(self._most), count_refused)
@@ -130,10 +130,14 @@ class Admission:
             self._refusals.add(path, send)
             return
         scope["state"]["place"] = place
-        self._waiting.append(begin)
         if not self._turns:
             self._turns, self._turn_began = True, self._clock()
-            self._begin_some()
+            get_running_loop().call_soon(self._turn)
+        if self._left:
+            self._left -= 1
+            begin()
+        else:
+            self._waiting.append(begin)
 
     @contextmanager
     def place(self, scope: Scope, *, counted: bool, feedback: bool, length: int = 0) -> Iterator[None]:
@@ -194,14 +198,15 @@ class Admission:
         lane.done = DECAY * lane.done + place.weight
         lane.left = now
 
-    def _begin_some(self) -> None:
-        now = self._clock()
+    def _turn(self) -> None:
+        now, began = self._clock(), self._starts - self._left
         late = now - self._turn_began > TURN_SECONDS
         self._starts = max(LEAST_STARTS, self._starts // 2) if late else min(self._most, self._starts + 1)
         self._turn_began = now
-        for _ in range(min(self._starts, len(self._waiting))):
+        begins = min(self._starts, len(self._waiting))
+        self._left = self._starts - begins
+        for _ in range(begins):
             self._waiting.popleft()()
-        if self._waiting:
-            get_running_loop().call_soon(self._begin_some)
-        else:
-            self._turns = False
+        self._turns = began > 0
+        if self._turns:
+            get_running_loop().call_soon(self._turn)

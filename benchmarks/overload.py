@@ -1,0 +1,184 @@
+"""What a service does with five times the load that it can answer: arrivals at a rate, and clients that ask at once.
+
+For one house, 200 houses, 50 histories of films, and a picture: the capacity is what eight clients get that ask again
+as soon as they have an answer (two of what takes long). Then the load comes, and beside it a look at /healthz every 50
+ms. CPU of a refusal is what remains of the process's CPU when each answer is charged what it cost alone.
+"""
+
+import argparse
+import http.client
+import json
+import multiprocessing
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from http import HTTPStatus
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from overload_client import Load, Seen, offer
+from PIL import Image
+from record import RESULTS, check_limits, finish
+from rich.console import Console
+from serving_cost import resident_mb, service, upload
+
+from compose_stack import example_request
+from portfolio_shared.evaluation.tables import terminal_table
+from portfolio_shared.serving.schemas import ExampleRequest
+from processes import HOST, ProcessError
+
+TIMES = 5
+ALONE = Load("alone", clients=8)
+CLOSED = tuple(Load(f"{clients} clients", clients=clients) for clients in (8, 80, 320))
+PICTURE = (500, 375)
+
+
+def main() -> int:
+    """Measure, print, write `results/overload.json`; return 1 if a limit is broken."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kinds", nargs="*", metavar="kind", help=f"of {', '.join(KINDS)} (default: all)")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each load (default: %(default)g)")
+    parser.add_argument("--bundles", type=Path, default=Path(".state/bundles"), help="folder of models")
+    parser.add_argument("--output", type=Path, default=RESULTS / "overload.json", help="file to write")
+    options = parser.parse_args()
+    if unknown := set(options.kinds) - set(KINDS):
+        parser.error(f"unknown kinds {sorted(unknown)}; there are {', '.join(KINDS)}")
+    console = Console()
+    rows = []
+    for kind in options.kinds or KINDS:
+        project, request = KINDS[kind]
+        with console.status(kind):
+            rows += measure(kind, project, options.bundles / project, request(), options.seconds)
+    headings = [heading.replace("_", " ") for heading in rows[0]]
+    console.print(
+        terminal_table(f"{TIMES} times the capacity", headings, [list(map(str, row.values())) for row in rows])
+    )
+    recorded = {"seconds": options.seconds, "cores": os.cpu_count(), "python": platform.python_version(), "rows": rows}
+    worst = {"lost": sum(row["lost"] for row in rows), "healthz_p99_ms": max(row["healthz_p99_ms"] for row in rows)}
+    return finish(console, options.output, recorded, check_limits(worst, LIMITS))
+
+
+def houses(count: int) -> Callable[[], ExampleRequest]:
+    """Return what makes a request with so many houses."""
+
+    def request() -> ExampleRequest:
+        example = example_request("housing")
+        (house,) = json.loads(example.body)["houses"]
+        return ExampleRequest(example.path, json.dumps({"houses": [house] * count}).encode())
+
+    return request
+
+
+def films() -> ExampleRequest:
+    """Return a request for the recommendations of 50 histories of 50 films."""
+    history = json.loads(example_request("recommender").body)["history"]
+    histories = [(history * 50)[:50] for _ in range(50)]
+    return ExampleRequest("/v1/recommendations/batch", json.dumps({"histories": histories, "k": 10}).encode())
+
+
+def picture() -> ExampleRequest:
+    """Return a request with a photograph, which shows noise."""
+    stream = BytesIO()
+    Image.effect_noise(PICTURE, 64).convert("RGB").save(stream, "JPEG", quality=90)
+    return upload(stream.getvalue(), "/v1/classifications")
+
+
+KINDS: dict[str, tuple[str, Callable[[], ExampleRequest]]] = {
+    "a house": ("housing", houses(1)),
+    "200 houses": ("housing", houses(200)),
+    "50 histories": ("recommender", films),
+    "a picture": ("image-classifier", picture),
+}
+LIMITS = {"lost": 0.0, "healthz_p99_ms": 100.0}
+
+
+def measure(kind: str, project: str, bundle: Path, request: ExampleRequest, seconds: float) -> list[dict[str, Any]]:
+    """Return a row for each load of a service that is started for it."""
+    with (
+        service(project, bundle) as (process, port),
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool,
+    ):
+        pid = process.popen.pid
+
+        def under(load: Load) -> tuple[Seen, list[float]]:
+            future = pool.submit(offer, port, pid, request, load, seconds)
+            looks = []
+            while not future.done():
+                looks.append(look(port))
+                time.sleep(0.05)
+            return future.result(), looks
+
+        alone, _ = under(ALONE)
+        capacity = alone.answered / alone.elapsed
+        rows = []
+        for load in (Load("open", rate=TIMES * capacity), *CLOSED):
+            seen, looks = under(load)
+            rows.append(
+                {"kind": kind, "load": load.name, **row(seen, alone), "healthz_p99_ms": ms(looks, 99)}
+                | {"well_again_ms": well_again(port, request), "resident_mb": round(resident_mb(pid))}
+            )
+        return rows
+
+
+def row(seen: Seen, alone: Seen) -> dict[str, Any]:
+    """Return what was seen of a load, as a table has it."""
+    answered, capacity = seen.answered / seen.elapsed, alone.answered / alone.elapsed
+    refused = seen.refused()
+    cpu = alone.cpu / alone.answered
+    spent = (seen.cpu - cpu * seen.answered) / len(refused) if refused else 0.0
+    good = seen.seconds.get(HTTPStatus.OK, [])
+    return {
+        "capacity": round(capacity, 1),
+        "answered": round(answered, 1),
+        "share": round(answered / capacity, 2),
+        "p50_ms": ms(good, 50),
+        "p99_ms": ms(good, 99),
+        "refused_a_second": round(len(refused) / seen.elapsed),
+        "refused_p99_ms": ms(refused, 99),
+        "answer_cpu_us": round(1e6 * cpu),
+        "refusal_cpu_us": round(1e6 * spent),
+        "lost": seen.lost,
+    }
+
+
+def look(port: int) -> float:
+    """Return the seconds that /healthz took, on a connection of its own."""
+    started = time.perf_counter()
+    connection = http.client.HTTPConnection(HOST, port, timeout=30)
+    connection.request("GET", "/healthz")
+    connection.getresponse().read()
+    connection.close()
+    return time.perf_counter() - started
+
+
+def well_again(port: int, request: ExampleRequest) -> float:
+    """Return the milliseconds from the end of a load until a request is answered with 200."""
+    started = time.perf_counter()
+    while time.perf_counter() < started + 30:
+        connection = http.client.HTTPConnection(HOST, port, timeout=30)
+        connection.request("POST", request.path, request.body, {"Content-Type": request.content_type})
+        response = connection.getresponse()
+        response.read()
+        connection.close()
+        if response.status == HTTPStatus.OK:
+            break
+    return round(1000 * (time.perf_counter() - started), 1)
+
+
+def ms(seconds: list[float], percent: int) -> float:
+    """Return a percentile in milliseconds, 0 where there is nothing."""
+    if len(seconds) < 2:
+        return round(1000 * sum(seconds), 1)
+    return round(1000 * statistics.quantiles(seconds, n=100, method="inclusive")[percent - 1], 1)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (ProcessError, OSError) as error:
+        sys.exit(str(error))

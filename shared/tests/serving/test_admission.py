@@ -1,0 +1,214 @@
+"""A service lets in what it can answer soon, refuses the rest for next to nothing, and no kind keeps out another.
+
+The clock and the event loop are the tests' own.
+"""
+
+import json
+import logging
+from contextlib import ExitStack
+
+import pytest
+from demo_service import DemoSettings, fields
+
+from portfolio_shared.serving import admission, refusals
+from portfolio_shared.serving.admission import ACTIVE_SECONDS, HEAVY_BYTES, LEAST_STARTS, Admission
+from portfolio_shared.serving.problems import ProblemError
+
+URL = b"/v1/prices"
+
+
+class Loop:
+    """An event loop that calls what is due when it is told to."""
+
+    def __init__(self):
+        self.soon, self.later = [], []
+
+    def call_soon(self, call):
+        self.soon.append(call)
+
+    def call_later(self, seconds, call):
+        self.later.append((seconds, call))
+
+    def turn(self):
+        due, self.soon = self.soon, []
+        for call in due:
+            call()
+
+    def pass_time(self, seconds):
+        """Call what is due within so many seconds."""
+        due, self.later = (
+            [(at, call) for at, call in self.later if at <= seconds],
+            [(at, call) for at, call in self.later if at > seconds],
+        )
+        for _, call in due:
+            call()
+
+
+@pytest.fixture(autouse=True)
+def loop(monkeypatch):
+    loop = Loop()
+    for module in (admission, refusals):
+        monkeypatch.setattr(module, "get_running_loop", lambda: loop)
+    return loop
+
+
+class Service:
+    """An admission, its clock, and what it has sent and counted."""
+
+    def __init__(self, **settings):
+        self.now = 0.0
+        self.sent: list[bytes] = []
+        self.counted: dict[str, int] = {}
+        self.admission = Admission(DemoSettings(**settings), self.counted.__setitem__, clock=lambda: self.now)
+
+    def enter(self, length=0):
+        """Take a place, and return what gives it back."""
+        stack = ExitStack()
+        stack.enter_context(self.admission.place({"state": {}}, counted=True, feedback=False, length=length))
+        return stack
+
+    def enter_all(self, length=0):
+        """Take places until there is none."""
+        places: list[ExitStack] = []
+        with pytest.raises(ProblemError, match="as much to do as it can"):
+            places.extend(iter(lambda: self.enter(length), None))
+        return places
+
+    def learn(self, seconds, length=0):
+        """Answer requests one after the other, each in so many seconds."""
+        for _ in range(50):
+            with self.enter(length):
+                self.now += seconds
+
+    def refuses(self, length=0, *, method=b"POST", url=URL):
+        return self.admission.refuses(method, url, length, self.sent.append)
+
+    def start(self, begin, *, path="/v1/prices"):
+        scope = {"method": "POST", "path": path, "state": {}}
+        self.admission.start(scope, 0, lambda: begin(scope), self.sent.append)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "length", "expected"),
+    [
+        (0.001, 0, 64),  # 64 of these wait less than a second: the number is the bound
+        (0.1, 0, 10),
+        (0.1, HEAVY_BYTES, 10),
+        (0.4, HEAVY_BYTES, 3),  # one in each thread, and one that waits for a thread: no thread is ever idle
+        (30.0, HEAVY_BYTES, 3),
+    ],
+)
+def test_as_many_are_let_in_as_are_answered_within_a_second(seconds, length, expected):
+    service = Service(max_concurrent_requests=64, worker_threads=2)
+    service.learn(seconds, length)
+    service.now += 1.1 * ACTIVE_SECONDS
+    places = service.enter_all(length)
+    assert len(places) == pytest.approx(expected, abs=1 if expected == 10 else 0)
+    places.pop().close()
+    service.enter(length)
+
+
+def test_a_batch_weighs_what_it_costs():
+    service = Service(max_concurrent_requests=64, worker_threads=1)
+    service.learn(0.1, 10 * HEAVY_BYTES)
+    small, large = len(service.enter_all(HEAVY_BYTES)), len(Service(worker_threads=1).enter_all(HEAVY_BYTES))
+    assert small >= 50 > large
+
+
+def test_what_leaves_while_others_wait_tells_how_fast_they_leave_on_however_many_threads():
+    service = Service(max_concurrent_requests=64, worker_threads=2)
+    places = [service.enter(HEAVY_BYTES) for _ in range(3)]
+    for _ in range(50):  # one leaves every 0.1 s, and each has been there for 0.3 s
+        service.now += 0.1
+        places.pop(0).close()
+        places.append(service.enter(HEAVY_BYTES))
+    assert len(places + service.enter_all(HEAVY_BYTES)) in range(9, 12)
+
+
+@pytest.mark.parametrize("first", [0, HEAVY_BYTES])
+def test_a_kind_that_takes_every_place_leaves_half_of_them_as_soon_as_the_other_asks(first):
+    second = HEAVY_BYTES - first
+    service = Service(max_concurrent_requests=8, worker_threads=8)
+    places = service.enter_all(first)
+    assert len(places) == 8
+    assert service.refuses(second)
+    for place in places[:4]:
+        assert service.refuses(first)
+        place.close()
+    assert service.refuses(first)  # the other half is the other's
+    assert len(service.enter_all(second)) == 4
+    service.now += 1.1 * ACTIVE_SECONDS
+    places[4].close()
+    assert not service.refuses(first)
+
+
+@pytest.mark.parametrize(("method", "url"), [(b"GET", URL), (b"POST", b"/v1/feedback"), (b"POST", b"/other")])
+def test_only_predictions_are_refused(method, url):
+    service = Service(max_concurrent_requests=1)
+    held = service.enter_all()
+    assert not service.refuses(method=method, url=url)
+    held.pop().close()
+
+
+def test_refusals_are_sent_together_a_little_later_counted_and_logged_once(loop, caplog):
+    service = Service(max_concurrent_requests=1)
+    held = service.enter_all()
+    for i in range(300):
+        assert service.refuses(url=b"/v1/prices?a=1" if i < 200 else b"/v1/invented-%d" % i)
+    held.pop().close()
+    loop.pass_time(refusals.DELAY_SECONDS)  # the first of two
+    assert service.sent == []
+    loop.pass_time(refusals.DELAY_SECONDS)
+    loop.pass_time(refusals.REPORT_SECONDS)
+    assert loop.later == []
+    assert len(service.sent) == 300
+    assert len(set(service.sent)) == 1
+    head, _, body = service.sent[0].partition(b"\r\n\r\n")
+    status, *headers = head.decode().split("\r\n")
+    headers = dict(header.split(": ", 1) for header in headers)
+    assert status == "HTTP/1.1 429 Too Many Requests"
+    assert headers["content-length"] == str(len(body))
+    assert headers["retry-after"] == "1"
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["x-content-type-options"] == "nosniff"
+    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert json.loads(body)["instance"] == headers["x-request-id"] == fields(record)["request_id"]
+    assert fields(record)["refused"] == 300
+    assert service.counted["/v1/prices"] == 200
+    assert sum(service.counted.values()) == 300
+    assert len(service.counted) <= refusals.MOST_PATHS + 1
+
+
+def test_a_turn_of_the_loop_begins_some_predictions_and_everything_else(loop):
+    service, begun = Service(max_concurrent_requests=64), []
+    for i in range(20):
+        service.start(lambda _, i=i: begun.append(i))
+    service.start(lambda _: begun.append("healthz"), path="/healthz")
+    assert begun == [*range(LEAST_STARTS), "healthz"]
+    for turn in range(2, 6):
+        service.now += 1.0  # whatever begins takes long
+        loop.turn()
+        assert len(begun) == turn * LEAST_STARTS + 1
+    assert begun[-1] == 19
+    loop.turn()
+    loop.turn()
+    assert loop.soon == []
+    for _ in range(20):  # they take no time now: a turn begins one more than the one before
+        service.start(lambda _: None)
+        loop.turn()
+    more = [service.start(begun.append) for _ in range(10)]
+    assert len(begun) == 21 + len(more)
+
+
+def test_a_place_that_was_taken_at_the_start_is_held_once_and_given_back(loop):
+    service, scopes = Service(max_concurrent_requests=2), []
+    for _ in range(3):
+        service.start(scopes.append)
+    assert len(scopes) == 2
+    loop.pass_time(1.0)
+    loop.pass_time(1.0)
+    assert len(service.sent) == 1  # it was full by then
+    for scope, full in zip(scopes, (True, False), strict=True):
+        with service.admission.place(scope, counted=True, feedback=False):
+            assert service.refuses() == full
+    assert len(service.enter_all()) == 2
