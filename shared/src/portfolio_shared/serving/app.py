@@ -14,6 +14,7 @@ from fastapi.telemetry import TelemetryConfig
 from pydantic import BaseModel
 
 from portfolio_shared.serving.admission import Admission
+from portfolio_shared.serving.direct import direct
 from portfolio_shared.serving.feedback import feedback_router
 from portfolio_shared.serving.metrics import ServiceMetrics
 from portfolio_shared.serving.middleware import ServiceMiddleware
@@ -187,7 +188,7 @@ def _lifespan(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        table.build(app)
+        table.build(app, direct)
         if log is not None:
             log.start()
         if rollout.shadow is not None:

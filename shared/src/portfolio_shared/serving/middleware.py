@@ -86,7 +86,8 @@ class ServiceMiddleware:
                 exchange.refuse_large_body()
                 if counted and self._shadow is not None:
                     exchange.body = self._shadow.new_body()
-                await self._app(exchange.scope, exchange.unpacked(), exchange.send)
+                app = self._table.direct(exchange.scope) or self._app
+                await app(exchange.scope, exchange.unpacked(), exchange.send)
         except ProblemError as problem:
             await exchange.respond(problem)
         except Exception:

@@ -11,11 +11,14 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel
 from pydantic_core import from_json
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from portfolio_shared.serving.problems import FieldError, unprocessable
 
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # the mark of UTF-32 begins with the first, or with zeros
+JSON_CONTENT = (b"content-type", b"application/json")
 UNMATCHED = "unmatched"  # label of requests to paths that do not exist: never the path, there is no end of those
 
 
@@ -24,6 +27,19 @@ class StrictRequest(Request):
 
     The parser is pydantic's, which takes half the time of the standard library's on a large body.
     """
+
+    async def body(self) -> bytes:
+        """Receive the whole body, which mostly comes in one message."""
+        if not hasattr(self, "_body"):
+            parts, more = [], True
+            while more:
+                message = await self.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                parts.append(message.get("body", b""))
+                more = message.get("more_body", False)
+            self._body = b"".join(parts)
+        return self._body
 
     async def json(self) -> Any:
         """Parse the body, or refuse it with 400 and the place of the first mistake; a byte order mark is ignored."""
@@ -104,11 +120,21 @@ class RouteTable:
     def __init__(self) -> None:
         self._routes: list[Any] = []
         self._templates: dict[object, str] = {}
+        self._direct: dict[tuple[str, str], tuple[ASGIApp, bool]] = {}
 
-    def build(self, app: FastAPI) -> None:
-        """Read the routes of the app."""
+    def build(self, app: FastAPI, direct: Callable[[FastAPI, Any], ASGIApp | None]) -> None:
+        """Read the routes of the app; `direct` returns what answers one without FastAPI's stack, if that suffices."""
         self._routes = [route for route in iter_route_contexts(app.routes) if route.path_format is not None]
         self._templates = {route.endpoint: str(route.path_format) for route in self._routes if route.endpoint}
+        for route in self._routes:
+            if (answer := direct(app, route)) is not None:
+                found = answer, bool(route.dependant.body_params)
+                self._direct |= {(method, str(route.path_format)): found for method in route.methods}
+
+    def direct(self, scope: MutableMapping[str, Any]) -> ASGIApp | None:
+        """Give what answers a request without FastAPI's stack, if its route needs no more and its body is JSON."""
+        answer, reads_json = self._direct.get((scope["method"], path_of(scope)), (None, False))
+        return answer if not reads_json or JSON_CONTENT in scope["headers"] else None
 
     def template(self, scope: MutableMapping[str, Any]) -> str:
         """Give the template of a request's path, such as ``/v1/users/{user_id}``, or `UNMATCHED`."""
