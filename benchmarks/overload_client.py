@@ -20,7 +20,7 @@ from processes import HOST
 
 WARM_UP_SECONDS = 1.0
 DRAIN_SECONDS = 4.0
-MOST_CONNECTIONS = 1500
+MOST_CONNECTIONS = 900
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

@@ -6,14 +6,19 @@ The clock and the event loop are the tests' own.
 import json
 import logging
 from contextlib import ExitStack
+from pathlib import Path
 
+import demo_process
 import pytest
-from demo_service import DemoSettings, fields
+from demo_service import DemoSettings, fields, house
 
 from portfolio_shared.serving import admission, refusals
 from portfolio_shared.serving.admission import ACTIVE_SECONDS, HEAVY_BYTES, LEAST_STARTS, Admission
 from portfolio_shared.serving.problems import ProblemError
+from portfolio_shared.serving.schemas import ExampleRequest
+from processes import wait_until_ready
 
+ROOT = Path(__file__).parents[3]
 URL = b"/v1/prices"
 
 
@@ -212,3 +217,28 @@ def test_a_place_that_was_taken_at_the_start_is_held_once_and_given_back(loop):
         with service.admission.place(scope, counted=True, feedback=False):
             assert service.refuses() == full
     assert len(service.enter_all()) == 2
+
+
+@pytest.mark.long
+def test_clients_that_ask_again_at_once_do_not_keep_a_service_from_answering(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from overload_client import Load, offer  # type: ignore[import-not-found]
+
+    request = ExampleRequest("/v1/prices", json.dumps({"houses": [house()]}).encode())
+    service = demo_process.Service(tmp_path, DEMO_LOG_LEVEL="warning", DEMO_PREDICTION_LOG="off")
+    try:
+        wait_until_ready(service.process, service.port, "/healthz")
+        alone, crowd, again = (
+            offer(service.port, service.process.popen.pid, request, Load("", clients=clients), 2.0)
+            for clients in (8, 300, 8)
+        )
+    finally:
+        code, log = service.stop()
+    rates = [seen.answered / seen.elapsed for seen in (alone, crowd, again)]
+    assert rates[1] > 0.5 * min(rates[0], rates[2])
+    assert rates[2] > 0.5 * rates[0]
+    assert len(crowd.seconds[429]) > 300
+    assert crowd.lost == 0
+    assert sorted(crowd.seconds) == [200, 429]
+    assert code == 0
+    assert 1 <= len([line for line in log if line["message"].startswith("requests were refused")]) <= 6
