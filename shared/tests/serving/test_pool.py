@@ -184,3 +184,21 @@ def test_a_slot_that_is_given_to_a_caller_who_is_gone_goes_to_the_next() -> None
         await asyncio.wait_for(shared.acquire(HEAVY), 1)
 
     asyncio.run(run())
+
+
+def test_what_is_quick_is_computed_on_the_event_loop_until_it_is_not(monkeypatch, caplog):
+    monkeypatch.setattr("portfolio_shared.serving.pool.HERE_MEMORY", 2)
+    monkeypatch.setattr("portfolio_shared.serving.pool.AWAY_SECONDS", 0.2)
+    here = threading.get_ident()
+
+    async def use(pool):
+        assert await pool.run_here(threading.get_ident) == here
+        with pytest.raises(KeyError, match="gone"):
+            await pool.run_here({}.__getitem__, "gone")
+        await pool.run_here(sum, range(300_000))
+        assert "ms: threads compute it for 0.2 s" in caplog.text
+        assert await pool.run_here(threading.get_ident) != here
+        await asyncio.sleep(0.2)
+        assert await pool.run_here(threading.get_ident) == here
+
+    with_pool(use)

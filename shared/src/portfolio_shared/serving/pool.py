@@ -1,10 +1,11 @@
 """Worker threads for predictions, with slots that an abandoned computation keeps: no limiter of a library does that.
 
-CPU-bound work never runs on the event loop, and never queues without bound.
+CPU-bound work never queues without bound, and what takes more than a millisecond never runs on the event loop.
 """
 
 import asyncio
 import contextvars
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +16,12 @@ from portfolio_shared.serving.problems import ProblemError
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+_log = logging.getLogger(__name__)
+
+HERE_SECONDS = 0.001
+HERE_MEMORY = 100  # computations, of which the mean is
+AWAY_SECONDS = 60.0
 
 LIGHT, HEAVY = 0, 1
 current_lane = contextvars.ContextVar("current_lane", default=LIGHT)
@@ -107,6 +114,7 @@ class WorkerPool:
         self._max_waiting = max_waiting
         self._timeout = timeout_seconds
         self._around = around
+        self._mean_here, self._away_until = 0.0, 0.0
 
     async def run(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
         """Compute ``fn(*args)`` in a thread, with the context variables of the caller.
@@ -132,10 +140,27 @@ class WorkerPool:
             raise error
         return result  # type: ignore[return-value]  # a result of None is a T when there was no error
 
-    def run_here(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
-        """Compute ``fn(*args)`` on the event loop: for what takes less than a millisecond, and a thread longer."""
+    async def run_here(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Compute ``fn(*args)`` on the event loop: for what takes less time than the way to a thread and back.
+
+        Where such computations take more than `HERE_SECONDS` in the mean, the log says so, and threads compute them
+        for `AWAY_SECONDS`.
+        """
+        if self._away_until and time.perf_counter() < self._away_until:
+            return await self.run(fn, *args)
         compute: Callable[[*Ts], T] = fn if self._around is None else self._around(fn)
-        return compute(*args)
+        began = time.thread_time()  # of this thread alone: a busy machine is slow in threads too
+        try:
+            return compute(*args)
+        finally:
+            self._mean_here += (time.thread_time() - began - self._mean_here) / HERE_MEMORY
+            if self._mean_here > HERE_SECONDS:
+                _log.warning(
+                    "what the event loop computes takes %.1f ms: threads compute it for %g s",
+                    1000 * self._mean_here,
+                    AWAY_SECONDS,
+                )
+                self._mean_here, self._away_until = 0.0, time.perf_counter() + AWAY_SECONDS
 
     async def close(self) -> None:
         """Wait for the threads to end what they compute. Call this when no request is left."""

@@ -30,7 +30,9 @@ router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["houses"])
 @router.post("/predictions", summary="Price 1 to 1,000 houses")
 async def predict(body: PredictionRequest, request: Request, model: Model) -> PredictionResponse:
     """Price the houses of a request, in its order."""
-    houses = await pool_of(request).run(partial(price, model.predictor, body.houses, explain=body.explain))
+    pool = pool_of(request)
+    run = pool.run if body.explain or len(body.houses) > 1 else pool.run_here
+    houses = await run(partial(price, model.predictor, body.houses, explain=body.explain))
     made = prediction_id(request, model, items=len(houses))
     return PredictionResponse(id=made, model=model.named, predictions=houses)
 
