@@ -110,8 +110,8 @@ def test_one_request_too_many_is_429_and_others_still_pass(models, web):
 
     async def run():
         release.clear()
-        transport = httpx.ASGITransport(app)
-        async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://t") as c:
+        asking = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
+        async with app.router.lifespan_context(app), asking as c:
             held = [asyncio.create_task(c.post("/v1/held")) for _ in range(64)]
             for _ in range(1000):
                 if "http_requests_in_flight 65.0" in (await c.get("/metrics")).text:  # 64 and this one

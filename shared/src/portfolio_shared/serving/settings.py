@@ -65,6 +65,11 @@ class ServiceSettings(BaseSettings):
     model_poll_seconds: float = Field(default=10.0, gt=0, description="seconds between two looks at the alias")
     model_cache: Path = Field(default=Path(".state/models"), description="folder of downloaded models")
     bundle: Path | None = Field(default=None, description="serve this model folder and ignore the registry")
+    bundle_key: str = Field(
+        default="",
+        description="public key (Ed25519, base64) of who signs bundles: others are refused; empty: all serve",
+    )
+    model_megabytes: float = Field(default=200.0, gt=0, description="memory that a bundle's files may unpack to")
     start_page: str = Field(
         default_factory=default_start_page,
         pattern=r"^(https?://[^/]+)?$",
@@ -89,7 +94,40 @@ class ServiceSettings(BaseSettings):
     trace_headers: dict[str, SecretStr] = Field(
         default={}, description="headers that go with them, as JSON; MLflow's experiment is found by its name"
     )
+    api_keys: SecretStr = Field(
+        default=SecretStr(""), description="keys of those who may ask, as NAME:SHA256 with commas; `key NAME` makes one"
+    )
+    api_key_file: Path | None = Field(
+        default=None, description="file of such keys, one a line; it is read again when it changes"
+    )
+    open_without_keys: bool = Field(
+        default=False, description="answer other machines without keys; else a service beyond the loopback needs some"
+    )
+    allowed_hosts: str = Field(
+        default="",
+        pattern=r"^(\s*(\[[0-9A-Fa-f:.]+\]|[^/:,\s\[\]]*)\s*(,|$))*$",
+        description="names it answers to beside those of the loopback, with commas; none: on others any name will do",
+    )
+    rate_limit: float | None = Field(
+        default=None,
+        ge=0,
+        description="requests a second a key or address; above it 429; none: 100 beyond the loopback with keys; 0: any",
+    )
+    trusted_proxies: str = Field(
+        default="", description="proxies whose X-Forwarded-For is believed: addresses or networks with commas, or *"
+    )
     max_body_bytes: int = Field(default=1_000_000, gt=0, description="largest request body; above it 413")
+    max_total_body_bytes: int = Field(
+        default=64_000_000, gt=0, description="bytes of all bodies at a time; above it the slowest client gets 503"
+    )
+    max_header_bytes: int = Field(default=32_000, ge=1000, description="largest head of a request; above it 431")
+    max_connections: int = Field(default=1000, gt=0, description="connections at a time; above it 503")
+    max_connections_per_client: int = Field(
+        default=1000, gt=0, description="those of one address; behind a proxy all clients have the proxy's"
+    )
+    client_timeout_seconds: float = Field(
+        default=10.0, gt=0, description="longest that a client may be silent; above it 408, or it is cut off"
+    )
     max_concurrent_requests: int = Field(default=64, gt=0, description="predictions at a time; above it 429")
     worker_threads: int = Field(default=2, gt=0, description="threads that compute predictions")
     request_timeout_seconds: float = Field(default=10.0, gt=0, description="longest computation; above it 503")
@@ -104,6 +142,14 @@ class ServiceSettings(BaseSettings):
         if not 0 <= port <= 65535:
             raise ValueError("Input should be a TCP port, 0 to 65535")
         return port
+
+    @field_validator("bundle_key")
+    @classmethod
+    def _check_bundle_key(cls, text: str) -> str:
+        from portfolio_shared.signatures import public_keys  # not above: see the next one
+
+        public_keys(text)
+        return text
 
     @field_validator("tracking_uri", "trace_uri")
     @classmethod
