@@ -11,6 +11,7 @@ from typing import TypeVar
 import uvicorn
 from fastapi import FastAPI
 
+from portfolio_shared.serving.access import require_keys
 from portfolio_shared.serving.logs import configure_logging
 from portfolio_shared.serving.protocol import BoundedProtocol
 from portfolio_shared.serving.settings import ServiceSettings
@@ -48,8 +49,11 @@ def run(app: FastAPI, settings: ServiceSettings) -> None:
     ------
     SystemExit
         With 0 after SIGTERM, with `STARTUP_FAILURE` if the app or the port does not come up.
+    ExposedError, KeysError
+        If other machines could reach the service without a key, or the keys cannot be read.
     """
     configure_logging(settings.log_level)
+    require_keys(settings)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -57,6 +61,8 @@ def run(app: FastAPI, settings: ServiceSettings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         http=BoundedProtocol,
         ws="none",
         lifespan="on",
