@@ -29,6 +29,7 @@ COMMANDS = (
     "compare",
     "promote",
     "forget",
+    "key",
     "rollback",
     "report",
 )

@@ -68,6 +68,7 @@ COMMANDS = [
     "compare",
     "promote",
     "forget",
+    "key",
     "rollback",
     "report",
 ]

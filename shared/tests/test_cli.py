@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import sys
 from contextlib import closing
@@ -15,12 +16,14 @@ from portfolio_shared.cli import (
     end_batch,
     flags_alone,
     forget_command,
+    key_command,
     monitor_command,
     rollback_command,
     run_project,
 )
 from portfolio_shared.config import TrainSettings, command_settings
 from portfolio_shared.operations.store import Feedback, LoggedPrediction, connect
+from portfolio_shared.serving.api_keys import ApiKeys
 from portfolio_shared.serving.prediction_log import hashed_subject
 from portfolio_shared.serving.registry_client import RegisteredVersion
 from portfolio_shared.serving.settings import ServiceSettings
@@ -228,6 +231,14 @@ def test_a_prediction_or_a_person_is_forgotten(monkeypatch, tmp_path, capsys, ar
     assert capsys.readouterr().out == {2: ""}.get(code, said)
     with closing(connect(url)) as store:
         assert [row.id for row in store.predictions("toy", since=0, until=2)] == left
+
+
+def test_a_key_is_made_and_known_by_its_line(capsys):
+    run_command("toy", {"key": key_command(Service)}, ["key", "ann"])
+    key, entry = re.fullmatch(
+        r"The key, shown this once: (\S+)\nA line for TOY_API_KEY_FILE: (\S+)\n", capsys.readouterr().out
+    ).groups()
+    assert ApiKeys(Service(api_keys=entry)).name_of(key.encode()) == "ann"
 
 
 def test_without_the_key_no_person_is_looked_for(monkeypatch, tmp_path, capsys):

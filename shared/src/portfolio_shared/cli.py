@@ -221,6 +221,27 @@ def forget_command(service: type[ServiceSettings]) -> Command:
     return Command(ForgetOptions, forget, error=2)
 
 
+@flags_alone
+class KeyOptions(BaseSettings):
+    """Make a key for somebody who may ask the service; it is shown this once."""
+
+    model_config = command_settings("")
+    name: CliPositionalArg[str] = Field(description="whose key it is, as the service's log will say")
+
+
+def key_command(service: type[ServiceSettings]) -> Command:
+    """Return the command that makes an API key and the line by which the service knows it."""
+
+    def make(options: KeyOptions) -> None:
+        from portfolio_shared.serving.api_keys import new_key
+
+        key, entry = new_key(options.name)
+        prefix = service.model_config["env_prefix"]
+        sys.stdout.write(f"The key, shown this once: {key}\nA line for {prefix}API_KEY_FILE: {entry}\n")
+
+    return Command(KeyOptions, make)
+
+
 def log_of(flag: str | None, settings: ServiceSettings) -> str:
     """Return the address of the prediction log: the flag's, or that of the service."""
     log = flag or settings.prediction_log

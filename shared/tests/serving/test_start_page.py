@@ -32,7 +32,7 @@ def view(settings):
     """Return a function: (what a service answers, path) -> what the start page answers."""
 
     def view(answer, path="/"):
-        app = create_app(settings, httpx.MockTransport(answer))
+        app = create_app(StartPageSettings(), httpx.MockTransport(answer))
 
         async def ask():
             async with (
@@ -94,6 +94,18 @@ def test_what_is_no_model_is_out_of_order(view, answer):
     assert response.status_code == 200
     assert response.text.count("Out of order.") == 2
     assert 'http-equiv="refresh"' in response.text
+
+
+@pytest.mark.parametrize(("key", "headline"), [("k3y", "Ready."), ("no", "Asks for a key."), ("", "Asks for a key.")])
+def test_it_shows_its_key_to_services_that_ask_for_one(monkeypatch, view, key, headline):
+    monkeypatch.setenv("INDEX_API_KEY", key)
+
+    def answer(request):
+        return trained(request) if request.headers.get("x-api-key") == "k3y" else httpx.Response(401)
+
+    text = view(answer).text
+    assert text.count(headline) == 2
+    assert "k3y" not in text
 
 
 def test_what_a_service_says_is_text(view):

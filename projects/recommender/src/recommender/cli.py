@@ -145,6 +145,7 @@ COMMANDS: dict[str, Command] = {
     "compare": commands.compare_command(MODEL_NAME, "recommender.serving.observe:WATCH", ServeSettings),
     "promote": commands.promote_command(MODEL_NAME, TrainConfig),
     "forget": shared.forget_command(ServeSettings),
+    "key": shared.key_command(ServeSettings),
     "rollback": shared.rollback_command(MODEL_NAME, TrainConfig),
     "report": Command(ReportConfig, report),
 }

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import uvicorn
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -109,6 +109,9 @@ class StartPageSettings(BaseSettings):
     address: Address = Field(description="where people reach this page")
     mlflow_address: Address = Field(description="where people reach MLflow")
     demos: tuple[Demo, ...] = Field(description="the demos, as JSON")
+    api_key: SecretStr = Field(
+        default=SecretStr(""), description="key that it sends to the services, if they ask for one"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -137,7 +140,9 @@ def serve(settings: StartPageSettings) -> None:
 
 def create_app(settings: StartPageSettings, transport: httpx.AsyncBaseTransport | None = None) -> Starlette:
     """Build the app; `transport` stands in for the network in tests."""
-    client = httpx.AsyncClient(timeout=2.0, trust_env=False, transport=transport)
+    key = settings.api_key.get_secret_value()
+    headers = {"X-API-Key": key} if key else {}
+    client = httpx.AsyncClient(timeout=2.0, trust_env=False, transport=transport, headers=headers)
     links = Demos(address=settings.address, demos=settings.demos).model_dump(
         include={"address": True, "demos": {"__all__": set(DemoLink.model_fields)}}
     )
@@ -184,6 +189,8 @@ async def state_of(client: httpx.AsyncClient, demo: Demo) -> State:
         return State(WAITING, "Not running.", f"The service does not answer. {LOOKS_AGAIN}")
     if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
         return State(WAITING, "Being trained.", f"There is no model yet. {LOOKS_AGAIN}")
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        return State(WAITING, "Asks for a key.", "The service tells this page nothing without one (INDEX_API_KEY).")
     if answer.status_code != httpx.codes.OK:
         return State(WAITING, "Out of order.", f"The service answered {answer.status_code}. {LOOKS_AGAIN}")
     try:

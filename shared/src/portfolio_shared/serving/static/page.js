@@ -14,6 +14,7 @@ const TIMEOUT_MILLISECONDS = 15_000;
 const DEFAULT_RETRY_SECONDS = 5;
 const ANNOUNCEMENT_MILLISECONDS = 1000;
 const MINUS = "\u2212";
+const KEY = "api-key"; // in the session's storage: of this origin, until the tab is closed
 
 // ---- Requests ----
 
@@ -44,7 +45,7 @@ export class ConnectionError extends Error {
 }
 
 /**
- * Sends a request and returns the parsed answer.
+ * Sends a request and returns the parsed answer; where the service asks for a key, so does the page, once.
  *
  * @param {string} path relative to the page, so that it also works behind a proxy's prefix
  * @param {{body?: unknown, signal?: AbortSignal, timeout?: number}} [options]
@@ -55,11 +56,16 @@ export class ConnectionError extends Error {
  */
 export async function requestJson(path, { body, signal, timeout = TIMEOUT_MILLISECONDS } = {}) {
   const limit = AbortSignal.timeout(timeout);
-  const options = { ...describeBody(body), signal: signal ? AbortSignal.any([signal, limit]) : limit };
+  const { headers, ...sent } = describeBody(body);
+  const key = sessionStorage.getItem(KEY);
+  if (key) headers["X-API-Key"] = key;
+  byId("service-links").hidden = key !== null; // a link sends no key
   try {
-    const response = await fetch(path, options);
+    const response = await fetch(path, { ...sent, headers, signal: signal ? AbortSignal.any([signal, limit]) : limit });
     if (response.ok) return await response.json();
-    throw await readProblem(response);
+    const problem = await readProblem(response);
+    if (problem.status !== 401 || !(await askForKey(key, problem.detail))) throw problem;
+    return await requestJson(path, { body, signal, timeout });
   } catch (error) {
     if (error instanceof ProblemError || signal?.aborted) throw error;
     const reason = limit.aborted
@@ -77,6 +83,36 @@ function describeBody(body) {
     body: JSON.stringify(body),
     headers: { Accept: "application/json", "Content-Type": "application/json" },
   };
+}
+
+let asking = null;
+
+/** Asks for a key in place of the one that was refused; requests at the same time wait for one answer. */
+function askForKey(refused, reason) {
+  if (sessionStorage.getItem(KEY) !== refused) return true; // another request has asked by now
+  asking ??= showKeyDialog(refused ? reason : "").finally(() => (asking = null));
+  return asking;
+}
+
+function showKeyDialog(reason) {
+  const dialog = byId("key-dialog");
+  byId("key-reason").textContent = reason;
+  byId("key-form").reset();
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener(
+      "close",
+      () => {
+        const key = byId("key").value.trim();
+        const given = dialog.returnValue === "use" && key !== "";
+        if (given) sessionStorage.setItem(KEY, key);
+        byId("key-form").reset();
+        resolve(given);
+      },
+      { once: true },
+    );
+  });
 }
 
 async function readProblem(response) {
