@@ -54,13 +54,13 @@ class Service:
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
 
-    def wait_for_in_flight(self, count):
-        """Wait until so many requests are being answered, the one that asks included."""
+    def wait_for(self, metric):
+        """Wait until a metric has a value, the request that asks for it included."""
         for _ in range(1000):
-            if f"http_requests_in_flight {count}.0\n".encode() in self.request("GET", "/metrics").body:
+            if f"\n{metric}.0\n".encode() in self.request("GET", "/metrics").body:
                 return
             time.sleep(0.01)
-        raise AssertionError(f"there were never {count} requests in flight")
+        raise AssertionError(f"there was never {metric}")
 
     def stop(self, number=signal.SIGTERM):
         """Send a signal and give the exit code and the lines of the log."""

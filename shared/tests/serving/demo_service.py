@@ -21,9 +21,11 @@ from pydantic_settings import SettingsConfigDict
 from portfolio_shared.bundle import DataInfo, Manifest, MetricValue
 from portfolio_shared.serving import app as app_module
 from portfolio_shared.serving.app import create_service
+from portfolio_shared.serving.bounds import Items
 from portfolio_shared.serving.dependencies import loaded_model, pool_of, prediction_id
 from portfolio_shared.serving.models import LoadedModel, ModelHolder, ModelNotReady
 from portfolio_shared.serving.problems import FieldError, unprocessable
+from portfolio_shared.serving.protocol import BoundedProtocol
 from portfolio_shared.serving.routes import StrictRoute
 from portfolio_shared.serving.schemas import ModelName
 from portfolio_shared.serving.settings import ServiceSettings
@@ -46,7 +48,7 @@ class House(BaseModel):
 
 class HousesRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    houses: Annotated[list[House], Field(min_length=1, max_length=1000)]
+    houses: Annotated[list[House], Items(1, 1000)]
 
 
 class PricesResponse(BaseModel):
@@ -103,6 +105,9 @@ class FakeHolder(ModelHolder[Predict]):
 
     def stand_beside(self) -> None:
         self.beside = True
+
+    def close(self) -> None:
+        """Nothing is asked."""
 
     def current(self) -> LoadedModel[Predict]:
         if self.missing:
@@ -202,7 +207,10 @@ def create_app(
 @contextmanager
 def serving(app: FastAPI) -> Iterator[httpx.Client]:
     """Run the app under uvicorn in a thread: real sockets, real chunks, real HEAD."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="on", ws="none"))
+    config = uvicorn.Config(
+        app, port=0, log_config=None, access_log=False, lifespan="on", ws="none", http=BoundedProtocol
+    )
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

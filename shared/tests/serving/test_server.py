@@ -30,7 +30,7 @@ def test_sigterm_finishes_the_request_in_progress_and_exits_with_0(service):
     answers: list[Answer] = []
     thread = threading.Thread(target=lambda: answers.append(service.request("POST", "/v1/slow?seconds=1.0")))
     thread.start()
-    service.wait_for_in_flight(2)
+    service.wait_for("http_requests_in_flight 2")
     code, lines = service.stop()
     thread.join()
     assert [(answer.status, answer.body) for answer in answers] == [(200, b'{"slept":"well"}')]
@@ -59,7 +59,7 @@ def test_client_that_sends_too_much_reads_the_413(service, size):
 
 def test_chunked_body_that_never_ends_is_413(service):
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as client:
-        client.sendall(b"POST /v1/raw HTTP/1.1\r\nHost: demo\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.sendall(b"POST /v1/raw HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(20):
             client.sendall(b"186a0\r\n" + b"x" * 100_000 + b"\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 413 ")
@@ -67,9 +67,9 @@ def test_chunked_body_that_never_ends_is_413(service):
 
 def test_client_that_hangs_up_mid_body_is_logged_and_nothing_breaks(service):
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as client:
-        client.sendall(b"POST /v1/raw HTTP/1.1\r\nHost: demo\r\nContent-Length: 1000\r\n\r\nhalf")
-        service.wait_for_in_flight(2)
-    service.wait_for_in_flight(1)
+        client.sendall(b"POST /v1/raw HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf")
+        service.wait_for("http_connections 2")
+    service.wait_for("http_connections 1")
     _, lines = service.stop()
     assert ("/v1/raw", 499) in [(line.get("route"), line.get("status")) for line in lines]
     assert not [line for line in lines if line["level"] == "error"]

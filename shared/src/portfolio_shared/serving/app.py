@@ -14,6 +14,7 @@ from fastapi.telemetry import TelemetryConfig
 from pydantic import BaseModel
 
 from portfolio_shared.serving.admission import Admission
+from portfolio_shared.serving.connections import Connections
 from portfolio_shared.serving.direct import direct
 from portfolio_shared.serving.feedback import feedback_router
 from portfolio_shared.serving.metrics import ServiceMetrics
@@ -103,7 +104,8 @@ def create_service(
     rollout = rollout_of(settings, holder)
     log = prediction_log_of(settings)
     tracing = tracing_of(settings, project)
-    metrics = ServiceMetrics(rollout.models, log, rollout)
+    connections = Connections(settings)
+    metrics = ServiceMetrics(rollout.models, log, rollout, connections)
     table = RouteTable()
     app = FastAPI(
         title=title,
@@ -117,6 +119,7 @@ def create_service(
         telemetry=NO_TELEMETRY,
     )
     app.state.rollout, app.state.settings = rollout, settings
+    app.state.connections = connections
     app.state.admission = Admission(
         settings, lambda path, count: metrics.refused(route=table.template({"path": path}), count=count)
     )

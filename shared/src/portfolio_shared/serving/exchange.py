@@ -1,6 +1,5 @@
-"""One request and its response, as the middleware sees them: counted, bounded in time, with the headers of all."""
+"""One request and its response, as the middleware sees them: counted, with the headers of all."""
 
-import asyncio
 import re
 import time
 import uuid
@@ -104,15 +103,9 @@ class Exchange:
 
     async def receive(self) -> Message:
         """Receive a part of the body, counted: a chunked body has no announced length."""
+        message = await self._receive()
         if self._body_complete:
-            return await self._receive()  # waits until the client goes away
-        deadline = self._settings.request_timeout_seconds - (time.perf_counter() - self.started)
-        try:
-            async with asyncio.timeout(deadline):
-                message = await self._receive()
-        except TimeoutError:
-            detail = f"The body did not arrive within {self._settings.request_timeout_seconds:g} s."
-            raise ProblemError(408, detail, headers={"Connection": "close"}) from None
+            return message  # after a wait until the client has gone away
         if message["type"] == "http.disconnect":
             self.cut_off = True
             return message

@@ -78,6 +78,9 @@ class ServiceMiddleware:
             self._account(exchange)
 
     async def _answer(self, exchange: "Exchange") -> None:
+        if (refusal := exchange.scope["state"].get("refusal")) is not None:  # of the protocol
+            await exchange.respond(refusal)
+            return
         feedback = exchange.path == FEEDBACK_PATH
         counted = exchange.method == "POST" and exchange.path.startswith("/v1/") and not feedback
         try:

@@ -18,8 +18,8 @@ MAX_ECHO = 100  # characters of a refused value that are sent back
 _LARGEST_EXACT = 2**53  # above it JavaScript rounds whole numbers, so they are sent back as text
 MAX_ERRORS = 50  # errors that are listed; the detail says how many there are
 
-# RFC 9110 renamed these two; Python 3.11 and 3.12 still have the older phrases.
-_PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}
+# RFC 9110 renamed these; Python 3.11 and 3.12 still have the older phrases.
+_PHRASES = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from portfolio_shared.serving.access import require_keys
+from portfolio_shared.serving.connections import reserve_descriptors
 from portfolio_shared.serving.logs import configure_logging
 from portfolio_shared.serving.protocol import BoundedProtocol
 from portfolio_shared.serving.settings import ServiceSettings
@@ -51,7 +52,10 @@ def run(app: FastAPI, settings: ServiceSettings) -> None:
         With 0 after SIGTERM, with `STARTUP_FAILURE` if the app or the port does not come up.
     ExposedError, KeysError
         If other machines could reach the service without a key, or the keys cannot be read.
+    DescriptorsError
+        If the system allows fewer open files than there may be connections.
     """
+    reserve_descriptors(settings)
     configure_logging(settings.log_level)
     require_keys(settings)
     config = uvicorn.Config(
