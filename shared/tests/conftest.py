@@ -16,6 +16,7 @@ import pytest
 from postgresql_server import PostgresqlServer, running_postgresql
 
 from portfolio_shared.bundle import DataInfo, Manifest, MetricValue, bundle_digest, write_bundle
+from portfolio_shared.signatures import make_key, read_key, sign
 from processes import free_port
 
 numbers = itertools.count()
@@ -112,6 +113,24 @@ def make_bundle(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def key(tmp_path: Path) -> tuple[Path, str]:
+    """Return the file of a private key and its public key."""
+    return tmp_path / "a.pem", make_key(tmp_path / "a.pem")
+
+
+@pytest.fixture
+def signed_bundle(make_bundle: Callable[..., Path], key: tuple[Path, str]) -> Callable[..., Path]:
+    """Return a function: **changes -> a toy bundle that is signed."""
+
+    def make(**changes: Any) -> Path:
+        folder = make_bundle(**changes)
+        sign(folder, read_key(key[0]))
+        return folder
+
+    return make
+
+
+@pytest.fixture
 def flip_a_bit() -> Callable[[Path], None]:
     """Change one bit in the middle of a file; a second time changes it back."""
 
@@ -138,6 +157,7 @@ class FakeRegistry:
     digests: dict[str, str] = field(default_factory=dict)
     champion: str | None = None
     challenger: str | None = None
+    signatures: dict[str, str] = field(default_factory=dict)
     downloads: list[str] = field(default_factory=list)
     # Path of a request -> status and body that replace the usual answer.
     overrides: dict[str, tuple[int, bytes]] = field(default_factory=dict)
@@ -177,6 +197,7 @@ class FakeRegistry:
 
     def _version(self, number: str) -> tuple[int, bytes]:
         tags = [{"key": "bundle_sha256", "value": self.digests[number]}]
+        tags += [{"key": "bundle_signature", "value": self.signatures[number]}] if number in self.signatures else []
         return _json(200, model_version={"name": "toy", "version": number, "run_id": f"run-{number}", "tags": tags})
 
 

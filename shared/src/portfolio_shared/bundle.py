@@ -1,7 +1,8 @@
 """The model folder: what training writes, the registry stores and a service reads.
 
 A bundle is a folder of parameter files plus `bundle.json`, which says where the model comes from and carries the
-SHA-256 of every other file. The hash of `bundle.json` therefore stands for the whole folder.
+SHA-256 of every other file. The hash of `bundle.json` therefore stands for the whole folder, and a signature of that
+hash, in `bundle.sig` where there is one, for who made it.
 """
 
 import json
@@ -22,9 +23,11 @@ if TYPE_CHECKING:  # it needs NumPy, which a service loads after it has set the 
     from portfolio_shared.results import Predictor
 
 MANIFEST_NAME = "bundle.json"
+SIGNATURE_NAME = "bundle.sig"
 FORMAT_VERSION = 1
 # A manifest is read before anything about it is known, so its size is bounded.
-MAX_MANIFEST_BYTES = 16 * 1024 * 1024
+MAX_MANIFEST_BYTES = 2 * 1024 * 1024
+MAX_FILES, MAX_NAME = 1000, 200
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -190,6 +193,8 @@ def parse_manifest(directory: Path, *, project: str | None = None) -> Manifest:
         )
     if project is not None and manifest.project != project:
         raise BundleError(f"{path}: expected a bundle of {project!r}, found {manifest.project!r}")
+    if len(manifest.files) > MAX_FILES:
+        raise BundleError(f"{path} names {len(manifest.files)} files, expected at most {MAX_FILES}")
     for name in manifest.files:
         check_relative(name)
     return manifest
@@ -214,8 +219,8 @@ def check_relative(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
     # Compared with its own normal form, so that "a//b", "./a", "a/" and "" are refused as well.
     unsafe = path.is_absolute() or ".." in path.parts or not path.parts or str(path) != name
-    if unsafe or "\\" in name or ":" in name or not name.isprintable():
-        raise BundleError(f"{name!r}: expected a plain relative path inside the bundle")
+    if unsafe or "\\" in name or ":" in name or not name.isprintable() or len(name) > MAX_NAME:
+        raise BundleError(f"{name[:MAX_NAME]!r}: expected a plain relative path inside the bundle")
     return path
 
 
@@ -227,7 +232,7 @@ def _manifest_path(directory: Path) -> Path:
 
 
 def _list_files(directory: Path) -> list[str]:
-    """Relative posix paths of the files of a bundle, sorted, without the manifest; links are refused."""
+    """Relative posix paths of the files of a bundle, sorted, without manifest and signature; links are refused."""
 
     def fail(error: OSError) -> None:  # a folder that cannot be listed may hold anything
         raise error
@@ -241,4 +246,4 @@ def _list_files(directory: Path) -> list[str]:
                 names.add(str(check_relative(path.relative_to(directory).as_posix())))
             elif not path.is_dir():
                 raise BundleError(f"{path}: expected a plain file, found a special file")
-    return sorted(names - {MANIFEST_NAME})
+    return sorted(names - {MANIFEST_NAME, SIGNATURE_NAME})

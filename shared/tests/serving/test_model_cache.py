@@ -1,10 +1,13 @@
 """What a service keeps on disk: the last good model, and nothing that failed a check."""
 
+import errno
+import os
 import threading
 
 import pytest
 
 from portfolio_shared.serving.models import ModelNotReady
+from portfolio_shared.serving.registry_client import RegistryClient
 
 
 def test_with_the_registry_away_the_last_good_bundle_serves(fake_registry, new_holder, make_bundle, unused_uri):
@@ -107,6 +110,100 @@ def test_what_a_killed_download_left_is_removed(fake_registry, new_holder, make_
     fake_registry.publish("1", make_bundle())
     assert new_holder().refresh()
     assert not leftover.parent.exists()
+
+
+def unlockable(cache):
+    (cache / ".lock").unlink()
+    (cache / ".lock").mkdir()  # who is root may open any file, and no folder
+
+
+def forbidden(cache):
+    for path in (cache / ".lock", cache / "last_good.json", cache):
+        path.chmod(path.stat().st_mode & ~0o222)
+
+
+@pytest.mark.parametrize("registry", ["there", "away"])
+@pytest.mark.parametrize(
+    "limit",
+    [unlockable, pytest.param(forbidden, marks=pytest.mark.skipif(os.getuid() == 0, reason="root may write anyway"))],
+)
+def test_a_cache_that_can_only_be_read_serves_what_it_has(
+    fake_registry, new_holder, make_bundle, unused_uri, *, tmp_path, registry, limit
+):
+    fake_registry.publish("1", make_bundle())
+    new_holder().refresh()
+    limit(tmp_path / "cache" / "toy")
+    holder = new_holder(**({"tracking_uri": unused_uri} if registry == "away" else {}))
+    assert holder.refresh()
+    assert holder.current().origin == ("cache" if registry == "away" else "registry")
+    fake_registry.publish("2", make_bundle(weight=3.0))
+    if registry == "there":
+        assert holder.error is None
+        assert not holder.refresh()
+        assert "cannot be written" in holder.error
+        assert holder.current().version == "1"
+    (tmp_path / "cache" / "toy").chmod(0o755)
+
+
+def test_another_replica_that_holds_the_lock_keeps_no_service_from_its_last_good_model(
+    fake_registry, new_holder, make_bundle, unused_uri
+):
+    fake_registry.publish("1", make_bundle())
+    first = new_holder()
+    first.refresh()
+    with first._cache.locked():
+        assert new_holder(tracking_uri=unused_uri).refresh()
+
+
+@pytest.mark.parametrize("name", ["²", "1" * 30, "x"])
+def test_folders_that_are_no_versions_are_left_alone(fake_registry, new_holder, make_bundle, tmp_path, name):
+    (tmp_path / "cache" / "toy" / name).mkdir(parents=True)
+    fake_registry.publish("1", make_bundle())
+    holder = new_holder()
+    assert holder.refresh()
+    assert holder.error is None
+    assert (tmp_path / "cache" / "toy" / name).is_dir()
+
+
+@pytest.mark.parametrize(
+    "note",
+    [b"[" * 50_000, b"[" * 70_000, b"\xff", b"[]", b'{"name": "toy", "version": 1, "run_id": "", "bundle_sha256": ""}'],
+)
+def test_a_note_that_nobody_wrote_is_one_reason(fake_registry, new_holder, make_bundle, unused_uri, *, tmp_path, note):
+    fake_registry.publish("1", make_bundle())
+    new_holder().refresh()
+    (tmp_path / "cache" / "toy" / "last_good.json").write_bytes(note)
+    holder = new_holder(tracking_uri=unused_uri)
+    assert not holder.refresh()
+    with pytest.raises(ModelNotReady, match=r"last_good\.json: "):
+        holder.current()
+    assert new_holder().refresh()  # and is written anew
+
+
+def test_a_full_disk_takes_no_model_away_and_leaves_nothing_behind(
+    fake_registry, new_holder, make_bundle, tmp_path, monkeypatch
+):
+    fake_registry.publish("1", make_bundle())
+    holder = new_holder()
+    holder.refresh()
+
+    def fill(client, version, into):
+        into.mkdir()
+        (into / "params.npz").write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as full:
+        full.setattr(RegistryClient, "download_bundle", fill)
+        fake_registry.publish("2", make_bundle(weight=3.0))
+        refilled = new_holder()
+        assert refilled.refresh()
+        for each in (holder, refilled):
+            assert not each.refresh()
+            assert (each.current().version, each.refused_bundles) == ("1", 0)
+            assert "No space left" in each.error
+    assert not [path for path in (tmp_path / "cache" / "toy").iterdir() if path.name.startswith(".unfinished")]
+    assert holder.refresh()
+    assert holder.current().version == "2"
 
 
 def test_two_replicas_share_a_cache(fake_registry, new_holder, make_bundle):

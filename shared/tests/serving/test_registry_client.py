@@ -1,15 +1,29 @@
 """What an MLflow server answers is followed when it is right and contained when it is wrong."""
 
+import gzip
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from faulty_registry import (
+    drips_answers,
+    drips_files,
+    drips_headers,
+    faulty_registry,
+    null_tags,
+    proxys_404,
+    silent,
+)
+from portfolio_shared import bundle as bundle_module
 from portfolio_shared.bundle import BundleError, bundle_digest, read_manifest
 from portfolio_shared.proxies import open_client
 from portfolio_shared.serving import registry_client
 from portfolio_shared.serving.registry_client import (
+    BundleMissingError,
     RegisteredVersion,
     RegistryClient,
     RegistryUnavailable,
@@ -100,6 +114,11 @@ def test_a_server_that_is_away_is_reported_soon(unused_uri):
         (200, b'{"model_version": {"name": "toy", "version": "../../1"}}'),
         (200, b'{"model_version": {"name": "toy", "version": "\xc2\xb2"}}'),
         (302, b"http://127.0.0.1:1/elsewhere"),
+        (404, b'{"message": "route not found"}'),
+        (404, b'{"error_code": 404, "message": "Registered Model not found"}'),
+        (503, b'{"error_code": "RESOURCE_DOES_NOT_EXIST"}'),
+        (400, b'{"error_code": "INVALID_PARAMETER_VALUE", "message": "not found"}'),
+        (200, b'{"model_version": {"name": "toy", "version": "' + 5000 * b"1" + b'"}}'),
         (403, b"Invalid Host header"),
         (500, b'{"error_code": "INTERNAL_ERROR", "message": "database is locked"}'),
     ],
@@ -108,6 +127,83 @@ def test_answers_that_make_no_sense_are_no_version(fake_registry, status, body):
     fake_registry.overrides[ALIAS] = (status, body)
     with RegistryClient(fake_registry.uri) as client, pytest.raises(RegistryUnavailable, match="http://127"):
         client.alias("toy", "champion")
+
+
+# What no training has written, in every place of the answer.
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["toy", "3", "bundle_sha256"]),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["key", "value", "a"]) | st.text(), inner),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(ANYTHING | st.fixed_dictionaries({"name": st.just("toy"), "version": st.just("3"), "tags": ANYTHING}))
+def test_whatever_json_describes_a_version_is_one_or_is_refused(answer):
+    client = RegistryClient("http://127.0.0.1:9")
+    with pytest.raises((RegistryUnavailable, BundleError)):
+        client._parse_version("toy", answer)
+
+
+@pytest.mark.parametrize("fault", [silent, drips_headers, drips_answers])
+def test_an_answer_that_does_not_end_is_cut_off(fault, bundle, monkeypatch):
+    monkeypatch.setattr(registry_client, "MAX_ANSWER_SECONDS", 0.3)
+    began = time.monotonic()
+    with faulty_registry("toy", "3", bundle, fault) as registry, pytest.raises(RegistryUnavailable, match="in time"):
+        champion(registry)
+    assert time.monotonic() - began < 2.0
+
+
+def test_a_file_that_does_not_end_is_cut_off(bundle, monkeypatch, tmp_path):
+    monkeypatch.setattr(registry_client, "MAX_DOWNLOAD_SECONDS", 0.3)
+    with faulty_registry("toy", "3", bundle, drips_files) as registry, pytest.raises(RegistryUnavailable, match="time"):
+        download(registry, tmp_path / "into")
+
+
+@pytest.mark.parametrize("fault", [silent, drips_headers, drips_answers])
+def test_another_thread_can_give_up_what_is_asked(fault, bundle):
+    with faulty_registry("toy", "3", bundle, fault) as registry, ThreadPoolExecutor(1) as pool:
+        client = RegistryClient(registry.uri)
+        asking = pool.submit(client.alias, "toy", "champion")
+        while not client._running:
+            time.sleep(0.01)
+        time.sleep(0.1)  # for the connection
+        client.close()
+        with pytest.raises(RegistryUnavailable):
+            asking.result(timeout=2.0)
+        with pytest.raises(RegistryUnavailable, match="ends"):
+            client.alias("toy", "champion")
+
+
+def test_a_packed_answer_is_not_unpacked(bundle):
+    def packed(handler):
+        handler.send(200, gzip.compress(bytes(10**8)), coding="gzip")
+        return True
+
+    with (
+        faulty_registry("toy", "3", bundle, packed) as registry,
+        pytest.raises(RegistryUnavailable, match="expected the JSON"),
+    ):
+        champion(registry)
+
+
+@pytest.mark.parametrize(("fault", "error"), [(null_tags, BundleError), (proxys_404, RegistryUnavailable)])
+def test_what_is_no_word_of_a_registry_is_no_missing_model(fault, error, bundle):
+    with faulty_registry("toy", "3", bundle, fault) as registry, pytest.raises(error):
+        champion(registry)
+
+
+@pytest.mark.parametrize("answer", [(404, b'{"message": "route not found"}'), (302, b"http://127.0.0.1:1/elsewhere")])
+def test_only_mlflow_says_that_a_file_is_missing(fake_registry, bundle, tmp_path, answer):
+    fake_registry.publish("3", bundle)
+    fake_registry.overrides[f"{ARTIFACTS}/params.npz"] = answer
+    with pytest.raises(RegistryUnavailable, match=f"answered {answer[0]}"):
+        download(fake_registry, tmp_path / "into")
 
 
 def test_a_version_without_digest_is_refused(fake_registry):
@@ -126,6 +222,7 @@ def test_a_version_without_digest_is_refused(fake_registry):
         "mlflow-artifacts:/../secrets",
         "mlflow-artifacts:/1/../../secrets",
         "mlflow-artifacts:/",
+        "mlflow-artifacts://[",
         "",
     ],
 )
@@ -169,7 +266,7 @@ def test_one_flipped_bit_in_the_store_is_found(fake_registry, bundle, tmp_path):
 def test_a_file_that_is_missing_in_the_store_is_named(fake_registry, bundle, tmp_path):
     fake_registry.publish("3", bundle)
     (bundle / "params.npz").unlink()
-    with pytest.raises(BundleError, match=r"params\.npz: missing in the artifact store"):
+    with pytest.raises(BundleMissingError, match=r"params\.npz: missing in the artifact store"):
         download(fake_registry, tmp_path / "into")
 
 
@@ -193,7 +290,7 @@ def test_a_version_that_was_deleted_in_between_is_worth_asking_again(fake_regist
     [
         ("MAX_MANIFEST_BYTES", 100, BundleError),
         ("MAX_BUNDLE_BYTES", 100, BundleError),
-        ("MAX_BUNDLE_FILES", 1, BundleError),
+        ("MAX_FILES", 1, BundleError),
         ("MAX_DOWNLOAD_SECONDS", 0.0, RegistryUnavailable),
         ("MAX_ANSWER_SECONDS", 0.0, RegistryUnavailable),
     ],
@@ -201,6 +298,6 @@ def test_a_version_that_was_deleted_in_between_is_worth_asking_again(fake_regist
 def test_size_and_time_are_bounded(fake_registry, bundle, tmp_path, monkeypatch, *, limit, value, error):
     fake_registry.publish("3", bundle)
     version = champion(fake_registry)
-    monkeypatch.setattr(registry_client, limit, value)
+    monkeypatch.setattr(bundle_module if limit == "MAX_FILES" else registry_client, limit, value)
     with RegistryClient(fake_registry.uri) as client, pytest.raises(error):
         client.download_bundle(version, tmp_path / "into")

@@ -12,14 +12,19 @@ from typing import Generic, Literal, TypeVar
 
 from portfolio_shared.addresses import without_secrets
 from portfolio_shared.bundle import BundleError, Manifest, bundle_digest, parse_manifest, read_manifest
+from portfolio_shared.bundle_size import check_size
+from portfolio_shared.deadlines import in_background
 from portfolio_shared.serving.model_cache import ModelCache
 from portfolio_shared.serving.registry_client import RegisteredVersion, RegistryClient, RegistryUnavailable
 from portfolio_shared.serving.schemas import ModelName
 from portfolio_shared.serving.settings import ServiceSettings
+from portfolio_shared.signatures import check_signature, public_keys, read_signature
 
 P = TypeVar("P")
 Origin = Literal["registry", "cache", "path"]
 CHALLENGER = "challenger"
+CACHE_AFTER_SECONDS = 2.0  # without a model, and without a word of the registry that ends in one
+END_SECONDS = 1.0  # that a download which is given up gets to remove what it has written
 
 logger = logging.getLogger(__name__)
 
@@ -76,8 +81,9 @@ class ModelHolder(Generic[P]):
     1. A model that serves is replaced only by one that was verified, loaded and smoke-tested.
     2. The alias is the truth about which one that is. A bundle that fails is refused and not tried again until the
        alias has pointed elsewhere.
-    3. Without a model to keep, and with the registry away or its champion refused, the last good bundle of the cache
-       serves, until the registry has something better. An alias that does not exist is no reason for that.
+    3. Without a model to keep, and with the registry away, too slow, or its champion refused, the last good bundle of
+       the cache serves, until the registry has something better. An alias that does not exist is no reason for that.
+    4. With a public key in the settings nothing serves that is not signed, wherever it comes from; see `signatures`.
     """
 
     def __init__(
@@ -103,6 +109,8 @@ class ModelHolder(Generic[P]):
         self._identity: RegisteredVersion | None = None
         self._refused: tuple[RegisteredVersion, str] | None = None
         self._refreshing = threading.Lock()
+        self._swapping = threading.RLock()  # the cache's model must not take the place of one that came meanwhile
+        self._keys = public_keys(settings.bundle_key)
         self.error: str | None = "the first look at the registry is still to come"
         self._public: str | None = self.error
         self.swaps = 0
@@ -137,12 +145,18 @@ class ModelHolder(Generic[P]):
                 self._note(error)
             return self.swaps > before
 
+    def close(self) -> None:
+        """Look no more, and give up a look that goes on; waits a second for it, and not for a load that hangs."""
+        self._client.close()
+        if self._refreshing.acquire(timeout=END_SECONDS):
+            self._refreshing.release()
+
     async def watch(self) -> None:
-        """Refresh every `model_poll_seconds` until cancelled, each time in a thread."""
+        """Refresh every `model_poll_seconds` until cancelled, each time in a thread that keeps no process alive."""
         while True:
             await asyncio.sleep(self._settings.model_poll_seconds)
             try:
-                await asyncio.to_thread(self.refresh)
+                await in_background(self.refresh)
             except Exception:
                 # A bug must not end the watch unnoticed: the service would never see a new version again.
                 logger.exception("refreshing the model failed")
@@ -150,11 +164,17 @@ class ModelHolder(Generic[P]):
     def _serve_path(self, folder: Path) -> None:
         if self._current is None:
             manifest = read_manifest(folder, project=self._project)
-            self._activate(folder, manifest, version=bundle_digest(folder)[:12], run_id=None, origin="path")
+            digest = bundle_digest(folder)
+            self._check_signed(digest, read_signature(folder) if self._keys else "")
+            self._activate(folder, manifest, version=digest[:12], run_id=None, origin="path")
             self._note(None)
 
     def _follow_alias(self) -> None:
         name, alias = self._settings.model_name, self._alias
+        meanwhile = threading.Timer(CACHE_AFTER_SECONDS, self._serve_meanwhile)
+        meanwhile.daemon = True
+        if self._current is None and not self._beside:
+            meanwhile.start()
         try:
             version = self._client.alias(name, alias)
             if version is not None:
@@ -165,9 +185,26 @@ class ModelHolder(Generic[P]):
                     self._current = self._identity = None
                 self._note(f"{name!r} has no version with the alias {alias!r}: train and promote one")
         except (RegistryUnavailable, BundleError, OSError) as error:
-            if self._current is None and not self._beside:
+            if not self._beside:
                 self._serve_last_good(error)
             raise
+        finally:
+            meanwhile.cancel()
+
+    def _serve_meanwhile(self) -> None:
+        """Serve the last good bundle while the registry is still asked; called by another thread than `refresh`."""
+        late = RegistryUnavailable(
+            f"the registry has given no model within {CACHE_AFTER_SECONDS:g} s; it is still asked"
+        )
+        with self._swapping:
+            if self._current is not None:
+                return
+            try:
+                self._serve_last_good(late)
+            except BundleError as error:
+                self._note(error)
+            else:
+                self._note(late)
 
     def _serve_version(self, version: RegisteredVersion) -> None:
         if self._refused is not None and self._refused[0] == version:
@@ -183,6 +220,7 @@ class ModelHolder(Generic[P]):
 
     def _swap_to(self, version: RegisteredVersion) -> None:
         try:
+            self._check_signed(version.bundle_sha256, version.signature)  # first: nothing else is downloaded
             with self._cache.locked():
                 folder = self._cache.obtain(version, self._client.download_bundle)
                 self._activate_version(version, folder, "registry")
@@ -194,29 +232,51 @@ class ModelHolder(Generic[P]):
             raise BundleError(reason) from error
 
     def _serve_last_good(self, reason: Exception) -> None:
-        try:
-            with self._cache.locked():
+        """Serve the last good bundle, if there is one and nothing serves yet."""
+        with self._swapping:
+            if self._current is not None:
+                return
+            try:
                 if (good := self._cache.last_good()) is not None:
+                    self._check_signed(good[0].bundle_sha256, good[0].signature)
                     self._activate_version(*good, "cache")
-        except (BundleError, OSError) as error:
-            raise BundleError(f"{in_public(reason)}; and of the last good bundle: {error}") from error
+            except (BundleError, OSError) as error:
+                raise BundleError(f"{in_public(reason)}; and of the last good bundle: {error}") from error
+
+    def _check_signed(self, digest: str, signature: str) -> None:
+        if self._keys:
+            check_signature(digest, signature, self._keys)
 
     def _activate_version(self, version: RegisteredVersion, folder: Path, origin: Origin) -> None:
         manifest = parse_manifest(folder, project=self._project)  # its hashes were verified under the same lock
-        self._activate(folder, manifest, version=version.version, run_id=version.run_id, origin=origin)
-        self._identity = version
+        self._activate(
+            folder, manifest, version=version.version, run_id=version.run_id, origin=origin, identity=version
+        )
 
-    def _activate(self, folder: Path, manifest: Manifest, *, version: str, run_id: str | None, origin: Origin) -> None:
+    def _activate(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        *,
+        version: str,
+        run_id: str | None,
+        origin: Origin,
+        identity: RegisteredVersion | None = None,
+    ) -> None:
         name = self._settings.model_name
         try:
+            check_size(folder, manifest, megabytes=self._settings.model_megabytes)
             predictor = self._load(folder)
             self._smoke_test(predictor)
+        except BundleError:
+            raise
         except Exception as error:
             # A project's code may raise anything; whatever it is, the bundle cannot serve.
             raise BundleError(f"{folder} does not start: {type(error).__name__}: {error}") from error
-        loaded_at = datetime.now(UTC)
-        self._current = LoadedModel(predictor, manifest, name, version, run_id, origin, loaded_at)  # the swap
-        self.swaps += 1
+        with self._swapping:
+            self._current = LoadedModel(predictor, manifest, name, version, run_id, origin, datetime.now(UTC))
+            self._identity = identity
+            self.swaps += 1
         logger.info("serving %s version %s from %s", name, version, origin)
 
     def _note(self, error: Exception | str | None) -> None:

@@ -107,6 +107,11 @@ class Rollout(Collector, Generic[P]):
         if self._challengers is not None:
             self._challengers.refresh()
 
+    def close(self) -> None:
+        """Look at no alias any more; waits a second or two."""
+        for holder in filter(None, (self.models, self._challengers)):
+            holder.close()
+
     async def watch(self, first: Awaitable[None]) -> None:
         """Follow both aliases until cancelled, when the first look has ended."""
         await first
