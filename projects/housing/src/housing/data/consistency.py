@@ -49,7 +49,7 @@ def violations(record: Record) -> list[Violation]:
     return [
         Violation(rule.field, record[rule.field], rule.text, limit)
         for rule in RULES
-        if house[rule.field] > (limit := rule.limit(house, ONE))
+        if rule.field in record and house[rule.field] > (limit := rule.limit(house, ONE))
     ]
 
 

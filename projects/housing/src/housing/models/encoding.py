@@ -47,11 +47,11 @@ class Encoding:
     def transform(self, houses: Design) -> Floats:
         """Return the trees' inputs for houses that were not trained on, shape (n, F)."""
         cells = _cells(houses.codes)
-        return self.assemble(houses, self.log_price[cells], self.log_price_per_sf[cells])
+        return self.assemble(houses, self.log_price.take(cells), self.log_price_per_sf.take(cells))
 
     def assemble(self, houses: Design, log_price: Floats, log_price_per_sf: Floats) -> Floats:
         """Return the inputs with these statistics, shape (n, n_statistics) each."""
-        indicators = houses.codes[:, self.indicator_column] == self.indicator_code
+        indicators = houses.codes.take(self.indicator_column, axis=1) == self.indicator_code
         return np.concatenate([houses.numbers, log_price, log_price_per_sf, indicators], axis=1, dtype=np.float64)
 
     def groups(self) -> NDArray[np.int32]:
@@ -106,7 +106,7 @@ def _offsets() -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], ND
 def _cells(codes: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return the cell of each statistic that a house falls into, shape (n, n_statistics)."""
     first, stride, second, offset, _ = _offsets()
-    return np.asarray(codes[:, first] * stride + codes[:, second] + offset)
+    return np.asarray(codes.take(first, axis=1) * stride + codes.take(second, axis=1) + offset)
 
 
 def _smoothed_means(cells: NDArray[np.intp], target: Floats, settings: EncodingSettings) -> Floats:

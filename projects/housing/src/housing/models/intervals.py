@@ -28,7 +28,7 @@ class MemberPrices(NamedTuple):
     def scale_inputs(self, inputs: Floats, linear_weight: float) -> Floats:
         """Return what the error's scale is predicted from: the trees' inputs, the price, the members' disagreement."""
         apart = self.linear - self.trees
-        return np.column_stack([inputs, self.blend(linear_weight), apart, np.abs(apart)])
+        return np.concatenate([inputs, np.array([self.blend(linear_weight), apart, np.abs(apart)]).T], axis=1)
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,18 @@ class Intervals:
 
     def bounds(self, scale_inputs: Floats, log_price: Floats) -> tuple[Floats, Floats]:
         """Return the ends of each house's interval as log prices, shape (n,) each; the price lies between them."""
-        reach = np.exp(self.scale.predict(scale_inputs))[:, None] * self.quantiles  # (n, n_bands)
-        edges, predicted = self.calibration.paid_edges, log_price[:, None]
-        low = np.maximum(predicted - reach, np.concatenate([[-np.inf], edges]))
-        high = np.minimum(predicted + reach, np.concatenate([edges, [np.inf]]))
-        possible = low <= high  # something in this band could be paid
-        return np.where(possible, low, np.inf).min(axis=1), np.where(possible, high, -np.inf).max(axis=1)
+        bottom, top = self._bands
+        reach, predicted = np.exp(self.scale.predict(scale_inputs)) * self.quantiles[:, None], log_price
+        low, high = np.maximum(predicted - reach, bottom), np.minimum(predicted + reach, top)  # (n_bands, n)
+        impossible = low > high  # nothing in this band could be paid
+        low[impossible], high[impossible] = np.inf, -np.inf
+        return np.minimum.reduce(low), np.maximum.reduce(high)
+
+    @cached_property
+    def _bands(self) -> tuple[Floats, Floats]:
+        """Return the lowest and the highest log price paid in each band, shape (n_bands, 1)."""
+        edges = self.calibration.paid_edges[:, None]
+        return np.concatenate([[[-np.inf]], edges]), np.concatenate([edges, [[np.inf]]])
 
     def save(self, folder: Path, *, prefix: str = "") -> None:
         """Write the trees and the calibration; `coverage` is the caller's to keep."""

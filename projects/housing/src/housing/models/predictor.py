@@ -176,11 +176,13 @@ class Predictor:
         members = MemberPrices(self.linear.predict(houses), trees)
         log_price = members.blend(self.linear_weight)
         scale_inputs, sparse = members.scale_inputs(inputs, self.linear_weight), n_filled >= SPARSE_FROM
-        low, high = np.empty_like(log_price), np.empty_like(log_price)
+        bounds = np.empty((2, len(log_price)))
         for rows, intervals in ((~sparse, self.intervals), (sparse, self.sparse_intervals)):
-            if rows.any():
-                low[rows], high[rows] = np.exp(intervals.bounds(scale_inputs[rows], log_price[rows]))
-        return _Priced(houses, inputs, log_price, low, high)
+            if rows.all():
+                bounds = np.array(intervals.bounds(scale_inputs, log_price))
+            elif rows.any():
+                bounds[:, rows] = intervals.bounds(scale_inputs[rows], log_price[rows])
+        return _Priced(houses, inputs, log_price, *np.exp(bounds))
 
     def _contributions(self, priced: "_Priced") -> Floats:
         """Return each group's part of the log price, shape (n, n_groups): with `_expected` they sum to it."""

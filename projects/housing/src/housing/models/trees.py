@@ -10,7 +10,7 @@ up: no tree library is needed, and one row costs tens of microseconds.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from math import factorial
 from typing import Any, NamedTuple
@@ -77,7 +77,7 @@ class SymmetricTrees:
         pairs = np.rec.fromarrays([self.feature.ravel(), self.border.ravel()])
         unique, number = np.unique(pairs, return_inverse=True)
         feature, border = (np.ascontiguousarray(unique[name]) for name in ("f0", "f1"))
-        return _Questions(feature.astype(np.intp), border[:, None], number.reshape(self.feature.shape).T.copy())
+        return _Questions(feature.astype(np.intp), border[:, None], number.reshape(self.feature.shape).T[::-1].copy())
 
     @cached_property
     def _parts(self) -> "_Parts":
@@ -97,10 +97,13 @@ class SymmetricTrees:
         for start in range(0, len(x), ROWS_AT_ONCE):
             columns = x[start : start + ROWS_AT_ONCE].T.astype(np.float32, order="C")
             answers = (columns.take(questions.feature, axis=0) > questions.border).view(np.uint8)
+            look_up = partial(answers.take, axis=0)
+            # For one row one look-up is quicker; for many its result would not stay in the processor's cache.
+            given = look_up(questions.number) if len(x) == 1 else map(look_up, questions.number)
             cells = np.zeros((len(self.leaf), columns.shape[1]), dtype=np.uint8)
-            for number in questions.number[::-1]:  # the last question is the highest bit
+            for bits in given:
                 cells += cells
-                cells += answers.take(number, axis=0)
+                cells += bits
             yield cells
 
 
@@ -122,7 +125,7 @@ class _LookUp:
 
 
 class _Questions(NamedTuple):
-    """Q questions: feature and border, shape (Q,) and (Q, 1), and the number of each tree's, shape (D, T)."""
+    """Q questions: feature and border, shape (Q,) and (Q, 1), and the numbers of each tree's, last first, (D, T)."""
 
     feature: NDArray[np.intp]
     border: NDArray[np.float32]
