@@ -1,8 +1,8 @@
 """One request and its response, as the middleware sees them: counted, with the headers of all."""
 
+import os
 import re
 import time
-import uuid
 from typing import TYPE_CHECKING
 
 from starlette.types import Message, Receive, Scope, Send
@@ -88,7 +88,7 @@ class Exchange:
                 self.request_id = value.decode()
             elif name == b"x-subject":
                 self.subject = value
-        self.request_id = self.request_id or uuid.uuid4().hex
+        self.request_id = self.request_id or os.urandom(16).hex()
 
     def refuse_large_body(self) -> None:
         """Raise 413 if the client announces a body above the limit: before a byte of it is read."""

@@ -20,6 +20,11 @@ class ServiceMetrics:
 
     Labels have few values: `route` is a template and never a path, and a method that HTTP does not know is "OTHER".
     Otherwise a client could fill the memory of the service with invented paths.
+
+    Attributes
+    ----------
+    in_flight
+        Requests that are being answered; changed on the event loop only.
     """
 
     def __init__(self, models: ModelHolder[Any], log: PredictionLog | None, *others: Collector) -> None:
@@ -37,13 +42,19 @@ class ServiceMetrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
-        self.in_flight = Gauge("http_requests_in_flight", "Requests that are being answered", registry=self._registry)
+        self.in_flight = 0
+        in_flight = Gauge("http_requests_in_flight", "Requests that are being answered", registry=self._registry)
+        in_flight.set_function(lambda: self.in_flight)
+        self._observers: dict[tuple[str, str, int, str], tuple[Counter, Histogram]] = {}
 
     def observe(self, *, route: str, method: str, status: int, version: str, seconds: float) -> None:
         """Count one answered request; `version` is that of the model that predicted, or nothing."""
-        known_method = method if method in _METHODS else "OTHER"
-        self._requests.labels(route, known_method, str(status), version).inc()
-        self._latency.labels(route).observe(seconds)
+        key = route, method if method in _METHODS else "OTHER", status, version
+        if (found := self._observers.get(key)) is None:  # looking metrics up by their labels takes longer than counting
+            counter = self._requests.labels(*key[:2], str(status), version)
+            found = self._observers[key] = counter, self._latency.labels(route)
+        found[0].inc()
+        found[1].observe(seconds)
 
     def refused(self, *, route: str, count: int) -> None:
         """Count predictions that were refused before the app saw them; they have no latency."""

@@ -70,11 +70,11 @@ class ServiceMiddleware:
             exchange.span = self._tracing.request(scope)
         state = exchange.scope.setdefault("state", {})
         state["request_id"], state["subject"] = exchange.request_id, exchange.subject
-        self._metrics.in_flight.inc()
+        self._metrics.in_flight += 1
         try:
             await self._answer(exchange)
         finally:
-            self._metrics.in_flight.dec()
+            self._metrics.in_flight -= 1
             self._account(exchange)
 
     async def _answer(self, exchange: "Exchange") -> None:

@@ -210,7 +210,8 @@ def new_id(*, now: float | None = None) -> str:
     milliseconds = int((time.time() if now is None else now) * 1000)
     drawn = int.from_bytes(os.urandom(10))
     value = (milliseconds << 80) | (7 << 76) | ((drawn >> 68) << 64) | (2 << 62) | (drawn & ((1 << 62) - 1))
-    return str(uuid.UUID(int=value))
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def time_of(prediction_id: str) -> float:
