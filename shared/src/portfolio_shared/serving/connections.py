@@ -25,6 +25,7 @@ UNSENT_BYTES = 64_000_000  # of answers that clients do not read, in all
 SPARE = 100  # connections that are told why they are refused, before they are closed
 OWN_DESCRIPTORS = 100  # of models, logs and connections to databases
 SWEEP_SECONDS = 1.0
+IDLE_SECONDS = 1.0  # before a connection may be closed in favor of a new one
 REFUSED = ProblemError(
     503,
     "The service has as many connections as it can hold. Close those you do not use, or try again later.",
@@ -45,16 +46,16 @@ class Pace:
         self.since, self._count = now, count
 
     def rate(self, now: float, count: int) -> float:
-        """Return the growth a second."""
+        """Return the growth a second; in the first second, that growth."""
         return (count - self._count) / max(1.0, now - self.since)
 
     def too_slow(self, now: float, count: int, seconds: float) -> bool:
         """Return whether it has grown by less than `LEAST_RATE` for so many seconds; if not, look at the next ones."""
-        if now - self.since < seconds:
+        elapsed, grown = now - self.since, count - self._count
+        if elapsed < seconds:
             return False
-        rate = self.rate(now, count)
-        self.restart(now - 1, count - round(rate))  # so that the rate does not begin anew
-        return rate < LEAST_RATE
+        self.restart(now - elapsed / 2, count - grown // 2)  # so that the rate does not begin anew
+        return grown < LEAST_RATE * elapsed
 
 
 class Connections(Collector):
@@ -147,8 +148,10 @@ class Connections(Collector):
         yield closed
 
     def _close_idle(self, now: float) -> None:
-        """Close a twentieth of the connections: those that have been idle longest, a second at least."""
-        idle = sorted((each for each in self._open if each.idle_since < now - 1), key=lambda each: each.idle_since)
+        """Close a twentieth of the connections: those that have been idle longest."""
+        idle = sorted(
+            (each for each in self._open if each.idle_since <= now - IDLE_SECONDS), key=lambda each: each.idle_since
+        )
         for connection in idle[: self._most // 20 + 1]:
             self.count("displaced")
             self.remove(connection)

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import socket
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -12,6 +13,7 @@ from uvicorn.server import ServerState
 from portfolio_shared.serving.connections import LEAST_RATE, Connections, Pace, refusal
 from portfolio_shared.serving.problems import ProblemError
 
+NOT_SENT_BYTES = 131_072
 LINGER_SECONDS = 5.0  # for a client to read why it is refused while it still sends
 _REFUSAL = refusal()
 
@@ -65,6 +67,8 @@ class WatchedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.address = self.client[0] if self.client else ""
         self._since = self.loop.time()
+        if self.client:  # a bound on what the system takes off our hands, so that it is seen whether the client reads
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT_BYTES)
         if not self._all.add(self, self.loop):
             transport.write(_REFUSAL)
             self.linger()
