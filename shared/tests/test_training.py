@@ -9,7 +9,7 @@ import pytest
 from pydantic_settings import SettingsConfigDict
 from rich.console import Console
 
-from portfolio_shared.bundle import read_manifest
+from portfolio_shared.bundle import bundle_digest, read_manifest
 from portfolio_shared.config import TrainSettings
 from portfolio_shared.data.checks import DataReport
 from portfolio_shared.data.sources import Source
@@ -19,6 +19,7 @@ from portfolio_shared.operations.store import LoggedPrediction
 from portfolio_shared.operations.watch import read_reference
 from portfolio_shared.results import Candidate, Trained
 from portfolio_shared.serving.registry_client import champion_of
+from portfolio_shared.signatures import VARIABLE, SigningKeyError, check_signature, public_keys, read_signature
 from portfolio_shared.tracking import runs
 from portfolio_shared.tracking.client import TrackingUnavailable, tracking_client
 from portfolio_shared.tracking.registry import GateDecision
@@ -126,6 +127,18 @@ def test_a_folder_that_cannot_be_written_ends_it_before_anything_is_learned(proj
     console = Console(record=True)
     with pytest.raises(ValueError, match=r"output .*bundle cannot be written: .*name another folder with --output"):
         run(project, ToyConfig(tracking_uri="", output=tmp_path / "file" / "bundle"), console)
+    assert "learning" not in console.export_text()
+
+
+def test_with_a_key_in_the_environment_the_bundle_is_signed(project, tmp_path, monkeypatch, key):
+    monkeypatch.setenv(VARIABLE, str(key[0]))
+    run(project, ToyConfig(tracking_uri="", output=tmp_path / "bundle"), Console(quiet=True))
+    check_signature(bundle_digest(tmp_path / "bundle"), read_signature(tmp_path / "bundle"), public_keys(key[1]))
+
+    console = Console(record=True)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "missing.pem"))
+    with pytest.raises(SigningKeyError, match="cannot be read"):
+        run(project, ToyConfig(tracking_uri="", output=tmp_path / "bundle"), console)
     assert "learning" not in console.export_text()
 
 

@@ -6,10 +6,11 @@ import re
 import socket
 
 # A password that is not escaped may hold any character but white space: what stands before the last @ counts as one.
-# Without an @ before the first slash it takes a colon that no port follows.
+# Without an @ before the first slash it takes a colon that no port follows. The lengths are bounded, because a text of
+# another server may hold a million beginnings of an address.
 _USER = re.compile(
-    r"""(?<=://) (?: [^\s/?#"]*@ | [^\s/?#@:"]*:(?!\d+[/?#])[^\s"]*@ )  # of an address
-    | (?<![^\s'"=,(]) [^\s'"=,(/?#@:]+:[^\s'"/@]+@ (?=[\w.-])  # and without its scheme""",
+    r"""(?<=://) (?: [^\s/?#"]{0,999}@ | [^\s/?#@:"]{0,999}:(?!\d{1,5}[/?#])[^\s"]{0,999}@ )  # of an address
+    | (?<![^\s'"=,(]) [^\s'"=,(/?#@:]{1,999}:[^\s'"/@]{1,999}@ (?=[\w.-])  # and without its scheme""",
     re.VERBOSE,
 )
 _TOKEN = re.compile(

@@ -183,7 +183,7 @@ def parse_manifest(directory: Path, *, project: str | None = None) -> Manifest:
         manifest = Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the document"
+        where = ".".join(map(str, first["loc"]))[:80] or "the document"
         raise BundleError(
             f"{path}: {where}: {first['msg']}, found {str(first['input'])[:80]!r} ({error.error_count()} problems)"
         ) from error

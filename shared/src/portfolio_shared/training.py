@@ -21,6 +21,7 @@ from portfolio_shared.operations.lessons import Lesson, Lessons
 from portfolio_shared.operations.watch import Columns
 from portfolio_shared.results import Predictor, Trained
 from portfolio_shared.serving.registry_client import RegisteredVersion
+from portfolio_shared.signatures import sign, signing_key
 from portfolio_shared.tracking.client import check_server
 from portfolio_shared.tracking.gate import pass_gate
 from portfolio_shared.tracking.git import current_commit
@@ -104,7 +105,7 @@ def run(
     Raises
     ------
     ValueError
-        If the bundle's folder could not be written.
+        If the bundle's folder could not be written, or the environment names a key to sign with that cannot be used.
     TrackingUnavailable
         If the MLflow server does not answer before the training starts, or any more when the bundle is written.
     RegistryError
@@ -112,6 +113,7 @@ def run(
     """
     console = console or Console(markup=False)
     check_output(config.output)
+    signing_key()  # early: what cannot be signed is not learned
     if not config.tracking_uri:
         write(project, config, project.learn(config, console, UNTRACKED, lessons), console)
         console.print("Not tracked and not registered: there is no tracking URI")
@@ -170,11 +172,14 @@ def check_output(output: Path) -> None:
 
 
 def write(project: Project[C, T, P], config: C, trained: T, console: Console) -> Manifest:
-    """Replace the bundle's folder, and check that what is read back predicts what was evaluated."""
+    """Replace the bundle's folder, check that what is read back predicts what was evaluated, and sign it with a key."""
     described, inputs = project.describe(config, trained), project.example(trained)
     reference = project.reference(config, trained)
     replace_bundle(config.output, described, trained.predictor, load=project.load, inputs=inputs, reference=reference)
-    console.print(f"Bundle: {config.output}")
+    key = signing_key()
+    if key is not None:
+        sign(config.output, key)
+    console.print(f"Bundle{', signed' if key is not None else ''}: {config.output}")
     return read_manifest(config.output)
 
 

@@ -7,6 +7,7 @@ import pytest
 from portfolio_shared.bundle import bundle_digest, read_manifest
 from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison
 from portfolio_shared.serving.registry_client import RegisteredVersion, RegistryClient, champion_of
+from portfolio_shared.signatures import read_signature
 from portfolio_shared.tracking.client import tracking_client
 from portfolio_shared.tracking.registry import (
     RegistryError,
@@ -127,6 +128,15 @@ def test_a_registered_version_carries_what_identifies_it(run, name, make_bundle,
     with RegistryClient(run.tracking_uri) as registry:
         assert registry.download_bundle(version, tmp_path / "into") == read_manifest(folder)
     assert champion_of(name, run.tracking_uri) is None  # registering is not promoting
+
+
+def test_a_bundle_that_is_signed_is_registered_with_its_signature(run, name, signed_bundle, toy_adapter):
+    folder = signed_bundle()
+    logged = run.log_bundle(folder, adapter=toy_adapter, input_example=[{"area": 1.0}])
+    version = register(run, logged, name=name, manifest=read_manifest(folder))
+    assert version.signature == read_signature(folder) != ""
+    promote(version, "better", tracking_uri=run.tracking_uri)
+    assert champion_of(name, run.tracking_uri) == version
 
 
 def test_there_is_no_champion_of_a_model_that_does_not_exist(mlflow_server):

@@ -43,10 +43,12 @@ BUNDLE_PATH = PurePosixPath("artifacts/bundle")
 DIGEST_TAG, SIGNATURE_TAG = "bundle_sha256", "bundle_signature"
 MAX_ANSWER_BYTES = 1024 * 1024
 MAX_ANSWER_SECONDS = 10.0
+MAX_TEXT = 5000  # characters of a tag, a limit of MLflow
 MAX_BUNDLE_BYTES = 1024**3
 MAX_DOWNLOAD_SECONDS = 600.0
 # What is packed may unpack to a thousand times its size, before anybody can count.
 _AS_IT_IS = {"Accept-Encoding": "identity"}
+_EXCERPT = 2000  # of what the server said, of which less is shown: the end of what is secret must be there
 _VERSION, _DIGEST = re.compile(r"[0-9]{1,18}"), re.compile(r"[0-9a-f]{64}")
 
 
@@ -183,11 +185,11 @@ class RegistryClient:
             raise RegistryUnavailable(f"{self._uri} answered with no version of {name!r}: {_excerpt(answer)}")
         listed = fields.get("tags")
         tags = [tag for tag in listed if isinstance(tag, dict)] if isinstance(listed, list) else []
-        texts = {tag["key"]: tag["value"] for tag in tags if all(isinstance(tag.get(i), str) for i in ("key", "value"))}
+        texts = {_text(tag.get("key")): _text(tag.get("value")) for tag in tags}
         if not _DIGEST.fullmatch(digest := texts.get(DIGEST_TAG, "")):
             raise BundleError(f"{name} version {number} has no tag {DIGEST_TAG}: it was not registered by a training")
         source, data, signature = (texts.get(key, "") for key in ("data_source", "data_sha256", SIGNATURE_TAG))
-        return RegisteredVersion(name, number, str(fields.get("run_id", "")), digest, source, data, signature)
+        return RegisteredVersion(name, number, _text(fields.get("run_id")), digest, source, data, signature)
 
     def _artifact_root(self, version: RegisteredVersion) -> PurePosixPath:
         query = {"name": version.name, "version": version.version}
@@ -224,11 +226,9 @@ class RegistryClient:
         try:
             answer = json.loads(body)
         except (ValueError, RecursionError) as error:
-            text = body[:200].decode(errors="replace")
-            who = answered_by(self._address, status, text)
-            raise RegistryUnavailable(
-                f"{who} answered {status} {text!r}, expected the JSON of an MLflow server"
-            ) from error
+            text = without_secrets(body[:_EXCERPT].decode(errors="replace"))[:200]
+            said = f"{answered_by(self._address, status, text)} answered {status} {text!r}"
+            raise RegistryUnavailable(f"{said}, expected the JSON of an MLflow server") from error
         if not isinstance(answer, dict):
             raise RegistryUnavailable(f"{self._uri} answered {_excerpt(answer)}, expected a JSON object")
         return answer
@@ -292,5 +292,9 @@ def _check_digest(directory: Path, version: RegisteredVersion) -> None:
         )
 
 
+def _text(value: object) -> str:
+    return value[:MAX_TEXT] if isinstance(value, str) else ""
+
+
 def _excerpt(answer: object) -> str:
-    return without_secrets(repr(answer))[:200]
+    return without_secrets(repr(answer)[:_EXCERPT])[:200]

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 from portfolio_shared.bundle import Manifest
 from portfolio_shared.evaluation.uncertainty import PairedComparison
-from portfolio_shared.serving.registry_client import DIGEST_TAG, RegisteredVersion, RegistryClient, champion_of
+from portfolio_shared.serving.registry_client import (
+    DIGEST_TAG,
+    SIGNATURE_TAG,
+    RegisteredVersion,
+    RegistryClient,
+    champion_of,
+)
 from portfolio_shared.tracking.client import tracking_client
 from portfolio_shared.tracking.runs import LoggedModel, Run
 
@@ -129,6 +135,7 @@ def register(
         "test_split_sha256": manifest.data.test_split_sha256,
         "git_commit": manifest.git_commit,
     }
+    known |= {SIGNATURE_TAG: logged.signature} if logged.signature else {}
     uri = f"models:/{logged.model_id}"
     with tracking_client(run.tracking_uri) as client:
         ensure_model(client, name)
@@ -136,7 +143,7 @@ def register(
             name, uri, run_id=run.run_id, tags={**tags, **known}, model_id=logged.model_id, await_creation_for=0
         )
     digest, data = logged.bundle_sha256, manifest.data
-    return RegisteredVersion(name, str(made.version), run.run_id, digest, data.source, data.sha256)
+    return RegisteredVersion(name, str(made.version), run.run_id, digest, data.source, data.sha256, logged.signature)
 
 
 def promote(version: RegisteredVersion, reason: str, *, tracking_uri: str) -> None:
@@ -203,9 +210,8 @@ def rollback(name: str, *, tracking_uri: str) -> RegisteredVersion:
         _replace_tag(client, current, _ROLLED_BACK, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC to version {previous}")
         client.set_registered_model_alias(name, CHAMPION, previous)
         digest, source = target.tags[DIGEST_TAG], target.tags["data_source"]
-        return RegisteredVersion(
-            name, previous, target.run_id or "", digest, source, target.tags.get("data_sha256", "")
-        )
+        data, signature = (target.tags.get(tag, "") for tag in ("data_sha256", SIGNATURE_TAG))
+        return RegisteredVersion(name, previous, target.run_id or "", digest, source, data, signature)
 
 
 def ensure_model(client: "MlflowClient", name: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from portfolio_shared.addresses import without_secrets
 from portfolio_shared.bundle import Manifest, bundle_digest, read_manifest
 from portfolio_shared.evaluation.uncertainty import Interval
+from portfolio_shared.signatures import read_signature
 from portfolio_shared.tracking.client import TrackingUnavailable, tracking_client
 from portfolio_shared.tracking.pyfunc_model import example_frame, save_pyfunc
 
@@ -92,6 +93,7 @@ class LoggedModel:
 
     model_id: str
     bundle_sha256: str
+    signature: str = ""  # of that, where the bundle has one
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,7 @@ class Run:
                 raise
             client.finalize_logged_model(model.model_id, "READY")
             client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, step=0)])
-        return LoggedModel(model.model_id, digest)
+        return LoggedModel(model.model_id, digest, read_signature(bundle_dir))
 
 
 @contextmanager
