@@ -30,7 +30,7 @@ def test_files_and_folders_are_read_within_the_limits_of_the_service():
 def test_the_most_that_the_service_can_need_is_less_than_a_gigabyte():
     """The sum that is written at `images.LARGE`; a body takes a tenth more than its bytes."""
     settings = ServeSettings()
-    bodies = 1.1 * settings.max_concurrent_requests * settings.max_body_bytes
+    bodies = 1.1 * settings.max_total_body_bytes
     pictures = 16 * settings.max_pixels_whole + 16 * LARGE * (settings.worker_threads - 1)
     copies = settings.worker_threads * settings.max_file_bytes
     assert 110 * 2**20 + bodies + pictures + copies < 2**30

@@ -12,6 +12,8 @@ from raw_http import CHUNKED, GET, LAST, POST, answers, assert_refused, connect,
 
 from portfolio_shared.serving import connections, watched
 from portfolio_shared.serving.connections import DescriptorsError, reserve_descriptors
+from portfolio_shared.serving.exchange import Exchange
+from portfolio_shared.serving.unpacking import PIECE
 
 TIMEOUT = 0.3
 
@@ -95,6 +97,21 @@ def test_the_slowest_body_gives_way_where_all_are_too_much(limited):
             assert_refused(answers(until_closed(slow))[0], 503)
             fast.sendall(b"x" * 10_000)
             assert answers(until_closed(fast))[0][2] == b'{"bytes":950000}'
+
+
+def test_a_large_body_is_read_in_pieces(limited, monkeypatch):
+    pieces = []
+    receive = Exchange.receive
+
+    async def seen(self):
+        message = await receive(self)
+        pieces.append(len(message.get("body", b"")))
+        return message
+
+    monkeypatch.setattr(Exchange, "receive", seen)
+    with limited() as client:
+        assert client.post("/v1/raw", content=b"x" * 600_000).json() == {"bytes": 600_000}
+    assert pieces == [PIECE, PIECE, 600_000 - 2 * PIECE]
 
 
 def closed_for(client, reason):

@@ -142,6 +142,9 @@ class ServeSettings(ServiceSettings):
     )
     max_frames: int = Field(500, ge=1, description="frames of an animation; above it 413 for it")
     max_body_bytes: int = Field(64_000_000, gt=0, description="largest request body; above it 413")
-    # Each request may hold a whole body in memory, and a phone needs a while to send one. The sum is at `images.LARGE`.
+    # A phone needs a while to send a body, which is held in memory meanwhile. The sum is at `images.LARGE`.
+    max_total_body_bytes: int = Field(
+        512_000_000, gt=0, description="bytes of all bodies at a time; above it the slowest client gets 503"
+    )
     max_concurrent_requests: int = Field(8, gt=0, description="predictions at a time; above it 429")
     request_timeout_seconds: float = Field(30.0, gt=0, description="longest upload, and longest computation for a file")

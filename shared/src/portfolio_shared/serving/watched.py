@@ -6,12 +6,14 @@ import socket
 from typing import Any, cast
 
 from fastapi import FastAPI
+from uvicorn._types import ASGIReceiveEvent
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from portfolio_shared.serving.connections import LEAST_RATE, Connections, Pace, refusal
 from portfolio_shared.serving.problems import ProblemError
+from portfolio_shared.serving.unpacking import PIECE
 
 NOT_SENT_BYTES = 131_072
 LINGER_SECONDS = 5.0  # for a client to read why it is refused while it still sends
@@ -22,6 +24,15 @@ class Cycle(RequestResponseCycle):
     """A request and its response; it is `ready` for the app when its body is complete, or of no interest."""
 
     ready = False
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Receive the body, a large one in pieces, between which others have their turn."""
+        if len(self.body) <= PIECE or self.disconnected:
+            return await super().receive()
+        await asyncio.sleep(0)
+        piece = bytes(self.body[:PIECE])
+        del self.body[:PIECE]
+        return {"type": "http.request", "body": piece, "more_body": True}
 
     def answer(self, response: bytes) -> None:
         """Send a whole response, of which the app knows nothing."""
