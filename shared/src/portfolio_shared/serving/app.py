@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from pydantic import BaseModel
 
+from portfolio_shared.deadlines import in_background
 from portfolio_shared.serving.admission import Admission
 from portfolio_shared.serving.connections import Connections
 from portfolio_shared.serving.direct import direct
@@ -45,7 +46,7 @@ NO_TELEMETRY: TelemetryConfig = {
     "operation_spans": False,
     "auto_configure": False,
 }
-FIRST_LOOK_SECONDS = 2.0  # how long the start waits for a first model
+FIRST_LOOK_SECONDS = 1.5  # how long the start waits for a first model
 CHALLENGER_THREADS = 2
 INTERLEAVED_SECONDS = 1.0  # for the challenger's half of a list
 
@@ -201,7 +202,7 @@ def _lifespan(
         around = tracing.computation if tracing is not None else None
         pool, beside = app.state.pool, app.state.challenger_pool = pools_of(settings, around)
         # Without a model the service starts all the same, and is not ready: a slow registry must not silence /healthz.
-        first = asyncio.create_task(asyncio.to_thread(rollout.refresh))
+        first = asyncio.create_task(in_background(rollout.refresh))
         await asyncio.wait({first}, timeout=FIRST_LOOK_SECONDS)
         if first.done():
             first.result()  # a bug ends the start
@@ -210,6 +211,7 @@ def _lifespan(
         try:
             yield
         finally:  # the server has already waited for the requests in progress
+            await asyncio.to_thread(rollout.close)
             watch.cancel()
             with suppress(asyncio.CancelledError, Exception):  # _report_end has logged what it was
                 await watch
