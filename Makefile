@@ -135,7 +135,7 @@ bench-%: setup ## services against a bare request, models against baselines (BEN
 	done
 
 ##@ All projects
-.PHONY: data reports bench-batch bench-log bench-shadow drift-power sequence-power drift-demo
+.PHONY: data reports bench-batch bench-log bench-shadow bench-overload drift-power sequence-power drift-demo
 data: setup-start ## download the public data into PORTFOLIO_DATA_DIR (.data) and report what is in them
 	@for name in $(PROJECTS); do "$(BIN)/$$name" data --data full || exit 1; done
 
@@ -150,6 +150,9 @@ bench-log: setup ## what the prediction log and traces cost a service, in CPU pe
 
 bench-shadow: setup ## what a shadow costs the champion's answers, with a core that is free and with none
 	@PYTHONPATH=scripts "$(BIN)/python" benchmarks/shadow_cost.py $(FLAGS)
+
+bench-overload: setup ## five times the load that a service can answer: answered, refused, CPU of both (FLAGS="'a house'")
+	@PYTHONPATH=scripts "$(BIN)/python" benchmarks/overload.py $(FLAGS)
 
 drift-power: setup ## false alarms of monitor's test and what it finds, on real houses, beside the usual rules
 	@"$(BIN)/python" benchmarks/drift_power.py $(FLAGS)

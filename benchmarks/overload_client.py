@@ -21,6 +21,7 @@ from processes import HOST
 WARM_UP_SECONDS = 1.0
 DRAIN_SECONDS = 4.0
 MOST_CONNECTIONS = 900
+TICK_SECONDS = 0.001
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -39,6 +40,7 @@ class Seen:
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
     answered: int = 0  # with 200, while it was measured
+    lags: list[float] = field(default_factory=list)  # how late the clients themselves were, with nothing to wait for
     lost: int = 0  # closed without an answer, or none by the end
     elapsed: float = 0.0
     cpu: float = 0.0
@@ -85,9 +87,7 @@ class Clients:
         end = started + WARM_UP_SECONDS + seconds
         for _ in range(self._load.clients):
             await self._open(loop.time())
-        if self._load.rate:
-            await self._arrive(end)
-        await asyncio.sleep(end - loop.time())
+        await self._arrive(end)
         self._ends = True
         self._seen.elapsed = time.perf_counter() - self._began
         self._seen.cpu = cpu_seconds(self._pid) - self._cpu
@@ -146,20 +146,26 @@ class Clients:
         self._ask(client, arrived)
 
     async def _arrive(self, end: float) -> None:
-        """Let requests arrive as a Poisson process does: each on an idle connection, or on a new one."""
+        """Until the end, let requests arrive as a Poisson process does: each on an idle connection, or on a new one."""
         loop, draw = asyncio.get_running_loop(), random.Random(0)  # noqa: S311 - no secret
         behind = time.perf_counter() - loop.time()
-        due = loop.time()
-        while due < end:
-            if (wait := due - loop.time()) > 0:
-                await asyncio.sleep(wait)
-            if self._idle:
-                self._ask(self._idle.popleft(), due + behind)
-            elif self._opened < MOST_CONNECTIONS:
-                asyncio.ensure_future(self._open(due + behind))  # noqa: RUF006 - ends at once
-            else:
-                self._waiting.append(due + behind)
-            due += draw.expovariate(self._load.rate)
+        due = now = loop.time()
+        while now < end:
+            await asyncio.sleep(TICK_SECONDS)
+            before, now = now, loop.time()
+            if self._measures:
+                self._seen.lags.append(now - before - TICK_SECONDS)
+            while self._load.rate and due <= now:
+                self._arrived(due + behind)
+                due += draw.expovariate(self._load.rate)
+
+    def _arrived(self, at: float) -> None:
+        if self._idle:
+            self._ask(self._idle.popleft(), at)
+        elif self._opened < MOST_CONNECTIONS:
+            asyncio.ensure_future(self._open(at))  # noqa: RUF006 - ends at once
+        else:
+            self._waiting.append(at)
 
 
 class Client(asyncio.Protocol):

@@ -1,5 +1,7 @@
 """Run the demo project of demo_service.py as a process of its own, as a person or a container would."""
 
+import asyncio
+import gc
 import json
 import os
 import signal
@@ -8,11 +10,16 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
+import uvicorn
 from demo_process import SERVE, Answer, Service, environment
+from demo_service import DemoSettings
+from fastapi import FastAPI
 
-from portfolio_shared.serving.server import STARTUP_FAILURE
+from portfolio_shared.serving import server
+from portfolio_shared.serving.server import STARTUP_FAILURE, SWITCH_SECONDS, run
 from processes import wait_until_ready
 
 pytestmark = pytest.mark.slow
@@ -106,3 +113,20 @@ def test_limit_that_comes_too_late_is_refused_where_none_is_set_already():
     assert python("import numpy; " + LIMIT, OPENBLAS_NUM_THREADS="1").returncode == 0
     show = LIMIT + "import os; print(os.environ['OPENBLAS_NUM_THREADS'], os.environ['OMP_NUM_THREADS'])"
     assert python(show, OPENBLAS_NUM_THREADS="4").stdout == "4 1\n"
+
+
+def test_the_loop_waits_shortly_for_threads_and_never_for_a_collection_of_what_stays(monkeypatch):
+    frozen, interval = gc.get_freeze_count(), sys.getswitchinterval()
+    monkeypatch.setattr(uvicorn.Server, "startup", AsyncMock())
+    monkeypatch.setattr(
+        uvicorn.Server, "run", lambda self: setattr(self, "started", asyncio.run(self.startup()) is None)
+    )
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(server, "configure_logging", lambda _: None)
+    try:
+        run(FastAPI(), DemoSettings())
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
+        assert gc.get_freeze_count() > frozen
+    finally:
+        gc.unfreeze()
+        sys.setswitchinterval(interval)
