@@ -135,12 +135,19 @@ bench-%: setup ## services against a bare request, models against baselines (BEN
 	done
 
 ##@ All projects
-.PHONY: data reports bench-batch bench-log bench-shadow bench-overload drift-power sequence-power drift-demo
+.PHONY: data reports bench-serving bench-batch bench-log bench-shadow bench-overload drift-power sequence-power drift-demo
 data: setup-start ## download the public data into PORTFOLIO_DATA_DIR (.data) and report what is in them
 	@for name in $(PROJECTS); do "$(BIN)/$$name" data --data full || exit 1; done
 
 reports: setup ## train on the public data and rewrite the READMEs' tables and figures
 	@for name in $(PROJECTS); do "$(BIN)/$$name" report --data full || exit 1; done
+
+# The peers get an environment of their own: their versions of OpenTelemetry are not ours.
+PEERS := .state/peers
+bench-serving: setup ## services beside FastAPI, MLflow, BentoML, LitServe and torch, 8 minutes (FLAGS="--project housing")
+	@"$(BIN)/uv" venv --quiet --allow-existing --python "$(BIN)/python" "$(PEERS)"
+	@"$(BIN)/uv" pip install --quiet --python "$(PEERS)/bin/python" --require-hashes -r requirements/peers.lock
+	@PYTHONPATH=scripts:benchmarks "$(BIN)/python" benchmarks/serving $(FLAGS)
 
 bench-batch: setup ## files of rows beside the usual tools: rows a second of one core, in the same run
 	@for name in $(PROJECTS); do $(MAKE) --no-print-directory "bench-$$name" BENCH=batch || exit 1; done

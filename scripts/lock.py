@@ -4,6 +4,7 @@ Every lock is universal (Linux, macOS, Windows; Python 3.11 and newer), pins has
 """
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -30,7 +31,7 @@ def locks(names: Sequence[str]) -> dict[str, list[str]]:
     Examples
     --------
     >>> sorted(locks(["housing"]))
-    ['benchmark', 'dev', 'housing-service', 'housing-trainer', 'index', 'installer', 'mlflow', 'start']
+    ['benchmark', 'dev', 'housing-service', 'housing-trainer', 'index', 'installer', 'mlflow', 'peers', 'start']
     """
     sources = {name: f"projects/{name}/pyproject.toml" for name in names}
     images = {f"{name}-service": [source] for name, source in sources.items()}
@@ -45,6 +46,7 @@ def locks(names: Sequence[str]) -> dict[str, list[str]]:
         "dev": [*GROUPS, "--all-extras", SHARED, *sources.values(), *EXCLUDES],
         "start": ["requirements/start.in", *sources.values(), "--extra", "train", *EXCLUDES],
         "benchmark": ["--group", "pyproject.toml:benchmark"],
+        "peers": ["requirements/peers.in", *sources.values()],
         **images,
         "index": [SHARED, "--extra", "serving"],
         "mlflow": ["requirements/mlflow.in"],
@@ -57,6 +59,12 @@ def extras(source: str) -> set[str]:
     return set(project["optional-dependencies"])
 
 
+def same_versions(lock: str) -> str:
+    """Return what holds a lock to the versions of development; BentoML's OpenTelemetry is not ours."""
+    pins = Path("requirements/dev.lock").read_text(encoding="utf-8")
+    return re.sub(r"^opentelemetry-.*(\n +.*)*\n", "", pins, flags=re.MULTILINE) if lock == "peers" else pins
+
+
 def main() -> None:
     """Write every lock; a second argument such as --upgrade is passed on."""
     uv = Path(sys.executable).with_name("uv")
@@ -66,9 +74,10 @@ def main() -> None:
     for name, inputs in locks(names).items():
         output = f"requirements/{name}.lock"
         # One version of each package in all locks: that of development, which the tests ran with.
-        same = ["--constraint", "requirements/dev.lock"] if name not in ("installer", "dev") else []
+        same = ["--constraint", "-"] if name not in ("installer", "dev") else []
         command = [str(uv), "pip", "compile", *OPTIONS, *own, *same, *inputs, "-o", output, *sys.argv[1:]]
-        subprocess.run(command, check=True, env=environment)
+        pins = same_versions(name).encode() if same else None
+        subprocess.run(command, check=True, env=environment, input=pins)
         print(f"{output}: {Path(output).read_text(encoding='utf-8').count('==')} pins")
 
 

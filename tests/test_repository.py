@@ -188,9 +188,24 @@ def test_all_locks_agree_on_versions() -> None:
     only = {"benchmark.lock": {peer.name for peer in group("benchmark")}}
     for lock in set(LOCKS) - {"dev.lock", "installer.lock"}:
         pinned = versions(lock)
-        assert pinned.keys() - development.keys() <= only.get(lock, set()), lock
+        if lock != "peers.lock":  # of other frameworks, in an environment of their own
+            assert pinned.keys() - development.keys() <= only.get(lock, set()), lock
         differing = {name for name in pinned.keys() & development.keys() if pinned[name] != development[name]}
-        assert differing == set(), lock
+        assert {name for name in differing if lock != "peers.lock" or not name.startswith("opentelemetry-")} == set(), (
+            lock
+        )
+
+
+def test_the_peers_of_the_benchmark_have_an_environment_of_their_own() -> None:
+    """They are real releases, which no other lock has, and know everything that our predictors import."""
+    peers = [Requirement(line) for line in text_of(ROOT / "requirements" / "peers.in").splitlines() if line[0] != "#"]
+    assert (
+        broken_by("peers.lock", [*peers, *(needed for project in projects() for needed in direct(project.name))]) == []
+    )
+    assert {lock for lock in LOCKS for peer in peers if peer.name in entries(lock)} == {"peers.lock"}
+    assert re.search(
+        r"--python .\.state/peers/bin/python. --require-hashes -r \S+/peers\.lock", recipes("bench-serving")
+    )
 
 
 def broken_by(lock: str, requirements: list[Requirement]) -> list[str]:

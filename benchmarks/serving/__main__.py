@@ -1,67 +1,67 @@
 """Our services beside others on the same machine in the same run: answers a second, latency, CPU, start and memory.
 
-All contenders run at once, each stopped (SIGSTOP) while another one is asked; they take turns, so whatever else the
-machine does falls on all of them. Ratios are what to trust. Linux only.
+All contenders run at once, each stopped while another one is asked; they take turns, so whatever else the machine does
+falls on all of them. Ratios are what to trust. Linux only. A whole run writes its section of benchmarks/README.md.
 """
 
 import argparse
-import signal
-import statistics
+import json
+import os
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import group
-from contenders import Contender, contenders, environment
-from generator import Generator, find_generator
+# Before NumPy is imported: this process measures single calls.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+# isort: split
+from contenders import MLFLOW, contenders
+from generator import find_generator
+from inputs import INPUTS, inputs_of
+from inside import Inside
+from measure import measure
 from record import RESULTS
+from report import load_table, machine, section, target_table
 from rich.console import Console
+from targets import outcomes
 
+from portfolio_shared.evaluation.sections import fill_sections
 from portfolio_shared.evaluation.tables import terminal_table
-from portfolio_shared.serving.schemas import ExampleRequest
-from processes import free_port, start, wait_until_ready
+from portfolio_shared.tracking.pyfunc_model import example_frame, save_pyfunc
+from processes import ProcessError
 
-PROJECTS = ("housing", "recommender")
-MOST_SECONDS = 10
-
-
-@dataclass
-class Row:
-    """One kind of request to a contender that runs, and what was measured of it so far."""
-
-    name: str
-    request: ExampleRequest
-    port: int
-    group: int
-    rate: float = 0.0
-    rounds: Any = None
+README = Path(__file__).parents[1] / "README.md"
+PROJECTS = Path(__file__).parents[2] / "projects"
 
 
 def main() -> int:
     """Measure the projects, print, write; return 1 if a target is missed."""
     options = parse_options()
-    console, generator = Console(), find_generator()
-    measured = {}
-    for project in options.project or PROJECTS:
-        bundle = Path(".state/bundles") / project
-        if not bundle.is_dir():
-            sys.exit(f"{bundle} does not exist: `make train-{project}` makes it")
-        chosen = [each for each in contenders(project, bundle) if not options.only or each.name in options.only]
-        measured[project] = measure(project, chosen, generator, options, console)
-        console.print(table(project, measured[project], options.clients))
-    return 0
+    console = Console()
+    about = machine() | {"rounds": options.rounds, "seconds": options.seconds}
+    measured = {project: measure_project(project, options, console) for project in options.project or INPUTS}
+    for project, rows in measured.items():
+        console.print(terminal_table(f"{project}: {INPUTS[project]}", *load_table(rows, options.clients)))
+    if options.only:
+        return 0
+    targets = outcomes(measured)
+    console.print(terminal_table("Targets", *target_table(targets)))
+    recorded = about | {"targets": targets, "projects": measured}
+    options.output.write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
+    console.print(f"Written: {options.output}")
+    if options.output == RESULTS / "serving.json" and measured.keys() == INPUTS.keys():
+        fill_sections(README, {"serving": section(recorded, options.clients)})
+        console.print(f"Written: {README}")
+    return 0 if all(target["met"] for target in targets) else 1
 
 
 def parse_options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="make bench-serving", description=__doc__)
-    parser.add_argument("--project", action="append", choices=PROJECTS, help="only this one (may be repeated)")
-    parser.add_argument("--only", action="append", help="only this contender (may be repeated)")
+    parser.add_argument("--project", action="append", choices=INPUTS, help="only this one (may be repeated)")
+    parser.add_argument("--only", action="append", help="only this contender, without targets (may be repeated)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each (default: %(default)s)")
     parser.add_argument("--seconds", type=int, default=2, help="of a turn (default: %(default)s)")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64], help="(default: 1 16 64)")
@@ -69,86 +69,39 @@ def parse_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(
-    project: str, chosen: Sequence[Contender], generator: Generator, options: argparse.Namespace, console: Console
-) -> dict[str, Any]:
-    """Start the contenders, let them take turns, and return what each row came to."""
-    with ExitStack() as stack:
-        rows, starts = list[Row](), dict[str, float]()
-        for contender in chosen:
-            with console.status(f"{project}: {contender.name} starts"):
-                of_contender, seconds = stack.enter_context(started(project, contender))
-                for row in of_contender:
-                    with group.running(row.group):
-                        first = generator.load(row.port, row.request, clients=1, seconds=1)
-                    row.rate, row.rounds = first["answers"] / first["seconds"], {n: [] for n in options.clients}
-            rows += of_contender
-            starts |= {row.name: seconds for row in of_contender}
-        for turn in range(options.rounds):
-            with console.status(f"{project}: round {turn + 1} of {options.rounds}"):
-                for clients in options.clients:
-                    for row in rows:
-                        row.rounds[clients].append(take_turn(row, generator, clients, options.seconds))
-        memory = {}
-        for row in rows:
-            memory[row.name] = group.memory_mb(row.group)
-    return {row.name: summary(row.rounds) | {"ready_seconds": starts[row.name]} | memory[row.name] for row in rows}
-
-
-@contextmanager
-def started(project: str, contender: Contender) -> Iterator[tuple[list[Row], float]]:
-    """Start a contender; yield its rows and the seconds until it was ready, and leave it stopped."""
-    port = free_port()
-    command = [part.format(port=port) for part in contender.command]
-    with TemporaryDirectory() as place:
-        folder = Path(place)
-        before = time.perf_counter()
-        process = start(
-            contender.name, command, log=folder / "log", environment=environment(contender, project, folder)
-        )
-        with process:
-            wait_until_ready(process, port, contender.ready, interval=0.005, seconds=120)
-            seconds = round(time.perf_counter() - before, 2)
-            pid = process.popen.pid
-            group.signal_all(pid, signal.SIGSTOP)
-            try:
-                yield [Row(name, request, port, pid) for name, request in contender.requests.items()], seconds
-            finally:
-                group.signal_all(pid, signal.SIGCONT)
-
-
-def take_turn(row: Row, generator: Generator, clients: int, seconds: int) -> dict[str, Any]:
-    """Ask for some seconds; longer where that many clients have to wait for their second answer."""
-    longest = min(MOST_SECONDS, round(3 * clients / max(row.rate, 0.1)))
-    with group.running(row.group):
-        before = group.cpu_seconds(row.group)
-        turn = generator.load(row.port, row.request, clients=clients, seconds=max(seconds, longest))
-        cpu = group.cpu_seconds(row.group) - before
-    done = turn["answers"] + turn["refused"]
-    return turn | {"a_second": turn["answers"] / turn["seconds"], "cpu_ms": 1000 * cpu / max(done, 1)}
-
-
-def summary(rounds: dict[int, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Return the median over the rounds of each number, by how many clients asked."""
-    names = ("a_second", "p50", "p99", "cpu_ms", "refused")
-    return {
-        str(clients): {name: round(statistics.median(turn[name] for turn in turns), 3) for name in names}
-        for clients, turns in rounds.items()
-    }
-
-
-def table(project: str, measured: dict[str, Any], clients: Sequence[int]) -> Any:
-    """Return a row for each kind of request."""
-    headings = ["", *(f"{n} clients: a second, p50, p99, CPU ms" for n in clients), "ready, s", "PSS, MB"]
-    rows = []
-    for name, each in measured.items():
-        cells = [
-            f"{of['a_second']:,.0f}  {of['p50']:.2f}  {of['p99']:.2f}  {of['cpu_ms']:.3f}"
-            for of in (each[str(n)] for n in clients)
+def measure_project(project: str, options: argparse.Namespace, console: Console) -> dict[str, dict[str, Any]]:
+    """Start a project's contenders, let them take turns, and return what each row came to."""
+    bundle = Path(".state/bundles") / project
+    if not bundle.is_dir():
+        sys.exit(f"{bundle} does not exist: `make train-{project}` makes it")
+    inputs = inputs_of(project, bundle)
+    inside = Inside(bundle) if project == "image-classifier" and not options.only else None
+    with TemporaryDirectory() as folder, console.status(project) as status:
+        model = Path(folder) / "model"
+        chosen = [
+            each for each in contenders(project, bundle, inputs, model) if not options.only or each.name in options.only
         ]
-        rows.append([name, *cells, f"{each['ready_seconds']:.2f}", f"{each['pss_mb']:.0f}"])
-    return terminal_table(project, headings, rows)
+        if any(each.name == MLFLOW for each in chosen):
+            save_model(project, bundle, model, inputs.table)
+
+        def between(what: str) -> None:
+            status.update(f"{project}: {what}")
+            if inside is not None:
+                inside.take_turns()
+
+        turns = {"rounds": options.rounds, "seconds": options.seconds}
+        rows = measure(project, chosen, find_generator(), options.clients, between=between, **turns)
+    return rows | ({} if inside is None else {name: {"ms": ms} for name, ms in inside.medians().items()})
+
+
+def save_model(project: str, bundle: Path, folder: Path, table: Sequence[Mapping[str, object]]) -> None:
+    """Write the model as a training logs it."""
+    package = PROJECTS / project / "src" / project.replace("-", "_")
+    save_pyfunc(folder, bundle, package / "serving" / "mlflow_adapter.py", example_frame(table))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except ProcessError as error:
+        sys.exit(str(error))
