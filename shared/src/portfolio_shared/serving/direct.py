@@ -12,6 +12,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import RouteContext
 from pydantic import BaseModel
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portfolio_shared.serving.dependencies import loaded_model
@@ -78,6 +79,8 @@ def _content_of(takes: Dependant, returned: type[BaseModel]) -> Callable[[Strict
             if errors:
                 raise RequestValidationError(errors, body=given)
         result = await call(**values)
+        if result.__class__ is Response:  # JSON that the route has written itself
+            return bytes(result.body)
         if result.__class__ is not returned:
             raise TypeError(f"{takes.path} promises {returned.__name__}, not {type(result).__name__}")
         return to_json(result, by_alias=True)

@@ -70,8 +70,11 @@ def repairs(x: Values, of: Arithmetic, given: Collection[str]) -> Iterator[Chang
 def repair(fields: dict[str, Any]) -> list[Repaired]:
     """Put one house right in place, whatever its fields hold; return what was changed."""
     repaired = []
-    for name, codes in code_values().items():
-        if isinstance(given := fields.get(name), str) and given not in codes and (code := respelled(name, given)):
+    codes = code_values()
+    texts = [name for name, given in fields.items() if isinstance(given, str) and name in codes]
+    spelled = [name for name in texts if fields[name] not in codes[name]]
+    for name in sorted(spelled, key=list(codes).index) if spelled else ():
+        if code := respelled(name, given := fields[name]):
             fields[name] = code
             repaired.append(Repaired(name, given, code, SPELLED))
     if not _REPAIRABLE.isdisjoint(fields):

@@ -3,8 +3,10 @@
 What no rule fills is typical of the house's overall quality (`imputation.py`).
 """
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -24,12 +26,44 @@ class Filled:
     value: float | str
     rule: str
 
+    def json(self) -> str:
+        """Return the entry as a JSON object."""
+        before, after = _around(self.field, self.rule)
+        return f'{before}"{self.value}"{after}' if self.value.__class__ is str else f"{before}{self.value}{after}"
+
+
+@lru_cache(maxsize=1000)
+def _around(field: str, rule: str) -> tuple[str, str]:
+    """Return what stands before and after the value in JSON; no code has a character that JSON escapes."""
+    return f'{{"field":"{field}","value":', f',"rule":{json.dumps(rule)}}}'
+
 
 Value = Callable[[Values, Arithmetic, Any], Any]
 """(house or table, its arithmetic, its grade from 0) -> what a column gets, or where that holds."""
 
 Parts = tuple[str, Any, str] | tuple[str, Any, str, Value]
 """Column, number or `Value`, why, and where that holds."""
+
+
+class Fills(list[Filled]):
+    """What was filled in one house; the last entries are shared with other houses, and so is their JSON."""
+
+    __slots__ = ("shared",)
+
+    def __init__(self, own: Sequence[Filled] = (), shared: Sequence[Filled] = (), json: str = "") -> None:
+        super().__init__((*own, *shared))
+        self.shared = len(shared), json
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: Any, handler: Callable[[Any], Any]) -> Any:
+        """Describe it as a list."""
+        return handler(list[Filled])
+
+    def json(self) -> str:
+        """Return the entries as a JSON list."""
+        shared, text = self.shared
+        own = [entry.json() for entry in self[: len(self) - shared]]
+        return f"[{','.join([*own, text] if text else own)}]"
 
 
 class Filling(NamedTuple):

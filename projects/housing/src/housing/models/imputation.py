@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from housing.data.columns import Record, columns
 from housing.data.values import MANY, ONE, Arithmetic, Values, code_values, known, unknown, value_of, values_of
-from housing.models.fillings import Filled, Filling, filling_of, fillings, typical_of
+from housing.models.fillings import Filled, Filling, Fills, filling_of, fillings, typical_of
 
 Complete = dict[str, float | str]
 """A record with a value in every column."""
 
-MOST_RESTS = 1000  # of houses with the same gaps, what fills them is kept
+MOST_KEPT = 1000  # patterns of gaps, of which what fills them is kept
 
 
 @dataclass(frozen=True)
@@ -56,18 +56,29 @@ class Typical:
         """The rules that fill what is unknown, in their order."""
         return [filling_of(*parts) for parts in fillings(self)]
 
-    def rest(self, grade: int, gaps: tuple[str, ...]) -> tuple[Values, list[Filled]]:
-        """Return the typical numbers of these columns and what is said of them, which requests share."""
-        if (found := self._rests.get((grade, gaps))) is None:
-            if len(self._rests) >= MOST_RESTS:
-                self._rests.clear()
+    def fillings_of(self, given: tuple[str, ...]) -> tuple[Mapping[str, None], Sequence[Filling]]:
+        """Return the columns that are unknown where these are given, and the rules that may fill them."""
+        if (found := self._kept.get(given)) is None:
+            gaps = dict.fromkeys(name for name in columns() if name not in given)
+            found = self._keep(given, (gaps, [rule for rule in self.fillings if rule.name in gaps]))
+        return found
+
+    def rest(self, grade: int, gaps: tuple[str, ...]) -> tuple[Values, Sequence[Filled], str]:
+        """Return the typical numbers of these columns, what is said of them, and that as JSON."""
+        if (found := self._kept.get((grade, gaps))) is None:
+            filled = [Filled(name, self.by_quality[name][grade], typical_of(grade)) for name in gaps]
             numbers = {name: self.numbers[name][grade] for name in gaps}
-            found = numbers, [Filled(name, self.by_quality[name][grade], typical_of(grade)) for name in gaps]
-            self._rests[grade, gaps] = found
+            found = self._keep((grade, gaps), (numbers, filled, Fills(filled).json()[1:-1]))
+        return found
+
+    def _keep(self, key: tuple[Any, ...], found: Any) -> Any:
+        if len(self._kept) >= MOST_KEPT:
+            self._kept.clear()
+        self._kept[key] = found
         return found
 
     @cached_property
-    def _rests(self) -> dict[tuple[int, tuple[str, ...]], tuple[Values, list[Filled]]]:
+    def _kept(self) -> dict[tuple[Any, ...], Any]:
         return {}
 
     @cached_property
@@ -112,13 +123,14 @@ def complete(record: Record, typical: Typical) -> tuple[Complete, list[Filled]]:
     return given | {entry.field: entry.value for entry in filled}, filled
 
 
-def fill_one(house: Values, typical: Typical) -> list[Filled]:
+def fill_one(house: Values, typical: Typical) -> Fills:
     """Fill the unknown columns of one house in place; return what was filled."""
-    gaps = dict.fromkeys(name for name, number in house.items() if number != number)  # noqa: PLR0124
-    if not gaps:
-        return []
-    filled, grade = [], _grade(house, ONE)
-    for name, value, rule, holds, constant in typical.fillings:
+    given = tuple([name for name, number in house.items() if number == number])  # noqa: PLR0124
+    if len(given) == len(house):
+        return Fills()
+    unknown_, rules = typical.fillings_of(given)
+    gaps, filled, grade = dict(unknown_), [], _grade(house, ONE)
+    for name, value, rule, holds, constant in rules:
         if name in gaps and (holds is None or holds(house, ONE, grade)):
             del gaps[name]
             if constant is not None:
@@ -127,9 +139,9 @@ def fill_one(house: Values, typical: Typical) -> list[Filled]:
                 continue
             house[name] = number = value(house, ONE, grade)
             filled.append(Filled(name, cast("float | str", value_of(name, number)), rule or typical_of(grade)))
-    numbers, rest = typical.rest(_grade(house, ONE), tuple(gaps))
+    numbers, shared, json = typical.rest(_grade(house, ONE), tuple(gaps))
     house |= numbers
-    return filled + rest
+    return Fills(filled, shared, json)
 
 
 def fill_many(table: Values, typical: Typical) -> NDArray[np.intp]:

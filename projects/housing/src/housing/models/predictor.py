@@ -21,8 +21,9 @@ from housing.models.arrays import load_arrays, save_arrays
 from housing.models.comparables import Comparables, Sale
 from housing.models.encoding import Encoding
 from housing.models.features import Design, category_names, design_one, design_table, fields_of, groups
+from housing.models.fillings import Fills
 from housing.models.held_out import HeldOut
-from housing.models.imputation import Filled, Typical, fill_many, fill_one
+from housing.models.imputation import Typical, fill_many, fill_one
 from housing.models.intervals import Intervals, MemberPrices
 from housing.models.linear import LinearModel
 from housing.models.trees import SymmetricTrees
@@ -75,7 +76,7 @@ class Prediction:
 
     price: float
     interval: PriceRange
-    filled: list[Filled]
+    filled: Fills
     warnings: list[str]
     explanation: Explanation | None
     repaired: list[Repaired] = field(default_factory=list)

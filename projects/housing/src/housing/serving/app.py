@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
 from housing.config import MODEL_NAME, ServeSettings
 from housing.data.columns import Column, Record, columns
@@ -15,7 +15,14 @@ from housing.data.house import EXAMPLE, House
 from housing.models.imputation import Typical
 from housing.models.predictor import Prediction, Predictor
 from housing.serving.observe import Truth
-from housing.serving.schemas import FieldChoice, FieldDescription, FieldsResponse, PredictionRequest, PredictionResponse
+from housing.serving.schemas import (
+    FieldChoice,
+    FieldDescription,
+    FieldsResponse,
+    PredictionRequest,
+    PredictionResponse,
+    to_json,
+)
 from portfolio_shared.serving.app import create_service
 from portfolio_shared.serving.dependencies import answer_id, loaded_model, pool_of, prediction_id
 from portfolio_shared.serving.models import LoadedModel
@@ -27,14 +34,15 @@ Model = Annotated[LoadedModel[Predictor], Depends(loaded_model)]
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["houses"])
 
 
-@router.post("/predictions", summary="Price 1 to 1,000 houses")
-async def predict(body: PredictionRequest, request: Request, model: Model) -> PredictionResponse:
+@router.post("/predictions", summary="Price 1 to 1,000 houses", response_model=PredictionResponse)
+async def predict(body: PredictionRequest, request: Request, model: Model) -> Response:
     """Price the houses of a request, in its order."""
     pool = pool_of(request)
     run = pool.run if body.explain or len(body.houses) > 1 else pool.run_here
     houses = await run(partial(price, model.predictor, body.houses, explain=body.explain))
     made = prediction_id(request, model, items=len(houses))
-    return PredictionResponse(id=made, model=model.named, predictions=houses)
+    answer = PredictionResponse(id=made, model=model.named, predictions=houses)
+    return Response(to_json(answer), media_type="application/json")
 
 
 @router.get("/fields", summary="The fields of a house: meaning, bounds, choices, typical value")

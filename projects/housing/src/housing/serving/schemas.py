@@ -27,6 +27,18 @@ class PredictionResponse(Answered):
     predictions: list[Prediction]
 
 
+def to_json(answer: PredictionResponse) -> bytes:
+    """Write an answer; what was filled, most of its bytes, is written by what filled it."""
+    before, *texts = answer.__pydantic_serializer__.to_json(answer, exclude=_FILLED).split(_AFTER)
+    lists = (prediction.filled.json() for prediction in answer.predictions)
+    parts = (b'"filled":%b,%b%b' % (own.encode(), _AFTER, text) for own, text in zip(lists, texts, strict=True))
+    return before + b"".join(parts)
+
+
+_FILLED = {"predictions": {"__all__": {"filled"}}}
+_AFTER = b'"warnings":'  # the field after `filled`; in a text the quotes would be escaped
+
+
 class FieldChoice(BaseModel):
     """One code of a category."""
 
