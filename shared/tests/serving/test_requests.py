@@ -69,7 +69,7 @@ def test_unknown_field_is_refused_and_long_values_are_cut(client):
 
 def test_many_errors_are_counted_but_not_all_listed(client):
     problem = assert_problem(client.post("/v1/prices", json={"houses": [{}] * 40}), 422)
-    assert problem["detail"].startswith("80 values are refused (the first 50 are listed).")
+    assert problem["detail"].startswith("More than 50 values are refused (the first 50 are listed).")
     assert len(problem["errors"]) == 50
 
 

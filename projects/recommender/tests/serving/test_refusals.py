@@ -104,8 +104,8 @@ def test_each_history_of_a_batch_is_bounded(service: httpx.Client, refused: Refu
 
     errors = refused(service.post("/v1/recommendations/batch", json={"histories": histories, "k": 200}))
 
-    assert [error["field"] for error in errors] == ["histories.1", "histories.2", "k"]
-    assert errors[1]["bound"] == {"max_length": 500, "actual_length": 502}
+    assert [error["field"] for error in errors] == ["k", "histories.1", "histories.2"]
+    assert errors[2]["bound"] == {"max_length": 500, "actual_length": 502}
 
 
 @pytest.mark.parametrize(("count", "k"), [(1000, 21), (201, 100)])
@@ -126,7 +126,7 @@ def test_limits_are_settings(serving: Serving, bundle: Path, ask: Ask, refused: 
         assert client.get("/v1/catalogue").json()["limits"] == limits
         assert len(ask(client, [{"film_id": 1}] * 2, k=3)["recommendations"]) == 3
         wrong = {"history": [{"film_id": 1}] * 3, "k": 4}
-        assert [e["field"] for e in refused(client.post("/v1/recommendations", json=wrong))] == ["history", "k"]
+        assert [e["field"] for e in refused(client.post("/v1/recommendations", json=wrong))] == ["k", "history"]
         assert client.get("/v1/films?query=abcd").status_code == 200
         assert refused(client.get("/v1/films?query=abcde"))[0]["bound"]["max_length"] == 4
         assert refused(client.get("/v1/films?ids=1,2,3"))[0]["bound"]["max_length"] == 2

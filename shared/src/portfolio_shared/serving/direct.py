@@ -29,7 +29,7 @@ def direct(app: FastAPI, route: RouteContext) -> ASGIApp | None:
     content_of, handlers = _content_of(route.dependant, returned), app.exception_handlers
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["endpoint"] = route.endpoint  # as the router says
+        scope["endpoint"], scope["route"] = route.endpoint, route.original_route  # as the router says
         request = StrictRequest(scope, receive)
         try:
             refuse_ignored_parameters(request)

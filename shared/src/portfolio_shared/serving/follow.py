@@ -7,13 +7,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from portfolio_shared.serving.batch import BatchResult
-from portfolio_shared.serving.problems import ProblemError, field_errors, listed, unprocessable
+from portfolio_shared.serving.problems import ProblemError, listed
+from portfolio_shared.serving.reading import read
 
 T = TypeVar("T")
 
@@ -57,11 +58,11 @@ def follow(source: Path | None, schema: type[T], answer: Callable[[T], object], 
 
 def answer_lines(lines: IO[bytes], answers: IO[str], schema: type[T], answer: Callable[[T], object]) -> BatchResult:
     """Write an answer for every line that is not blank, and flush it; a refused one says its line and why."""
-    adapter: TypeAdapter[T] = TypeAdapter(schema)
+    check = TypeAdapter(schema).validate_python
     done = refused = 0
     for number, line in _numbered(lines):
         try:
-            text = to_json(answer(_checked(line, adapter))).decode()
+            text = to_json(answer(_checked(line, check))).decode()
             done += 1
         except ProblemError as error:
             reason = {"detail": error.detail, "errors": listed(error.errors)}
@@ -85,15 +86,8 @@ def _numbered(lines: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def _checked(line: bytes, adapter: TypeAdapter[T]) -> T:
+def _checked(line: bytes, check: Callable[[Any], T]) -> Any:
     """Return what a line holds, or raise the problem that the API answers with."""
     if len(line) > LONGEST_LINE:
         raise ProblemError(413, f"The line is longer than {LONGEST_LINE:,} bytes.")
-    try:
-        given = from_json(line, allow_inf_nan=False)
-    except ValueError as error:
-        raise ProblemError(400, f"The line is not valid JSON: {error}.") from None
-    try:
-        return adapter.validate_python(given)
-    except ValidationError as error:
-        raise unprocessable(field_errors(error.errors(include_url=False), whole="line")) from None
+    return read(line, check, what="line")

@@ -5,18 +5,20 @@ One JSON shape for every refusal, from a missing field to a full service.
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from pydantic import JsonValue
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from portfolio_shared.serving.bounds import MAX_ERRORS, TOO_MANY
+
 MEDIA_TYPE = "application/problem+json"
 MAX_ECHO = 100  # characters of a refused value that are sent back
 _LARGEST_EXACT = 2**53  # above it JavaScript rounds whole numbers, so they are sent back as text
-MAX_ERRORS = 50  # errors that are listed; the detail says how many there are
 
 # RFC 9110 renamed these; Python 3.11 and 3.12 still have the older phrases.
 _PHRASES = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
@@ -89,13 +91,13 @@ def unprocessable(errors: Sequence[FieldError]) -> ProblemError:
     """
     count = "1 value is refused" if len(errors) == 1 else f"{len(errors)} values are refused"
     if len(errors) > MAX_ERRORS:
-        count += f" (the first {MAX_ERRORS} are listed)"
+        count = f"More than {MAX_ERRORS} values are refused (the first {MAX_ERRORS} are listed)"
     detail = f"{count}. {echo(errors[0].field)}: {errors[0].message}"
     return ProblemError(422, detail, errors[:MAX_ERRORS])
 
 
 def field_errors(errors: Iterable[Mapping[str, Any]], *, whole: str = "", below: int = 0) -> list[FieldError]:
-    """Translate what pydantic says, as `ValidationError.errors` lists it; a missing field has no value.
+    """Translate what pydantic says, as `ValidationError.errors` lists it; missing fields and long lists have no value.
 
     Parameters
     ----------
@@ -108,7 +110,7 @@ def field_errors(errors: Iterable[Mapping[str, Any]], *, whole: str = "", below:
         FieldError(
             field=".".join(str(part) for part in item["loc"][below:] or item["loc"]) or whole,
             message=item["msg"].removeprefix("Value error, "),
-            value=None if item["type"] == "missing" else item["input"],
+            value=None if item["type"] in ("missing", TOO_MANY) else item["input"],
             bound={key: bound for key, bound in item.get("ctx", {}).items() if key != "error"},
         )
         for item in errors
@@ -139,8 +141,28 @@ def echo(value: object) -> JsonValue:
         return value
     if isinstance(value, int | float) and abs(value) < _LARGEST_EXACT:
         return value
-    text = value if isinstance(value, str) else str(value)
+    if isinstance(value, list | dict):
+        text = "".join(islice(_text(value), MAX_ECHO + 1))
+    else:
+        text = value if isinstance(value, str) else str(value)
     return text if len(text) <= MAX_ECHO else text[: MAX_ECHO - 3] + "..."
+
+
+def _text(value: object) -> Iterator[str]:
+    """Yield the pieces of a value as Python shows it, none empty: of a large one the first are enough."""
+    if not isinstance(value, list | dict):
+        yield repr(value[:MAX_ECHO] if isinstance(value, str) else value)
+        return
+    opening, closing = "[]" if isinstance(value, list) else "{}"
+    yield opening
+    for i, item in enumerate(value):
+        if i:
+            yield ", "
+        yield from _text(item)
+        if isinstance(value, dict):
+            yield ": "
+            yield from _text(value[item])
+    yield closing
 
 
 def problem_response(error: ProblemError, request_id: str) -> Response:

@@ -1,12 +1,13 @@
 """What the API accepts and returns; the fields of a house are those of `housing.data.house`."""
 
 import json
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from housing.data.house import EXAMPLE, House
 from housing.models.predictor import Prediction
+from portfolio_shared.serving.bounds import Items
 from portfolio_shared.serving.schemas import Answered, ExampleRequest, Strict
 
 MAX_HOUSES = 1000
@@ -17,7 +18,7 @@ EXAMPLE_REQUEST = ExampleRequest("/v1/predictions", json.dumps({"houses": [EXAMP
 class PredictionRequest(Strict):
     """One to a thousand houses to price."""
 
-    houses: list[House] = Field(min_length=1, max_length=MAX_HOUSES, examples=[[EXAMPLE]])
+    houses: Annotated[list[House], Items(1, MAX_HOUSES)] = Field(examples=[[EXAMPLE]])
     explain: bool = Field(default=False, description="Also return contributions and comparable sales")
 
 

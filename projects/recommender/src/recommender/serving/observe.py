@@ -13,16 +13,18 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from portfolio_shared.operations.store import LoggedPrediction
 from portfolio_shared.operations.watch import REFERENCE_ROWS, Columns, Measure, RowColumns, Watch
+from portfolio_shared.serving.bounds import Items
 from portfolio_shared.serving.schemas import Strict
 from recommender.config import MAX_HISTORY, MODEL_NAME
 from recommender.data.catalogue import Catalogue, load_catalogue
-from recommender.models.predictor import CATALOGUE_FILE, Predictor, Seen
+from recommender.models.prediction import Seen
+from recommender.models.predictor import CATALOGUE_FILE, Predictor
 from recommender.serving.schemas import BatchRequest, FilmId, Options, RecommendationRequest
 
 if TYPE_CHECKING:  # a service imports this module, and no SciPy
@@ -62,8 +64,8 @@ class Watched(Strict):
 class Truth(Strict):
     """What somebody watched after an answer."""
 
-    watched: list[Watched] = Field(
-        max_length=MAX_HISTORY, description="All films watched since: what is said later replaces what was said before"
+    watched: Annotated[list[Watched], Items(most=MAX_HISTORY)] = Field(
+        description="All films watched since: what is said later replaces what was said before"
     )
 
 
@@ -101,9 +103,8 @@ def reference(
         histories = [list(map(Seen, ids[ratings.items[each]].tolist(), ratings.values[each].tolist())) for each in rows]
         answers = without(people).predict(histories, k=FIRST, n_reasons=0, chances=False)
         for person, history, answer in zip(people, histories, answers, strict=True):
-            answered = [recommended.film.id for recommended in answer.recommendations]
             own = set(ids[learned.items[learned_ends[person] : learned_ends[person + 1]]].tolist())
-            rows_of.append(columns_of(catalogue, history, answered, own=own))
+            rows_of.append(columns_of(catalogue, history, answer.ids, own=own))
     return {name: rng.permutation(np.sort([row.get(name, np.nan) for row in rows_of])) for name in DECIMALS}
 
 

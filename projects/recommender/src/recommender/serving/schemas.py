@@ -10,19 +10,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
     dataclasses,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
+from portfolio_shared.serving.bounds import AtMost, Items
 from portfolio_shared.serving.schemas import Answered, ExampleRequest, Strict
 from recommender.data.catalogue import Film as CatalogueFilm
-from recommender.models.predictor import Prediction, Seen
-from recommender.models.predictor import Recommendation as Recommended
-from recommender.serving.interleave import Team
+from recommender.models.prediction import Seen
 
 FIRST_YEAR, LAST_YEAR = 1870, 2100  # what a filter accepts; the oldest film of MovieLens is from 1874
 MAX_FILTER_GENRES = 50
@@ -42,7 +38,10 @@ FilmId = Annotated[
     BeforeValidator(_no_words),
     Field(ge=1, le=2**31 - 1, description="As /v1/films finds it: MovieLens' number, or IMDb's in MovieTweetings"),
 ]
-Length = Annotated[int, Field(ge=1, description="How many films; at most the setting MAX_K, by default 100")]
+Length = Annotated[
+    int, Field(ge=1, description="How many films; at most the setting MAX_K, by default 100"), AtMost("max_k")
+]
+Genres = Annotated[list[str], Items(0, MAX_FILTER_GENRES)]
 Year = Annotated[int, Field(ge=FIRST_YEAR, le=LAST_YEAR)]
 
 # Three films twice, as MovieLens and as IMDb number them: a model knows one half, and reports the other as unknown.
@@ -77,27 +76,10 @@ class SeenFilm(Seen):
     )
 
 
-def _say_what_a_film_is(value: object, read: ValidatorFunctionWrapHandler) -> object:
-    """Say of a history of plain ids what stands for a film in it; one without an error is not looked at again."""
-    try:
-        return read(value)
-    except ValidationError as error:
-        lines = [
-            InitErrorDetails(
-                type=FILM_EXPECTED if line["type"] == "dataclass_type" else line["type"],
-                loc=line["loc"],
-                input=line["input"],
-                ctx=line.get("ctx", {}),
-            )
-            for line in error.errors(include_url=False)
-        ]
-        raise ValidationError.from_exception_data(error.title, lines) from None
-
-
 FILM_EXPECTED = PydanticCustomError(
     "film", 'Expected an object with film_id and, where there are stars, rating: {"film_id": 318, "rating": 4.5}'
 )
-History = Annotated[list[SeenFilm], WrapValidator(_say_what_a_film_is)]
+History = Annotated[list[SeenFilm], Items(setting="max_history", instead={"dataclass_type": FILM_EXPECTED})]
 HISTORY_RULE = "Oldest first: later films count more. Of a film that stands there twice, the last one counts"
 
 
@@ -105,10 +87,8 @@ class Options(Strict):
     """How many films, which ones, and how alike they may be."""
 
     k: Length = 10
-    genres: list[str] = Field(
-        default=[], max_length=MAX_FILTER_GENRES, description="At least one of these; empty admits every film"
-    )
-    exclude_genres: list[str] = Field(default=[], max_length=MAX_FILTER_GENRES, description="None of these")
+    genres: Genres = Field(default=[], description="At least one of these; empty admits every film")
+    exclude_genres: Genres = Field(default=[], description="None of these")
     year_from: Year | None = Field(default=None, description="First year; excludes films of unknown year")
     year_to: Year | None = Field(default=None, description="Last year; excludes films of unknown year")
     diversity: float = Field(
@@ -127,8 +107,7 @@ class RecommendationRequest(Options):
 class BatchRequest(Options):
     """Several histories with the same options."""
 
-    histories: list[History] = Field(
-        min_length=1,
+    histories: Annotated[list[History], Items(1, setting="max_histories")] = Field(
         description=f"{HISTORY_RULE}. At most the setting MAX_HISTORIES, by default 1,000; their number times k is at "
         "most the setting MAX_BATCH, by default 20,000",
         examples=[[EXAMPLE["history"], []]],
@@ -224,12 +203,6 @@ class RecommendationResponse(Result, Answered):
     )
 
 
-class LoggedResponse(RecommendationResponse):
-    """An interleaved answer as the log keeps it: with what nobody sees who chooses among the films."""
-
-    teams: list[Team | None] = Field(description="The model that each film is of; null where only one had films left")
-
-
 class BatchResponse(Answered):
     """Results in the order of the request's histories."""
 
@@ -282,19 +255,3 @@ class CatalogueResponse(Answered):
 def film_of(film: CatalogueFilm) -> Film:
     """Return a film of the catalogue as the API shows it."""
     return Film(film.id, film.name, film.year, film.genres)
-
-
-def result_of(prediction: Prediction) -> dict[str, Any]:
-    """Return the fields of a `Result`: a prediction as the API shows it."""
-    return {
-        "popular": prediction.basis == "popularity",
-        "unknown": prediction.unknown,
-        "recommendations": list(map(_recommendation, prediction.recommendations)),
-    }
-
-
-def _recommendation(recommended: Recommended) -> Recommendation:
-    named = sum([reason.contribution for reason in recommended.reasons])
-    whole = max(recommended.score, named)
-    reasons = [Reason(film_of(reason.film), reason.contribution / whole) for reason in recommended.reasons]
-    return Recommendation(film_of(recommended.film), recommended.score, reasons, recommended.chance)
