@@ -77,6 +77,7 @@ class Connections(Collector):
         self._body_bytes, self._max_body_bytes = 0, max(settings.max_total_body_bytes, self.max_body)
         self._every = min(SWEEP_SECONDS, self.timeout / 4)
         self._open: dict[WatchedProtocol, None] = {}
+        self._refused: dict[WatchedProtocol, None] = {}  # they are told why
         self._behind: dict[WatchedProtocol, None] = {}
         self._clients: Counter[str] = Counter()
         self._closed: Counter[str] = Counter()
@@ -84,14 +85,16 @@ class Connections(Collector):
         self._due: float | None = None
 
     def add(self, connection: "WatchedProtocol", loop: asyncio.AbstractEventLoop) -> bool:
-        """Take in a new connection; False if there is no room for it."""
-        room = self._clients[connection.address] < self._share
-        if room and len(self._open) >= self._most:
-            self._close_idle(loop.time())
-            room = len(self._open) < self._most
-        self._open[connection] = None
-        self._clients[connection.address] += 1
-        if not room:
+        """Take in a new connection; False if there is no room for it, even after idle ones have been closed for it."""
+        address = connection.address
+        if not self._has_room(address):
+            self._close_idle(loop.time(), address)
+        room = self._has_room(address)
+        if room:
+            self._open[connection] = None
+            self._clients[address] += 1
+        else:
+            self._refused[connection] = None
             self.count("refused")
         if self._due is None:
             self._due = loop.time() + self._every
@@ -101,10 +104,11 @@ class Connections(Collector):
     @property
     def crowded(self) -> bool:
         """Whether there is no room even for those that are told why they are refused."""
-        return len(self._open) >= self._most + SPARE
+        return len(self._refused) > SPARE
 
     def remove(self, connection: "WatchedProtocol") -> None:
         """Forget a connection that is closed."""
+        self._refused.pop(connection, None)
         if connection in self._open:
             del self._open[connection]
             self._behind.pop(connection, None)
@@ -147,12 +151,19 @@ class Connections(Collector):
             closed.add_metric([reason], self._closed[reason])
         yield closed
 
-    def _close_idle(self, now: float) -> None:
-        """Close a twentieth of the connections: those that have been idle longest."""
-        idle = sorted(
-            (each for each in self._open if each.idle_since <= now - IDLE_SECONDS), key=lambda each: each.idle_since
-        )
-        for connection in idle[: self._most // 20 + 1]:
+    def _has_room(self, address: str) -> bool:
+        return len(self._open) < self._most and self._clients[address] < self._share
+
+    def _close_idle(self, now: float, address: str) -> None:
+        """Close a twentieth of the connections, those idle longest: of a client that has too many, its own."""
+        own = self._clients[address] >= self._share
+        idle = [
+            each
+            for each in self._open
+            if each.idle_since <= now - IDLE_SECONDS and (each.address == address or not own)
+        ]
+        idle.sort(key=lambda each: each.idle_since)
+        for connection in idle[: min(self._most, self._share) // 20 + 1]:
             self.count("displaced")
             self.remove(connection)
             connection.abort()
@@ -161,12 +172,12 @@ class Connections(Collector):
         now = loop.time()
         late, self._due = now - (self._due or now), None
         if late < self._every:  # else the loop was busy: clients are heard first, and judged next time
-            for connection in tuple(self._open):
+            for connection in (*self._open, *self._refused):
                 connection.check(now)
         if refused := self._closed["refused"] - self._refused_before:
             _log.warning("%d connections refused: %d are open", refused, len(self._open))
             self._refused_before += refused
-        if self._open:
+        if self._open or self._refused:
             self._due = now + self._every
             loop.call_later(self._every, self._sweep, loop)
 
