@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, CliPositionalArg
 from rich.console import Console
 
@@ -23,6 +23,7 @@ class Refusal(BaseSettings):
 
     kind: CliPositionalArg[str]
     folds: int = Field(2, ge=2)
+    headers: dict[str, SecretStr] = {}
 
 
 def refuse(options):
@@ -39,6 +40,7 @@ COMMANDS = {"refuse": Command(Refusal, refuse)}
     [
         (["file"], "toy refuse: no such file"),
         (["file", "--folds", "1"], "toy refuse: folds: Input should be greater than or equal to 2, found '1'"),
+        (["file", "--headers", '{"key": ["s3cret"]}'], "toy refuse: headers.key: Input should be a valid string"),
         (["server"], "toy refuse: no answer from postgresql://***@db/x"),
     ],
 )

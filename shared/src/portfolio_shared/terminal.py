@@ -19,6 +19,7 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, CliApp, SettingsError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -74,10 +75,7 @@ def run_command(program: str, commands: Mapping[str, Command], arguments: Sequen
         problem = f"{str(error).removeprefix('error parsing CLI: ')}; --help lists the flags"
         _fail(f"{program} {name}: {problem}", command.error or 2)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc']))}: {item['msg']}, found {item['input']!r}"
-            for item in error.errors(include_url=False)
-        )
+        problems = "; ".join(_problem(command.settings, item) for item in error.errors(include_url=False))
         _fail(f"{program} {name}: {problems}", command.error)
     except (ValueError, RuntimeError, OSError) as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
@@ -85,6 +83,13 @@ def run_command(program: str, commands: Mapping[str, Command], arguments: Sequen
         _fail(f"{program} {name}: {error}", command.error)
     except KeyboardInterrupt:
         _fail(f"{program} {name}: stopped by Ctrl-C", 128 + signal.SIGINT)
+
+
+def _problem(settings: type[BaseSettings], item: ErrorDetails) -> str:
+    """Return what is wrong with a value, and the value unless it is a secret."""
+    field = settings.model_fields.get(str(item["loc"][0])) if item["loc"] else None
+    found = "" if field is not None and "SecretStr" in str(field.annotation) else f", found {item['input']!r}"
+    return f"{'.'.join(map(str, item['loc']))}: {item['msg']}{found}"
 
 
 def _fail(problem: str, status: int | None) -> NoReturn:

@@ -91,6 +91,9 @@ def test_places_that_hold_no_database_are_named_in_one_line(tmp_path):
         "postgresql://me:s3cret@127.0.0.1:1/db",
         "postgresql://me@127.0.0.1:1/db?password=s3cret",
         "postgresql://me:s3cret@127.0.0.1:1/db?nonsense=1",
+        "postgresql://me:s3cret x@127.0.0.1:1/db",
+        "postgresql://me:s3cret%zz@127.0.0.1:1/db",
+        "postgresql://me@127.0.0.1:1/db?password=s3cret x",
     ],
 )
 def test_no_message_about_postgresql_holds_a_part_of_the_password(address):

@@ -129,6 +129,15 @@ def test_answers_that_make_no_sense_are_no_version(fake_registry, status, body):
         client.alias("toy", "champion")
 
 
+@pytest.mark.parametrize("start", [b"", b"x" * 190, b'{"message": "' + b"x" * 170])
+@pytest.mark.parametrize("status", [200, 302, 500])
+def test_an_address_in_an_answer_shows_no_password(fake_registry, start, status):
+    fake_registry.overrides[ALIAS] = (status, start + b" http://me:s3cret@127.0.0.1:1/elsewhere" + b'"}')
+    with RegistryClient(fake_registry.uri) as client, pytest.raises(RegistryUnavailable) as caught:
+        client.alias("toy", "champion")
+    assert "s3c" not in str(caught.value)
+
+
 # What no training has written, in every place of the answer.
 ANYTHING = st.recursive(
     st.none()

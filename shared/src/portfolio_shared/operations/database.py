@@ -147,7 +147,11 @@ def _postgresql(url: str) -> Database:
     except ImportError as error:
         raise StoreError(f"PostgreSQL needs a driver ({error}): pip install 'psycopg[binary]'") from error
     hold(url)
-    if not _is_address(url):  # the driver's own text would hold a part of the password
+    try:
+        readable = _is_address(url) and bool(psycopg.conninfo.conninfo_to_dict(url))
+    except psycopg.ProgrammingError:
+        readable = False
+    if not readable:  # the driver's own text would hold a part of the password
         raise StoreError("no address of PostgreSQL: write special characters of a password as %-codes")
     # A server that went away without a word is noticed within some seconds, on an open connection as well.
     silence: Any = {"connect_timeout": int(BUSY_SECONDS), "tcp_user_timeout": int(BUSY_SECONDS * 1000)}
