@@ -7,6 +7,7 @@ once it does nothing else (`benchmarks/overload.py`). Written here because refus
 import logging
 import uuid
 from asyncio import get_running_loop
+from collections import deque
 from collections.abc import Callable
 
 from portfolio_shared.serving.exchange import SECURITY_HEADERS
@@ -16,8 +17,9 @@ _log = logging.getLogger(__name__)
 
 Send = Callable[[bytes], None]
 
-DELAY_SECONDS = 0.02
-"""A refusal is sent after one to two of these: a client that asks again at once gets 50 a second at most."""
+TICK_SECONDS = 0.005
+DELAY_TICKS = 7
+"""After 30 to 35 ms a refusal is sent: a client that asks again at once gets 33 a second at most."""
 REPORT_SECONDS = 1.0
 MOST_PATHS = 100  # that are told apart in a second: a client can invent any number
 
@@ -37,9 +39,8 @@ class Refusals:
         self._problem = problem
         self._count = count
         self._paths: dict[bytes, int] = {}
-        self._due: list[Send] = []
-        self._later: list[Send] = []
-        self._sends = False
+        self._later = deque[list[Send]]([[] for _ in range(DELAY_TICKS)])  # by tick
+        self._waiting = 0
         self._renew()
 
     def add(self, path: bytes, send: Send) -> None:
@@ -50,19 +51,20 @@ class Refusals:
         if path not in paths and len(paths) >= MOST_PATHS:
             path = b""
         paths[path] = paths.get(path, 0) + 1
-        self._later.append(send)
-        if not self._sends:
-            self._sends = True
-            get_running_loop().call_later(DELAY_SECONDS, self._send)
+        self._later[-1].append(send)
+        if not self._waiting:
+            get_running_loop().call_later(TICK_SECONDS, self._tick)
+        self._waiting += 1
 
-    def _send(self) -> None:
+    def _tick(self) -> None:
+        due = self._later.popleft()
+        self._later.append([])
+        self._waiting -= len(due)
         response = self._response
-        for send in self._due:
+        for send in due:
             send(response)
-        self._due, self._later = self._later, []
-        self._sends = bool(self._due)
-        if self._sends:
-            get_running_loop().call_later(DELAY_SECONDS, self._send)
+        if self._waiting:
+            get_running_loop().call_later(TICK_SECONDS, self._tick)
 
     def _report(self) -> None:
         refused, self._paths = self._paths, {}
