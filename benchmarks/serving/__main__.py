@@ -1,7 +1,7 @@
 """Our services beside others on the same machine in the same run: answers a second, latency, CPU, start and memory.
 
 All contenders run at once, each stopped while another one is asked; they take turns, so whatever else the machine does
-falls on all of them. Ratios are what to trust. Linux only. A whole run writes its section of benchmarks/README.md.
+falls on all of them. Ratios are what to trust. Linux only. A whole run writes its sections of the READMEs.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from report import load_table, machine, section, target_table
 from rich.console import Console
 from targets import outcomes
 
-from portfolio_shared.evaluation.sections import fill_sections
+from portfolio_shared.evaluation.sections import fill_sections, serving_table
 from portfolio_shared.evaluation.tables import terminal_table
 from portfolio_shared.tracking.pyfunc_model import example_frame, save_pyfunc
 from processes import ProcessError
@@ -39,22 +39,29 @@ PROJECTS = Path(__file__).parents[2] / "projects"
 def main() -> int:
     """Measure the projects, print, write; return 1 if a target is missed."""
     options = parse_options()
-    console = Console()
-    about = machine() | {"rounds": options.rounds, "seconds": options.seconds}
-    measured = {project: measure_project(project, options, console) for project in options.project or INPUTS}
-    for project, rows in measured.items():
+    console, missed = Console(), False
+    for project in options.project or INPUTS:
+        rows = measure_project(project, options, console)
         console.print(terminal_table(f"{project}: {INPUTS[project]}", *load_table(rows, options.clients)))
-    if options.only:
-        return 0
-    targets = outcomes(measured)
-    console.print(terminal_table("Targets", *target_table(targets)))
-    recorded = about | {"targets": targets, "projects": measured}
-    options.output.write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
-    console.print(f"Written: {options.output}")
-    if options.output == RESULTS / "serving.json" and measured.keys() == INPUTS.keys():
-        fill_sections(README, {"serving": section(recorded, options.clients)})
-        console.print(f"Written: {README}")
-    return 0 if all(target["met"] for target in targets) else 1
+        if options.only:
+            continue
+        targets = outcomes(project, rows)
+        missed |= not all(target["met"] for target in targets)
+        console.print(terminal_table("Targets", *target_table(targets)))
+        recorded = machine() | {"rounds": options.rounds, "seconds": options.seconds, "targets": targets, "rows": rows}
+        write(project, recorded, options, console)
+    return int(missed)
+
+
+def write(project: str, recorded: Mapping[str, Any], options: argparse.Namespace, console: Console) -> None:
+    """Write what was measured, and the sections that show it."""
+    path = options.output / f"{project}_serving.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
+    if options.output == RESULTS:
+        fill_sections(README, {project: section(project, recorded, options.clients)})
+        fill_sections(PROJECTS / project / "README.md", {"serving": serving_table(recorded)})
+    console.print(f"Written: {path}")
 
 
 def parse_options() -> argparse.Namespace:
@@ -64,8 +71,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", help="only this contender, without targets (may be repeated)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each (default: %(default)s)")
     parser.add_argument("--seconds", type=int, default=2, help="of a turn (default: %(default)s)")
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64], help="(default: 1 16 64)")
-    parser.add_argument("--output", type=Path, default=RESULTS / "serving.json", help="(default: %(default)s)")
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64], help="1 and 16 are needed for targets")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="another folder, and no README")
     return parser.parse_args()
 
 

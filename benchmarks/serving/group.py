@@ -10,15 +10,18 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def members(group: int) -> list[Path]:
-    """Return the folder in /proc of each process whose group or session this is, workers of workers included."""
-    found = []
+    """Return the folder in /proc of each process of a group, and of all that these have started."""
+    parents, found = dict[str, str](), set[str]()
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if str(group) in _fields(folder)[2:4]:
-                found.append(folder)
+            _, parents[folder.name], of_group, *_ = _fields(folder)
+            if of_group == str(group):
+                found.add(folder.name)
+    while new := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= new
     if not found:
         raise SystemExit(f"no process of the group {group} in /proc: this is measured on Linux, while it runs")
-    return found
+    return [Path("/proc") / pid for pid in sorted(found)]
 
 
 def cpu_seconds(group: int) -> float:

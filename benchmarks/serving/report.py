@@ -87,17 +87,15 @@ def target_table(outcomes: Sequence[Mapping[str, Any]]) -> tuple[list[str], list
     return ["target", "measured", "", ""], rows
 
 
-def section(recorded: Mapping[str, Any], clients: Sequence[int]) -> str:
-    """Return the part of the README that a whole run writes."""
+def section(project: str, recorded: Mapping[str, Any], clients: Sequence[int]) -> str:
+    """Return the part of the README that a run writes of a project."""
     about = (
-        f"Measured on {recorded['date']} at {recorded['commit']}: {recorded['machine']}, "
+        f"{INPUTS[project].capitalize()}, on {recorded['date']} at {recorded['commit']}: {recorded['machine']}, "
         f"Python {recorded['python']}; the median of {recorded['rounds']} rounds of {recorded['seconds']} s in turns."
     )
     parts = [about, markdown_table(*target_table(recorded["targets"]))]
-    for project, rows in recorded["projects"].items():
-        parts += [f"### {project}: {INPUTS[project]}", markdown_table(*load_table(rows, clients))]
-        inside = {name: row["ms"] for name, row in rows.items() if "ms" in row}
-        if inside:
-            cells = [[name, f"{ms:.2f}"] for name, ms in inside.items()]
-            parts.append(markdown_table(["without HTTP, one thread", "ms"], cells))
+    parts.append(markdown_table(*load_table(recorded["rows"], clients)))
+    inside = [[name, f"{row['ms']:.2f}"] for name, row in recorded["rows"].items() if "ms" in row]
+    if inside:
+        parts.append(markdown_table(["without HTTP, on one thread", "ms"], inside))
     return "\n\n".join(parts)

@@ -26,7 +26,7 @@ class Target:
         value = self.ratio(measured)
         met = value >= self.limit if self.least else value <= self.limit
         sense = "at least" if self.least else "at most"
-        names = {"project": self.project, "what": self.what, "target": f"{sense} {self.limit:g}"}
+        names = {"what": self.what, "target": f"{sense} {self.limit:g}"}
         return names | {"measured": round(value, 3), "met": met}
 
 
@@ -60,12 +60,12 @@ TARGETS = (
 )
 
 
-def outcomes(measured: Mapping[str, Measured]) -> list[dict[str, Any]]:
-    """Return what became of the targets of the projects that were measured.
+def outcomes(project: str, measured: Measured) -> list[dict[str, Any]]:
+    """Return what became of a project's targets.
 
     Parameters
     ----------
     measured
-        Project -> row -> figures, by number of clients where they are of a load.
+        Row -> figures, by number of clients where they are of a load.
     """
-    return [target.outcome(measured[target.project]) for target in TARGETS if target.project in measured]
+    return [target.outcome(measured) for target in TARGETS if target.project == project]

@@ -99,22 +99,26 @@ def write_report(
 
 
 def serving_table(measured: Mapping[str, Any]) -> str:
-    """Return what requests cost beside a bare one, and what the process needs.
+    """Return what requests cost and how many are answered, beside other ways, and what our process needs.
 
     Parameters
     ----------
     measured
-        What `benchmarks/serving_cost.py` writes: `timings` in microseconds, and `measured` of the process.
+        What `make bench-serving` writes: `rows`, of which `ours` is the measure of the others.
     """
-    rows = [
-        [timing["name"], f"{timing['median']:,.0f}", f"{timing['p95']:,.0f}", f"{timing['ratio']:.1f}"]
-        for timing in measured["timings"]
-    ]
-    needs = measured["measured"]
-    return (
-        markdown_table(["request", "median, microseconds", "95th percentile", "times the bare request"], rows)
-        + f"\n\nReady {needs['ready_seconds']:.1f} s after its start; {needs['resident_mb']:.0f} MB resident.\n"
-    )
+    ours = measured["rows"]["ours"]
+    cells = []
+    for name, row in measured["rows"].items():
+        one, many = row.get("1"), row.get("16")
+        p50 = row["ms"] if one is None else one["p50"]
+        answers, cpu, times = "", "", ""
+        if many is not None:
+            answers, cpu = f"{many['a_second']:,.0f}", f"{many['cpu_ms']:.2f}"
+            times = f"{many['cpu_ms'] / ours['16']['cpu_ms']:.2f}"
+        cells.append([name, f"{p50:.2f}", answers, cpu, times])
+    headings = ["", "p50 of one client, ms", "answers a second, 16 clients", "CPU of a request, ms", "times ours"]
+    needs = f"Ready {ours['ready_seconds']:.1f} s after its start; {ours['rss_mb']:.0f} MB resident."
+    return f"{markdown_table(headings, cells)}\n\n{needs}\n"
 
 
 def rates_table(measured: Mapping[str, Any]) -> str:
