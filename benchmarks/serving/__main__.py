@@ -40,6 +40,7 @@ def main() -> int:
     """Measure the projects, print, write; return 1 if a target is missed."""
     options = parse_options()
     console, missed = Console(), False
+    console.width = max(console.width, 160)  # of a file or a pipe as well
     for project in options.project or INPUTS:
         rows = measure_project(project, options, console)
         console.print(terminal_table(f"{project}: {INPUTS[project]}", *load_table(rows, options.clients)))

@@ -119,7 +119,7 @@ def create_service(
         redirect_slashes=False,  # a redirect would be built from the Host header, which is the client's to choose
         telemetry=NO_TELEMETRY,
     )
-    app.state.rollout, app.state.settings = rollout, settings
+    app.state.rollout, app.state.settings, app.state.metrics = rollout, settings, metrics
     app.state.connections = connections
     app.state.admission = Admission(
         settings, lambda path, count: metrics.refused(route=table.template({"path": path}), count=count)

@@ -25,10 +25,13 @@ class ServiceMetrics:
     ----------
     in_flight
         Requests that are being answered; changed on the event loop only.
+    shown
+        What is rendered: the registry, or its sums with those of other workers.
     """
 
     def __init__(self, models: ModelHolder[Any], log: PredictionLog | None, *others: Collector) -> None:
         self._registry = CollectorRegistry()
+        self.shown: Collector = self._registry
         ProcessCollector(registry=self._registry)
         for collector in (_ModelCollector(models), _LogCollector(log), *others):
             self._registry.register(collector)
@@ -62,7 +65,7 @@ class ServiceMetrics:
 
     def render(self) -> bytes:
         """Write all metrics in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self.shown)
 
 
 class _ModelCollector(Collector):

@@ -16,13 +16,18 @@ from fastapi import FastAPI
 from portfolio_shared.serving.access import require_keys
 from portfolio_shared.serving.connections import reserve_descriptors
 from portfolio_shared.serving.logs import configure_logging
+from portfolio_shared.serving.metrics import ServiceMetrics
 from portfolio_shared.serving.protocol import BoundedProtocol
 from portfolio_shared.serving.settings import ServiceSettings
+from portfolio_shared.serving.worker_metrics import Sums
+from portfolio_shared.serving.workers import Worker, fork_workers
 
 S = TypeVar("S", bound=ServiceSettings)
 
 STARTUP_FAILURE = 3  # uvicorn's exit code
 DRAIN_SECONDS = 5  # on top of the longest request, for its response to leave
+TELL_SECONDS = 1  # between two times that a worker publishes its metrics
+TAKEN = "{address} is taken or forbidden: stop what listens there, or name another --port\n"
 
 SWITCH_SECONDS = 0.0005
 """How long a thread computes while another one waits. The event loop waits once for each thing that it reads or sends:
@@ -44,13 +49,38 @@ def serve(app_factory: str, settings: S) -> None:
     limit_blas_threads()
     module, _, function = app_factory.partition(":")
     create_app: Callable[[S], FastAPI] = getattr(importlib.import_module(module), function)
+    worker = None
+    if settings.workers > 1:
+        configure_logging(settings.log_level)
+        worker = forked(settings)
     app = create_app(settings)
     app.state.factory = app_factory  # for a process that makes it anew
-    run(app, settings)
+    run(app, settings, worker)
 
 
-def run(app: FastAPI, settings: ServiceSettings) -> None:
+def forked(settings: ServiceSettings) -> Worker:
+    """Return in each of the workers of the settings; raises as `run` does where no worker could run."""
+    reserve_descriptors(settings)
+    require_keys(settings)
+    try:
+        return fork_workers(settings, drain_seconds=grace_seconds(settings) + DRAIN_SECONDS)
+    except OSError:
+        sys.stderr.write(TAKEN.format(address=f"{settings.host}:{settings.port}"))
+        sys.exit(STARTUP_FAILURE)
+
+
+def grace_seconds(settings: ServiceSettings) -> int:
+    """Return how long requests in progress may take at the end."""
+    return math.ceil(settings.request_timeout_seconds) + DRAIN_SECONDS
+
+
+def run(app: FastAPI, settings: ServiceSettings, worker: Worker | None = None) -> None:
     """Run an app until SIGTERM or Ctrl-C, then finish the requests in progress and return.
+
+    Parameters
+    ----------
+    worker
+        Which one this is of several processes on the port.
 
     Raises
     ------
@@ -76,20 +106,19 @@ def run(app: FastAPI, settings: ServiceSettings) -> None:
         http=BoundedProtocol,
         ws="none",
         lifespan="on",
-        timeout_graceful_shutdown=math.ceil(settings.request_timeout_seconds) + DRAIN_SECONDS,
+        timeout_graceful_shutdown=grace_seconds(settings),
     )
     sys.setswitchinterval(SWITCH_SECONDS)
-    server = Server(config)
+    server = Server(config) if worker is None else WorkerServer(config, worker, app.state.metrics)
     # After a graceful end uvicorn raises the signal again, which would make the exit code that of a killed process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        server.run()
+        server.run(sockets=None if worker is None else [worker.socket()])
     except KeyboardInterrupt:
         return
     except SystemExit as end:
         if end.code == STARTUP_FAILURE:  # uvicorn has logged why, as JSON: this line is for a person at a terminal
-            address = f"{settings.host}:{settings.port}"
-            sys.stderr.write(f"{address} is taken or forbidden: stop what listens there, or name another --port\n")
+            sys.stderr.write(TAKEN.format(address=f"{settings.host}:{settings.port}"))
         raise
     if not server.started:
         sys.exit(STARTUP_FAILURE)
@@ -105,6 +134,29 @@ class Server(uvicorn.Server):
         """Start the app, then take all that there is by then from the collector."""
         await super().startup(sockets)
         gc.freeze()
+
+
+class WorkerServer(Server):
+    """The server of one of several workers: it shares its metrics with the others, and ends with their parent."""
+
+    def __init__(self, config: uvicorn.Config, worker: Worker, metrics: ServiceMetrics) -> None:
+        super().__init__(config)
+        config.callback_notify, config.timeout_notify = self.tell, TELL_SECONDS
+        self._worker = worker
+        self._metrics, self._sums = metrics, Sums(metrics.shown, worker.shared, worker.number)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the app, and let the parent know by the first metrics."""
+        await super().startup(sockets)
+        if self.started:
+            self._metrics.shown = self._sums
+            self._sums.publish()
+
+    async def tell(self) -> None:
+        """Publish the metrics, or end where the parent has gone."""
+        self._sums.publish()
+        if os.getppid() != self._worker.parent:
+            self.should_exit = True
 
 
 def limit_blas_threads() -> None:

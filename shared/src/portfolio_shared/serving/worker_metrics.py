@@ -1,0 +1,126 @@
+"""The metrics of several processes, summed: each writes its own into memory that all share, and reads the others'.
+
+prometheus_client's own way for several processes writes files, which a disk that is read-only does not take, and has no
+collectors. Each worker writes every second, and whenever it is asked; so sums are at most a second old, and what a
+worker that was killed counted in its last second is lost.
+"""
+
+import json
+import mmap
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+SLOT_BYTES = 2_000_000
+_HEAD = struct.Struct("<QQ?")  # the number of the last writing, its length, whether who wrote it lives
+_HALF = (SLOT_BYTES - _HEAD.size) // 2
+
+GREATEST = {"model_info", "model_age_seconds", "prediction_log_enabled", "process_start_time_seconds"}
+"""Gauges that are no shares of a sum."""
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+class SharedMetrics:
+    """A slot of memory for each worker; made before they are forked.
+
+    A slot has two halves that are written in turns, so a worker that is killed while it writes leaves the other one.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._memory = mmap.mmap(-1, workers * SLOT_BYTES)
+
+    def write(self, worker: int, families: list[Any]) -> None:
+        """Publish the metrics of a worker."""
+        body = json.dumps(families).encode()
+        if len(body) > _HALF:
+            raise ValueError(f"{len(body)} bytes of metrics are more than the {_HALF} that a worker can share")
+        start = worker * SLOT_BYTES
+        number = self._head(worker)[0] + 1
+        half = start + _HEAD.size + number % 2 * _HALF
+        self._memory[half : half + len(body)] = body
+        _HEAD.pack_into(self._memory, start, number, len(body), True)  # noqa: FBT003
+
+    def read(self, worker: int) -> tuple[list[Any], bool]:
+        """Return what a worker published last, and whether it lives."""
+        while True:
+            number, length, lives = self._head(worker)
+            half = worker * SLOT_BYTES + _HEAD.size + number % 2 * _HALF
+            body = self._memory[half : half + length]
+            if self._head(worker)[0] == number:  # else this half may have been written meanwhile
+                return (json.loads(body) if body else []), lives
+
+    def bury(self, worker: int) -> bool:
+        """Note that a worker has ended, whose gauges go and counters stay; return whether it had published any."""
+        number, length, lived = self._head(worker)
+        _HEAD.pack_into(self._memory, worker * SLOT_BYTES, number, length, False)  # noqa: FBT003
+        return lived
+
+    def _head(self, worker: int) -> tuple[int, int, bool]:
+        number, length, lives = _HEAD.unpack_from(self._memory, worker * SLOT_BYTES)
+        return number, length, lives
+
+    def all(self) -> list[tuple[list[Any], bool]]:
+        """Return what each worker published last."""
+        return [self.read(worker) for worker in range(self._workers)]
+
+
+class Sums(Collector):
+    """The metrics of all workers, as one of them shows them."""
+
+    def __init__(self, own: Collector, shared: SharedMetrics, worker: int) -> None:
+        self._own, self._shared, self._worker = own, shared, worker
+        self._before, _ = shared.read(worker)  # of who had this place and was killed
+
+    def publish(self) -> None:
+        """Let the others see the metrics of this worker."""
+        own = [as_json(family) for family in self._own.collect()]
+        self._shared.write(self._worker, [as_json(family) for family in summed([(own, True), (self._before, False)])])
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the sums; what is shown was published before, so that no counter goes back."""
+        self.publish()
+        yield from summed(self._shared.all())
+
+
+def as_json(family: Metric) -> list[Any]:
+    """Return a metric as JSON types."""
+    samples = [[sample.name, sample.labels, sample.value] for sample in family.samples]
+    return [family.name, family.documentation, family.type, samples]
+
+
+def summed(workers: Iterable[tuple[list[Any], bool]]) -> Iterator[Metric]:
+    """Yield metrics added up over workers: of one that has ended its counters and histograms only.
+
+    Gauges are added as well, but those in `GREATEST`.
+
+    Examples
+    --------
+    >>> counted = ["requests", "", "counter", [["requests_total", {}, 2.0]]]
+    >>> using = ["memory", "", "gauge", [["memory", {}, 5.0]]]
+    >>> [family.samples[0].value for family in summed([([counted, using], True), ([counted, using], False)])]
+    [4.0, 5.0]
+    """
+    families: dict[str, tuple[str, str, Samples]] = {}
+    for found, lives in workers:
+        for name, documentation, kind, samples in found:
+            if not lives and kind == "gauge":
+                continue
+            _, _, sums = families.setdefault(name, (documentation, kind, {}))
+            add(sums, samples, greatest=name in GREATEST)
+    for name, (documentation, kind, sums) in families.items():
+        metric = Metric(name, documentation, kind)
+        for (sample, labels), value in sums.items():
+            metric.add_sample(sample, dict(labels), value)
+        yield metric
+
+
+def add(sums: Samples, samples: Iterable[tuple[str, Mapping[str, str], float]], *, greatest: bool) -> None:
+    """Add samples to sums, or keep the greatest of each."""
+    for name, labels, value in samples:
+        key = name, tuple(labels.items())
+        sums[key] = max(sums.get(key, value), value) if greatest else sums.get(key, 0.0) + value
