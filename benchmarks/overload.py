@@ -109,7 +109,7 @@ AT_MOST = {
     "resident_mb": 1000.0,
 }
 AT_LEAST = {"share": 0.9}
-COLUMNS = ("kind", "load", "capacity", *AT_LEAST, "p50_ms", *AT_MOST, "well_again_ms", "client_lag_p99_ms")
+COLUMNS = ("kind", "load", "capacity", *AT_LEAST, "p50_ms", *AT_MOST, "well_again_ms", "client_lag_p99_ms", "starved")
 
 
 def measure(kind: str, project: str, bundle: Path, request: ExampleRequest, seconds: float) -> list[dict[str, Any]]:
@@ -162,6 +162,7 @@ def summary(seen: Seen, capacity: float, cpu: float) -> dict[str, Any]:
         "refusal_of_answer": round(spent / cpu, 3),
         "lost": seen.lost,
         "client_lag_p99_ms": ms(seen.lags, 99),
+        "starved": round(seen.starved / seen.elapsed, 2),
     }
 
 

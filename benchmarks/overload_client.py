@@ -21,6 +21,8 @@ from processes import HOST
 WARM_UP_SECONDS = 1.0
 DRAIN_SECONDS = 4.0
 MOST_CONNECTIONS = 900
+POOL_SECONDS = 0.05
+"""Of arrivals, for which there are connections from the beginning: a refusal takes 35 ms."""
 TICK_SECONDS = 0.001
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -44,6 +46,7 @@ class Seen:
     lost: int = 0  # closed without an answer, or none by the end
     elapsed: float = 0.0
     cpu: float = 0.0
+    starved: float = 0.0  # seconds that the service's event loop waited for a core
 
     def refused(self) -> list[float]:
         """Return the seconds of all answers but 200."""
@@ -68,6 +71,11 @@ def cpu_seconds(pid: int) -> float:
     return (int(user) + int(system)) / TICKS
 
 
+def starved_seconds(pid: int) -> float:
+    """Return the seconds that the first thread of a process has waited for a core."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+
+
 class Clients:
     """All clients of one load."""
 
@@ -75,22 +83,22 @@ class Clients:
         self._port, self._pid, self._load = port, pid, load
         self._message = message(request)
         self._seen, self._measures, self._ends = Seen(), False, False
-        self._idle: deque[Client] = deque()
+        self._idle: list[Client] = []
         self._waiting: deque[float] = deque()  # arrivals that found no connection
-        self._opened = self._asking = 0
+        self._asking = self._opened = 0
 
     async def run(self, seconds: float) -> Seen:
         """Warm up, measure, and let the requests under way end."""
         loop = asyncio.get_running_loop()
-        started = loop.time()
+        for _ in range(self._load.clients or min(MOST_CONNECTIONS, round(POOL_SECONDS * self._load.rate))):
+            await self._open()
         loop.call_later(WARM_UP_SECONDS, self._begin)
-        end = started + WARM_UP_SECONDS + seconds
-        for _ in range(self._load.clients):
-            await self._open(loop.time())
+        end = loop.time() + WARM_UP_SECONDS + seconds
         await self._arrive(end)
         self._ends = True
         self._seen.elapsed = time.perf_counter() - self._began
         self._seen.cpu = cpu_seconds(self._pid) - self._cpu
+        self._seen.starved = starved_seconds(self._pid) - self._starved
         late = end + DRAIN_SECONDS
         while (self._asking or self._waiting) and loop.time() < late:  # noqa: ASYNC110 - an event costs each answer
             await asyncio.sleep(0.01)
@@ -106,8 +114,10 @@ class Clients:
             if client.asked >= self._began:
                 self._seen.seconds.setdefault(status, []).append(now - client.asked)
         client.asked = 0.0
-        if self._ends and not self._waiting:
-            return
+        if self._waiting or not self._ends:
+            self._next(client)
+
+    def _next(self, client: "Client") -> None:
         if self._load.clients:
             self._ask(client, time.perf_counter())
         elif self._waiting:
@@ -124,18 +134,19 @@ class Clients:
         elif client in self._idle:
             self._idle.remove(client)
         if self._load.clients and not self._ends:
-            asyncio.ensure_future(self._open(time.perf_counter()))  # noqa: RUF006 - ends at once
+            asyncio.ensure_future(self._open())  # noqa: RUF006 - ends at once
 
     def _begin(self) -> None:
         self._measures = True
-        self._began, self._cpu = time.perf_counter(), cpu_seconds(self._pid)
+        self._began = time.perf_counter()
+        self._cpu, self._starved = cpu_seconds(self._pid), starved_seconds(self._pid)
 
     def _ask(self, client: "Client", arrived: float) -> None:
         client.asked = arrived
         self._asking += 1
         client.transport.write(self._message)
 
-    async def _open(self, arrived: float) -> None:
+    async def _open(self) -> None:
         self._opened += 1
         try:
             _, client = await asyncio.get_running_loop().create_connection(lambda: Client(self), HOST, self._port)
@@ -143,7 +154,7 @@ class Clients:
             self._opened -= 1
             self._seen.lost += self._measures
             return
-        self._ask(client, arrived)
+        self._next(client)
 
     async def _arrive(self, end: float) -> None:
         """Until the end, let requests arrive as a Poisson process does: each on an idle connection, or on a new one."""
@@ -161,11 +172,11 @@ class Clients:
 
     def _arrived(self, at: float) -> None:
         if self._idle:
-            self._ask(self._idle.popleft(), at)
-        elif self._opened < MOST_CONNECTIONS:
-            asyncio.ensure_future(self._open(at))  # noqa: RUF006 - ends at once
-        else:
-            self._waiting.append(at)
+            self._ask(self._idle.pop(), at)  # the last one: the service closes those that it has not heard of for long
+            return
+        self._waiting.append(at)
+        if self._opened < MOST_CONNECTIONS:
+            asyncio.ensure_future(self._open())  # noqa: RUF006 - ends at once
 
 
 class Client(asyncio.Protocol):
