@@ -128,7 +128,7 @@ class ServiceSettings(BaseSettings):
     client_timeout_seconds: float = Field(
         default=10.0, gt=0, description="longest that a client may be silent; above it 408, or it is cut off"
     )
-    max_concurrent_requests: int = Field(default=64, gt=0, description="predictions at a time; above it 429")
+    max_concurrent_requests: int = Field(default=256, gt=0, description="predictions at a time; above it 429")
     workers: int = Field(default=1, gt=0, description="processes that answer on the port; several need Linux")
     worker_threads: int = Field(default=2, gt=0, description="threads that compute predictions")
     request_timeout_seconds: float = Field(default=10.0, gt=0, description="longest computation; above it 503")
