@@ -46,7 +46,7 @@ NO_TELEMETRY: TelemetryConfig = {
     "operation_spans": False,
     "auto_configure": False,
 }
-FIRST_LOOK_SECONDS = 1.5  # how long the start waits for a first model
+FIRST_LOOK_SECONDS = 1.0  # how long the start waits for a first model
 CHALLENGER_THREADS = 2
 INTERLEAVED_SECONDS = 1.0  # for the challenger's half of a list
 

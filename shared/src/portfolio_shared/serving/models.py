@@ -23,7 +23,7 @@ from portfolio_shared.signatures import check_signature, public_keys, read_signa
 P = TypeVar("P")
 Origin = Literal["registry", "cache", "path"]
 CHALLENGER = "challenger"
-CACHE_AFTER_SECONDS = 1.0  # without a model, and without a word of the registry that ends in one
+CACHE_AFTER_SECONDS = 0.8  # without a model, and without a word of the registry that ends in one
 END_SECONDS = 1.0  # that a download which is given up gets to remove what it has written
 
 logger = logging.getLogger(__name__)
