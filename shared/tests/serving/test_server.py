@@ -119,7 +119,7 @@ def test_the_loop_waits_shortly_for_threads_and_never_for_a_collection_of_what_s
     frozen, interval = gc.get_freeze_count(), sys.getswitchinterval()
     monkeypatch.setattr(uvicorn.Server, "startup", AsyncMock())
     monkeypatch.setattr(
-        uvicorn.Server, "run", lambda self: setattr(self, "started", asyncio.run(self.startup()) is None)
+        uvicorn.Server, "run", lambda self, **_: setattr(self, "started", asyncio.run(self.startup()) is None)
     )
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(server, "configure_logging", lambda _: None)
