@@ -10,7 +10,8 @@ from small_models import SmallModel, run_file
 
 from recommender.config import AlsSettings, EaseSettings, ModelSettings, TrainConfig
 from recommender.data.load import Dataset, load
-from recommender.models.predictor import Predictor, Seen
+from recommender.models.prediction import Seen
+from recommender.models.predictor import Predictor
 from recommender.train import Trained
 
 

@@ -34,7 +34,8 @@ from recommender.evaluation.grid import MOST_USERS, choose_rank_and_penalty
 from recommender.evaluation.recent import Watched, shortfalls
 from recommender.evaluation.task import make_task
 from recommender.models.fit import FULL, Scorer, fit, recipes, refit, too_large
-from recommender.models.predictor import Predictor, Seen
+from recommender.models.prediction import Seen
+from recommender.models.predictor import Predictor
 from recommender.serving.observe import history_of, interleaved, reference, shown_to
 
 Trained = results.Trained[Dataset, Split, Scorer, ModelSettings, Predictor, Evaluation]

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from recommender.evaluation.recent import Watched, shortfalls
-from recommender.models.predictor import Predictor, Seen
+from recommender.models.prediction import Seen
+from recommender.models.predictor import Predictor
 
 SEEN = [Seen(1), Seen(2)]
 

@@ -5,7 +5,7 @@ import pytest
 
 from recommender.evaluation.figures import draw_reliability
 from recommender.evaluation.reliability import HISTORY, LAST, NOTHING, calibration_error, measure_reliability
-from recommender.models.predictor import Seen
+from recommender.models.prediction import Seen
 
 
 def measure(trained, predictor):

@@ -11,7 +11,8 @@ from recommender.data.load import Dataset
 from recommender.models.als import fit_als
 from recommender.models.fold_in import FoldIn
 from recommender.models.history_weights import HistoryWeights
-from recommender.models.predictor import Predictor, Seen
+from recommender.models.prediction import Seen
+from recommender.models.predictor import Predictor
 
 ITEMS = np.array([4, 9, 30, 77])
 WEIGHTS = np.array([0.2, 0.5, 1.3, 0.9], dtype=np.float32)

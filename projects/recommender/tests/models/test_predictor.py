@@ -16,7 +16,8 @@ from recommender.models.ease import fit_ease
 from recommender.models.features import film_features
 from recommender.models.history_weights import HistoryWeights
 from recommender.models.item_factors import ItemFactors
-from recommender.models.predictor import Predictor, Seen
+from recommender.models.prediction import Seen
+from recommender.models.predictor import Predictor
 
 WEIGH = HistoryWeights(half_life_share=0.2, half_life_films=3, rating_slope=0.2)
 

@@ -16,7 +16,8 @@ from command_line import Run, command_line
 
 from portfolio_shared.bundle import bundle_digest
 from recommender.data.catalogue import Catalogue, Film, Filters
-from recommender.models.predictor import Prediction, Predictor, Seen
+from recommender.models.prediction import Prediction, Seen
+from recommender.models.predictor import Predictor
 from recommender.models.search import FilmSearch
 from recommender.serving.app import smoke_test
 from recommender.serving.schemas import EXAMPLE, EXAMPLE_REQUEST

@@ -5,8 +5,8 @@ import pytest
 
 from portfolio_shared.data.tables import FileError
 from portfolio_shared.serving.batch import BatchResult
-from recommender.models.predictor import Seen
-from recommender.serving.app import results_for
+from recommender.models.prediction import Seen
+from recommender.serving.app import answers_to
 from recommender.serving.batch import predict_file
 from recommender.serving.history_text import parse_history
 from recommender.serving.schemas import Options
@@ -36,7 +36,7 @@ def test_a_file_gets_what_the_predictor_says(predictor, popular, tmp_path):
     assert [row["who"] for row in rows] == [f"user {i}" for i in range(4)]
     for row, text in zip(rows, histories, strict=True):
         answer = predictor.recommend(parse_history(text), k=4)
-        assert row["films"] == answer.film_ids
+        assert row["films"] == " ".join(map(str, answer.ids))
         assert row["basis"] == answer.basis
         assert row["error"] == ""
     assert [row["basis"] for row in rows] == ["history", "history", "popularity", "history"]
@@ -84,7 +84,8 @@ def test_however_the_table_is_written_the_answer_is_the_same(predictor, popular,
     assert predict_file(source, target, predictor) == BatchResult(1, 0)
     (row,) = rows_of(target)
     assert row["who"] == "José"
-    assert row["films"] == predictor.recommend([Seen(popular[0], 4.5), Seen(popular[1])]).film_ids
+    answer = predictor.recommend([Seen(popular[0], 4.5), Seen(popular[1])])
+    assert row["films"] == " ".join(map(str, answer.ids))
 
 
 def test_many_rows_are_answered_as_each_would_be_by_the_api(predictor, sample, tmp_path):
@@ -108,10 +109,10 @@ def test_many_rows_are_answered_as_each_would_be_by_the_api(predictor, sample, t
     assert predict_file(source, target, predictor) == BatchResult(len(histories), 0)
     options = Options()
     for row, history in zip(rows_of(target), histories, strict=True):
-        (result,) = results_for(predictor, [history], options)
-        assert row["films"] == " ".join(str(each.film.film_id) for each in result["recommendations"])
-        assert row["unknown"] == " ".join(map(str, result["unknown"]))
-        assert (row["basis"] == "popularity") == result["popular"]
+        (answer,) = answers_to(predictor, [history], options)
+        assert row["films"] == " ".join(map(str, answer.recommendations))
+        assert row["unknown"] == " ".join(map(str, answer.unknown))
+        assert (row["basis"] == "popularity") == answer.popular
 
 
 @pytest.mark.parametrize(

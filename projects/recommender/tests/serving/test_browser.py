@@ -15,7 +15,8 @@ from playwright.sync_api import Locator, expect
 
 from recommender.data.catalogue import Film, Filters
 from recommender.models.chance import LISTED, NEXT
-from recommender.models.predictor import Predictor, Seen
+from recommender.models.prediction import Seen
+from recommender.models.predictor import Predictor
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from recommender.models.predictor import Seen
+from recommender.models.prediction import Seen
 from recommender.serving import history_text
 from recommender.serving.history_text import InvalidHistoryError, history_of, parse_history
 from recommender.serving.schemas import RecommendationRequest

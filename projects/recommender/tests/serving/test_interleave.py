@@ -20,11 +20,12 @@ from portfolio_shared.operations.store import LoggedPrediction, connect
 from portfolio_shared.serving.models import ModelNotReady
 from recommender.config import ServeSettings
 from recommender.data.catalogue import Catalogue
-from recommender.models.predictor import Prediction, Predictor, Recommendation, Seen
+from recommender.models.prediction import Prediction, Seen
+from recommender.models.predictor import Predictor
+from recommender.serving.answers import Answer, answer_of
 from recommender.serving.app import create_app
 from recommender.serving.interleave import interleave, team_draft
 from recommender.serving.observe import WATCH, Truth, columns_of
-from recommender.serving.schemas import Result, result_of
 
 Json = dict[str, Any]
 rankings = st.lists(st.integers(1, 12), unique=True, max_size=12)
@@ -64,19 +65,18 @@ def test_a_place_in_the_list_wins_nothing(challenger: range, k: int) -> None:
     assert abs(np.mean(signs)) < 5 * np.std(signs) / np.sqrt(len(signs))
 
 
-def answer(predictor: Predictor, films: list[int], score: float, **other: Any) -> Prediction:
-    recommended = tuple(Recommendation(predictor.catalogue.films[film], score, ()) for film in films)
-    return Prediction(recommended, **{"basis": "history", "unknown": (), **other})
+def answer(films: list[int], score: bytes, **other: Any) -> Answer:
+    return Answer(dict.fromkeys(films, score), **{"basis": "history", "unknown": (), **other})
 
 
-def test_each_film_is_the_answer_of_the_model_that_picked_it(predictor: Predictor) -> None:
-    champion = answer(predictor, [0, 1, 2, 3], 1.0, unknown=(7, 8, 9))
-    challenger = answer(predictor, [3, 4, 0], 2.0, unknown=(9, 7), basis="popularity")
+def test_each_film_is_the_answer_of_the_model_that_picked_it() -> None:
+    champion = answer([0, 1, 2, 3], b"1.0", unknown=(7, 8, 9))
+    challenger = answer([3, 4, 0], b"2.0", unknown=(9, 7), basis="popularity")
     both, teams = interleave(champion, challenger, k=5, seed=0)
     assert (len(teams), teams[3:]) == (5, [None, None])
-    for each, team in zip(both.recommendations, teams, strict=True):
-        whose = team or ("champion" if each in champion.recommendations else "challenger")
-        assert each.score == (1.0 if whose == "champion" else 2.0)
+    for (film, shown), team in zip(both.recommendations.items(), teams, strict=True):
+        whose = team or ("champion" if film in champion.recommendations else "challenger")
+        assert shown == (b"1.0" if whose == "champion" else b"2.0")
     assert both.basis == "history"
     assert both.unknown == (7, 9)
     assert interleave(challenger, challenger, k=3, seed=0)[0] == challenger
@@ -175,7 +175,7 @@ def test_an_interleaved_list_says_nothing_of_the_champion(
 
 
 def json_of(prediction: Prediction) -> list[Json]:
-    found: list[Json] = json.loads(Result(**result_of(prediction)).model_dump_json())["recommendations"]
+    found: list[Json] = json.loads(b"{%b}" % answer_of(prediction).fields())["recommendations"]
     return found
 
 

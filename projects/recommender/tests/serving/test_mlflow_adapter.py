@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from recommender.models.predictor import Seen
+from recommender.models.prediction import Seen
 
 pytestmark = pytest.mark.slow
 

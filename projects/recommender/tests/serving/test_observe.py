@@ -20,11 +20,12 @@ from recommender.config import ServeSettings
 from recommender.data.catalogue import Catalogue, Film
 from recommender.data.load import Dataset, split
 from recommender.models.fit import FULL, recipes, refit
-from recommender.models.predictor import Predictor, Seen
+from recommender.models.prediction import Seen
+from recommender.models.predictor import Predictor
 from recommender.serving import observe
+from recommender.serving.answers import answer_of
 from recommender.serving.app import create_app
 from recommender.serving.observe import DECIMALS, WATCH, Truth, columns_of, reference
-from recommender.serving.schemas import Result, result_of
 from recommender.train import Trained
 
 Json = dict[str, Any]
@@ -114,7 +115,7 @@ def test_a_log_has_the_columns_of_each_history_of_each_request(
 def row_of(predictor: Predictor, history: Sequence[Seen]) -> LoggedPrediction:
     """Return what a log would have of a request with one history."""
     asked = {"history": [{"film_id": seen.film_id, "rating": seen.stars} for seen in history]}
-    answer = Result(**result_of(predictor.recommend(history))).model_dump_json()
+    answer = (b"{%b}" % answer_of(predictor.recommend(history)).fields()).decode()
     return LoggedPrediction("", 0, "recommender", "", "/v1/recommendations", "", 1, 1.0, json.dumps(asked), answer)
 
 

@@ -1,11 +1,14 @@
 """What the API accepts, and how the model's answers read in its terms."""
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from recommender.data.catalogue import Catalogue
 from recommender.data.catalogue import Film as CatalogueFilm
-from recommender.models.predictor import Prediction, Reason, Recommendation, Seen
-from recommender.serving.schemas import EXAMPLE, RecommendationRequest, Result, result_of
+from recommender.models.prediction import Prediction, Seen
+from recommender.serving.answers import answer_of
+from recommender.serving.schemas import EXAMPLE, RecommendationRequest, Result
 
 ALIEN, BRAZIL, CHARADE = (
     CatalogueFilm(number, name, year, genres, (name,))
@@ -18,8 +21,13 @@ ALIEN, BRAZIL, CHARADE = (
 
 
 def answer(score: float, *contributions: float) -> Result:
-    reasons = tuple(Reason(film, added) for film, added in zip((BRAZIL, CHARADE), contributions, strict=False))
-    return Result(**result_of(Prediction((Recommendation(ALIEN, score, reasons),), "history", (7,))))
+    """Return what is shown of a film for which two others speak, who add so much to its score."""
+    added = np.array([[*contributions]], dtype=np.float32)
+    named = np.arange(1, 1 + added.size)[None]
+    films = Catalogue((ALIEN, BRAZIL, CHARADE))
+    chosen, scores = np.array([0]), np.array([score], dtype=np.float32)
+    prediction = Prediction(films, chosen, scores, [None], named, added, "history", (7,))
+    return Result.model_validate_json(b"{%b}" % answer_of(prediction).fields())
 
 
 def test_the_example_is_a_request_and_its_films_are_what_the_predictor_takes() -> None:
@@ -60,6 +68,6 @@ def test_shares_are_parts_of_the_score_and_never_more_than_one(score: float, sha
     # Below 0.4 other films of the history take away what these two add beyond the score.
     (shown,) = answer(score, 0.3, 0.1).recommendations
 
-    assert shown.score == score
+    assert shown.score == pytest.approx(score)
     assert [reason.film.title for reason in shown.reasons] == ["Brazil", "Charade"]
     assert [reason.share for reason in shown.reasons] == pytest.approx(shares)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,14 @@ class Catalogue:
     def n_ratings(self) -> NDArray[np.int64]:
         """Int, shape (n_films,): people in the training data who rated the film."""
         return np.array([film.n_ratings for film in self.films], dtype=np.int64)
+
+    @cached_property
+    def as_json(self) -> tuple[bytes, ...]:
+        """Each film as answers show it."""
+        shown = [
+            {"film_id": film.id, "title": film.name, "year": film.year, "genres": film.genres} for film in self.films
+        ]
+        return tuple(map(to_json, shown))
 
     def counted(self, counts: NDArray[np.int64]) -> "Catalogue":
         """Return the films with other numbers of ratings, shape (n_films,)."""

@@ -17,7 +17,8 @@ from recommender.config import MAX_USERS, MODEL_NAME
 from recommender.data.load import load, split
 from recommender.data.splits import Split
 from recommender.evaluation.task import Floats, Ints, Task, judge_lists, make_task
-from recommender.models.predictor import Predictor, Seen
+from recommender.models.prediction import Seen
+from recommender.models.predictor import Predictor
 
 LONGEST = 50  # length of the lists that are made; metrics look at their first k places
 

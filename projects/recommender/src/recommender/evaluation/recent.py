@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portfolio_shared.evaluation.ranking import EMPTY, judge, ndcg_at_k
-from recommender.models.predictor import Predictor, Seen
+from recommender.models.prediction import Seen
+from recommender.models.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def shortfalls(predictor: Predictor, people: Sequence[Watched], *, k: int) -> ND
     histories = [person.history for person in people]
     lists = np.full((len(people), k), EMPTY, dtype=np.int64)
     for row, prediction in zip(lists, predictor.predict(histories, k=k, n_reasons=0, chances=False), strict=True):
-        films = [recommended.film.id for recommended in prediction.recommendations]
+        films = prediction.ids
         row[: len(films)] = films
     pairs = [(row, film) for row, person in enumerate(people) for film in person.new]
     rows, films_watched = np.array(pairs, dtype=np.int64).T

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from recommender.models.chance import LISTED, Chance
 from recommender.models.fold_in import FoldIn
 from recommender.models.history_weights import History, HistoryWeights, read_histories
 from recommender.models.item_factors import ItemFactors
+from recommender.models.prediction import Basis, Floats, Prediction, Seen
 from recommender.models.search import FilmSearch
 from recommender.models.top_k import CANDIDATES, best, contenders, diversify
 
@@ -23,63 +23,6 @@ CATALOGUE_FILE, FACTORS_FILE = "films.json", "factors.npz"
 WEIGHTS_FILE, CHANCE_FILE = "weights.json", "chance.json"
 NO_FILTERS = Filters()
 HISTORIES_AT_ONCE = 128  # bounds the memory of scores; more are no faster
-Basis = Literal["history", "popularity"]
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A film of a history: its id, and the stars from 0.5 to 5 that it got, if any."""
-
-    film_id: int
-    stars: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """A film of the history and what it added to a score; over the whole history these add up to the score."""
-
-    film: Film
-    contribution: float
-
-
-@dataclass(frozen=True, slots=True)
-class Recommendation:
-    """A film, its score (comparable within one answer only) and the films of the history that speak most for it.
-
-    `chance` is that somebody with such a history watches the film among their next ten, see
-    `recommender.models.chance`; None where the predictor has none, and beyond the first films of an unfiltered list.
-    """
-
-    film: Film
-    score: float
-    reasons: tuple[Reason, ...]
-    chance: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The answer to one history: recommendations and what they rest on.
-
-    Attributes
-    ----------
-    recommendations
-        Best first, or in the order of `diversify`; fewer than asked for if the filters leave fewer.
-    basis
-        ``history``, or ``popularity`` where the history is empty or nothing is known about its films: then the
-        score is the number of ratings and there are no reasons.
-    unknown
-        Film ids of the history that are in no catalogue, in their order.
-    """
-
-    recommendations: tuple[Recommendation, ...]
-    basis: Basis
-    unknown: tuple[int, ...]
-
-    @property
-    def film_ids(self) -> str:
-        """Ids of the films in their order, between spaces: for files and tables."""
-        return " ".join(str(recommendation.film.id) for recommendation in self.recommendations)
 
 
 @dataclass(frozen=True)
@@ -102,6 +45,11 @@ class Predictor:
     def search(self) -> FilmSearch:
         """Index over the films' titles; made once, which takes about a second on 60,000 films."""
         return FilmSearch(self.catalogue)
+
+    @property
+    def live_factors(self) -> int:
+        """How many numbers each answer is computed from: those of the films that can be recommended."""
+        return self._live.factors.size
 
     def predict(
         self,
@@ -139,18 +87,15 @@ class Predictor:
         """
         if k < 1:
             raise ValueError(f"k must be at least 1, not {k}")
-        excluded = np.flatnonzero(~self.catalogue.admitted(filters)[self._live.items])
         predictions: list[Prediction] = []
         for start in range(0, len(inputs), HISTORIES_AT_ONCE):
             watched = list(map(_last_mentions, inputs[start : start + HISTORIES_AT_ONCE]))
             histories = read_histories(watched, self.catalogue.position, self.weigh)
-            choices = self._choose(histories, excluded, k, diversity, chances=chances)
+            choices = self._choose(histories, self._excluded(filters), k, diversity, chances=chances)
             for history, (basis, chosen, scores, floor) in zip(histories, choices, strict=True):
-                films = [self.catalogue.films[item] for item in chosen.tolist()]
                 reasons = self._reasons(chosen, history, n_reasons if basis == "history" else 0)
-                sure = self._chances(basis, scores, history, floor) if chances else [None] * len(films)
-                recommended = tuple(map(Recommendation, films, scores.tolist(), reasons, sure))
-                predictions.append(Prediction(recommended, basis, history.unknown))
+                sure = self._chances(basis, scores, history, floor) if chances else [None] * len(chosen)
+                predictions.append(Prediction(self.catalogue, chosen, scores, sure, *reasons, basis, history.unknown))
         return predictions
 
     def recommend(
@@ -215,6 +160,12 @@ class Predictor:
         factors = np.asfortranarray(self.model.factors[items])
         return _Live(items, place, factors, self.model.scale[items], self.catalogue.n_ratings[items].astype(np.float32))
 
+    def _excluded(self, filters: Filters) -> NDArray[np.int64]:
+        """Return which of the live films do not pass the filters."""
+        if filters == NO_FILTERS:
+            return _NOTHING
+        return np.flatnonzero(~self.catalogue.admitted(filters)[self._live.items])
+
     def _choose(
         self, histories: Sequence[History], excluded: NDArray[np.int64], k: int, diversity: float, *, chances: bool
     ) -> Iterator[tuple[Basis, NDArray[np.int64], Floats, float]]:
@@ -229,13 +180,17 @@ class Predictor:
         scores[by_popularity] = live.n_ratings
         places = live.place[items]
         scores[owners[places >= 0], places[places >= 0]] = -np.inf
-        listed = self._ranked(scores, tastes, by_popularity, LISTED) if chances else ()
+        n = k if diversity == 0 else max(k, CANDIDATES)
+        if together := not len(excluded):  # one ranking has both: the list, and the films that have a chance
+            n = max(n, LISTED) if chances else n
+        listed = self._ranked(scores, tastes, by_popularity, LISTED) if chances and not together else ()
         floors = [values.min(initial=np.inf) for _, values in listed] or [-np.inf] * len(histories)
         scores[:, excluded] = -np.inf
-        ranked = self._ranked(scores, tastes, by_popularity, k if diversity == 0 else max(k, CANDIDATES))
+        ranked = self._ranked(scores, tastes, by_popularity, n)
         for popular, floor, (films, values) in zip(by_popularity.tolist(), floors, ranked, strict=True):
-            chosen = diversify(values, factors[films], k=k, diversity=diversity) if diversity > 0 else slice(None)
-            yield "popularity" if popular else "history", films[chosen], values[chosen], floor
+            least = values[:LISTED].min(initial=np.inf) if chances and together else floor
+            chosen = diversify(values, factors[films], k=k, diversity=diversity) if diversity > 0 else slice(k)
+            yield "popularity" if popular else "history", films[chosen], values[chosen], least
 
     def _ranked(
         self, scores: Floats, tastes: Floats, by_popularity: NDArray[np.bool_], n: int
@@ -258,19 +213,23 @@ class Predictor:
             chances = self.chance.of_history(scores, history.weights)
         else:
             chances = self.chance.of_popularity(scores, float(self._live.n_ratings.max()))
-        return [float(chance) if score >= floor else None for chance, score in zip(chances, scores, strict=True)]
+        known = (scores >= floor).tolist()
+        return [chance if sure else None for chance, sure in zip(chances.tolist(), known, strict=True)]
 
-    def _reasons(self, chosen: NDArray[np.int64], history: History, n_reasons: int) -> list[tuple[Reason, ...]]:
-        if n_reasons == 0 or len(chosen) == 0:
-            return [()] * len(chosen)
-        films = [self.catalogue.films[item] for item in history.items.tolist()]
-        rows = self.model.contributions(history.items, history.weights, chosen)
-        strongest = np.argsort(-rows, axis=1, kind="stable")[:, :n_reasons]
-        added = np.take_along_axis(rows, strongest, axis=1)
-        return [
-            tuple(Reason(films[i], share) for i, share in zip(columns, row, strict=True) if share > 0)
-            for columns, row in zip(strongest.tolist(), added.tolist(), strict=True)
-        ]
+    def _reasons(self, chosen: NDArray[np.int64], history: History, n_reasons: int) -> tuple[NDArray[np.int64], Floats]:
+        """Return for each film which films of the history add most to its score, most first, and how much."""
+        shape = len(chosen), min(n_reasons, len(history.items))
+        strongest, added = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
+        if strongest.size:
+            rest, rows = self.model.contributions(history.items, history.weights, chosen), np.arange(len(chosen))
+            for n in range(shape[1]):
+                best = strongest[:, n] = rest.argmax(axis=1)
+                added[:, n] = rest[rows, best]
+                rest[rows, best] = -np.inf
+        return history.items[strongest], added
+
+
+_NOTHING = np.empty(0, dtype=np.int64)
 
 
 def _last_mentions(history: Sequence[Seen]) -> dict[int, float | None]:

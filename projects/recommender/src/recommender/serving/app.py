@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from pydantic_core import from_json, to_json
 
 from portfolio_shared.serving.app import create_service
 from portfolio_shared.serving.dependencies import (
@@ -23,45 +24,52 @@ from portfolio_shared.serving.problems import FieldError, ProblemError, unproces
 from portfolio_shared.serving.routes import StrictRoute
 from recommender.config import MODEL_NAME, ServeSettings
 from recommender.data.catalogue import Catalogue, Film, Filters
-from recommender.models.predictor import Prediction, Predictor, Seen
+from recommender.models.prediction import Seen
+from recommender.models.predictor import Predictor
 from recommender.serving import schemas
+from recommender.serving.answers import Answer, answer_of, answered
 from recommender.serving.interleave import Team, interleave
 from recommender.serving.observe import Truth
 
 Model = Annotated[LoadedModel[Predictor], Depends(loaded_model)]
+QUICK_FACTORS = 1_000_000
+"""Numbers of a model, those of the films that it recommends, up to which one answer is computed on the event loop."""
+QUICK_PAIRS = 5_000
+"""Films of a history times films asked for, likewise."""
+
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["films"])
 
 
-@router.post("/recommendations", summary="Recommend films for one history")
-async def recommend(
-    body: schemas.RecommendationRequest, request: Request, model: Model
-) -> schemas.RecommendationResponse:
+@router.post(
+    "/recommendations", summary="Recommend films for one history", response_model=schemas.RecommendationResponse
+)
+async def recommend(body: schemas.RecommendationRequest, request: Request, model: Model) -> Response:
     """Recommend films that are not in the history, with the films of it that are the reason."""
     settings: ServeSettings = settings_of(request)
     check(too_many("history", body.history, settings.max_history), wrong_options(body, model.predictor, settings))
     challenger = challenger_for(request, body) if settings.rollout == "interleave" else None
-    result, teams = await answer_of(request, model, challenger, body)
-    made = prediction_id(request, model, items=1, abstained=result["popular"])
-    answer = {"id": made, "model": model.named, **result}
-    if challenger is not None and teams is not None:
-        answer["interleaved_with"] = challenger.version
-        logged = schemas.LoggedResponse(**answer, teams=teams).model_dump_json()
-        log_instead(request, asked=request.state.body, answered=logged.encode())
-    return schemas.RecommendationResponse(**answer)
+    answer, teams = await answer_to(request, model, challenger, body)
+    made = prediction_id(request, model, items=1, abstained=answer.popular)
+    second = None if challenger is None or teams is None else challenger.version
+    content = answered(made, model.named, b'%b,"interleaved_with":%b' % (answer.fields(), to_json(second)))
+    if second is not None:  # who chooses among the films sees no team
+        logged = b'%b,"teams":%b}' % (content.removesuffix(b"}"), to_json(teams))
+        log_instead(request, asked=request.state.body, answered=logged)
+    return Response(content, media_type="application/json")
 
 
-@router.post("/recommendations/batch", summary="Recommend films for several histories")
-async def recommend_batch(body: schemas.BatchRequest, request: Request, model: Model) -> schemas.BatchResponse:
+@router.post(
+    "/recommendations/batch", summary="Recommend films for several histories", response_model=schemas.BatchResponse
+)
+async def recommend_batch(body: schemas.BatchRequest, request: Request, model: Model) -> Response:
     """Answer each history as if it were alone; never with the films of two models."""
     settings = settings_of(request)
     check(too_many("histories", body.histories, settings.max_histories))
     check(too_long(body, settings), wrong_options(body, model.predictor, settings))
-    results = await pool_of(request).run(results_for, model.predictor, body.histories, body)
-    return schemas.BatchResponse(
-        id=prediction_id(request, model, items=len(results), abstained=sum(each["popular"] for each in results)),
-        model=model.named,
-        results=[schemas.Result(**result) for result in results],
-    )
+    answers = await pool_of(request).run(answers_to, model.predictor, body.histories, body)
+    made = prediction_id(request, model, items=len(answers), abstained=sum(each.popular for each in answers))
+    results = b",".join(b"{%b}" % each.fields() for each in answers)
+    return Response(answered(made, model.named, b'"results":[%b]' % results), media_type="application/json")
 
 
 @router.get("/films", summary="Find films by words, or by their ids")
@@ -134,6 +142,8 @@ def smoke_test(predictor: Predictor) -> None:
     scores = [recommendation.score for recommendation in prediction.recommendations]
     if prediction.basis != "history" or scores != sorted(scores, reverse=True):
         raise ValueError(f"recommendations for {film.name!r} rest on {prediction.basis} and score {scores}")
+    if answer_of(prediction).recommendations.keys() != set(prediction.ids):
+        raise ValueError(f"an answer lacks some of the films {prediction.ids}")
     if film not in predictor.search.find(film.name):
         raise ValueError(f"a search for {film.name!r} does not find it")
     if film in [other for other, _ in predictor.similar(film.id)]:
@@ -143,8 +153,9 @@ def smoke_test(predictor: Predictor) -> None:
 def result_for(predictor: Predictor, body: schemas.RecommendationRequest, settings: ServeSettings) -> dict[str, Any]:
     """Return the fields of a `Result`, or answer 422; runs in a worker thread."""
     check(too_many("history", body.history, settings.max_history), wrong_options(body, predictor, settings))
-    (result,) = results_for(predictor, [body.history], body)
-    return result
+    (answer,) = answers_to(predictor, [body.history], body)
+    fields: dict[str, Any] = from_json(b"{%b}" % answer.fields())
+    return fields
 
 
 def challenger_for(request: Request, body: schemas.RecommendationRequest) -> LoadedModel[Predictor] | None:
@@ -156,41 +167,38 @@ def challenger_for(request: Request, body: schemas.RecommendationRequest) -> Loa
     return challenger
 
 
-async def answer_of(
+async def answer_to(
     request: Request,
     model: LoadedModel[Predictor],
     challenger: LoadedModel[Predictor] | None,
     body: schemas.RecommendationRequest,
-) -> tuple[dict[str, Any], list[Team | None] | None]:
-    """Return the fields of a `Result`, and the team of each film if a challenger had its part.
+) -> tuple[Answer, list[Team | None] | None]:
+    """Return the answer to one history, and the team of each film if a challenger had its part.
 
     The seed of the draft is drawn anew and kept nowhere: who knew it would know the teams.
     """
-    pool = pool_of(request)
     if challenger is None:
-        (result,) = await pool.run(results_for, model.predictor, [body.history], body)
-        return result, None
-    predict = partial(predictions_for, histories=[body.history], options=body)
+        pool = pool_of(request)
+        compute = pool.run_here if is_quick(model.predictor, body) else pool.run
+        (answer,) = await compute(answers_to, model.predictor, [body.history], body)
+        return answer, None
+    predict = partial(answers_to, histories=[body.history], options=body)
     (alone,), others = await request.app.state.rollout.both(request, (model, challenger), predict)
     if others is None:
-        return await pool.run(schemas.result_of, alone), None
-    together, teams = await pool.run(partial(interleave, alone, *others, k=body.k, seed=secrets.randbits(64)))
-    return await pool.run(schemas.result_of, together), teams
+        return alone, None
+    return interleave(alone, *others, k=body.k, seed=secrets.randbits(64))
 
 
-def results_for(
-    predictor: Predictor, histories: Sequence[Sequence[Seen]], options: schemas.Options
-) -> list[dict[str, Any]]:
-    """Return the fields of a `Result` for each history; the options have been checked."""
-    return list(map(schemas.result_of, predictions_for(predictor, histories, options)))
+def is_quick(predictor: Predictor, body: schemas.RecommendationRequest) -> bool:
+    """Whether an answer takes a fraction of a millisecond: less than the way to a thread and back."""
+    return predictor.live_factors <= QUICK_FACTORS and len(body.history) * body.k <= QUICK_PAIRS and not body.diversity
 
 
-def predictions_for(
-    predictor: Predictor, histories: Sequence[Sequence[Seen]], options: schemas.Options
-) -> list[Prediction]:
-    """Return what the predictor recommends for each history with these options."""
+def answers_to(predictor: Predictor, histories: Sequence[Sequence[Seen]], options: schemas.Options) -> list[Answer]:
+    """Return what the predictor recommends for each history with these options, which have been checked."""
     filters = Filters(tuple(options.genres), tuple(options.exclude_genres), options.year_from, options.year_to)
-    return predictor.predict(histories, k=options.k, filters=filters, diversity=options.diversity)
+    predictions = predictor.predict(histories, k=options.k, filters=filters, diversity=options.diversity)
+    return list(map(answer_of, predictions))
 
 
 def wrong_options(options: schemas.Options, predictor: Predictor, settings: ServeSettings) -> Iterable[FieldError]:

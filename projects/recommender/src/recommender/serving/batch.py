@@ -7,7 +7,8 @@ from pathlib import Path
 from portfolio_shared.data.tables import FileError, Table, open_table
 from portfolio_shared.serving.batch import ERROR, BatchResult, predict_rows, refusal
 from recommender.config import MAX_HISTORY
-from recommender.models.predictor import Predictor, Seen
+from recommender.models.prediction import Seen
+from recommender.models.predictor import Predictor
 from recommender.serving.history_text import InvalidHistoryError, history_of
 
 HISTORY = "history"
@@ -57,7 +58,7 @@ def answers(
         else:
             prediction = next(predictions)
             unknown = " ".join(map(str, prediction.unknown))
-            added.append([prediction.film_ids, prediction.basis, unknown, ""])
+            added.append([" ".join(map(str, prediction.ids)), prediction.basis, unknown, ""])
     return added
 
 

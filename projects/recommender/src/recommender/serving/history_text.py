@@ -5,7 +5,7 @@ import re
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from recommender.models.predictor import Seen
+from recommender.models.prediction import Seen
 from recommender.serving.schemas import SeenFilm
 
 EXPECTED = (

@@ -9,7 +9,8 @@ import random
 from collections.abc import Sequence
 from typing import Literal
 
-from recommender.models.predictor import Basis, Prediction
+from recommender.models.prediction import Basis
+from recommender.serving.answers import Answer
 
 Team = Literal["champion", "challenger"]
 
@@ -50,21 +51,15 @@ def team_draft(champion: Sequence[int], challenger: Sequence[int], k: int, seed:
     return list(picked.items())
 
 
-def interleave(
-    champion: Prediction, challenger: Prediction, *, k: int, seed: int
-) -> tuple[Prediction, list[Team | None]]:
+def interleave(champion: Answer, challenger: Answer, *, k: int, seed: int) -> tuple[Answer, list[Team | None]]:
     """Return one answer of two to the same history, and the team of each of its films.
 
     A film has the score, chance and reasons of the model that picked it. What one of the models knows is not unknown.
     """
-    answers: dict[Team, Prediction] = {"champion": champion, "challenger": challenger}
-    by_film = {
-        team: {recommended.film.id: recommended for recommended in answer.recommendations}
-        for team, answer in answers.items()
-    }
-    drafted = team_draft(list(by_film["champion"]), list(by_film["challenger"]), k, seed)
-    everything = by_film["challenger"] | by_film["champion"]
-    recommended = tuple((by_film[team] if team else everything)[film] for film, team in drafted)
+    by_film = {"champion": champion.recommendations, "challenger": challenger.recommendations}
+    drafted = team_draft(list(champion.recommendations), list(challenger.recommendations), k, seed)
+    everything = challenger.recommendations | champion.recommendations
+    recommended = {film: (by_film[team] if team else everything)[film] for film, team in drafted}
     basis: Basis = "popularity" if champion.basis == challenger.basis == "popularity" else "history"
     unknown = tuple(film for film in champion.unknown if film in challenger.unknown)
-    return Prediction(recommended, basis, unknown), [team for _, team in drafted]
+    return Answer(recommended, basis, unknown), [team for _, team in drafted]
