@@ -42,7 +42,7 @@ def pool_of(request: Request) -> WorkerPool:
 def answer_id(request: Request) -> str:
     """Return the id of the answer, made here: the header X-Request-ID is the client's to choose and to repeat."""
     made = new_id()
-    request.state.answer_id = made
+    request.scope["state"]["answer_id"] = made
     return made
 
 
@@ -57,11 +57,11 @@ def prediction_id(request: Request, model: LoadedModel[Any], *, items: int, abst
         For how many of them the model has no answer of its own to give.
     """
     if abstained:
-        request.state.abstained = abstained
-    request.state.predicted = (model.version, items)
+        request.scope["state"]["abstained"] = abstained
+    request.scope["state"]["predicted"] = (model.version, items)
     return answer_id(request)
 
 
 def log_instead(request: Request, *, asked: bytes, answered: bytes) -> None:
     """Write this JSON to the prediction log instead of the bodies of the request and of its response."""
-    request.state.logged_bodies = (asked, answered)
+    request.scope["state"]["logged_bodies"] = (asked, answered)

@@ -124,8 +124,13 @@ def value_of(name: str, number: float) -> Value:
     """
     if unknown(number):
         return None
-    codes = _codes().get(name)
+    codes = codes_of(name)
     return float(number) if codes is None else codes[number]
+
+
+def codes_of(name: str) -> Mapping[float, str] | None:
+    """Return number -> code of a column of codes, None of a quantity."""
+    return _codes().get(name)
 
 
 def change_one(house: Values, changes: Iterable[Change]) -> list[tuple[str, float, str]]:

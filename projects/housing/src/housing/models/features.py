@@ -103,7 +103,7 @@ class Design:
     @property
     def large_and_partial(self) -> Floats:
         """1 where a house is large and was sold partly built, else 0; shape (n,)."""
-        return np.asarray(self.numbers[:, number_names().index("large_and_partial")])
+        return np.asarray(self.numbers[:, _exception()])
 
 
 @cache
@@ -112,6 +112,11 @@ def number_names() -> tuple[str, ...]:
     quantities = (name for name, column in columns().items() if column.is_numeric)
     levels = (name for name, column in columns().items() if column.kind == "ordinal")
     return (*quantities, *levels, *DERIVED)
+
+
+@cache
+def _exception() -> int:
+    return number_names().index("large_and_partial")
 
 
 @cache

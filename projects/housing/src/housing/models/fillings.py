@@ -4,7 +4,7 @@ What no rule fills is typical of the house's overall quality (`imputation.py`).
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from housing.data.columns import NONE
-from housing.data.values import Arithmetic, Values, code, known, unknown, value_of
+from housing.data.values import Arithmetic, Values, code, codes_of, known, unknown, value_of
 
 if TYPE_CHECKING:
     from housing.models.imputation import Typical
@@ -77,12 +77,13 @@ class Filling(NamedTuple):
     rule: str
     holds: Value | None
     constant: Filled | None
+    codes: Mapping[float, str] | None
 
 
 def filling_of(name: str, value: float | Value, rule: str, holds: Value | None = None) -> Filling:
-    """Return a rule as it is applied."""
+    """Return a rule as it is applied; `codes` are those of its column's numbers, if it has any."""
     constant = None if callable(value) else Filled(name, cast("float | str", value_of(name, value)), rule)
-    return Filling(name, value, rule, holds, constant)
+    return Filling(name, value, rule, holds, constant, codes_of(name))
 
 
 def typical_of(grade: int) -> str:

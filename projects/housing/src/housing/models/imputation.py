@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from housing.data.columns import Record, columns
-from housing.data.values import MANY, ONE, Arithmetic, Values, code_values, known, unknown, value_of, values_of
+from housing.data.values import MANY, ONE, Arithmetic, Values, code_values, known, unknown, values_of
 from housing.models.fillings import Filled, Filling, Fills, filling_of, fillings, typical_of
 
 Complete = dict[str, float | str]
@@ -130,7 +130,7 @@ def fill_one(house: Values, typical: Typical) -> Fills:
         return Fills()
     unknown_, rules = typical.fillings_of(given)
     gaps, filled, grade = dict(unknown_), [], _grade(house, ONE)
-    for name, value, rule, holds, constant in rules:
+    for name, value, rule, holds, constant, codes in rules:
         if name in gaps and (holds is None or holds(house, ONE, grade)):
             del gaps[name]
             if constant is not None:
@@ -138,7 +138,8 @@ def fill_one(house: Values, typical: Typical) -> Fills:
                 filled.append(constant)
                 continue
             house[name] = number = value(house, ONE, grade)
-            filled.append(Filled(name, cast("float | str", value_of(name, number)), rule or typical_of(grade)))
+            given_as = float(number) if codes is None else codes[number]
+            filled.append(Filled(name, given_as, rule or typical_of(grade)))
     numbers, shared, json = typical.rest(_grade(house, ONE), tuple(gaps))
     house |= numbers
     return Fills(filled, shared, json)
@@ -147,7 +148,7 @@ def fill_one(house: Values, typical: Typical) -> Fills:
 def fill_many(table: Values, typical: Typical) -> NDArray[np.intp]:
     """Fill the unknown columns of a table in place; return how many were filled in each row, shape (n,)."""
     count, grade = np.zeros(len(table["lot_area"]), dtype=np.intp), _grade(table, MANY)
-    for name, value, _, holds, constant in typical.fillings:
+    for name, value, _, holds, constant, _ in typical.fillings:
         gaps = unknown(table[name])
         if gaps.any() and (gaps := gaps if holds is None else gaps & holds(table, MANY, grade)).any():
             number = value(table, MANY, grade) if constant is None else value

@@ -99,9 +99,8 @@ class Seen:
             elif value is not None:
                 low, high = self.ranges[name]
                 if value < low or value > high:
-                    warnings.append(
-                        f"{name} {value:g} is outside of the {low:g} to {high:g} that the model learned from"
-                    )
+                    span = f"{low:g} to {high:g}"
+                    warnings.append(f"{name} {value:g} is outside of the {span} that the model learned from")
         return warnings
 
 
@@ -239,7 +238,7 @@ class Predictor:
         )
 
 
-class _Priced(NamedTuple):  # a request makes one: half the cost of a frozen dataclass
+class _Priced(NamedTuple):
     """n houses on their way from records to predictions."""
 
     houses: Design
