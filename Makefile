@@ -16,7 +16,7 @@ PYTEST_FLAGS ?=
 # Test files run in so many processes, of up to 2 GB: a part of a test run is waiting for servers to start.
 TEST_JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 3 ? n + 1 : 4)))
 # The benchmarks of a project that bench-PROJECT runs, in this order: benchmarks/PROJECT_PART.py.
-BENCH ?= serving models
+BENCH ?= models
 export MLFLOW_TRACKING_URI ?= http://127.0.0.1:5500
 
 PROJECTS := $(patsubst projects/%/pyproject.toml,%,$(sort $(wildcard projects/*/pyproject.toml)))
@@ -71,7 +71,7 @@ $(INSTALLED) $(STARTED): requirements/installer.lock pyproject.toml $(PACKAGES:%
 		echo "torch=$(TORCH_BACKEND)" >"$@"
 
 ##@ Check it
-.PHONY: test test-all test-suites tests check coverage format hooks
+.PHONY: test test-all test-suites tests check audit coverage format hooks
 test: check ## lint, types and the tests that are not long: what to run before each commit
 	@$(PYTEST) -m "not long" $(PYTEST_FLAGS)
 
@@ -92,6 +92,10 @@ check: setup ## lint, formatting, types, workflow files
 	@"$(BIN)/check-jsonschema" --builtin-schema vendor.dependabot .github/dependabot.yml
 	@"$(BIN)/check-jsonschema" --builtin-schema vendor.compose-spec compose.yaml docker/*.yaml projects/*/compose.yaml
 	@"$(BIN)/zizmor" --offline --quiet .github
+
+audit: setup ## whether a pinned version has a known hole; status 3 where the data cannot be had
+	@"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --require-hashes -r requirements/audit.lock
+	@"$(BIN)/python" scripts/audit.py $(FLAGS)
 
 coverage: setup ## every test, and which lines they reach
 	@$(PYTEST) --cov --cov-report=term $(PYTEST_FLAGS)
@@ -128,7 +132,7 @@ tune-%: setup ## search what the training takes as given, on the public data's t
 rollback-%: setup-start ## give the alias back to the champion before this one
 	@"$(BIN)/python" scripts/mlflow_server.py "$(BIN)/$(PROJECT)" rollback
 
-bench-%: setup ## services against a bare request, models against baselines (BENCH="serving models")
+bench-%: setup ## models against baselines (BENCH=models)
 	@"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --require-hashes -r requirements/benchmark.lock
 	@for part in $(BENCH); do \
 		PYTHONPATH=scripts "$(BIN)/python" "benchmarks/$(subst -,_,$(PROJECT))_$$part.py" $(FLAGS) || exit 1; \

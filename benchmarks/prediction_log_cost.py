@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import recommender_serving
+from inputs import inputs_of
 from record import RESULTS, check_limits, finish
 from rich.console import Console
-from serving_cost import ask, resident_mb, service, upload
+from serving_cost import ask, resident_mb, service
 
-from housing.serving.schemas import EXAMPLE_REQUEST
 from portfolio_shared.evaluation.tables import terminal_table
 from portfolio_shared.evaluation.uncertainty import bootstrap_interval
 from portfolio_shared.serving.schemas import ExampleRequest
@@ -99,7 +98,7 @@ def measure_pair(
     Two and no more: with three in turns, forwards and backwards, the one in the middle never answers twenty requests
     after each other as the others do, and its cold caches cost it 5 to 10 %.
     """
-    request = request_of(project, bundle)
+    request = inputs_of(project, bundle).request
     with ExitStack() as stack:
         running = {each: stack.enter_context(service(project, bundle, **ways[each])) for each in ways}
         clocks = {each: clock_of(process.popen.pid) for each, (process, _) in running.items()}
@@ -146,19 +145,6 @@ def cost(project: str, what: str, seconds: list[float], off: list[float]) -> dic
     }
 
 
-def request_of(project: str, bundle: Path) -> ExampleRequest:
-    """Return the request that a project is measured with elsewhere too."""
-    if project == "housing":
-        return EXAMPLE_REQUEST
-    if project == "recommender":
-        request = recommender_serving.requests(bundle)["50 films"]
-        assert isinstance(request, ExampleRequest)  # noqa: S101 (it is no function)
-        return request
-    from image_classifier_serving import photograph  # loads torch
-
-    return upload(photograph(), "/v1/classifications")
-
-
 class _Receiver(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -183,7 +169,7 @@ def receiver() -> Iterator[str]:
 
 def starts_of(project: str, bundle: Path, before: Path, n_starts: int) -> list[dict[str, Any]]:
     """Start a checkout of another commit and this one in turns; return the medians of each."""
-    request = request_of(project, bundle)
+    request = inputs_of(project, bundle).request
     checkouts = dict(zip(SIDES, (before, ROOT), strict=True))
     measured: dict[str, list[list[float]]] = {side: [] for side in SIDES}
     for i in range(n_starts):

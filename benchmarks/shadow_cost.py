@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
-from prediction_log_cost import request_of
+from inputs import inputs_of
 from record import RESULTS, Limit, check_limits, finish
 from rich.console import Console
 from scipy.stats import t
@@ -115,7 +115,7 @@ def limits_of(rows: Sequence[Mapping[str, Any]]) -> list[Limit]:
 
 def costs_of(project: str, bundle: Path, rounds: int) -> list[dict[str, Any]]:
     """Return what each load comes to; what is asked is counted in the last round, and of the last load in a flood."""
-    request = request_of(project, bundle)
+    request = inputs_of(project, bundle).request
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in LOADS}
     counted: dict[str, dict[str, int]] = {}
     with registry(bundle) as uri:

@@ -1,7 +1,7 @@
 """One ASGI middleware for what every request passes: id, limits, headers, log line, metrics, span, last resort.
 
 Written here because four packages (request ids, metrics, JSON logs, problems) would wrap each request four times; one
-pass costs less than a route without parameters (`benchmarks/serving_cost.py`).
+pass costs less than a route without parameters (`make bench-serving`).
 """
 
 import logging
