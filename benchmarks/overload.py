@@ -15,7 +15,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from http import HTTPStatus
 from io import BytesIO
@@ -45,6 +45,7 @@ def main() -> int:
     parser.add_argument("kinds", nargs="*", metavar="kind", help=f"of {', '.join(KINDS)} (default: all)")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each load (default: %(default)g)")
     parser.add_argument("--bundles", type=Path, default=Path(".state/bundles"), help="folder of models")
+    parser.add_argument("--before", type=Path, help="results of another commit, to print both for docs/reliability.md")
     parser.add_argument("--output", type=Path, default=RESULTS / "overload.json", help="file to write")
     options = parser.parse_args()
     if unknown := set(options.kinds) - set(KINDS):
@@ -57,6 +58,8 @@ def main() -> int:
             rows += measure(kind, project, options.bundles / project, request(), options.seconds)
     headings = [heading.replace("_", " ") for heading in COLUMNS]
     console.print(terminal_table(f"{TIMES} times the capacity", headings, [cells(row) for row in rows]))
+    if options.before is not None:
+        print(*both(json.loads(options.before.read_text(encoding="utf-8"))["rows"], rows), sep="\n")
     recorded = {"seconds": options.seconds, "cores": os.cpu_count(), "python": platform.python_version(), "rows": rows}
     most = {what: max(row[what] for row in rows) for what in AT_MOST}
     least = {what: min(row[what] for row in rows) for what in AT_LEAST}
@@ -67,6 +70,24 @@ def main() -> int:
 def cells(row: dict[str, Any]) -> list[str]:
     """Return a row as the table shows it."""
     return [f"{row[column]:,g}" if isinstance(row[column], int | float) else row[column] for column in COLUMNS]
+
+
+def both(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the rows of a table of Markdown: what was seen before, and now."""
+    earlier = {(row["kind"], row["load"]): row for row in before}
+    for row in now:
+        cells = [f"{row['kind']}, {row['load']}", *map(words, (earlier[row["kind"], row["load"]], row))]
+        yield f"| {' | '.join(cells)} | `make bench-overload` |"
+
+
+def words(row: dict[str, Any]) -> str:
+    """Return what matters of a row."""
+    refused = f"refused in {row['refused_p99_ms']:,.0f} ms for {row['refusal_of_answer']:.1%} of an answer's CPU"
+    return (
+        f"{row['share']:.0%} of capacity, {row['cpu_in_answers']:.0%} of CPU in answers; p99 {row['p99_ms']:,.0f} ms; "
+        f"{refused if row['refused'] else 'none refused'}; `/healthz` {row['healthz_p99_ms']:,.0f} ms; "
+        f"well after {row['well_again_ms']:,.0f} ms; {row['resident_mb']} MB"
+    )
 
 
 def houses(count: int) -> Callable[[], ExampleRequest]:
@@ -108,7 +129,7 @@ AT_MOST = {
     "lost": 0.0,
     "resident_mb": 1000.0,
 }
-AT_LEAST = {"share": 0.9}
+AT_LEAST = {"share": 0.9, "cpu_in_answers": 0.9}
 COLUMNS = ("kind", "load", "capacity", *AT_LEAST, "p50_ms", *AT_MOST, "well_again_ms", "client_lag_p99_ms", "starved")
 
 
@@ -160,6 +181,7 @@ def summary(seen: Seen, capacity: float, cpu: float) -> dict[str, Any]:
         "answer_cpu_us": round(1e6 * cpu),
         "refusal_cpu_us": round(1e6 * spent),
         "refusal_of_answer": round(spent / cpu, 3),
+        "cpu_in_answers": round(cpu * seen.answered / seen.cpu, 2),
         "lost": seen.lost,
         "client_lag_p99_ms": ms(seen.lags, 99),
         "starved": round(seen.starved / seen.elapsed, 2),

@@ -5,6 +5,7 @@ The clock and the event loop are the tests' own.
 
 import json
 import logging
+import re
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -225,19 +226,23 @@ def test_clients_that_ask_again_at_once_do_not_keep_a_service_from_answering(tmp
     from overload_client import Load, offer  # type: ignore[import-not-found]
 
     request = ExampleRequest("/v1/prices", json.dumps({"houses": [house()]}).encode())
-    service = demo_process.Service(tmp_path, DEMO_LOG_LEVEL="warning", DEMO_PREDICTION_LOG="off")
+    service = demo_process.Service(
+        tmp_path, DEMO_LOG_LEVEL="warning", DEMO_PREDICTION_LOG="off", DEMO_MAX_CONCURRENT_REQUESTS="64"
+    )
     try:
         wait_until_ready(service.process, service.port, "/healthz")
         alone, crowd, again = (
             offer(service.port, service.process.popen.pid, request, Load("", clients=clients), 2.0)
             for clients in (8, 300, 8)
         )
+        metrics = service.request("GET", "/metrics").body.decode()
     finally:
         code, log = service.stop()
+    (counted,) = re.findall(r'http_requests_total{.*route="/v1/prices",status="429".*} (.*)', metrics)
+    assert float(counted) >= len(crowd.seconds[429]) > 300
     rates = [seen.answered / seen.elapsed for seen in (alone, crowd, again)]
     assert rates[1] > 0.5 * min(rates[0], rates[2])
     assert rates[2] > 0.5 * rates[0]
-    assert len(crowd.seconds[429]) > 300
     assert crowd.lost == 0
     assert sorted(crowd.seconds) == [200, 429]
     assert code == 0
