@@ -30,6 +30,7 @@ from threadpoolctl import threadpool_limits
 from xdist.scheduler import LoadScopeScheduling
 
 from mlflow_server import MlflowServer, running_server
+from portfolio_shared.serving.protocol import BoundedProtocol
 from processes import Process, free_port, start, wait_until_ready
 from project_table import projects
 
@@ -186,7 +187,9 @@ def running_service() -> Callable[..., AbstractContextManager[Service]]:
 
 @contextmanager
 def _serving(app: Any) -> Iterator[httpx.Client]:
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="on", ws="none")
+    own = hasattr(getattr(app, "state", None), "connections")  # of `create_service`
+    http = BoundedProtocol if own else "auto"
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="on", ws="none", http=http)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -207,9 +207,8 @@ def create_app(
 @contextmanager
 def serving(app: FastAPI) -> Iterator[httpx.Client]:
     """Run the app under uvicorn in a thread: real sockets, real chunks, real HEAD."""
-    config = uvicorn.Config(
-        app, port=0, log_config=None, access_log=False, lifespan="on", ws="none", http=BoundedProtocol
-    )
+    http = BoundedProtocol if hasattr(app.state, "connections") else "auto"
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="on", ws="none", http=http)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

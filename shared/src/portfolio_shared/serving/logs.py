@@ -65,7 +65,7 @@ def log_request(ids: Mapping[str, str], *, method: str, route: str, status: int,
     route
         Template of the path, such as ``/v1/users/{user_id}``.
     seconds
-        From the headers of the request to the end of the response; logged as milliseconds.
+        From the end of the request to the end of the response; logged as milliseconds.
     """
     if not _access.isEnabledFor(logging.INFO):
         return

@@ -40,7 +40,7 @@ class ServiceMetrics:
         )
         self._latency = Histogram(
             "http_request_duration_seconds",
-            "From the first byte of the headers to the last of the response",
+            "From the last byte of the request to the last of the response",
             ["route"],
             buckets=_BUCKETS,
             registry=self._registry,
