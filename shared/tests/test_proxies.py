@@ -3,6 +3,7 @@
 import importlib.util
 import threading
 import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +18,7 @@ from portfolio_shared.proxies import (
     answered_by,
     certificates,
     describe_failure,
+    mlflow_credentials,
     no_proxy,
     open_client,
     proxy_for,
@@ -81,6 +83,26 @@ def test_a_far_server_is_asked_through_the_proxy_that_the_environment_names(monk
     assert proxy.asked == [f"GET {FAR}/health"]
     monkeypatch.setenv(variable, proxy.address.removeprefix("http://"))  # as curl and others read it
     assert get(FAR).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "address", "shown"),
+    [
+        ("ann", "s3cret", "http://127.0.0.1:5500", "ann:s3cret"),
+        ("ann", "s3cret", "http://bob:other@127.0.0.1:5500", "bob:other"),  # an address knows better
+        ("ann", "", "http://127.0.0.1:5500", None),
+    ],
+)
+def test_mlflow_is_told_who_asks(monkeypatch, user, password, address, shown):
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", user)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
+    asked = []
+    answer = httpx.MockTransport(lambda request: asked.append(request) or httpx.Response(200))
+    with open_client(address, timeout=httpx.Timeout(5.0), auth=mlflow_credentials()) as client:
+        client._transport, client._mounts = answer, {}
+        client.get("/health")
+    told = asked[0].headers.get("authorization")
+    assert told == (shown and f"Basic {b64encode(shown.encode()).decode()}")
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])

@@ -117,8 +117,19 @@ def require_usable(proxy: Proxy, **packages: str) -> None:
         )
 
 
-def open_client(base_url: str, *, timeout: httpx.Timeout) -> httpx.Client:
+def mlflow_credentials() -> httpx.BasicAuth | None:
+    """Return who we are to an MLflow server with a login, as MLflow's own clients read it, or None."""
+    user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("USERNAME", "PASSWORD"))
+    return httpx.BasicAuth(user, password) if user and password else None
+
+
+def open_client(base_url: str, *, timeout: httpx.Timeout, auth: httpx.Auth | None = None) -> httpx.Client:
     """Return a client of one server, through the environment's proxy unless the server runs here.
+
+    Parameters
+    ----------
+    auth
+        Who we are to it, unless the address says so itself.
 
     Raises
     ------
@@ -137,6 +148,7 @@ def open_client(base_url: str, *, timeout: httpx.Timeout) -> httpx.Client:
         return httpx.Client(
             base_url=address.copy_with(query=None, fragment=None),
             params=address.params,  # such as the token that a gateway asks for
+            auth=None if address.userinfo else auth,
             timeout=timeout,
             limits=limits,
             verify=context or False,

@@ -21,7 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from starlette.types import Scope
 
 from portfolio_shared.addresses import shown
-from portfolio_shared.proxies import NetworkSettingsError, describe_failure, open_client
+from portfolio_shared.proxies import NetworkSettingsError, describe_failure, mlflow_credentials, open_client
 from portfolio_shared.serving.settings import ServiceSettings
 
 T = TypeVar("T")
@@ -140,7 +140,7 @@ class _Sender(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send spans, or say why they were not."""
         try:
-            client = self._client = self._client or open_client(self._address, timeout=httpx.Timeout(FLUSH_SECONDS))
+            client = self._client = self._client or self._open()
             headers = self._headers | self._header_of_experiment(client)
             body = encode_spans(spans).SerializeToString()
             client.post(self._address, content=body, headers=headers).raise_for_status()
@@ -161,10 +161,17 @@ class _Sender(SpanExporter):
         if self._client is not None:
             self._client.close()
 
+    @property
+    def _is_mlflow(self) -> bool:
+        return self._address.startswith(f"{self._tracking}/")
+
+    def _open(self) -> httpx.Client:
+        auth = mlflow_credentials() if self._is_mlflow else None
+        return open_client(self._address, timeout=httpx.Timeout(FLUSH_SECONDS), auth=auth)
+
     def _header_of_experiment(self, client: httpx.Client) -> dict[str, str]:
         """Ask MLflow for the experiment that keeps the traces, if it is MLflow that they are sent to."""
-        is_mlflow = self._address.startswith(f"{self._tracking}/")
-        if is_mlflow and EXPERIMENT_HEADER not in self._headers and not self._of_experiment:
+        if self._is_mlflow and EXPERIMENT_HEADER not in self._headers and not self._of_experiment:
             asked = f"{self._tracking}/api/2.0/mlflow/experiments/get-by-name"
             answer = client.get(asked, params={"experiment_name": self._experiment}).raise_for_status()
             self._of_experiment = {EXPERIMENT_HEADER: answer.json()["experiment"]["experiment_id"]}

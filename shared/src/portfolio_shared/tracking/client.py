@@ -15,6 +15,7 @@ from portfolio_shared.proxies import (
     answered_by,
     describe_failure,
     is_of_proxy,
+    mlflow_credentials,
     no_proxy,
     open_client,
     proxy_for,
@@ -101,7 +102,8 @@ def check_server(tracking_uri: str) -> None:
     try:
         if (proxy := proxy_for(tracking_uri)) is not None:
             require_usable(proxy, socksio="socksio", socks="PySocks")  # the second is for MLflow's own requests
-        with open_client(tracking_uri.rstrip("/"), timeout=httpx.Timeout(10.0, connect=3.0)) as client:
+        timeout = httpx.Timeout(10.0, connect=3.0)
+        with open_client(tracking_uri.rstrip("/"), timeout=timeout, auth=mlflow_credentials()) as client:
             response = client.get("/api/2.0/mlflow/experiments/search", params={"max_results": 1})
     except NetworkSettingsError as error:
         raise TrackingUnavailable(f"{server} cannot be asked: {error}") from error
@@ -110,7 +112,8 @@ def check_server(tracking_uri: str) -> None:
         raise TrackingUnavailable(f"no MLflow server at {server} ({failure}); {advice}") from error
     if not response.is_success or not response.text.startswith("{"):
         answer = (tracking_uri, response.status_code, response.text[:200])
-        way = f", which is no MLflow server that lets us in (403: its --allowed-hosts); {advice}"
+        reasons = "401: MLFLOW_TRACKING_USERNAME and its password, 403: its --allowed-hosts"
+        way = f", which is no MLflow server that lets us in ({reasons}); {advice}"
         raise TrackingUnavailable(
             f"{answered_by(*answer)} answered {answer[1]} {answer[2]!r}{'' if is_of_proxy(*answer) else way}"
         )
