@@ -35,8 +35,8 @@ def _no_words(value: object) -> object:
 NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 FilmId = Annotated[
     int,
-    BeforeValidator(_no_words),
     Field(ge=1, le=2**31 - 1, description="As /v1/films finds it: MovieLens' number, or IMDb's in MovieTweetings"),
+    BeforeValidator(_no_words),
 ]
 Length = Annotated[
     int, Field(ge=1, description="How many films; at most the setting MAX_K, by default 100"), AtMost("max_k")
