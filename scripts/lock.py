@@ -30,8 +30,8 @@ def locks(names: Sequence[str]) -> dict[str, list[str]]:
 
     Examples
     --------
-    >>> sorted(locks(["housing"]))
-    ['benchmark', 'dev', 'housing-service', 'housing-trainer', 'index', 'installer', 'mlflow', 'peers', 'start']
+    >>> " ".join(sorted(locks(["housing"])))
+    'audit benchmark dev housing-service housing-trainer index installer mlflow peers start'
     """
     sources = {name: f"projects/{name}/pyproject.toml" for name in names}
     images = {f"{name}-service": [source] for name, source in sources.items()}
@@ -50,6 +50,7 @@ def locks(names: Sequence[str]) -> dict[str, list[str]]:
         **images,
         "index": [SHARED, "--extra", "serving"],
         "mlflow": ["requirements/mlflow.in"],
+        "audit": ["requirements/audit.in"],
     }
 
 
