@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -21,7 +21,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import image_budgets as budgets
-from portfolio_shared.serving import prediction_log, server, shadow, tracing
+from portfolio_shared.serving import access, prediction_log, server, shadow, tracing
+from portfolio_shared.serving.problems import ProblemError
 from project_table import Project, projects
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,6 +60,27 @@ def test_every_project_has_a_trainer_a_service_and_a_place_on_the_page(services:
     assert services["index"]["environment"][f"{project.prefix}ADDRESS"] == f"http://{address}"
     assert budgets.budgets()[f"{project.name}-service"] == project.service_mb
     assert services[project.name]["image"].partition(":-portfolio}/")[2] == f"{project.name}-service:${{TAG:-latest}}"
+
+
+@pytest.mark.parametrize("project", projects(), ids=lambda project: project.name)
+def test_a_service_is_open_to_this_machine_alone_and_known_by_its_names(services: Services, project: Project) -> None:
+    given = services[project.name]["environment"]
+    settings = import_module(f"{project.package}.config").ServeSettings
+    options = {name: given[f"{project.prefix}{name}"] for name in ("OPEN_WITHOUT_KEYS", "ALLOWED_HOSTS")}
+    options = {name.lower(): value.replace("${ALLOWED_HOSTS:-}", "") for name, value in options.items()}
+    inside = settings(host="0.0.0.0", **options)  # noqa: S104 - as the image does it
+    access.require_keys(inside)
+    for host, known in {f"{project.name}:8000": True, "127.0.0.1:8001": True, "evil.example": False}.items():
+        scope = {
+            "path": "/v1/model",
+            "method": "GET",
+            "headers": [(b"host", host.encode())],
+            "client": None,
+            "state": {},
+        }
+        with nullcontext() if known else pytest.raises(ProblemError, match="has another name"):
+            access.Access(inside).check(scope)
+    assert all(port.startswith("127.0.0.1:") for port in services[project.name]["ports"])
 
 
 @pytest.mark.parametrize("project", projects(), ids=lambda project: project.name)
@@ -134,7 +156,7 @@ def test_the_start_page_leads_to_the_projects_that_are_in_the_stack(services: Se
     assert (housing.project, housing.title, housing.lead) == tuple(table[0][key] for key in ("name", "title", "lead"))
     assert (recommender.address, recommender.internal) == ("http://127.0.0.1:9002", "http://recommender:8000")
     assert set(services["index"]["environment"]) == {
-        *("INDEX_ADDRESS", "INDEX_MLFLOW_ADDRESS"),
+        *("INDEX_ADDRESS", "INDEX_MLFLOW_ADDRESS", "INDEX_API_KEY"),
         *(f"{project.prefix}ADDRESS" for project in projects()),
     }
 
