@@ -20,6 +20,7 @@ from project_table import projects
 DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     "docs/operations.md",
     "docs/experiments.md",
     *(f"projects/{p.name}/README.md" for p in sorted(ROOT.glob("projects/*"))),
@@ -64,6 +65,22 @@ def test_every_module_that_a_document_names_exists(name: str) -> None:
     files = [f"/{file}" for file in tracked()]
     named = re.findall(r"`([\w./-]+\.py)`", (ROOT / name).read_text(encoding="utf-8"))
     assert [path for path in named if not any(file.endswith(f"/{path}") for file in files)] == []
+
+
+def test_what_is_promised_of_security_is_shown_by_tests_that_exist() -> None:
+    promised = text_of("SECURITY.md").partition("## What is promised")[2]
+    rows = re.findall(r"^\| (?!promise|---)(.+) \| (.+) \|$", promised, re.MULTILINE)
+    tests = [name for name in tracked() if re.search(r"tests/.*test_\w+\.py$", name)]
+    defined = {name for path in tests for name in re.findall(r"^def (test_\w+)", text_of(path), re.MULTILINE)}
+    assert len(rows) > 10
+    for promise, shown in rows:
+        named = re.findall(r"`(\w+)`", shown)
+        assert named, promise
+        assert set(named) <= defined, promise
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
 def words(path: Path) -> str:

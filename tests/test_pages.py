@@ -15,6 +15,7 @@ from browser_page import DESK, PHONE, Visit
 from playwright.sync_api import Browser, Page, Route, expect
 
 from portfolio_shared.bundle import bundle_digest
+from portfolio_shared.serving.api_keys import new_key
 from portfolio_shared.serving.start_page import StartPageSettings
 from portfolio_shared.serving.start_page import create_app as create_start_page
 from project_table import Project, projects
@@ -253,3 +254,33 @@ def test_everything_works_behind_the_prefix_of_a_proxy(visit: Visit) -> None:
         assert visit.page.locator(f'footer a[href="{name}"]').count() == 1
     assert outside == []
     assert visit.complaints == []
+
+
+def test_a_page_of_a_service_with_keys_asks_for_one_once(
+    running_service: Running, watched_page: Watched, project: Project, project_bundle: Path, tmp_path: Path
+) -> None:
+    key, entry = new_key("ann")
+    with (
+        running_service(project.name, tmp_path, bundle=project_bundle, api_keys=entry) as service,
+        watched_page(service.origin, **PHONE) as (page, complaints),
+    ):
+        visit = Visit(service.origin, page, complaints)
+        service.wait_for("/readyz")
+        page.goto(visit.origin)
+        dialog = page.get_by_test_id("key-dialog")
+        expect(dialog).to_be_visible()
+        assert min(visit.contrasts().values()) >= 4.5
+        visit.expect_to_fit()
+        page.keyboard.type("wrong")
+        page.keyboard.press("Enter")
+        expect(dialog).to_contain_text("This key is none of the service's")
+        page.keyboard.type(key)
+        page.get_by_role("button", name="Use this key").click()
+        expect(dialog).to_be_hidden()
+        expect(page.get_by_test_id("model-badge").locator("dt").first).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        settle(visit)  # a second view, in the same tab
+        expect(dialog).to_be_hidden()
+        assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
+        assert visit.statuses() == {"401"}
+    assert key not in str(service.log())

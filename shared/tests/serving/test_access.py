@@ -1,9 +1,13 @@
+import asyncio
 import logging
+import sys
 from typing import Any
 
 import pytest
+import uvicorn
 from demo_service import DemoSettings, access_records, create_app, fields, house, serving
 
+from portfolio_shared.serving import server
 from portfolio_shared.serving.access import Access, ExposedError, require_keys
 from portfolio_shared.serving.api_keys import KeysError, new_key
 from portfolio_shared.serving.problems import ProblemError
@@ -173,3 +177,33 @@ def test_log_says_whose_key_it_was_and_nothing_says_the_key(models, web, caplog)
     assert 'status="401"' in metrics
     told = [caplog.text, str([vars(record) for record in caplog.records]), answer.text, refused.text, metrics]
     assert not [text for text in told if KEY in text or ENTRY in text]
+
+
+def test_no_answer_lets_a_page_of_another_origin_read_it(client):
+    asked = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    answers = [client.get("/v1/model", headers=asked), client.options("/v1/prices", headers=asked)]
+    answers.append(client.post("/v1/prices", json={"houses": [house()]}, headers=asked))
+    assert [answer.status_code for answer in answers] == [200, 405, 403]
+    assert not [name for answer in answers for name in answer.headers if name.startswith("access-control-")]
+
+
+@pytest.mark.parametrize(
+    ("trusted", "client"), [("", "127.0.0.1"), ("127.0.0.1", "192.0.2.7"), ("10.0.0.1", "127.0.0.1")]
+)
+def test_a_proxy_is_believed_where_it_is_named(monkeypatch, models, web, trusted, client):
+    started: list[uvicorn.Config] = []
+    monkeypatch.setattr(server.Server, "run", lambda self, **_: started.append(self.config) or sys.exit(0))
+    monkeypatch.setattr(server.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(server.sys, "setswitchinterval", lambda _: None)
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    seen = []
+
+    async def app(scope, *_):
+        seen.append(scope["client"][0])
+
+    with pytest.raises(SystemExit):
+        server.run(app, DemoSettings(trusted_proxies=trusted))
+    started[0].load()
+    scope = {"type": "http", "client": ("127.0.0.1", 1), "headers": [(b"x-forwarded-for", b"192.0.2.7")]}
+    asyncio.run(started[0].loaded_app(scope, None, None))
+    assert seen == [client]
