@@ -89,12 +89,13 @@ def attacked(project: str, bundle: Path, checkout: Path, attack: Attack) -> dict
             "resident_mb": round(resident_mb(pid)),
             "witness_ms": round(1000 * max(answered)),
             "witness_lost": lost,
+            "witness_asked": len(waits),
         }
 
 
 def told(seen: dict[str, Any]) -> str:
     """Return what was seen, in words."""
-    lost = f", {seen['witness_lost']} unanswered" if seen["witness_lost"] else ""
+    lost = f", {seen['witness_lost']} of {seen['witness_asked']} unanswered" if seen["witness_lost"] else ""
     return f"{seen['seen']}; {seen['resident_mb']} MB; others waited {seen['witness_ms']} ms at most{lost}"
 
 
@@ -165,7 +166,7 @@ def pour(client: socket.socket, first: bytes, part: bytes, n_parts: int) -> str:
 
 def many_headers(port: int, stack: ExitStack) -> str:
     """Send 100 MB of headers."""
-    return pour(connect(port, stack), GET, b"".join(b"X-%d: %s\r\n" % (i, b"a" * 1000) for i in range(100)), 1000)
+    return pour(connect(port, stack), GET, b"".join(b"X-%d: %s\r\n" % (i, b"a" * 93) for i in range(1000)), 1000)
 
 
 def one_header(port: int, stack: ExitStack) -> str:
@@ -274,7 +275,7 @@ def many(port: int, stack: ExitStack) -> str:
 
 def advance(port: int, stack: ExitStack) -> str:
     """Send 20 times 250 kB of requests without reading an answer."""
-    request = GET.replace(b"/healthz", b"/openapi.json") + b"\r\n"
+    request = GET.replace(b"/healthz", b"/v1/model") + b"\r\n"
     for _ in range(20):
         client = connect(port, stack)
         client.settimeout(0.5)

@@ -29,7 +29,7 @@ def test_environment_wins_over_defaults_and_flags_win_over_both(monkeypatch):
     ("name", "nearest"),
     [
         ("CABIN_MAX_BODY_BYTE", "CABIN_MAX_BODY_BYTES"),
-        ("CABIN_WORKERS", "CABIN_WORKER_THREADS"),
+        ("CABIN_WORKER_THREAD", "CABIN_WORKER_THREADS"),
         ("cabin_prot", "CABIN_PORT"),
     ],
 )
