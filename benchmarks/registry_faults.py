@@ -1,8 +1,9 @@
 """How soon a service with a good cache is ready and stops, and what memory it takes, whatever its registry does.
 
 The cache holds version 1 of a project's bundle, the registry says that version 2 is champion, and has a fault. With a
-bomb, version 2 is a bundle of zeros that unpacks to a thousand times its size. Faults of the cache are tried with a
-registry that is away. Prints a table; with another commit on PYTHONPATH it measures that one.
+bomb, version 2 is a bundle of zeros that unpacks to a thousand times its size. Faults of the cache are tried where they
+matter: with a registry that is away, or with one that makes the service write. Prints a table; with another commit on
+PYTHONPATH it measures that one.
 """
 
 import argparse
@@ -68,6 +69,7 @@ def nest_note(folder: Path) -> None:
 
 
 CACHES: dict[str, Callable[[Path], None]] = {each.__name__: each for each in (damage_lock, add_superscript, nest_note)}
+AWAY = ("damage_lock", "nest_note")
 
 
 def bomb_of(bundle: Path, target: Path, size: int) -> Path:
@@ -115,7 +117,7 @@ def measure(project: str, bundle: Path, fault: str, folder: Path, seconds: float
         CACHES[fault](cache / project)
     served = bomb_of(bundle, folder / "bomb", BOMB_BYTES) if fault == "bomb" else bundle
     with faulty_registry(project, NEW, served, FAULTS.get(fault, FAULTS["none"])) as registry:
-        uri = f"http://127.0.0.1:{free_port()}" if fault in CACHES else registry.uri
+        uri = f"http://127.0.0.1:{free_port()}" if fault in AWAY else registry.uri
         with service(project, cache, uri, folder / "log") as (process, port):
             ready = seconds_until(lambda: get(port, "/readyz")[0] == 200, process, seconds)
             if fault in ("bomb", "drips_files"):
