@@ -171,15 +171,15 @@ class Connections(Collector):
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         late, self._due = now - (self._due or now), None
-        if late < self._every:  # else the loop was busy: clients are heard first, and judged next time
-            for connection in (*self._open, *self._refused):
-                connection.check(now)
-        if refused := self._closed["refused"] - self._refused_before:
-            _log.warning("%d connections refused: %d are open", refused, len(self._open))
-            self._refused_before += refused
         if self._open or self._refused:
             self._due = now + self._every
             loop.call_later(self._every, self._sweep, loop)
+        if refused := self._closed["refused"] - self._refused_before:
+            _log.warning("%d connections refused: %d are open", refused, len(self._open))
+            self._refused_before += refused
+        if late < self._every:  # else the loop was busy: clients are heard first, and judged next time
+            for connection in (*self._open, *self._refused):
+                connection.check(now)
 
 
 def refusal() -> bytes:
