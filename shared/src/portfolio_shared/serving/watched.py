@@ -3,6 +3,7 @@
 import asyncio
 import math
 import socket
+from contextlib import suppress
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -79,7 +80,9 @@ class WatchedProtocol(HttpToolsProtocol):
         self.address = self.client[0] if self.client else ""
         self._since = self.loop.time()
         if self.client:  # a bound on what the system takes off our hands, so that it is seen whether the client reads
-            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT_BYTES)
+            with suppress(OSError):  # the client may have gone already
+                own = transport.get_extra_info("socket")
+                own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT_BYTES)
         if not self._all.add(self, self.loop):
             transport.write(_REFUSAL)
             self.linger()
@@ -104,7 +107,9 @@ class WatchedProtocol(HttpToolsProtocol):
         self._deaf = self._lingering = True
         self._since = self.loop.time()
         self.flow.resume_reading()
-        if not self.transport.is_closing():
+        if not self.transport.can_write_eof():  # such as in TLS
+            self.transport.close()
+        elif not self.transport.is_closing():
             self.transport.write_eof()
 
     def shutdown(self) -> None:
