@@ -165,6 +165,7 @@ def test_the_start_page_leads_to_the_projects_that_are_in_the_stack(services: Se
 def test_a_monitor_reads_what_its_service_writes(services: Services, project: Project) -> None:
     service, monitor = services[project.name], services[f"{project.name}-monitor"]
     shared = {"PORTFOLIO_PREDICTION_LOG", f"{project.prefix}SUBJECT_KEY", "NO_PROXY", "no_proxy"}
+    shared |= {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"}
     assert set(monitor["environment"]) == shared | {"MLFLOW_TRACKING_URI"}
     assert {key: monitor["environment"][key] for key in shared} == {key: service["environment"][key] for key in shared}
     assert "predictions:/srv/predictions" in set(service["volumes"]) & set(monitor["volumes"])

@@ -256,6 +256,7 @@ def test_everything_works_behind_the_prefix_of_a_proxy(visit: Visit) -> None:
     assert visit.complaints == []
 
 
+@pytest.mark.long
 def test_a_page_of_a_service_with_keys_asks_for_one_once(
     running_service: Running, watched_page: Watched, project: Project, project_bundle: Path, tmp_path: Path
 ) -> None:
