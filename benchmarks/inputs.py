@@ -38,11 +38,14 @@ class Inputs:
         The same as a row of a table, and after it rows that make columns optional.
     others
         Name of a row -> what our service alone is asked.
+    batch
+        Many of them in one request, where the work of that is not that of a request.
     """
 
     request: ExampleRequest
     table: Sequence[Mapping[str, object]]
     others: Mapping[str, ExampleRequest] = field(default_factory=dict)
+    batch: ExampleRequest | None = None
 
     @property
     def invocation(self) -> ExampleRequest:
@@ -59,7 +62,8 @@ def one_house(bundle: Path) -> Inputs:
     """Return a house of which the required fields are given; the rest is filled."""
     full, _ = complete(EXAMPLE, HousePredictor.load(bundle).typical)
     explained = replace(EXAMPLE_REQUEST, body=json.dumps({"houses": [EXAMPLE], "explain": True}).encode())
-    return Inputs(EXAMPLE_REQUEST, [EXAMPLE, full], {"ours, explained": explained})
+    batch = replace(EXAMPLE_REQUEST, body=json.dumps({"houses": [EXAMPLE] * 100}).encode())
+    return Inputs(EXAMPLE_REQUEST, [EXAMPLE, full], {"ours, explained": explained}, batch)
 
 
 def fifty_films(bundle: Path) -> Inputs:

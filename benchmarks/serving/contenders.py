@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 SERVERS = Path(__file__).parent / "servers"
 PEERS = Path(".state/peers/bin/python")
 OURS, HEALTHZ, BARE = "ours", "our /healthz", "bare FastAPI"
+TWO, BATCH, TWO_BATCH = "ours, two workers", "ours, 100 houses at once", "ours, two workers, 100 houses at once"
 PIPELINE, MLFLOW = "FastAPI, pandas, scikit-learn", "mlflow models serve"
 BENTOML, LITSERVE, EAGER = "BentoML", "LitServe", "FastAPI, eager torch"
 
@@ -32,7 +33,7 @@ class Contender:
     ready
         The path that answers 200 as soon as it can answer the others.
     others
-        Name of a row -> what only one client asks.
+        Number of clients -> name of a row -> what only so many ask.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Contender:
     requests: Mapping[str, ExampleRequest]
     ready: str
     environment: Mapping[str, str] = field(default_factory=dict)
-    others: Mapping[str, ExampleRequest] = field(default_factory=dict)
+    others: Mapping[int, Mapping[str, ExampleRequest]] = field(default_factory=dict)
 
 
 def contenders(project: str, bundle: Path, inputs: Inputs, model: Path) -> list[Contender]:
@@ -48,6 +49,7 @@ def contenders(project: str, bundle: Path, inputs: Inputs, model: Path) -> list[
     request, body = inputs.request, inputs.request.body
     asked = ExampleRequest("/answers", body, request.content_type)
     healthz = ExampleRequest("/healthz", b"")
+    others = {1: inputs.others} | ({16: {BATCH: inputs.batch}} if inputs.batch else {})
     settings = {"BENCHMARK_PROJECT": project, "BENCHMARK_BUNDLE": str(bundle.absolute())}
     sources = [str(ROOT / each / "src") for each in ("shared", f"projects/{project}")]
     theirs = settings | {"PYTHONPATH": os.pathsep.join([*sources, str(SERVERS)]), "BENTOML_DO_NOT_TRACK": "True"}
@@ -56,7 +58,7 @@ def contenders(project: str, bundle: Path, inputs: Inputs, model: Path) -> list[
     mlflow = [str(BIN / "mlflow"), "models", "serve", "--model-uri", str(model), "--env-manager", "local"]
     lit = [str(PEERS), str(SERVERS / "lit.py"), "{port}"]
     found = [
-        Contender(OURS, serve, {OURS: request, HEALTHZ: healthz}, "/readyz", others=inputs.others),
+        Contender(OURS, serve, {OURS: request, HEALTHZ: healthz}, "/readyz", others=others),
         Contender(MLFLOW, [*mlflow, "--port", "{port}"], {MLFLOW: inputs.invocation}, "/ping"),
         Contender(BENTOML, [str(PEERS), "-m", "bentoml", "serve", bento, *PORT], {BENTOML: asked}, "/readyz", theirs),
         Contender(LITSERVE, lit, {LITSERVE: ExampleRequest("/predict", body, request.content_type)}, "/health", theirs),
@@ -66,6 +68,8 @@ def contenders(project: str, bundle: Path, inputs: Inputs, model: Path) -> list[
     found.insert(1, Contender(BARE, uvicorn("bare"), {BARE: asked}, "/openapi.json"))
     if project == "housing":
         found.append(Contender(PIPELINE, uvicorn("pipeline"), {PIPELINE: asked}, "/openapi.json"))
+        two = {16: {TWO_BATCH: inputs.batch}} if inputs.batch else {}
+        found.append(Contender(TWO, [*serve, "--workers", "2"], {TWO: request}, "/readyz", others=two))
     return found
 
 

@@ -107,7 +107,8 @@ def started(project: str, contender: Contender, clients: Sequence[int]) -> Itera
             pid = process.popen.pid
             group.signal_all(pid, signal.SIGSTOP)
             asked = [(name, request, clients) for name, request in contender.requests.items()]
-            asked += [(name, request, clients[:1]) for name, request in contender.others.items()]
+            for n in contender.others.keys() & set(clients):
+                asked += [(name, request, [n]) for name, request in contender.others[n].items()]
             try:
                 yield {
                     name: Row(request, port, pid, seconds, {n: [] for n in levels}) for name, request, levels in asked

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contenders import BARE, EAGER, HEALTHZ, MLFLOW, OURS, PIPELINE
+from contenders import BARE, BATCH, EAGER, HEALTHZ, MLFLOW, OURS, PIPELINE, TWO_BATCH
 from inside import ANSWER, CALL
 
 AT = "16"  # clients
@@ -36,6 +36,7 @@ def over(figure: str, ours: str, theirs: str) -> Callable[[Measured], float]:
 
 
 CPU, ANSWERS = "cpu_ms", "a_second"
+TWO_OVER_ONE = over(ANSWERS, TWO_BATCH, BATCH)
 TARGETS = (
     Target("housing", "one house: CPU a request, times bare FastAPI", 2.0, over(CPU, OURS, BARE)),
     Target("housing", "one house: CPU a request, times our /healthz", 1.5, over(CPU, OURS, HEALTHZ)),
@@ -43,6 +44,7 @@ TARGETS = (
     Target("housing", "one house: answers, share of bare FastAPI", 0.35, over(ANSWERS, OURS, BARE), least=True),
     Target("housing", f"one house: answers a second, times {MLFLOW}", 25, over(ANSWERS, OURS, MLFLOW), least=True),
     Target("housing", f"one house: answers a second, times {PIPELINE}", 100, over(ANSWERS, OURS, PIPELINE), least=True),
+    Target("housing", "100 houses at once: answers a second of two workers, times one", 1.7, TWO_OVER_ONE, least=True),
     Target("recommender", "50 films: CPU a request, times our /healthz", 2.0, over(CPU, OURS, HEALTHZ)),
     Target(
         "image-classifier",

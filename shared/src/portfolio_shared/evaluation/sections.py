@@ -109,13 +109,13 @@ def serving_table(measured: Mapping[str, Any]) -> str:
     ours = measured["rows"]["ours"]
     cells = []
     for name, row in measured["rows"].items():
-        one, many = row.get("1"), row.get("16")
-        p50 = row["ms"] if one is None else one["p50"]
-        answers, cpu, times = "", "", ""
-        if many is not None:
+        p50, answers, cpu, times = "", "", "", ""
+        if (alone := row["1"]["p50"] if "1" in row else row.get("ms")) is not None:
+            p50 = f"{alone:.2f}"
+        if (many := row.get("16")) is not None:
             answers, cpu = f"{many['a_second']:,.0f}", f"{many['cpu_ms']:.2f}"
             times = f"{many['cpu_ms'] / ours['16']['cpu_ms']:.2f}"
-        cells.append([name, f"{p50:.2f}", answers, cpu, times])
+        cells.append([name, p50, answers, cpu, times])
     headings = ["", "p50 of one client, ms", "answers a second, 16 clients", "CPU of a request, ms", "times ours"]
     needs = f"Ready {ours['ready_seconds']:.1f} s after its start; {ours['rss_mb']:.0f} MB resident."
     return f"{markdown_table(headings, cells)}\n\n{needs}\n"
