@@ -1,9 +1,11 @@
 """What a client may send on a connection, and what becomes of what two servers could read in two ways."""
 
 import json
+import random
+from contextlib import suppress
 
 import pytest
-from demo_service import DemoSettings, access_records, create_app, fields, serving
+from demo_service import DemoSettings, access_records, create_app, eventually, fields, serving
 from raw_http import CHUNKED, GET, LAST, POST, answers, assert_refused, connect, talk, until_closed
 
 from portfolio_shared.serving import protocol
@@ -147,3 +149,41 @@ def test_a_client_still_sending_reads_why_it_is_refused(port):
     with connect(port) as client:
         client.sendall(POST + b"Content-Length: 3000000\r\n\r\n" + b"x" * 3_000_000)
         assert_refused(answers(until_closed(client))[0], 413)
+
+
+SEEDS = [
+    GET + b"\r\n",
+    POST + b"Content-Length: 4\r\n\r\nabcd",
+    POST + b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\nabcd",
+    POST + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 4\r\n\r\nabcd",
+    POST + b"Content-Length: 3000\r\n\r\n" + b"x" * 3000,
+    CHUNKED + b"\r\n4;a=b\r\nabcd\r\n0\r\nX: y\r\n\r\n",
+]
+PIECES = [
+    *b"\r\n\x00: 9\xff",
+    *SEEDS,
+    b"\r\n",
+    b"Content-Length: 5\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"0\r\n\r\n",
+]
+
+
+@pytest.mark.long
+@pytest.mark.suite
+def test_no_bytes_break_a_service(web, caplog):
+    draw = random.Random(0)  # noqa: S311
+    with serving(create_app(DemoSettings(max_body_bytes=2000), web=web)) as client:
+        for _ in range(1000):
+            sent = bytearray(b"".join(draw.choices(SEEDS, k=draw.randint(1, 4))))
+            for _ in range(draw.randint(0, 4)):
+                i, piece = draw.randrange(len(sent)), draw.choice(PIECES)
+                sent[i : i + draw.choice([0, 0, 1, 8])] = bytes([piece]) if isinstance(piece, int) else piece
+            with connect(client.base_url.port) as broken, suppress(TimeoutError, ConnectionError):
+                broken.settimeout(0.01)
+                for i in range(0, len(sent), step := draw.choice([7, 100, 10_000])):
+                    broken.sendall(sent[i : i + step])
+                assert b"HTTP/1.1 500" not in until_closed(broken)
+        eventually(lambda: "\nhttp_connections 1.0" in client.get("/metrics").text)
+        assert 'status="500"' not in client.get("/metrics").text
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
