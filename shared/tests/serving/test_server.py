@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 import uvicorn
@@ -19,7 +19,7 @@ from demo_service import DemoSettings
 from fastapi import FastAPI
 
 from portfolio_shared.serving import server
-from portfolio_shared.serving.server import STARTUP_FAILURE, SWITCH_SECONDS, run
+from portfolio_shared.serving.server import ACCEPTS, STARTUP_FAILURE, SWITCH_SECONDS, run
 from processes import wait_until_ready
 
 pytestmark = pytest.mark.slow
@@ -115,18 +115,32 @@ def test_limit_that_comes_too_late_is_refused_where_none_is_set_already():
     assert python(show, OPENBLAS_NUM_THREADS="4").stdout == "4 1\n"
 
 
-def test_the_loop_waits_shortly_for_threads_and_never_for_a_collection_of_what_stays(monkeypatch):
+def test_the_loop_waits_shortly_for_threads_accepts_several_and_is_not_kept_by_a_collection(monkeypatch):
     frozen, interval = gc.get_freeze_count(), sys.getswitchinterval()
+    listener = socket.create_server(("127.0.0.1", 0))
+    servers = [Mock(sockets=[listener])]
     monkeypatch.setattr(uvicorn.Server, "startup", AsyncMock())
-    monkeypatch.setattr(
-        uvicorn.Server, "run", lambda self, **_: setattr(self, "started", asyncio.run(self.startup()) is None)
-    )
+    monkeypatch.setattr(uvicorn.Server, "servers", servers, raising=False)
+    monkeypatch.setattr(uvicorn.Server, "lifespan", Mock(), raising=False)
+    monkeypatch.setattr(uvicorn.Server, "run", run_started)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(server, "configure_logging", lambda _: None)
     try:
         run(FastAPI(), DemoSettings())
         assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
         assert gc.get_freeze_count() > frozen
+        assert len(servers) == ACCEPTS
     finally:
         gc.unfreeze()
         sys.setswitchinterval(interval)
+        listener.close()
+
+
+def run_started(self, **_):
+    async def start_and_stop():
+        await self.startup()
+        for each in self.servers:
+            each.close()
+
+    asyncio.run(start_and_stop())
+    self.started = True

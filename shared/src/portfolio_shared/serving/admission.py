@@ -37,8 +37,8 @@ DECAY = 0.9
 ACTIVE_SECONDS = 1.0
 """How long a lane keeps its share of the places after its last request."""
 
-TURN_SECONDS = 0.005
-LEAST_STARTS = 4
+TURN_SECONDS = 0.001
+LEAST_STARTS = 2
 
 
 @dataclass(slots=True, eq=False)

@@ -1,5 +1,6 @@
 """Run a service: settings, one BLAS thread, then the app under uvicorn until a signal asks it to end."""
 
+import asyncio
 import gc
 import importlib
 import math
@@ -8,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import uvicorn
@@ -29,6 +31,8 @@ DRAIN_SECONDS = 5  # on top of the longest request, for its response to leave
 TELL_SECONDS = 1  # between two times that a worker publishes its metrics
 TAKEN = "{address} is taken or forbidden: stop what listens there, or name another --port\n"
 
+ACCEPTS = 8
+"""Connections that are accepted in a turn of the event loop."""
 SWITCH_SECONDS = 0.0005
 """How long a thread computes while another one waits. The event loop waits once for each thing that it reads or sends:
 with Python's 5 ms it is late by a second when threads compute batches and 200 clients are refused."""
@@ -125,14 +129,21 @@ def run(app: FastAPI, settings: ServiceSettings, worker: Worker | None = None) -
 
 
 class Server(uvicorn.Server):
-    """A server whose garbage collector does not look at what stays, such as modules and the model.
-
-    It would take 100 ms for that, each time, in which nobody is answered.
-    """
+    """A server that does not keep others waiting for what one turn of its event loop does."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the app, then take all that there is by then from the collector."""
+        """Start the app; then listen often enough, and take all that there is by then from the collector.
+
+        libuv accepts one connection of a listener in each turn of the loop: under load, 300 that come at once keep a
+        probe of /healthz waiting for a second. The garbage collector would take 100 ms for modules and the model, each
+        time, in which nobody is answered.
+        """
         await super().startup(sockets)
+        config, loop = self.config, asyncio.get_running_loop()
+        made = partial(BoundedProtocol, config, self.server_state, self.lifespan.state)
+        for listener in [listener for server in self.servers for listener in server.sockets]:
+            for _ in range(ACCEPTS - 1):
+                self.servers.append(await loop.create_server(made, sock=listener.dup(), backlog=config.backlog))
         gc.freeze()
 
 
