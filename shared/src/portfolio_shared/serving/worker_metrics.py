@@ -18,8 +18,8 @@ SLOT_BYTES = 2_000_000
 _HEAD = struct.Struct("<QQ?")  # the number of the last writing, its length, whether who wrote it lives
 _HALF = (SLOT_BYTES - _HEAD.size) // 2
 
-GREATEST = {"model_info", "model_age_seconds", "prediction_log_enabled", "process_start_time_seconds"}
-"""Gauges that are no shares of a sum."""
+ADDED = {"http_requests_in_flight", "http_connections", "process_open_fds"}
+"""Gauges that are shares of a sum, as are bytes; of others, such as a model's age, the greatest is shown."""
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -88,22 +88,24 @@ class Sums(Collector):
 
 
 def as_json(family: Metric) -> list[Any]:
-    """Return a metric as JSON types."""
-    samples = [[sample.name, sample.labels, sample.value] for sample in family.samples]
+    """Return a metric as JSON types, without the times when its samples began, which are no sums."""
+    kept = [sample for sample in family.samples if not sample.name.endswith("_created")]
+    samples = [[sample.name, sample.labels, sample.value] for sample in kept]
     return [family.name, family.documentation, family.type, samples]
 
 
 def summed(workers: Iterable[tuple[list[Any], bool]]) -> Iterator[Metric]:
     """Yield metrics added up over workers: of one that has ended its counters and histograms only.
 
-    Gauges are added as well, but those in `GREATEST`.
+    Of a gauge that is no share of a sum the greatest is shown.
 
     Examples
     --------
     >>> counted = ["requests", "", "counter", [["requests_total", {}, 2.0]]]
-    >>> using = ["memory", "", "gauge", [["memory", {}, 5.0]]]
-    >>> [family.samples[0].value for family in summed([([counted, using], True), ([counted, using], False)])]
-    [4.0, 5.0]
+    >>> using, age = ([name, "", "gauge", [[name, {}, 5.0]]] for name in ("memory_bytes", "age"))
+    >>> workers = [([counted, using, age], lives) for lives in (True, True, False)]
+    >>> [family.samples[0].value for family in summed(workers)]
+    [6.0, 10.0, 5.0]
     """
     families: dict[str, tuple[str, str, Samples]] = {}
     for found, lives in workers:
@@ -111,7 +113,7 @@ def summed(workers: Iterable[tuple[list[Any], bool]]) -> Iterator[Metric]:
             if not lives and kind == "gauge":
                 continue
             _, _, sums = families.setdefault(name, (documentation, kind, {}))
-            add(sums, samples, greatest=name in GREATEST)
+            add(sums, samples, greatest=kind == "gauge" and name not in ADDED and not name.endswith("_bytes"))
     for name, (documentation, kind, sums) in families.items():
         metric = Metric(name, documentation, kind)
         for (sample, labels), value in sums.items():
