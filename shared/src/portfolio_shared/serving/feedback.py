@@ -86,7 +86,13 @@ def feedback_router(
         response.status_code = 202 if new else 200
         return FeedbackKept(id=given.prediction, index=given.item, kept=new)
 
-    router.add_api_route("/feedback", feedback, methods=["POST"], summary="Say what came true of a prediction")
+    router.add_api_route(
+        "/feedback",
+        feedback,
+        methods=["POST"],
+        summary="Say what came true of a prediction",
+        responses={202: {"model": FeedbackKept, "description": "Kept; 200: the same was said before"}},
+    )
     return router
 
 
