@@ -191,14 +191,55 @@ def test_what_is_quick_is_computed_on_the_event_loop_until_it_is_not(monkeypatch
     monkeypatch.setattr("portfolio_shared.serving.pool.AWAY_SECONDS", 0.2)
     here = threading.get_ident()
 
+    def thread_of(numbers):
+        return [threading.get_ident() for number in numbers if sum(range(number)) >= 0]
+
     async def use(pool):
-        assert await pool.run_here(threading.get_ident) == here
-        with pytest.raises(KeyError, match="gone"):
-            await pool.run_here({}.__getitem__, "gone")
-        await pool.run_here(sum, range(300_000))
+        assert await pool.run_here(thread_of, 1) == here
+        await pool.run_here(thread_of, 300_000)
         assert "ms: threads compute it for 0.2 s" in caplog.text
-        assert await pool.run_here(threading.get_ident) != here
+        assert await pool.run_here(thread_of, 1) != here
         await asyncio.sleep(0.2)
-        assert await pool.run_here(threading.get_ident) == here
+        assert await pool.run_here(thread_of, 1) == here
 
     with_pool(use)
+
+
+def test_items_of_a_turn_are_computed_together_and_fail_alone(monkeypatch):
+    monkeypatch.setattr("portfolio_shared.serving.pool.HERE_TOGETHER", 3)
+    calls = []
+
+    def inverses(numbers):
+        calls.append(numbers)
+        return [1 / number for number in numbers]
+
+    async def use(pool):
+        halves = [pool.run_here(inverses, number) for number in (1, 2, 4, 5)]
+        assert await asyncio.gather(*halves, pool.run_here(str, "x")) == [1, 0.5, 0.25, 0.2, "["]
+        assert calls == [[1, 2, 4], [5]]
+        *good, bad = await asyncio.gather(
+            *(pool.run_here(inverses, number) for number in (1, 2, 0)), return_exceptions=True
+        )
+        assert good == [1, 0.5]
+        assert isinstance(bad, ZeroDivisionError)
+
+    with_pool(use)
+
+
+def test_with_a_span_for_each_computation_items_are_computed_alone():
+    spans = []
+
+    def around(fn):
+        def compute(numbers):
+            spans.append(numbers)
+            return fn(numbers)
+
+        return compute
+
+    async def main():
+        pool = WorkerPool(threads=1, max_waiting=1, timeout_seconds=1.0, around=around)
+        assert await asyncio.gather(pool.run_here(list, 1), pool.run_here(list, 2)) == [1, 2]
+        await pool.close()
+
+    asyncio.run(main())
+    assert spans == [[1], [2]]

@@ -8,19 +8,26 @@ import contextvars
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeVar, TypeVarTuple
 
 from portfolio_shared.serving.problems import ProblemError
 
+I = TypeVar("I")  # noqa: E741
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+Asked = tuple[Callable[[list[Any]], list[Any]], Any, "asyncio.Future[Any]"]
+"""A function of items, one of them, and what becomes of it."""
 
 _log = logging.getLogger(__name__)
 
 HERE_SECONDS = 0.001
-HERE_MEMORY = 100  # computations, of which the mean is
+HERE_MEMORY = 100  # calls, of which the mean is
+HERE_TOGETHER = 8  # items that a call computes
 AWAY_SECONDS = 60.0
 
 LIGHT, HEAVY = 0, 1
@@ -114,6 +121,7 @@ class WorkerPool:
         self._max_waiting = max_waiting
         self._timeout = timeout_seconds
         self._around = around
+        self._here: list[Asked] = []  # of this turn of the loop
         self._mean_here, self._away_until = 0.0, 0.0
 
     async def run(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
@@ -140,27 +148,50 @@ class WorkerPool:
             raise error
         return result  # type: ignore[return-value]  # a result of None is a T when there was no error
 
-    async def run_here(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
-        """Compute ``fn(*args)`` on the event loop: for what takes less time than the way to a thread and back.
+    async def run_here(self, fn: Callable[[list[I]], list[T]], item: I) -> T:
+        """Compute ``fn([item])[0]`` on the event loop: for what takes less time than the way to a thread and back.
 
-        Where such computations take more than `HERE_SECONDS` in the mean, the log says so, and threads compute them
-        for `AWAY_SECONDS`.
+        Items of the same function that come in the same turn of the loop are computed by one call. Where such calls
+        take more than `HERE_SECONDS` in the mean, the log says so, and threads compute for `AWAY_SECONDS`.
         """
         if self._away_until and time.perf_counter() < self._away_until:
-            return await self.run(fn, *args)
-        compute: Callable[[*Ts], T] = fn if self._around is None else self._around(fn)
+            return (await self.run(fn, [item]))[0]
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[T] = loop.create_future()
+        if not self._here:
+            loop.call_soon(self._compute_here)
+        self._here.append((fn, item, outcome))
+        return await outcome
+
+    def _compute_here(self) -> None:
+        asked, self._here = self._here, []
+        size = 1 if self._around is not None else HERE_TOGETHER  # a span is of one request
+        for fn, group in groupby(asked, key=itemgetter(0)):  # with two models, those of a model follow each other
+            items = list(group)
+            for start in range(0, len(items), size):
+                self._answer_here(fn, items[start : start + size])
+
+    def _answer_here(self, fn: Callable[[list[Any]], list[Any]], asked: Sequence[Asked]) -> None:
+        """Compute some items in one call; if it fails, each alone, so that nobody fails for another's sake."""
+        compute = fn if self._around is None else self._around(fn)
         began = time.thread_time()  # of this thread alone: a busy machine is slow in threads too
         try:
-            return compute(*args)
-        finally:
-            self._mean_here += (time.thread_time() - began - self._mean_here) / HERE_MEMORY
-            if self._mean_here > HERE_SECONDS:
-                _log.warning(
-                    "what the event loop computes takes %.1f ms: threads compute it for %g s",
-                    1000 * self._mean_here,
-                    AWAY_SECONDS,
-                )
-                self._mean_here, self._away_until = 0.0, time.perf_counter() + AWAY_SECONDS
+            results = compute([item for _, item, _ in asked])
+        except Exception as error:  # noqa: BLE001 - whatever it is belongs to the caller
+            if len(asked) > 1:
+                for one in asked:
+                    self._answer_here(fn, [one])
+            elif not asked[0][2].done():
+                asked[0][2].set_exception(error)
+            return
+        for (_, _, outcome), result in zip(asked, results, strict=True):
+            if not outcome.done():  # it is when the caller has given up
+                outcome.set_result(result)
+        self._mean_here += (time.thread_time() - began - self._mean_here) / HERE_MEMORY
+        if self._mean_here > HERE_SECONDS:
+            words = "what the event loop computes takes %.1f ms: threads compute it for %g s"
+            _log.warning(words, 1000 * self._mean_here, AWAY_SECONDS)
+            self._mean_here, self._away_until = 0.0, time.perf_counter() + AWAY_SECONDS
 
     async def close(self) -> None:
         """Wait for the threads to end what they compute. Call this when no request is left."""

@@ -148,11 +148,11 @@ def design(houses: Sequence[Complete]) -> Design:
     return design_table(table_of(houses))
 
 
-def design_one(house: Values) -> Design:
-    """Turn one complete house into arrays of one row."""
+def design_few(houses: Sequence[Values]) -> Design:
+    """Turn a few complete houses into arrays, one row a house."""
     numbers, codes = _names()
-    house = _derived(house, ONE)
-    return Design(np.array([numbers(house)], dtype=np.float64), np.array([codes(house)], dtype=np.intp))
+    houses = [_derived(house, ONE) for house in houses]
+    return Design(np.array([*map(numbers, houses)], dtype=np.float64), np.array([*map(codes, houses)], dtype=np.intp))
 
 
 def design_table(table: Values) -> Design:

@@ -20,7 +20,7 @@ from housing.data.values import Values, stacked, table_of, values_of
 from housing.models.arrays import load_arrays, save_arrays
 from housing.models.comparables import Comparables, Sale
 from housing.models.encoding import Encoding
-from housing.models.features import Design, category_names, design_one, design_table, fields_of, groups
+from housing.models.features import Design, category_names, design_few, design_table, fields_of, groups
 from housing.models.fillings import Fills
 from housing.models.held_out import HeldOut
 from housing.models.imputation import Typical, fill_many, fill_one
@@ -30,6 +30,7 @@ from housing.models.trees import SymmetricTrees
 
 Floats = NDArray[np.float64]
 
+FEW = 16  # above it columns take less time than houses
 ARRAYS = {"linear": LinearModel, "encoding": Encoding, "trees": SymmetricTrees, "comparables": Comparables}
 """Parts of a predictor that are stored as arrays: name of the field and of its file -> type."""
 HELD_OUT = "held_out.npz"
@@ -139,7 +140,7 @@ class Predictor:
             return []
         houses = [values_of(record) for record in inputs]
         filled = [fill_one(house, self.typical) for house in houses]
-        designed = design_one(houses[0]) if len(houses) == 1 else design_table(stacked(houses))
+        designed = design_few(houses) if len(houses) <= FEW else design_table(stacked(houses))
         priced = self._price(designed, np.array([len(fields) for fields in filled]))
         shares = self._contributions(priced) if explain else None
         return [
@@ -159,8 +160,7 @@ class Predictor:
         """Price a table of possible houses, which is filled in place: what `predict` says of each, as columns."""
         n_filled = fill_many(table, self.typical)
         priced = self._price(design_table(table), n_filled)
-        average = float(np.exp(self._expected))
-        dollars = None
+        average, dollars = float(np.exp(self._expected)), None
         if explain:
             logs = zip(self._contributions(priced), priced.log_price.tolist(), strict=True)
             dollars = [to_dollars(shares, total=log - self._expected, average=average) for shares, log in logs]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+ROWS_OF_A_WORD = 8  # a byte for each
 ROWS_AT_ONCE = 64  # 2,000 trees x 64 rows are 1 MB of leaves: what is looked up stays in the processor's cache
 
 
@@ -54,7 +55,8 @@ class SymmetricTrees:
     def predict(self, x: Floats) -> Floats:
         """Return predictions, shape (n,), for rows `x`, shape (n, F)."""
         look_up = _LookUp(self.leaf.ravel(), self._offset, min(len(x), ROWS_AT_ONCE))
-        sums = [look_up(cells).sum(axis=0) for cells in self._cells(x)]
+        ones = np.ones(len(self.leaf))  # a product with them is their sum, in a fifth of the time
+        sums = [ones @ look_up(cells) for cells in self._cells(x)]
         return np.asarray(np.concatenate(sums) + self.bias)
 
     def contributions(self, x: Floats, n_players: int) -> Floats:
@@ -96,15 +98,22 @@ class SymmetricTrees:
         questions = self._questions
         for start in range(0, len(x), ROWS_AT_ONCE):
             columns = x[start : start + ROWS_AT_ONCE].T.astype(np.float32, order="C")
-            answers = (columns.take(questions.feature, axis=0) > questions.border).view(np.uint8)
-            look_up = partial(answers.take, axis=0)
-            # For one row one look-up is quicker; for many its result would not stay in the processor's cache.
-            given = look_up(questions.number) if len(x) == 1 else map(look_up, questions.number)
-            cells = np.zeros((len(self.leaf), columns.shape[1]), dtype=np.uint8)
+            answers = columns.take(questions.feature, axis=0) > questions.border
+            n = columns.shape[1]
+            words: NDArray[Any] = answers.view(np.uint8)
+            if 1 < n <= ROWS_OF_A_WORD:
+                padded = np.zeros((len(answers), ROWS_OF_A_WORD), dtype=np.uint8)
+                padded[:, :n] = answers
+                words = padded.view(np.uint64)
+            width = words.shape[1]
+            look_up = words.ravel().take if width == 1 else partial(words.take, axis=0)
+            # One look-up of all is quicker for a word; for more its result would not stay in the processor's cache.
+            given = look_up(questions.number) if width == 1 else map(look_up, questions.number)
+            cells = np.zeros(len(self.leaf) if width == 1 else (len(self.leaf), width), dtype=words.dtype)
             for bits in given:
-                cells += cells
+                cells += cells  # of all rows of a word at once: no number of a cell needs more than its byte
                 cells += bits
-            yield cells
+            yield cells.view(np.uint8).reshape(len(self.leaf), -1)[:, :n]
 
 
 class _LookUp:

@@ -38,8 +38,11 @@ router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["houses"])
 async def predict(body: PredictionRequest, request: Request, model: Model) -> Response:
     """Price the houses of a request, in its order."""
     pool = pool_of(request)
-    run = pool.run if body.explain or len(body.houses) > 1 else pool.run_here
-    houses = await run(partial(price, model.predictor, body.houses, explain=body.explain))
+    if body.explain or len(body.houses) > 1:
+        houses = await pool.run(partial(price, model.predictor, body.houses, explain=body.explain))
+    else:
+        (record,) = possible(body.houses)
+        houses = repaired([await pool.run_here(model.predictor.predict, record)], body.houses)
     made = prediction_id(request, model, items=len(houses))
     answer = PredictionResponse(id=made, model=model.named, predictions=houses)
     return Response(to_json(answer), media_type="application/json")
@@ -86,17 +89,20 @@ def price(
     path
         Where a house is in what was asked, for the fields of errors; ``{}`` is its place.
     """
-    records: list[Record] = [house.model_dump(exclude_none=True) for house in houses]
-    refuse_impossible(records, path)
-    predictions = predictor.predict(records, explain=explain)
+    return repaired(predictor.predict(possible(houses, path), explain=explain), houses)
+
+
+def repaired(predictions: Sequence[Prediction], houses: Sequence[House]) -> list[Prediction]:
+    """Return the predictions with what was put right in each house."""
     return [
         replace(prediction, repaired=house.repaired) if house.repaired else prediction
         for prediction, house in zip(predictions, houses, strict=True)
     ]
 
 
-def refuse_impossible(records: Sequence[Record], path: str) -> None:
-    """Answer 422 in the shape of a wrong field, if a rule across columns is broken."""
+def possible(houses: Sequence[House], path: str = "houses.{}.") -> list[Record]:
+    """Return houses as records, or answer 422 in the shape of a wrong field, if a rule across columns is broken."""
+    records: list[Record] = [house.model_dump(exclude_none=True) for house in houses]
     errors = [
         FieldError(
             field=f"{path.format(i)}{violation.field}",
@@ -109,6 +115,7 @@ def refuse_impossible(records: Sequence[Record], path: str) -> None:
     ]
     if errors:
         raise unprocessable(errors)
+    return records
 
 
 def describe(column: Column, typical: Typical) -> FieldDescription:
