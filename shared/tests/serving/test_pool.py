@@ -1,5 +1,6 @@
 import asyncio
 import contextvars
+import itertools
 import threading
 import time
 
@@ -222,6 +223,24 @@ def test_items_of_a_turn_are_computed_together_and_fail_alone(monkeypatch):
         )
         assert good == [1, 0.5]
         assert isinstance(bad, ZeroDivisionError)
+
+    with_pool(use)
+
+
+def test_so_many_items_are_computed_together_as_take_less_than_a_millisecond(monkeypatch):
+    clock = itertools.count(0, 0.0004)
+    monkeypatch.setattr(time, "thread_time", lambda: next(clock))  # a call takes 0.4 ms
+    monkeypatch.setattr("portfolio_shared.serving.pool.HERE_MEMORY", 1)
+    calls = []
+
+    def same(numbers):
+        calls.append(numbers)
+        return numbers
+
+    async def use(pool):
+        await pool.run_here(same, 0)
+        assert await asyncio.gather(*(pool.run_here(same, number) for number in range(4))) == [0, 1, 2, 3]
+        assert calls == [[0], [0, 1], [2, 3]]
 
     with_pool(use)
 

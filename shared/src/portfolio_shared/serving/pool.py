@@ -26,8 +26,8 @@ Asked = tuple[Callable[[list[Any]], list[Any]], Any, "asyncio.Future[Any]"]
 _log = logging.getLogger(__name__)
 
 HERE_SECONDS = 0.001
-HERE_MEMORY = 100  # calls, of which the mean is
-HERE_TOGETHER = 8  # items that a call computes
+HERE_MEMORY = 100  # calls, of which the mean of an item is
+HERE_TOGETHER = 8  # items that a call computes at most
 AWAY_SECONDS = 60.0
 
 LIGHT, HEAVY = 0, 1
@@ -151,21 +151,23 @@ class WorkerPool:
     async def run_here(self, fn: Callable[[list[I]], list[T]], item: I) -> T:
         """Compute ``fn([item])[0]`` on the event loop: for what takes less time than the way to a thread and back.
 
-        Items of the same function that come in the same turn of the loop are computed by one call. Where such calls
-        take more than `HERE_SECONDS` in the mean, the log says so, and threads compute for `AWAY_SECONDS`.
+        Items of the same function that come at about the same time are computed by one call, as many as take less than
+        `HERE_SECONDS`. Where one alone takes more in the mean, the log says so, and threads compute for `AWAY_SECONDS`.
         """
         if self._away_until and time.perf_counter() < self._away_until:
             return (await self.run(fn, [item]))[0]
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
         if not self._here:
-            loop.call_soon(self._compute_here)
+            loop.call_soon(loop.call_soon, self._compute_here)  # in the turn after the next: others come by then
         self._here.append((fn, item, outcome))
         return await outcome
 
     def _compute_here(self) -> None:
         asked, self._here = self._here, []
-        size = 1 if self._around is not None else HERE_TOGETHER  # a span is of one request
+        size = 1  # a span is of one request
+        if self._around is None:
+            size = max(1, min(HERE_TOGETHER, int(HERE_SECONDS / max(self._mean_here, 1e-9))))
         for fn, group in groupby(asked, key=itemgetter(0)):  # with two models, those of a model follow each other
             items = list(group)
             for start in range(0, len(items), size):
@@ -187,7 +189,7 @@ class WorkerPool:
         for (_, _, outcome), result in zip(asked, results, strict=True):
             if not outcome.done():  # it is when the caller has given up
                 outcome.set_result(result)
-        self._mean_here += (time.thread_time() - began - self._mean_here) / HERE_MEMORY
+        self._mean_here += ((time.thread_time() - began) / len(asked) - self._mean_here) / HERE_MEMORY
         if self._mean_here > HERE_SECONDS:
             words = "what the event loop computes takes %.1f ms: threads compute it for %g s"
             _log.warning(words, 1000 * self._mean_here, AWAY_SECONDS)
