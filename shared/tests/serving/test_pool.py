@@ -5,7 +5,9 @@ import threading
 import time
 
 import pytest
+from demo_service import DemoSettings
 
+from portfolio_shared.serving.app import pools_of
 from portfolio_shared.serving.pool import HEAVY, LIGHT, Slots, WorkerPool
 from portfolio_shared.serving.problems import ProblemError
 
@@ -192,18 +194,21 @@ def test_what_is_quick_is_computed_on_the_event_loop_until_it_is_not(monkeypatch
     monkeypatch.setattr("portfolio_shared.serving.pool.AWAY_SECONDS", 0.2)
     here = threading.get_ident()
 
-    def thread_of(numbers):
-        return [threading.get_ident() for number in numbers if sum(range(number)) >= 0]
-
     async def use(pool):
-        assert await pool.run_here(thread_of, 1) == here
-        await pool.run_here(thread_of, 300_000)
+        assert await pool.run_here(threading.get_ident) == await pool.run_together(threads, "x") == here
+        with pytest.raises(KeyError, match="gone"):
+            await pool.run_here({}.__getitem__, "gone")
+        await pool.run_here(sum, range(300_000))
         assert "ms: threads compute it for 0.2 s" in caplog.text
-        assert await pool.run_here(thread_of, 1) != here
+        assert here not in (await pool.run_here(threading.get_ident), await pool.run_together(threads, "x"))
         await asyncio.sleep(0.2)
-        assert await pool.run_here(thread_of, 1) == here
+        assert await pool.run_here(threading.get_ident) == here
 
     with_pool(use)
+
+
+def threads(items):
+    return [threading.get_ident() for _ in items]
 
 
 def test_items_of_a_turn_are_computed_together_and_fail_alone(monkeypatch):
@@ -215,11 +220,11 @@ def test_items_of_a_turn_are_computed_together_and_fail_alone(monkeypatch):
         return [1 / number for number in numbers]
 
     async def use(pool):
-        halves = [pool.run_here(inverses, number) for number in (1, 2, 4, 5)]
-        assert await asyncio.gather(*halves, pool.run_here(str, "x")) == [1, 0.5, 0.25, 0.2, "["]
+        halves = [pool.run_together(inverses, number) for number in (1, 2, 4, 5)]
+        assert await asyncio.gather(*halves, pool.run_together(str, "x")) == [1, 0.5, 0.25, 0.2, "["]
         assert calls == [[1, 2, 4], [5]]
         *good, bad = await asyncio.gather(
-            *(pool.run_here(inverses, number) for number in (1, 2, 0)), return_exceptions=True
+            *(pool.run_together(inverses, number) for number in (1, 2, 0)), return_exceptions=True
         )
         assert good == [1, 0.5]
         assert isinstance(bad, ZeroDivisionError)
@@ -238,8 +243,8 @@ def test_so_many_items_are_computed_together_as_take_less_than_a_millisecond(mon
         return numbers
 
     async def use(pool):
-        await pool.run_here(same, 0)
-        assert await asyncio.gather(*(pool.run_here(same, number) for number in range(4))) == [0, 1, 2, 3]
+        await pool.run_together(same, 0)
+        assert await asyncio.gather(*(pool.run_together(same, number) for number in range(4))) == [0, 1, 2, 3]
         assert calls == [[0], [0, 1], [2, 3]]
 
     with_pool(use)
@@ -257,8 +262,19 @@ def test_with_a_span_for_each_computation_items_are_computed_alone():
 
     async def main():
         pool = WorkerPool(threads=1, max_waiting=1, timeout_seconds=1.0, around=around)
-        assert await asyncio.gather(pool.run_here(list, 1), pool.run_here(list, 2)) == [1, 2]
+        assert await asyncio.gather(pool.run_together(list, 1), pool.run_together(list, 2)) == [1, 2]
         await pool.close()
 
     asyncio.run(main())
     assert spans == [[1], [2]]
+
+
+@pytest.mark.parametrize(("rollout", "on_the_loop"), [("off", True), ("canary", False)])
+def test_while_a_challenger_answers_nothing_is_computed_on_the_event_loop(rollout, on_the_loop):
+    async def main():
+        for pool in pools_of(DemoSettings(rollout=rollout), None):
+            for thread in (await pool.run_together(threads, "x"), await pool.run_here(threading.get_ident)):
+                assert (thread == threading.get_ident()) == on_the_loop
+            await pool.close()
+
+    asyncio.run(main())

@@ -229,17 +229,19 @@ def pools_of(settings: ServiceSettings, around: Callable[..., Any] | None) -> tu
     """Return the champion's threads and the challenger's, of which the first are never waiting for the others.
 
     A challenger that hangs keeps its own threads busy, and at most half of the places of requests. Where it computes a
-    part of everybody's answer, it gets a short time.
+    part of everybody's answer, it gets a short time. Where it answers some, nothing is computed on the event loop, which
+    it would hold up for all, and the champion waits for threads too: their latencies are compared.
     """
     places, seconds = settings.max_concurrent_requests, settings.request_timeout_seconds
-    at_most = seconds if settings.rollout == "canary" else INTERLEAVED_SECONDS
+    canary = settings.rollout == "canary"
+    at_most = seconds if canary else INTERLEAVED_SECONDS
+    make = partial(WorkerPool, around=around, here=not canary)
     return (
-        WorkerPool(threads=settings.worker_threads, max_waiting=places, timeout_seconds=seconds, around=around),
-        WorkerPool(
+        make(threads=settings.worker_threads, max_waiting=places, timeout_seconds=seconds),
+        make(
             threads=min(CHALLENGER_THREADS, settings.worker_threads),
             max_waiting=max(1, places // 2),
             timeout_seconds=min(at_most, seconds),
-            around=around,
         ),
     )
 

@@ -6,6 +6,7 @@ CPU-bound work never queues without bound, and what takes more than a millisecon
 import asyncio
 import contextvars
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -106,6 +107,8 @@ class WorkerPool:
         Longest time from the call of `run` to its result, waiting included; above it 503.
     around
         Function -> one that computes the same, and is computed in its place: such as in the span of a trace.
+    here
+        Whether `run_here` and `run_together` may compute on the event loop.
     """
 
     def __init__(
@@ -115,6 +118,7 @@ class WorkerPool:
         max_waiting: int,
         timeout_seconds: float,
         around: Callable[[Callable[..., Any]], Any] | None = None,
+        here: bool = True,
     ) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="predict")
         self._slots = Slots(threads)
@@ -122,7 +126,7 @@ class WorkerPool:
         self._timeout = timeout_seconds
         self._around = around
         self._here: list[Asked] = []  # of this turn of the loop
-        self._mean_here, self._away_until = 0.0, 0.0
+        self._mean_here, self._away_until = 0.0, 0.0 if here else math.inf
 
     async def run(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
         """Compute ``fn(*args)`` in a thread, with the context variables of the caller.
@@ -148,13 +152,26 @@ class WorkerPool:
             raise error
         return result  # type: ignore[return-value]  # a result of None is a T when there was no error
 
-    async def run_here(self, fn: Callable[[list[I]], list[T]], item: I) -> T:
-        """Compute ``fn([item])[0]`` on the event loop: for what takes less time than the way to a thread and back.
+    async def run_here(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Compute ``fn(*args)`` on the event loop: for what takes less time than the way to a thread and back.
 
-        Items of the same function that come at about the same time are computed by one call, as many as take less than
-        `HERE_SECONDS`. Where one alone takes more in the mean, the log says so, and threads compute for `AWAY_SECONDS`.
+        Where that takes more than `HERE_SECONDS` in the mean, the log says so, and threads compute for `AWAY_SECONDS`.
         """
-        if self._away_until and time.perf_counter() < self._away_until:
+        if self._is_away():
+            return await self.run(fn, *args)
+        compute: Callable[[*Ts], T] = fn if self._around is None else self._around(fn)
+        began = time.thread_time()
+        try:
+            return compute(*args)
+        finally:
+            self._took(time.thread_time() - began)
+
+    async def run_together(self, fn: Callable[[list[I]], list[T]], item: I) -> T:
+        """Compute ``fn([item])[0]`` as `run_here` does, together with other items that come at about the same time.
+
+        One call computes as many items of a function as take less than `HERE_SECONDS`.
+        """
+        if self._is_away():
             return (await self.run(fn, [item]))[0]
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
@@ -176,7 +193,7 @@ class WorkerPool:
     def _answer_here(self, fn: Callable[[list[Any]], list[Any]], asked: Sequence[Asked]) -> None:
         """Compute some items in one call; if it fails, each alone, so that nobody fails for another's sake."""
         compute = fn if self._around is None else self._around(fn)
-        began = time.thread_time()  # of this thread alone: a busy machine is slow in threads too
+        began = time.thread_time()
         try:
             results = compute([item for _, item, _ in asked])
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the caller
@@ -189,7 +206,14 @@ class WorkerPool:
         for (_, _, outcome), result in zip(asked, results, strict=True):
             if not outcome.done():  # it is when the caller has given up
                 outcome.set_result(result)
-        self._mean_here += ((time.thread_time() - began) / len(asked) - self._mean_here) / HERE_MEMORY
+        self._took((time.thread_time() - began) / len(asked))
+
+    def _is_away(self) -> bool:
+        return bool(self._away_until) and time.perf_counter() < self._away_until
+
+    def _took(self, seconds: float) -> None:
+        """Learn what an item took of the event loop's own time: a busy machine is slow in threads too."""
+        self._mean_here += (seconds - self._mean_here) / HERE_MEMORY
         if self._mean_here > HERE_SECONDS:
             words = "what the event loop computes takes %.1f ms: threads compute it for %g s"
             _log.warning(words, 1000 * self._mean_here, AWAY_SECONDS)

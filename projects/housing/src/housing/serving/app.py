@@ -42,7 +42,7 @@ async def predict(body: PredictionRequest, request: Request, model: Model) -> Re
         houses = await pool.run(partial(price, model.predictor, body.houses, explain=body.explain))
     else:
         (record,) = possible(body.houses)
-        houses = repaired([await pool.run_here(model.predictor.predict, record)], body.houses)
+        houses = repaired([await pool.run_together(model.predictor.predict, record)], body.houses)
     made = prediction_id(request, model, items=len(houses))
     answer = PredictionResponse(id=made, model=model.named, predictions=houses)
     return Response(to_json(answer), media_type="application/json")
