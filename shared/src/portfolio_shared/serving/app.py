@@ -229,8 +229,8 @@ def pools_of(settings: ServiceSettings, around: Callable[..., Any] | None) -> tu
     """Return the champion's threads and the challenger's, of which the first are never waiting for the others.
 
     A challenger that hangs keeps its own threads busy, and at most half of the places of requests. Where it computes a
-    part of everybody's answer, it gets a short time. Where it answers some, nothing is computed on the event loop, which
-    it would hold up for all, and the champion waits for threads too: their latencies are compared.
+    part of everybody's answer, it gets a short time. Where it answers some, it must not hold up the event loop, and the
+    champion computes in threads too: their latencies are compared.
     """
     places, seconds = settings.max_concurrent_requests, settings.request_timeout_seconds
     canary = settings.rollout == "canary"
