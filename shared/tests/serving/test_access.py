@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import uvicorn
 from demo_service import DemoSettings, access_records, create_app, fields, house, serving
+from pydantic import ValidationError
 
 from portfolio_shared.serving import server
 from portfolio_shared.serving.access import Access, ExposedError, require_keys
@@ -207,3 +208,9 @@ def test_a_proxy_is_believed_where_it_is_named(monkeypatch, models, web, trusted
     scope = {"type": "http", "client": ("127.0.0.1", 1), "headers": [(b"x-forwarded-for", b"192.0.2.7")]}
     asyncio.run(started[0].loaded_app(scope, None, None))
     assert seen == [client]
+
+
+@pytest.mark.parametrize("names", ["http://demo.example", "demo.example:8001", "demo example", "demo.example/x"])
+def test_what_is_more_than_a_name_is_no_name(names):
+    with pytest.raises(ValidationError, match="allowed_hosts"):
+        DemoSettings(allowed_hosts=names)
