@@ -179,10 +179,9 @@ async def answer_to(
     """
     predict = partial(answers_to, histories=[body.history], options=body)
     if challenger is None:
-        pool, predictor = pool_of(request), model.predictor
-        if is_quick(predictor, body):
-            return await pool.run_here(lambda alone: [predict(each)[0] for each in alone], predictor), None
-        (answer,) = await pool.run(predict, predictor)
+        pool = pool_of(request)
+        compute = pool.run_here if is_quick(model.predictor, body) else pool.run
+        (answer,) = await compute(predict, model.predictor)
         return answer, None
     (alone,), others = await request.app.state.rollout.both(request, (model, challenger), predict)
     if others is None:
