@@ -45,11 +45,12 @@ class Row:
             before = group.cpu_seconds(self.group)
             turn = generator.load(self.port, self.request, clients=clients, seconds=seconds)
             cpu = group.cpu_seconds(self.group) - before
-        done = turn["answers"] + turn["refused"]
-        if not done:
-            raise SystemExit(f"{self.request.path}: no answer to {clients} clients within {seconds} s")
-        counted = {"a_second": turn["answers"] / turn["seconds"], "cpu_ms": 1000 * cpu / done}
-        return turn | counted | {"refused_share": turn["refused"] / done}
+        answers, refused = turn["answers"], turn["refused"]
+        if not answers:
+            path = self.request.path
+            raise SystemExit(f"{path}: no answer to {clients} clients in {seconds} s, and {refused:,} errors")
+        counted = {"a_second": answers / turn["seconds"], "cpu_ms": 1000 * cpu / answers}
+        return turn | counted | {"refused_share": refused / (answers + refused)}
 
     def summary(self) -> dict[str, Any]:
         """Return the median over the rounds of each number, by number of clients, and start and memory."""
