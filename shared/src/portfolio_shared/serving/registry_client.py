@@ -118,7 +118,7 @@ class RegistryClient:
             self._closed = True
             for each in self._running:
                 each.cut()
-            if self._client is not None:
+            if self._client is not None and not self._running:  # one that asks closes its connection itself
                 self._client.close()
 
     def alias(self, name: str, alias: str) -> RegisteredVersion | None:
