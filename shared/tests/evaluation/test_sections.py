@@ -59,14 +59,15 @@ def test_numbers_are_written_with_the_digits_they_have(interval, expected):
 
 
 def test_serving_costs_are_read_from_the_record():
-    ours = {"1": {"p50": 0.812}, "16": {"a_second": 1234.5, "cpu_ms": 0.8}, "ready_seconds": 1.26, "rss_mb": 123.4}
-    peer = {"1": {"p50": 20.0}, "16": {"a_second": 18.2, "cpu_ms": 60.0}}
+    loaded = {"a_second": 1234.5, "cpu_ms": 0.8, "refused_share": 0.25}
+    ours = {"1": {"p50": 0.812}, "16": loaded, "ready_seconds": 1.26, "rss_mb": 123.4}
+    peer = {"1": {"p50": 20.0}, "16": {"a_second": 18.2, "cpu_ms": 60.0, "refused_share": 0.0}}
     others = {"explained": {"1": {"p50": 1.5}}, "batch": {"16": peer["16"]}, "the call alone": {"ms": 0.5}}
     rows = {"ours": ours, "peer": peer, **others}
     assert serving_table({"rows": rows}) == (
         "|  | p50 of one client, ms | answers a second, 16 clients | CPU of a request, ms | times ours |\n"
         "| --- | ---: | ---: | ---: | ---: |\n"
-        "| ours | 0.81 | 1,234 | 0.80 | 1.00 |\n"
+        "| ours | 0.81 | 1,234 (25% refused) | 0.80 | 1.00 |\n"
         "| peer | 20.00 | 18 | 60.00 | 75.00 |\n"
         "| explained | 1.50 |  |  |  |\n"
         "| batch |  | 18 | 60.00 | 75.00 |\n"

@@ -113,7 +113,8 @@ def serving_table(measured: Mapping[str, Any]) -> str:
         if (alone := row["1"]["p50"] if "1" in row else row.get("ms")) is not None:
             p50 = f"{alone:.2f}"
         if (many := row.get("16")) is not None:
-            answers, cpu = f"{many['a_second']:,.0f}", f"{many['cpu_ms']:.2f}"
+            refused = f" ({many['refused_share']:.0%} refused)" if many["refused_share"] else ""
+            answers, cpu = f"{many['a_second']:,.0f}{refused}", f"{many['cpu_ms']:.2f}"
             times = f"{many['cpu_ms'] / ours['16']['cpu_ms']:.2f}"
         cells.append([name, p50, answers, cpu, times])
     headings = ["", "p50 of one client, ms", "answers a second, 16 clients", "CPU of a request, ms", "times ours"]
