@@ -83,6 +83,7 @@ class Clients:
         self._port, self._pid, self._load = port, pid, load
         self._message = message(request)
         self._seen, self._measures, self._ends = Seen(), False, False
+        self._all: set[Client] = set()
         self._idle: list[Client] = []
         self._waiting: deque[float] = deque()  # arrivals that found no connection
         self._asking = self._opened = 0
@@ -103,6 +104,11 @@ class Clients:
         while (self._asking or self._waiting) and loop.time() < late:  # noqa: ASYNC110 - an event costs each answer
             await asyncio.sleep(0.01)
         self._seen.lost += self._asking + len(self._waiting)
+        self._measures = False
+        for client in self._all:
+            client.transport.close()
+        while self._all:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
         return self._seen
 
     def ended(self, client: "Client", status: int) -> None:
@@ -128,6 +134,7 @@ class Clients:
     def closed(self, client: "Client") -> None:
         """Note that the service has closed a connection."""
         self._opened -= 1
+        self._all.discard(client)
         if client.asked:
             self._asking -= 1
             self._seen.lost += self._measures
@@ -154,6 +161,7 @@ class Clients:
             self._opened -= 1
             self._seen.lost += self._measures
             return
+        self._all.add(client)
         self._next(client)
 
     async def _arrive(self, end: float) -> None:
