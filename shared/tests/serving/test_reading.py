@@ -150,6 +150,14 @@ def test_others_are_answered_while_a_large_body_is_read(web, monkeypatch):
     asyncio.run(run())
 
 
+def test_a_large_body_does_not_wait_for_ever(monkeypatch):
+    monkeypatch.setattr(reading, "read", lambda *_: time.sleep(0.3))
+    settings = SimpleNamespace(request_timeout_seconds=0.05)
+    with pytest.raises(ProblemError, match=r"not read within 0\.05 s") as caught:
+        asyncio.run(reading.read_body(b" " * 20_000, None, settings))
+    assert caught.value.status_code == 503
+
+
 def test_more_errors_than_are_made_are_said_to_be_more():
     class Wide(Strict):
         numbers: list[int]

@@ -24,10 +24,16 @@ _thread = ThreadPoolExecutor(1, thread_name_prefix="read")
 
 
 async def read_body(body: bytes, check: Callable[..., Any] | None, settings: Any) -> Any:
-    """Return what a body holds, as `read` does, without holding up the event loop."""
+    """Return what a body holds, as `read` does, without holding up the event loop; 503 if its turn does not come."""
     if len(body) <= LARGE:
         return read(body, check, settings)
-    return await asyncio.get_running_loop().run_in_executor(_thread, read, body, check, settings)
+    seconds = settings.request_timeout_seconds
+    try:
+        async with asyncio.timeout(seconds):
+            return await asyncio.get_running_loop().run_in_executor(_thread, read, body, check, settings)
+    except TimeoutError:
+        detail = f"The body was not read within {seconds:g} s: other large ones are. Send less, or try again later."
+        raise ProblemError(503, detail, headers={"Retry-After": "1"}) from None
 
 
 def read(body: bytes, check: Callable[..., Any] | None, settings: Any = None, *, what: str = "body") -> Any:
