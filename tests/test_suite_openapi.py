@@ -64,9 +64,9 @@ def test_every_answer_is_one_that_the_documentation_names(client: httpx.Client) 
         for operation in operations:
             for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
                 told += asked(operation, mode, client, session, ids)
-    assert told[200] > 100
-    assert told[422] > 300
-    assert told[202] > 5
+    assert told[200] > 50
+    assert told[422] > 200
+    assert told[202] > 0
 
 
 def asked(operation: Any, mode: Any, client: httpx.Client, session: requests.Session, ids: list[str]) -> Counter[int]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic_core import to_json
 
 from portfolio_shared.serving.schemas import ModelName
@@ -48,7 +49,7 @@ def _recommendations(prediction: Prediction) -> list[bytes]:
     """Return each recommendation: all numbers are written in one go, and their order is that of their places."""
     films, (n, n_reasons) = prediction.catalogue.as_json, prediction.named.shape
     written = to_json([*prediction.scores.tolist(), *prediction.chances, *_shares(prediction).ravel().tolist()])
-    numbers = written[1:-1].split(b",")
+    numbers = written[1:-1].split(b",") if n else []
     scores, chances, shares = numbers[:n], numbers[n : 2 * n], numbers[2 * n :]
     named = [films[item] for item in prediction.named.ravel().tolist()]
     reasons = list(map(b',"share":'.join, zip(named, shares, strict=True)))
@@ -65,7 +66,7 @@ def _reasons(reasons: Sequence[bytes]) -> bytes:
     return b'{"film":%b}' % b'},{"film":'.join(reasons) if reasons else b""
 
 
-def _shares(prediction: Prediction) -> np.ndarray:
+def _shares(prediction: Prediction) -> NDArray[np.float64]:
     """Return the part of the score that each reason is, shape (n, n_reasons): see `schemas.Reason`."""
     added = np.maximum(prediction.added, 0).astype(np.float64)
     whole = np.maximum(prediction.scores, added.sum(axis=1))
