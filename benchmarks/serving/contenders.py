@@ -17,6 +17,7 @@ PEERS = Path(".state/peers/bin/python")
 OURS, HEALTHZ, BARE = "ours", "our /healthz", "bare FastAPI"
 TWO, BATCH, TWO_BATCH = "ours, two workers", "ours, 100 houses at once", "ours, two workers, 100 houses at once"
 PIPELINE, MLFLOW = "FastAPI, pandas, scikit-learn", "mlflow models serve"
+CALL, ANSWER = "decoding and the bare call", "decoded, classified, answer as JSON"
 BENTOML, LITSERVE, EAGER = "BentoML", "LitServe", "FastAPI, eager torch"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import onnxruntime
+from contenders import ANSWER, CALL
 from inputs import photograph
 
 from image_classifier.data.images import ImageLimits, prepare
@@ -18,7 +19,6 @@ from image_classifier.serving.schemas import ClassificationResponse, Options
 from image_classifier.serving.uploads import Upload
 from portfolio_shared.serving.schemas import ModelName
 
-CALL, ANSWER = "decoding and the bare call", "decoded, classified, answer as JSON"
 TURNS = 40
 
 

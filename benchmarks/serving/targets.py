@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contenders import BARE, BATCH, EAGER, HEALTHZ, MLFLOW, OURS, PIPELINE, TWO_BATCH
-from inside import ANSWER, CALL
+from contenders import ANSWER, BARE, BATCH, CALL, EAGER, HEALTHZ, MLFLOW, OURS, PIPELINE, TWO_BATCH
 
 AT = "16"  # clients
 Measured = Mapping[str, Any]
