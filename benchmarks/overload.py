@@ -82,7 +82,9 @@ def both(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> Iterator[st
 
 def words(row: dict[str, Any]) -> str:
     """Return what matters of a row."""
-    refused = f"refused in {row['refused_p99_ms']:,.0f} ms for {row['refusal_of_answer']:.1%} of an answer's CPU"
+    refused = (
+        f"refused in {row['refused_p99_ms']:,.0f} ms for {max(0.0, row['refusal_of_answer']):.1%} of an answer's CPU"
+    )
     return (
         f"{row['share']:.0%} of capacity, {row['cpu_in_answers']:.0%} of CPU in answers; p99 {row['p99_ms']:,.0f} ms; "
         f"{refused if row['refused'] else 'none refused'}; `/healthz` {row['healthz_p99_ms']:,.0f} ms; "

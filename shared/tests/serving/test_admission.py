@@ -186,24 +186,24 @@ def test_refusals_are_sent_together_a_little_later_counted_and_logged_once(loop,
 
 
 def test_a_turn_of_the_loop_begins_some_predictions_and_everything_else(loop):
-    service, begun = Service(max_concurrent_requests=64), []
-    for i in range(20):
+    service, begun = Service(max_concurrent_requests=256), []
+    for i in range(5 * LEAST_STARTS):
         service.start(lambda _, i=i: begun.append(i))
     service.start(lambda _: begun.append("healthz"), path="/healthz")
     assert begun == [*range(LEAST_STARTS), "healthz"]
-    for turn in range(2, 20 // LEAST_STARTS + 1):
+    for turn in range(2, 6):
         service.now += 1.0  # whatever begins takes long
         loop.turn()
         assert len(begun) == turn * LEAST_STARTS + 1
-    assert begun[-1] == 19
+    assert begun[-1] == 5 * LEAST_STARTS - 1
     loop.turn()
     loop.turn()
     assert loop.soon == []
     for _ in range(20):  # they take no time now: a turn begins one more than the one before
         service.start(lambda _: None)
         loop.turn()
-    more = [service.start(begun.append) for _ in range(10)]
-    assert len(begun) == 21 + len(more)
+    more = [service.start(begun.append) for _ in range(LEAST_STARTS + 5)]
+    assert len(begun) == 5 * LEAST_STARTS + 1 + len(more)
 
 
 def test_a_place_that_was_taken_at_the_start_is_held_once_and_given_back(loop):

@@ -38,7 +38,7 @@ ACTIVE_SECONDS = 1.0
 """How long a lane keeps its share of the places after its last request."""
 
 TURN_SECONDS = 0.001
-LEAST_STARTS = 2
+LEAST_STARTS = 8  # which `WorkerPool` computes together where it can
 
 
 @dataclass(slots=True, eq=False)
