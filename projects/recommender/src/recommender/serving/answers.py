@@ -48,6 +48,8 @@ def answered(made: str, model: ModelName, fields: bytes) -> bytes:
 def _recommendations(prediction: Prediction) -> list[bytes]:
     """Return each recommendation: all numbers are written in one go, and their order is that of their places."""
     films, (n, n_reasons) = prediction.catalogue.as_json, prediction.named.shape
+    if not n:
+        return []
     written = to_json([*prediction.scores.tolist(), *prediction.chances, *_shares(prediction).ravel().tolist()])
     numbers = written[1:-1].split(b",") if n else []
     scores, chances, shares = numbers[:n], numbers[n : 2 * n], numbers[2 * n :]
@@ -70,4 +72,5 @@ def _shares(prediction: Prediction) -> NDArray[np.float64]:
     """Return the part of the score that each reason is, shape (n, n_reasons): see `schemas.Reason`."""
     added = np.maximum(prediction.added, 0).astype(np.float64)
     whole = np.maximum(prediction.scores, added.sum(axis=1))
-    return np.divide(added, whole[:, None], out=np.zeros_like(added), where=added > 0)
+    shares: NDArray[np.float64] = np.divide(added, whole[:, None], out=np.zeros_like(added), where=added > 0)
+    return shares
