@@ -215,14 +215,24 @@ def test_items_of_a_turn_are_computed_together_and_fail_alone(monkeypatch):
     monkeypatch.setattr("portfolio_shared.serving.pool.HERE_TOGETHER", 3)
     calls = []
 
+    turns = [0]
+
+    async def count_turns():
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
     def inverses(numbers):
-        calls.append(numbers)
+        calls.append((numbers, turns[0]))
         return [1 / number for number in numbers]
 
     async def use(pool):
         halves = [pool.run_together(inverses, number) for number in (1, 2, 4, 5)]
+        others = asyncio.create_task(count_turns())
         assert await asyncio.gather(*halves, pool.run_together(str, "x")) == [1, 0.5, 0.25, 0.2, "["]
-        assert calls == [[1, 2, 4], [5]]
+        others.cancel()
+        assert [numbers for numbers, _ in calls] == [[1, 2, 4], [5]]
+        assert calls[0][1] < calls[1][1]  # others had their turn between
         *good, bad = await asyncio.gather(
             *(pool.run_together(inverses, number) for number in (1, 2, 0)), return_exceptions=True
         )

@@ -11,8 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
-from operator import itemgetter
+from itertools import takewhile
 from typing import Any, TypeVar, TypeVarTuple
 
 from portfolio_shared.serving.problems import ProblemError
@@ -125,7 +124,7 @@ class WorkerPool:
         self._max_waiting = max_waiting
         self._timeout = timeout_seconds
         self._around = around
-        self._here: list[Asked] = []  # of this turn of the loop
+        self._here: list[Asked] = []  # that wait for the event loop
         self._mean_here, self._away_until = 0.0, 0.0 if here else math.inf
 
     async def run(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
@@ -181,14 +180,15 @@ class WorkerPool:
         return await outcome
 
     def _compute_here(self) -> None:
-        asked, self._here = self._here, []
-        size = 1  # a span is of one request
+        """Compute what one call takes of those that wait, and the others in later turns of the loop."""
+        fn, size = self._here[0][0], 1  # a span is of one request
         if self._around is None:
             size = max(1, min(HERE_TOGETHER, int(HERE_SECONDS / max(self._mean_here, 1e-9))))
-        for fn, group in groupby(asked, key=itemgetter(0)):  # with two models, those of a model follow each other
-            items = list(group)
-            for start in range(0, len(items), size):
-                self._answer_here(fn, items[start : start + size])
+        asked = list(takewhile(lambda each: each[0] == fn, self._here[:size]))  # of two models, one
+        del self._here[: len(asked)]
+        if self._here:
+            asyncio.get_running_loop().call_soon(self._compute_here)
+        self._answer_here(fn, asked)
 
     def _answer_here(self, fn: Callable[[list[Any]], list[Any]], asked: Sequence[Asked]) -> None:
         """Compute some items in one call; if it fails, each alone, so that nobody fails for another's sake."""
