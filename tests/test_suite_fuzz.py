@@ -8,6 +8,7 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def damaged(draw: Any, whole: st.SearchStrategy[bytes]) -> bytes:
     return bytes(data)
 
 
-@pytest.fixture(autouse=True)
+@contextmanager
 def bounded() -> Iterator[None]:
     """Memory may grow by so much in all, whatever comes."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -99,7 +100,8 @@ def test_any_bytes_are_a_picture_or_are_told_why_not(small_model: Callable[[str]
         assert result.error is None or 400 <= result.error.status < 500
         assert time.perf_counter() - begun < SECONDS
 
-    classify()
+    with bounded():
+        classify()
     assert {"read", "not_an_image", "truncated", "damaged"} <= codes
 
 
@@ -126,7 +128,8 @@ def test_any_bytes_are_a_table_or_are_told_why_not(
             refused.append(str(error))
         assert time.perf_counter() - begun < SECONDS
 
-    predict()
+    with bounded():
+        predict()
     assert len(answered) > 30
     assert len(refused) > 30
     assert all(str(source) in reason for reason in refused)
@@ -223,7 +226,8 @@ def test_any_bundle_is_served_or_refused(small: SmallModel, tmp_path: Path) -> N
             refused.append(str(error))
         assert time.perf_counter() - begun < SECONDS
 
-    load()
+    with bounded():
+        load()
     assert len(refused) > 30
     assert not any("\n" in reason for reason in refused)
 
@@ -239,4 +243,5 @@ def test_no_manifest_is_more_than_a_manifest_or_an_error(small: SmallModel, tmp_
         with pytest.raises(BundleError):  # the files it names are not there
             read_manifest(tmp_path, project=small.project.name)
 
-    read()
+    with bounded():
+        read()
