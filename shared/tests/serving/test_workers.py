@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 from demo_process import Service
-from demo_service import eventually, house
+from demo_service import DemoSettings, eventually, house
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client import Counter as Metric
 from test_server import python
 
+from portfolio_shared.serving import server
 from portfolio_shared.serving.server import STARTUP_FAILURE
 from portfolio_shared.serving.worker_metrics import SharedMetrics, Sums
 from processes import wait_until_ready
@@ -93,6 +94,14 @@ FORK = (
     "worker = fork_workers(DemoSettings(workers=2, port=0), drain_seconds=5)\n"
     "sys.exit(7)\n"
 )
+
+
+def test_workers_are_forked_before_what_may_start_threads_is_loaded(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    monkeypatch.setattr(server, "configure_logging", lambda _: None)
+    monkeypatch.setattr(server, "fork_workers", lambda *_, **__: sys.exit(7))
+    with pytest.raises(SystemExit, match="7"):
+        server.serve("no_module_of_this_name:create_app", DemoSettings(workers=2))
 
 
 @linux

@@ -51,12 +51,12 @@ def serve(app_factory: str, settings: S) -> None:
         passed, because its module may load NumPy, which must not happen before `limit_blas_threads`.
     """
     limit_blas_threads()
-    module, _, function = app_factory.partition(":")
-    create_app: Callable[[S], FastAPI] = getattr(importlib.import_module(module), function)
     worker = None
-    if settings.workers > 1:
+    if settings.workers > 1:  # first: threads that a library starts when it is loaded do not survive a fork
         configure_logging(settings.log_level)
         worker = forked(settings)
+    module, _, function = app_factory.partition(":")
+    create_app: Callable[[S], FastAPI] = getattr(importlib.import_module(module), function)
     app = create_app(settings)
     app.state.factory = app_factory  # for a process that makes it anew
     run(app, settings, worker)

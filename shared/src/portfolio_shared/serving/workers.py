@@ -2,7 +2,8 @@
 
 Each worker is the whole service, with a listening socket of its own on the same port (SO_REUSEPORT): the kernel deals
 connections out evenly, and a worker that dies takes no connection of another one with it. Models are loaded by each of
-them, since the registry may name another one at any time; the code is loaded once, before they are forked.
+them, since the registry may name another one at any time. So is the code of a project: threads that a library starts
+when it is loaded, as ONNX Runtime does, do not survive a fork. What all services have in common is loaded once.
 """
 
 import gc
