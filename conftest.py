@@ -2,8 +2,7 @@
 
 Helpers come as fixtures that return a function, because test files cannot import from here.
 """
-# Tests assert, and start processes that they name themselves.
-# ruff: noqa: S101, S603
+# ruff: noqa: S101, S603 - tests assert, and start processes that they name themselves
 
 import json
 import os
@@ -187,10 +186,9 @@ def running_service() -> Callable[..., AbstractContextManager[Service]]:
 
 @contextmanager
 def _serving(app: Any) -> Iterator[httpx.Client]:
-    own = hasattr(getattr(app, "state", None), "connections")  # of `create_service`
-    http = BoundedProtocol if own else "auto"
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="on", ws="none", http=http)
-    server = uvicorn.Server(config)
+    http = BoundedProtocol if hasattr(getattr(app, "state", None), "connections") else "auto"  # as a service has it
+    options: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "on", "ws": "none", "http": http}
+    server = uvicorn.Server(uvicorn.Config(app, port=0, **options))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -198,9 +196,8 @@ def _serving(app: Any) -> Iterator[httpx.Client]:
             assert thread.is_alive(), "the service ended while it started"
             time.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
-        # One BLAS thread, as a service has in a process of its own.
         with (
-            threadpool_limits(1, user_api="blas"),
+            threadpool_limits(1, user_api="blas"),  # as a service has in a process of its own
             httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client,
         ):
             yield client

@@ -44,7 +44,9 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=RESULTS / "connections.json")
     options = parser.parse_args()
     checkouts = {"before": options.before, "now": ROOT} if options.before else {"now": ROOT}
-    console, rows, measured, limits = Console(), [], {}, {}
+    console, rows = Console(), []
+    measured: dict[str, float] = {}
+    limits: dict[str, float] = {}
     for name in options.only:
         if name == "cpu":
             continue
@@ -123,7 +125,7 @@ def cpu_ratios(bundle: Path, checkouts: dict[str, Path]) -> list[float]:
         connections = {side: http.client.HTTPConnection(HOST, port, timeout=30) for side, (_, port) in running.items()}
         ratios = []
         for _ in range(21):
-            used = {}
+            used: dict[str, float] = {}
             for side in (*running, *reversed(running)):
                 clock = clock_of(running[side][0])
                 started = time.clock_gettime(clock)
