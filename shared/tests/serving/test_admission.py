@@ -223,7 +223,7 @@ def test_a_place_that_was_taken_at_the_start_is_held_once_and_given_back(loop):
 @pytest.mark.long
 def test_clients_that_ask_again_at_once_do_not_keep_a_service_from_answering(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    from overload_client import Load, offer  # type: ignore[import-not-found]
+    from overload_client import Load, offer
 
     request = ExampleRequest("/v1/prices", json.dumps({"houses": [house()]}).encode())
     service = demo_process.Service(
