@@ -139,7 +139,7 @@ bench-%: setup ## models against baselines (BENCH=models)
 	done
 
 ##@ All projects
-.PHONY: data reports bench-serving bench-batch bench-log bench-shadow bench-overload drift-power sequence-power drift-demo
+.PHONY: data reports bench-serving bench-batch bench-log bench-shadow bench-overload bench-endurance drift-power sequence-power drift-demo
 data: setup-start ## download the public data into PORTFOLIO_DATA_DIR (.data) and report what is in them
 	@for name in $(PROJECTS); do "$(BIN)/$$name" data --data full || exit 1; done
 
@@ -164,6 +164,9 @@ bench-shadow: setup ## what a shadow costs the champion's answers, with a core t
 
 bench-overload: setup ## five times the load that a service can answer: answered, refused, CPU of both (FLAGS="'a house'")
 	@PYTHONPATH=scripts "$(BIN)/python" benchmarks/overload.py $(FLAGS)
+
+bench-endurance: setup ## ten minutes of load on all services, while registries, disks and processes fail: nothing is lost
+	@PYTHONPATH=scripts "$(BIN)/python" benchmarks/endurance.py $(FLAGS)
 
 drift-power: setup ## false alarms of monitor's test and what it finds, on real houses, beside the usual rules
 	@"$(BIN)/python" benchmarks/drift_power.py $(FLAGS)
