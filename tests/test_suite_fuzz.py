@@ -130,7 +130,7 @@ def test_any_bytes_are_a_table_or_are_told_why_not(
 
     with bounded():
         predict()
-    assert len(answered) > 30
+    assert len(answered) > 10
     assert len(refused) > 30
     assert all(str(source) in reason for reason in refused)
 
