@@ -13,6 +13,8 @@ from portfolio_shared.serving.schemas import ExampleRequest
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
 SERVERS = Path(__file__).parent / "servers"
+ALL_ADMITTED = {"image-classifier": {"IMAGE_CLASSIFIER_MAX_CONCURRENT_REQUESTS": "64"}}
+"""Where a service has fewer places than there are clients: the others refuse nobody."""
 PEERS = Path(".state/peers/bin/python")
 OURS, HEALTHZ, BARE = "ours", "our /healthz", "bare FastAPI"
 TWO, BATCH, TWO_BATCH = "ours, two workers", "ours, 100 houses at once", "ours, two workers, 100 houses at once"
@@ -59,7 +61,7 @@ def contenders(project: str, bundle: Path, inputs: Inputs, model: Path) -> list[
     mlflow = [str(BIN / "mlflow"), "models", "serve", "--model-uri", str(model), "--env-manager", "local"]
     lit = [str(PEERS), str(SERVERS / "lit.py"), "{port}"]
     found = [
-        Contender(OURS, serve, {OURS: request, HEALTHZ: healthz}, "/readyz", others=others),
+        Contender(OURS, serve, {OURS: request, HEALTHZ: healthz}, "/readyz", ALL_ADMITTED.get(project, {}), others),
         Contender(MLFLOW, [*mlflow, "--port", "{port}"], {MLFLOW: inputs.invocation}, "/ping"),
         Contender(BENTOML, [str(PEERS), "-m", "bentoml", "serve", bento, *PORT], {BENTOML: asked}, "/readyz", theirs),
         Contender(LITSERVE, lit, {LITSERVE: ExampleRequest("/predict", body, request.content_type)}, "/health", theirs),
