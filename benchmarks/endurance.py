@@ -8,11 +8,9 @@ was another one, or if a row of the prediction log is missing that was not count
 """
 
 import argparse
-import contextlib
 import http.client
 import json
 import os
-import platform
 import re
 import resource
 import signal
@@ -24,7 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -109,6 +107,10 @@ class Service:
         self.outcome.memory.clear()
         self.process = self._start()
 
+    def kill(self) -> None:
+        """Let nothing of it go on."""
+        stop(self.process)
+
     def dropped_rows(self) -> float:
         """Return how many rows of its log the process says it has dropped."""
         return sum(map(float, _DROPPED.findall(get(self.port, "/metrics")[1])))
@@ -116,11 +118,10 @@ class Service:
     def watch(self) -> None:
         """Note the memory that the process holds now."""
         status = Path(f"/proc/{self.process.popen.pid}/status")
-        with contextlib.suppress(OSError, StopIteration):  # it is being started anew
+        with suppress(OSError):  # it is being started anew
             lines = status.read_text(encoding="ascii").splitlines()
-            memory = next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
-            self.outcome.memory.append(memory)
-            self.outcome.peak = max(self.outcome.peak, memory)
+            self.outcome.memory += [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")]
+            self.outcome.peak = max([self.outcome.peak, *self.outcome.memory[-1:]])
 
 
 def ask(service: Service, requests: list[ExampleRequest], end: threading.Event) -> None:
@@ -162,17 +163,10 @@ def answer_to(service: Service, connection: http.client.HTTPConnection, request:
 def turns(service: Service, seconds: float, end: threading.Event) -> None:
     """Let one thing after the other go wrong until the end."""
     began = time.monotonic()
-    each: list[Callable[[Service, threading.Event], None]] = [
-        promoted,
-        *(with_fault(name) for name in FAULTS),
-        with_full_disk,
-        with_half_sent,
-    ]
+    each = [promoted, *(with_fault(name) for name in FAULTS), with_full_disk, with_half_sent]
     while not end.is_set():
         for turn in each:
             turn(service, end)
-            if end.is_set():
-                return
         if time.monotonic() - began < RESTARTS * seconds:
             service.outcome.count("starts")
             service.start_anew()
@@ -218,12 +212,6 @@ def with_half_sent(service: Service, end: threading.Event) -> None:
         end.wait(TURN_SECONDS)
 
 
-def rows_of(service: Service) -> int:
-    """Return the rows of its prediction log."""
-    with closing(connect(f"sqlite:///{service.database}")) as store:
-        return int(store.execute("SELECT count(*) FROM predictions")[0][0])
-
-
 def requests_of(project: str, bundle: Path) -> list[ExampleRequest]:
     """Return what a client asks in turns: what it should, and what it should not."""
     inputs = inputs_of(project, bundle)
@@ -253,13 +241,15 @@ def started(bundles: Path, stack: ExitStack) -> Iterator[Service]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         registry = faulty_registry(project.name, "1", bundles / project.name, FAULTS["none"])
         service = Service(project.name, stack.enter_context(registry), folder)
-        stack.callback(lambda service=service: stop(service.process))
+        stack.callback(service.kill)
         yield service
 
 
 def row_of(service: Service) -> dict[str, Any]:
     """Return what came of one service."""
     outcome, seen = service.outcome, service.outcome.seen
+    with closing(connect(f"sqlite:///{service.database}")) as store:
+        ((rows,),) = store.execute("SELECT count(*) FROM predictions")
     settled = outcome.memory[min(30, len(outcome.memory) // 4) :]
     return {
         "service": service.project,
@@ -269,7 +259,7 @@ def row_of(service: Service) -> dict[str, Any]:
         "wrong input": sum(seen[str(status)] for status in WRONG),
         "asked again": seen["asked again"],
         "lost": seen["0"],
-        "log rows missing": max(0, seen["predicted"] - rows_of(service) - round(outcome.dropped)),
+        "log rows missing": max(0, seen["predicted"] - rows - round(outcome.dropped)),
         "log rows dropped": round(outcome.dropped),
         "turns": {name: seen[name] for name in ("promotions", "registry faults", "full disks", "half-sent", "starts")},
         "memory_mb": [round(settled[0]), round(settled[-1]), round(outcome.peak)],
@@ -301,15 +291,9 @@ def main() -> int:
         for row in rows
         for what in ("lost", "log rows missing", "faults")
     }
-    for row in rows:
-        console.print(*row["faults"], sep="\n")
-    recorded = {"minutes": options.minutes, "cores": os.cpu_count(), "python": platform.python_version()}
-    return finish(
-        console,
-        options.output,
-        recorded | {"services": rows},
-        check_limits(measured, dict.fromkeys(measured, 0.0)),
-    )
+    console.print(*(fault for row in rows for fault in row["faults"]), sep="\n")
+    recorded = {"minutes": options.minutes, "cores": os.cpu_count(), "services": rows}
+    return finish(console, options.output, recorded, check_limits(measured, dict.fromkeys(measured, 0.0)))
 
 
 if __name__ == "__main__":
