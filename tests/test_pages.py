@@ -274,7 +274,7 @@ def test_a_page_of_a_service_with_keys_asks_for_one_once(
         visit.expect_to_fit()
         page.keyboard.type("wrong")
         page.keyboard.press("Enter")
-        expect(dialog).to_contain_text("This key is none of the service's")
+        expect(dialog).to_contain_text("does not know this key")
         page.keyboard.type(key)
         page.get_by_role("button", name="Use this key").click()
         expect(dialog).to_be_hidden()

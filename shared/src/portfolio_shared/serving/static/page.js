@@ -64,7 +64,7 @@ export async function requestJson(path, { body, signal, timeout = TIMEOUT_MILLIS
     const response = await fetch(path, { ...sent, headers, signal: signal ? AbortSignal.any([signal, limit]) : limit });
     if (response.ok) return await response.json();
     const problem = await readProblem(response);
-    if (problem.status !== 401 || !(await askForKey(key, problem.detail))) throw problem;
+    if (problem.status !== 401 || !(await askForKey(key))) throw problem;
     return await requestJson(path, { body, signal, timeout });
   } catch (error) {
     if (error instanceof ProblemError || signal?.aborted) throw error;
@@ -88,9 +88,10 @@ function describeBody(body) {
 let asking = null;
 
 /** Asks for a key in place of the one that was refused; requests at the same time wait for one answer. */
-function askForKey(refused, reason) {
+function askForKey(refused) {
   if (sessionStorage.getItem(KEY) !== refused) return true; // another request has asked by now
-  asking ??= showKeyDialog(refused ? reason : "").finally(() => (asking = null));
+  const reason = refused ? "The service does not know this key, or no longer." : "";
+  asking ??= showKeyDialog(reason).finally(() => (asking = null));
   return asking;
 }
 
