@@ -24,6 +24,7 @@ WRITTEN = (
     ".json",
     ".html",
     ".css",
+    ".lua",
     ".js",
     ".sql",
     ".svg",

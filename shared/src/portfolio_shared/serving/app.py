@@ -106,8 +106,7 @@ def create_service(
     rollout = rollout_of(settings, holder)
     log = prediction_log_of(settings)
     tracing = tracing_of(settings, project)
-    connections = Connections(settings)
-    metrics = ServiceMetrics(rollout.models, log, rollout, connections)
+    metrics = ServiceMetrics(rollout.models, log, rollout, connections := Connections(settings))
     table = RouteTable()
     app = FastAPI(
         title=title,
