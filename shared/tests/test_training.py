@@ -135,17 +135,14 @@ def test_with_a_key_in_the_environment_the_bundle_is_signed(project, tmp_path, m
     run(project, ToyConfig(tracking_uri="", output=tmp_path / "bundle"), Console(quiet=True))
     check_signature(bundle_digest(tmp_path / "bundle"), read_signature(tmp_path / "bundle"), public_keys(key[1]))
 
-    console = Console(record=True)
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "missing.pem"))
-    with pytest.raises(SigningKeyError, match="cannot be read"):
-        run(project, ToyConfig(tracking_uri="", output=tmp_path / "bundle"), console)
-    assert "learning" not in console.export_text()
 
-
-def test_a_server_that_is_away_ends_it_before_anything_is_learned(project, tmp_path, unused_uri):
+def test_a_server_or_a_key_that_is_away_ends_it_before_anything_is_learned(project, tmp_path, unused_uri, monkeypatch):
     console = Console(record=True)
     with pytest.raises(TrackingUnavailable):
         run(project, ToyConfig(tracking_uri=unused_uri, output=tmp_path / "bundle"), console)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "missing.pem"))
+    with pytest.raises(SigningKeyError, match="cannot be read"):
+        run(project, ToyConfig(tracking_uri="", output=tmp_path / "bundle"), console)
     assert "learning" not in console.export_text()
     assert not (tmp_path / "bundle").exists()
 

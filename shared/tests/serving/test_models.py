@@ -3,15 +3,11 @@
 import asyncio
 import json
 import threading
-import time
 
 import numpy as np
 import pytest
-from demo_service import eventually
 
-from faulty_registry import drips_answers, drips_files, drips_headers, faulty_registry, silent
 from portfolio_shared.bundle import bundle_digest, write_bundle
-from portfolio_shared.serving import models as models_module
 from portfolio_shared.serving.models import ModelNotReady
 
 
@@ -165,61 +161,6 @@ def test_a_bundle_that_unpacks_to_more_than_it_may_is_never_loaded(
     with pytest.raises(ModelNotReady, match=r"version 1 is refused.*more than the 5 MB"):
         holder.current()
     assert new_holder(model_megabytes=20.0).refresh()
-
-
-@pytest.mark.parametrize("fault", [silent, drips_headers, drips_answers, drips_files])
-def test_a_registry_that_takes_long_is_asked_on_while_the_last_good_model_serves(
-    fake_registry, new_holder, make_bundle, monkeypatch, *, caplog, fault
-):
-    monkeypatch.setattr(models_module, "CACHE_AFTER_SECONDS", 0.05)
-    fake_registry.publish("1", make_bundle())
-    new_holder().refresh()
-    with faulty_registry("toy", "2", make_bundle(weight=3.0), fault) as registry:
-        holder = new_holder(tracking_uri=registry.uri)
-        looking = threading.Thread(target=holder.refresh)
-        looking.start()
-        eventually(lambda: holder.error and "still asked" in holder.error)
-        assert (holder.current().version, holder.current().origin) == ("1", "cache")
-        assert looking.is_alive()
-        assert "within 0.05 s" in caplog.text
-        began = time.monotonic()
-        holder.close()
-        looking.join()
-        assert time.monotonic() - began < models_module.END_SECONDS
-    assert holder.current().version == "1"
-
-
-def test_an_answer_that_comes_late_replaces_the_model_of_the_cache(fake_registry, new_holder, make_bundle, monkeypatch):
-    monkeypatch.setattr(models_module, "CACHE_AFTER_SECONDS", 0.05)
-    fake_registry.publish("1", make_bundle())
-    new_holder().refresh()
-    may_answer = threading.Event()
-
-    def slow(_):
-        return not may_answer.wait(10)
-
-    with faulty_registry("toy", "2", make_bundle(weight=3.0), slow) as registry:
-        holder = new_holder(tracking_uri=registry.uri)
-        looking = threading.Thread(target=holder.refresh)
-        looking.start()
-        eventually(lambda: holder.swaps == 1)
-        may_answer.set()
-        looking.join()
-    assert (holder.current().version, holder.current().origin, holder.error) == ("2", "registry", None)
-    assert holder.swaps == 2
-
-
-def test_without_a_cache_a_slow_registry_is_named_before_it_has_answered(new_holder, bundle, monkeypatch):
-    monkeypatch.setattr(models_module, "CACHE_AFTER_SECONDS", 0.05)
-    with faulty_registry("toy", "2", bundle, silent) as registry:
-        holder = new_holder(tracking_uri=registry.uri)
-        looking = threading.Thread(target=holder.refresh)
-        looking.start()
-        eventually(lambda: "still asked" in str(holder.error))
-        with pytest.raises(ModelNotReady, match="the registry does not answer"):
-            holder.current()
-        holder.close()
-        looking.join()
 
 
 def test_requests_are_answered_while_a_model_loads(fake_registry, new_holder, make_bundle, load_toy):

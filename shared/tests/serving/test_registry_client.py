@@ -1,6 +1,5 @@
 """What an MLflow server answers is followed when it is right and contained when it is wrong."""
 
-import gzip
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,15 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faulty_registry import (
-    drips_answers,
-    drips_files,
-    drips_headers,
-    faulty_registry,
-    null_tags,
-    proxys_404,
-    silent,
-)
+from faulty_registry import faulty_registry, null_tags, proxys_404
 from portfolio_shared import bundle as bundle_module
 from portfolio_shared.bundle import BundleError, bundle_digest, read_manifest
 from portfolio_shared.proxies import open_client
@@ -157,48 +148,6 @@ def test_whatever_json_describes_a_version_is_one_or_is_refused(answer):
     client = RegistryClient("http://127.0.0.1:9")
     with pytest.raises((RegistryUnavailable, BundleError)):
         client._parse_version("toy", answer)
-
-
-@pytest.mark.parametrize("fault", [silent, drips_headers, drips_answers])
-def test_an_answer_that_does_not_end_is_cut_off(fault, bundle, monkeypatch):
-    monkeypatch.setattr(registry_client, "MAX_ANSWER_SECONDS", 0.3)
-    began = time.monotonic()
-    with faulty_registry("toy", "3", bundle, fault) as registry, pytest.raises(RegistryUnavailable, match="in time"):
-        champion(registry)
-    assert time.monotonic() - began < 2.0
-
-
-def test_a_file_that_does_not_end_is_cut_off(bundle, monkeypatch, tmp_path):
-    monkeypatch.setattr(registry_client, "MAX_DOWNLOAD_SECONDS", 0.3)
-    with faulty_registry("toy", "3", bundle, drips_files) as registry, pytest.raises(RegistryUnavailable, match="time"):
-        download(registry, tmp_path / "into")
-
-
-@pytest.mark.parametrize("fault", [silent, drips_headers, drips_answers])
-def test_another_thread_can_give_up_what_is_asked(fault, bundle):
-    with faulty_registry("toy", "3", bundle, fault) as registry, ThreadPoolExecutor(1) as pool:
-        client = RegistryClient(registry.uri)
-        asking = pool.submit(client.alias, "toy", "champion")
-        while not client._running:
-            time.sleep(0.01)
-        time.sleep(0.1)  # for the connection
-        client.close()
-        with pytest.raises(RegistryUnavailable):
-            asking.result(timeout=2.0)
-        with pytest.raises(RegistryUnavailable, match="ends"):
-            client.alias("toy", "champion")
-
-
-def test_a_packed_answer_is_not_unpacked(bundle):
-    def packed(handler):
-        handler.send(200, gzip.compress(bytes(10**8)), coding="gzip")
-        return True
-
-    with (
-        faulty_registry("toy", "3", bundle, packed) as registry,
-        pytest.raises(RegistryUnavailable, match="expected the JSON"),
-    ):
-        champion(registry)
 
 
 @pytest.mark.parametrize(("fault", "error"), [(null_tags, BundleError), (proxys_404, RegistryUnavailable)])
