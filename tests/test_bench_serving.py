@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 SERVING = Path(__file__).resolve().parent.parent / "benchmarks" / "serving"
-SPINS = "import os, time\nos.setsid()\nwhile time.process_time() < 0.3: pass\ntime.sleep(60)"
+SPINS = "import os, time\nos.setsid()\nwhile time.process_time() < 0.5: pass\ntime.sleep(60)"
 STARTS = f"import subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', {SPINS!r}])\ntime.sleep(60)"
 
 
