@@ -124,9 +124,8 @@ def test_without_a_server_the_bundle_is_all_that_is_left(project, tmp_path):
 
 def test_a_folder_that_cannot_be_written_ends_it_before_anything_is_learned(project, tmp_path):
     (tmp_path / "file").touch()
-    console = Console(record=True)
     with pytest.raises(ValueError, match=r"output .*bundle cannot be written: .*name another folder with --output"):
-        run(project, ToyConfig(tracking_uri="", output=tmp_path / "file" / "bundle"), console)
+        run(project, ToyConfig(tracking_uri="", output=tmp_path / "file" / "bundle"), console := Console(record=True))
     assert "learning" not in console.export_text()
 
 
@@ -137,9 +136,8 @@ def test_with_a_key_in_the_environment_the_bundle_is_signed(project, tmp_path, m
 
 
 def test_a_server_or_a_key_that_is_away_ends_it_before_anything_is_learned(project, tmp_path, unused_uri, monkeypatch):
-    console = Console(record=True)
     with pytest.raises(TrackingUnavailable):
-        run(project, ToyConfig(tracking_uri=unused_uri, output=tmp_path / "bundle"), console)
+        run(project, ToyConfig(tracking_uri=unused_uri, output=tmp_path / "bundle"), console := Console(record=True))
     monkeypatch.setenv(VARIABLE, str(tmp_path / "missing.pem"))
     with pytest.raises(SigningKeyError, match="cannot be read"):
         run(project, ToyConfig(tracking_uri="", output=tmp_path / "bundle"), console)
@@ -282,9 +280,7 @@ def test_a_gate_that_fails_leaves_a_failed_run_and_moves_no_alias(project, tmp_p
         experiment = client.get_experiment_by_name(project.name)
         (failed,) = client.search_runs([experiment.experiment_id], "attributes.status = 'FAILED'")
     assert failed.data.tags["failure"] == "ValueError: the champion cannot read these houses"
-    version = champion_of(project.name, mlflow_server)
-    assert version is not None
-    assert version.version == "1"
+    assert champion_of(project.name, mlflow_server).version == "1"
 
 
 @pytest.mark.slow

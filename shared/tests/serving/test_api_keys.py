@@ -13,7 +13,7 @@ from portfolio_shared.serving.api_keys import LONGEST_KEY, ApiKeys, KeysError, n
 def rewrite(file: Path, text: str) -> None:
     """Change a file as an editor does; its time may be that of before where the clock is coarse."""
     before = file.stat().st_mtime_ns
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     os.utime(file, ns=(before + 1, before + 1))
 
 

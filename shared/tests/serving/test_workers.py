@@ -124,7 +124,7 @@ def service(tmp_path):
 
 def workers_of(service) -> list[int]:
     pid = service.process.popen.pid
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
 
 
 def ask(connection: http.client.HTTPConnection) -> None:
