@@ -85,13 +85,17 @@ def values_of(record: Record) -> Values:
     KeyError
         If the record has a code that its column has not.
     """
-    values, numbers = _unknown().copy(), code_values()
-    for name, value in record.items():
-        if isinstance(value, str):
-            values[name] = numbers[name][value]
-        elif value is not None:
-            values[name] = float(value)
-    return values
+    return _unknown() | given_in(record)
+
+
+def given_in(record: Record) -> Values:
+    """Return what a record says as numbers, without the columns that it leaves open; see `values_of`."""
+    numbers = code_values()
+    return {
+        name: numbers[name][value] if isinstance(value, str) else float(value)
+        for name, value in record.items()
+        if value is not None
+    }
 
 
 def table_of(records: Sequence[Record]) -> Values:

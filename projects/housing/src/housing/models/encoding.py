@@ -51,8 +51,8 @@ class Encoding:
 
     def assemble(self, houses: Design, log_price: Floats, log_price_per_sf: Floats) -> Floats:
         """Return the inputs with these statistics, shape (n, n_statistics) each."""
-        indicators = houses.codes.take(self.indicator_column, axis=1) == self.indicator_code
-        return np.concatenate([houses.numbers, log_price, log_price_per_sf, indicators], axis=1, dtype=np.float64)
+        indicators = houses.codes.take(self.indicator_column, axis=-1) == self.indicator_code
+        return np.concatenate([houses.numbers, log_price, log_price_per_sf, indicators], axis=-1, dtype=np.float64)
 
     def groups(self) -> NDArray[np.int32]:
         """Return which group of an explanation each input counts for, shape (F,)."""
@@ -106,7 +106,7 @@ def _offsets() -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], ND
 def _cells(codes: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return the cell of each statistic that a house falls into, shape (n, n_statistics)."""
     first, stride, second, offset, _ = _offsets()
-    return np.asarray(codes.take(first, axis=1) * stride + codes.take(second, axis=1) + offset)
+    return np.asarray(codes.take(first, axis=-1) * stride + codes.take(second, axis=-1) + offset)
 
 
 def _smoothed_means(cells: NDArray[np.intp], target: Floats, settings: EncodingSettings) -> Floats:

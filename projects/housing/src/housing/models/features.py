@@ -81,7 +81,7 @@ DERIVED: dict[str, tuple[str, Callable[[Values, Arithmetic], Any]]] = {
 
 @dataclass(frozen=True)
 class Design:
-    """n houses as arrays.
+    """n houses as arrays; of one house alone these may be without their first axis, as all that is made of them.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class Design:
     @property
     def large_and_partial(self) -> Floats:
         """1 where a house is large and was sold partly built, else 0; shape (n,)."""
-        return np.asarray(self.numbers[:, _exception()])
+        return np.asarray(self.numbers[..., _exception()])
 
 
 @cache
@@ -146,6 +146,13 @@ def group_of(feature: str) -> int:
 def design(houses: Sequence[Complete]) -> Design:
     """Turn complete records into arrays, one row a house."""
     return design_table(table_of(houses))
+
+
+def design_one(house: Values) -> Design:
+    """Turn one complete house into arrays without an axis of houses: a third of the time of a table of one row."""
+    numbers, codes = _names()
+    house = _derived(house, ONE)
+    return Design(np.array(numbers(house), dtype=np.float64), np.array(codes(house), dtype=np.intp))
 
 
 def design_few(houses: Sequence[Values]) -> Design:

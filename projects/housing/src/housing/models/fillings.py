@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-import numpy as np
-
 from housing.data.columns import NONE
 from housing.data.values import Arithmetic, Values, code, codes_of, known, unknown, value_of
 
@@ -46,13 +44,18 @@ Parts = tuple[str, Any, str] | tuple[str, Any, str, Value]
 
 
 class Fills(list[Filled]):
-    """What was filled in one house; the last entries are shared with other houses, and so is their JSON."""
+    """What was filled in one house; `texts` are the entries as JSON, or the entry itself where nobody has written it.
 
-    __slots__ = ("shared",)
+    The last entries are shared with other houses, and so is their JSON.
+    """
 
-    def __init__(self, own: Sequence[Filled] = (), shared: Sequence[Filled] = (), json: str = "") -> None:
+    __slots__ = ("texts",)
+
+    def __init__(
+        self, own: Sequence[Filled] = (), shared: Sequence[Filled] = (), texts: Sequence[str | Filled] | None = None
+    ) -> None:
         super().__init__((*own, *shared))
-        self.shared = len(shared), json
+        self.texts = self if texts is None else texts
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, handler: Callable[[Any], Any]) -> Any:
@@ -61,29 +64,29 @@ class Fills(list[Filled]):
 
     def json(self) -> str:
         """Return the entries as a JSON list."""
-        shared, text = self.shared
-        own = [entry.json() for entry in self[: len(self) - shared]]
-        return f"[{','.join([*own, text] if text else own)}]"
+        return f"[{','.join([text if isinstance(text, str) else text.json() for text in self.texts])}]"
 
 
 class Filling(NamedTuple):
     """One rule: the column, what it gets, why (or "": that is typical), where that holds (or None: everywhere).
 
-    What is filled with a constant is said in the same words each time, in `constant`.
+    What is filled with a constant is said in the same words each time: in `constant`, and as JSON.
     """
 
     name: str
     value: Any
     rule: str
     holds: Value | None
-    constant: Filled | None
+    constant: tuple[Filled, str] | None
     codes: Mapping[float, str] | None
 
 
 def filling_of(name: str, value: float | Value, rule: str, holds: Value | None = None) -> Filling:
     """Return a rule as it is applied; `codes` are those of its column's numbers, if it has any."""
-    constant = None if callable(value) else Filled(name, cast("float | str", value_of(name, value)), rule)
-    return Filling(name, value, rule, holds, constant, codes_of(name))
+    if callable(value):
+        return Filling(name, value, rule, holds, None, codes_of(name))
+    said = Filled(name, cast("float | str", value_of(name, value)), rule)
+    return Filling(name, value, rule, holds, (said, said.json()), codes_of(name))
 
 
 def typical_of(grade: int) -> str:
@@ -114,7 +117,7 @@ def fillings(typical: "Typical") -> Iterator[Parts]:
     yield from _floors()
     yield from _rooms(typical)
     ratio = typical.frontage_ratio
-    yield "lot_frontage", lambda x, of, _: of.rounded(ratio * np.sqrt(x["lot_area"])), "typical of a lot of this area"
+    yield "lot_frontage", lambda x, of, _: of.rounded(ratio * x["lot_area"] ** 0.5), "typical of a lot of this area"
     cladding = "the same as the first cladding"
     yield "exterior_2nd", _same("exterior_1st"), cladding, lambda x, *_: known(x["exterior_1st"])
     yield "mas_vnr_type", code("mas_vnr_type", NONE), "taken as no veneer", _no_veneer

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 from statistics import median
 from typing import Any
 
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from housing.data.columns import Record, columns
 from housing.data.values import MANY, ONE, Arithmetic, Values, code_values, known, unknown, values_of
-from housing.models.fillings import Filled, Filling, Fills, filling_of, fillings, typical_of
+from housing.models.fillings import Filled, Filling, Fills, Value, filling_of, fillings, typical_of
 
 Complete = dict[str, float | str]
 """A record with a value in every column."""
@@ -56,11 +58,15 @@ class Typical:
         """The rules that fill what is unknown, in their order."""
         return [filling_of(*parts) for parts in fillings(self)]
 
-    def fillings_of(self, given: tuple[str, ...]) -> tuple[Mapping[str, None], Sequence[Filling]]:
-        """Return the columns that are unknown where these are given, and the rules that may fill them."""
+    def fillings_of(self, given: tuple[str, ...]) -> tuple[Values, Sequence[tuple[Value | None, Sequence[Filling]]]]:
+        """Return the columns that are unknown where these are given, as NaN, and the rules that may fill them.
+
+        Rules that follow each other and hold where the same is true stand together, with what that is.
+        """
         if (found := self._kept.get(given)) is None:
-            gaps = dict.fromkeys(name for name in columns() if name not in given)
-            found = self._keep(given, (gaps, [rule for rule in self.fillings if rule.name in gaps]))
+            gaps = {name: float("nan") for name in columns() if name not in given}
+            rules = groupby((rule for rule in self.fillings if rule.name in gaps), key=attrgetter("holds"))
+            found = self._keep(given, (gaps, [(holds, list(same)) for holds, same in rules]))
         return found
 
     def rest(self, grade: int, gaps: tuple[str, ...]) -> tuple[Values, Sequence[Filled], str]:
@@ -124,25 +130,34 @@ def complete(record: Record, typical: Typical) -> tuple[Complete, list[Filled]]:
 
 
 def fill_one(house: Values, typical: Typical) -> Fills:
-    """Fill the unknown columns of one house in place; return what was filled."""
+    """Fill the columns that one house lacks, or that are NaN, in place; return what was filled."""
     given = tuple([name for name, number in house.items() if number == number])  # noqa: PLR0124
-    if len(given) == len(house):
+    if len(given) == len(columns()):
         return Fills()
-    unknown_, rules = typical.fillings_of(given)
-    gaps, filled, grade = dict(unknown_), [], _grade(house, ONE)
-    for name, value, rule, holds, constant, codes in rules:
-        if name in gaps and (holds is None or holds(house, ONE, grade)):
-            del gaps[name]
-            if constant is not None:
-                house[name] = value
-                filled.append(constant)
+    unknown_, steps = typical.fillings_of(given)
+    gaps, filled, texts = unknown_.copy(), list[Filled](), list[str | Filled]()
+    house |= unknown_
+    grade = _grade(house, ONE)
+    for holds, rules in steps:
+        if holds is not None and not holds(house, ONE, grade):
+            continue
+        for name, value, rule, _, constant, codes in rules:
+            if name not in gaps:
                 continue
-            house[name] = number = value(house, ONE, grade)
-            given_as = float(number) if codes is None else codes[number]
-            filled.append(Filled(name, given_as, rule or typical_of(grade)))
+            del gaps[name]
+            if constant is None:
+                house[name] = number = value(house, ONE, grade)
+                entry = Filled(name, float(number) if codes is None else codes[number], rule or typical_of(grade))
+                filled.append(entry)
+                texts.append(entry)
+            else:
+                house[name] = value
+                entry, text = constant
+                filled.append(entry)
+                texts.append(text)
     numbers, shared, json = typical.rest(_grade(house, ONE), tuple(gaps))
     house |= numbers
-    return Fills(filled, shared, json)
+    return Fills(filled, shared, [*texts, json] if json else texts)
 
 
 def fill_many(table: Values, typical: Typical) -> NDArray[np.intp]:

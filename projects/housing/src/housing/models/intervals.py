@@ -28,7 +28,7 @@ class MemberPrices(NamedTuple):
     def scale_inputs(self, inputs: Floats, linear_weight: float) -> Floats:
         """Return what the error's scale is predicted from: the trees' inputs, the price, the members' disagreement."""
         apart = self.linear - self.trees
-        return np.concatenate([inputs, np.array([self.blend(linear_weight), apart, np.abs(apart)]).T], axis=1)
+        return np.concatenate([inputs, np.array([self.blend(linear_weight), apart, np.abs(apart)]).T], axis=-1)
 
 
 @dataclass(frozen=True)

@@ -81,11 +81,11 @@ class LinearModel:
         """Return log prices, shape (n,)."""
         tables = self._tables
         smooth, centered = self._smooth(houses)
-        codes = np.add.reduce(tables.codes[tables.category, houses.codes], axis=1)
+        codes = tables.codes.take(houses.codes + tables.category).dot(tables.ones)
         layout = _layout()
-        at_home = tables.slopes.take(houses.codes[:, layout.place], axis=0)
-        slopes = np.add.reduce(at_home * centered.take(layout.slopes, axis=1), axis=1)
-        smooth_part = smooth @ self.coefficient[: len(self.mean)]
+        at_home = tables.slopes.take(houses.codes[..., layout.place], axis=0)
+        slopes = np.add.reduce(at_home * centered.take(layout.slopes, axis=-1), axis=-1)
+        smooth_part = smooth.dot(self.coefficient[: len(self.mean)])
         return np.asarray(self.intercept + smooth_part + codes + slopes + self.exception(houses))
 
     def contributions(self, houses: Design) -> Floats:
@@ -98,7 +98,7 @@ class LinearModel:
         smooth, centered = self._smooth(houses)
         slopes = tables.slopes[houses.codes[:, layout.place]] * centered[:, layout.slopes]
         parts = smooth @ tables.smooth_shares
-        parts += tables.codes[tables.category, houses.codes] @ tables.code_shares
+        parts += tables.codes.take(houses.codes + tables.category) @ tables.code_shares
         parts += slopes @ tables.slope_shares
         parts += self.exception(houses)[:, None] * self.share[-1]
         return np.asarray(parts - (self.average * self.coefficient) @ self.share)
@@ -128,7 +128,8 @@ class LinearModel:
         identity = np.eye(len(groups()))
         slope_groups = [group_of(name.removeprefix("log ")) for name in SLOPES]
         return _Tables(
-            category=np.arange(len(sizes)),
+            category=np.arange(len(sizes)) * max(sizes),
+            ones=np.ones(len(sizes)),
             codes=codes,
             slopes=slopes,
             smooth_shares=self.coefficient[:n_smooth, None] * self.share[:n_smooth],
@@ -159,7 +160,8 @@ class LinearModel:
 class _Tables(NamedTuple):
     """What codes and slopes add to the log price, and which groups get which share of what."""
 
-    category: NDArray[np.intp]  # 0, 1, 2 ... (C,)
+    category: NDArray[np.intp]  # where each category begins among the codes, (C,)
+    ones: Floats  # (C,): a product with them is a sum
     codes: Floats  # (C, most codes of a category)
     slopes: Floats  # (neighbourhoods, slopes)
     smooth_shares: Floats  # (K, G), coefficients included
@@ -236,15 +238,15 @@ def _layout() -> _Layout:
 def _basic(numbers: Floats, clip_low: Floats, clip_high: Floats) -> Floats:
     """Return clipped numbers and their logarithms, shape (n, P + L)."""
     clipped = np.minimum(np.maximum(numbers, clip_low), clip_high)  # np.clip, at a third of its cost for one row
-    return np.concatenate([clipped, np.log1p(clipped.take(_layout().logarithms, axis=1))], axis=1)
+    return np.concatenate([clipped, np.log1p(clipped.take(_layout().logarithms, axis=-1))], axis=-1)
 
 
 def _smooth(basic: Floats, centered: Floats, hinge_source: NDArray[np.intp], hinge_knot: Floats) -> Floats:
     """Return numbers, logarithms, hinges and products, shape (n, K)."""
-    hinges = np.maximum(0.0, basic.take(hinge_source, axis=1) - hinge_knot)
+    hinges = np.maximum(0.0, basic.take(hinge_source, axis=-1) - hinge_knot)
     layout = _layout()
-    products = centered.take(layout.product_left, axis=1) * centered.take(layout.product_right, axis=1)
-    return np.concatenate([basic, hinges, products], axis=1)
+    products = centered.take(layout.product_left, axis=-1) * centered.take(layout.product_right, axis=-1)
+    return np.concatenate([basic, hinges, products], axis=-1)
 
 
 def _clip_range(numbers: Floats, settings: LinearSettings) -> tuple[Floats, Floats]:

@@ -53,11 +53,27 @@ class SymmetricTrees:
     expected: float
 
     def predict(self, x: Floats) -> Floats:
-        """Return predictions, shape (n,), for rows `x`, shape (n, F)."""
+        """Return predictions, shape (n,), for rows `x`, shape (n, F); of one row, shape (F,), without an axis."""
+        if x.ndim == 1:
+            return self._predict_row(x)
         look_up = _LookUp(self.leaf.ravel(), self._offset, min(len(x), ROWS_AT_ONCE))
-        ones = np.ones(len(self.leaf))  # a product with them is their sum, in a fifth of the time
-        sums = [ones @ look_up(cells) for cells in self._cells(x)]
+        sums = [self._ones @ look_up(cells) for cells in self._cells(x)]
         return np.asarray(np.concatenate(sums) + self.bias)
+
+    def _predict_row(self, row: Floats) -> Floats:
+        """Return the prediction of one row, shape ()."""
+        questions = self._questions
+        answers = row.astype(np.float32).take(questions.feature) > questions.border.ravel()
+        cells, *others = answers.view(np.uint8).take(questions.number)
+        for bits in others:
+            cells += cells
+            cells += bits
+        return np.asarray(self.leaf.take(self._offset.ravel() + cells).dot(self._ones) + self.bias)
+
+    @cached_property
+    def _ones(self) -> Floats:
+        """Return what makes the sum over trees of a product, in a fifth of the time of a sum; shape (T,)."""
+        return np.ones(len(self.leaf))
 
     def contributions(self, x: Floats, n_players: int) -> Floats:
         """Return Shapley values, shape (n, n_players): with `expected` they sum to `predict(x)`."""
