@@ -14,69 +14,82 @@ import numpy as np
 from numpy.typing import NDArray
 
 from housing.data.columns import columns
-from housing.data.values import MANY, ONE, Arithmetic, Values, code, table_of
+from housing.data.values import MANY, ONE, Arithmetic, Values, code, stacked, table_of
 from housing.models.imputation import Complete
 
 Floats = NDArray[np.float64]
 
-
-def _bathrooms(x: Values, _: Arithmetic) -> Any:
-    return x["full_bath"] + x["bsmt_full_bath"] + 0.5 * (x["half_bath"] + x["bsmt_half_bath"])
+FEW = 16  # above it columns take less time than houses
 
 
-def _years(x: Values, since: Any, of: Arithmetic) -> Any:
-    return of.larger(0.0, x["yr_sold"] - since)
-
-
-def _porches(x: Values, _: Arithmetic) -> Any:
-    return x["open_porch_sf"] + x["enclosed_porch"] + x["three_ssn_porch"] + x["screen_porch"] + x["wood_deck_sf"]
-
-
-def _basement_finish(x: Values, _: Arithmetic) -> Any:
-    return x["bsmtfin_sf_1"] * x["bsmtfin_type_1"] + x["bsmtfin_sf_2"] * x["bsmtfin_type_2"]
-
-
-def _quality_sum(x: Values, _: Arithmetic) -> Any:
-    return x["exter_qual"] + x["kitchen_qual"] + x["bsmt_qual"] + x["heating_qc"] + x["overall_qual"]
-
-
-DERIVED: dict[str, tuple[str, Callable[[Values, Arithmetic], Any]]] = {
-    # name: the group of an explanation that its contribution counts for, and its formula, which may read what stands
-    # above it. A bundle stores positions, so the order stays.
-    "total_sf": ("Living area", lambda x, _: x["gr_liv_area"] + x["total_bsmt_sf"]),
-    "finished_sf": (
-        "Living area",
-        lambda x, _: x["gr_liv_area"] - x["low_qual_fin_sf"] + (x["bsmtfin_sf_1"] + x["bsmtfin_sf_2"]),
-    ),
-    "basement_finished_sf": ("Basement", lambda x, _: x["bsmtfin_sf_1"] + x["bsmtfin_sf_2"]),
-    "basement_finished_share": (
-        "Basement",
-        lambda x, of: x["basement_finished_sf"] / of.larger(1.0, x["total_bsmt_sf"]),
-    ),
-    "basement_finish_score": ("Basement", _basement_finish),
-    "bathrooms": ("Bathrooms and rooms", _bathrooms),
-    "baths_per_bedroom": ("Bathrooms and rooms", lambda x, of: x["bathrooms"] / of.larger(1.0, x["bedroom_abv_gr"])),
-    "room_size": ("Living area", lambda x, of: x["gr_liv_area"] / of.larger(1.0, x["tot_rms_abv_grd"])),
-    "age": ("Age", lambda x, of: _years(x, x["year_built"], of)),
-    "remodel_age": ("Age", lambda x, of: _years(x, of.larger(x["year_remod_add"], x["year_built"]), of)),
-    "garage_age": ("Garage", lambda x, of: _years(x, x["garage_yr_blt"], of)),
-    "was_remodelled": ("Age", lambda x, _: x["year_remod_add"] > x["year_built"]),
-    "porch_sf": ("Porches and extras", _porches),
-    "quality_x_total_sf": ("Quality", lambda x, _: x["overall_qual"] * x["total_sf"]),
-    "quality_x_living_area": ("Quality", lambda x, _: x["overall_qual"] * x["gr_liv_area"]),
-    "quality_x_condition": ("Condition", lambda x, _: x["overall_qual"] * x["overall_cond"]),
-    "quality_sum": ("Quality", _quality_sum),
-    "months_since_2006": ("Sale", lambda x, _: 12 * (x["yr_sold"] - 2006) + x["mo_sold"]),
-    "living_to_lot": ("Lot", lambda x, _: x["gr_liv_area"] / x["lot_area"]),
-    "log_living_to_lot": ("Lot", lambda x, _: np.log(x["living_to_lot"])),
-    "garage_score": ("Garage", lambda x, _: x["garage_area"] * x["garage_finish"]),
-    "fireplace_score": ("Fireplaces", lambda x, _: x["fireplaces"] * x["fireplace_qu"]),
-    "is_new": ("Sale", lambda x, _: x["sale_type"] == code("sale_type", "New")),
-    "is_partial": ("Sale", lambda x, _: x["sale_condition"] == code("sale_condition", "Partial")),
-    "is_abnormal": ("Sale", lambda x, _: x["sale_condition"] == code("sale_condition", "Abnorml")),
-    # Sold before completion and over 4,000 square feet: cheap for their size, so they get a level of their own.
-    "large_and_partial": ("Sale", lambda x, _: x["is_partial"] & (x["gr_liv_area"] > 4000)),
+DERIVED: dict[str, str] = {
+    "total_sf": "Living area",
+    "finished_sf": "Living area",
+    "basement_finished_sf": "Basement",
+    "basement_finished_share": "Basement",
+    "basement_finish_score": "Basement",
+    "bathrooms": "Bathrooms and rooms",
+    "baths_per_bedroom": "Bathrooms and rooms",
+    "room_size": "Living area",
+    "age": "Age",
+    "remodel_age": "Age",
+    "garage_age": "Garage",
+    "was_remodelled": "Age",
+    "porch_sf": "Porches and extras",
+    "quality_x_total_sf": "Quality",
+    "quality_x_living_area": "Quality",
+    "quality_x_condition": "Condition",
+    "quality_sum": "Quality",
+    "months_since_2006": "Sale",
+    "living_to_lot": "Lot",
+    "log_living_to_lot": "Lot",
+    "garage_score": "Garage",
+    "fireplace_score": "Fireplaces",
+    "is_new": "Sale",
+    "is_partial": "Sale",
+    "is_abnormal": "Sale",
+    "large_and_partial": "Sale",
 }
+"""What `derived` returns: the group of an explanation that it counts for. Bundles store positions: the order stays."""
+
+
+def derived(x: Values, of: Arithmetic) -> tuple[Any, ...]:
+    """Return the features that are derived from the columns of a house or a table, in the order of `DERIVED`."""
+    living, basement, quality = x["gr_liv_area"], x["total_bsmt_sf"], x["overall_qual"]
+    built, remodelled, sold = x["year_built"], x["year_remod_add"], x["yr_sold"]
+    finished = x["bsmtfin_sf_1"] + x["bsmtfin_sf_2"]
+    bathrooms = x["full_bath"] + x["bsmt_full_bath"] + 0.5 * (x["half_bath"] + x["bsmt_half_bath"])
+    total_sf, living_to_lot = living + basement, living / x["lot_area"]
+    is_partial = x["sale_condition"] == code("sale_condition", "Partial")
+    return (
+        total_sf,
+        living - x["low_qual_fin_sf"] + finished,
+        finished,
+        finished / of.larger(1.0, basement),
+        x["bsmtfin_sf_1"] * x["bsmtfin_type_1"] + x["bsmtfin_sf_2"] * x["bsmtfin_type_2"],
+        bathrooms,
+        bathrooms / of.larger(1.0, x["bedroom_abv_gr"]),
+        living / of.larger(1.0, x["tot_rms_abv_grd"]),
+        of.larger(0.0, sold - built),
+        of.larger(0.0, sold - of.larger(remodelled, built)),
+        of.larger(0.0, sold - x["garage_yr_blt"]),
+        remodelled > built,
+        x["open_porch_sf"] + x["enclosed_porch"] + x["three_ssn_porch"] + x["screen_porch"] + x["wood_deck_sf"],
+        quality * total_sf,
+        quality * living,
+        quality * x["overall_cond"],
+        x["exter_qual"] + x["kitchen_qual"] + x["bsmt_qual"] + x["heating_qc"] + quality,
+        12 * (sold - 2006) + x["mo_sold"],
+        living_to_lot,
+        np.log(living_to_lot),
+        x["garage_area"] * x["garage_finish"],
+        x["fireplaces"] * x["fireplace_qu"],
+        x["sale_type"] == code("sale_type", "New"),
+        is_partial,
+        x["sale_condition"] == code("sale_condition", "Abnorml"),
+        # Sold before completion and over 4,000 square feet: cheap for their size, so they get a level of their own.
+        is_partial & (living > 4000),
+    )
 
 
 @dataclass(frozen=True)
@@ -139,7 +152,7 @@ def fields_of(group: str) -> list[str]:
 
 def group_of(feature: str) -> int:
     """Return the position in `groups()` that a number's or a category's contribution counts for."""
-    heading = DERIVED[feature][0] if feature in DERIVED else columns()[feature].group
+    heading = DERIVED.get(feature) or columns()[feature].group
     return groups().index(heading)
 
 
@@ -151,33 +164,27 @@ def design(houses: Sequence[Complete]) -> Design:
 def design_one(house: Values) -> Design:
     """Turn one complete house into arrays without an axis of houses: a third of the time of a table of one row."""
     numbers, codes = _names()
-    house = _derived(house, ONE)
-    return Design(np.array(numbers(house), dtype=np.float64), np.array(codes(house), dtype=np.intp))
+    row = (*numbers(house), *derived(house, ONE))
+    return Design(np.array(row, dtype=np.float64), np.array(codes(house), dtype=np.intp))
 
 
-def design_few(houses: Sequence[Values]) -> Design:
-    """Turn a few complete houses into arrays, one row a house."""
+def design_houses(houses: Sequence[Values]) -> Design:
+    """Turn complete houses into arrays, one row a house."""
+    if len(houses) > FEW:
+        return design_table(stacked(houses))
     numbers, codes = _names()
-    houses = [_derived(house, ONE) for house in houses]
-    return Design(np.array([*map(numbers, houses)], dtype=np.float64), np.array([*map(codes, houses)], dtype=np.intp))
+    rows = [(*numbers(house), *derived(house, ONE)) for house in houses]
+    return Design(np.array(rows, dtype=np.float64), np.array([*map(codes, houses)], dtype=np.intp))
 
 
 def design_table(table: Values) -> Design:
     """Turn a complete table into arrays, one row a house."""
     numbers, codes = _names()
-    table = _derived(table, MANY)
-    return Design(np.array(numbers(table), dtype=np.float64).T, np.array(codes(table), dtype=np.intp).T)
-
-
-def _derived(x: Values, of: Arithmetic) -> Values:
-    """Return the columns and the features derived from them."""
-    x = x.copy()
-    for name, (_, formula) in DERIVED.items():
-        x[name] = formula(x, of)
-    return x
+    rows = (*numbers(table), *derived(table, MANY))
+    return Design(np.array(rows, dtype=np.float64).T, np.array(codes(table), dtype=np.intp).T)
 
 
 @cache
 def _names() -> tuple[Callable[[Values], tuple[Any, ...]], Callable[[Values], tuple[Any, ...]]]:
-    """Return what takes the numbers and what takes the codes of a house or a table, in the order of their names."""
-    return itemgetter(*number_names()), itemgetter(*category_names())
+    """Return what takes the numbers that are not derived, and the codes, of a house or a table, in their order."""
+    return itemgetter(*number_names()[: -len(DERIVED)]), itemgetter(*category_names())

@@ -4,13 +4,12 @@ What no rule fills is typical of the house's overall quality (`imputation.py`).
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from housing.data.columns import NONE
-from housing.data.values import Arithmetic, Values, code, codes_of, known, unknown, value_of
+from housing.data.values import Arithmetic, Values, code, known, unknown, value_of
 
 if TYPE_CHECKING:
     from housing.models.imputation import Typical
@@ -25,16 +24,12 @@ class Filled:
     rule: str
 
     def json(self) -> str:
-        """Return the entry as a JSON object."""
-        before, after = _around(self.field, self.rule)
-        return f'{before}"{self.value}"{after}' if self.value.__class__ is str else f"{before}{self.value}{after}"
+        """Return the entry as a JSON object; no code has a character that JSON escapes."""
+        value = f'"{self.value}"' if isinstance(self.value, str) else self.value
+        return f'{{"field":"{self.field}","value":{value},"rule":{json.dumps(self.rule)}}}'
 
 
-@lru_cache(maxsize=1000)
-def _around(field: str, rule: str) -> tuple[str, str]:
-    """Return what stands before and after the value in JSON; no code has a character that JSON escapes."""
-    return f'{{"field":"{field}","value":', f',"rule":{json.dumps(rule)}}}'
-
+MOST_SAID = 1000  # numbers of a rule, of which what is said is kept
 
 Value = Callable[[Values, Arithmetic, Any], Any]
 """(house or table, its arithmetic, its grade from 0) -> what a column gets, or where that holds."""
@@ -44,18 +39,13 @@ Parts = tuple[str, Any, str] | tuple[str, Any, str, Value]
 
 
 class Fills(list[Filled]):
-    """What was filled in one house; `texts` are the entries as JSON, or the entry itself where nobody has written it.
-
-    The last entries are shared with other houses, and so is their JSON.
-    """
+    """What was filled in one house, and the same as parts of a JSON list."""
 
     __slots__ = ("texts",)
 
-    def __init__(
-        self, own: Sequence[Filled] = (), shared: Sequence[Filled] = (), texts: Sequence[str | Filled] | None = None
-    ) -> None:
-        super().__init__((*own, *shared))
-        self.texts = self if texts is None else texts
+    def __init__(self, entries: Iterable[Filled] = (), texts: Sequence[str] = ()) -> None:
+        super().__init__(entries)
+        self.texts = texts
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, handler: Callable[[Any], Any]) -> Any:
@@ -64,29 +54,34 @@ class Fills(list[Filled]):
 
     def json(self) -> str:
         """Return the entries as a JSON list."""
-        return f"[{','.join([text if isinstance(text, str) else text.json() for text in self.texts])}]"
+        return f"[{','.join(self.texts)}]"
 
 
 class Filling(NamedTuple):
     """One rule: the column, what it gets, why (or "": that is typical), where that holds (or None: everywhere).
 
-    What is filled with a constant is said in the same words each time: in `constant`, and as JSON.
+    Many houses get the same number, such as a year or none: in `said` is what is said of it, and that as JSON.
     """
 
     name: str
     value: Any
     rule: str
     holds: Value | None
-    constant: tuple[Filled, str] | None
-    codes: Mapping[float, str] | None
+    is_constant: bool
+    said: dict[float, tuple[Filled, str]]
+
+    def say(self, number: float, grade: int) -> tuple[Filled, str]:
+        """Return what is said where a house of this grade gets this number."""
+        entry = Filled(self.name, cast("float | str", value_of(self.name, number)), self.rule or typical_of(grade))
+        found = entry, entry.json()
+        if self.rule and len(self.said) < MOST_SAID:
+            self.said[number] = found
+        return found
 
 
 def filling_of(name: str, value: float | Value, rule: str, holds: Value | None = None) -> Filling:
-    """Return a rule as it is applied; `codes` are those of its column's numbers, if it has any."""
-    if callable(value):
-        return Filling(name, value, rule, holds, None, codes_of(name))
-    said = Filled(name, cast("float | str", value_of(name, value)), rule)
-    return Filling(name, value, rule, holds, (said, said.json()), codes_of(name))
+    """Return a rule as it is applied."""
+    return Filling(name, value, rule, holds, not callable(value), {})
 
 
 def typical_of(grade: int) -> str:

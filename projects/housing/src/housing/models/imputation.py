@@ -23,6 +23,9 @@ from housing.models.fillings import Filled, Filling, Fills, Value, filling_of, f
 Complete = dict[str, float | str]
 """A record with a value in every column."""
 
+Steps = Sequence[tuple[Value | None, Sequence[Filling]]]
+"""What has to be true, and the rules that then fill."""
+
 MOST_KEPT = 1000  # patterns of gaps, of which what fills them is kept
 
 
@@ -58,30 +61,33 @@ class Typical:
         """The rules that fill what is unknown, in their order."""
         return [filling_of(*parts) for parts in fillings(self)]
 
-    def fillings_of(self, given: tuple[str, ...]) -> tuple[Values, Sequence[tuple[Value | None, Sequence[Filling]]]]:
+    def fillings_of(self, given: tuple[str, ...]) -> tuple[Values, Steps]:
         """Return the columns that are unknown where these are given, as NaN, and the rules that may fill them.
 
         Rules that follow each other and hold where the same is true stand together, with what that is.
         """
-        if (found := self._kept.get(given)) is None:
+        found: tuple[Values, Steps] | None = self._kept.get(given)
+        if found is None:
             gaps = {name: float("nan") for name in columns() if name not in given}
             rules = groupby((rule for rule in self.fillings if rule.name in gaps), key=attrgetter("holds"))
-            found = self._keep(given, (gaps, [(holds, list(same)) for holds, same in rules]))
+            found = gaps, [(holds, list(same)) for holds, same in rules]
+            self._keep(given, found)
         return found
 
     def rest(self, grade: int, gaps: tuple[str, ...]) -> tuple[Values, Sequence[Filled], str]:
         """Return the typical numbers of these columns, what is said of them, and that as JSON."""
-        if (found := self._kept.get((grade, gaps))) is None:
+        found: tuple[Values, Sequence[Filled], str] | None = self._kept.get((grade, gaps))
+        if found is None:
             filled = [Filled(name, self.by_quality[name][grade], typical_of(grade)) for name in gaps]
             numbers = {name: self.numbers[name][grade] for name in gaps}
-            found = self._keep((grade, gaps), (numbers, filled, Fills(filled).json()[1:-1]))
+            found = numbers, filled, ",".join([entry.json() for entry in filled])
+            self._keep((grade, gaps), found)
         return found
 
-    def _keep(self, key: tuple[Any, ...], found: Any) -> Any:
+    def _keep(self, key: tuple[Any, ...], found: Any) -> None:
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()
         self._kept[key] = found
-        return found
 
     @cached_property
     def _kept(self) -> dict[tuple[Any, ...], Any]:
@@ -135,38 +141,32 @@ def fill_one(house: Values, typical: Typical) -> Fills:
     if len(given) == len(columns()):
         return Fills()
     unknown_, steps = typical.fillings_of(given)
-    gaps, filled, texts = unknown_.copy(), list[Filled](), list[str | Filled]()
+    gaps, filled, texts = unknown_.copy(), list[Filled](), list[str]()
     house |= unknown_
     grade = _grade(house, ONE)
     for holds, rules in steps:
         if holds is not None and not holds(house, ONE, grade):
             continue
-        for name, value, rule, _, constant, codes in rules:
-            if name not in gaps:
-                continue
-            del gaps[name]
-            if constant is None:
-                house[name] = number = value(house, ONE, grade)
-                entry = Filled(name, float(number) if codes is None else codes[number], rule or typical_of(grade))
-                filled.append(entry)
-                texts.append(entry)
-            else:
-                house[name] = value
-                entry, text = constant
+        for rule in rules:
+            name, value, _, _, is_constant, said = rule
+            if name in gaps:
+                del gaps[name]
+                house[name] = number = value if is_constant else value(house, ONE, grade)
+                entry, text = said.get(number) or rule.say(number, grade)
                 filled.append(entry)
                 texts.append(text)
-    numbers, shared, json = typical.rest(_grade(house, ONE), tuple(gaps))
+    numbers, shared, text = typical.rest(_grade(house, ONE), tuple(gaps))
     house |= numbers
-    return Fills(filled, shared, [*texts, json] if json else texts)
+    return Fills((*filled, *shared), [*texts, text] if text else texts)
 
 
 def fill_many(table: Values, typical: Typical) -> NDArray[np.intp]:
     """Fill the unknown columns of a table in place; return how many were filled in each row, shape (n,)."""
     count, grade = np.zeros(len(table["lot_area"]), dtype=np.intp), _grade(table, MANY)
-    for name, value, _, holds, constant, _ in typical.fillings:
+    for name, value, _, holds, is_constant, _ in typical.fillings:
         gaps = unknown(table[name])
         if gaps.any() and (gaps := gaps if holds is None else gaps & holds(table, MANY, grade)).any():
-            number = value(table, MANY, grade) if constant is None else value
+            number = value if is_constant else value(table, MANY, grade)
             table[name] = np.where(gaps, number, table[name])
             count += gaps
     grade = _grade(table, MANY)

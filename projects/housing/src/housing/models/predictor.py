@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from housing.data.columns import Record, columns
 from housing.data.repair import Repaired
-from housing.data.values import Values, given_in, stacked, table_of
+from housing.data.values import Values, given_in, table_of
 from housing.models.arrays import load_arrays, save_arrays
 from housing.models.comparables import Comparables, Sale
 from housing.models.encoding import Encoding
-from housing.models.features import Design, category_names, design_few, design_one, design_table, fields_of, groups
+from housing.models.features import Design, category_names, design_houses, design_one, design_table, fields_of, groups
 from housing.models.fillings import Fills
 from housing.models.held_out import HeldOut
 from housing.models.imputation import Typical, fill_many, fill_one
@@ -30,7 +30,6 @@ from housing.models.trees import SymmetricTrees
 
 Floats = NDArray[np.float64]
 
-FEW = 16  # above it columns take less time than houses
 ARRAYS = {"linear": LinearModel, "encoding": Encoding, "trees": SymmetricTrees, "comparables": Comparables}
 """Parts of a predictor that are stored as arrays: name of the field and of its file -> type."""
 HELD_OUT = "held_out.npz"
@@ -140,7 +139,8 @@ class Predictor:
             return []
         houses = [given_in(record) for record in inputs]
         filled = [fill_one(house, self.typical) for house in houses]
-        priced = self._price(_designed(houses, explain=explain), np.array([len(fields) for fields in filled]))
+        designed = design_one(houses[0]) if len(houses) == 1 and not explain else design_houses(houses)
+        priced = self._price(designed, np.array([len(fields) for fields in filled]))
         shares = self._contributions(priced) if explain else None
         prices = zip(*(dollars.ravel().tolist() for dollars in (np.exp(priced.log_price), *priced[3:])), strict=True)
         coverage = self.intervals.coverage
@@ -259,13 +259,6 @@ class TablePrices(NamedTuple):
     n_filled: NDArray[np.intp]
     average_price: float
     contributions: list[Floats] | None
-
-
-def _designed(houses: Sequence[Values], *, explain: bool) -> Design:
-    """Return complete houses as arrays, in the way that is quickest for so many."""
-    if len(houses) == 1 and not explain:
-        return design_one(houses[0])
-    return design_few(houses) if len(houses) <= FEW else design_table(stacked(houses))
 
 
 @cache
