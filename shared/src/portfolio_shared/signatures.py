@@ -13,9 +13,12 @@ key is a PEM file, as ``openssl genpkey -algorithm ed25519`` writes it too.
 import argparse
 import base64
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from portfolio_shared.bundle import SIGNATURE_NAME, BundleError, bundle_digest
@@ -110,6 +113,18 @@ def read_signature(directory: Path) -> str:
         return ""
     with path.open("rb") as file:
         return file.read(2 * SIGNATURE_BYTES).decode("ascii", errors="replace").strip()
+
+
+@contextmanager
+def private_copy(directory: Path) -> Iterator[Path]:
+    """Yield a copy of a bundle, which nobody can change between its check and its load; errors name the bundle."""
+    with TemporaryDirectory(prefix="bundle-") as folder:
+        copied = Path(folder, "bundle")
+        shutil.copytree(directory, copied, symlinks=True)  # which a check then refuses
+        try:
+            yield copied
+        except BundleError as error:
+            raise BundleError(str(error).replace(str(copied), str(directory))) from error
 
 
 def make_key(path: Path) -> str:

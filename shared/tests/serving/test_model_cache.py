@@ -206,6 +206,28 @@ def test_a_full_disk_takes_no_model_away_and_leaves_nothing_behind(
     assert holder.current().version == "2"
 
 
+def test_a_note_that_could_not_be_written_is_written_at_a_later_look(
+    fake_registry, new_holder, make_bundle, unused_uri, *, tmp_path
+):
+    fake_registry.publish("1", make_bundle())
+    holder = new_holder()
+    holder.refresh()
+    unfinished = tmp_path / "cache" / "toy" / "last_good.json.tmp"
+    unfinished.mkdir()  # nothing can be written there
+    fake_registry.publish("2", make_bundle(weight=3.0))
+    assert holder.refresh()
+    for _ in range(2):
+        assert not holder.refresh()
+        assert (holder.current().version, holder.swaps) == ("2", 2)
+        assert "last_good.json" in holder.error
+    unfinished.rmdir()
+    assert not holder.refresh()
+    assert holder.error is None
+    restarted = new_holder(tracking_uri=unused_uri)
+    assert restarted.refresh()
+    assert restarted.current().version == "2"
+
+
 def test_two_replicas_share_a_cache(fake_registry, new_holder, make_bundle):
     fake_registry.publish("1", make_bundle())
     holders = [new_holder() for _ in range(4)]

@@ -1,7 +1,12 @@
 """With a public key in its settings a service takes no bundle that is not signed, wherever it is from."""
 
+import tempfile
+
+import numpy as np
 import pytest
 
+from portfolio_shared.serving import model_cache
+from portfolio_shared.serving import models as models_module
 from portfolio_shared.serving.models import ModelNotReady
 from portfolio_shared.signatures import read_signature
 
@@ -48,6 +53,37 @@ def test_an_unsigned_champion_leaves_the_signed_one_and_one_that_is_signed_later
     assert holder.current().version == "1"
     fake_registry.signatures["2"] = read_signature(later)
     assert holder.refresh()
+
+
+@pytest.mark.parametrize("source", ["registry", "cache", "path"])
+@pytest.mark.parametrize("after", ["verify_bundle", "check_size"])
+def test_with_a_key_what_was_checked_is_what_is_loaded_though_files_change_meanwhile(
+    fake_registry, new_holder, signed_bundle, unused_uri, *, key, monkeypatch, tmp_path, source, after
+):
+    bundle = signed_bundle(weight=2.0)
+    publish(fake_registry, "1", bundle)
+    changes = {"registry": {}, "cache": {"tracking_uri": unused_uri}, "path": {"bundle": bundle}}[source]
+    assert new_holder().refresh()
+    file = (bundle if source == "path" else tmp_path / "cache" / "toy" / "1") / "params.npz"
+    module = model_cache if after == "verify_bundle" and source != "path" else models_module
+    check = getattr(module, after)
+
+    def check_and_exchange(*arguments, **options):
+        found = check(*arguments, **options)
+        np.savez(file, weight=np.float64(9.0))
+        return found
+
+    (tmp_path / "private").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "private"))
+    monkeypatch.setattr(module, after, check_and_exchange)
+    holder = new_holder(bundle_key=key[1], **changes)
+    if module is models_module:
+        assert holder.refresh()
+        assert holder.current().predictor.predict(10.0) == 20.0
+    else:  # before there was a copy of the service's own
+        assert not holder.refresh()
+        assert f"{file}: expected sha256" in holder.error
+    assert not list((tmp_path / "private").iterdir())
 
 
 @pytest.mark.parametrize("text", ["AAAA", "no base64", "²", "A" * 43])

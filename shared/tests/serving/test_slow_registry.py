@@ -57,6 +57,29 @@ def test_an_answer_that_comes_late_replaces_the_model_of_the_cache(fake_registry
     assert holder.swaps == 2
 
 
+def test_no_alias_is_an_answer_however_late_it_comes(fake_registry, new_holder, make_bundle, monkeypatch):
+    monkeypatch.setattr(models_module, "CACHE_AFTER_SECONDS", 0.05)
+    fake_registry.publish("1", make_bundle())
+    new_holder().refresh()
+    may_answer = threading.Event()
+
+    def no_alias(handler):
+        may_answer.wait(10)
+        handler.answer({"error_code": "RESOURCE_DOES_NOT_EXIST"}, 404)
+        return True
+
+    with faulty_registry("toy", "2", make_bundle(), no_alias) as registry:
+        holder = new_holder(tracking_uri=registry.uri)
+        looking = threading.Thread(target=holder.refresh)
+        looking.start()
+        eventually(lambda: holder.swaps == 1)
+        may_answer.set()
+        looking.join()
+    holder._serve_meanwhile()  # as a timer does that has run out, and comes to it late
+    with pytest.raises(ModelNotReady, match="no version with the alias"):
+        holder.current()
+
+
 def test_without_a_cache_a_slow_registry_is_named_before_it_has_answered(new_holder, bundle, monkeypatch):
     monkeypatch.setattr(models_module, "CACHE_AFTER_SECONDS", 0.05)
     with faulty_registry("toy", "2", bundle, silent) as registry:

@@ -82,9 +82,37 @@ def test_what_a_dead_worker_counted_stays_and_goes_over_to_the_next():
     assert samples(seen)["requests_total /a"] == 7
 
 
-def test_metrics_that_do_not_fit_are_an_error():
-    with pytest.raises(ValueError, match=r"more than the \d+ that a worker can share"):
-        SharedMetrics(1).write(0, ["x" * 2_000_000])
+def test_metrics_that_do_not_fit_are_one_line_in_the_log_and_the_last_ones_stay(caplog):
+    shared, worker = SharedMetrics(1), Counted()
+    sums = Sums(worker.registry, shared, 0)
+    worker.requests.labels("/a").inc()
+    sums.publish()
+    worker.requests.labels("x" * 2_000_000).inc()
+    for _ in range(2):
+        assert samples(sums)["requests_total /a"] == 1
+    assert len(re.findall(r"more than the \d+ that a worker can share", caplog.text)) == 1
+    worker.requests.clear()
+    worker.requests.labels("/a").inc(2)
+    assert samples(sums)["requests_total /a"] == 2
+
+
+@pytest.mark.parametrize("step", [1, -1])
+@pytest.mark.parametrize("writings", [1, 2, 3])
+def test_who_reads_while_another_writes_sees_the_old_or_the_new(writings, step):
+    """Bytes may become visible in any order: here from the first one on, and from the last one on."""
+    shared = SharedMetrics(1)
+    old: list[object] = []
+    for number in range(writings):
+        old = shared.read(0)[0]
+        before = bytes(shared._memory)
+        shared.write(0, ["x" * 10**number])
+    new, after = shared.read(0)[0], bytes(shared._memory)
+    changed = [place for place in range(len(after)) if before[place] != after[place]]
+    shared._memory[:] = before
+    for place in changed[::step]:
+        assert shared.read(0)[0] in (old, new)
+        shared._memory[place] = after[place]
+    assert shared.read(0)[0] == new
 
 
 FORK = (

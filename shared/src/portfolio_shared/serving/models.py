@@ -5,20 +5,26 @@ import logging
 import re
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from portfolio_shared.addresses import without_secrets
-from portfolio_shared.bundle import BundleError, Manifest, bundle_digest, parse_manifest, read_manifest
+from portfolio_shared.bundle import BundleError, Manifest, bundle_digest
 from portfolio_shared.bundle_size import check_size
 from portfolio_shared.deadlines import in_background
 from portfolio_shared.serving.model_cache import ModelCache
-from portfolio_shared.serving.registry_client import RegisteredVersion, RegistryClient, RegistryUnavailable
+from portfolio_shared.serving.registry_client import (
+    RegisteredVersion,
+    RegistryClient,
+    RegistryUnavailable,
+    verify_bundle,
+)
 from portfolio_shared.serving.schemas import ModelName
 from portfolio_shared.serving.settings import ServiceSettings
-from portfolio_shared.signatures import check_signature, public_keys, read_signature
+from portfolio_shared.signatures import check_signature, private_copy, public_keys, read_signature
 
 P = TypeVar("P")
 Origin = Literal["registry", "cache", "path"]
@@ -82,7 +88,8 @@ class ModelHolder(Generic[P]):
     2. The alias is the truth about which one that is. A bundle that fails is refused and not tried again until the
        alias has pointed elsewhere.
     3. Without a model to keep, and with the registry away, too slow, or its champion refused, the last good bundle of
-       the cache serves, until the registry has something better. An alias that does not exist is no reason for that.
+       the cache serves, until the registry has something better. An alias that does not exist is no reason for that,
+       however late the registry says so.
     4. With a public key in the settings nothing serves that is not signed, wherever it comes from; see `signatures`.
     """
 
@@ -107,9 +114,11 @@ class ModelHolder(Generic[P]):
             self.stand_beside()
         self._current: LoadedModel[P] | None = None
         self._identity: RegisteredVersion | None = None
+        self._noted: RegisteredVersion | None = None  # which one the cache has as its last good one
         self._refused: tuple[RegisteredVersion, str] | None = None
         self._refreshing = threading.Lock()
         self._swapping = threading.RLock()  # the cache's model must not take the place of one that came meanwhile
+        self._asking = False  # the registry, without a model: what the cache has may serve meanwhile
         self._keys = public_keys(settings.bundle_key)
         self.error: str | None = "the first look at the registry is still to come"
         self._public: str | None = self.error
@@ -135,15 +144,17 @@ class ModelHolder(Generic[P]):
         and the model that serves stays.
         """
         with self._refreshing:
-            before = self.swaps
+            before, reason = self.swaps, None
             try:
                 if self._settings.bundle is not None:
                     self._serve_path(self._settings.bundle)
                 else:
-                    self._follow_alias()
+                    reason = self._follow_alias()
             except (RegistryUnavailable, BundleError, OSError) as error:
                 self._note(error)
-            return self.swaps > before
+            else:
+                self._note(reason)
+            return self._current is not None and self.swaps > before
 
     def close(self) -> None:
         """Look no more, and give up a look that goes on; waits a second for it, and not for a load that hangs."""
@@ -163,33 +174,34 @@ class ModelHolder(Generic[P]):
 
     def _serve_path(self, folder: Path) -> None:
         if self._current is None:
-            manifest = read_manifest(folder, project=self._project)
-            digest = bundle_digest(folder)
-            self._check_signed(digest, read_signature(folder) if self._keys else "")
-            self._activate(folder, manifest, version=digest[:12], run_id=None, origin="path")
-            self._note(None)
+            digest, signature = bundle_digest(folder), read_signature(folder)
+            version = RegisteredVersion(self._settings.model_name, digest[:12], "", digest, signature=signature)
+            self._activate(version, folder, "path")
 
-    def _follow_alias(self) -> None:
-        name, alias = self._settings.model_name, self._alias
+    def _follow_alias(self) -> str | None:
+        """Return why the alias names nothing that may serve, or None."""
+        name, alias, fresh = self._settings.model_name, self._alias, self._current is None
         meanwhile = threading.Timer(CACHE_AFTER_SECONDS, self._serve_meanwhile)
         meanwhile.daemon = True
-        if self._current is None and not self._beside:
+        if fresh and not self._beside:
+            self._asking = True
             meanwhile.start()
         try:
             version = self._client.alias(name, alias)
             if version is not None:
-                self._serve_version(version)
-            else:
-                self._refused = None
-                if self._beside:
-                    self._current = self._identity = None
-                self._note(f"{name!r} has no version with the alias {alias!r}: train and promote one")
+                return self._serve_version(version)
         except (RegistryUnavailable, BundleError, OSError) as error:
             if not self._beside:
                 self._serve_last_good(error)
             raise
         finally:
             meanwhile.cancel()
+            with self._swapping:  # a timer that has run out ends first, or comes too late
+                self._asking = False
+        self._refused = None
+        if fresh or self._beside:
+            self._current = self._identity = None
+        return f"{name!r} has no version with the alias {alias!r}: train and promote one"
 
     def _serve_meanwhile(self) -> None:
         """Serve the last good bundle while the registry is still asked; called by another thread than `refresh`."""
@@ -197,7 +209,7 @@ class ModelHolder(Generic[P]):
             f"the registry has given no model within {CACHE_AFTER_SECONDS:g} s; it is still asked"
         )
         with self._swapping:
-            if self._current is not None:
+            if self._current is not None or not self._asking:
                 return
             try:
                 self._serve_last_good(late)
@@ -206,25 +218,25 @@ class ModelHolder(Generic[P]):
             else:
                 self._note(late)
 
-    def _serve_version(self, version: RegisteredVersion) -> None:
+    def _serve_version(self, version: RegisteredVersion) -> str | None:
         if self._refused is not None and self._refused[0] == version:
-            self._note(self._refused[1])
-            return
+            return self._refused[1]
         self._refused = None
-        if self._current is not None and self._identity == version:
-            if self._current.origin == "cache":  # started while the registry was away, which now confirms it
-                self._current = replace(self._current, origin="registry")
-        else:
+        if not version == self._identity == self._noted:
             self._swap_to(version)
-        self._note(None)
+        if self._current is not None and self._current.origin == "cache":  # the registry confirms it
+            self._current = replace(self._current, origin="registry")
+        return None
 
     def _swap_to(self, version: RegisteredVersion) -> None:
         try:
             self._check_signed(version.bundle_sha256, version.signature)  # first: nothing else is downloaded
             with self._cache.locked():
                 folder = self._cache.obtain(version, self._client.download_bundle)
-                self._activate_version(version, folder, "registry")
+                if self._identity != version:  # else it serves, and could not be noted
+                    self._activate(version, folder, "registry")
                 self._cache.record_good(version)
+            self._noted = version
         except BundleError as error:
             self.refused_bundles += 1
             reason = f"version {version.version} is refused until the alias has pointed elsewhere: {error}"
@@ -238,8 +250,8 @@ class ModelHolder(Generic[P]):
                 return
             try:
                 if (good := self._cache.last_good()) is not None:
-                    self._check_signed(good[0].bundle_sha256, good[0].signature)
-                    self._activate_version(*good, "cache")
+                    self._activate(*good, "cache")
+                    self._noted = good[0]
             except (BundleError, OSError) as error:
                 raise BundleError(f"{in_public(reason)}; and of the last good bundle: {error}") from error
 
@@ -247,37 +259,25 @@ class ModelHolder(Generic[P]):
         if self._keys:
             check_signature(digest, signature, self._keys)
 
-    def _activate_version(self, version: RegisteredVersion, folder: Path, origin: Origin) -> None:
-        manifest = parse_manifest(folder, project=self._project)  # its hashes were verified under the same lock
-        self._activate(
-            folder, manifest, version=version.version, run_id=version.run_id, origin=origin, identity=version
-        )
-
-    def _activate(
-        self,
-        folder: Path,
-        manifest: Manifest,
-        *,
-        version: str,
-        run_id: str | None,
-        origin: Origin,
-        identity: RegisteredVersion | None = None,
-    ) -> None:
-        name = self._settings.model_name
-        try:
-            check_size(folder, manifest, megabytes=self._settings.model_megabytes)
-            predictor = self._load(folder)
-            self._smoke_test(predictor)
-        except BundleError:
-            raise
-        except Exception as error:
-            # A project's code may raise anything; whatever it is, the bundle cannot serve.
-            raise BundleError(f"{folder} does not start: {type(error).__name__}: {error}") from error
+    def _activate(self, version: RegisteredVersion, folder: Path, origin: Origin) -> None:
+        self._check_signed(version.bundle_sha256, version.signature)
+        with private_copy(folder) if self._keys else nullcontext(folder) as held:
+            manifest = verify_bundle(held, version, project=self._project)
+            try:
+                check_size(held, manifest, megabytes=self._settings.model_megabytes)
+                predictor = self._load(held)
+                self._smoke_test(predictor)
+            except BundleError:
+                raise
+            except Exception as error:
+                # A project's code may raise anything; whatever it is, the bundle cannot serve.
+                raise BundleError(f"{held} does not start: {type(error).__name__}: {error}") from error
+        name, number, run_id = self._settings.model_name, version.version, version.run_id or None
         with self._swapping:
-            self._current = LoadedModel(predictor, manifest, name, version, run_id, origin, datetime.now(UTC))
-            self._identity = identity
+            self._current = LoadedModel(predictor, manifest, name, number, run_id, origin, datetime.now(UTC))
+            self._identity = version
             self.swaps += 1
-        logger.info("serving %s version %s from %s", name, version, origin)
+        logger.info("serving %s version %s from %s", name, number, origin)
 
     def _note(self, error: Exception | str | None) -> None:
         # Once per change, not once per poll: a registry that is away for a night is one line.

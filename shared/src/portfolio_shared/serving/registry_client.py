@@ -79,10 +79,10 @@ def champion_of(name: str, tracking_uri: str) -> RegisteredVersion | None:
         return registry.alias(name, "champion")
 
 
-def verify_bundle(directory: Path, version: RegisteredVersion) -> Manifest:
+def verify_bundle(directory: Path, version: RegisteredVersion, *, project: str | None = None) -> Manifest:
     """Check that `directory` holds exactly the bundle that was registered as `version`, or raise `BundleError`."""
     _check_digest(directory, version)
-    return read_manifest(directory)
+    return read_manifest(directory, project=project)
 
 
 class RegistryClient:

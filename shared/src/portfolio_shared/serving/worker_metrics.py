@@ -6,8 +6,10 @@ worker that was killed counted in its last second is lost.
 """
 
 import json
+import logging
 import mmap
 import struct
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -15,8 +17,11 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 SLOT_BYTES = 2_000_000
-_HEAD = struct.Struct("<QQ?")  # the number of the last writing, its length, whether who wrote it lives
-_HALF = (SLOT_BYTES - _HEAD.size) // 2
+_HEAD = struct.Struct("<III")  # of a half: the number of its writing, its length, the checksum of both
+_HALF = (SLOT_BYTES - 1) // 2
+_ROOM = _HALF - _HEAD.size
+
+_log = logging.getLogger(__name__)
 
 ADDED = {"http_requests_in_flight", "http_connections", "process_open_fds"}
 """Gauges that are shares of a sum, as are bytes; of others, such as a model's age, the greatest is shown."""
@@ -27,7 +32,9 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 class SharedMetrics:
     """A slot of memory for each worker; made before they are forked.
 
-    A slot has two halves that are written in turns, so a worker that is killed while it writes leaves the other one.
+    A slot begins with whether who wrote it lives. It has two halves that are written in turns, so a worker that is
+    killed while it writes leaves the other one. A half counts if its checksum is right: of several bytes a reader may
+    see any before the others.
     """
 
     def __init__(self, workers: int) -> None:
@@ -37,32 +44,34 @@ class SharedMetrics:
     def write(self, worker: int, families: list[Any]) -> None:
         """Publish the metrics of a worker."""
         body = json.dumps(families).encode()
-        if len(body) > _HALF:
-            raise ValueError(f"{len(body)} bytes of metrics are more than the {_HALF} that a worker can share")
-        start = worker * SLOT_BYTES
-        number = self._head(worker)[0] + 1
-        half = start + _HEAD.size + number % 2 * _HALF
-        self._memory[half : half + len(body)] = body
-        _HEAD.pack_into(self._memory, start, number, len(body), True)  # noqa: FBT003
+        if len(body) > _ROOM:
+            raise ValueError(f"{len(body)} bytes of metrics are more than the {_ROOM} that a worker can share")
+        number = self._newest(worker)[0] + 1
+        half = worker * SLOT_BYTES + 1 + number % 2 * _HALF
+        self._memory[half + _HEAD.size : half + _HEAD.size + len(body)] = body
+        _HEAD.pack_into(self._memory, half, number, len(body), zlib.crc32(body, number))
+        self._memory[worker * SLOT_BYTES] = True
 
     def read(self, worker: int) -> tuple[list[Any], bool]:
         """Return what a worker published last, and whether it lives."""
-        while True:
-            number, length, lives = self._head(worker)
-            half = worker * SLOT_BYTES + _HEAD.size + number % 2 * _HALF
-            body = self._memory[half : half + length]
-            if self._head(worker)[0] == number:  # else this half may have been written meanwhile
-                return (json.loads(body) if body else []), lives
+        _, body = self._newest(worker)
+        return (json.loads(body) if body else []), bool(self._memory[worker * SLOT_BYTES])
 
     def bury(self, worker: int) -> bool:
         """Note that a worker has ended, whose gauges go and counters stay; return whether it had published any."""
-        number, length, lived = self._head(worker)
-        _HEAD.pack_into(self._memory, worker * SLOT_BYTES, number, length, False)  # noqa: FBT003
+        lived, self._memory[worker * SLOT_BYTES] = bool(self._memory[worker * SLOT_BYTES]), False
         return lived
 
-    def _head(self, worker: int) -> tuple[int, int, bool]:
-        number, length, lives = _HEAD.unpack_from(self._memory, worker * SLOT_BYTES)
-        return number, length, lives
+    def _newest(self, worker: int) -> tuple[int, bytes]:
+        """Return the number and body of the last writing that is whole; of an empty half they are 0 and nothing."""
+        found: list[tuple[int, bytes]] = []
+        while not found:  # else both were written to while they were read
+            for half in (worker * SLOT_BYTES + 1 + each * _HALF for each in range(2)):
+                number, length, checksum = _HEAD.unpack_from(self._memory, half)
+                body = self._memory[half + _HEAD.size : half + _HEAD.size + min(length, _ROOM)]
+                if zlib.crc32(body, number) == checksum:
+                    found.append((number, body))
+        return max(found)
 
     def all(self) -> list[tuple[list[Any], bool]]:
         """Return what each worker published last."""
@@ -75,11 +84,20 @@ class Sums(Collector):
     def __init__(self, own: Collector, shared: SharedMetrics, worker: int) -> None:
         self._own, self._shared, self._worker = own, shared, worker
         self._before, _ = shared.read(worker)  # of who had this place and was killed
+        self._fits = True
 
     def publish(self) -> None:
-        """Let the others see the metrics of this worker."""
+        """Let the others see the metrics of this worker; where they do not fit, the last that did stay."""
         own = [as_json(family) for family in self._own.collect()]
-        self._shared.write(self._worker, [as_json(family) for family in summed([(own, True), (self._before, False)])])
+        both = [as_json(family) for family in summed([(own, True), (self._before, False)])]
+        try:
+            self._shared.write(self._worker, both)
+        except ValueError as error:
+            if self._fits:
+                _log.error("the metrics of worker %d stay as they were: %s", self._worker, error)
+            self._fits = False
+        else:
+            self._fits = True
 
     def collect(self) -> Iterator[Metric]:
         """Yield the sums; what is shown was published before, so that no counter goes back."""
