@@ -1,6 +1,6 @@
 import copy
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -44,9 +44,9 @@ def cents(dollars: float) -> int:
 
 
 @pytest.fixture
-def explained(predictor):
+def priced(predictor):
     """A function, because hypothesis prints its arguments and a predictor is long."""
-    return lambda house: predictor.predict([house], explain=True)[0]
+    return lambda house, **options: predictor.predict([house], **options)[0]
 
 
 @pytest.fixture
@@ -64,9 +64,15 @@ any_house = settings(
 
 @any_house
 @given(house=houses())
-def test_any_possible_house_has_a_price_an_interval_and_a_reason(explained, house):
-    """The contributions add up to the cent, for houses at every bound of every column."""
-    answer = explained(house)
+def test_any_possible_house_has_a_price_an_interval_and_a_reason(priced, house):
+    """The contributions add up to the cent, for houses at every bound of every column.
+
+    Without a reason a house alone is priced without an axis of houses: to the cent as in a table of one row.
+    """
+    answer = priced(house, explain=True)
+    alone = priced(house)
+    assert alone == replace(answer, explanation=None)
+    assert json.loads(alone.filled.json()) == [asdict(entry) for entry in answer.filled]
     assert np.isfinite([answer.price, answer.interval.low, answer.interval.high]).all()
     assert 0 < answer.interval.low <= answer.price <= answer.interval.high
     reason = answer.explanation

@@ -137,7 +137,9 @@ class Reading(BaseModel):
     @property
     def repaired(self) -> list[Repaired]:
         """What was not taken as it was given."""
-        return self._repaired
+        private = self.__pydantic_private__ or {"_repaired": []}  # by name it takes twenty times as long
+        repaired: list[Repaired] = private["_repaired"]
+        return repaired
 
     @model_validator(mode="wrap")
     @classmethod

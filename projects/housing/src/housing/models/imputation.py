@@ -155,7 +155,9 @@ def fill_one(house: Values, typical: Typical) -> Fills:
                 entry, text = said.get(number) or rule.say(number, grade)
                 filled.append(entry)
                 texts.append(text)
-    numbers, shared, text = typical.rest(_grade(house, ONE), tuple(gaps))
+    if "overall_qual" in unknown_:
+        grade = _grade(house, ONE)
+    numbers, shared, text = typical.rest(grade, tuple(gaps))
     house |= numbers
     return Fills((*filled, *shared), [*texts, text] if text else texts)
 

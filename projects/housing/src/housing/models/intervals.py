@@ -74,9 +74,9 @@ class Intervals:
         bottom, top = self._bands
         reach, predicted = np.exp(self.scale.predict(scale_inputs)) * self.quantiles[:, None], log_price
         low, high = np.maximum(predicted - reach, bottom), np.minimum(predicted + reach, top)  # (n_bands, n)
-        impossible = low > high  # nothing in this band could be paid
-        low[impossible], high[impossible] = np.inf, -np.inf
-        return np.minimum.reduce(low), np.maximum.reduce(high)
+        possible = low <= high  # elsewhere nothing in the band could be paid
+        lowest = np.minimum.reduce(low, where=possible, initial=np.inf)
+        return lowest, np.maximum.reduce(high, where=possible, initial=-np.inf)
 
     @cached_property
     def _bands(self) -> tuple[Floats, Floats]:
