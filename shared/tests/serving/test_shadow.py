@@ -59,7 +59,7 @@ def mirror(shadow, body=b"{}", id_="1", content_type=b"text/x"):
 def test_the_process_gets_factory_settings_and_environment_without_secrets_that_it_has_no_use_for(
     shadowing, monkeypatch
 ):
-    for name in ("DEMO_SUBJECT_KEY", "demo_trace_headers"):  # pydantic reads either case
+    for name in ("DEMO_SUBJECT_KEY", "demo_trace_headers", "DEMO_API_KEYS", "demo_api_key_file"):  # either case is read
         monkeypatch.setenv(name, '{"key": "hidden-1"}')
     monkeypatch.setenv("DEMO_LOG_LEVEL", "error")
     shadow = shadowing(f"{READ}\nsay({{}}, error=json.dumps(told | dict(os.environ)))\nframe()")

@@ -17,9 +17,10 @@ from fastapi import Request
 from portfolio_shared.operations.database import StoreError
 from portfolio_shared.operations.store import LoggedPrediction, connect
 from portfolio_shared.serving import shadow_process
+from portfolio_shared.serving.api_keys import new_key
 from portfolio_shared.serving.dependencies import log_instead, prediction_id
-from portfolio_shared.serving.shadow import packed
-from portfolio_shared.serving.shadow_calls import app_of
+from portfolio_shared.serving.shadow import LENGTHS, SECRETS, packed
+from portfolio_shared.serving.shadow_calls import answer_of, app_of
 from portfolio_shared.serving.shadow_process import Challenger
 
 BODY = json.dumps({"houses": [house(), house(area=7.0)]}).encode()
@@ -194,7 +195,8 @@ def test_answers_wait_for_a_log_that_is_away_and_no_more_than_fit(challenger, lo
 
     ask(challenger[0], *(frame(id_=id_) for id_ in "1234"), then=back)
     assert counts(challenger[1]) == {"answered": 4}
-    assert [record.message for record in caplog.records] == ["the challenger's answers are not written: away"]
+    said = [record.message for record in caplog.records if record.name == shadow_process.__name__]
+    assert said == ["the challenger's answers are not written: away"]
 
 
 def test_a_row_that_the_log_refuses_takes_no_other_with_it(challenger, log_url):
@@ -234,6 +236,28 @@ def test_the_app_follows_the_challenger_and_mirrors_and_logs_nothing(web):
     settings = app.state.settings
     assert (settings.model_alias, settings.rollout, settings.prediction_log) == ("challenger", "off", "off")
     assert app.state.rollout.models.beside
+
+
+@pytest.mark.parametrize("name", ["api_keys", "api_key_file", "rate_limit", "allowed_hosts", "host"])
+def test_a_challenger_answers_whoever_may_ask_the_champion(models, web, name):
+    (web / "keys").write_text(new_key("ann")[1], encoding="utf-8")
+    asks = {
+        "api_keys": new_key("ann")[1],
+        "api_key_file": web / "keys",
+        "rate_limit": 0.01,
+        "allowed_hosts": "demo.example",
+        "host": "192.0.2.1",
+    }
+    settings = DemoSettings(**SETTINGS, model_cache=web, **{name: asks[name]})
+    app = app_of("demo_service:create_app", settings.model_dump(mode="json", exclude=SECRETS))
+    app.state.rollout.models.loaded = models.loaded
+    head = json.loads(frame()[LENGTHS.size :].partition(BODY)[0])
+
+    async def run():
+        async with app.router.lifespan_context(app):
+            return [(await answer_of(app, head, BODY)).outcome for _ in range(2)]
+
+    assert asyncio.run(run()) == ["answered"] * 2
 
 
 def test_each_text_is_logged_once():

@@ -34,7 +34,7 @@ CAPACITY_BYTES = 16_000_000  # and their bodies, with those that are arriving
 PIPE_BYTES = 2**20  # the most that Linux gives everybody; a pipe has 65,536 otherwise
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a process that has ended is started again
 END_SECONDS = 5.0  # that it gets to write what it knows
-_SECRETS = {"subject_key", "trace_headers"}  # settings that the process has no use for
+SECRETS = {"subject_key", "trace_headers", "api_keys", "api_key_file"}  # settings that the process has no use for
 OUTCOMES = ("answered", "failed", "no_challenger", "lost")  # that the process tells; `dropped` it never saw
 LENGTHS = struct.Struct(">II")  # of a frame's head and body
 _PASSED_ON = frozenset({b"content-type", b"content-encoding"})
@@ -186,7 +186,7 @@ class Shadow(Collector):
     def _spawn(self) -> subprocess.Popen[bytes]:
         # In the session of the service: niceness counts within one, where Linux groups tasks by session.
         pipe = subprocess.PIPE
-        hidden = {(self._settings.model_config["env_prefix"] + name).upper() for name in _SECRETS}
+        hidden = {(self._settings.model_config["env_prefix"] + name).upper() for name in SECRETS}
         environment = {name: value for name, value in os.environ.items() if name.upper() not in hidden}
         process = subprocess.Popen(  # noqa: S603 - this Python
             COMMAND, stdin=pipe, stdout=pipe, bufsize=0, env=environment
@@ -198,7 +198,7 @@ class Shadow(Collector):
                 fcntl.fcntl(process.stdin, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         for stream in (process.stdin, process.stdout):
             os.set_blocking(stream.fileno(), False)
-        told = self._settings.model_dump(mode="json", exclude=_SECRETS)
+        told = self._settings.model_dump(mode="json", exclude=SECRETS)
         self._rest = memoryview(packed({"factory": self._factory, "settings": told}, b""))
         self._asked, self._heard = 0, b""
         return process

@@ -16,6 +16,7 @@ from portfolio_shared.serving.settings import ServiceSettings
 _log = logging.getLogger(__name__)
 
 HTTP_OK = 200
+HOST = ("host", "localhost")  # a name that every service answers to
 LONGEST_SECONDS = 60  # of the processor, for one answer; then the kernel ends the process,
 LONGEST_WAIT_SECONDS = 1800  # or by the clock: on cores that others fill, 60 s of work take as long
 
@@ -73,7 +74,7 @@ def scope_of(request: Mapping[str, Any], state: dict[str, Any]) -> dict[str, Any
         "raw_path": request["path"].encode(),
         "query_string": request["query"].encode("latin-1"),
         "root_path": "",
-        "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request["headers"]],
+        "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in [HOST, *request["headers"]]],
         "client": None,
         "server": None,
         "state": state,
@@ -86,7 +87,7 @@ def app_of(factory: str, settings: dict[str, Any]) -> FastAPI:
     create_app: Callable[[ServiceSettings], FastAPI] = getattr(import_module(module), function)
     kind: type[ServiceSettings] = next(iter(get_type_hints(create_app).values()))
     changed = {"rollout": "off", "prediction_log": OFF, "trace_uri": "", "start_page": "", "bundle": None}
-    alone = {"model_alias": CHALLENGER, "request_timeout_seconds": 2 * LONGEST_WAIT_SECONDS}
+    alone = {"model_alias": CHALLENGER, "request_timeout_seconds": 2 * LONGEST_WAIT_SECONDS, "rate_limit": 0}
     app = create_app(kind(**settings | changed | alone))
     app.state.rollout.models.stand_beside()
     return app
