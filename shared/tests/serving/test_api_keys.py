@@ -1,10 +1,11 @@
+import errno
 import hashlib
 import logging
 import os
 from pathlib import Path
 
 import pytest
-from demo_service import DemoSettings
+from demo_service import DemoSettings, eventually
 
 from portfolio_shared.serving import api_keys
 from portfolio_shared.serving.api_keys import LONGEST_KEY, ApiKeys, KeysError, new_key
@@ -82,16 +83,40 @@ def test_file_that_changes_is_looked_at_once_a_second(tmp_path):
     assert keys.name_of(ann.encode()) is None
 
 
-@pytest.mark.parametrize("spoil", [lambda file: file.unlink(), lambda file: rewrite(file, "\udcff")])
+@pytest.mark.parametrize("spoil", [lambda file: file.unlink(), lambda file: file.write_bytes(b"\xff")])
 def test_file_that_cannot_be_read_lets_nobody_in_and_says_so(tmp_path, monkeypatch, caplog, spoil):
     monkeypatch.setattr(api_keys, "LOOK_SECONDS", 0.0)
     (ann, first), (bob, second), file = new_key("ann"), new_key("bob"), tmp_path / "keys"
     file.write_text(first)
     keys = ApiKeys(DemoSettings(api_key_file=file, api_keys=second))
-    monkeypatch.setattr(Path, "write_text", lambda self, text: self.write_bytes(text.encode(errors="surrogateescape")))
     spoil(file)
     assert (keys.name_of(ann.encode()), keys.name_of(bob.encode())) == (None, "bob")
     assert "cannot be read, and none of its keys is valid" in caplog.text
+
+
+def test_file_is_read_again_until_it_can_be_though_nothing_of_it_has_changed(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(api_keys, "LOOK_SECONDS", 0.0)
+    (ann, first), file = new_key("ann"), tmp_path / "keys"
+    file.write_text(first)
+    keys = ApiKeys(DemoSettings(api_key_file=file))
+    rewrite(file, f"{first}\n")
+
+    def fail(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as busy:
+        busy.setattr(Path, "read_text", fail)
+        assert [keys.name_of(ann.encode()) for _ in range(3)] == [None] * 3
+    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
+    assert keys.name_of(ann.encode()) == "ann"
+
+
+def test_change_of_permissions_is_a_change(tmp_path):
+    file = tmp_path / "keys"
+    file.write_text("")
+    before = api_keys._stamp(file)
+    file.chmod(0o600)
+    eventually(lambda: file.chmod(0o400) or api_keys._stamp(file) != before)  # the file system's clock may be coarse
 
 
 def test_line_that_is_no_entry_is_named_by_number_and_the_others_hold(tmp_path, monkeypatch, caplog):

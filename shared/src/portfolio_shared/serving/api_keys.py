@@ -90,6 +90,7 @@ class ApiKeys:
         self._file = settings.api_key_file
         self._keys = self._fixed
         self._stamp: tuple[int, ...] | None = None
+        self._problem = ""
         self._next_look = 0.0
         if self._file is not None and (problem := self._read(self._file)):
             raise KeysError(f"{prefix}API_KEY_FILE: {problem}")
@@ -109,11 +110,13 @@ class ApiKeys:
 
     def _look(self, file: Path) -> None:
         self._next_look = time.monotonic() + LOOK_SECONDS
-        before = self._stamp
-        if _stamp(file) == before:
+        if _stamp(file) == self._stamp:
             return
-        if problem := self._read(file):
-            _log.error("keys: %s", problem)
+        before, self._problem = self._problem, self._read(file)
+        if self._stamp is None and self._problem == before:
+            return  # it still cannot be read, which the log has
+        if self._problem:
+            _log.error("keys: %s", self._problem)
         _log.warning("keys: %s has changed: there are %d now", file.name, len(self._keys))
 
     def _read(self, file: Path) -> str:
@@ -122,7 +125,7 @@ class ApiKeys:
         try:
             found, wrong = entries_of(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
-            self._keys = self._fixed
+            self._keys, self._stamp = self._fixed, None  # so that it is read again at the next look
             return f"{file} cannot be read, and none of its keys is valid: {type(error).__name__}"
         self._keys = self._fixed + found
         if wrong:
@@ -135,4 +138,4 @@ def _stamp(file: Path) -> tuple[int, ...] | None:
         status = file.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
