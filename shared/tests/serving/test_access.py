@@ -114,6 +114,14 @@ def test_service_answers_to_its_own_names_alone(settings, host, status):
 
 
 @pytest.mark.parametrize(
+    ("settings", "status"), [({}, 421), ({**ANYWHERE, "allowed_hosts": "demo.example"}, 421), (ANYWHERE, 200)]
+)
+def test_where_names_count_a_request_has_one(settings, status):
+    access = Access(DemoSettings(**settings))
+    assert (asked(access)[0], asked(access, "/readyz")[0]) == (status, 200)
+
+
+@pytest.mark.parametrize(
     ("origin", "host", "status"),
     [
         ("http://localhost:8001", "localhost:8001", 200),

@@ -48,6 +48,8 @@ def test_table_has_a_bound_and_forgets_who_was_silent_longest(clock, monkeypatch
         ("2001:db8:1:2:ffff::4", "2001:db8:1:2::/64"),
         ("::ffff:192.0.2.7", "192.0.2.7"),
         ("", ""),
+        ("x" * 30_000, ""),  # what a proxy lets through
+        ("192.0.2.7:80", ""),
     ],
 )
 def test_a_network_of_ipv6_is_one_client(address, client):

@@ -1,4 +1,4 @@
-"""Who may ask: keys, hosts, origins and rates, checked before anything else of a request is looked at."""
+"""Who may ask: keys, hosts and origins, checked before a body is waited for, and rates, counted before it is read."""
 
 import ipaddress
 import logging
@@ -18,6 +18,7 @@ READS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 RATE_BEYOND_LOOPBACK = 100.0
 KNOWN_HOSTS = 64  # headers that are kept as found right
+LONGEST_ADDRESS = 64  # characters, an interface of IPv6 among them
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]/?#@\s]+)(?::\d*)?")  # and a port
 _ORIGIN = re.compile(rf"https?://({_HOST.pattern})")
@@ -52,8 +53,11 @@ class Access:
             rate = RATE_BEYOND_LOOPBACK if self._keys and not here else 0.0
         self._rate = RateLimit(rate) if rate else None
 
-    def check(self, scope: Scope) -> None:
-        """Raise `ProblemError` for a request that may not be answered; write whose key it has into its state."""
+    def check(self, scope: Scope, *, counts: bool = True) -> None:
+        """Raise `ProblemError` for a request that may not be answered; write whose key it has into its state.
+
+        With `counts` off the rate is left alone: for a request whose body is still to come, and which is checked again.
+        """
         path = path_of(scope)
         if path in PROBES:
             return
@@ -61,18 +65,18 @@ class Access:
         for name, value in scope["headers"]:
             if name == b"host":
                 host = value
-                if self._hosts is not None and value not in self._known:
-                    self._check_host(value)
             elif name == b"origin":
                 origin = value
             elif name == b"x-api-key":
                 given = value
             elif name == b"authorization" and not given and value[:7].lower() == b"bearer ":
                 given = value[7:].strip()
+        if self._hosts is not None and host not in self._known:
+            self._check_host(host)  # of HTTP/1.0, which need not have it, too
         if origin and scope["method"] not in READS:
             self._check_origin(origin, host)
         if self._keys is not None or self._rate is not None:
-            self._check_client(scope, path, given)
+            self._check_client(scope, path, given, counts=counts)
 
     def _check_host(self, host: bytes) -> None:
         found = _HOST.fullmatch(host.decode("latin-1").lower())
@@ -89,10 +93,10 @@ class Access:
             detail = "A page of another origin may not write here. If it may, name its host in "
             raise ProblemError(403, f"{detail}{self._variable}.")
 
-    def _check_client(self, scope: Scope, path: str, given: bytes) -> None:
+    def _check_client(self, scope: Scope, path: str, given: bytes, *, counts: bool) -> None:
         name = self._keys.name_of(given) if self._keys is not None and given else None
-        if self._rate is not None:
-            address = scope["client"][0] if scope["client"] else ""
+        if self._rate is not None and counts:
+            address = scope["client"][0][:LONGEST_ADDRESS] if scope["client"] else ""
             if wait := self._rate.take(f"key {name}" if name is not None else client_of(address)):
                 detail = "This client asks more often than it may. Try again after the time in Retry-After."
                 raise ProblemError(429, detail, headers={"Retry-After": str(wait)})

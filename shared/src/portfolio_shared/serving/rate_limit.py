@@ -40,13 +40,15 @@ class RateLimit:
 def client_of(address: str) -> str:
     """Return what stands for an address in the table: of IPv6 its network, of which a client has all addresses.
 
+    What is no address, such as that of a Unix socket or what somebody invents, is one client: the empty one.
+
     >>> client_of("192.0.2.7"), client_of("2001:db8:1:2:3::4")
     ('192.0.2.7', '2001:db8:1:2::/64')
     """
     try:
         found = ipaddress.ip_address(address)
-    except ValueError:  # a Unix socket has none
-        return address
+    except ValueError:
+        return ""
     if isinstance(found, ipaddress.IPv4Address):
         return address
     return str(found.ipv4_mapped or ipaddress.ip_network((int(found), 64), strict=False))

@@ -1,6 +1,8 @@
 """Settings of a service: defaults that work on a laptop, overridden by environment variables with a prefix."""
 
 import os
+from contextlib import suppress
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -114,7 +116,7 @@ class ServiceSettings(BaseSettings):
         description="requests a second a key or address; above it 429; none: 100 beyond the loopback with keys; 0: any",
     )
     trusted_proxies: str = Field(
-        default="", description="proxies whose X-Forwarded-For is believed: addresses or networks with commas, or *"
+        default="", description="proxies whose X-Forwarded-For is believed: addresses or networks, with commas"
     )
     max_body_bytes: int = Field(default=1_000_000, gt=0, description="largest request body; above it 413")
     max_total_body_bytes: int = Field(
@@ -143,6 +145,16 @@ class ServiceSettings(BaseSettings):
         if not 0 <= port <= 65535:
             raise ValueError("Input should be a TCP port, 0 to 65535")
         return port
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, text: str) -> str:
+        for part in filter(None, map(str.strip, text.split(","))):
+            with suppress(ValueError):
+                if ip_network(part).prefixlen:
+                    continue
+            raise ValueError("Input should be addresses or networks; not all, or clients would choose their own")
+        return text
 
     @field_validator("bundle_key")
     @classmethod
