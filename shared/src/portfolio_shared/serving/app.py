@@ -14,6 +14,7 @@ from fastapi.telemetry import TelemetryConfig
 from pydantic import BaseModel
 
 from portfolio_shared.deadlines import in_background
+from portfolio_shared.serving.access import Access
 from portfolio_shared.serving.admission import Admission
 from portfolio_shared.serving.connections import Connections
 from portfolio_shared.serving.direct import direct
@@ -120,7 +121,7 @@ def create_service(
         telemetry=NO_TELEMETRY,
     )
     app.state.rollout, app.state.settings, app.state.metrics = rollout, settings, metrics
-    app.state.connections = connections
+    app.state.connections, app.state.access = connections, Access(settings)
     app.state.admission = Admission(
         settings, lambda path, count: metrics.refused(route=table.template({"path": path}), count=count)
     )
@@ -138,8 +139,8 @@ def create_service(
     app.include_router(operations, responses=PROBLEM_RESPONSES)
     add_pages(app, web, project=project, start_page=settings.start_page)
     install_problem_handlers(app, table)
-    beside = partial(ServiceMiddleware, log=log, admission=app.state.admission, tracing=tracing, shadow=rollout.shadow)
-    app.add_middleware(beside, settings=settings, metrics=metrics, table=table)
+    beside = partial(ServiceMiddleware, log=log, tracing=tracing, shadow=rollout.shadow, access=app.state.access)
+    app.add_middleware(beside, settings=settings, metrics=metrics, table=table, admission=app.state.admission)
     return app
 
 

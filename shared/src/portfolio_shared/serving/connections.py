@@ -6,6 +6,7 @@ half-sent or not read.
 
 import asyncio
 import logging
+import math
 import resource
 from collections import Counter
 from collections.abc import Iterator
@@ -120,15 +121,17 @@ class Connections(Collector):
         """Count a connection that is closed for a reason which no request's status tells."""
         self._closed[reason] += 1
 
-    def hold_body(self, n_bytes: int, now: float) -> None:
-        """Count bytes of bodies that arrive (or, negative, are gone); the slowest client gives way to the others."""
+    def hold_body(self, n_bytes: int) -> None:
+        """Count bytes of bodies that arrive (or, negative, are gone)."""
         self._body_bytes += n_bytes
+
+    def bound_bodies(self, now: float) -> None:
+        """Let those who send in advance, then those who send slowest, give way where all bodies are too much."""
         while self._body_bytes > self._max_body_bytes:
-            slowest = min(self._open, key=lambda each: each.body_rate(now))
-            if slowest.body_rate(now) == float("inf"):
-                return  # all have arrived, and are being answered
-            detail = "The service holds as many bodies as it can, and yours is the slowest. Try again later."
-            slowest.refuse(ProblemError(503, detail, headers={"Retry-After": "1"}))
+            slowest = min(self._open, key=lambda each: each.body_rate(now), default=None)
+            if slowest is None or slowest.body_rate(now) == math.inf:
+                return  # the rest is of connections that are being closed
+            slowest.give_way()
 
     def falls_behind(self, connection: "WatchedProtocol", now: float) -> None:
         """Note that a client does not read as fast as it is answered; the slowest of those is cut off."""
@@ -167,6 +170,17 @@ class Connections(Collector):
             self.count("displaced")
             self.remove(connection)
             connection.abort()
+        if not idle:
+            self._close_slowest(now, address)
+
+    def _close_slowest(self, now: float, address: str) -> None:
+        """Close the slowest body of the client with most connections, if the new one is of another that has fewer."""
+        [(greediest, count)] = self._clients.most_common(1)
+        slowest = min((e for e in self._open if e.address == greediest), key=lambda each: each.body_rate(now))
+        if count > self._clients[address] + 1 and slowest.body_rate(now) < math.inf:
+            self.count("displaced")
+            self.remove(slowest)
+            slowest.abort()
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # of no use to a service without traces or shadow, and the se
     from portfolio_shared.serving.tracing import RequestSpan
 
 FEEDBACK_PATH = "/v1/feedback"
-FEEDBACK_BYTES = 256_000  # a thousand films are a third of it
+SMALL_BYTES = 256_000  # of feedback: a thousand films are a third of it
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
@@ -73,8 +73,7 @@ class Exchange:
         self._receive = receive
         self._send = send
         self._settings = settings
-        most = settings.max_body_bytes
-        self._max_bytes = min(most, FEEDBACK_BYTES) if self.path == FEEDBACK_PATH else most
+        self._max_bytes = body_limit(self.path, settings.max_body_bytes)
         self._received = 0
         self._body_complete = False
         self._content_length = 0
@@ -139,3 +138,8 @@ class Exchange:
     def _too_large(self) -> ProblemError:
         detail = f"The body is larger than {self._max_bytes} bytes, the limit. Split it into smaller requests."
         return ProblemError(413, detail)
+
+
+def body_limit(path: str, most: int) -> int:
+    """Return how many bytes a body may have: `most` for predictions, less for feedback and where none is expected."""
+    return most if path.startswith("/v1/") and path != FEEDBACK_PATH else min(most, SMALL_BYTES)

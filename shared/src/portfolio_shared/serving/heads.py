@@ -16,8 +16,8 @@ MAX_TARGET = 8000  # bytes, which is what RFC 9110, 4.1 asks of everyone
 _MAX_DIGITS = 18  # of a length; what has more is no number of bytes
 
 
-def check_framing(version: str, framing: Iterable[Header]) -> tuple[int, bool]:
-    """Return the length that is announced, and whether the client waits for a 100 before it sends the body.
+def check_framing(version: str, framing: Iterable[Header]) -> tuple[int | None, bool]:
+    """Return the length of the body, None where chunks tell it, and whether the client first waits for a 100.
 
     Parameters
     ----------
@@ -29,7 +29,8 @@ def check_framing(version: str, framing: Iterable[Header]) -> tuple[int, bool]:
     ProblemError
         400 for what is ambiguous, 501 for what is not implemented.
     """
-    length, hosts, expects_100 = 0, 0, False
+    length: int | None = 0
+    hosts, expects_100 = 0, False
     for name, value in framing:
         if name == b"content-length":
             if len(value) > _MAX_DIGITS:
@@ -43,6 +44,8 @@ def check_framing(version: str, framing: Iterable[Header]) -> tuple[int, bool]:
             raise ProblemError(400, "Transfer-Encoding is not part of HTTP/1.0.")
         elif value.lower() != b"chunked":
             raise ProblemError(501, "The only transfer coding here is chunked. Content-Encoding: gzip packs a body.")
+        else:
+            length = None
     if hosts != 1 and (hosts or version == "1.1"):
         raise ProblemError(400, f"A request has one header Host; this one has {hosts or 'none'}.")
     return length, expects_100

@@ -46,6 +46,7 @@ class ServiceMiddleware:
         table: RouteTable,
         log: PredictionLog | None,
         admission: Admission,
+        access: Access,
         tracing: "Tracing | None" = None,
         shadow: "Shadow | None" = None,
     ) -> None:
@@ -55,7 +56,7 @@ class ServiceMiddleware:
         self._tracing = tracing
         self._subject_key = settings.subject_key.get_secret_value()
         self._settings = settings
-        self._access = Access(settings)
+        self._access = access
         self._admission = admission
         self._metrics = metrics
         self._table = table

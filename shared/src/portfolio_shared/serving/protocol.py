@@ -20,9 +20,13 @@ from uvicorn._types import HTTPScope
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from portfolio_shared.serving.access import Access
 from portfolio_shared.serving.admission import Admission
+from portfolio_shared.serving.connections import LEAST_RATE
+from portfolio_shared.serving.exchange import body_limit
 from portfolio_shared.serving.heads import FRAMING, check_framing, check_size, parts_of, too_long, without_upgrade
 from portfolio_shared.serving.problems import ProblemError
+from portfolio_shared.serving.routes import path_of
 from portfolio_shared.serving.watched import Cycle, Lingering, WatchedProtocol
 
 MAX_PIPELINED = 16
@@ -45,7 +49,9 @@ class BoundedProtocol(WatchedProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.parser = httptools.HttpRequestParser(self)  # as strict as it comes
-        self._admission: Admission = cast("FastAPI", config.app).state.admission
+        state = cast("FastAPI", config.app).state
+        self._admission: Admission = state.admission
+        self._access: Access = state.access
         self._framing: list[tuple[bytes, bytes]] = []  # the headers that `check_framing` reads
         self._dropped = False  # the request that arrives is refused already
 
@@ -60,7 +66,23 @@ class BoundedProtocol(WatchedProtocol):
             if self._fed >= self._all.max_head and not self._deaf:
                 self.refuse(too_long(self.url, self._all.max_head))
         if self._waiting is not None or self.pipeline:
+            self._check_access()
             self._hold_bodies()
+            self._all.bound_bodies(self.loop.time())
+
+    def _check_access(self) -> None:
+        """Wait for no body of a request that will be refused for its name, origin or key: the app says why."""
+        cycle = self.cycle
+        if cycle.ready or cycle.admitted:
+            return
+        try:
+            self._access.check(cast("dict[str, Any]", cycle.scope), counts=False)
+        except ProblemError:
+            self._give_up(cycle)
+            cycle.body.clear()
+            if cycle is self._waiting:
+                self._take_up(cycle)
+        cycle.admitted = True
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -110,22 +132,28 @@ class BoundedProtocol(WatchedProtocol):
         self._fed, before = 0, self.cycle
         method, keep_alive = parser.get_method(), version == "1.1" and parser.should_keep_alive()
         busy = before is not None and not before.response_complete
-        if keep_alive and not busy and self._admission.refuses(method, self.url, length, self._answer):
+        if keep_alive and not busy and self._admission.refuses(method, self.url, length or 0, self._answer):
             self._dropped = self._owed = True
+            self._deaf = expects_100 or length is None or length > self._all.max_body  # its end may never come
             return
         self._make_cycle(method.decode("ascii"), version, keep_alive=keep_alive, expects_100=expects_100)
-        if length > self._all.max_body:
-            self._give_up(self.cycle)
+        if length != 0:
+            path = path_of(cast("dict[str, Any]", self.cycle.scope))
+            self.cycle.max_body = body_limit(path, self._all.max_body)
+            if length is not None and length > self.cycle.max_body:
+                self._give_up(self.cycle)
         self._queue(before)
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of a body, up to the first that is too much."""
         self._fed = 0
+        if self._dropped:  # what is sent buys time for the rest
+            self._since = min(self.loop.time(), self._since + len(body) / LEAST_RATE)
         if self._deaf or self._dropped:
             return
         cycle = self.cycle
         cycle.body += body
-        if len(cycle.body) > self._all.max_body:
+        if len(cycle.body) > cycle.max_body:
             self._give_up(cycle)
             cycle.message_event.set()
             if cycle is self._waiting:
@@ -162,8 +190,10 @@ class BoundedProtocol(WatchedProtocol):
         """Send a whole response to a request of which nothing is kept."""
         if self.transport.is_closing():
             return
-        self.transport.write(response)
         self._owed = False
+        if self._deaf:
+            response = response.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
+        self.transport.write(response)
         if self._deaf:
             self.linger()
         self.on_response_complete()
@@ -210,6 +240,7 @@ class BoundedProtocol(WatchedProtocol):
 
     def _take_up(self, cycle: Cycle) -> None:
         """Begin with a request whose turn it is: ask the app, or wait for its body."""
+        self._front = cycle
         if cycle.ready:
             self._waiting = None
             begin = functools.partial(self._start_asgi_task, cycle, self.app)
@@ -241,12 +272,12 @@ class BoundedProtocol(WatchedProtocol):
         cycle = self.cycle
         cycle.scope["state"]["refusal"] = problem
         cycle.body.clear()
-        self._hold_bodies()
         self._give_up(cycle)
         if not half_sent:
             self._queue(before)
         elif cycle is self._waiting:
             self._take_up(cycle)
+        self._hold_bodies()
 
     def _hold_bodies(self) -> None:
         """Count the bodies that have arrived or are arriving, and ask for the rest if the client waits to be asked."""
@@ -256,4 +287,4 @@ class BoundedProtocol(WatchedProtocol):
             waiting.waiting_for_100_continue = False
         held = sum(len(cycle.body) for cycle, _ in self.pipeline) + (len(waiting.body) if waiting else 0)
         grown, self._held = held - self._held, held
-        self._all.hold_body(grown, self.loop.time())
+        self._all.hold_body(grown)

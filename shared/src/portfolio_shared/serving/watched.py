@@ -25,9 +25,13 @@ class Cycle(RequestResponseCycle):
     """A request and its response; it is `ready` for the app when its body is complete, or of no interest."""
 
     ready = False
+    admitted = False  # by `Access`, where the body did not come with the head
+    max_body = 0
 
     async def receive(self) -> ASGIReceiveEvent:
         """Receive the body, a large one in pieces, between which others have their turn."""
+        if self.ready and self.more_body and not self.body:  # the rest is not heard
+            return {"type": "http.disconnect"}
         if len(self.body) <= PIECE or self.disconnected:
             return await super().receive()
         await asyncio.sleep(0)
@@ -68,6 +72,7 @@ class WatchedProtocol(HttpToolsProtocol):
         self._fed = 0  # bytes since the last that completed a head, a request, or belonged to a body
         self._since = 0.0  # when it began to wait for a request, or to linger
         self._waiting: Cycle | None = None  # for its body
+        self._front: Cycle | None = None  # the last whose turn it was
         self._held = 0  # bytes of bodies that are counted
         self._owed = False  # a refusal that `Admission` will write
         self._deaf = self._lingering = False  # what arrives is thrown away; until the client has read
@@ -92,8 +97,8 @@ class WatchedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the app of a request that is cut off, so that it is accounted for."""
         waiting, self._waiting, self._deaf = self._waiting, None, True
-        self._all.hold_body(-self._held, 0.0)
         self._all.remove(self)
+        self._all.hold_body(-self._held)
         super().connection_lost(exc)
         if waiting is not None:
             self._start_asgi_task(waiting, self.app)
@@ -101,6 +106,24 @@ class WatchedProtocol(HttpToolsProtocol):
     def refuse(self, problem: ProblemError) -> None:
         """Answer the request that arrives with a problem, when it is its turn, and close."""
         raise NotImplementedError
+
+    def give_way(self) -> None:
+        """Free what is held of bodies: those sent in advance, else the one that arrives."""
+        if self.pipeline:
+            self.forget_advance()
+        else:
+            detail = "The service holds as many bodies as it can, and yours is the slowest. Try again later."
+            self.refuse(ProblemError(503, detail, headers={"Retry-After": "1"}))
+
+    def forget_advance(self) -> None:
+        """Drop the requests that wait for their turn, and close after the answer in front: a client repeats them."""
+        self._deaf = True
+        self.pipeline.clear()
+        self._all.hold_body(-self._held)
+        self._held = 0
+        if self._front is not None:
+            self.cycle = self._front
+            self.cycle.keep_alive = False
 
     def linger(self) -> None:
         """Close when the client has read why, or has had the time to."""
@@ -117,6 +140,8 @@ class WatchedProtocol(HttpToolsProtocol):
         self._deaf = True
         if self.idle_since < math.inf or self._waiting is not None:
             self.transport.close()
+        elif self.pipeline and not cast("Cycle", self.pipeline[0][0]).ready:  # and never will be
+            self.forget_advance()
         elif self.cycle is not None:  # else a refusal is owed
             self.cycle.keep_alive = False
 
@@ -140,6 +165,8 @@ class WatchedProtocol(HttpToolsProtocol):
 
     def body_rate(self, now: float) -> float:
         """Return the bytes a second of the body that arrives, or infinity while none does."""
+        if self.pipeline and self._held:
+            return -1.0  # sent in advance, which nobody has to
         return self._body_pace.rate(now, len(self._waiting.body)) if self._waiting is not None else math.inf
 
     def write_rate(self, now: float) -> float:
