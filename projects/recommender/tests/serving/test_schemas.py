@@ -1,5 +1,7 @@
 """What the API accepts, and how the model's answers read in its terms."""
 
+import sys
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -59,6 +61,21 @@ def test_a_film_of_a_history_is_checked_where_it_stands(history: object, where: 
         RecommendationRequest.model_validate({"history": history})
 
     assert [item["loc"] for item in error.value.errors()] == [("history", *where)]
+
+
+def test_no_film_with_plain_numbers_takes_a_call_of_python_and_words_are_numbers_still() -> None:
+    def calls_for(film: dict[str, object]) -> int:
+        calls: list[str] = []
+        sys.setprofile(lambda _frame, event, _argument: calls.append(event) if event == "call" else None)
+        try:
+            read = RecommendationRequest.model_validate({"history": [film] * 100})
+        finally:
+            sys.setprofile(None)
+        assert [(seen.film_id, seen.stars) for seen in read.history] == [(318, 4.0)] * 100
+        return calls.count("call")
+
+    assert calls_for({"film_id": 318, "rating": 4}) < 50
+    assert calls_for({"film_id": "318", "rating": "4.0"}) > 200
 
 
 @pytest.mark.parametrize(

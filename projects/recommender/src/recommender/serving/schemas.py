@@ -9,10 +9,13 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
+    TypeAdapter,
     dataclasses,
     model_validator,
 )
+from pydantic import Strict as PydanticStrict
 from pydantic_core import PydanticCustomError
 
 from portfolio_shared.serving.bounds import AtMost, Items
@@ -33,11 +36,8 @@ def _no_words(value: object) -> object:
 
 
 NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
-FilmId = Annotated[
-    int,
-    Field(ge=1, le=2**31 - 1, description="As /v1/films finds it: MovieLens' number, or IMDb's in MovieTweetings"),
-    BeforeValidator(_no_words),
-]
+_ID = Field(ge=1, le=2**31 - 1, description="As /v1/films finds it: MovieLens' number, or IMDb's in MovieTweetings")
+FilmId = Annotated[int, _ID, BeforeValidator(_no_words)]
 Length = Annotated[
     int, Field(ge=1, description="How many films; at most the setting MAX_K, by default 100"), AtMost("max_k")
 ]
@@ -61,25 +61,39 @@ EXAMPLE_REQUEST = ExampleRequest(
 )
 
 
+_STARS: Any = Field(
+    default=None,
+    validation_alias="rating",
+    ge=0.5,
+    le=5,
+    allow_inf_nan=False,
+    description="Stars, if the film was rated",
+)
+
+
 @dataclasses.dataclass(config=ConfigDict(extra="forbid"), frozen=True)
 class SeenFilm(Seen):
     """A film of a history, as the predictor takes it: a history of 500 films is read once and not copied."""
 
     film_id: FilmId
-    stars: Annotated[float | None, BeforeValidator(_no_words)] = Field(
-        default=None,
-        validation_alias="rating",
-        ge=0.5,
-        le=5,
-        allow_inf_nan=False,
-        description="Stars, if the film was rated",
-    )
+    stars: Annotated[float | None, BeforeValidator(_no_words)] = _STARS
+
+
+@dataclasses.dataclass(config=ConfigDict(extra="forbid"), frozen=True)
+class _PlainFilm(Seen):
+    """A film whose numbers are numbers, as nearly all are: no check of it calls Python."""
+
+    film_id: Annotated[int, _ID, PydanticStrict()]
+    stars: Annotated[float, PydanticStrict()] | None = _STARS
 
 
 FILM_EXPECTED = PydanticCustomError(
     "film", 'Expected an object with film_id and, where there are stars, rating: {"film_id": 318, "rating": 4.5}'
 )
-History = Annotated[list[SeenFilm], Items(setting="max_history", instead={"dataclass_type": FILM_EXPECTED})]
+_read_plain = TypeAdapter(Annotated[list[_PlainFilm], FailFast()]).validate_python
+History = Annotated[
+    list[SeenFilm], Items(setting="max_history", instead={"dataclass_type": FILM_EXPECTED}, quick=_read_plain)
+]
 HISTORY_RULE = "Oldest first: later films count more. Of a film that stands there twice, the last one counts"
 
 
