@@ -1,6 +1,6 @@
-"""Ask pip-audit whether a version that a lock pins has a known hole; flags are passed on to it.
+"""Ask pip-audit whether a version that a lock pins has a known vulnerability; flags are passed on to it.
 
-Ends with 0 if none has, with 1 if one has, and with 3 where the data about holes cannot be had.
+Ends with 1 if one has, else with 3 where the data about some version cannot be had, else with 0.
 """
 
 import json
@@ -21,7 +21,7 @@ NO_DATA = 3
 
 
 class NoDataError(RuntimeError):
-    """Nobody could be asked; the message is the last that pip-audit said."""
+    """pip-audit has no answer; the message is the last that pip-audit said."""
 
 
 def pins(locks: Iterable[Path]) -> dict[str, list[str]]:
@@ -35,24 +35,25 @@ def pins(locks: Iterable[Path]) -> dict[str, list[str]]:
     return {name: sorted(versions) for name, versions in sorted(found.items())}
 
 
-def holes(versions: dict[str, list[str]], pip_audit: Sequence[str] = PIP_AUDIT) -> list[str]:
-    """Return a line for each known hole.
-
-    Raises
-    ------
-    NoDataError
-        If pip-audit has no answer.
-    """
-    lines = []
-    for turn in range(max(map(len, versions.values()))):  # a file of requirements has each package once
+def vulnerabilities(
+    versions: dict[str, list[str]], pip_audit: Sequence[str] = PIP_AUDIT
+) -> tuple[list[str], list[str]]:
+    """Return a line for each known vulnerability, and what could not be asked with the reason."""
+    found, missed = [], [] if versions else ["there is no requirements/*.lock"]
+    for turn in range(max(map(len, versions.values()), default=0)):  # a file of requirements has each package once
         listed = [f"{name}=={each[turn]}" for name, each in versions.items() if turn < len(each)]
-        for package in _ask(listed, pip_audit):
+        try:
+            answer = _ask(listed, pip_audit)
+        except NoDataError as error:
+            missed.append(f"{len(listed)} packages ({error})")
+            continue
+        for package in answer:
             if "skip_reason" in package:
-                raise NoDataError(f"{package['name']}: {package['skip_reason']}")
-            for hole in package["vulns"]:
-                mended = ", ".join(hole["fix_versions"]) or "no version"
-                lines.append(f"{package['name']} {package['version']}: {hole['id']}, mended in {mended}")
-    return lines
+                missed.append(f"{package['name']} ({package['skip_reason']})")
+            for each in package.get("vulns", ()):
+                fixed = ", ".join(each["fix_versions"]) or "no version"
+                found.append(f"{package['name']} {package['version']}: {each['id']}, fixed in {fixed}")
+    return found, missed
 
 
 def _ask(listed: Sequence[str], pip_audit: Sequence[str]) -> list[dict[str, Any]]:
@@ -70,13 +71,11 @@ def _ask(listed: Sequence[str], pip_audit: Sequence[str]) -> list[dict[str, Any]
 def main(flags: Sequence[str], pip_audit: Sequence[str] = PIP_AUDIT) -> int:
     """Print what is known of all locks, and return the exit status."""
     versions = pins((ROOT / "requirements").glob("*.lock"))
-    try:
-        found = holes(versions, [*pip_audit, *flags])
-    except NoDataError as error:
-        print(f"Nothing was audited: pip-audit cannot have its data here ({error})", file=sys.stderr)
-        return NO_DATA
-    print("\n".join([*found, f"{len(versions)} packages audited, {len(found)} known holes"]))
-    return 1 if found else 0
+    found, missed = vulnerabilities(versions, [*pip_audit, *flags])
+    print("\n".join([*found, f"{len(versions)} packages asked about, {len(found)} known vulnerabilities"]))
+    if missed:
+        print(f"Not audited: {'; '.join(missed)}", file=sys.stderr)
+    return 1 if found else NO_DATA if missed else 0
 
 
 if __name__ == "__main__":

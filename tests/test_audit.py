@@ -45,19 +45,19 @@ def pip_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_every_version_of_every_lock_is_asked_whatever_system_it_is_for(
     pip_audit: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    holes = [{"id": "CVE-1", "fix_versions": ["2.6"]}, {"id": "CVE-2", "fix_versions": []}]
-    assert audit.main([], pip_audit({"2.5.5": {"vulns": holes}, "312": {"vulns": holes[:1]}})) == 1
+    known = [{"id": "CVE-1", "fix_versions": ["2.6"]}, {"id": "CVE-2", "fix_versions": []}]
+    assert audit.main([], pip_audit({"2.5.5": {"vulns": known}, "312": {"vulns": known[:1]}})) == 1
     assert capsys.readouterr().out.splitlines() == [
-        "pywin32 312: CVE-1, mended in 2.6",
-        "numpy 2.5.5: CVE-1, mended in 2.6",
-        "numpy 2.5.5: CVE-2, mended in no version",
-        "2 packages audited, 3 known holes",
+        "pywin32 312: CVE-1, fixed in 2.6",
+        "numpy 2.5.5: CVE-1, fixed in 2.6",
+        "numpy 2.5.5: CVE-2, fixed in no version",
+        "2 packages asked about, 3 known vulnerabilities",
     ]
 
 
 def test_nothing_found_is_said_and_is_no_error(pip_audit: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert audit.main([], pip_audit({})) == 0
-    assert capsys.readouterr().out == "2 packages audited, 0 known holes\n"
+    assert capsys.readouterr().out == "2 packages asked about, 0 known vulnerabilities\n"
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,26 @@ def test_where_there_are_no_data_nothing_was_audited(
 ) -> None:
     pip_audit({})
     assert audit.main([], [sys.executable, "-c", code]) == audit.NO_DATA
-    assert capsys.readouterr().err == "Nothing was audited: pip-audit cannot have its data here (ERROR: no such host)\n"
+    out, err = capsys.readouterr()
+    assert out == "2 packages asked about, 0 known vulnerabilities\n"
+    assert err == "Not audited: 2 packages (ERROR: no such host); 1 packages (ERROR: no such host)\n"
 
 
-def test_a_package_that_pip_audit_leaves_out_is_not_taken_for_a_good_one(
-    pip_audit: Any, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("vulns", "status"), [([], audit.NO_DATA), ([{"id": "CVE-1", "fix_versions": []}], 1)])
+def test_what_pip_audit_leaves_out_is_named_and_hides_nothing_of_what_it_found(
+    pip_audit: Any, capsys: pytest.CaptureFixture[str], vulns: list[Any], status: int
 ) -> None:
-    assert audit.main([], pip_audit({"312": {"skip_reason": "not found"}})) == audit.NO_DATA
-    assert "(pywin32: not found)" in capsys.readouterr().err
+    command = pip_audit({"312": {"skip_reason": "not found"}, "2.4.6": {"vulns": vulns}})
+    assert audit.main([], command) == status
+    out, err = capsys.readouterr()
+    assert ("numpy 2.4.6: CVE-1, fixed in no version" in out) == bool(vulns)
+    assert f"2 packages asked about, {len(vulns)} known" in out
+    assert err == "Not audited: pywin32 (not found)\n"
+
+
+def test_a_repository_without_locks_is_not_taken_for_a_good_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(audit, "ROOT", tmp_path)
+    assert audit.main([]) == audit.NO_DATA
+    assert "there is no requirements/*.lock" in capsys.readouterr().err
