@@ -208,7 +208,8 @@ def create_app(
 def serving(app: FastAPI) -> Iterator[httpx.Client]:
     """Run the app under uvicorn in a thread: real sockets, real chunks, real HEAD."""
     http = BoundedProtocol if hasattr(app.state, "connections") else "auto"
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="on", ws="none", http=http)
+    options: dict[str, Any] = {"log_config": None, "access_log": False, "ws": "none", "reset_contextvars": True}
+    config = uvicorn.Config(app, port=0, lifespan="on", http=http, **options)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -67,10 +67,10 @@ class Service:
         self.counted: dict[str, int] = {}
         self.admission = Admission(DemoSettings(**settings), self.counted.__setitem__, clock=lambda: self.now)
 
-    def enter(self, length=0):
+    def enter(self, length=0, *, answered=True):
         """Take a place, and return what gives it back."""
-        stack = ExitStack()
-        stack.enter_context(self.admission.place({"state": {}}, counted=True, feedback=False, length=length))
+        stack, scope = ExitStack(), {"state": {"predicted": ("7", 1)} if answered else {}}
+        stack.enter_context(self.admission.place(scope, counted=True, feedback=False, length=length))
         return stack
 
     def enter_all(self, length=0):
@@ -80,17 +80,17 @@ class Service:
             places.extend(iter(lambda: self.enter(length), None))
         return places
 
-    def learn(self, seconds, length=0):
-        """Answer requests one after the other, each in so many seconds."""
+    def learn(self, seconds, length=0, *, answered=True):
+        """Answer requests one after the other, each in so many seconds, or refuse them."""
         for _ in range(50):
-            with self.enter(length):
+            with self.enter(length, answered=answered):
                 self.now += seconds
 
     def refuses(self, length=0, *, method=b"POST", url=URL):
         return self.admission.refuses(method, url, length, self.sent.append)
 
-    def start(self, begin, *, path="/v1/prices"):
-        scope = {"method": "POST", "path": path, "state": {}}
+    def start(self, begin, *, method="POST", path="/v1/prices"):
+        scope = {"method": method, "path": path, "state": {}}
         self.admission.start(scope, 0, lambda: begin(scope), self.sent.append)
 
 
@@ -131,28 +131,56 @@ def test_what_leaves_while_others_wait_tells_how_fast_they_leave_on_however_many
     assert len(places + service.enter_all(HEAVY_BYTES)) in range(9, 12)
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [(0.0001, 10), (10.0, 3)], ids=["no key", "timeout"])
+def test_a_refusal_teaches_nothing_and_a_timeout_does(seconds, expected):
+    service = Service(max_concurrent_requests=64, worker_threads=2)
+    service.learn(0.1, HEAVY_BYTES)
+    service.learn(seconds, HEAVY_BYTES, answered=False)
+    assert len(service.enter_all(HEAVY_BYTES)) == pytest.approx(expected, abs=1 if expected == 10 else 0)
+
+
 @pytest.mark.parametrize("first", [0, HEAVY_BYTES])
-def test_a_kind_that_takes_every_place_leaves_half_of_them_as_soon_as_the_other_asks(first):
+def test_a_kind_that_takes_every_place_leaves_as_many_as_the_other_asks_for_up_to_half(first):
     second = HEAVY_BYTES - first
     service = Service(max_concurrent_requests=8, worker_threads=8)
-    places = service.enter_all(first)
+    places, others = service.enter_all(first), []
     assert len(places) == 8
-    assert service.refuses(second)
     for place in places[:4]:
-        assert service.refuses(first)
+        assert service.refuses(second)
         place.close()
-    assert service.refuses(first)  # the other half is the other's
-    assert len(service.enter_all(second)) == 4
+        assert service.refuses(first)  # it is for the other
+        others.append(service.enter(second))
+    assert service.refuses(second)
+    assert service.refuses(first)
     service.now += 1.1 * ACTIVE_SECONDS
     places[4].close()
     assert not service.refuses(first)
 
 
-@pytest.mark.parametrize(("method", "url"), [(b"GET", URL), (b"POST", b"/v1/feedback"), (b"POST", b"/other")])
-def test_only_predictions_are_refused(method, url):
-    service = Service(max_concurrent_requests=1)
+@pytest.mark.parametrize("kind", [0, HEAVY_BYTES])
+def test_of_few_places_one_large_request_does_not_take_half(kind):
+    service = Service(max_concurrent_requests=8, worker_threads=2)
+    service.enter(HEAVY_BYTES - kind).close()
+    assert len(service.enter_all(kind)) == 7
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "refused"),
+    [
+        (b"POST", URL + b"?a=1", True),
+        (b"POST", b"/v1/feedbackX", True),
+        (b"GET", URL, False),
+        (b"POST", b"/v1/feedback", False),
+        (b"POST", b"/v1/feedback?a=1", False),
+        (b"POST", b"/other", False),
+    ],
+)
+def test_only_predictions_are_refused(method, url, refused):
+    service, begun = Service(max_concurrent_requests=1), []
     held = service.enter_all()
-    assert not service.refuses(method=method, url=url)
+    assert service.refuses(method=method, url=url) == refused
+    service.start(begun.append, method=method.decode(), path=url.partition(b"?")[0].decode())
+    assert (not begun) == refused
     held.pop().close()
 
 

@@ -213,6 +213,7 @@ def threads(items):
 
 def test_items_of_a_turn_are_computed_together_and_fail_alone(monkeypatch):
     monkeypatch.setattr("portfolio_shared.serving.pool.HERE_TOGETHER", 3)
+    monkeypatch.setattr("portfolio_shared.serving.pool.HERE_GUESS", 0.0)
     calls = []
 
     turns = [0]
@@ -229,7 +230,7 @@ def test_items_of_a_turn_are_computed_together_and_fail_alone(monkeypatch):
     async def use(pool):
         halves = [pool.run_together(inverses, number) for number in (1, 2, 4, 5)]
         others = asyncio.create_task(count_turns())
-        assert await asyncio.gather(*halves, pool.run_together(str, "x")) == [1, 0.5, 0.25, 0.2, "["]
+        assert await asyncio.gather(*halves, pool.run_together(list, "x")) == [1, 0.5, 0.25, 0.2, "x"]
         others.cancel()
         assert [numbers for numbers, _ in calls] == [[1, 2, 4], [5]]
         assert calls[0][1] < calls[1][1]  # others had their turn between
@@ -260,23 +261,71 @@ def test_so_many_items_are_computed_together_as_take_less_than_a_millisecond(mon
     with_pool(use)
 
 
-def test_with_a_span_for_each_computation_items_are_computed_alone():
+@pytest.mark.parametrize("slow", [False, True])
+def test_what_is_slow_is_computed_one_at_a_time_until_that_is_known_and_then_in_threads(monkeypatch, caplog, slow):
+    clock = itertools.count(0, 0.02)
+    monkeypatch.setattr(time, "thread_time", lambda: next(clock) if slow else 0.0)  # a call takes 20 ms
+    here, calls = threading.get_ident(), []
+
+    def failing(items):
+        calls.append((items, threading.get_ident()))
+        raise KeyError(items[0])  # what it took counts all the same
+
+    async def use(pool):
+        outcomes = await asyncio.gather(*(pool.run_together(failing, i) for i in range(10)), return_exceptions=True)
+        assert [outcome.args for outcome in outcomes] == [(i,) for i in range(10)]
+        assert [len(items) for items, _ in calls] == [1] * 10
+        assert sum(thread == here for _, thread in calls) == (3 if slow else 10)
+        assert caplog.text.count("threads compute it") == slow
+        pool._away_until = 0.0
+        await asyncio.gather(*(pool.run_together(threads, i) for i in range(3)))
+        assert pool._is_away() == slow  # one call was enough
+
+    with_pool(use)
+
+
+@pytest.mark.parametrize(
+    ("predict", "error"),
+    [
+        (lambda items: items[1:], ValueError),
+        (lambda items: [*items, 0], ValueError),
+        (lambda _: next(iter(())), RuntimeError),
+    ],
+)
+@pytest.mark.parametrize("together", [1, 3])
+def test_a_model_that_answers_too_little_or_too_much_is_an_error_to_everybody(monkeypatch, predict, error, together):
+    monkeypatch.setattr("portfolio_shared.serving.pool.HERE_GUESS", 0.0)
+
+    async def use(pool):
+        asked = [asyncio.wait_for(pool.run_together(predict, i), 0.1) for i in range(together)]
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [error] * together
+
+    with_pool(use)
+
+
+def test_with_a_span_for_each_computation_items_are_computed_alone_with_the_variables_of_their_callers():
     spans = []
 
     def around(fn):
         def compute(numbers):
-            spans.append(numbers)
+            spans.append((numbers, name.get()))
             return fn(numbers)
 
         return compute
 
     async def main():
         pool = WorkerPool(threads=1, max_waiting=1, timeout_seconds=1.0, around=around)
-        assert await asyncio.gather(pool.run_together(list, 1), pool.run_together(list, 2)) == [1, 2]
+
+        async def ask(who):
+            name.set(who)
+            return await pool.run_together(list, who)
+
+        assert await asyncio.gather(ask("anna"), ask("bert")) == ["anna", "bert"]
         await pool.close()
 
     asyncio.run(main())
-    assert spans == [[1], [2]]
+    assert spans == [(["anna"], "anna"), (["bert"], "bert")]
 
 
 @pytest.mark.parametrize(("rollout", "on_the_loop"), [("off", True), ("canary", False)])

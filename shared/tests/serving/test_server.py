@@ -137,6 +137,8 @@ def test_the_loop_waits_shortly_for_threads_accepts_several_and_is_not_kept_by_a
 
 
 def run_started(self, **_):
+    assert self.config.reset_contextvars  # see test_tracing.py
+
     async def start_and_stop():
         await self.startup()
         for each in self.servers:

@@ -24,6 +24,7 @@ from demo_service import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from raw_http import talk
 
 from portfolio_shared.tracking.client import tracking_client
 
@@ -116,6 +117,18 @@ def test_a_request_and_its_computation_are_spans_and_its_log_line_names_their_tr
     told = answer.headers["traceresponse"]
     assert told == f"00-{outer.trace_id.hex()}-{outer.span_id.hex()}-03"  # sampled, and drawn at random
     assert receiver.services == {"demo"}
+
+
+def test_a_request_that_waits_for_another_on_its_connection_has_a_trace_of_its_own(receiver, web):
+    body = json.dumps(HOUSES).encode()
+    head = b"POST /v1/prices HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+    asked = head % len(body)
+    with serving(create_app(traced(receiver.uri), web=web)) as client:
+        seen = talk(client.base_url.port, asked + b"\r\n" + body + asked + b"Connection: close\r\n\r\n" + body)
+    assert [answer[0] for answer in seen] == [200, 200]
+    outer = [span for span in receiver.spans if span.name == "POST /v1/prices"]
+    assert [span.parent_span_id for span in outer] == [b"", b""]
+    assert len({span.trace_id for span in receiver.spans}) == 2
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from portfolio_shared.serving.exchange import FEEDBACK_PATH
 from portfolio_shared.serving.pool import HEAVY, LIGHT, current_lane, too_many_requests
 from portfolio_shared.serving.problems import ProblemError
 from portfolio_shared.serving.refusals import Refusals, Send
@@ -21,8 +22,6 @@ from portfolio_shared.serving.settings import ServiceSettings
 
 Scope = MutableMapping[str, Any]
 
-PREDICTIONS = b"/v1/"
-FEEDBACK = b"/v1/feedback"
 FEEDBACK_AT_ONCE = 16  # beside the predictions, whose places it would take while the database hangs
 
 WAIT_SECONDS = 1.0
@@ -35,10 +34,15 @@ FIRST_GUESS = 5e-6
 DECAY = 0.9
 """What an answer's share in the mean shrinks by with the next one."""
 ACTIVE_SECONDS = 1.0
-"""How long a lane keeps its share of the places after its last request."""
+"""How long places are kept for a lane after its last request."""
 
 TURN_SECONDS = 0.001
 LEAST_STARTS = 8  # which `WorkerPool` computes together where it can
+
+
+def is_prediction(method: str, path: str) -> bool:
+    """Whether a request takes a place among the predictions."""
+    return method == "POST" and path.startswith("/v1/") and path != FEEDBACK_PATH
 
 
 @dataclass(slots=True, eq=False)
@@ -49,8 +53,10 @@ class Lane:
     ----------
     active, weight
         Number of those in progress, and bytes of their bodies, with `EMPTY_BYTES` for each.
+    wanted
+        Of how many at a time it has lately had need.
     asked, left
-        When one last came, and when one last left.
+        When one last came, and when one was last answered.
     busy, done
         Seconds and bytes of the last answers, older ones with less weight: their ratio is the pace.
     """
@@ -58,6 +64,7 @@ class Lane:
     number: int
     active: int = 0
     weight: int = 0
+    wanted: int = 0
     asked: float = -ACTIVE_SECONDS
     left: float = 0.0
     busy: float = FIRST_GUESS
@@ -108,7 +115,7 @@ class Admission:
 
     def refuses(self, method: bytes, url: bytes, length: int, send: Send) -> bool:
         """Whether a request is refused now that its headers are there: then `send` gets the response a little later."""
-        if method != b"POST" or not url.startswith(PREDICTIONS) or url.startswith(FEEDBACK):
+        if not is_prediction(method.decode(), url.partition(b"?")[0].decode("latin-1")):  # written oddly: see `start`
             return False
         if self._has_room(self._lanes[length >= HEAVY_BYTES], length + EMPTY_BYTES):
             return False
@@ -121,13 +128,12 @@ class Admission:
         What the event loop does in one turn has to be short, or it is late for everybody: so only some predictions
         begin in a turn, as many as it did in `TURN_SECONDS` before.
         """
-        path = scope["path"].encode()
-        if scope["method"] != "POST" or not path.startswith(PREDICTIONS) or path.startswith(FEEDBACK):
+        if not is_prediction(scope["method"], scope["path"]):
             begin()
             return
         place = self._take(length)
         if place is None:
-            self._refusals.add(path, send)
+            self._refusals.add(scope["path"].encode(), send)
             return
         scope["state"]["place"] = place
         if not self._turns:
@@ -168,15 +174,14 @@ class Admission:
         finally:
             self._feedback -= feedback
             if place is not None:
-                self._leave(place)
+                self._leave(place, answered="predicted" in scope["state"])
 
     def _has_room(self, lane: Lane, weight: int) -> bool:
-        now = lane.asked = self._clock()
-        light, heavy = self._lanes
-        if light.active + heavy.active >= self._most:
-            return False
-        other = heavy if lane is light else light
-        if now - other.asked < ACTIVE_SECONDS and lane.active >= max(1, self._most // 2):
+        now, other = self._clock(), self._lanes[1 - lane.number]
+        lane.wanted = max(lane.active + 1, lane.wanted if now - lane.asked < ACTIVE_SECONDS else 0)
+        lane.asked = now
+        kept = min(other.wanted, self._most // 2) if now - other.asked < ACTIVE_SECONDS else 0
+        if lane.active + max(other.active, kept) >= self._most:
             return False
         # A thread that has ended one finds the next, however long one takes.
         return lane.active <= self._threads or lane.wait(weight) <= WAIT_SECONDS
@@ -189,10 +194,12 @@ class Admission:
         lane.weight += weight
         return Place(lane, weight, lane.asked)
 
-    def _leave(self, place: Place) -> None:
+    def _leave(self, place: Place, *, answered: bool) -> None:
         lane, now = place.lane, self._clock()
         lane.active -= 1
         lane.weight -= place.weight
+        if not answered and now - place.began < WAIT_SECONDS:
+            return  # a refusal, such as for want of a key, does not tell how long an answer takes; a timeout does
         # While others wait, what lies between two that leave is what one takes, on however many threads.
         lane.busy = DECAY * lane.busy + now - max(place.began, lane.left)
         lane.done = DECAY * lane.done + place.weight

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portfolio_shared.serving.access import Access
-from portfolio_shared.serving.admission import Admission
+from portfolio_shared.serving.admission import Admission, is_prediction
 from portfolio_shared.serving.exchange import FEEDBACK_PATH, Exchange
 from portfolio_shared.serving.logs import log_request
 from portfolio_shared.serving.metrics import ServiceMetrics
@@ -83,7 +83,7 @@ class ServiceMiddleware:
             await exchange.respond(refusal)
             return
         feedback = exchange.path == FEEDBACK_PATH
-        counted = exchange.method == "POST" and exchange.path.startswith("/v1/") and not feedback
+        counted = is_prediction(exchange.method, exchange.path)
         try:
             with self._admission.place(exchange.scope, counted=counted, feedback=feedback):
                 self._access.check(exchange.scope)

@@ -20,12 +20,15 @@ I = TypeVar("I")  # noqa: E741
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-Asked = tuple[Callable[[list[Any]], list[Any]], Any, "asyncio.Future[Any]"]
-"""A function of items, one of them, and what becomes of it."""
+Outcome = tuple[T | None, BaseException | None]
+"""A result, or an error: a future itself takes no StopIteration."""
+Asked = tuple[Callable[[list[Any]], list[Any]], Any, "asyncio.Future[Outcome[Any] | None]", contextvars.Context]
+"""A function of items, one of them, what becomes of it (None: threads are to compute it), the caller's variables."""
 
 _log = logging.getLogger(__name__)
 
 HERE_SECONDS = 0.001
+HERE_GUESS = 0.6 * HERE_SECONDS  # for an item, until it is known: one at a time, and a slow first call is forgiven
 HERE_MEMORY = 100  # calls, of which the mean of an item is
 HERE_TOGETHER = 8  # items that a call computes at most
 AWAY_SECONDS = 60.0
@@ -125,7 +128,7 @@ class WorkerPool:
         self._timeout = timeout_seconds
         self._around = around
         self._here: list[Asked] = []  # that wait for the event loop
-        self._mean_here, self._away_until = 0.0, 0.0 if here else math.inf
+        self._mean_here, self._away_until = HERE_GUESS, 0.0 if here else math.inf
 
     async def run(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
         """Compute ``fn(*args)`` in a thread, with the context variables of the caller.
@@ -143,13 +146,11 @@ class WorkerPool:
         try:
             async with asyncio.timeout(self._timeout):
                 await self._slots.acquire(current_lane.get())
-                result, error = await self._submit(compute, *args)
+                outcome = await self._submit(compute, *args)
         except TimeoutError:
             detail = f"The answer took longer than {self._timeout:g} s. Send less in one request, or try again later."
             raise ProblemError(503, detail, headers={"Retry-After": "1"}) from None
-        if error is not None:
-            raise error
-        return result  # type: ignore[return-value]  # a result of None is a T when there was no error
+        return _returned(outcome)
 
     async def run_here(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
         """Compute ``fn(*args)`` on the event loop: for what takes less time than the way to a thread and back.
@@ -170,17 +171,23 @@ class WorkerPool:
 
         One call computes as many items of a function as take less than `HERE_SECONDS`.
         """
-        if self._is_away():
-            return (await self.run(fn, [item]))[0]
-        loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[T] = loop.create_future()
-        if not self._here:
-            loop.call_soon(loop.call_soon, self._compute_here)  # in the turn after the next: others come by then
-        self._here.append((fn, item, outcome))
-        return await outcome
+        if not self._is_away():
+            loop = asyncio.get_running_loop()
+            told: asyncio.Future[Outcome[T] | None] = loop.create_future()
+            if not self._here:
+                loop.call_soon(loop.call_soon, self._compute_here)  # in the turn after the next: others come by then
+            self._here.append((fn, item, told, contextvars.copy_context()))
+            if (outcome := await told) is not None:
+                return _returned(outcome)
+        return (await self.run(fn, [item]))[0]
 
     def _compute_here(self) -> None:
-        """Compute what one call takes of those that wait, and the others in later turns of the loop."""
+        """Compute what one call takes of those that wait, and the others in later turns of the loop, or in threads."""
+        if self._is_away():
+            for _, _, told, _ in self._here:
+                _tell(told, None)
+            self._here.clear()
+            return
         fn, size = self._here[0][0], 1  # a span is of one request
         if self._around is None:
             size = max(1, min(HERE_TOGETHER, int(HERE_SECONDS / max(self._mean_here, 1e-9))))
@@ -193,20 +200,20 @@ class WorkerPool:
     def _answer_here(self, fn: Callable[[list[Any]], list[Any]], asked: Sequence[Asked]) -> None:
         """Compute some items in one call; if it fails, each alone, so that nobody fails for another's sake."""
         compute = fn if self._around is None else self._around(fn)
+        outcomes: list[Outcome[Any]]
         began = time.thread_time()
         try:
-            results = compute([item for _, item, _ in asked])
+            results = asked[0][3].run(compute, [item for _, item, _, _ in asked])
+            outcomes = [(result, None) for _, result in zip(asked, results, strict=True)]
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the caller
-            if len(asked) > 1:
-                for one in asked:
-                    self._answer_here(fn, [one])
-            elif not asked[0][2].done():
-                asked[0][2].set_exception(error)
-            return
-        for (_, _, outcome), result in zip(asked, results, strict=True):
-            if not outcome.done():  # it is when the caller has given up
-                outcome.set_result(result)
+            outcomes = [(None, error)]
         self._took((time.thread_time() - began) / len(asked))
+        if len(outcomes) < len(asked):
+            for one in asked:
+                self._answer_here(fn, [one])
+            return
+        for (_, _, told, _), outcome in zip(asked, outcomes, strict=True):
+            _tell(told, outcome)
 
     def _is_away(self) -> bool:
         return bool(self._away_until) and time.perf_counter() < self._away_until
@@ -217,21 +224,21 @@ class WorkerPool:
         if self._mean_here > HERE_SECONDS:
             words = "what the event loop computes takes %.1f ms: threads compute it for %g s"
             _log.warning(words, 1000 * self._mean_here, AWAY_SECONDS)
-            self._mean_here, self._away_until = 0.0, time.perf_counter() + AWAY_SECONDS
+            # Back then with one call that is quick; one that is not, and it is away again.
+            self._mean_here, self._away_until = HERE_SECONDS, time.perf_counter() + AWAY_SECONDS
 
     async def close(self) -> None:
         """Wait for the threads to end what they compute. Call this when no request is left."""
         await asyncio.to_thread(self._executor.shutdown)
 
-    def _submit(self, fn: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[tuple[T | None, BaseException | None]]:
+    def _submit(self, fn: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[Outcome[T]]:
         loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[tuple[T | None, BaseException | None]] = loop.create_future()
+        told: asyncio.Future[Outcome[T]] = loop.create_future()
         context, lane, began = contextvars.copy_context(), current_lane.get(), time.perf_counter()
 
         def finish(result: T | None, error: BaseException | None) -> None:  # on the event loop
             self._slots.release(lane, time.perf_counter() - began)
-            if not outcome.done():  # it is when the caller has given up
-                outcome.set_result((result, error))
+            _tell(told, (result, error))
 
         def work() -> None:  # in the thread
             try:
@@ -241,7 +248,19 @@ class WorkerPool:
             loop.call_soon_threadsafe(finish, result, error)
 
         self._executor.submit(work)
-        return outcome
+        return told
+
+
+def _tell(told: asyncio.Future[T], outcome: T) -> None:
+    if not told.done():  # it is when the caller has given up
+        told.set_result(outcome)
+
+
+def _returned(outcome: Outcome[T]) -> T:
+    result, error = outcome
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]  # a result of None is a T when there was no error
 
 
 def too_many_requests(limit: int) -> ProblemError:

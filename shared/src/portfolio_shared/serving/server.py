@@ -111,6 +111,7 @@ def run(app: FastAPI, settings: ServiceSettings, worker: Worker | None = None) -
         ws="none",
         lifespan="on",
         timeout_graceful_shutdown=grace_seconds(settings),
+        reset_contextvars=True,  # what waits for its turn is not begun in the span of the request before it
     )
     sys.setswitchinterval(SWITCH_SECONDS)
     server = Server(config) if worker is None else WorkerServer(config, worker, app.state.metrics)
