@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from recommender.models.item_factors import ItemFactors
 from recommender.models.prediction import Basis, Floats, Prediction, Seen
 from recommender.models.search import FilmSearch
 from recommender.models.top_k import CANDIDATES, best, contenders, diversify
+
+T = TypeVar("T", bound=np.generic)
 
 CATALOGUE_FILE, FACTORS_FILE = "films.json", "factors.npz"
 WEIGHTS_FILE, CHANCE_FILE = "weights.json", "chance.json"
@@ -171,21 +174,24 @@ class Predictor:
     ) -> Iterator[tuple[Basis, NDArray[np.int64], Floats, float]]:
         """Yield for each history its basis, the films chosen, their scores, and the lowest score that has a chance."""
         live, factors = self._live, self.model.factors
-        items, weights = (np.concatenate([getattr(each, name) for each in histories]) for name in ("items", "weights"))
+        items, weights = (_joined([getattr(each, name) for each in histories]) for name in ("items", "weights"))
         owners = np.repeat(np.arange(len(histories)), [len(each.items) for each in histories])
         by_popularity = np.bincount(owners, weights * self.model.own[items], minlength=len(histories)) <= 0
         tastes = np.array([self.model.fold_in(each.items, each.weights) for each in histories])
         scores = tastes @ live.factors.T  # (n_histories, n_live)
         scores *= live.scale
-        scores[by_popularity] = live.n_ratings
+        if np.count_nonzero(by_popularity):
+            scores[by_popularity] = live.n_ratings
         places = live.place[items]
-        scores[owners[places >= 0], places[places >= 0]] = -np.inf
+        can_be_listed = places >= 0
+        scores[owners[can_be_listed], places[can_be_listed]] = -np.inf
         n = k if diversity == 0 else max(k, CANDIDATES)
         if together := not len(excluded):  # one ranking has both: the list, and the films that have a chance
             n = max(n, LISTED) if chances else n
         listed = self._ranked(scores, tastes, by_popularity, LISTED) if chances and not together else ()
         floors = [values.min(initial=np.inf) for _, values in listed] or [-np.inf] * len(histories)
-        scores[:, excluded] = -np.inf
+        if not together:
+            scores[:, excluded] = -np.inf
         ranked = self._ranked(scores, tastes, by_popularity, n)
         for popular, floor, (films, values) in zip(by_popularity.tolist(), floors, ranked, strict=True):
             least = values[:LISTED].min(initial=np.inf) if chances and together else floor
@@ -199,7 +205,8 @@ class Predictor:
         live = self._live
         rows, columns = contenders(scores, n)
         values = np.einsum("ij,ij->i", self.model.factors[live.items[columns]], tastes[rows]) * live.scale[columns]
-        values = np.where(by_popularity[rows], live.n_ratings[columns], values)
+        if np.count_nonzero(by_popularity):
+            values = np.where(by_popularity[rows], live.n_ratings[columns], values)
         order = np.lexsort((columns, -values, rows))
         starts = np.searchsorted(rows, np.arange(len(scores) + 1))
         for start, end in pairwise(starts.tolist()):
@@ -241,6 +248,11 @@ def _last_mentions(history: Sequence[Seen]) -> dict[int, float | None]:
             stars.pop(seen.film_id, None)
             stars[seen.film_id] = seen.stars
     return stars
+
+
+def _joined(arrays: Sequence[NDArray[T]]) -> NDArray[T]:
+    """Return arrays one after the other; a single one is not copied."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 @dataclass(frozen=True, slots=True)

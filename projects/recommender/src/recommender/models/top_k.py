@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CANDIDATES = 100  # films with the highest scores, among which a diverse list is chosen
+LOWEST = np.finfo(np.float32).min
 GROUPS = 256  # of columns, when the best of many are looked for
 ROUNDING = np.float32(1e-5)  # of the highest score; a product of 256 numbers of single precision is off by 1e-6 of it
 
@@ -46,15 +47,15 @@ def contenders(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], 
     (array([0, 0, 1]), array([1, 3, 1]))
     """
     n_columns = scores.shape[1]
-    floor = np.full((len(scores), 1), np.finfo(np.float32).min)
+    floor = LOWEST
     if k < n_columns:
         # The k-th highest of the maxima of groups of columns is not above the k-th highest of all, and mostly near it.
         size = max(1, n_columns // max(GROUPS, 8 * k))
         n_groups = n_columns // size
         maxima = scores[:, : size * n_groups].reshape(-1, size, n_groups).max(axis=1)
         highest = np.partition(maxima, n_groups - k, axis=1)[:, n_groups - k :]
-        margin = ROUNDING * np.abs(highest.max(axis=1, keepdims=True, initial=0, where=highest > -np.inf))
-        floor = np.maximum(floor, highest[:, :1] - margin)
+        margin = ROUNDING * highest.max(axis=1, keepdims=True, initial=0)
+        floor = np.maximum(LOWEST, highest[:, :1] - margin)
     return np.divmod(np.flatnonzero(scores >= floor), n_columns)
 
 
