@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 from serving_cost import upload
 
-from compose_stack import example_request
+from compose_stack import example_request, key_header
 from portfolio_shared.evaluation.tables import terminal_table
 from portfolio_shared.serving.schemas import ExampleRequest
 from processes import ProcessError, output_of
@@ -172,13 +172,14 @@ def ask(
 ) -> list[tuple[str, float]]:
     """Be one client, which starts at one of the requests; return status or kind of failure of each, and its seconds."""
     answers = []
+    key = key_header()
     connection = http.client.HTTPConnection(*address, timeout=60)
     for request in islice(cycle(requests), first, None):
         if end.is_set():
             break
         started = time.perf_counter()
         try:
-            connection.request("POST", request.path, request.body, {"Content-Type": request.content_type})
+            connection.request("POST", request.path, request.body, {"Content-Type": request.content_type} | key)
             response = connection.getresponse()
             response.read()
             status = str(response.status)

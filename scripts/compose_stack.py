@@ -36,6 +36,12 @@ class CheckError(AssertionError):
     """A promise was not kept; the message says which."""
 
 
+def key_header() -> dict[str, str]:
+    """Return the header with the key in PORTFOLIO_API_KEY, for services that ask for one; without it no header."""
+    key = os.environ.get("PORTFOLIO_API_KEY")
+    return {"X-API-Key": key} if key else {}
+
+
 def require(held: bool, message: str) -> None:  # noqa: FBT001 - reads as a sentence
     """Raise `CheckError` unless it holds."""
     if not held:

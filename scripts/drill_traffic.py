@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from compose_stack import require, require_equal
+from compose_stack import key_header, require, require_equal
 from drill_place import wait
 from drill_scenario import Call
 
@@ -124,4 +124,5 @@ def require_swap(seen: Seen, before: str, after: str) -> str:
 
 def client_of(url: str) -> httpx.Client:
     """Return a client that nothing stands between."""
-    return httpx.Client(base_url=url, timeout=30, trust_env=False, limits=httpx.Limits(max_connections=THREADS + 2))
+    limits = httpx.Limits(max_connections=THREADS + 2)
+    return httpx.Client(base_url=url, headers=key_header(), timeout=30, trust_env=False, limits=limits)

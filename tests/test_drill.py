@@ -21,7 +21,7 @@ from drill_pictures import CUTS, alone, timeline
 from drill_place import Place, Said, container_command, json_in, settings
 from drill_scenario import Call
 from drill_steps import Story, alarmed, quiet
-from drill_traffic import Clients, Seen, meanwhile, require_swap
+from drill_traffic import Clients, Seen, client_of, meanwhile, require_swap
 from portfolio_shared.evaluation.sections import read_section
 from portfolio_shared.operations.retrain import PASSED, REFUSED
 from portfolio_shared.operations.store import Feedback, LoggedPrediction, connect
@@ -57,6 +57,12 @@ def test_every_client_asks_and_says_what_came_true_under_its_name() -> None:
     known = asking.tell(CALLS, answers, lambda call, _answer, _index: {"is": call.item} if call.item else None)
     assert (known, len(said)) == (4, 4)
     assert all(request.headers["X-Subject"].encode() in request.content for request in said)
+
+
+@pytest.mark.parametrize("key", ["", "s3cret"])
+def test_a_key_goes_along_where_the_stack_asks_for_one(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("PORTFOLIO_API_KEY", key)
+    assert client_of("http://there").headers.get("X-API-Key", "") == key
 
 
 @pytest.mark.parametrize("path", ["/v1/predictions", "/v1/feedback"])
