@@ -6,8 +6,9 @@ import time
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from demo_service import DemoSettings, create_app, eventually, house, release, serving
+from demo_service import DemoSettings, create_app, eventually, release, serving
 from fastapi import Response
+from offline import Service
 from raw_http import CHUNKED, GET, LAST, POST, answers, assert_refused, connect, talk, until_closed
 
 from portfolio_shared.serving import connections, watched
@@ -16,6 +17,7 @@ from portfolio_shared.serving.exchange import Exchange
 from portfolio_shared.serving.unpacking import PIECE
 
 TIMEOUT = 0.3
+REFUSED = b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +26,20 @@ def port(tmp_path_factory):
     (web / "index.html").write_text("<!doctype html><title>demo</title>")
     with serving(create_app(DemoSettings(model_cache=web, client_timeout_seconds=TIMEOUT))) as client:
         yield client.base_url.port
+
+
+@pytest.fixture
+def offline(web):
+    """Return **settings -> a service without a network."""
+    made = []
+
+    def make(**settings):
+        made.append(Service(web, **settings))
+        return made[-1]
+
+    yield make
+    for service in made:
+        service.loop.close()
 
 
 @pytest.fixture
@@ -54,29 +70,43 @@ def limited(web):
         ([GET + b"\r\n" + POST + b"Content-Length: 100\r\n\r\n"] + [b"a"] * 8, [200, 408]),
     ],
 )
-def test_a_client_that_is_too_slow_is_told_and_cut_off(port, parts, statuses):
+def test_a_client_that_is_too_slow_is_told_and_cut_off(offline, parts, statuses):
+    service = offline(client_timeout_seconds=10)
+    wire = service.connect()
+    for part in parts:
+        wire.say(part)
+        service.wait(1)
+    service.wait(9 - len(parts))
+    assert not wire.ended
+    service.wait(7)
+    assert (wire.statuses, wire.ended) == (statuses, True)
+
+
+def test_a_slow_client_on_a_socket_is_told_and_cut_off(port):
     started = time.perf_counter()
-    assert [status for status, _, _ in talk(port, *parts, pause=0.05)] == statuses
-    assert TIMEOUT * 0.9 < time.perf_counter() - started < 3 * TIMEOUT
+    assert [status for status, _, _ in talk(port, POST + b"Content-Length: 100\r\n\r\nhalf")] == [408]
+    assert TIMEOUT * 0.9 < time.perf_counter() - started < 10 * TIMEOUT
 
 
-def test_a_body_that_arrives_steadily_is_waited_for(port):
-    parts = [b"x" * 100] * 10
-    ((status, _, body),) = talk(port, POST + b"Content-Length: 1000\r\n" + LAST, *parts, pause=0.06)
-    assert (status, body) == (200, b'{"bytes":1000}')
+def test_a_body_that_arrives_steadily_is_waited_for(offline):
+    service = offline(client_timeout_seconds=10)
+    wire = service.connect()
+    wire.say(POST + b"Content-Length: 60000\r\n\r\n")
+    for _ in range(30):
+        service.wait(1.5)
+        wire.say(b"x" * 2000)
+    assert (wire.statuses, wire.ended) == ([200], False)
 
 
-def test_a_connection_without_a_next_request_is_closed_and_one_in_use_is_not(port, monkeypatch):
-    made = watched.WatchedProtocol.__init__
-
-    def impatient(self, *args, **named):
-        made(self, *args, **named)
-        self.timeout_keep_alive = TIMEOUT
-
-    monkeypatch.setattr(watched.WatchedProtocol, "__init__", impatient)
-    started = time.perf_counter()
-    assert len(talk(port, *[GET + b"\r\n"] * 4, pause=TIMEOUT / 2)) == 4
-    assert time.perf_counter() - started < 4 * TIMEOUT
+def test_a_connection_without_a_next_request_is_closed_and_one_in_use_is_not(offline):
+    service = offline()
+    wire = service.connect()
+    for _ in range(4):
+        wire.say(GET + b"\r\n")
+        service.wait(4)
+    assert (wire.statuses, wire.closed) == ([200] * 4, False)
+    service.wait(1)
+    assert wire.closed
 
 
 def test_half_sent_bodies_take_no_place(limited):
@@ -97,6 +127,34 @@ def test_the_slowest_body_gives_way_where_all_are_too_much(limited):
             assert_refused(answers(until_closed(slow))[0], 503)
             fast.sendall(b"x" * 10_000)
             assert answers(until_closed(fast))[0][2] == b'{"bytes":950000}'
+
+
+def test_those_who_have_sent_next_to_nothing_give_way_to_an_upload(offline):
+    service = offline(max_body_bytes=1_000_000, max_total_body_bytes=2_000_000)
+    large = [service.connect() for _ in range(2)]
+    for wire in large:
+        wire.say(POST + b"Content-Length: 990000\r\n\r\n" + b"x" * 970_000)
+    service.wait(12)  # so that they are slower than who sends now
+    slow, honest = [service.connect() for _ in range(500)], service.connect()
+    for wire in slow:
+        wire.say(POST + b"Content-Length: 990000\r\n\r\n" + b"x" * 10)
+    honest.say(POST + b"Content-Length: 900000\r\n\r\n")
+    for _ in range(9):
+        honest.say(b"x" * 100_000)
+    assert honest.statuses == [200]
+    assert {status for wire in (*slow, *large) for status in wire.statuses} == {503}
+
+
+def test_bodies_that_are_sent_in_advance_give_way(offline):
+    service = offline(max_body_bytes=1_000_000, max_total_body_bytes=2_000_000)
+    ahead = [service.connect() for _ in range(5)]
+    for wire in ahead:
+        wire.say(POST.replace(b"raw", b"held") + b"Content-Length: 0\r\n\r\n")
+        wire.say(POST + b"Content-Length: 900000\r\n\r\n" + b"x" * 900_000)
+    assert service.connections._body_bytes <= 2_000_000
+    service.run(service.released.set)
+    assert [wire.statuses for wire in ahead] == [[200]] * 3 + [[200, 200]] * 2
+    assert [wire.closed for wire in ahead] == [True] * 3 + [False] * 2
 
 
 def test_a_large_body_is_read_in_pieces(limited, monkeypatch):
@@ -145,16 +203,26 @@ def test_what_is_not_read_is_bounded_in_all(limited, monkeypatch):
 
 
 @pytest.mark.parametrize("setting", ["max_connections", "max_connections_per_client"])
-def test_a_connection_too_many_is_told_at_once(limited, setting):
-    with limited(**{setting: 3}) as client, ExitStack() as stack:
-        for _ in range(3):
-            stack.enter_context(connect(client.base_url.port))
-        time.sleep(0.05)
-        with connect(client.base_url.port) as one_more:
-            ((status, headers, body),) = answers(until_closed(one_more))
-        assert (status, headers["retry-after"], json.loads(body)["status"]) == (503, "1", 503)
-        time.sleep(2 * TIMEOUT)  # the others are closed: they send nothing
-        assert closed_for(client, "refused") == 1
+def test_a_connection_too_many_is_told_at_once(offline, setting):
+    service = offline(**{setting: 3})
+    wires = [service.connect() for _ in range(4)]
+    assert [wire.ended for wire in wires] == [False, False, False, True]
+    ((status, headers, body),) = answers(wires[3].sent)
+    assert (status, headers["retry-after"], json.loads(body)["status"]) == (503, "1", 503)
+    service.wait(10)
+    assert all(wire.closed for wire in wires)
+
+
+def test_the_slowest_body_of_who_has_most_connections_gives_way_to_another_client(offline):
+    service = offline(max_connections=3)
+    greedy = [service.connect("192.0.2.1") for _ in range(3)]
+    for wire, sent in zip(greedy, (5000, 100, 5000), strict=True):
+        wire.say(POST + b"Content-Length: 900000\r\n\r\n")
+        wire.say(b"x" * sent)
+    assert service.connect("192.0.2.1").ended
+    assert not service.connect("192.0.2.2").ended
+    assert [wire.closed for wire in greedy] == [False, True, False]
+    assert service.connect("192.0.2.2").ended  # each has its share
 
 
 def test_an_idle_connection_gives_way_to_one_too_many(limited, monkeypatch):
@@ -178,14 +246,54 @@ def test_a_full_service_refuses_and_keeps_the_connection(limited):
         assert answers(until_closed(held))[0][0] == 200
 
 
-def test_the_end_waits_for_nobody_who_is_idle_or_half_sent(limited):
-    with ExitStack() as stack:
-        with limited() as client:
-            for part in (b"", GET, POST + b"Content-Length: 100\r\n\r\nhalf"):
-                stack.enter_context(connect(client.base_url.port)).sendall(part)
-            client.post("/v1/prices", json={"houses": [house()]})
-            started = time.perf_counter()
-        assert time.perf_counter() - started < 1
+def refuse(service, method, _url, _length, send):
+    return method == b"POST" and service.loop.call_soon(send, REFUSED)
+
+
+def test_a_refused_upload_is_heard_to_its_end_if_it_is_not_too_slow(offline, monkeypatch):
+    service = offline()
+    monkeypatch.setattr(service.admission, "refuses", lambda *asked: refuse(service, *asked))
+    steady, slow = service.connect(), service.connect()
+    for wire in (steady, slow):
+        wire.say(POST + b"Content-Length: 30000\r\n\r\n")
+    for _ in range(15):
+        service.wait(1)
+        steady.say(b"x" * 2000)
+        slow.say(b"x" * 200)
+    assert (steady.closed, slow.closed) == (False, True)
+    steady.say(GET + b"\r\n")
+    assert steady.statuses == [429, 200]
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [b"Expect: 100-continue\r\nContent-Length: 500", b"Transfer-Encoding: chunked", b"Content-Length: 9000000"],
+)
+def test_a_refused_request_whose_body_may_never_end_is_the_last(offline, monkeypatch, framing):
+    service = offline()
+    monkeypatch.setattr(service.admission, "refuses", lambda *asked: refuse(service, *asked))
+    wire = service.connect()
+    wire.say(POST + framing + b"\r\n\r\n")
+    wire.say(GET + b"\r\n")
+    assert [(status, headers["connection"]) for status, headers, _ in answers(wire.sent)] == [(429, "close")]
+    assert wire.ended
+
+
+HELD = POST.replace(b"raw", b"held") + b"Content-Length: 0\r\n\r\n"
+HALF = POST + b"Content-Length: 100\r\n\r\nhalf"
+
+
+@pytest.mark.parametrize(
+    ("sent", "statuses"), [(b"", []), (GET, []), (HALF, []), (HELD + HALF, [200]), (HELD + GET + b"\r\n", [200, 200])]
+)
+def test_the_end_waits_for_nobody_who_is_idle_or_half_sent(offline, sent, statuses):
+    service = offline()
+    wire = service.connect()
+    wire.say(sent)
+    service.run(wire.protocol.shutdown)
+    assert wire.closed == (not statuses)
+    service.run(service.released.set)
+    assert (wire.statuses, wire.closed) == (statuses, True)
 
 
 @pytest.mark.parametrize(

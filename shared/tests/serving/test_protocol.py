@@ -9,6 +9,7 @@ from demo_service import DemoSettings, access_records, create_app, eventually, f
 from raw_http import CHUNKED, GET, LAST, POST, answers, assert_refused, connect, talk, until_closed
 
 from portfolio_shared.serving import protocol
+from portfolio_shared.serving.api_keys import new_key
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +134,32 @@ def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(port):
         assert answers(until_closed(client))[0][2] == b'{"bytes":4}'
         (answer,) = talk(port, POST + b"Expect: 100-continue\r\nContent-Length: 2001\r\n\r\n")
         assert_refused(answer, 413)
+
+
+def test_nothing_is_kept_of_a_body_that_would_be_refused(web):
+    key, entry = new_key("ann")
+    known = b"X-API-Key: " + key.encode() + b"\r\n"
+    half = b"Content-Length: 500000\r\n\r\nhalf"
+    with serving(create_app(DemoSettings(api_keys=entry), web=web)) as client:
+        for start, status in (
+            (POST, 401),
+            (POST + b"Expect: 100-continue\r\n", 401),
+            (POST + b"Authorization: Bearer other\r\n", 401),
+            (POST.replace(b"localhost", b"other.example"), 421),
+            (POST + b"Origin: http://other.example\r\n", 403),
+            (POST.replace(b"raw", b"feedback") + known, 413),
+            (POST.replace(b"/v1/raw", b"/healthz"), 413),
+        ):
+            (answer,) = talk(client.base_url.port, start + half)
+            assert_refused(answer, status)
+
+
+def test_a_rate_is_counted_once(web):
+    key, entry = new_key("ann")
+    with serving(create_app(DemoSettings(api_keys=entry, rate_limit=0.001), web=web)) as client:
+        start = POST + b"X-API-Key: " + key.encode() + b"\r\nContent-Length: 4\r\n"
+        found = [talk(client.base_url.port, start + LAST + b"ab", b"cd", pause=0.05)[0][0] for _ in range(2)]
+    assert found == [200, 429]
 
 
 def test_a_refusal_is_counted_and_logged(web, caplog):
