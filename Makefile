@@ -93,7 +93,7 @@ check: setup ## lint, formatting, types, workflow files
 	@"$(BIN)/check-jsonschema" --builtin-schema vendor.compose-spec compose.yaml docker/*.yaml projects/*/compose.yaml
 	@"$(BIN)/zizmor" --offline --quiet .github
 
-audit: setup ## whether a pinned version has a known vulnerability; status 3 where the data cannot be had
+audit: setup ## whether a pinned version has a known vulnerability; fails too where the data cannot be had
 	@"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --require-hashes -r requirements/audit.lock
 	@"$(BIN)/python" scripts/audit.py $(FLAGS)
 

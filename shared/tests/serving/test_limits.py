@@ -73,7 +73,7 @@ def run_asgi(app, headers, receive, path="/v1/raw"):
         "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
-        "headers": headers,
+        "headers": [(b"host", b"localhost"), *headers],
         "client": ("test", 1),
         "server": ("test", 80),
     }
