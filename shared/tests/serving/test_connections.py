@@ -12,7 +12,6 @@ from offline import Service
 from raw_http import CHUNKED, GET, LAST, POST, answers, assert_refused, connect, talk, until_closed
 
 from portfolio_shared.serving import connections, watched
-from portfolio_shared.serving.connections import DescriptorsError, reserve_descriptors
 from portfolio_shared.serving.exchange import Exchange
 from portfolio_shared.serving.unpacking import PIECE
 
@@ -284,31 +283,15 @@ HALF = POST + b"Content-Length: 100\r\n\r\nhalf"
 
 
 @pytest.mark.parametrize(
-    ("sent", "statuses"), [(b"", []), (GET, []), (HALF, []), (HELD + HALF, [200]), (HELD + GET + b"\r\n", [200, 200])]
+    ("sent", "statuses"),
+    [(b"", []), (GET, []), (HALF, [200]), (HELD + HALF, [200]), (HELD + GET + b"\r\n", [200, 200])],
 )
-def test_the_end_waits_for_nobody_who_is_idle_or_half_sent(offline, sent, statuses):
+def test_the_end_waits_for_what_is_asked_and_for_a_body_that_arrives(offline, sent, statuses):
     service = offline()
     wire = service.connect()
     wire.say(sent)
     service.run(wire.protocol.shutdown)
     assert wire.closed == (not statuses)
+    wire.say(b"x" * 96)
     service.run(service.released.set)
     assert (wire.statuses, wire.closed) == (statuses, True)
-
-
-@pytest.mark.parametrize(
-    ("soft", "hard", "raised"),
-    [(256, 10_000, 1200), (5000, 5000, None), (256, connections.resource.RLIM_INFINITY, 1200)],
-)
-def test_the_limit_of_open_files_is_raised_where_it_is_too_low(monkeypatch, soft, hard, raised):
-    set_to = []
-    monkeypatch.setattr(connections.resource, "getrlimit", lambda _: (soft, hard))
-    monkeypatch.setattr(connections.resource, "setrlimit", lambda _, limits: set_to.append(limits))
-    reserve_descriptors(DemoSettings())
-    assert set_to == ([] if raised is None else [(raised, hard)])
-
-
-def test_fewer_open_files_than_connections_are_one_clear_line(monkeypatch):
-    monkeypatch.setattr(connections.resource, "getrlimit", lambda _: (256, 1000))
-    with pytest.raises(DescriptorsError, match=r"^DEMO_MAX_CONNECTIONS=1000 needs 1200 .* DEMO_MAX_CONNECTIONS to 800"):
-        reserve_descriptors(DemoSettings())

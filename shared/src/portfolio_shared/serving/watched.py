@@ -136,9 +136,12 @@ class WatchedProtocol(HttpToolsProtocol):
             self.transport.write_eof()
 
     def shutdown(self) -> None:
-        """End: at once without a request in progress, else after its response."""
+        """End: at once without a request in progress, else after its response; a body that arrives has its time."""
+        if self._waiting is not None:
+            self._waiting.keep_alive = False
+            return
         self._deaf = True
-        if self.idle_since < math.inf or self._waiting is not None:
+        if self.idle_since < math.inf:
             self.transport.close()
         elif self.pipeline and not cast("Cycle", self.pipeline[0][0]).ready:  # and never will be
             self.forget_advance()
