@@ -191,6 +191,7 @@ def test_answers_wait_for_a_log_that_is_away_and_no_more_than_fit(challenger, lo
         time.sleep(0.6)  # longer than the patience
         assert len(challenger[0]._rows) == 2
         monkeypatch.setattr(shadow_process, "connect", connect)
+        monkeypatch.setattr("portfolio_shared.operations.database.BUSY_SECONDS", 5.0)  # two write now
         eventually(lambda: len(shadows(log_url)) == 4)
 
     ask(challenger[0], *(frame(id_=id_) for id_ in "1234"), then=back)
