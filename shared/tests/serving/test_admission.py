@@ -269,8 +269,8 @@ def test_clients_that_ask_again_at_once_do_not_keep_a_service_from_answering(tmp
     (counted,) = re.findall(r'http_requests_total{.*route="/v1/prices",status="429".*} (.*)', metrics)
     assert float(counted) >= len(crowd.seconds[429]) > 300
     rates = [seen.answered / seen.elapsed for seen in (alone, crowd, again)]
-    assert rates[1] > 0.5 * min(rates[0], rates[2])
-    assert rates[2] > 0.5 * rates[0]
+    assert rates[1] > 0.25 * min(rates[0], rates[2])  # 0.1 where a refusal costs as much as an answer
+    assert rates[2] > 0.25 * rates[0]
     assert crowd.lost == 0
     assert sorted(crowd.seconds) == [200, 429]
     assert code == 0
