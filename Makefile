@@ -148,7 +148,7 @@ reports: setup ## train on the public data and rewrite the READMEs' tables and f
 
 # The peers get an environment of their own: their versions of OpenTelemetry are not ours.
 PEERS := .state/peers
-bench-serving: setup ## services beside FastAPI, MLflow, BentoML, LitServe and torch, 8 minutes (FLAGS="--project housing")
+bench-serving: setup ## services beside FastAPI, MLflow, BentoML, LitServe and torch, 11 minutes (FLAGS="--project housing")
 	@"$(BIN)/uv" venv --quiet --allow-existing --python "$(BIN)/python" "$(PEERS)"
 	@"$(BIN)/uv" pip install --quiet --python "$(PEERS)/bin/python" --require-hashes -r requirements/peers.lock
 	@PYTHONPATH=scripts:benchmarks "$(BIN)/python" benchmarks/serving $(FLAGS)
