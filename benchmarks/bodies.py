@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 
-from connections import RESIDENT_MB, attacked, told
+from connections import RESIDENT_MB, attacked, described
 from record import RESULTS, check_limits, finish
 from rich.console import Console
 
@@ -111,7 +111,7 @@ def main() -> int:
         bundle = options.bundles / sent.project
         row = {side: attacked(sent.project, bundle, checkout, sent) for side, checkout in checkouts.items()}
         rows.append({"sent": name, "project": sent.project, **row})
-        console.print("| " + " | ".join([name, *map(told, row.values())]) + " |", soft_wrap=True)
+        console.print("| " + " | ".join([name, *map(described, row.values())]) + " |", soft_wrap=True)
         measured |= {f"{name}, MB": row["now"]["resident_mb"], f"{name}, others ms": row["now"]["witness_ms"]}
         limits |= {f"{name}, MB": RESIDENT_MB.get(sent.project, 300.0), f"{name}, others ms": WITNESS_MS}
     return finish(console, options.output, {"rows": rows, "measured": measured}, check_limits(measured, limits))

@@ -53,7 +53,7 @@ def main() -> int:
         project, attack = ATTACKS[name]
         row = {side: attacked(project, options.bundles / project, checkouts[side], attack) for side in checkouts}
         rows.append({"attack": name, "project": project, **row})
-        console.print("| " + " | ".join([name, *(told(seen) for seen in row.values())]) + " |", soft_wrap=True)
+        console.print("| " + " | ".join([name, *(described(seen) for seen in row.values())]) + " |", soft_wrap=True)
         measured |= {f"{name}, MB": row["now"]["resident_mb"], f"{name}, others ms": row["now"]["witness_ms"]}
         limits |= {f"{name}, MB": RESIDENT_MB[project], f"{name}, others ms": WITNESS_MS}
     if options.before and "cpu" in options.only:
@@ -87,7 +87,7 @@ def attacked(project: str, bundle: Path, checkout: Path, attack: Attack) -> dict
         }
 
 
-def told(seen: dict[str, Any]) -> str:
+def described(seen: dict[str, Any]) -> str:
     """Return what was seen, in words."""
     lost = f", {seen['witness_lost']} of {seen['witness_asked']} unanswered" if seen["witness_lost"] else ""
     return f"{seen['seen']}; {seen['resident_mb']} MB; others waited {seen['witness_ms']} ms at most{lost}"

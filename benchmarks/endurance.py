@@ -136,8 +136,8 @@ def ask(service: Service, requests: list[ExampleRequest], end: threading.Event) 
         service.outcome.count("answered" if status == http.client.OK else f"{status}")
         if status == http.client.OK and request.body:
             service.outcome.count("predicted")
-            told = {name: value for name, value in json.loads(body).items() if name not in ("id", "model")}
-            if told != first.setdefault(request, told):
+            answer = {name: value for name, value in json.loads(body).items() if name not in ("id", "model")}
+            if answer != first.setdefault(request, answer):
                 service.outcome.faults.append(f"two answers to {request.path}")
         elif status not in {http.client.OK, *WRONG, *REFUSALS}:
             service.outcome.faults.append(f"{request.path} answered {status}: {body[:200]!r}")
