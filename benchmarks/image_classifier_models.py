@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def pixel_row(trained: Trained) -> dict[str, Any]:
-    """Fit a logistic regression on small pictures: what colours and their places tell."""
+    """Fit a logistic regression on small pictures: what colors and their places tell."""
     begun = time.perf_counter()
     train, test = trained.split.train, trained.split.test
     fitted = LogisticRegression(C=0.001, max_iter=300).fit(tiny(train), labels_of(train))

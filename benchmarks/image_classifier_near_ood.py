@@ -20,7 +20,7 @@ from image_classifier.data.load import load, split
 from image_classifier.data.photos import labels_of
 from image_classifier.evaluation.near_out_of_distribution import without
 from image_classifier.models.calibrate import fit_novelty
-from image_classifier.models.neighbours import unit
+from image_classifier.models.neighbors import unit
 from image_classifier.models.plan import plan
 from image_classifier.models.probe import Head, fit_probe
 from image_classifier.models.trunk import Features, features_of, trunk_of

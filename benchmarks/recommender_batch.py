@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from implicit.als import AlternatingLeastSquares
-from implicit.nearest_neighbours import CosineRecommender
+from implicit.nearest_neighbors import CosineRecommender
 
 from portfolio_shared.bundle import read_manifest
 from recommender.data.load import load, split

@@ -1,4 +1,4 @@
-"""The baselines' table: the served model against popularity, neighbours, ALS and EASE, on three splits in one run.
+"""The baselines' table: the served model against popularity, neighbors, ALS and EASE, on three splits in one run.
 
 By time, each user's last 20 % are hidden; by date, everything after one point in time; at random, 25 % of each user's
 ratings. Every model has the settings that were best for it on validation parts (`tuned.json`), is fitted on all that

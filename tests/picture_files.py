@@ -32,17 +32,17 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def plain(colour: str, size: tuple[int, int] = (64, 48), kind: str = "PNG") -> bytes:
-    return encoded(Image.new("RGB", size, colour), kind)
+def plain(color: str, size: tuple[int, int] = (64, 48), kind: str = "PNG") -> bytes:
+    return encoded(Image.new("RGB", size, color), kind)
 
 
 def chunk(kind: bytes, data: bytes = b"") -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width: int, height: int, rows: bytes = b"", *, bits: int = 8, colour: int = 0, extra: bytes = b"") -> bytes:
-    """Write a PNG by hand: any depth, any declared size. Colour types: 0 grey, 2 RGB, 3 palette, 4 grey and alpha."""
-    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+def png(width: int, height: int, rows: bytes = b"", *, bits: int = 8, color: int = 0, extra: bytes = b"") -> bytes:
+    """Write a PNG by hand: any depth, any declared size. Color types: 0 gray, 2 RGB, 3 palette, 4 gray and alpha."""
+    head = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)
     parts = chunk(b"IHDR", head) + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND")
     return b"\x89PNG\r\n\x1a\n" + parts
 

@@ -124,7 +124,7 @@ def test_the_data_sheet_of_houses_is_true(sales) -> None:
     sentences = [
         f"{len(sales):,} sales of residential properties in Ames, Iowa, {years.min():g} to {years.max():g}",
         f"{len(columns())} describing columns, a parcel number, a price",
-        f"{len(neighborhoods)} neighbourhoods, from {neighborhoods.min()} to {neighborhoods.max()} sales each",
+        f"{len(neighborhoods)} neighborhoods, from {neighborhoods.min()} to {neighborhoods.max()} sales each",
         f"packed to {SAMPLE.path.stat().st_size / 1000:.0f} kB",
         "Five houses exceed 4,000 square feet, three of them sold before completion",
         f"six properties ({', '.join(named.get(name, name.replace('_', ' ')) for name in ordered(properties))})",

@@ -1,24 +1,25 @@
-"""Every README says what was recorded: each section that a command writes, in the project's and in the root's."""
+"""Every document says what was recorded: each section and each number in prose, in the project's and in the root's."""
 
 import importlib
 import json
-import re
 
 from checkout import ROOT
 
+from portfolio_shared.evaluation.documents import documents_of, documents_of_all, stale
 from portfolio_shared.evaluation.sections import read_section
 from project_table import Project
 
 
-def test_every_section_is_what_was_recorded(project: Project) -> None:
+def test_every_section_and_number_is_what_was_recorded(project: Project) -> None:
     report = importlib.import_module(f"{project.package}.report")
-    docs, readme = project.folder / "docs", project.folder / "README.md"
+    docs = project.folder / "docs"
     recorded = json.loads((docs / "report.json").read_text(encoding="utf-8"))
-    expected = report.tables(recorded) | report.measured(ROOT / "benchmarks" / "results", docs)
+    contents = report.contents(recorded, ROOT / "benchmarks" / "results", docs)
 
-    marked = re.findall(r"<!-- report:([\w-]+) -->", readme.read_text(encoding="utf-8"))
-    assert sorted(marked) == sorted(expected)
-    stale = [name for name, text in expected.items() if read_section(readme, name) != text.strip("\n")]
-    assert stale == [], "run `make reports`"
-    assert [name for name, text in expected.items() if text.startswith("There is no")] == []
-    assert read_section(ROOT / "README.md", project.name) == report.summary_table(recorded).strip("\n")
+    assert stale(documents_of(project.folder), contents.sections, contents.numbers) == [], "run `make reports`"
+    of_all = documents_of_all(ROOT / "README.md")
+    assert [
+        found for found in stale(of_all, {}, contents.numbers, of=f"{project.name}.") if "section" not in found
+    ] == []
+    assert [name for name, text in contents.sections.items() if text.startswith("There is no")] == []
+    assert read_section(ROOT / "README.md", project.name) == contents.summary.strip("\n")

@@ -271,7 +271,7 @@ def test_what_ci_runs_can_be_run() -> None:
 
 
 def test_nothing_that_is_made_is_tracked() -> None:
-    """Data and weights that ship are the business of test_licences.py."""
+    """Data and weights that ship are the business of test_licenses.py."""
     made = (".pkl", ".pickle", ".joblib", ".pyc", ".db", ".npz", ".part")
 
     assert [name for name in tracked() if name.endswith(made)] == []

@@ -46,6 +46,8 @@ SIGNATURES = {
     "train.train": "config",
     "tune.tune": "config",
     "report.report": "config",
+    "report.contents": "recorded, results, docs",
+    "report.numbers": "recorded",
     "report.tables": "recorded",
     "cli.main": "",
 }

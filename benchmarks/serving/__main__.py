@@ -27,6 +27,7 @@ from report import load_table, machine, section, target_table
 from rich.console import Console
 from targets import outcomes
 
+from portfolio_shared.evaluation.documents import documents_of, fill_documents
 from portfolio_shared.evaluation.sections import fill_sections, serving_table
 from portfolio_shared.evaluation.tables import terminal_table
 from portfolio_shared.tracking.pyfunc_model import example_frame, save_pyfunc
@@ -61,7 +62,7 @@ def write(project: str, recorded: Mapping[str, Any], options: argparse.Namespace
     path.write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
     if options.output == RESULTS:
         fill_sections(README, {project: section(project, recorded, options.clients)})
-        fill_sections(PROJECTS / project / "README.md", {"serving": serving_table(recorded)})
+        fill_documents(documents_of(PROJECTS / project), {"serving": serving_table(recorded)})
     console.print(f"Written: {path}")
 
 

@@ -189,7 +189,7 @@ def test_the_benchmark_reaches_its_limits_and_holds_the_baselines():
         rows = {row["name"]: row for row in bench["rows"] if row["split"] == split}
         (served,) = (row for row in rows.values() if row["served"])
         assert served["ndcg"]["estimate"] >= limit
-        assert {"popularity", "user neighbours", "item neighbours", "ALS", "EASE"} <= set(rows)
+        assert {"popularity", "user neighbors", "item neighbors", "ALS", "EASE"} <= set(rows)
         assert all(served["ndcg"]["estimate"] >= row["ndcg"]["estimate"] for row in rows.values())
         assert all(row["users"] == 610 for row in rows.values())
         settings = tuned_settings(split)

@@ -215,5 +215,5 @@ def test_the_public_data_reach_the_numbers(monkeypatch, real_data_dir: Path):
     assert trained.chosen == FULL
     assert len(trained.evaluation.task.users) == 610
     assert trained.evaluation.metric("ndcg").low > 0.132
-    for name, expected in {"popularity": 0.087, "item neighbours": 0.116, "ALS": 0.126, "EASE": 0.129}.items():
+    for name, expected in {"popularity": 0.087, "item neighbors": 0.116, "ALS": 0.126, "EASE": 0.129}.items():
         assert trained.baselines[name]["ndcg_at_10"].estimate == pytest.approx(expected, abs=0.003)

@@ -80,6 +80,7 @@ class ReportSettings(BaseSettings):
     benchmarks: Path = Field(Path("benchmarks/results"), description="folder of what the benchmarks measured")
     root_readme: Path = Field(Path("README.md"), description="the README with the table of results")
     seed: int = Field(0, ge=0, description="seed of fits, draws and bootstrap")
+    refill: bool = Field(default=False, description="fill documents from docs/report.json, without a training")
 
 
 class DataOptions(BaseSettings):

@@ -86,7 +86,7 @@ class ToySettings(ServiceSettings):
 def smoke_test(predictor: Any) -> None:
     price = predictor.predict(10.0)
     if price <= 0:
-        raise ValueError(f"10 square metres for {price}")
+        raise ValueError(f"10 square meters for {price}")
 
 
 @pytest.fixture

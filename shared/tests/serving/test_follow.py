@@ -61,7 +61,7 @@ def test_every_line_is_answered_in_order_and_blank_ones_are_only_counted() -> No
         (b'{"area": NaN}', None, "not valid JSON"),
         (b'{"area": "wide"}', "area", "valid number"),
         (b"{}", "area", "Field required"),
-        (b'{"area": 1, "colour": 2}', "colour", "not permitted"),
+        (b'{"area": 1, "color": 2}', "color", "not permitted"),
         (b"5", "line", "valid dictionary"),
         (b'{"area": 1e999}', "area", "finite"),
         (b" " * LONGEST_LINE + b'{"area": 1}', None, "longer than 4,000,000 bytes"),

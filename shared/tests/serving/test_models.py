@@ -129,7 +129,7 @@ def test_a_model_that_fails_its_smoke_test_never_serves(fake_registry, new_holde
     fake_registry.publish("2", make_bundle(weight=-1.0))
     assert not holder.refresh()
     assert holder.current().version == "1"
-    assert "ValueError: 10 square metres for -10.0" in holder.error
+    assert "ValueError: 10 square meters for -10.0" in holder.error
     assert json.loads((tmp_path / "cache" / "toy" / "last_good.json").read_text())["version"] == "1"
 
 

@@ -59,8 +59,8 @@ def test_missing_field_has_no_value_and_does_not_echo_its_parent(client):
 
 
 def test_unknown_field_is_refused_and_long_values_are_cut(client):
-    problem = assert_problem(client.post("/v1/prices", json={"houses": [house(colour="r" * 500)]}), 422)
-    assert problem["errors"][0]["field"] == "houses.0.colour"
+    problem = assert_problem(client.post("/v1/prices", json={"houses": [house(color="r" * 500)]}), 422)
+    assert problem["errors"][0]["field"] == "houses.0.color"
     assert len(problem["errors"][0]["value"]) == 100
     problem = assert_problem(client.post("/v1/prices", json={"houses": [house(**{"c" * 500: 1})]}), 422)
     assert problem["errors"][0]["field"] == f"houses.0.{'c' * 88}..."

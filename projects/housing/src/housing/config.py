@@ -34,7 +34,7 @@ class LinearSettings(Frozen):
     exception_ridge: float = Field(0.3, gt=0, description="penalty on the level of large, partly built houses")
     hinge_weight: float = Field(0.7, gt=0, description="scale of hinges against the other columns")
     knots: int = Field(5, ge=0, description="hinges a number, at quantiles; 0 for none")
-    slopes: bool = Field(default=True, description="each neighbourhood has its own slopes in size and quality")
+    slopes: bool = Field(default=True, description="each neighborhood has its own slopes in size and quality")
     clip_low: float = Field(0.001, ge=0, lt=0.5, description="quantile below which a number is clipped")
     clip_high: float = Field(0.99, gt=0.5, le=1, description="quantile above which a number is clipped")
     huber: float = Field(1.7, gt=0, description="robust standard deviations beyond which a residual counts linearly")

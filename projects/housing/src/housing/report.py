@@ -19,6 +19,7 @@ from housing.evaluation.learning_curve import SHARES, draw_learning_curve, learn
 from housing.train import Trained, learn
 from portfolio_shared.data.checks import stored_report
 from portfolio_shared.data.splits import split_digest
+from portfolio_shared.evaluation.documents import Contents, refill, write_report
 from portfolio_shared.evaluation.figures import save_figure
 from portfolio_shared.evaluation.sections import (
     interval_cell,
@@ -26,7 +27,6 @@ from portfolio_shared.evaluation.sections import (
     measured_sections,
     rates_table,
     serving_table,
-    write_report,
 )
 from portfolio_shared.evaluation.tables import candidate_rows
 from portfolio_shared.evaluation.uncertainty import Interval
@@ -42,6 +42,9 @@ AIM = 0.87
 def report(config: ReportConfig, console: Console | None = None) -> None:
     """Train, take the model apart, and write `docs/` and the marked sections of the READMEs."""
     console = console or Console()
+    if config.refill:
+        console.print(refill(config, MODEL_NAME, contents))
+        return
     trained = learn(TrainConfig(data=config.data, tracking_uri="", seed=config.seed, threads=config.threads), console)
     split, settings, folds = trained.split, trained.settings, trained.split.n_folds
     with progress(console, "ablation", total=folds) as advance:
@@ -51,10 +54,8 @@ def report(config: ReportConfig, console: Console | None = None) -> None:
     draw(trained.evaluation, trained.candidates, config.project / "docs")
     save_figure(draw_learning_curve(curve), config.project / "docs" / "learning-curve.svg")
     recorded = record(trained, steps, curve)
-    sections = {**tables(recorded), **measured(config.benchmarks, config.project / "docs")}
-    console.print(
-        write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary_table(recorded))
-    )
+    stated = contents(recorded, config.benchmarks, config.project / "docs")
+    console.print(write_report(config, MODEL_NAME, recorded, stated))
 
 
 def record(trained: Trained, steps: Sequence[Step], curve: Mapping[int, list[float]]) -> dict[str, Any]:
@@ -101,6 +102,16 @@ def tables(recorded: Stored) -> dict[str, str]:
         "groups": groups_table(recorded["groups"]),
         "misses": misses_table(recorded["misses"]),
     }
+
+
+def contents(recorded: Stored, results: Path, docs: Path) -> Contents:
+    """Return what the documents state of what was recorded."""
+    return Contents({**tables(recorded), **measured(results, docs)}, numbers(recorded), summary_table(recorded))
+
+
+def numbers(recorded: Stored) -> dict[str, str]:
+    """Return the numbers that prose names."""
+    return {"median_error": f"{recorded['test']['median_absolute_error']['estimate']:,.0f}"}
 
 
 def measured(results: Path, docs: Path) -> dict[str, str]:  # noqa: ARG001 -- other projects measure into docs too

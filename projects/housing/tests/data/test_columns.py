@@ -55,7 +55,7 @@ def test_ordinals_run_from_worst_to_best():
         ("3SsnPorch", "three_ssn_porch"),
         ("second Flr SF", "second_flr_sf"),
         ("bedroom_abv_gr", "bedroom_abv_gr"),
-        ("colour", None),
+        ("color", None),
     ],
 )
 def test_headings_are_known_by_letters_and_digits(heading, name):

@@ -120,8 +120,8 @@ def test_copies_conflicts_and_unpriced_rows_are_excluded_and_counted(raw):
 
 
 def test_unknown_and_missing_headings_are_named(raw):
-    with pytest.raises(DataError, match=r"unknown \['Colour'\], missing \['lot_area'\]"):
-        cleaned(raw.rename(columns={"Lot Area": "Colour"}))
+    with pytest.raises(DataError, match=r"unknown \['Color'\], missing \['lot_area'\]"):
+        cleaned(raw.rename(columns={"Lot Area": "Color"}))
 
 
 def test_text_in_a_number_column_is_named(raw):

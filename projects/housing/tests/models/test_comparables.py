@@ -20,7 +20,7 @@ def sold() -> Comparables:
     return fit_comparables(houses, np.array([100e3, 110e3, 120e3, 130e3]), contributions)
 
 
-def test_the_nearest_sale_comes_first_and_another_neighbourhood_is_further_away(sold):
+def test_the_nearest_sale_comes_first_and_another_neighborhood_is_further_away(sold):
     nearest = sold.nearest(NAMES, np.array([0.12, 1.0]), k=4)
     assert [sale.price for sale in nearest] == [110e3, 130e3, 120e3, 100e3]
     distance = [0.02, 0.01 + ELSEWHERE, 0.08, 0.12]

@@ -1,4 +1,4 @@
-"""The leak of a neighbourhood statistic that holds each house's own price, and its absence in the cross-fitted one."""
+"""The leak of a neighborhood statistic that holds each house's own price, and its absence in the cross-fitted one."""
 
 import numpy as np
 import pytest
@@ -80,7 +80,7 @@ def test_a_houses_own_price_does_not_change_its_cross_fitted_row(training, house
     assert (after.transform(own) - before.transform(own)).max() > 0.1  # the naive row does change
 
 
-def test_a_neighbours_price_does_change_the_cross_fitted_row(training):
+def test_a_neighbors_price_does_change_the_cross_fitted_row(training):
     houses, log_price = training
     place = houses.codes[0, PLACE]
     others = np.flatnonzero(houses.codes[:, PLACE] == place)[1:]

@@ -32,7 +32,7 @@ def with_number(houses: Design, name: str, value) -> Design:
 
 
 def truth_of(houses: Design):
-    """A truth inside the basis: a number, a logarithm, and one neighbourhood's level."""
+    """A truth inside the basis: a number, a logarithm, and one neighborhood's level."""
     place = houses.codes[:, category_names().index("neighborhood")]
     size = np.log1p(number(houses, "gr_liv_area"))
     return 9.0 + 0.1 * number(houses, "overall_qual") + 0.3 * size + 0.2 * (place == 4)

@@ -199,11 +199,11 @@ def test_the_number_of_houses_is_bounded(service: httpx.Client, count: int, boun
 
 
 def test_a_refusal_lists_every_error_at_once(service: httpx.Client) -> None:
-    errors = refused(service, [EXAMPLE | {"overall_qual": 11, "colour": "red"}, EXAMPLE, EXAMPLE | {"lot_area": 1}])
+    errors = refused(service, [EXAMPLE | {"overall_qual": 11, "color": "red"}, EXAMPLE, EXAMPLE | {"lot_area": 1}])
 
     assert {error["field"] for error in errors} == {
         "houses.0.overall_qual",
-        "houses.0.colour",
+        "houses.0.color",
         "houses.2.lot_area",
     }
 

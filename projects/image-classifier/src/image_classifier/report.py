@@ -20,13 +20,13 @@ from image_classifier.train import Trained, learn
 from portfolio_shared.data.checks import stored_report
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation import figures
+from portfolio_shared.evaluation.documents import Contents, refill, write_report
 from portfolio_shared.evaluation.sections import (
     interval_cell,
     markdown_table,
     measured_sections,
     rates_table,
     serving_table,
-    write_report,
 )
 from portfolio_shared.evaluation.tables import candidate_rows, metric_rows
 from portfolio_shared.evaluation.uncertainty import Interval
@@ -35,6 +35,9 @@ from portfolio_shared.evaluation.uncertainty import Interval
 def report(config: ReportConfig, console: Console | None = None) -> None:
     """Train, or take up a training that is finished, and write `docs/` and the marked sections of the READMEs."""
     console = console or Console()
+    if config.refill:
+        console.print(refill(config, MODEL_NAME, contents))
+        return
     shared = config.model_dump(include={"work", "threads", "seed"})
     trained = learn(TrainConfig(data=config.data, weights=config.weights, **shared, tracking_uri=""), console)
     small = learn(TrainConfig(data="sample", recipe="quick", weights=SHIPPED, **shared, tracking_uri=""), console)
@@ -47,8 +50,17 @@ def report(config: ReportConfig, console: Console | None = None) -> None:
     figures.save_figure(activation_grid(small.split.test, trained.predictor), docs / "activations.png")
     near = record_near(trained, Compute(threads=config.threads, work=config.work))
     recorded = record(trained) | {"sample": record_sample(small, trained), "near_out_of_distribution": near}
-    sections, summary = {**tables(recorded), **measured(config.benchmarks, docs)}, summary_table(recorded)
-    console.print(write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary))
+    console.print(write_report(config, MODEL_NAME, recorded, contents(recorded, config.benchmarks, docs)))
+
+
+def contents(recorded: Mapping[str, Any], results: Path, docs: Path) -> Contents:
+    """Return what the documents state of what was recorded."""
+    return Contents({**tables(recorded), **measured(results, docs)}, numbers(recorded), summary_table(recorded))
+
+
+def numbers(recorded: Mapping[str, Any]) -> dict[str, str]:
+    """Return the numbers that prose names."""
+    return {"accuracy": f"{recorded['test']['accuracy']['estimate']:.1%}".replace("%", " %")}
 
 
 def record(trained: Trained) -> dict[str, Any]:

@@ -199,7 +199,7 @@ def test_boxes_without_end_are_refused() -> None:
 
 def test_notes_are_not_handed_on_and_a_film_becomes_its_first_picture() -> None:
     plain = encoded(Image.new("RGB", (64, 64), "teal"), "HEIC", exif=Image.Exif().tobytes(), xmp=b"<x/>")
-    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "lime")]
+    frames = [Image.new("RGB", (64, 64), color) for color in ("red", "lime")]
     film = encoded(frames[0], "AVIF", save_all=True, append_images=frames[1:])
 
     assert b"mime" in plain

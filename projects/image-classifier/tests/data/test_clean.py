@@ -54,7 +54,7 @@ def screen(path: Path, *, seed: int) -> Path:
     window = Image.new("RGB", (320, 200), "white")
     draw = ImageDraw.Draw(window)
     draw.rectangle((0, 0, 320, 20), fill="navy")
-    draw.rectangle((0, 20, 60, 200), fill="lightgrey")
+    draw.rectangle((0, 20, 60, 200), fill="lightgray")
     for row in range(8):
         draw.rectangle((70, 30 + 20 * row, 70 + int(rng.integers(5, 240)), 40 + 20 * row), fill="steelblue")
     return saved(path, window)
@@ -116,7 +116,7 @@ def test_a_smaller_copy_under_another_class_is_excluded_with_its_original(tmp_pa
     assert [photo.name for photo in result.photos] == ["1/c.jpg"]
 
 
-def test_one_shape_in_two_colours_may_be_two_classes(tmp_path: Path) -> None:
+def test_one_shape_in_two_colors_may_be_two_classes(tmp_path: Path) -> None:
     picture = photograph(1)
     red, green, blue = picture.split()
     other = Image.merge("RGB", (blue, green, red))

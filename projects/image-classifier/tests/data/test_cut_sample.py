@@ -45,7 +45,7 @@ def test_each_photograph_is_credited() -> None:
     for row in rows:
         assert row["file"].split("/")[1].split("_")[0] == row["flickr_id"]
         assert row["link"] == f"https://www.flickr.com/photo.gne?id={row['flickr_id']}"
-        assert row["licence"] == "CC BY 2.0"
+        assert row["license"] == "CC BY 2.0"
 
 
 @pytest.mark.real_data
@@ -63,7 +63,7 @@ def test_what_ships_is_cut_from_the_public_photographs(flowers: Dataset, real_da
         assert {photo.name for photo in getattr(sample, part)} < {photo.name for photo in getattr(whole, part)}
 
 
-def test_a_smaller_archive_has_the_same_photographs_and_the_licence(
+def test_a_smaller_archive_has_the_same_photographs_and_the_license(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -21,7 +21,7 @@ LIMITS = ImageLimits()
 SMALL = Preprocessing(resize=64, crop=56)
 
 
-def colours(image: Image.Image) -> list[list[int]]:
+def colors(image: Image.Image) -> list[list[int]]:
     """Return the pixels of the first row."""
     return np.asarray(image)[0].tolist()
 
@@ -90,8 +90,8 @@ def test_pictures_of_phones_are_what_they_were(kind) -> None:
     assert np.abs(np.asarray(decoded).astype(int) - np.asarray(image)).mean() < 4
     half_red = encoded(Image.new("RGBA", (64, 64), (255, 0, 0, 51)), kind, quality=100)
     assert np.abs(np.asarray(read_image(half_red, limits=LIMITS)).astype(int)[30, 30] - [255, 204, 204]).max() < 4
-    grey = encoded(Image.new("L", (64, 64), 77), kind, quality=100)
-    assert np.abs(np.asarray(read_image(grey, limits=LIMITS)).astype(int)[30, 30] - 77).max() < 4
+    gray = encoded(Image.new("L", (64, 64), 77), kind, quality=100)
+    assert np.abs(np.asarray(read_image(gray, limits=LIMITS)).astype(int)[30, 30] - 77).max() < 4
 
 
 def test_libheif_is_loaded_for_the_first_heic_only() -> None:
@@ -105,53 +105,53 @@ def test_cmyk_becomes_rgb() -> None:
     assert np.abs(np.asarray(read_image(data, limits=LIMITS)).astype(int) - [255, 0, 0]).max() < 4
 
 
-@pytest.mark.parametrize(("colour", "per_pixel"), [(0, 1), (2, 3)], ids=["grey", "rgb"])
-def test_sixteen_bits_are_scaled_and_not_clipped(colour, per_pixel) -> None:
+@pytest.mark.parametrize(("color", "per_pixel"), [(0, 1), (2, 3)], ids=["gray", "rgb"])
+def test_sixteen_bits_are_scaled_and_not_clipped(color, per_pixel) -> None:
     row = b"\0" + b"".join(struct.pack(">H", value) * per_pixel for value in [0, 256, 32768, 65535] * 4)
 
-    image = read_image(png(16, 16, row * 16, bits=16, colour=colour), limits=LIMITS)
+    image = read_image(png(16, 16, row * 16, bits=16, color=color), limits=LIMITS)
 
-    assert colours(image)[:4] == [[0] * 3, [1] * 3, [128] * 3, [255] * 3]
+    assert colors(image)[:4] == [[0] * 3, [1] * 3, [128] * 3, [255] * 3]
 
 
 def test_what_is_transparent_lies_on_white() -> None:
     half_red = encoded(Image.new("RGBA", (16, 16), (255, 0, 0, 51)), "PNG")
-    assert colours(read_image(half_red, limits=LIMITS))[0] == [255, 204, 204]
+    assert colors(read_image(half_red, limits=LIMITS))[0] == [255, 204, 204]
 
-    grey_alpha = Image.new("LA", (16, 16), (100, 0))
-    assert colours(read_image(encoded(grey_alpha, "PNG"), limits=LIMITS))[0] == [255] * 3
+    gray_alpha = Image.new("LA", (16, 16), (100, 0))
+    assert colors(read_image(encoded(gray_alpha, "PNG"), limits=LIMITS))[0] == [255] * 3
 
     palette = Image.new("P", (16, 16), 1)
     palette.putpalette([0, 0, 0, 10, 20, 30])
     palette.putpixel((0, 0), 0)
     for kind in ("PNG", "GIF"):
         data = encoded(palette, kind, transparency=0)
-        assert colours(read_image(data, limits=LIMITS))[:2] == [[255] * 3, [10, 20, 30]]
+        assert colors(read_image(data, limits=LIMITS))[:2] == [[255] * 3, [10, 20, 30]]
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_a_transparent_grey_is_white(bits) -> None:
+def test_a_transparent_gray_is_white(bits) -> None:
     row = b"\0" + bytes([0, 30] * 8) if bits == 8 else b"\0" + struct.pack(">16H", *[0, 30_000] * 8)
     key = chunk(b"tRNS", struct.pack(">H", 30 if bits == 8 else 30_000))
 
     image = read_image(png(16, 16, row * 16, bits=bits, extra=key), limits=LIMITS)
 
-    assert colours(image)[:2] == [[0] * 3, [255] * 3]
+    assert colors(image)[:2] == [[0] * 3, [255] * 3]
 
 
-def test_one_bit_and_grey_become_rgb() -> None:
-    assert colours(read_image(png(16, 16, b"\0\xaa\xaa" * 16, bits=1), limits=LIMITS))[:2] == [[255] * 3, [0] * 3]
-    assert colours(read_image(encoded(Image.new("L", (16, 16), 77), "PNG"), limits=LIMITS))[0] == [77] * 3
+def test_one_bit_and_gray_become_rgb() -> None:
+    assert colors(read_image(png(16, 16, b"\0\xaa\xaa" * 16, bits=1), limits=LIMITS))[:2] == [[255] * 3, [0] * 3]
+    assert colors(read_image(encoded(Image.new("L", (16, 16), 77), "PNG"), limits=LIMITS))[0] == [77] * 3
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
 def test_of_an_animation_the_first_frame_is_read(kind) -> None:
-    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue")]
+    frames = [Image.new("RGB", (16, 16), color) for color in ("red", "lime", "blue")]
     data = encoded(
         frames[0], kind, save_all=True, append_images=frames[1:], **({"lossless": True} if kind == "WEBP" else {})
     )
 
-    assert colours(read_image(data, limits=LIMITS))[0] == [255, 0, 0]
+    assert colors(read_image(data, limits=LIMITS))[0] == [255, 0, 0]
 
 
 def test_a_large_jpeg_is_decoded_smaller_only_while_twice_the_side_is_left() -> None:
@@ -208,7 +208,7 @@ def test_of_a_file_with_several_pictures_the_first_is_read() -> None:
 
     image = read_image(stream.getvalue(), limits=LIMITS)
 
-    assert (image.size, colours(image)[0]) == ((32, 24), [254, 0, 0])
+    assert (image.size, colors(image)[0]) == ((32, 24), [254, 0, 0])
 
 
 # Files that are refused, each for its reason

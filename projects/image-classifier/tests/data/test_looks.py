@@ -36,7 +36,7 @@ def test_sharpness_is_the_variance_of_the_laplacian_and_falls_when_a_picture_is_
     green = rows[..., 1].astype(float)
     laplacian = [
         green[0, x] + green[2, x] + green[1, x - 1] + green[1, x + 1] - 4 * green[1, x] for x in range(1, 5)
-    ]  # of a height of 6 the first line that has two neighbours; the next one would be the fifth below
+    ]  # of a height of 6 the first line that has two neighbors; the next one would be the fifth below
     assert sharpness(rows) == pytest.approx(np.var(laplacian), rel=1e-5)
     picture = Image.effect_mandelbrot((64, 64), (-2, -1, 1, 1), 60).convert("RGB")
     sharp, soft = (np.asarray(image) for image in (picture, picture.filter(ImageFilter.GaussianBlur(2))))
@@ -44,13 +44,13 @@ def test_sharpness_is_the_variance_of_the_laplacian_and_falls_when_a_picture_is_
 
 
 def test_a_look_multiplies_then_adds_noise_that_its_seed_draws() -> None:
-    grey = Image.new("RGB", (64, 64), (100, 200, 250))
-    assert Look(0.5).of(grey).getpixel((3, 5)) == (50, 100, 125)
-    assert Look(2.0).of(grey).getpixel((3, 5)) == (200, 255, 255)
-    noisy = np.asarray(Look(0.5, noise=4.0).of(grey), dtype=float)
+    gray = Image.new("RGB", (64, 64), (100, 200, 250))
+    assert Look(0.5).of(gray).getpixel((3, 5)) == (50, 100, 125)
+    assert Look(2.0).of(gray).getpixel((3, 5)) == (200, 255, 255)
+    noisy = np.asarray(Look(0.5, noise=4.0).of(gray), dtype=float)
     assert noisy.std(axis=(0, 1)) == pytest.approx([4, 4, 4], rel=0.05)
     assert noisy.mean(axis=(0, 1)) == pytest.approx([50, 100, 125], abs=0.5)
-    assert Look(0.5, noise=4.0).of(grey) == Look(0.5, noise=4.0).of(grey) != Look(0.5, noise=4.0, seed=1).of(grey)
+    assert Look(0.5, noise=4.0).of(gray) == Look(0.5, noise=4.0).of(gray) != Look(0.5, noise=4.0, seed=1).of(gray)
 
 
 @pytest.mark.parametrize(("gain", "times"), [(0.3, 6.0), (0.5, 1.5), (1.0, 0.3), (0.4, 0.5)])

@@ -108,12 +108,12 @@ def test_what_is_handed_on_has_the_same_pixels(kind) -> None:
 
 def test_what_can_be_decoded_at_a_scale_is_marked() -> None:
     cmyk = encoded("JPEG", Image.new("CMYK", (16, 16)))
-    grey = encoded("JPEG", Image.new("L", (16, 16)))
+    gray = encoded("JPEG", Image.new("L", (16, 16)))
     at = JPEG.index(b"\xff\xda") + 4
     in_three_passes = JPEG[:at] + b"\1" + JPEG[at + 1 :]
     arithmetic = JPEG.replace(b"\xff\xc0", b"\xff\xc9")
 
-    scalable = [still(data, "JPEG").scalable for data in (JPEG, grey, PROGRESSIVE, cmyk, in_three_passes, arithmetic)]
+    scalable = [still(data, "JPEG").scalable for data in (JPEG, gray, PROGRESSIVE, cmyk, in_three_passes, arithmetic)]
 
     assert scalable == [True, True, False, False, False, False]
     assert not still(PNG, "PNG").scalable

@@ -54,12 +54,12 @@ VARIANTS = {
 def picture(mode: str, size: tuple[int, int]) -> Image.Image:
     width, height = size
     pixels = np.random.default_rng(width * 1000 + height).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    colour = Image.fromarray(pixels)
+    color = Image.fromarray(pixels)
     if mode == "I;16":
         return Image.fromarray(pixels[:, :, 0].astype(np.uint16) * 257)
     for via in ((), ("RGBA",), ("LA",), ("L",), ("P",)):
         try:
-            image = colour
+            image = color
             for step in (*via, mode):
                 image = image.convert(step)
         except ValueError:

@@ -78,7 +78,7 @@ def test_curves_show_both_losses_of_every_epoch():
     assert {text.get_text() for text in axes.texts} == {"training, augmented", "validation"}
 
 
-def test_the_matrix_shows_counts_and_is_coloured_by_the_share_of_a_row():
+def test_the_matrix_shows_counts_and_is_colored_by_the_share_of_a_row():
     (axes,) = confusion(GROUPS).axes
     counts = {tuple(text.get_position()): text.get_text() for text in axes.texts}
     assert counts[(1, 0)] == "2"  # 2 cats (row 0) that were named dog (column 1)

@@ -165,7 +165,7 @@ def test_light_moves_and_mirrors_but_paints_nothing() -> None:
 
 
 @pytest.mark.parametrize("policy", ["basic", "strong"])
-def test_the_others_change_colours_too(policy: Augmentation) -> None:
+def test_the_others_change_colors_too(policy: Augmentation) -> None:
     plain = Image.new("RGB", (64, 64), (120, 90, 60))
     middles = {tuple(drawn(policy, plain, seed)[:, 16, 16].tolist()) for seed in range(30)}
     assert len(middles) > 5

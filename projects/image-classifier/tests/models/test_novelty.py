@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from image_classifier.models.neighbours import Neighbours
+from image_classifier.models.neighbors import Neighbors
 from image_classifier.models.novelty import Novelty
 
 # Features (x, y, z): x counts double, z nothing. Training pictures at (0, 0) and (10, 0) in these terms.
@@ -32,15 +32,15 @@ def test_the_distance_is_divided_by_a_power_of_the_length():
     assert replace(HAND, power=0.5).distance([[0, 0, 3]]) == 0
 
 
-def test_with_neighbours_the_score_is_in_standard_deviations_of_the_kind_that_is_named():
-    near = Neighbours(
+def test_with_neighbors_the_score_is_in_standard_deviations_of_the_kind_that_is_named():
+    near = Neighbors(
         np.zeros(3, dtype=np.float32),
         np.eye(3, 2, dtype=np.float32),
         np.array([[1, 0], [0, 1]], dtype=np.float32),
         np.array([0, 1]),
     )
     means, deviations = np.array([[1, 0.5, 0], [0, 0, 0]]), np.array([[2, 0.25, 1], [1, 1, 1]])
-    fitted = replace(HAND, threshold=1.0, neighbours=near, means=means, deviations=deviations)
+    fitted = replace(HAND, threshold=1.0, neighbors=near, means=means, deviations=deviations)
     # At (10, 0): at no distance; cosines 1 and 0, of its own kind 1.
     np.testing.assert_allclose(fitted.measures([[5, 0, 0]], [0]), [[0, 0.5, 0]], atol=1e-6)
     np.testing.assert_allclose(fitted.standardised([[0, 0.5, 0]], [0]), [-0.5 / 3], rtol=1e-6)
@@ -60,9 +60,9 @@ def test_a_model_without_a_power_is_read_as_it_was_written(tmp_path):
 def test_what_was_saved_reads_back_and_holds_no_object(tmp_path):
     rng = np.random.default_rng(0)
     directions, training = rng.normal(size=(6, 4)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)
-    near = Neighbours(directions[:, 0], directions, training, np.array([0, 1, 1]))
+    near = Neighbors(directions[:, 0], directions, training, np.array([0, 1, 1]))
     means, deviations = rng.normal(size=(2, 3)).astype(np.float32), np.ones((2, 3), dtype=np.float32)
-    fitted = Novelty(directions, training, 1 / 3, neighbours=near, means=means, deviations=deviations)
+    fitted = Novelty(directions, training, 1 / 3, neighbors=near, means=means, deviations=deviations)
     fitted.save(tmp_path / "novelty.npz")
     read = Novelty.load(tmp_path / "novelty.npz")
     rows, named = rng.normal(size=(9, 6)), np.arange(9) % 2
@@ -70,7 +70,7 @@ def test_what_was_saved_reads_back_and_holds_no_object(tmp_path):
     np.testing.assert_array_equal(read.score(rows, named), fitted.score(rows, named))
     with np.load(tmp_path / "novelty.npz", allow_pickle=False) as arrays:
         assert {array.dtype.kind for array in arrays.values()} == {"f", "i"}
-        assert {"directions", "known", "threshold", "power", "means", "neighbours.labels"} < set(arrays)
+        assert {"directions", "known", "threshold", "power", "means", "neighbors.labels"} < set(arrays)
 
 
 def test_a_pickle_is_not_read(tmp_path):

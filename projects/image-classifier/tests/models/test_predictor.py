@@ -10,7 +10,7 @@ from image_classifier.models.novelty import Novelty
 from image_classifier.models.predictor import Predictor, Rules
 
 SIDE = 16
-# The colour of a picture is its embedding; distances are counted in steps of red alone, from red 0.
+# The color of a picture is its embedding; distances are counted in steps of red alone, from red 0.
 REDS = Novelty(np.array([[1], [0], [0]], dtype=np.float32), np.zeros((1, 1), dtype=np.float32), 200.0, power=0.0)
 RULES = Rules(("red", "green", "blue"), Preprocessing(SIDE, SIDE), 0.9, least_probability=0.2, least_confidence=0.4)
 
@@ -45,8 +45,8 @@ def shares() -> Predictor:
     return Predictor(graph(), REDS, RULES, {"picture-1": b"first", "picture-2": b"second"})
 
 
-def of(*colour: int) -> np.ndarray:
-    return np.full((SIDE, SIDE, 3), colour, dtype=np.uint8)
+def of(*color: int) -> np.ndarray:
+    return np.full((SIDE, SIDE, 3), color, dtype=np.uint8)
 
 
 def test_probabilities_are_those_of_the_graph_and_sum_to_one(shares):
@@ -68,7 +68,7 @@ def test_a_label_set_is_never_empty():
 
 
 @pytest.mark.parametrize(
-    ("colour", "unfamiliarity", "unsure"),
+    ("color", "unfamiliarity", "unsure"),
     [
         ((200, 100, 100), 1.0, None),  # at the threshold, not above it
         ((202, 100, 100), 1.01, "unfamiliar"),
@@ -78,8 +78,8 @@ def test_a_label_set_is_never_empty():
         ((38, 31, 31), 0.19, "ambiguous"),
     ],
 )
-def test_why_an_answer_is_unsure(shares, colour, unfamiliarity, unsure):
-    (prediction,) = shares.predict([of(*colour)])
+def test_why_an_answer_is_unsure(shares, color, unfamiliarity, unsure):
+    (prediction,) = shares.predict([of(*color)])
     assert prediction.unfamiliarity == pytest.approx(unfamiliarity)
     assert prediction.unsure == unsure
 

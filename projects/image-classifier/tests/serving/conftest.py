@@ -27,7 +27,7 @@ from image_classifier.models.predictor import Prediction, Predictor, Rules
 from image_classifier.serving.app import create_app
 from portfolio_shared.bundle import DataInfo, Manifest, write_bundle
 
-COLOUR_SIDE = 32
+COLOR_SIDE = 32
 Upload = dict[str, Any]  # name, mimeType and buffer, as Playwright wants a file
 TO_TRANSFER = """(files) => {
     const transfer = new DataTransfer();
@@ -212,19 +212,19 @@ def unfamiliar(predictor: Predictor) -> Upload:
     pytest.fail("the model is familiar with everything")
 
 
-# A model of colours
+# A model of colors
 
 
 @pytest.fixture(scope="module")
-def service(serving: Callable[..., AbstractContextManager[Any]], colour_bundle: Path) -> Iterator[Any]:
-    """Serve the model of colours; return a client."""
-    settings = ServeSettings(bundle=colour_bundle, max_pixels_whole=2_000_000, max_file_bytes=5_000_000)
+def service(serving: Callable[..., AbstractContextManager[Any]], color_bundle: Path) -> Iterator[Any]:
+    """Serve the model of colors; return a client."""
+    settings = ServeSettings(bundle=color_bundle, max_pixels_whole=2_000_000, max_file_bytes=5_000_000)
     with serving(create_app(settings)) as client:
         yield client
 
 
-def colour_graph() -> bytes:
-    """Return a model that names the strongest colour and finds it where it is."""
+def color_graph() -> bytes:
+    """Return a model that names the strongest color and finds it where it is."""
     nodes = [
         helper.make_node("Cast", ["pictures"], ["whole"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["whole"], ["channels"], perm=[0, 3, 1, 2]),
@@ -237,8 +237,8 @@ def colour_graph() -> bytes:
     floats = TensorProto.FLOAT
     body = helper.make_graph(
         nodes,
-        "colours",
-        [helper.make_tensor_value_info("pictures", TensorProto.UINT8, ["n", COLOUR_SIDE, COLOUR_SIDE, 3])],
+        "colors",
+        [helper.make_tensor_value_info("pictures", TensorProto.UINT8, ["n", COLOR_SIDE, COLOR_SIDE, 3])],
         [
             helper.make_tensor_value_info("probabilities", floats, ["n", 3]),
             helper.make_tensor_value_info("embedding", floats, ["n", 3]),
@@ -252,16 +252,16 @@ def colour_graph() -> bytes:
 
 
 @pytest.fixture(scope="session")
-def colour_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a model whose answers are seen by eye: it names the strongest colour, and nothing dark is familiar."""
+def color_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a model whose answers are seen by eye: it names the strongest color, and nothing dark is familiar."""
     folder = tmp_path_factory.mktemp("model") / "bundle"
     labels, seen = ("apple", "basil", "cornflower"), [*np.eye(3), [1, 1, 0], [0.5, 0.5, 0.5]]
-    rules = Rules(labels, Preprocessing(40, COLOUR_SIDE), 0.9, least_probability=0.2, least_confidence=0.6)
+    rules = Rules(labels, Preprocessing(40, COLOR_SIDE), 0.9, least_probability=0.2, least_confidence=0.6)
     novelty = Novelty(np.eye(3, dtype=np.float32), np.array(seen, dtype=np.float32), threshold=0.5, power=0.0)
     example = io.BytesIO()
     Image.new("RGB", (64, 48), "red").save(example, "JPEG")
-    Predictor(colour_graph(), novelty, rules, {"picture-1": example.getvalue()}).save(folder)
-    data = DataInfo(source="sample", name="colours", sha256="0" * 64, rows={}, test_split_sha256="0" * 64)
+    Predictor(color_graph(), novelty, rules, {"picture-1": example.getvalue()}).save(folder)
+    data = DataInfo(source="sample", name="colors", sha256="0" * 64, rows={}, test_split_sha256="0" * 64)
     write_bundle(
         folder,
         Manifest(

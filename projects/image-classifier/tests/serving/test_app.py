@@ -28,14 +28,14 @@ from portfolio_shared.serving.prediction_log import time_of
 Json = dict[str, Any]
 Serving = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
 
-LABELS = ("apple", "basil", "cornflower")  # of the model of colours: red, green, blue
+LABELS = ("apple", "basil", "cornflower")  # of the model of colors: red, green, blue
 SIDE = 32
 LIMITS = ImageLimits()
 
 
 @pytest.fixture(scope="module")
-def predictor(colour_bundle: Path) -> Predictor:
-    return Predictor.load(colour_bundle)
+def predictor(color_bundle: Path) -> Predictor:
+    return Predictor.load(color_bundle)
 
 
 # What is served is what was evaluated
@@ -58,7 +58,7 @@ def test_the_service_answers_what_the_predictor_says(service: httpx.Client, pred
 
 
 def test_files_are_answered_in_their_order_and_by_name(service: httpx.Client) -> None:
-    files: list[File] = [(f"{colour}.png", plain(colour), "image/png") for colour in ("blue", "red", "lime")]
+    files: list[File] = [(f"{color}.png", plain(color), "image/png") for color in ("blue", "red", "lime")]
 
     results = ask(service, *files)
 
@@ -69,14 +69,14 @@ def test_files_are_answered_in_their_order_and_by_name(service: httpx.Client) ->
     ]
 
 
-def test_every_response_names_its_model_and_has_an_id_of_its_own(service: httpx.Client, colour_bundle: Path) -> None:
+def test_every_response_names_its_model_and_has_an_id_of_its_own(service: httpx.Client, color_bundle: Path) -> None:
     first, again = (service.post(URL, files=as_files(plain("red")), headers={"X-Request-ID": "1"}) for _ in range(2))
 
     body = first.json()
     assert list(body) == ["id", "model", "results"]
     assert time_of(body["id"]) <= time_of(again.json()["id"])
     assert body["id"] != again.json()["id"]
-    assert body["model"] == {"name": "image-classifier", "version": bundle_digest(colour_bundle)[:12]}
+    assert body["model"] == {"name": "image-classifier", "version": bundle_digest(color_bundle)[:12]}
     fields = ["file", "predictions", "label_set", "coverage", "unsure", "heat", "crop", "error"]
     assert list(body["results"][0]) == fields
 
@@ -171,29 +171,29 @@ def test_requests_at_the_same_time_do_not_mix(service: httpx.Client) -> None:
     expected = {"red": "apple", "lime": "basil", "blue": "cornflower"}
     answers: list[tuple[str, str]] = []
 
-    def ask_five_times(colour: str) -> None:
+    def ask_five_times(color: str) -> None:
         for _ in range(5):
-            (result,) = ask(service, plain(colour))
-            answers.append((colour, result["label_set"][0]))
+            (result,) = ask(service, plain(color))
+            answers.append((color, result["label_set"][0]))
 
-    threads = [threading.Thread(target=ask_five_times, args=(colour,)) for colour in [*expected, *expected]]
+    threads = [threading.Thread(target=ask_five_times, args=(color,)) for color in [*expected, *expected]]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
     assert len(answers) == 30
-    assert all(expected[colour] == label for colour, label in answers)
+    assert all(expected[color] == label for color, label in answers)
 
 
 # What a page needs to know
 
 
-def test_labels_limits_and_examples(service: httpx.Client, colour_bundle: Path) -> None:
+def test_labels_limits_and_examples(service: httpx.Client, color_bundle: Path) -> None:
     body = service.get("/v1/labels").json()
 
     assert list(body) == ["id", "model", "labels", "coverage", "formats", "limits", "examples"]
-    assert body["model"]["version"] == bundle_digest(colour_bundle)[:12]
+    assert body["model"]["version"] == bundle_digest(color_bundle)[:12]
     assert (body["labels"], body["coverage"]) == (list(LABELS), 0.9)
     assert body["formats"] == ["JPEG", "PNG", "WEBP", "GIF", "HEIC", "AVIF"]
     (example,) = body["examples"]

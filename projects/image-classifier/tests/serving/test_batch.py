@@ -16,7 +16,7 @@ from portfolio_shared.data.tables import FileError
 from portfolio_shared.serving.batch import BatchResult
 
 
-class Colours:
+class Colors:
     """Names the strongest of red, green and blue; ambiguous where two are within 10 %."""
 
     labels = ("red", "green", "blue")
@@ -35,9 +35,9 @@ class Colours:
         return Prediction(probabilities, label_set, 0.0, "ambiguous" if close else None, None)
 
 
-def save(path: Path, colour: str) -> Path:
+def save(path: Path, color: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (20, 20), colour).save(path)
+    Image.new("RGB", (20, 20), color).save(path)
     return path
 
 
@@ -52,7 +52,7 @@ def test_every_file_of_files_and_folders_gets_a_row(tmp_path) -> None:
     names = ["b/2.png", "a/1.jpg", "b/deeper/3.webp", "top.gif"]
     for name in names:
         save(folder / name, "blue")
-    predictor, target, seen = Colours(), tmp_path / "out.csv", []
+    predictor, target, seen = Colors(), tmp_path / "out.csv", []
 
     result = predict_file([single, folder], target, predictor, advance=seen.append)
 
@@ -70,7 +70,7 @@ def test_every_file_of_files_and_folders_gets_a_row(tmp_path) -> None:
 def test_a_doubt_and_its_labels_are_written(tmp_path) -> None:
     target = tmp_path / "out.csv"
 
-    predict_file(save(tmp_path / "a.png", "#ffff00"), target, Colours())
+    predict_file(save(tmp_path / "a.png", "#ffff00"), target, Colors())
 
     (row,) = rows_of(target)
     assert (row["label_set"], row["unsure"], row["error"]) == ("red; green", "ambiguous", "")
@@ -86,7 +86,7 @@ def test_what_cannot_be_read_says_why_and_nothing_is_dropped(tmp_path) -> None:
     os.mkfifo(folder / "5 pipe.png")
     target = tmp_path / "out.csv"
 
-    result = predict_file([folder], target, Colours(), limits=ImageLimits(max_bytes=1000))
+    result = predict_file([folder], target, Colors(), limits=ImageLimits(max_bytes=1000))
 
     rows = rows_of(target)
     assert result == BatchResult(done=1, refused=5)
@@ -113,7 +113,7 @@ def test_a_file_without_permission_is_refused_with_its_reason(tmp_path, monkeypa
 
     monkeypatch.setattr(Path, "open", guarded)
 
-    assert predict_file([locked, good], target, Colours()) == BatchResult(1, 1)
+    assert predict_file([locked, good], target, Colors()) == BatchResult(1, 1)
     assert [row["error"] for row in rows_of(target)] == ["cannot be read: Permission denied", ""]
 
 
@@ -121,7 +121,7 @@ def test_a_name_that_is_no_text_is_kept(tmp_path) -> None:
     name = os.fsdecode(b"r\xf6se.png")
     save(tmp_path / name, "red")
 
-    predict_file([tmp_path / name], tmp_path / "out.csv", Colours())
+    predict_file([tmp_path / name], tmp_path / "out.csv", Colors())
 
     assert rows_of(tmp_path / "out.csv")[0]["file"] == str(tmp_path / name)
 
@@ -129,7 +129,7 @@ def test_a_name_that_is_no_text_is_kept(tmp_path) -> None:
 def test_the_file_that_is_written_is_no_picture_of_the_folder(tmp_path) -> None:
     save(tmp_path / "a.png", "red")
     for _ in range(2):  # the second time the answers of the first lie there
-        assert predict_file([tmp_path], tmp_path / "out.csv", Colours()) == BatchResult(1, 0)
+        assert predict_file([tmp_path], tmp_path / "out.csv", Colors()) == BatchResult(1, 0)
 
 
 @pytest.mark.parametrize(("sources", "says"), [([], "no files"), (["here", "gone"], "gone")])
@@ -139,7 +139,7 @@ def test_a_path_that_leads_nowhere_leaves_everything_as_it_was(tmp_path, sources
     target.write_text("of last week")
 
     with pytest.raises(FileError, match=says):
-        predict_file([tmp_path / source for source in sources], target, Colours())
+        predict_file([tmp_path / source for source in sources], target, Colors())
 
     assert target.read_text() == "of last week"
 
@@ -163,7 +163,7 @@ def test_the_answers_are_those_of_one_thread_in_the_same_order(tmp_path, predict
 def test_few_files_are_begun_before_the_first_is_written_and_a_break_leaves_no_half_file(tmp_path) -> None:
     begun = []
 
-    class Counting(Colours):
+    class Counting(Colors):
         def predict(self, inputs):
             begun.append(1)
             return super().predict(inputs)
@@ -191,13 +191,13 @@ def test_what_systems_add_is_left_out_and_links_are_followed_but_not_round(tmp_p
     (folder / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     (folder / "round").symlink_to(folder, target_is_directory=True)
 
-    assert predict_file(folder, tmp_path / "out.csv", Colours()) == BatchResult(2, 0)
+    assert predict_file(folder, tmp_path / "out.csv", Colors()) == BatchResult(2, 0)
     assert [row["file"] for row in rows_of(tmp_path / "out.csv")] == [
         str(folder / "a.JPG"),
         str(folder / "linked" / "b.png"),
     ]
     # One that is named is taken.
-    assert predict_file([folder / "._a.JPG"], tmp_path / "out.csv", Colours()) == BatchResult(0, 1)
+    assert predict_file([folder / "._a.JPG"], tmp_path / "out.csv", Colors()) == BatchResult(0, 1)
 
 
 @pytest.mark.parametrize(

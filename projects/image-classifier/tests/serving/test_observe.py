@@ -41,10 +41,10 @@ Ask = Callable[..., LoggedPrediction]
 
 
 @pytest.fixture
-def logged(serving: Serving, colour_bundle: Path, tmp_path: Path) -> Ask:
+def logged(serving: Serving, color_bundle: Path, tmp_path: Path) -> Ask:
     """Return a function: files -> the row that the log has of the request, after it was closed."""
 
-    def ask(*files: Any, bundle: Path = colour_bundle, **options: Any) -> LoggedPrediction:
+    def ask(*files: Any, bundle: Path = color_bundle, **options: Any) -> LoggedPrediction:
         url = f"sqlite:///{tmp_path}/log.db"
         with serving(create_app(ServeSettings(bundle=bundle, prediction_log=url))) as client:
             answer = client.post(URL, files=as_files(*files), params=options).raise_for_status().json()
@@ -132,9 +132,9 @@ def test_of_a_picture_of_none_of_the_labels_only_the_doubt_counts(unsure: str | 
         WATCH.measure(row, 1, Truth(label="peony"))
 
 
-def test_a_label_that_the_model_does_not_have_is_refused(serving: Serving, colour_bundle: Path, tmp_path: Path) -> None:
+def test_a_label_that_the_model_does_not_have_is_refused(serving: Serving, color_bundle: Path, tmp_path: Path) -> None:
     """Misspelt, it would count as a picture of none of the labels."""
-    settings = ServeSettings(bundle=colour_bundle, prediction_log=f"sqlite:///{tmp_path}/log.db")
+    settings = ServeSettings(bundle=color_bundle, prediction_log=f"sqlite:///{tmp_path}/log.db")
     with serving(create_app(settings)) as client:
         id_ = client.post(URL, files=as_files(plain("red"))).raise_for_status().json()["id"]
 

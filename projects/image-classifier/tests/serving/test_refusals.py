@@ -121,7 +121,7 @@ def test_a_wrong_field_is_named(service: httpx.Client, request_: Json, field: st
     assert says in error["message"]
 
 
-def test_limits_are_settings(serving: Serving, colour_bundle: Path) -> None:
+def test_limits_are_settings(serving: Serving, color_bundle: Path) -> None:
     picture = encoded(random_picture(0))
     limits = {
         "max_files": 2,
@@ -129,7 +129,7 @@ def test_limits_are_settings(serving: Serving, colour_bundle: Path) -> None:
         "max_body_bytes": 3 * len(picture),
         "max_pixels_whole": 256,
     }
-    with serving(create_app(ServeSettings(bundle=colour_bundle, **limits))) as client:
+    with serving(create_app(ServeSettings(bundle=color_bundle, **limits))) as client:
         refused(client.post(URL, files=as_files(*[plain("red", (16, 16))] * 3)))
         assert len(ask(client, *[plain("red", (16, 16))] * 2)) == 2
         assert refused(client.post(URL, files=as_files(picture)), 413)[0]["code"] == "too_many_bytes"

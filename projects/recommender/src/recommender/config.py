@@ -67,8 +67,8 @@ class AlsSettings(Frozen):
 class BaselineSettings(Frozen):
     """The baselines' own settings."""
 
-    user_neighbours: int = Field(40, ge=1)
-    item_neighbours: int = Field(50, ge=1)
+    user_neighbors: int = Field(40, ge=1)
+    item_neighbors: int = Field(50, ge=1)
     ease_penalty: float = Field(200.0, gt=0, description="of EASE as published, without anything added")
 
 

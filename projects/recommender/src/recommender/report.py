@@ -13,13 +13,12 @@ from typing import Any
 from rich.console import Console
 
 from portfolio_shared.data.checks import stored_report
+from portfolio_shared.evaluation.documents import Contents, documents_of, fill_documents, refill, write_report
 from portfolio_shared.evaluation.figures import save_figure
 from portfolio_shared.evaluation.sections import (
-    fill_sections,
     interval_cell,
     markdown_table,
     measured_sections,
-    write_report,
 )
 from portfolio_shared.evaluation.tables import Column, candidate_rows
 from portfolio_shared.evaluation.uncertainty import Interval
@@ -45,6 +44,9 @@ HIT_RATE = Column("hit_rate", "hit rate", ".0%")
 def report(config: ReportConfig, console: Console | None = None) -> None:
     """Train, take the model apart, and write `docs/` and the marked sections of the READMEs."""
     console = console or Console(markup=False)
+    if config.refill:
+        console.print(refill(config, MODEL_NAME, contents))
+        return
     training = TrainConfig(data=config.data, dataset=config.dataset, tracking_uri="", seed=config.seed)
     trained = learn(training, console)
     kind = trained.data.source.kind
@@ -74,8 +76,17 @@ def report_everything(config: ReportConfig, trained: Trained, console: Console) 
     save_figure(draw_cold_start(starts, k), docs / "cold-start.svg")
     recorded = {**record(trained, steps, points, starts), **record_checks(trained, seed=config.seed)}
     save_figure(draw_reliability(recorded["reliability"]), docs / "reliability.svg")
-    sections, summary = {**tables(recorded), **measured(config.benchmarks, docs)}, summary_table(recorded)
-    return write_report(config, MODEL_NAME, recorded=recorded, sections=sections, summary=summary)
+    return write_report(config, MODEL_NAME, recorded, contents(recorded, config.benchmarks, docs))
+
+
+def contents(recorded: Mapping[str, Any], results: Path, docs: Path) -> Contents:
+    """Return what the documents state of what was recorded."""
+    return Contents({**tables(recorded), **measured(results, docs)}, numbers(recorded), summary_table(recorded))
+
+
+def numbers(recorded: Mapping[str, Any]) -> dict[str, str]:
+    """Return the numbers that prose names."""
+    return {"ndcg": f"{recorded['test'][SERVED]['ndcg']['estimate']:.3f}"}
 
 
 def report_sample(config: ReportConfig, trained: Trained) -> str:
@@ -93,9 +104,8 @@ def report_sample(config: ReportConfig, trained: Trained) -> str:
     }
     docs.mkdir(parents=True, exist_ok=True)
     (docs / "sample.json").write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
-    readme = config.project / "README.md"
-    fill_sections(readme, {"sample": sample_tables(recorded)})
-    return f"Written: {docs / 'sample.json'} and its section of {readme}"
+    changed = fill_documents(documents_of(config.project), {"sample": sample_tables(recorded)})
+    return f"Written: {', '.join(map(str, [docs / 'sample.json', *changed]))}"
 
 
 def measured(results: Path, docs: Path) -> dict[str, str]:

@@ -66,8 +66,8 @@ SPACES: dict[str, Space] = {
         **RECENCY_SPACE,
     },
     EASE: {"baselines.ease_penalty": FloatDistribution(100, 800, log=True)},
-    USERS: {"baselines.user_neighbours": IntDistribution(20, 120)},
-    ITEMS: {"baselines.item_neighbours": IntDistribution(20, 200)},
+    USERS: {"baselines.user_neighbors": IntDistribution(20, 120)},
+    ITEMS: {"baselines.item_neighbors": IntDistribution(20, 200)},
     ALS: ALS_SPACE,
     ALS_RECENT: {**ALS_SPACE, **RECENCY_SPACE},
 }

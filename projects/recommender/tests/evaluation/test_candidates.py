@@ -42,7 +42,7 @@ def compared(parts):
 
 
 def test_every_candidate_is_compared_and_the_best_stands_first(compared):
-    assert set(compared) == {POPULARITY, "user neighbours", "item neighbours", ALS, ALS_RECENT, EASE, FULL}
+    assert set(compared) == {POPULARITY, "user neighbors", "item neighbors", ALS, ALS_RECENT, EASE, FULL}
     scores = [candidate.metrics["ndcg"] for candidate in compared.values()]
     assert scores == sorted(scores, reverse=True)
     for candidate in compared.values():
@@ -107,5 +107,5 @@ def test_the_settings_of_each_candidate_are_in_words():
     assert describe_settings(ALS_RECENT, SMALL).startswith(describe_settings(ALS, SMALL) + ", films of 3 people; half")
     assert describe_settings(EASE, SMALL) == "penalty 200"
     assert describe_settings(POPULARITY, SMALL) == "none"
-    assert describe_settings("user neighbours", SMALL) == "40 neighbours"
-    assert describe_settings("item neighbours", SMALL) == "50 neighbours"
+    assert describe_settings("user neighbors", SMALL) == "40 neighbors"
+    assert describe_settings("item neighbors", SMALL) == "50 neighbors"

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from portfolio_shared.config import ReportSettings
 from portfolio_shared.evaluation.uncertainty import Interval
 
 
@@ -24,14 +23,19 @@ def fill_sections(path: Path, sections: Mapping[str, str]) -> None:
     """
     text = path.read_text(encoding="utf-8")
     for name, body in sections.items():
-        start, end = _find(text, name, path).span("body")
-        text = text[:start] + "\n" + body.strip("\n") + "\n" + text[end:]
+        text = fill(text, name, body, path)
     path.write_text(text, encoding="utf-8")
+
+
+def fill(text: str, name: str, body: str, path: Path) -> str:
+    """Return the text of `path` with another body between the markers of a section; raises as `fill_sections` does."""
+    start, end = find(text, name, path).span("body")
+    return text[:start] + "\n" + body.strip("\n") + "\n" + text[end:]
 
 
 def read_section(path: Path, name: str) -> str:
     """Return what stands between the markers of a section; raises as `fill_sections` does."""
-    return _find(path.read_text(encoding="utf-8"), name, path).group("body").strip("\n")
+    return find(path.read_text(encoding="utf-8"), name, path).group("body").strip("\n")
 
 
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -84,20 +88,6 @@ def measured_sections(sources: Mapping[str, tuple[Path, Callable[[Any], str]]]) 
     }
 
 
-def write_report(
-    config: ReportSettings, name: str, *, recorded: Mapping[str, object], sections: Mapping[str, str], summary: str
-) -> str:
-    """Write `docs/report.json` and the sections of both READMEs, and return the line that says so.
-
-    The section `name` of the root README gets the summary; `recorded` is everything stated, as JSON types.
-    """
-    docs, readme = config.project / "docs", config.project / "README.md"
-    (docs / "report.json").write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
-    fill_sections(readme, sections)
-    fill_sections(config.root_readme, {name: summary})
-    return f"Written: {docs}, {readme} and {config.root_readme}"
-
-
 def serving_table(measured: Mapping[str, Any]) -> str:
     """Return what requests cost and how many are answered, beside other ways, and what our process needs.
 
@@ -136,7 +126,8 @@ def rates_table(measured: Mapping[str, Any]) -> str:
     return markdown_table([f"{ways[0]['rows']:,} rows", "rows a second", f"times {ways[0]['name']}"], rows)
 
 
-def _find(text: str, name: str, path: Path) -> re.Match[str]:
+def find(text: str, name: str, path: Path) -> re.Match[str]:
+    """Return the match of a section, whose group `body` stands between its markers; raises as `fill_sections` does."""
     pattern = rf"<!-- report:{re.escape(name)} -->(?P<body>.*?)<!-- /report:{re.escape(name)} -->"
     matches = list(re.finditer(pattern, text, re.DOTALL))
     if len(matches) != 1:

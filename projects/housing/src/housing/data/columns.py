@@ -94,7 +94,7 @@ def column_name(heading: str) -> str | None:
     ('first_flr_sf', 'first_flr_sf', 'first_flr_sf')
     >>> column_name("X1st.Flr.SF"), column_name("A1stFlrSF")
     ('first_flr_sf', 'first_flr_sf')
-    >>> column_name("colour") is None
+    >>> column_name("color") is None
     True
     """
     return _headings().get(_squeeze(heading))

@@ -65,7 +65,7 @@ def _steps(inside: Sales, outside: Sales, settings: ModelSettings, *, seed: int,
 
     squared = settings.linear.model_copy(update={"huber": SQUARED_LOSS})
     hinges = squared.model_copy(update={"slopes": False})
-    # The same trees on neighbourhood means that contain each training house's own price.
+    # The same trees on neighborhood means that contain each training house's own price.
     naive = members.encoding.transform(members.houses)
     target = np.log(inside.prices) - members.linear.exception(members.houses)
     leaking = replace(members, library_trees=fit_trees(naive, target, settings.trees, seed=seed, threads=threads))
@@ -74,9 +74,9 @@ def _steps(inside: Sales, outside: Sales, settings: ModelSettings, *, seed: int,
         "ridge on the file's own columns": (ridge[: len(outside.prices)], ridge[len(outside.prices) :]),
         "linear member: derived features, logarithms, products": linear(hinges.model_copy(update={"knots": 0})),
         "+ hinges": linear(hinges),
-        "+ neighbourhood slopes": linear(squared),
+        "+ neighborhood slopes": linear(squared),
         "+ Huber's loss (the linear member)": (new.linear, old.linear),
-        "trees, naive neighbourhood means (the leak)": (leaked[0], leaked[1]),
-        "trees, cross-fitted neighbourhood means (the tree member)": (new.trees, old.trees),
+        "trees, naive neighborhood means (the leak)": (leaked[0], leaked[1]),
+        "trees, cross-fitted neighborhood means (the tree member)": (new.trees, old.trees),
         "blend of the two members (served)": (new.blend(settings.linear_weight), old.blend(settings.linear_weight)),
     }

@@ -46,7 +46,7 @@ class Miss:
 
 
 def by_group(evaluation: Evaluation) -> list[Group]:
-    """Break the errors down by price quintile, age, condition of sale and neighbourhood."""
+    """Break the errors down by price quintile, age, condition of sale and neighborhood."""
     frame, paid = evaluation.sales.frame, evaluation.sales.prices
     quintile = np.searchsorted(np.quantile(paid, [0.2, 0.4, 0.6, 0.8]), paid, side="right")
     age = np.searchsorted([10, 30, 50, 80], (frame["yr_sold"] - frame["year_built"]).to_numpy(), side="right")

@@ -8,7 +8,7 @@ import numpy as np
 from housing.evaluation.errors import by_group
 from housing.evaluation.evaluate import Evaluation
 from housing.models.fit import OutOfFold
-from portfolio_shared.evaluation import figures
+from portfolio_shared.evaluation import charts, figures
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.results import Candidate
 
@@ -21,29 +21,29 @@ def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[OutOfFold]],
     paid, predicted = evaluation.sales.prices, evaluation.predicted
     spread = 1.96 * np.sqrt(measured * (1 - measured) / len(paid))
     drawn = {
-        "candidates": figures.interval_bars(
+        "candidates": charts.interval_bars(
             list(candidates),
             [_fold_interval(candidate.model.fold_rmsle) for candidate in candidates.values()],
             xlabel="RMSLE over folds: mean and its standard error, lower is better",
             title="Candidates",
         ),
-        "predicted-actual": figures.scatter_predicted_actual(
+        "predicted-actual": charts.scatter_predicted_actual(
             paid / 1000, predicted / 1000, unit="thousand dollars", title="Test houses: predicted against paid"
         ),
-        "residuals": figures.residual_plot(
+        "residuals": charts.residual_plot(
             np.log(paid),
             np.log(predicted),
             unit="log dollars",
             title="Errors by predicted price",
         ),
-        "coverage": figures.coverage_bars(
+        "coverage": charts.coverage_bars(
             [group.name for group in quintiles],
             [group.coverage for group in quintiles],
             nominal=0.9,
             counts=[group.houses for group in quintiles],
             title="Share of prices inside their 90 % interval, by price quintile",
         ),
-        "calibration": figures.line_with_band(
+        "calibration": charts.line_with_band(
             nominal,
             {"measured": (measured, measured - spread, measured + spread), "nominal": (nominal, nominal, nominal)},
             xlabel="Nominal coverage",

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from housing.config import ModelSettings
 from housing.data.load import Split
 from housing.models.fit import fit_members
-from portfolio_shared.evaluation import figures
+from portfolio_shared.evaluation import charts
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
 
 SHARES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -34,7 +34,7 @@ def draw_learning_curve(curve: Mapping[int, list[float]]) -> Figure:
     """Draw the learning curve with one standard error of the folds' mean."""
     errors = np.array(list(curve.values()))
     mean, spread = errors.mean(axis=1), errors.std(axis=1, ddof=1) / np.sqrt(errors.shape[1])
-    return figures.line_with_band(
+    return charts.line_with_band(
         list(curve),
         {"RMSLE": (mean, mean - spread, mean + spread)},
         xlabel="Houses to learn from",

@@ -15,7 +15,7 @@ from housing.models.imputation import Complete
 
 Floats = NDArray[np.float64]
 
-ELSEWHERE = 0.05  # distance added for another neighbourhood: with all else equal, people compare with houses nearby
+ELSEWHERE = 0.05  # distance added for another neighborhood: with all else equal, people compare with houses nearby
 HALF = 0.1  # distance at which similarity has fallen to a half
 
 

@@ -1,6 +1,6 @@
 """What the trees read: the numbers, what a place and a type of house usually cost, and one column a category.
 
-The classic trap is here. The mean price of a neighbourhood is a good feature and an easy leak: computed over all
+The classic trap is here. The mean price of a neighborhood is a good feature and an easy leak: computed over all
 training houses, it holds each house's own price, a model learns to trust it, and fails on houses it has not seen.
 So a training house gets the mean over the *other* folds' houses (cross-fitting), and a new house the mean over all.
 `tests/models/test_encoding.py` shows the leak of the naive version and its absence here.

@@ -1,7 +1,7 @@
 """From a complete record to the numbers both members of the model read: the same code in training and serving.
 
 Nothing here is learned from data; what is learned lives in `models/linear.py` (knots, scales) and `models/encoding.py`
-(neighbourhood statistics).
+(neighborhood statistics).
 """
 
 from collections.abc import Callable, Sequence

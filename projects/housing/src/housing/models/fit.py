@@ -122,7 +122,7 @@ def fit(
     shares = weight * members.linear.contributions(members.houses) + (1 - weight) * tree_shares
 
     intervals = partial(fit_intervals, log_price=np.log(prices), settings=settings, seed=seed, threads=threads)
-    # The neighbourhood statistics of sparse records contain each house's own price, which the full records' do not.
+    # The neighborhood statistics of sparse records contain each house's own price, which the full records' do not.
     # Only the scale reads them, and the measured coverage of sparse records (README) shows no harm.
     sparse_inputs = members.encoding.transform(members.design([sparsely(record) for record in records]))
     return Predictor(

@@ -1,7 +1,7 @@
 """The first member of the blend: a Huber ridge on the log price in a fixed basis, in NumPy alone.
 
 The basis holds the numbers (clipped to the range that most training houses span), their logarithms, hinges
-max(0, x - knot), a few products, one column a category, and the neighbourhood's own slopes in size and quality.
+max(0, x - knot), a few products, one column a category, and the neighborhood's own slopes in size and quality.
 Huber's loss (Huber 1964, "Robust Estimation of a Location Parameter", fitted by iteratively reweighted least
 squares) keeps a few odd sales from bending the line.
 """
@@ -45,7 +45,7 @@ PRODUCTS = (
     ("is_abnormal", "overall_cond"),
 )
 SLOPES = ("log gr_liv_area", "overall_qual")
-"""What each neighbourhood has its own slope in."""
+"""What each neighborhood has its own slope in."""
 
 GRADES = ("overall_qual", "overall_cond")
 """Hinges of these stand at every grade, not at quantiles."""
@@ -58,7 +58,7 @@ class LinearModel:
     """A fitted linear model of the log price; arrays only, so that it can be stored as npz.
 
     Shapes: P numbers, L logarithms, H hinges, K smooth columns (numbers, logarithms, hinges, products), C indicator
-    columns, B neighbourhoods with slopes, M = K + C + 2 B + 1 columns in all, G groups.
+    columns, B neighborhoods with slopes, M = K + C + 2 B + 1 columns in all, G groups.
     """
 
     clip_low: Floats  # (P,)
@@ -71,7 +71,7 @@ class LinearModel:
     scale: Floats  # (K,) reciprocal standard deviation times weight; 0 where a column is constant
     indicator_column: NDArray[np.intp]  # (C,) columns of the codes
     indicator_code: NDArray[np.intp]  # (C,)
-    slope_code: NDArray[np.intp]  # (B,) neighbourhoods
+    slope_code: NDArray[np.intp]  # (B,) neighborhoods
     share: Floats  # (M, G) of a column's contribution that each group gets
     average: Floats  # (M,) of the columns over the training houses
     coefficient: Floats  # (M,)
@@ -163,7 +163,7 @@ class _Tables(NamedTuple):
     category: NDArray[np.intp]  # where each category begins among the codes, (C,)
     ones: Floats  # (C,): a product with them is a sum
     codes: Floats  # (C, most codes of a category)
-    slopes: Floats  # (neighbourhoods, slopes)
+    slopes: Floats  # (neighborhoods, slopes)
     smooth_shares: Floats  # (K, G), coefficients included
     code_shares: Floats  # (C, G)
     slope_shares: Floats  # (slopes, G)

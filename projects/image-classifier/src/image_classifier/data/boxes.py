@@ -42,7 +42,7 @@ class Item:
     moving
         Whether the file holds a film as well.
     lean
-        8 bits, half the colours and nothing transparent, as phones write it: less memory a pixel.
+        8 bits, half the colors and nothing transparent, as phones write it: less memory a pixel.
     """
 
     data: bytes
@@ -285,7 +285,7 @@ def _bytes_of(data: bytes, meta: _Meta, item: int | None) -> bytes:
 
 
 def _is_plain(meta: _Meta, item: int, kind: str) -> bool:
-    """Return whether a stream has 8 bits and its colours at half the width and height (hvcC: ISO/IEC 14496-15)."""
+    """Return whether a stream has 8 bits and its colors at half the width and height (hvcC: ISO/IEC 14496-15)."""
     config = meta.of(item, b"hvcC" if kind == HEIC else b"av1C") or b""
     if kind == HEIC:
         return len(config) > 18 and config[16] & 3 == 1 and not config[17] & 7

@@ -34,7 +34,7 @@ MADE = 1_577_836_800  # 2020-01-01, the time of every file in an archive: a seco
 
 def cut_sample(source: Path, target: Path) -> Path:
     """Write ``flower_photos/<class>/<name>`` and ``credits.csv`` of the sample into the folder `target`; return it."""
-    rows = [("file", "flickr_id", "link", "licence")]
+    rows = [("file", "flickr_id", "link", "license")]
     photos = choose(split(load(str(source))))
     if (target / "flower_photos").is_dir():  # of a cut before
         shutil.rmtree(target / "flower_photos")

@@ -19,9 +19,9 @@ NEAR_BITS = 76
 """Near duplicates by the hash: all 38 pairs of the photographs are of one scene, and all 600 copies are found. But
 2,800 pairs of screenshots and 14,000 of 1,797 digits are as close, chained into groups of nearly everything."""
 SAME_BITS, SAME_SHARE = 16, 0.02
-"""The same picture: 16 bits, and a squared difference of colours of at most 2 % of both variances. All 240 copies in
+"""The same picture: 16 bits, and a squared difference of colors of at most 2 % of both variances. All 240 copies in
 another size or quality are found, and no pair of digits or screenshots, and none of letters or forms of two classes.
-The hash alone does not see colours, the pixels alone not what is small before a large background."""
+The hash alone does not see colors, the pixels alone not what is small before a large background."""
 LARGE_GROUP, LARGE_SHARE = 8, 0.1
 """A group of more than 8 pictures and more than a tenth of one of its classes is broken up. The largest of
 flower_photos has 3; digits and letters make one of more than nine tenths of everything."""

@@ -1,6 +1,6 @@
 """From the bytes of a file to an upright RGB picture, within limits that are checked before anything is decoded.
 
-Colour profiles are ignored, as torchvision does.
+Color profiles are ignored, as torchvision does.
 """
 
 import io
@@ -247,13 +247,13 @@ def _naming_damage(kind: str) -> Iterator[None]:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip and not scale
-        grey = np.asarray(image)
-        seen = np.where(grey == image.info.get("transparency", -1), 255, grey >> 8)
+    if image.mode.startswith("I"):  # 16-bit gray; Pillow's own conversion would clip and not scale
+        gray = np.asarray(image)
+        seen = np.where(gray == image.info.get("transparency", -1), 255, gray >> 8)
         return Image.fromarray(seen.astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
-        colour = image if image.mode == "RGBA" else image.convert("RGBA")
+        color = image if image.mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGB", image.size, "white")
-        white.paste(colour, mask=colour)
+        white.paste(color, mask=color)
         return white
     return image if image.mode == "RGB" else image.convert("RGB")

@@ -56,7 +56,7 @@ def to_pixels(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
     (width, height), left, top = _geometry(image.size, preprocessing)
     crop, resample = preprocessing.crop, Image.Resampling[preprocessing.interpolation.upper()]
     # Only what the crop needs is resized, in half the time, where the filter can do so: bicubic overshoots and is cut
-    # between the two passes, nearest takes a neighbour if a place is rounded.
+    # between the two passes, nearest takes a neighbor if a place is rounded.
     if preprocessing.interpolation == "bilinear" or max(width, height) > STRIP * min(width, height):
         x, y = max(left, 0), max(top, 0)
         right, bottom = min(left + crop, width), min(top + crop, height)

@@ -1,7 +1,7 @@
 """One still picture out of a file, by a walk of our own: no library does this before a decoder sees the file.
 
 The threat: a service decodes what anybody sends. Pillow bounds the pixels of a picture (`MAX_IMAGE_PIXELS`), but
-on opening a file it also reads notes, texts, colour profiles, tables and later frames, and a file of some kilobytes can
+on opening a file it also reads notes, texts, color profiles, tables and later frames, and a file of some kilobytes can
 keep it busy for hours or fill the memory, below every limit on bytes and pixels. So a file is walked from part to part
 without decompressing any: how large it is, how turned, and which parts hold its pixels; the others are left out. A walk
 is bounded by the bytes that a regular expression looks through, and by the number of parts.
@@ -33,7 +33,7 @@ _SOI, _EOI, _SOS, _APP1 = b"\xff\xd8", 0xD9, 0xDA, 0xE1
 _FRAME_HEADERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = (0xC0, 0xC1)  # Huffman codes, one pass: the others are kept whole, or cannot be scaled
 _LOSSY = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}  # what libjpeg decodes of them
-_TABLES = {0xC4, 0xCC, 0xDB, 0xDD, 0xE0, 0xEE}  # DHT, DAC, DQT, DRI, and JFIF and Adobe, which name the colour space
+_TABLES = {0xC4, 0xCC, 0xDB, 0xDD, 0xE0, 0xEE}  # DHT, DAC, DQT, DRI, and JFIF and Adobe, which name the color space
 
 _HEADS = (b"IHDR", b"PLTE", b"tRNS")
 
@@ -253,7 +253,7 @@ def _gif(data: bytes, most_frames: int) -> Still:
 
 
 def _palette(flags: int) -> int:
-    """Return the bytes of a colour table."""
+    """Return the bytes of a color table."""
     return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
 
 

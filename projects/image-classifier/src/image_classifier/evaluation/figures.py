@@ -16,7 +16,7 @@ from image_classifier.evaluation.errors import Group, by_group
 from image_classifier.evaluation.evaluate import Evaluation, predictions_of
 from image_classifier.models.fit import Epoch, FittedClassifier
 from image_classifier.models.predictor import Predictor
-from portfolio_shared.evaluation import figures
+from portfolio_shared.evaluation import charts, figures
 from portfolio_shared.evaluation.classification import reliability
 from portfolio_shared.results import Candidate
 
@@ -46,9 +46,7 @@ def draw_numbers(evaluation: Evaluation, candidates: Mapping[str, Candidate[Fitt
     bins = reliability(evaluation.labels, evaluation.probabilities)
     figures.save_figure(reliability_diagram(bins), folder / "reliability.svg")
     title = "Pictures of none of the classes"
-    bars = figures.horizontal_bars(
-        list(shares), list(shares.values()), xlabel="called unsure", title=title, shares=True
-    )
+    bars = charts.horizontal_bars(list(shares), list(shares.values()), xlabel="called unsure", title=title, shares=True)
     figures.save_figure(bars, folder / "out-of-distribution.svg")
 
 
@@ -56,7 +54,7 @@ def training_curves(history: Sequence[Epoch]) -> Figure:
     """Draw loss on augmented training pictures and on the validation part, epoch by epoch."""
     training = [epoch.training_loss for epoch in history]
     validation = [epoch.validation_loss for epoch in history]
-    return figures.line_with_band(
+    return charts.line_with_band(
         [epoch.number for epoch in history],
         {"training, augmented": (training,) * 3, "validation": (validation,) * 3},
         xlabel="Epoch",
@@ -90,7 +88,7 @@ def precision_and_recall(groups: Sequence[Group]) -> Figure:
     for i, label in enumerate(("precision", "recall")):
         values = np.array([getattr(group, label) for group in groups], dtype=float)  # None becomes NaN: no marker
         offset = (i - 0.5) * 0.24
-        axes.plot(values, rows + offset, figures.MARKERS[i], color=figures.COLOURS[i], markersize=8, label=label)
+        axes.plot(values, rows + offset, figures.MARKERS[i], color=figures.COLORS[i], markersize=8, label=label)
     axes.set_yticks(rows, [group.name for group in groups])
     axes.invert_yaxis()
     axes.margins(y=0.1)
@@ -105,7 +103,7 @@ def reliability_diagram(bins: Sequence[tuple[float, float, float]]) -> Figure:
     figure, axes = figures.canvas(height=4.6, width=5.2, title="Accuracy by confidence")
     confidence, accuracy, share = np.array(bins).T
     axes.plot([0, 1], [0, 1], color=figures.MUTED, linestyle="--", linewidth=1)
-    axes.scatter(confidence, accuracy, s=20 + 600 * share, color=figures.COLOURS[0], alpha=0.75)
+    axes.scatter(confidence, accuracy, s=20 + 600 * share, color=figures.COLORS[0], alpha=0.75)
     axes.set(xlabel="Confidence of the first label", ylabel="Accuracy", xlim=(0, 1.03), ylim=(0, 1.05))
     return figure
 

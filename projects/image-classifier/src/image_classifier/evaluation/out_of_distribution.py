@@ -40,7 +40,7 @@ def _clouds(rng: Rng) -> Image.Image:
 
 
 def _text(rng: Rng) -> Image.Image:
-    image = Image.new("RGB", (SIDE, SIDE), _colour(rng, least=220))
+    image = Image.new("RGB", (SIDE, SIDE), _color(rng, least=220))
     draw = ImageDraw.Draw(image)
     size = int(rng.integers(9, 18))
     font, ink = ImageFont.load_default(size), _dark(rng)
@@ -51,11 +51,11 @@ def _text(rng: Rng) -> Image.Image:
 
 
 def _shapes(rng: Rng) -> Image.Image:
-    image = Image.new("RGB", (SIDE, SIDE), _colour(rng))
+    image = Image.new("RGB", (SIDE, SIDE), _color(rng))
     draw = ImageDraw.Draw(image)
     for _ in range(int(rng.integers(3, 9))):
         x, y, w, h = (int(v) for v in rng.integers(10, SIDE // 2, 4))
-        draw.rectangle((x, y, x + w, y + h), fill=_colour(rng), outline=_dark(rng), width=3)
+        draw.rectangle((x, y, x + w, y + h), fill=_color(rng), outline=_dark(rng), width=3)
     return image
 
 
@@ -69,7 +69,7 @@ def _lines(rng: Rng) -> Image.Image:
 
 
 def _gradient(rng: Rng) -> Image.Image:
-    start, end = np.array(_colour(rng)), np.array(_colour(rng))
+    start, end = np.array(_color(rng)), np.array(_color(rng))
     share = np.linspace(0, 1, SIDE)[:, None, None]
     return _to_image(np.broadcast_to(start + (end - start) * share, (SIDE, SIDE, 3))).rotate(
         90 * int(rng.integers(0, 4))
@@ -77,7 +77,7 @@ def _gradient(rng: Rng) -> Image.Image:
 
 
 def _stripes(rng: Rng) -> Image.Image:
-    width, first, second = int(rng.integers(4, 40)), _colour(rng), _colour(rng)
+    width, first, second = int(rng.integers(4, 40)), _color(rng), _color(rng)
     place = np.arange(SIDE) // width % 2
     cells = (place[:, None] + (place[None, :] if rng.random() < 0.5 else 0)) % 2
     return _to_image(np.where(cells[:, :, None] == 1, np.array(first), np.array(second)) * np.ones((SIDE, SIDE, 1)))
@@ -90,7 +90,7 @@ def _chart(rng: Rng) -> Image.Image:
     n = int(rng.integers(4, 12))
     for i, height in enumerate(rng.integers(10, 190, n)):
         left = 36 + i * 200 // n
-        draw.rectangle((left, 225 - int(height), left + 160 // n, 225), fill=_colour(rng))
+        draw.rectangle((left, 225 - int(height), left + 160 // n, 225), fill=_color(rng))
     return image
 
 
@@ -120,18 +120,18 @@ def _to_image(values: NDArray[np.generic]) -> Image.Image:
     return Image.fromarray(np.clip(np.asarray(values, dtype=np.float64), 0, 255).astype(np.uint8))
 
 
-def _colour(rng: Rng, *, least: int = 0, below: int = 256) -> tuple[int, int, int]:
+def _color(rng: Rng, *, least: int = 0, below: int = 256) -> tuple[int, int, int]:
     red, green, blue = (int(v) for v in rng.integers(least, below, 3))
     return red, green, blue
 
 
 def _dark(rng: Rng) -> tuple[int, int, int]:
-    return _colour(rng, below=110)
+    return _color(rng, below=110)
 
 
 KINDS: dict[str, Callable[[Rng], Image.Image]] = {
     "noise": _noise,
-    "clouds of colour": _clouds,
+    "clouds of color": _clouds,
     "text": _text,
     "shapes": _shapes,
     "lines": _lines,

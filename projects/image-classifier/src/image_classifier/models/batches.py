@@ -20,7 +20,7 @@ def augmentation(policy: Augmentation, crop: int, *, interpolation: Interpolatio
     """Return a function: upright RGB picture -> uint8 [3, crop, crop]; it draws from torch's global generator.
 
     ``none``: resized and cropped alike every time. ``light``: shifted a little and mirrored. ``basic``: a random part
-    of the picture, mirrored, turned by up to 15 degrees, in other colours. ``strong``: a random part, mirrored, and one
+    of the picture, mirrored, turned by up to 15 degrees, in other colors. ``strong``: a random part, mirrored, and one
     operation of TrivialAugment (Mueller and Hutter 2021) with random strength.
     """
     how = InterpolationMode(interpolation)

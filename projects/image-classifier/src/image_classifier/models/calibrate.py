@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from image_classifier.models.neighbours import fit_neighbours
+from image_classifier.models.neighbors import fit_neighbors
 from image_classifier.models.novelty import Novelty
 from portfolio_shared.evaluation.classification import expected_calibration_error, label_set_threshold, softmax
 
@@ -17,7 +17,7 @@ AMBIGUOUS = 0.01
 """Share of pictures of the classes that may be called ambiguous."""
 ENOUGH = 200
 """Held-out pictures that tell how each kind's distances vary. With fewer, the distance to the nearest alone counts: of
-the sample's probe, neighbours let one drawing in five pass, and one in twenty without them."""
+the sample's probe, neighbors let one drawing in five pass, and one in twenty without them."""
 FEW = 10
 """So many held-out pictures of all classes are added to those of each: their means alone would be of few."""
 N_DIRECTIONS = 128
@@ -107,7 +107,7 @@ def fit_novelty(
             fold = (generator.permutation(of.max() + 1) % 5)[of]
             distances += [_distances(training[fold != k]).distance(training[fold == k]) for k in range(5)]
         return replace(plain, threshold=_threshold(np.concatenate(distances)))
-    fitted = replace(plain, neighbours=fit_neighbours(training, labels[drawn]))
+    fitted = replace(plain, neighbors=fit_neighbors(training, labels[drawn]))
     measured = fitted.measures(held_out, named).astype(np.float64)
     # Each class's first and second moments, drawn towards those of all by FEW pictures.
     counts = np.bincount(named, minlength=n_classes)[:, None] + FEW

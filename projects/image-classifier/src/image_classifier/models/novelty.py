@@ -7,8 +7,8 @@ of the classes also excites few features (Yu et al. 2023, "Block selection metho
 out-of-distribution detection"), and what is short is near to everything: so the distance is divided by the square root
 of the length. Sun et al. divide by the length itself, which finds noise and text less often here.
 
-A kind of flower that was not learned lies nearer (`models/neighbours.py`), and this distance finds a quarter of it.
-With neighbours in directions in which pictures of one kind differ little, each distance in standard deviations of the
+A kind of flower that was not learned lies nearer (`models/neighbors.py`), and this distance finds a quarter of it.
+With neighbors in directions in which pictures of one kind differ little, each distance in standard deviations of the
 kind that is named, more is found than by any other rule that was tried: `benchmarks/image_classifier_near_ood.py`.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from image_classifier.models.neighbours import Floats, Neighbours
+from image_classifier.models.neighbors import Floats, Neighbors
 
 WITHIN = (-5.0, 8.0)
 """Standard deviations beyond which a distance counts no more, so that none outvotes the others."""
@@ -39,20 +39,20 @@ class Novelty:
     training
         [n_training, n_kept]: training pictures, projected.
     threshold
-        What scores 1: a distance, or a mean of three in standard deviations where there are neighbours.
+        What scores 1: a distance, or a mean of three in standard deviations where there are neighbors.
     power
         The distance is divided by the length of the projected picture to this power.
-    neighbours
+    neighbors
         Training pictures that near ones of an unknown class are compared with; None in models of before.
     means, deviations
-        Of distance and neighbours' distances, of held-out pictures by the kind that is named [n_classes, 3].
+        Of distance and neighbors' distances, of held-out pictures by the kind that is named [n_classes, 3].
     """
 
     directions: Floats
     training: Floats
     threshold: float
     power: float = 0.5
-    neighbours: Neighbours | None = None
+    neighbors: Neighbors | None = None
     means: Floats | None = None
     deviations: Floats | None = None
 
@@ -75,10 +75,10 @@ class Novelty:
         return np.asarray(np.einsum("ij,ij->i", self.training, self.training), dtype=np.float32)
 
     def measures(self, embedding: ArrayLike, named: ArrayLike) -> Floats:
-        """Return distance and neighbours' distances [n, 3] of rows [n, n_features] that are named so [n]."""
-        if self.neighbours is None:
-            raise ValueError("this model has no neighbours")
-        return np.column_stack([self.distance(embedding), self.neighbours.distances(embedding, named)])
+        """Return distance and neighbors' distances [n, 3] of rows [n, n_features] that are named so [n]."""
+        if self.neighbors is None:
+            raise ValueError("this model has no neighbors")
+        return np.column_stack([self.distance(embedding), self.neighbors.distances(embedding, named)])
 
     def standardised(self, measures: ArrayLike, named: ArrayLike) -> Floats:
         """Return the means [n] of `measures`, in standard deviations of held-out pictures that are named the same."""
@@ -90,7 +90,7 @@ class Novelty:
 
     def score(self, embedding: ArrayLike, named: ArrayLike) -> Floats:
         """Return how unlike the training pictures rows are, named so [n]; above 1 they are unlike all of them."""
-        if self.neighbours is None:
+        if self.neighbors is None:
             return self.distance(embedding) / np.float32(self.threshold)
         return np.asarray(
             np.exp(self.standardised(self.measures(embedding, named), named) - np.float32(self.threshold)),
@@ -100,8 +100,8 @@ class Novelty:
     def save(self, path: Path) -> None:
         """Write everything that was fitted."""
         arrays: dict[str, Any] = {"directions": self.directions, "known": self.training}
-        if self.neighbours is not None and self.means is not None and self.deviations is not None:
-            arrays |= {f"neighbours.{name}": array for name, array in vars(self.neighbours).items()}
+        if self.neighbors is not None and self.means is not None and self.deviations is not None:
+            arrays |= {f"neighbors.{name}": array for name, array in vars(self.neighbors).items()}
             arrays |= {"means": self.means, "deviations": self.deviations}
         np.savez(path, threshold=np.float64(self.threshold), power=np.float64(self.power), **arrays)
 
@@ -113,5 +113,5 @@ class Novelty:
             plain = cls(arrays["directions"], arrays["known"], float(arrays["threshold"]), power)
             if "means" not in arrays:
                 return plain
-            neighbours = Neighbours(*(arrays[f"neighbours.{field.name}"] for field in fields(Neighbours)))
-            return replace(plain, neighbours=neighbours, means=arrays["means"], deviations=arrays["deviations"])
+            neighbors = Neighbors(*(arrays[f"neighbors.{field.name}"] for field in fields(Neighbors)))
+            return replace(plain, neighbors=neighbors, means=arrays["means"], deviations=arrays["deviations"])

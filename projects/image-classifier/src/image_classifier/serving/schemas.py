@@ -17,9 +17,9 @@ from image_classifier.data.preprocessing import Crop
 from image_classifier.models.predictor import Prediction, Predictor
 from portfolio_shared.serving.schemas import Answered, ExampleRequest, Strict
 
-# Evidence; its red, green, blue and opacity. Nothing is seen where there is none, and opacity tells in greyscale too.
+# Evidence; its red, green, blue and opacity. Nothing is seen where there is none, and opacity tells in grayscale too.
 _LEVELS = (0.0, 0.25, 0.6, 1.0)
-_COLOURS = ((255, 214, 10, 0), (255, 190, 0, 40), (255, 120, 0, 150), (214, 26, 26, 205))
+_COLORS = ((255, 214, 10, 0), (255, 190, 0, 40), (255, 120, 0, 150), (214, 26, 26, 205))
 
 
 def heat_picture(heat: NDArray[np.float32], *, side: int) -> str:
@@ -36,7 +36,7 @@ def heat_picture(heat: NDArray[np.float32], *, side: int) -> str:
     smooth = Image.fromarray(heat.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR)
     levels = np.rint(np.clip(np.asarray(smooth), 0, 1) * 255).astype(np.uint8)
     stream = io.BytesIO()
-    # 256 colours in a palette: a quarter of the bytes and of the time of four channels.
+    # 256 colors in a palette: a quarter of the bytes and of the time of four channels.
     picture = Image.fromarray(levels)
     picture.putpalette(gradient().tobytes(), "RGBA")
     picture.save(stream, "PNG", compress_level=1)
@@ -44,8 +44,8 @@ def heat_picture(heat: NDArray[np.float32], *, side: int) -> str:
 
 
 def gradient() -> NDArray[np.uint8]:
-    """Return the colours of 256 levels of evidence, uint8 [256, 4]: red, green, blue, opacity."""
-    channels = [np.interp(np.linspace(0, 1, 256), _LEVELS, channel) for channel in zip(*_COLOURS, strict=True)]
+    """Return the colors of 256 levels of evidence, uint8 [256, 4]: red, green, blue, opacity."""
+    channels = [np.interp(np.linspace(0, 1, 256), _LEVELS, channel) for channel in zip(*_COLORS, strict=True)]
     return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
 
 

@@ -128,8 +128,8 @@ def describe_settings(name: str, settings: ModelSettings) -> str:
     )
     return {
         POPULARITY: "none",
-        fit.USERS: f"{baselines.user_neighbours} neighbours",
-        fit.ITEMS: f"{baselines.item_neighbours} neighbours",
+        fit.USERS: f"{baselines.user_neighbors} neighbors",
+        fit.ITEMS: f"{baselines.item_neighbors} neighbors",
         fit.ALS: factors,
         fit.ALS_RECENT: f"{factors}, films of {ease.min_raters} people; {describe_history(settings.history)}",
         fit.EASE: f"penalty {baselines.ease_penalty:g}",

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from portfolio_shared.evaluation import figures
+from portfolio_shared.evaluation import charts, figures
 from portfolio_shared.evaluation.ranking import EMPTY, ndcg_at_k
 from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
 from portfolio_shared.results import Candidate
@@ -27,7 +27,7 @@ TAIL = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1)
 """Shares of the films, the most popular first."""
 SERVED = "served model"
 BY_LENGTH = (SERVED, EASE, ALS, ITEMS, USERS, POPULARITY)
-"""No more than can be distinguished by colour."""
+"""No more than can be distinguished by color."""
 BY_TAIL = (SERVED, EASE, POPULARITY)
 """Models whose curves lie apart."""
 
@@ -40,20 +40,20 @@ def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[Scorer]], fo
         for candidate in candidates.values()
     ]
     drawn = {
-        "candidates": figures.interval_bars(
+        "candidates": charts.interval_bars(
             list(candidates),
             ndcg,
             xlabel=f"nDCG@{k} on validation (95 % interval; higher is better)",
             title="Candidates",
         ),
-        "ndcg-by-length": figures.line_with_band(
+        "ndcg-by-length": charts.line_with_band(
             LENGTHS,
             {name: ndcg_by_length(measured[name]) for name in BY_LENGTH if name in measured},
             xlabel="Length of the list, k",
             ylabel="nDCG@k on the test",
             title="Quality by length of the list",
         ),
-        "long-tail": figures.line_with_band(
+        "long-tail": charts.line_with_band(
             TAIL,
             {
                 "what people rate": _exact(rated_tail(task)),
@@ -71,7 +71,7 @@ def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[Scorer]], fo
 def draw_diversity(points: Sequence[DiversityPoint], k: int) -> Figure:
     """Draw quality, and the share of films that is recommended, against the option `diversity`."""
     coverage = np.array([point.coverage for point in points])
-    return figures.line_with_band(
+    return charts.line_with_band(
         [point.diversity for point in points],
         {f"nDCG@{k}": _band([point.ndcg for point in points]), "share of films recommended": _exact(coverage)},
         xlabel="Diversity knob",
@@ -82,7 +82,7 @@ def draw_diversity(points: Sequence[DiversityPoint], k: int) -> Figure:
 
 def draw_cold_start(starts: Sequence[ColdStart], k: int) -> Figure:
     """Draw quality against the length of a history, for people the model has never seen."""
-    return figures.line_with_band(
+    return charts.line_with_band(
         [start.films for start in starts],
         {SERVED: _band([start.ndcg for start in starts]), POPULARITY: _band([start.popularity for start in starts])},
         xlabel="Films in the history of somebody who was not in the training data",
@@ -99,8 +99,8 @@ def draw_reliability(measured: Sequence[Mapping[str, Any]]) -> Figure:
     axes.plot([0, top], [0, top], color=figures.MUTED, linestyle="--", linewidth=1)
     for i, each in enumerate(measured):
         chance, watched, low, high = np.array(each["bins"]).T
-        axes.vlines(chance, low, high, color=figures.COLOURS[i], linewidth=1)
-        axes.plot(chance, watched, figures.MARKERS[i], color=figures.COLOURS[i], markersize=6, label=each["histories"])
+        axes.vlines(chance, low, high, color=figures.COLORS[i], linewidth=1)
+        axes.plot(chance, watched, figures.MARKERS[i], color=figures.COLORS[i], markersize=6, label=each["histories"])
     axes.set(xlabel="Chance, mean of a tenth of the recommendations", ylabel="Share that was watched")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))

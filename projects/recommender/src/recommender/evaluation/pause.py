@@ -31,7 +31,7 @@ class AfterPause:
 def measure_after_pause(
     ratings: Ratings, catalogue: Catalogue, settings: ModelSettings, chosen: str, *, k: int = 10, seed: int = 0
 ) -> AfterPause:
-    """Fit the chosen model, popularity and item neighbours on everything before the pauses, and measure them after."""
+    """Fit the chosen model, popularity and item neighbors on everything before the pauses, and measure them after."""
     parts = split_by_pause(ratings, catalogue)
     task = make_task(parts.before_test, parts.test, catalogue, seed=seed)
     tried, X = recipes(settings, task.before, task.catalogue, seed=seed), task.before.matrix()

@@ -14,7 +14,7 @@ def film_features(catalogue: Catalogue, *, genre_weight: float, year_weight: flo
     """Return one row per genre and per point in time, shape (n_features, n_films).
 
     A genre row holds `genre_weight` for its films. A time row holds `year_weight` for films of its year and less
-    for films around it, so that films of neighbouring years are alike; a film of undated year has none.
+    for films around it, so that films of neighboring years are alike; a film of undated year has none.
     """
     genres = catalogue.genres.T * genre_weight
     dated = catalogue.years > 0

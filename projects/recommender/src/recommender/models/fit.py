@@ -25,11 +25,11 @@ from recommender.models.features import film_features
 from recommender.models.fold_in import FoldIn
 from recommender.models.history_weights import HistoryWeights
 from recommender.models.item_factors import ItemFactors
-from recommender.models.neighbours import fit_item_neighbours, fit_user_neighbours
+from recommender.models.neighbors import fit_item_neighbors, fit_user_neighbors
 from recommender.models.popularity import fit_popularity
 from recommender.models.predictor import Predictor
 
-POPULARITY, USERS, ITEMS, ALS, EASE = "popularity", "user neighbours", "item neighbours", "ALS", "EASE"
+POPULARITY, USERS, ITEMS, ALS, EASE = "popularity", "user neighbors", "item neighbors", "ALS", "EASE"
 FULL, ALS_RECENT = "EASE with item features, recency-weighted", "ALS, recency-weighted"
 SERVABLE = (FULL, ALS_RECENT)
 """Models that can be served: they explain themselves, and their bundle holds no row of any user."""
@@ -105,8 +105,8 @@ def recipes(
 
     every = {
         POPULARITY: Recipe(fit_popularity, UNWEIGHTED),
-        USERS: Recipe(lambda X: fit_user_neighbours(X, n_neighbours=baselines.user_neighbours), UNWEIGHTED),
-        ITEMS: Recipe(lambda X: fit_item_neighbours(X, n_neighbours=baselines.item_neighbours), UNWEIGHTED),
+        USERS: Recipe(lambda X: fit_user_neighbors(X, n_neighbors=baselines.user_neighbors), UNWEIGHTED),
+        ITEMS: Recipe(lambda X: fit_item_neighbors(X, n_neighbors=baselines.item_neighbors), UNWEIGHTED),
         ALS: Recipe(als, UNWEIGHTED),
         ALS_RECENT: Recipe(lambda X: als(X, min_raters=settings.ease.min_raters), recent),
         EASE: Recipe(lambda X: fit_ease(X, penalty=baselines.ease_penalty), UNWEIGHTED),

@@ -123,7 +123,7 @@ class FilmSearch:
 
 
 def edit_distances(word: str, letters: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Count the letters to add, drop, change or swap with a neighbour to get from a word to every other word.
+    """Count the letters to add, drop, change or swap with a neighbor to get from a word to every other word.
 
     Parameters
     ----------

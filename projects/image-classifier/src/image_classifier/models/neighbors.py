@@ -20,7 +20,7 @@ WHITENED = 0.4
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class Neighbors:
     """Training pictures as directions from their centre.
 
     Attributes
@@ -39,7 +39,7 @@ class Neighbours:
     labels: NDArray[np.int64]
 
     def distances(self, embedding: ArrayLike, named: ArrayLike) -> Floats:
-        """Return for rows [n, n_features], named so [n], one minus the cosine to their neighbours.
+        """Return for rows [n, n_features], named so [n], one minus the cosine to their neighbors.
 
         A row at a time, so that the score of a picture does not depend on the rest of its batch.
 
@@ -59,7 +59,7 @@ class Neighbours:
         return found
 
 
-def fit_neighbours(training: NDArray[np.float64], labels: NDArray[np.int64]) -> Neighbours:
+def fit_neighbors(training: NDArray[np.float64], labels: NDArray[np.int64]) -> Neighbors:
     """Find the directions in training pictures [n, n_features] of these label numbers [n]."""
     names, rows = np.unique(labels, return_inverse=True)
     means = np.stack([training[rows == number].mean(axis=0) for number in range(len(names))])
@@ -68,7 +68,7 @@ def fit_neighbours(training: NDArray[np.float64], labels: NDArray[np.int64]) -> 
     projection = directions[:kept].T / (lengths[:kept] ** 2 / len(training)) ** WHITENED
     centre = training.mean(axis=0)
     projected = unit(((training - centre) @ projection).astype(np.float32))
-    return Neighbours(centre.astype(np.float32), projection.astype(np.float32), projected, labels)
+    return Neighbors(centre.astype(np.float32), projection.astype(np.float32), projected, labels)
 
 
 def unit(rows: NDArray[np.floating]) -> Floats:

@@ -1,4 +1,4 @@
-"""Neighbourhood models: what similar users rated, and films that were rated by the same users."""
+"""Neighborhood models: what similar users rated, and films that were rated by the same users."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class UserNeighbours:
+class UserNeighbors:
     """The users most similar to a history vote for what they rated, each with their similarity.
 
     Attributes
@@ -19,25 +19,25 @@ class UserNeighbours:
     X
         Shape (n_users, n_items): 1 where a user rated a film. The model is everybody's history, so it is a
         baseline here and never leaves the training machine.
-    n_neighbours
+    n_neighbors
         How many users vote.
     """
 
     X: sp.csr_array
-    n_neighbours: int
+    n_neighbors: int
 
     def scores(self, items: NDArray[np.integer], weights: Floats) -> Floats:
         """Score every film, shape (n_items,), by cosine similarity of users (Herlocker et al. 1999)."""
         query = np.zeros(self.X.shape[1], dtype=np.float32)
         query[items] = weights
         similarity = (self.X @ query) / np.sqrt(np.maximum(self.X.sum(axis=1), 1.0))
-        n = min(self.n_neighbours, len(similarity))
+        n = min(self.n_neighbors, len(similarity))
         nearest = np.argpartition(-similarity, n - 1)[:n]
         return np.asarray(similarity[nearest] @ self.X[nearest], dtype=np.float32)
 
 
 @dataclass(frozen=True)
-class ItemNeighbours:
+class ItemNeighbors:
     """Each film of a history votes for its most similar films.
 
     Attributes
@@ -53,13 +53,13 @@ class ItemNeighbours:
         return np.asarray(weights @ self.similarity[items], dtype=np.float32)
 
 
-def fit_user_neighbours(X: sp.csr_array, *, n_neighbours: int) -> UserNeighbours:
+def fit_user_neighbors(X: sp.csr_array, *, n_neighbors: int) -> UserNeighbors:
     """Keep X, shape (n_users, n_items); there is nothing to fit."""
-    return UserNeighbours(sp.csr_array(X, dtype=np.float32), n_neighbours)
+    return UserNeighbors(sp.csr_array(X, dtype=np.float32), n_neighbors)
 
 
-def fit_item_neighbours(X: sp.csr_array, *, n_neighbours: int) -> ItemNeighbours:
-    """Keep the `n_neighbours` most similar films of each film.
+def fit_item_neighbors(X: sp.csr_array, *, n_neighbors: int) -> ItemNeighbors:
+    """Keep the `n_neighbors` most similar films of each film.
 
     Similarity is the cosine of the columns of X after each user was weighted by ``log(n_items / (1 + n))`` for n
     ratings: those who rated everything say little about what belongs together (tf-idf, users as terms).
@@ -71,16 +71,16 @@ def fit_item_neighbours(X: sp.csr_array, *, n_neighbours: int) -> ItemNeighbours
     blocks = []
     for start in range(0, unit.shape[1], ITEMS_AT_ONCE):
         block = unit[:, start : start + ITEMS_AT_ONCE].T @ unit
-        blocks.append(_nearest(block.toarray(), start, n_neighbours))
-    return ItemNeighbours(sp.csr_array(sp.vstack(blocks)))
+        blocks.append(_nearest(block.toarray(), start, n_neighbors))
+    return ItemNeighbors(sp.csr_array(sp.vstack(blocks)))
 
 
-def _nearest(block: NDArray[np.float64], first_item: int, n_neighbours: int) -> sp.csr_array:
+def _nearest(block: NDArray[np.float64], first_item: int, n_neighbors: int) -> sp.csr_array:
     """Keep the largest entries of each row, that of the film itself excepted."""
     n_rows, n_items = block.shape
     rows = np.arange(n_rows)
     block[rows, rows + first_item] = 0.0
-    n = min(n_neighbours, n_items)
+    n = min(n_neighbors, n_items)
     columns = np.argpartition(-block, n - 1, axis=1)[:, :n]
     values = np.take_along_axis(block, columns, axis=1).astype(np.float32)
     kept = values > 0

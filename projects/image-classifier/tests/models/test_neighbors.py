@@ -1,11 +1,11 @@
-"""Neighbours by hand, and directions in which a kind's own pictures differ."""
+"""Neighbors by hand, and directions in which a kind's own pictures differ."""
 
 import numpy as np
 
-from image_classifier.models.neighbours import Neighbours, fit_neighbours
+from image_classifier.models.neighbors import Neighbors, fit_neighbors
 
 # Two kinds at right angles around a centre; the third feature is left out.
-HAND = Neighbours(
+HAND = Neighbors(
     np.array([1, 1, 0], dtype=np.float32),
     np.array([[1, 0], [0, 1], [0, 0]], dtype=np.float32),
     np.array([[1, 0], [0.6, 0.8], [0, 1], [-1, 0]], dtype=np.float32),
@@ -34,8 +34,8 @@ def test_what_pictures_of_one_kind_differ_in_counts_less() -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 200)
     training = np.column_stack([labels * 4.0, np.zeros(400), np.zeros(400)]) + rng.normal(size=(400, 3)) * [1, 10, 0.1]
-    fitted = fit_neighbours(training, labels)
+    fitted = fit_neighbors(training, labels)
     scales = np.linalg.norm(fitted.directions, axis=1)
     assert scales[1] < scales[0] < scales[2]
     np.testing.assert_allclose(np.linalg.norm(fitted.training, axis=1), 1, rtol=1e-5)
-    assert fit_neighbours(training[:4], labels[:4]).directions.shape[1] == 3
+    assert fit_neighbors(training[:4], labels[:4]).directions.shape[1] == 3

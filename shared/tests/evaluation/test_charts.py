@@ -14,15 +14,15 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from portfolio_shared.evaluation import figures
-from portfolio_shared.evaluation.figures import (
+from portfolio_shared.evaluation.charts import (
     coverage_bars,
     horizontal_bars,
     interval_bars,
     line_with_band,
     residual_plot,
-    save_figure,
     scatter_predicted_actual,
 )
+from portfolio_shared.evaluation.figures import save_figure
 from portfolio_shared.evaluation.uncertainty import Interval
 
 RNG = np.random.default_rng(0)
@@ -69,7 +69,8 @@ def test_the_same_input_gives_the_same_bytes(draw, suffix, tmp_path):
 @pytest.mark.long
 def test_another_process_on_another_day_gives_the_same_bytes(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from portfolio_shared.evaluation.figures import *; "
+        "import sys; from pathlib import Path; from portfolio_shared.evaluation.charts import *; "
+        "from portfolio_shared.evaluation.figures import save_figure; "
         "save_figure(horizontal_bars(['a', 'b'], [1, -2], xlabel='x', title='t'), Path(sys.argv[1]))"
     )
     written = []
@@ -201,7 +202,7 @@ def test_lines_are_named_at_their_ends_without_overlap():
     assert all(lower.y1 <= upper.y0 for lower, upper in pairwise(boxes))
 
 
-def test_lines_differ_in_more_than_their_colour():
+def test_lines_differ_in_more_than_their_color():
     series = {name: (X + i, X, X + 2) for i, name in enumerate("abcdef")}
     lines = axes_of(line_with_band(X, series, xlabel="x", ylabel="y")).get_lines()
     assert len({line.get_marker() for line in lines}) == 6
@@ -230,8 +231,8 @@ def test_bars_start_at_zero(values):
     assert low < high
 
 
-def test_neighbouring_colours_differ_in_lightness():
-    lightness = [float(np.dot(to_rgb(colour), [0.2126, 0.7152, 0.0722])) for colour in figures.COLOURS]
+def test_neighboring_colors_differ_in_lightness():
+    lightness = [float(np.dot(to_rgb(color), [0.2126, 0.7152, 0.0722])) for color in figures.COLORS]
     assert min(abs(a - b) for a, b in pairwise(lightness)) > 0.08
 
 
