@@ -276,8 +276,8 @@ def test_a_reader_that_keeps_old_pages_is_named(sqlite_log, monkeypatch):
 def test_a_file_of_sqlite_stays_within_the_limit_and_gives_space_back(sqlite_log):
     with closing(connect(f"sqlite:///{sqlite_log}")) as store:
         for round_ in range(4):
-            about = {"subject": "s" * 64, "request": "x" * 700, "response": "y" * 700}
+            about = {"subject": "s" * 64, "request": "x" * 2800, "response": "y" * 2800}
             store.insert([logged(f"{round_}-{i:034}", round_ * 1e4 + i, **about) for i in range(1000)])
-            store.retain("toy", since=0.0, megabytes=1.0)
+            store.retain("toy", since=0.0, megabytes=4.0)
         store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        assert 0.8e6 < sqlite_log.stat().st_size < 1.25e6
+        assert 3.2e6 < sqlite_log.stat().st_size < 5e6
