@@ -1,0 +1,96 @@
+"""No document states a number that no command measured: prose has them between markers, or with their source.
+
+`stated_numbers.toml` lists the phrases that come from elsewhere: a paper, a license, a limit of the code.
+"""
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+from checkout import ROOT, tracked
+
+CHECKED = re.compile(r"README\.md|docs/system-design\.md|projects/[^/]+/(README|CASE_STUDY)\.md")
+LATER = {"README.md", *(f"projects/{name}/README.md" for name in ("housing", "image-classifier", "recommender"))}
+DOCUMENTS = sorted(name for name in tracked() if CHECKED.fullmatch(name))
+LISTED: list[dict[str, Any]] = tomllib.loads((ROOT / "tests/stated_numbers.toml").read_text(encoding="utf-8"))["stated"]
+# What is no prose, in this order: front matter, fenced code, what commands fill, other comments, code, addresses, tags.
+NO_PROSE = re.compile(
+    r"\A---\n.*?\n---\n"
+    r"|^ *```.*?^ *```"
+    r"|<!-- report:([\w-]+) -->.*?<!-- /report:\1 -->"
+    r"|<!--=[\w.-]+-->[^<]*<!--/-->"
+    r"|<!--.*?-->"
+    r"|`[^`]+`"
+    r"|(?<=\])\([^)]*\)|https?://[^\s)>]+"
+    r"|<[a-z/][^>]*>",
+    re.DOTALL | re.MULTILINE,
+)
+NUMBER = re.compile(
+    r"\$\s?[\d.,]*\d"
+    r"|(?<![\w.])\d[\d.,]*\s?(%|per\s?cent\b|dollars\b)"
+    r"|(?<![\w.,])\d{1,3}(,\d{3})+"
+    r"|(?<![\w.])\d*(\.\d+)+"
+)
+
+
+def blanked(match: re.Match[str]) -> str:
+    """Return as many lines without anything on them, so that what follows stays on its line."""
+    return "\n" * match[0].count("\n") or " "
+
+
+def listed(phrase: str) -> re.Pattern[str]:
+    """Return the pattern of a phrase that may run over the end of a line, and of no longer number."""
+    return re.compile(r"(?<![\w.,])" + r"\s+".join(map(re.escape, phrase.split())) + r"(?!\d|[.,]\d)")
+
+
+def unsourced(text: str, phrases: list[str]) -> list[tuple[int, str]]:
+    """Return line and text of each number in prose that is neither filled by a command nor listed."""
+    prose = NO_PROSE.sub(blanked, text)
+    for phrase in phrases:
+        prose = listed(phrase).sub(blanked, prose)
+    return [(prose.count("\n", 0, found.start()) + 1, found[0]) for found in NUMBER.finditer(prose)]
+
+
+@pytest.mark.parametrize(
+    ("prose", "found"),
+    [
+        ("an error of 0.106 and\nof .5", ["0.106", ".5"]),
+        ("90 % of 95% or 5 per cent, 7\u00a0%", ["90 %", "95%", "5 per cent", "7\u00a0%"]),
+        ("1,234 films, 12,345,678 ratings", ["1,234", "12,345,678"]),
+        ("$9, $8,704.50 or 700 dollars", ["$9", "$8,704.50", "700 dollars"]),
+        ("574 houses, 2 cores, nDCG@10, MobileNetV2, 2019, in 10 minutes, 1, 2 and 3", []),
+        ("`0.5` and [a paper](x-1.5.md) or https://a.org/0.5\n```\n0.5\n```\n<img width='33%'> <!-- 0.5 -->", []),
+        ("<!-- report:a -->\n| 0.5 |\n<!-- /report:a -->\n<!--=a.b-->0.5<!--/--> and 0.7", ["0.7"]),
+        ("---\nversion: 0.5\n---\nnow 0.7", ["0.7"]),
+        ("CC BY\n2.0, not CC BY 2.01 or 1.2.0", ["2.01", "1.2.0"]),
+        ("| train | 1,5 |\n| - | 9.4 s |", ["9.4"]),
+    ],
+)
+def test_numbers_in_prose_are_found(prose: str, found: list[str]) -> None:
+    assert [number for _, number in unsourced(prose, ["CC BY 2.0"])] == found
+
+
+def test_the_line_of_a_number_is_that_of_the_document() -> None:
+    assert unsourced("---\na\n---\n```\n0.1\n```\nCC BY\n2.0\nof 0.2", ["CC BY 2.0"]) == [(9, "0.2")]
+
+
+@pytest.mark.parametrize("name", [name for name in DOCUMENTS if name not in LATER])
+def test_every_number_is_filled_by_a_command_or_has_its_source(name: str) -> None:
+    phrases = [entry["phrase"] for entry in LISTED]
+    found = unsourced((ROOT / name).read_text(encoding="utf-8"), phrases)
+    help_ = (
+        "write <!--=NAME-->...<!--/--> with a NAME of the report's numbers(), and run `PROJECT report --refill`; "
+        "or list its phrase with its source in tests/stated_numbers.toml"
+    )
+    assert [f"{name}:{line}: {number}" for line, number in found] == [], help_
+
+
+@pytest.mark.parametrize("entry", LISTED, ids=[entry["phrase"] for entry in LISTED])
+def test_a_listed_phrase_is_used_and_is_what_its_source_says(entry: dict[str, Any]) -> None:
+    used = [name for name in DOCUMENTS if listed(entry["phrase"]).search((ROOT / name).read_text(encoding="utf-8"))]
+    assert used, "no document has this phrase: remove it"
+    assert NUMBER.search(entry["phrase"]), "this phrase needs no source: remove it"
+    assert len(entry["source"]) > 10
+    for file, text in entry.get("reads", {}).items():
+        assert text in (ROOT / file).read_text(encoding="utf-8"), file
