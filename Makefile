@@ -219,6 +219,13 @@ load-test: setup ## 50 clients at once on each service of the stack that is up, 
 image-budgets: ## check the sizes and contents of the built images
 	@$(PYTHON) scripts/image_budgets.py
 
+##@ Make it yours
+.PHONY: new-project
+new-project: setup ## a project of your own (NAME=churn KIND=tabular|ranking|images, DATA=file.csv TARGET=column)
+	@"$(BIN)/python" scripts/new_project.py "$(NAME)" "$(KIND)" $(if $(DATA),--data "$(DATA)") --target "$(TARGET)"
+	@"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --no-deps --no-build-isolation -e "projects/$(NAME)"
+	@"$(BIN)/$(NAME)" report --data full
+
 ##@ Look after it
 .PHONY: mlflow lock clean changed-projects
 mlflow: setup-start ## MLflow's own page, until Ctrl-C

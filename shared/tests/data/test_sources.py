@@ -79,6 +79,13 @@ def test_a_sample_that_is_all_of_the_data_is_full_and_its_host_is_not_asked(netw
     assert resolve("auto", tmp_path, whole).path == tmp_path / REMOTE.path
 
 
+@pytest.mark.parametrize("setting", ["auto", "full", "sample"])
+def test_where_no_others_are_public_each_word_means_what_ships(network, setting):
+    source = resolve_source(setting, None, replace(SHIPPED, whole=True))
+    assert (source.kind, source.path) == ("full", SHIPPED.path)
+    assert (network.probes, network.fetches) == (0, 0)
+
+
 def test_a_sample_that_was_changed_is_refused_and_a_missing_one_too(network, tmp_path):
     for damaged, reason in ((replace(SHIPPED, sha256=DIGEST), "changed"), (replace(SHIPPED, path=tmp_path), "changed")):
         with pytest.raises(DataError, match=f"was {reason}: sha256 .*, expected .*name the copy as the data source"):

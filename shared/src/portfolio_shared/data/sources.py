@@ -82,7 +82,7 @@ class Source:
     reason: str
 
 
-def resolve_source(setting: str, remote: RemoteFile, sample: Sample, *, directory: Path | None = None) -> Source:
+def resolve_source(setting: str, remote: RemoteFile | None, sample: Sample, *, directory: Path | None = None) -> Source:
     """Turn the data setting of a project into a source.
 
     Parameters
@@ -93,7 +93,7 @@ def resolve_source(setting: str, remote: RemoteFile, sample: Sample, *, director
         that ship whole is not asked.
         Anything else is the path of a file or folder; write ``./sample`` for a file of such a name.
     remote
-        The public data.
+        The public data; None where there are no others than what ships, which ``full`` and ``auto`` then mean.
     sample
         What ships with the package.
     directory
@@ -111,9 +111,11 @@ def resolve_source(setting: str, remote: RemoteFile, sample: Sample, *, director
     folder = data_directory() if directory is None else directory
     if setting == "sample":
         return sample.source("because the setting asks for them")
-    if setting == "full":
+    if remote is None and setting in SETTINGS:
+        return sample.source("because there are no others")
+    if remote is not None and setting == "full":
         return _full(remote, folder)
-    if setting == "auto":
+    if remote is not None and setting == "auto":
         return _auto(remote, sample, folder)
     path = Path(setting).expanduser()
     if not setting or not path.exists():
