@@ -68,11 +68,14 @@ def test_help_lists_every_command_with_what_it_does(run: Run, commands: dict[str
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_commands_help_lists_its_flags(run: Run, commands: dict[str, Any], command: str) -> None:
+def test_a_commands_help_names_it_and_lists_its_flags(
+    run: Run, project: Project, commands: dict[str, Any], command: str
+) -> None:
     """In one spelling: what `train` calls --tracking-uri is not --tracking_uri elsewhere."""
     code, out, _ = run(command, "--help")
 
     assert code == 0
+    assert out.startswith(f"usage: {project.name} {command} ")
     assert "_" not in "".join(word for word in out.split() if word.startswith("--"))
     for name in commands[command].settings.model_fields:
         flag = f"--{name.replace('_', '-')}" if len(name) > 1 else f"-{name}"

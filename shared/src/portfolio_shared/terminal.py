@@ -67,6 +67,7 @@ def run_command(program: str, commands: Mapping[str, Command], arguments: Sequen
     if name not in commands:
         sys.exit(f"{program}: no command {name!r}; there are {', '.join(commands)}")
     command = commands[name]
+    command.settings.model_config["cli_prog_name"] = f"{program} {name}"  # in the usage that --help begins with
     try:
         settings = CliApp.run(command.settings, cli_args=rest, cli_exit_on_error=False)
         with nullcontext() if command.serves else signs_of_life(f"{program} {name}"):
