@@ -28,6 +28,7 @@ STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
     "font.size": 10,
     "text.color": INK,
+    "text.parse_math": False,  # a $ is a dollar
     "axes.labelcolor": INK,
     "axes.edgecolor": MUTED,
     "axes.spines.top": False,
@@ -80,6 +81,12 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
 def canvas(*, height: float, title: str | None, width: float = WIDTH) -> tuple[Figure, Axes]:
     """Return an empty figure, its sizes in inches, and its axes; the title starts at the left edge."""
+    figure, (axes,) = canvases(1, height=height, title=title, width=width)
+    return figure, axes
+
+
+def canvases(n: int, *, height: float, title: str | None, width: float = WIDTH) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure as `canvas` does, with n axes side by side."""
     figure = Figure(figsize=(width, height), layout="constrained")
     if title is not None:
         letters = int(9.2 * width)
@@ -88,9 +95,27 @@ def canvas(*, height: float, title: str | None, width: float = WIDTH) -> tuple[F
         wrapped = textwrap.wrap(title, min(letters, len(title) // lines + 8))
         # On the figure, not on the axes: it starts at the left edge, however long the names of the rows are.
         figure.suptitle("\n".join(wrapped), x=0.01, ha="left", fontsize=12, fontweight="bold")
-    return figure, figure.add_subplot()
+    return figure, list(figure.subplots(1, n, squeeze=False)[0])
 
 
 def percent(axis: Axis) -> None:
     """Write the shares along an axis as per cent."""
-    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g} %"))
+    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g} %".replace("-", MINUS)))
+
+
+def dollars(axis: Axis) -> None:
+    """Write the dollars along an axis as $500 and $150k."""
+    axis.set_major_formatter(FuncFormatter(lambda amount, _: in_dollars(amount)))
+
+
+def in_dollars(amount: float) -> str:
+    """Return an amount as a label has it.
+
+    Examples
+    --------
+    >>> in_dollars(149_900), in_dollars(1_250), in_dollars(500), in_dollars(0)
+    ('$150k', '$1.2k', '$500', '$0')
+    """
+    size = abs(amount)
+    text = f"${size:,.0f}" if size < 1000 else f"${size / 1000:,.{int(size < 10_000 and size % 1000 != 0)}f}k"
+    return f"{MINUS}{text}" if amount < 0 else text
