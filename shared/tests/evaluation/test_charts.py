@@ -215,6 +215,39 @@ def test_more_lines_than_can_be_distinguished_are_refused(n):
         line_with_band(X, {str(i): BAND for i in range(n)}, xlabel="x", ylabel="y")
 
 
+RED = "#ff0000"
+
+
+def test_a_name_has_its_color_in_every_chart():
+    names, color_of = ["ridge", "boosting"], {"boosting": RED}
+    intervals = axes_of(interval_bars(names, [Interval(2, 1, 3)] * 2, xlabel="x", color_of=color_of))
+    bars = axes_of(horizontal_bars(names, [1.0, 2.0], xlabel="x", color_of=color_of))
+    lines = axes_of(line_with_band(X, dict.fromkeys(names, BAND), xlabel="x", ylabel="y", color_of=color_of))
+    (dots,) = [artist for artist in intervals.collections if isinstance(artist, PathCollection)]
+    drawn = [
+        dots.get_facecolor(),
+        [bar.get_facecolor() for bar in bars.patches],
+        [line.get_color() for line in lines.get_lines()],
+    ]
+    expected = [to_rgb(figures.COLORS[0]), to_rgb(RED)]
+    assert [[to_rgb(color) for color in colors] for colors in drawn[:2]] == [expected] * 2
+    assert [to_rgb(color) for color in drawn[2]] == expected
+
+
+def test_differences_have_a_line_where_they_are_none():
+    figure = interval_bars(["a"], [Interval(2, 1, 3)], xlabel="x", reference=0)
+    (line,) = axes_of(figure).get_lines()
+    assert set(np.asarray(line.get_xdata())) == {0}
+    assert axes_of(figure).get_xlim()[0] <= 0
+
+
+def test_ratios_are_equally_far_apart_on_a_logarithmic_axis():
+    sizes = [50.0, 100.0, 2000.0]
+    figure = line_with_band(sizes, {"a": (sizes, sizes, sizes)}, xlabel="pictures", ylabel="y", logx=True)
+    assert axes_of(figure).get_xscale() == "log"
+    assert tick_labels(figure, "x") == ["50", "100", "2,000"]
+
+
 def test_bars_carry_their_values():
     figure = DRAWINGS["bars"]()
     bars = [patch.get_window_extent().width for patch in axes_of(figure).patches]

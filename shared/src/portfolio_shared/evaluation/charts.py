@@ -72,12 +72,29 @@ def residual_plot(y_true: ArrayLike, y_pred: ArrayLike, *, unit: str, title: str
 
 @in_house_style
 def interval_bars(
-    names: Sequence[str], intervals: Sequence[Interval], *, xlabel: str, title: str | None = None
+    names: Sequence[str],
+    intervals: Sequence[Interval],
+    *,
+    xlabel: str,
+    title: str | None = None,
+    color_of: Mapping[str, str] | None = None,
+    reference: float | None = None,
 ) -> Figure:
-    """Estimates with their intervals, the first name on top."""
+    """Estimates with their intervals, the first name on top.
+
+    Parameters
+    ----------
+    color_of
+        Colors of names; those of others are the first one.
+    reference
+        Where a vertical line stands, such as 0 for differences: an interval that it crosses may be chance.
+    """
     estimate, low, high = (np.array(ends) for ends in zip(*intervals, strict=True))
     figure, axes, rows = _rows(names, len(estimate), title=title)
-    _dots_with_bars(axes, rows, estimate, low, high, labels=_numbers(estimate))
+    colors = [(color_of or {}).get(name, COLORS[0]) for name in names]
+    _dots_with_bars(axes, rows, estimate, low, high, labels=_numbers(estimate), colors=colors)
+    if reference is not None:
+        axes.axvline(reference, color=INK, linewidth=1)
     axes.set_xlabel(xlabel)
     _plain_numbers(axes, "x")
     return figure
@@ -113,32 +130,56 @@ def line_with_band(
     xlabel: str,
     ylabel: str,
     title: str | None = None,
+    color_of: Mapping[str, str] | None = None,
+    logx: bool = False,
 ) -> Figure:
-    """One line with a band (mean, low, high) for each of up to six series, named at the right end of its line."""
+    """One line with a band (mean, low, high) for each of up to six series, named at the right end of its line.
+
+    `color_of` has the colors of names, so that a model has one color in all figures of a project. With `logx` equal
+    ratios of x are equally far apart, and the ticks are the values of x.
+    """
     if not 1 <= len(series) <= len(COLORS):
         raise ValueError(f"expected 1 to {len(COLORS)} series, not {len(series)}: more cannot be distinguished")
     figure, axes = canvas(height=4.2, title=title)
     ends: list[tuple[float, str, str]] = []
     for i, (name, triple) in enumerate(series.items()):
         at, mean, low, high = check_vectors(x=x, mean=triple[0], low=triple[1], high=triple[2])
-        axes.fill_between(at, low, high, color=COLORS[i], alpha=0.15, linewidth=0)
-        axes.plot(at, mean, color=COLORS[i], linestyle=DASHES[i], marker=MARKERS[i], markersize=5)
-        ends.append((float(mean[-1]), name, COLORS[i]))
+        color = (color_of or {}).get(name, COLORS[i])
+        axes.fill_between(at, low, high, color=color, alpha=0.15, linewidth=0)
+        axes.plot(at, mean, color=color, linestyle=DASHES[i], marker=MARKERS[i], markersize=5)
+        ends.append((float(mean[-1]), name, color))
     axes.margins(x=0.02)
     axes.set(xlabel=xlabel, ylabel=ylabel)
-    _plain_numbers(axes, "x", "y")
+    _plain_numbers(axes, "y")
+    if logx:
+        axes.set_xscale("log")
+        axes.set_xticks(at, [_number(value) for value in at])
+        axes.minorticks_off()
+    else:
+        _plain_numbers(axes, "x")
     _label_ends(axes, float(at[-1]), ends)
     return figure
 
 
 @in_house_style
 def horizontal_bars(
-    names: Sequence[str], values: ArrayLike, *, xlabel: str, title: str | None = None, shares: bool = False
+    names: Sequence[str],
+    values: ArrayLike,
+    *,
+    xlabel: str,
+    title: str | None = None,
+    shares: bool = False,
+    color_of: Mapping[str, str] | None = None,
 ) -> Figure:
-    """One bar a name, the first on top, with its value (of `shares` in per cent) at its end; another color below 0."""
+    """One bar a name, the first on top, with its value (of `shares` in per cent) at its end; another color below 0.
+
+    `color_of` has the colors of names.
+    """
     (lengths,) = check_vectors(values=values)
     figure, axes, rows = _rows(names, len(lengths), title=title)
-    axes.barh(rows, lengths, height=0.62, color=[COLORS[0] if value >= 0 else COLORS[1] for value in lengths])
+    signs = [COLORS[0] if value >= 0 else COLORS[1] for value in lengths]
+    colors = [(color_of or {}).get(name, sign) for name, sign in zip(names, signs, strict=True)]
+    axes.barh(rows, lengths, height=0.62, color=colors)
     for row, value in zip(rows, lengths, strict=True):
         offset, side = (6, "left") if value >= 0 else (-6, "right")
         text = f"{value * 100:.0f} %" if shares else _number(value)
@@ -174,9 +215,11 @@ def _dots_with_bars(
     high: NDArray[np.float64],
     *,
     labels: Sequence[str],
+    colors: Sequence[str] | None = None,
 ) -> None:
-    axes.hlines(rows, low, high, color=COLORS[0], linewidth=2.5)
-    axes.plot(estimate, rows, "o", color=COLORS[0], markersize=7)
+    colors = colors or [COLORS[0]] * len(rows)
+    axes.hlines(rows, low, high, colors=colors, linewidth=2.5)
+    axes.scatter(estimate, rows, c=colors, s=49, zorder=3)
     for row, label in zip(rows, labels, strict=True):
         # A column at the right edge, where no line can run through it.
         axes.annotate(label, (1.02, row), xycoords=("axes fraction", "data"), va="center")
