@@ -5,9 +5,9 @@ import json
 
 from checkout import ROOT
 
-from portfolio_shared.evaluation.documents import documents_of, documents_of_all, stale
+from portfolio_shared.evaluation.documents import NUMBER, documents_of, documents_of_all, stale
 from portfolio_shared.evaluation.sections import read_section
-from project_table import Project
+from project_table import Project, projects
 
 
 def test_every_section_and_number_is_what_was_recorded(project: Project) -> None:
@@ -23,3 +23,10 @@ def test_every_section_and_number_is_what_was_recorded(project: Project) -> None
     ] == []
     assert [name for name, text in contents.sections.items() if text.startswith("There is no")] == []
     assert read_section(ROOT / "README.md", project.name) == contents.summary.strip("\n")
+
+
+def test_every_number_of_the_roots_documents_has_somebody_who_fills_it() -> None:
+    fillers = {*(project.name for project in projects()), "design"}
+    for path in documents_of_all(ROOT / "README.md"):
+        named = {match["name"] for match in NUMBER.finditer(path.read_text(encoding="utf-8"))}
+        assert {name.partition(".")[0] for name in named} <= fillers, path.name
