@@ -226,6 +226,19 @@ new-project: setup ## a project of your own (NAME=churn KIND=tabular|ranking|ima
 	@"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --no-deps --no-build-isolation -e "projects/$(NAME)"
 	@"$(BIN)/$(NAME)" report --data full
 
+##@ Show it
+.PHONY: docs
+# The site's tools are in no environment of anybody else.
+DOCS := .state/docs
+docs: setup-start ## build the site of the documents into build/site; links that lead nowhere are errors
+	@if ! cmp --silent requirements/docs.lock "$(DOCS)/installed.lock"; then \
+		"$(BIN)/uv" venv --quiet --clear --python "$(BIN)/python" "$(DOCS)" \
+		&& "$(BIN)/uv" pip install --quiet --python "$(DOCS)/bin/python" --require-hashes -r requirements/docs.lock \
+		&& cp requirements/docs.lock "$(DOCS)/installed.lock"; fi
+	@rm -rf build/docs
+	@"$(BIN)/python" scripts/docs_openapi.py build/docs/http
+	@"$(DOCS)/bin/python" scripts/docs_site.py $(FLAGS)
+
 ##@ Look after it
 .PHONY: mlflow lock clean changed-projects
 mlflow: setup-start ## MLflow's own page, until Ctrl-C
@@ -238,5 +251,5 @@ changed-projects: ## for the workflow: which projects differ from the commit BAS
 	@$(PYTHON) scripts/changed_projects.py "$(BASE)"
 
 clean: ## remove environments and everything that was made, but the downloaded data
-	rm -rf "$(VENV)" .venv*/ .state .coverage* htmlcov dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf "$(VENV)" .venv*/ .state .coverage* htmlcov dist build *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -31,7 +31,7 @@ def locks(names: Sequence[str]) -> dict[str, list[str]]:
     Examples
     --------
     >>> " ".join(sorted(locks(["housing"])))
-    'audit benchmark dev housing-service housing-trainer index installer mlflow peers start'
+    'audit benchmark dev docs housing-service housing-trainer index installer mlflow peers start'
     """
     sources = {name: f"projects/{name}/pyproject.toml" for name in names}
     images = {f"{name}-service": [source] for name, source in sources.items()}
@@ -51,6 +51,7 @@ def locks(names: Sequence[str]) -> dict[str, list[str]]:
         "index": [SHARED, "--extra", "serving"],
         "mlflow": ["requirements/mlflow.in"],
         "audit": ["requirements/audit.in"],
+        "docs": ["requirements/docs.in"],
     }
 
 

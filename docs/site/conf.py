@@ -1,0 +1,39 @@
+"""Sphinx's settings for `make docs`; `scripts/docs_site.py` stages the pages that it reads."""
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+project = next(line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("# "))[
+    2:
+]
+author = tomllib.loads((ROOT / "site.toml").read_text(encoding="utf-8")).get("name", "")
+project_copyright = author
+html_title = project
+html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_last_updated_fmt = ""
+pygments_style, pygments_dark_style = "friendly", "github-dark"
+extensions = ["myst_parser", "autoapi.extension", "sphinx.ext.napoleon", "sphinx_design", "sphinx_copybutton"]
+exclude_patterns = ["Thumbs.db"]
+
+# Markdown as GitHub reads it.
+myst_enable_extensions = ["colon_fence", "html_image", "tasklist"]
+myst_heading_anchors = 6
+nitpicky = False
+copybutton_exclude = ".linenos, .gp, .go"
+
+# The reference is read from the sources: nothing of ours is imported, and nothing that it needs is installed.
+autoapi_dirs = [str(ROOT / "shared/src/portfolio_shared")]
+autoapi_root = "api"
+autoapi_add_toctree_entry = False
+autoapi_own_page_level = "module"
+autoapi_options = ["members", "show-module-summary"]
+autoapi_member_order = "groupwise"
+autoapi_keep_files = False
+autodoc_typehints = "signature"
+napoleon_google_docstring = False
