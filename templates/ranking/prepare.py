@@ -1,0 +1,64 @@
+"""Bring the data into a new project of ranking: the sample of MovieTweetings, or a CSV file of users and items."""
+
+import gzip
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+LARGEST = 3_000_000  # bytes, packed: of larger data a sample ships
+SOURCE = """# The data
+
+| | |
+| --- | --- |
+| What | {what}: `events.csv.gz` |
+| Whose | Yours to say, with the terms: they ship with this repository |
+| Cut | {how} |
+
+The hash of the file is in `load.py`, and nothing is read that differs.
+"""
+
+
+def prepare(folder: Path, data: Path | None, target: str) -> Mapping[str, str]:
+    """Put the data into the new project's folder, and return what to replace in its text.
+
+    Raises
+    ------
+    ValueError
+        If the data cannot be used, or a target is named, which a ranking has none of.
+    """
+    if target:
+        raise ValueError(f"TARGET={target}: a ranking predicts items and no column; leave it out")
+    if data is None:
+        return {}
+    (package,) = (path for path in folder.glob("src/*") if path.is_dir())
+    sys.path.insert(0, str(package.parent))
+    sys.dont_write_bytecode = True
+    load = importlib.import_module(f"{package.name}.data.load")
+    dataset = load.load(str(data))
+    load.split(dataset)
+    ships = load.SAMPLE.path
+    for path in ships.parent.iterdir():
+        path.unlink()
+    content = data.read_bytes()
+    packed = content if content.startswith(b"\x1f\x8b") else gzip.compress(content, mtime=0)
+    whole = len(packed) <= LARGEST
+    if whole:
+        ships.write_bytes(packed)
+    else:
+        importlib.import_module(f"{package.name}.data.cut_sample").cut_sample(data, ships)
+    from portfolio_shared.data.download import file_sha256
+
+    rows = f"{dataset.report.rows_read:,} rows of {data.stem}"
+    name = rows if whole else f"a sample of {rows}"
+    command = f"`python -m {package.name}.data.cut_sample {data.name}`"
+    how = f"not at all; {command} cuts a sample of larger data" if whole else command
+    (ships.parent / "SOURCE.md").write_text(SOURCE.format(what=name, how=how), encoding="utf-8")
+    counts = dataset.events.counts()
+    return {
+        load.SAMPLE.name: name,
+        load.SAMPLE.sha256: file_sha256(ships),
+        "whole=True": f"whole={whole}",
+        "0110912": dataset.items[int(counts.argmax())].id,
+        "MIT, copyright 2013 Simon Dooms; its text is beside it": "Yours to say",
+    }
