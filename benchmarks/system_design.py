@@ -11,7 +11,7 @@ import math
 import re
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,21 @@ def needs_table(cpu_ms: float, load: Mapping[str, Any], assumed: Mapping[str, fl
         rows.append([*cells, str(need.machines), *(f"${_short(d)}" for d in (need.serving, need.log, need.egress))])
     headings = ["times", f"{load['what']} a day", "a second at the peak", "cores busy then"]
     return markdown_table([*headings, "machines of two cores", "serving a month", "log", "traffic out"], rows)
+
+
+def costs_table(
+    cpu_ms: Mapping[str, float], stated: Mapping[str, Any], assumed: Mapping[str, float], people: Sequence[float]
+) -> str:
+    """Return what the machines of all services and the people cost a month, at each scale."""
+    rows = []
+    for scale, persons in zip(SCALES, people, strict=True):
+        needs = [needed(stated[name]["requests"] * scale, cpu_ms[name], assumed) for name in cpu_ms]
+        machines, wages = sum(need.total for need in needs), persons * assumed["person_month"]
+        requests = sum(need.requests_a_day for need in needs) * MONTH_DAYS / 1e6
+        cells = [f"{scale:,}", f"${machines:,.0f}", f"${machines / requests:,.2f}", f"{persons:g}", f"${wages:,.0f}"]
+        rows.append([*cells, f"{machines / (machines + wages):.0%}".replace("%", " %")])
+    headings = ["times", "machines a month", "for a million answers", "people", "people a month"]
+    return markdown_table([*headings, "share of the machines"], rows)
 
 
 def assumptions_table(stated: Mapping[str, Mapping[str, Any]]) -> str:
@@ -199,8 +214,10 @@ def contents() -> tuple[dict[str, str], dict[str, str]]:
     reports = {name: read(ROOT / "projects" / name / "docs" / "report.json") for name in TITLES}
     records = {"serving": serving, "reports": reports, "large": read(RESULTS / "recommender_large.json")}
     sections = {"design-assumed": assumptions_table(stated["assumed"]), "design-measured": measured_table(serving)}
-    for name, measured in serving.items():
-        sections[f"design-{name}"] = needs_table(measured["rows"]["ours"]["16"]["cpu_ms"], loads[name], assumed)
+    cpu_ms = {name: measured["rows"]["ours"]["16"]["cpu_ms"] for name, measured in serving.items()}
+    for name in serving:
+        sections[f"design-{name}"] = needs_table(cpu_ms[name], loads[name], assumed)
+    sections["design-cost"] = costs_table(cpu_ms, loads, assumed, stated["team"]["people"])
     notes = " ".join(reports["recommender"]["data"]["report"]["notes"])
     films = int(re.findall(r"of (\d+) films have no rating", notes)[0])
     sections["design-catalog"] = catalog_table(serving, films, loads["recommender"], assumed)

@@ -56,3 +56,12 @@ def test_a_larger_catalog_costs_in_proportion(design: ModuleType, assumed: dict[
 @pytest.mark.parametrize(("value", "written"), [(0.0002, "0.0002"), (6.24, "6.2"), (12.4, "12"), (4629.6, "4,630")])
 def test_sizes_are_short(design: ModuleType, value: float, written: str) -> None:
     assert design._short(value) == written
+
+
+def test_machines_and_people_are_added_up(design: ModuleType, assumed: dict[str, float]) -> None:
+    stated = assumed | {"person_month": 1000.0}
+    table = design.costs_table({"a": 1.0, "b": 2.0}, {"a": {"requests": 1}, "b": {"requests": 1}}, stated, [1, 1, 1, 1])
+    scale, machines, *_, people, share = table.splitlines()[2].strip("| ").split(" | ")
+    expected = 2 * design.needed(1, 1.0, assumed).serving
+    assert (scale, machines, people) == ("1", f"${expected:,.0f}", "$1,000")
+    assert share == f"{expected / (expected + 1000):.0%}".replace("%", " %")
