@@ -3,8 +3,8 @@
 By time, each user's last 20 % are hidden; by date, everything after one point in time; at random, 25 % of each user's
 ratings. Every model has the settings that were best for it on validation parts (`tuned.json`), is fitted on all that
 is not the test, and meets the same users; those by date are the settings by time, as 28 users are too few to tune on.
-Writes benchmarks/results/recommender.json, or recommender_models_NAME.json for other data than latest-small: the
-limits are of latest-small, and so are the settings.
+Writes benchmarks/results/recommender.json and the figure of the splits, or recommender_models_NAME.json for other data
+than latest-small: the limits are of latest-small, and so are the settings.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
+from portfolio_shared.evaluation.figures import save_figure
 from portfolio_shared.evaluation.sections import interval_cell
 from portfolio_shared.evaluation.tables import terminal_table
 from portfolio_shared.evaluation.uncertainty import Interval
@@ -29,12 +30,13 @@ from recommender.data.load import Dataset, load, split
 from recommender.data.splits import Split, split_at_random, split_by_date
 from recommender.evaluation.candidates import describe_settings
 from recommender.evaluation.evaluate import LONGEST, Evaluation, compare_ndcg, measure
+from recommender.evaluation.study_figures import draw_splits
 from recommender.evaluation.task import lists_for, make_task
 from recommender.models.fit import ALS, ALS_RECENT, FULL, Recipe, Scorer, recipes, too_large
 
 DATASET = "latest-small"
 LIMITS = {"time": 0.132, "random": 0.410}
-K = 10
+K, DOCS = 10, RESULTS.parents[1] / "projects/recommender/docs"
 SPLITS = ("time", "date", "random")
 BY_PREFERENCE = (FULL, ALS_RECENT, ALS)
 """The model that stands for the served one is the first of these that was fitted."""
@@ -63,6 +65,9 @@ def main() -> int:
     served = {row["split"]: row["ndcg"]["estimate"] for row in rows if row["served"]}
     recorded = {"dataset": data.name, "data_sha256": data.sha256, "k": K, "limits": limits, "rows": rows}
     path = RESULTS / ("recommender.json" if default else f"recommender_models_{name_of(data, options.dataset)}.json")
+    if default:
+        users = {row["split"]: row["users"] for row in rows}
+        console.print(f"Drawn: {save_figure(draw_splits(served, users, k=K), DOCS / 'splits.svg')}")
     return finish(console, path, recorded, check_limits(served, limits, least=True))
 
 

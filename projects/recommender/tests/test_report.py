@@ -16,15 +16,16 @@ from recommender.data.source import SAMPLE
 from recommender.evaluation.candidates import best_servable, describe_settings
 from recommender.evaluation.figures import SERVED
 from recommender.evaluation.pause import EVEN
-from recommender.models.fit import SERVABLE
-from recommender.report import (
+from recommender.evaluation.tables import (
     pause_table,
     reliability_table,
-    report,
+    sample_sections,
     sample_tables,
     summary_table,
     tables,
 )
+from recommender.models.fit import SERVABLE
+from recommender.report import SAMPLE_SECTIONS, report
 
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT.parents[1]
@@ -34,9 +35,9 @@ RESULTS = ROOT / "benchmarks" / "results"
 BENCHMARK = RESULTS / "recommender.json"
 RECORDED_SECTIONS = (
     *("data", "users", "candidates", "ablation", "test", "diversity", "cold-start", "groups"),
-    *("pause", "reliability"),
+    *("pause", "reliability", "toy", "result", "order", "spread", "tastes", "stability"),
 )
-SECTIONS = (*RECORDED_SECTIONS, "search", "sample", "splits", "grid", "privacy", "large", "serving", "batch")
+SECTIONS = (*RECORDED_SECTIONS, *SAMPLE_SECTIONS, "search", "splits", "grid", "privacy", "large", "serving", "batch")
 QUICK = ModelSettings(
     ease=EaseSettings(rank=16, min_raters=2, penalty=20.0), als=AlsSettings(n_factors=4, iterations=2)
 )
@@ -80,17 +81,17 @@ def test_a_report_on_the_sample_writes_its_own_record_and_section_alone(trained,
     data = replace(trained.data, source=replace(trained.data.source, kind="sample"))
     monkeypatch.setattr(module, "learn", lambda config, console: replace(trained, data=data))
     readme = tmp_path / "README.md"
-    readme.write_text(markers(["sample", "test"]), encoding="utf-8")
+    readme.write_text(markers([*SAMPLE_SECTIONS, "test"]), encoding="utf-8")
     report(ReportConfig(data="sample", project=tmp_path, root_readme=tmp_path / "none.md"), Console(quiet=True))
     recorded = json.loads((tmp_path / "docs" / "sample.json").read_text(encoding="utf-8"))
     assert [path.name for path in (tmp_path / "docs").iterdir()] == ["sample.json"]
     assert read_section(readme, "test") == "STALE"
-    assert read_section(readme, "sample") == sample_tables(recorded)
+    assert {name: read_section(readme, name) for name in SAMPLE_SECTIONS} == sample_sections(recorded)
     models, fading, *others = sample_tables(recorded).split("\n\n")
     assert others == [*pause_table(recorded).split("\n\n"), reliability_table(recorded)]
     assert len(cells(models)) == 2 + len(trained.candidates)
     assert [row[0] for row in cells(fading)[2:]] == [
-        "a fading history, as served",
+        "recent films count more, as served",
         "all films of a history alike",
         "difference",
     ]
@@ -149,7 +150,10 @@ def test_what_is_written_is_what_is_recorded(written):
 
 def test_the_figures_of_the_readme_are_drawn(written):
     names = {path.stem for path in (written / "project" / "docs").glob("*.svg")}
-    assert names == {"candidates", "ndcg-by-length", "long-tail", "diversity", "cold-start", "reliability"}
+    assert names == {
+        *("sittings", "popularity", "steps", "candidates", "long-tail", "diversity", "cold-start", "reliability"),
+        *("map", "bias-variance"),
+    }
     assert all(path.read_text(encoding="utf-8").lstrip()[:5] == "<?xml" for path in written.rglob("*.svg"))
 
 

@@ -1,44 +1,46 @@
-"""Write the README's tables and figures from one training: nothing in them is typed by hand.
+"""Write the documents' tables, numbers and figures from one training: nothing in them is typed by hand.
 
-A report on the public data ends with the section on the sample that ships; `recommender report --data sample` writes
-that section and no other.
+A report on the public data ends with the sections on the sample that ships; `recommender report --data sample` writes
+those sections and no other.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from portfolio_shared.data.checks import stored_report
 from portfolio_shared.evaluation.documents import Contents, documents_of, fill_documents, refill, write_report
 from portfolio_shared.evaluation.figures import save_figure
-from portfolio_shared.evaluation.sections import (
-    interval_cell,
-    markdown_table,
-    measured_sections,
-)
-from portfolio_shared.evaluation.tables import Column, candidate_rows
+from portfolio_shared.evaluation.sections import measured_sections
 from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.terminal import progress
 from recommender.config import MODEL_NAME, ReportConfig, TrainConfig
+from recommender.data.explore import describe, explore
+from recommender.evaluation import stated
 from recommender.evaluation.ablation import Step, ablate, measure_fading, steps_of
-from recommender.evaluation.candidates import COLUMNS
+from recommender.evaluation.bias_variance import RESAMPLES, measure_spread
 from recommender.evaluation.cold_start import FOLDS, HISTORY_LENGTHS, ColdStart, measure_cold_start
 from recommender.evaluation.diversity import DIVERSITIES, DiversityPoint, diversity_curve
 from recommender.evaluation.errors import by_group
-from recommender.evaluation.evaluate import METRIC_LABELS, Evaluation
+from recommender.evaluation.evaluate import Evaluation
 from recommender.evaluation.figures import SERVED, draw, draw_cold_start, draw_diversity, draw_reliability
-from recommender.evaluation.measured import benchmarked, named_table, search_table, studies
+from recommender.evaluation.measured import benchmarked, search_table, studies
+from recommender.evaluation.order import measure_order
 from recommender.evaluation.pause import measure_after_pause
 from recommender.evaluation.reliability import measure_reliability
+from recommender.evaluation.study_figures import draw_bias_variance, draw_map, draw_steps
+from recommender.evaluation.tables import sample_sections, summary_table, tables
+from recommender.evaluation.tastes import RESAMPLES as DRAWS
+from recommender.evaluation.tastes import find_tastes, taste_groups
+from recommender.evaluation.worst import most_confident_miss
 from recommender.models.chance import LISTED
-from recommender.models.fit import recipes
+from recommender.models.fit import POPULARITY, recipes
 from recommender.train import Trained, learn, metrics_of, user_counts
 
-HIT_RATE = Column("hit_rate", "hit rate", ".0%")
+SAMPLE_SECTIONS = ("sample", "order-sample", "miss")
 
 
 def report(config: ReportConfig, console: Console | None = None) -> None:
@@ -72,21 +74,33 @@ def report_everything(config: ReportConfig, trained: Trained, console: Console) 
 
     docs = config.project / "docs"
     draw(evaluation, trained.candidates, docs)
-    save_figure(draw_diversity(points, k), docs / "diversity.svg")
-    save_figure(draw_cold_start(starts, k), docs / "cold-start.svg")
-    recorded = {**record(trained, steps, points, starts), **record_checks(trained, seed=config.seed)}
-    save_figure(draw_reliability(recorded["reliability"]), docs / "reliability.svg")
+    explore(trained.data, docs)
+    recorded = {
+        **record(trained, steps, points, starts),
+        **record_checks(trained, seed=config.seed),
+        **record_studies(trained, docs, console, seed=config.seed),
+    }
+    popularity = recorded["candidates"][POPULARITY]["ndcg"]
+    for name, figure in {
+        "steps": draw_steps(recorded["ablation"], popularity, k),
+        "diversity": draw_diversity(points, k),
+        "cold-start": draw_cold_start(starts, k),
+        "reliability": draw_reliability(recorded["reliability"]),
+        "bias-variance": draw_bias_variance(recorded["spread"], recorded["settings"]["ease"]["penalty"]),
+    }.items():
+        save_figure(figure, docs / f"{name}.svg")
     return write_report(config, MODEL_NAME, recorded, contents(recorded, config.benchmarks, docs))
 
 
 def contents(recorded: Mapping[str, Any], results: Path, docs: Path) -> Contents:
     """Return what the documents state of what was recorded."""
-    return Contents({**tables(recorded), **measured(results, docs)}, numbers(recorded), summary_table(recorded))
+    named = {**numbers(recorded), **stated.of_sample(docs / "sample.json"), **stated.of_benchmarks(results)}
+    return Contents({**tables(recorded), **measured(results, docs)}, named, summary_table(recorded))
 
 
 def numbers(recorded: Mapping[str, Any]) -> dict[str, str]:
     """Return the numbers that prose names."""
-    return {"ndcg": f"{recorded['test'][SERVED]['ndcg']['estimate']:.3f}"}
+    return stated.of_report(recorded)
 
 
 def report_sample(config: ReportConfig, trained: Trained) -> str:
@@ -101,42 +115,24 @@ def report_sample(config: ReportConfig, trained: Trained) -> str:
         "test": {name: record_lists(model) for name, model in {SERVED: evaluation, **evaluation.baselines}.items()},
         "fading": as_json(vars(measure_fading(trained.predictor, evaluation, seed=config.seed))),
         **record_checks(trained, seed=config.seed),
+        **record_order(trained, seed=config.seed),
+        "explored": describe(trained.data.ratings),
+        "miss": vars(most_confident_miss(trained.predictor, evaluation)),
     }
     docs.mkdir(parents=True, exist_ok=True)
     (docs / "sample.json").write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
-    changed = fill_documents(documents_of(config.project), {"sample": sample_tables(recorded)})
+    changed = fill_documents(documents_of(config.project), sample_sections(json.loads(json.dumps(recorded))))
     return f"Written: {', '.join(map(str, [docs / 'sample.json', *changed]))}"
 
 
 def measured(results: Path, docs: Path) -> dict[str, str]:
     """Return the sections that other commands measured; a file that is missing is named."""
-    sample = measured_sections({"sample": (docs / "sample.json", sample_tables)})
-    return {**benchmarked(results), "search": search_table(studies()), **sample}
+    sample = {name: (docs / "sample.json", partial(_of_sample, name)) for name in SAMPLE_SECTIONS}
+    return {**benchmarked(results), "search": search_table(studies()), **measured_sections(sample)}
 
 
-def sample_tables(recorded: Mapping[str, Any]) -> str:
-    """Return the section on the sample: the models, what fading is worth, a test after a pause, the chances."""
-    k, fading = recorded["k"], recorded["fading"]
-    rows = [
-        [name, interval_cell(metrics["ndcg"]), *(f"{metrics[name]['estimate']:.3f}" for name in ("recall", "hit_rate"))]
-        for name, metrics in ranked(recorded["test"])
-    ]
-    title = f"{recorded['data']['name']}: {recorded['users']:,} people"
-    models = markdown_table([title, *(f"{metric}@{k}" for metric in ("nDCG", "recall", "hit rate"))], rows)
-    names = {
-        "fading": "a fading history, as served",
-        "even": "all films of a history alike",
-        "difference": "difference",
-    }
-    compared = [[name, interval_cell(fading[key])] for key, name in names.items()]
-    fading_table = markdown_table([recorded["chosen"], f"nDCG@{k}"], compared)
-    return "\n\n".join([models, fading_table, pause_table(recorded), reliability_table(recorded)])
-
-
-def ranked(tested: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the served model, then its baselines from best to worst."""
-    served, *others = tested.items()
-    return [served, *sorted(others, key=lambda item: -item[1]["ndcg"]["estimate"])]
+def _of_sample(name: str, recorded: Mapping[str, Any]) -> str:
+    return sample_sections(recorded)[name]
 
 
 def record(
@@ -162,7 +158,7 @@ def record(
         "ablation": [as_json(vars(step)) for step in steps],
         "diversity": [as_json(vars(point)) for point in points],
         "cold_start": [as_json(vars(start)) for start in starts],
-        "groups": [asdict(group) for group in by_group(evaluation)],
+        "groups": [as_json(vars(group)) for group in by_group(evaluation)],
     }
 
 
@@ -184,6 +180,40 @@ def record_checks(trained: Trained, *, seed: int) -> dict[str, Any]:
     }
 
 
+def record_studies(trained: Trained, docs: Path, console: Console, *, seed: int) -> dict[str, Any]:
+    """Return what the ratings look like, how far order alone gets, the groups of films, and bias and variance."""
+    task, ease = trained.evaluation.task, trained.settings.ease
+    with progress(console, "taste groups", total=2 * DRAWS) as advance:
+        tastes = find_tastes(task, ease, seed=seed, advance=advance)
+    with progress(console, "bias and variance", total=RESAMPLES) as advance:
+        spread = measure_spread(task.before, min_raters=ease.min_raters, seed=seed, advance=advance)
+    films = [task.catalogue.films[item] for item in tastes.items.tolist()]
+    save_figure(draw_map(tastes, [film.name for film in films], [film.n_ratings for film in films]), docs / "map.svg")
+    return {
+        "explored": describe(trained.data.ratings),
+        **record_order(trained, seed=seed),
+        "tastes": {
+            "stability": {str(k): value for k, value in tastes.stability.items()},
+            "without_features": {str(k): value for k, value in tastes.without_features.items()},
+            "groups": [vars(each) for each in tastes.groups],
+            "people": [as_json(vars(each)) for each in taste_groups(trained.evaluation, tastes, seed=seed)],
+        },
+        "spread": [vars(each) for each in spread],
+    }
+
+
+def record_order(trained: Trained, *, seed: int) -> dict[str, Any]:
+    """Return what models that know order alone come to."""
+    chosen, measured = measure_order(
+        trained.data, trained.split, trained.settings, trained.chosen, k=trained.evaluation.k, seed=seed
+    )
+    parts = {
+        part: {"users": each.users, "ndcg": as_json(each.ndcg), "difference": as_json(each.difference)}
+        for part, each in measured.items()
+    }
+    return {"order": {"chosen": vars(chosen), **parts}}
+
+
 def record_lists(evaluation: Evaluation) -> dict[str, Any]:
     """Return the metrics without the length of the lists in their names, and the coverage, which has no interval."""
     return as_json({**{name: evaluation.metric(name) for name in evaluation.per_user}, "coverage": evaluation.coverage})
@@ -192,88 +222,3 @@ def record_lists(evaluation: Evaluation) -> dict[str, Any]:
 def as_json(metrics: Mapping[str, object]) -> dict[str, Any]:
     """Return metrics with their intervals as JSON types; what has no interval stays."""
     return {name: value._asdict() if isinstance(value, Interval) else value for name, value in metrics.items()}
-
-
-def tables(recorded: Mapping[str, Any]) -> dict[str, str]:
-    """Return the project README's marked sections from what was recorded."""
-    k, cell = recorded["k"], interval_cell
-    users = [[label, f"{number:,}"] for label, number in recorded["users"].items()]
-    steps = [[step["name"], cell(step["ndcg"])] for step in recorded["ablation"]]
-    points = [
-        [f"{point['diversity']:g}", cell(point["ndcg"]), cell(point["intra_list"]), f"{point['coverage']:.3f}"]
-        for point in recorded["diversity"]
-    ]
-    starts = [
-        [str(start["films"]), cell(start["ndcg"]), cell(start["popularity"]), cell(start["difference"])]
-        for start in recorded["cold_start"]
-    ]
-    groups = [group | {"name": f"{group['by']}: {group['name']}"} for group in recorded["groups"]]
-    group_columns = (Column("users", "number", "d"), Column("ndcg", f"nDCG@{k}", ".3f"), HIT_RATE)
-    candidates = candidate_rows(recorded["candidates"], COLUMNS, chosen=recorded["chosen"])
-    start_headings = ["films in the history", f"nDCG@{k}", "popularity, same people", "difference, paired"]
-    point_headings = ["diversity", f"nDCG@{k}", "diversity of genres", "share of films recommended"]
-    return {
-        "data": stored_report(recorded["data"]["report"]).as_markdown(),
-        "users": markdown_table(["each user's last 20 %", "number"], users),
-        "candidates": markdown_table(*candidates),
-        "ablation": markdown_table(["step", f"nDCG@{k} on validation"], steps),
-        "test": test_table(recorded["test"], k),
-        "diversity": markdown_table(point_headings, points),
-        "cold-start": markdown_table(start_headings, starts),
-        "groups": named_table("people of the test", groups, group_columns),
-        "pause": pause_table(recorded),
-        "reliability": reliability_table(recorded),
-    }
-
-
-def pause_table(recorded: Mapping[str, Any]) -> str:
-    """Return the models beside each other on a test that begins a day after the last film, and who is not in it."""
-    pause = recorded["pause"]
-    rows = [
-        [name, interval_cell(ndcg), interval_cell(pause["difference"][name]) if name in pause["difference"] else ""]
-        for name, ndcg in pause["ndcg"].items()
-    ]
-    headings = [f"a day or more before the test, {pause['users']:,} users", f"nDCG@{recorded['k']}"]
-    table = markdown_table([*headings, "difference: served model minus this"], rows)
-    label, number = next(iter(pause["excluded"].items()))
-    return f"{table}\n\nNot in it: {number:,} {label}."
-
-
-def reliability_table(recorded: Mapping[str, Any]) -> str:
-    """Return how true the chances are, by what is known of a person: of the first films, and of all that have one."""
-    rows = [
-        [
-            f"{each['histories']}, {each['users']:,} users",
-            films,
-            f"{each['chance']:.1%}",
-            f"{each['watched']:.1%}",
-            interval_cell(each["error"]),
-            f"{each['error_by_place']:.3f}",
-            interval_cell(each["skill"]),
-        ]
-        for films, name in ((f"first {recorded['k']}", "reliability"), (f"first {LISTED}", "reliability_listed"))
-        for each in recorded[name]
-    ]
-    headings = ["known of a person", "films", "chance, mean", "watched", "calibration error"]
-    return markdown_table([*headings, "the same, share of each place", "squared error saved"], rows)
-
-
-def test_table(tested: Mapping[str, Mapping[str, Any]], k: int) -> str:
-    """Return the test metrics, the served model's with intervals and the baselines' beside them."""
-    served, *others = tested
-    rows = []
-    for metric, label in METRIC_LABELS.items():
-        if metric == "coverage":
-            cells = [f"{tested[name][metric]:.3f}" for name in tested]
-        else:
-            estimates = [f"{tested[name][metric]['estimate']:.3f}" for name in others]
-            cells = [interval_cell(tested[served][metric]), *estimates]
-        rows.append([label.format(k=k), *cells])
-    return markdown_table(["test", *tested], rows)
-
-
-def summary_table(recorded: Mapping[str, Any]) -> str:
-    """Return the root README's table of this project: the model beside its baselines."""
-    rows = [[name, interval_cell(metrics["ndcg"])] for name, metrics in ranked(recorded["test"])]
-    title = f"films, {recorded['users']['users evaluated']} users of {recorded['data']['name']}"
-    return markdown_table([title, f"nDCG@{recorded['k']} (95 % interval)"], rows)

@@ -19,8 +19,8 @@ def test_popularity_is_all_head(trained):
     assert tail(trained.evaluation.baselines["popularity"])[-1] < tail(trained.evaluation)[-1]
 
 
-def test_a_training_draws_three_figures(trained, tmp_path):
+def test_a_training_draws_two_figures(trained, tmp_path):
     draw(trained.evaluation, trained.candidates, tmp_path)
     drawn = {path.stem: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
-    assert set(drawn) == {"candidates", "ndcg-by-length", "long-tail"}
+    assert set(drawn) == {"candidates", "long-tail"}
     assert all(text.lstrip().startswith("<?xml") for text in drawn.values())

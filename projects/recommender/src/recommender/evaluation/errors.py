@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
 from recommender.evaluation.evaluate import Evaluation
 from recommender.evaluation.task import Floats, Task
 
@@ -14,24 +16,30 @@ RATED_BY = 5  # users before the test: films that fewer rated are rare
 
 @dataclass(frozen=True)
 class Group:
-    """How good the lists are for a part of the users of the test."""
+    """How good the lists are for a part of the users of the test; of a single one there is no interval."""
 
     by: str
     name: str
     users: int
-    ndcg: float
+    ndcg: Interval
     hit_rate: float
 
 
 def by_group(evaluation: Evaluation) -> list[Group]:
     """Return nDCG and hit rate of each group of users; groups without users are left out."""
-    ndcg, hits = evaluation.per_user["ndcg"], evaluation.per_user["hit_rate"]
     return [
-        Group(by, name, int(rows.sum()), float(ndcg[rows].mean()), float(hits[rows].mean()))
+        group(evaluation, by, name, rows)
         for by, values, edges, names in _groupings(evaluation.task)
         for number, name in enumerate(names)
         if (rows := np.searchsorted(edges, values, side="right") == number).any()
     ]
+
+
+def group(evaluation: Evaluation, by: str, name: str, rows: NDArray[np.bool_], *, seed: int = 0) -> Group:
+    """Return how good the lists are for the users that `rows` marks, at least one."""
+    ndcg, hits = (evaluation.per_user[metric][rows] for metric in ("ndcg", "hit_rate"))
+    interval = bootstrap_interval(np.mean, ndcg, seed=seed) if len(ndcg) > 1 else Interval(*[float(ndcg[0])] * 3)
+    return Group(by, name, len(ndcg), interval, float(hits.mean()))
 
 
 def _groupings(task: Task) -> list[tuple[str, Floats, Sequence[float], Sequence[str]]]:
