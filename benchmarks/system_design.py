@@ -78,7 +78,7 @@ def needs_table(cpu_ms: float, load: Mapping[str, Any], assumed: Mapping[str, fl
     for scale in SCALES:
         need = needed(load["requests"] * scale, cpu_ms, assumed)
         cells = [f"{scale:,}", f"{need.requests_a_day:,.0f}", _short(need.peak_a_second), _short(need.busy_cores)]
-        rows.append([*cells, str(need.machines), *(f"${_short(d)}" for d in (need.serving, need.log, need.egress))])
+        rows.append([*cells, str(need.machines), *map(_dollars, (need.serving, need.log, need.egress))])
     headings = ["times", f"{load['what']} a day", "a second at the peak", "cores busy then"]
     return markdown_table([*headings, "machines of two cores", "serving a month", "log", "traffic out"], rows)
 
@@ -153,7 +153,7 @@ def numbers(records: Mapping[str, Any], assumed: Mapping[str, float], loads: Map
     for name, need in largest.items():
         stated[f"{name}.requests"] = f"{need.requests_a_day:,.0f}"
         stated[f"{name}.peak"] = f"{need.peak_a_second:,.0f}"
-        stated[f"{name}.cpu_ms"] = f"{cpu[name]:.2f}"
+        stated[f"{name}.cpu_ms"] = f"{cpu[name]:.{2 if cpu[name] < 10 else 0}f}"
         stated[f"{name}.cores"] = _short(need.busy_cores)
         stated[f"{name}.total"] = f"${need.total:,.0f}"
     stated["films.night_core_hours"] = f"{largest['recommender'].requests_a_day * cpu['recommender'] / 3.6e6:,.0f}"
@@ -227,6 +227,10 @@ def contents() -> tuple[dict[str, str], dict[str, str]]:
 def _short(value: float) -> str:
     """Write a size with two digits that count: 0.35, 6.2, 4,600."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _dollars(amount: float) -> str:
+    return f"${amount:,.{0 if amount >= 10 else 2}f}"
 
 
 def main() -> None:
