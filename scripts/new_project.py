@@ -5,9 +5,9 @@ was tried on paper and left out: there is nothing to ask and no branch to take, 
 that neither Ruff, mypy nor an editor can read, and a new project is changed by hand from its first day on, so that
 updates of the template, copier's strength, would meet no line that they know.
 
-`templates/common` holds what all kinds do identically, `templates/KIND` the rest; a file of the kind wins. Two files of
-a kind are not copied: `licenses.md`, whose rows go into LICENSES.md, and `prepare.py`, whose
-`prepare(folder, data, target)` puts the data into the new project and returns what to replace in its text besides.
+`templates/common` holds what all kinds do identically, `templates/KIND` the rest; a file of the kind wins. Not copied
+are `licenses.md`, whose rows go into LICENSES.md, and `prepare.py` with its `generator/`: its `prepare(folder, data,
+target)` puts the data into the new project and returns what to replace in its text besides.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from project_table import ROOT, projects
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_NAME = 20  # lines of the templates have room for so much
 PLACEHOLDER, PORT = "new-project", 8999
-NOT_COPIED = ("licenses.md", "prepare.py", "__pycache__")
+NOT_COPIED = ("licenses.md", "prepare.py", "generator", "__pycache__")
 # Variables of other programs begin so: they would be read as misspelt settings of the project.
 TAKEN_PREFIXES = ("COMPOSE_", "DOCKER_", "GIT_", "MLFLOW_", "PORTFOLIO_", "PYTHON_", "SSL_", "UV_", "XDG_")
 
@@ -57,7 +57,8 @@ def make(name: str, kind: str, *, data: Path | None = None, target: str = "", ro
     check_name(name, root)
     folder = root / "projects" / name
     port = max(project.port for project in projects(root)) + 1
-    with tempfile.TemporaryDirectory(dir=root / "projects", prefix=".new-") as scratch:
+    (root / ".state").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root / ".state", prefix="new-") as scratch:
         new = Path(scratch) / name
         words = replacements(name, port)
         for layer in ("common", kind):

@@ -1,0 +1,142 @@
+"""Bring a table into a new project: `columns.toml` says what each of its columns is, `data/sample` has its rows.
+
+Without a table it is the diabetes study that scikit-learn ships, 442 patients.
+"""
+
+import gzip
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "generator"))
+from infer import Inferred, complete, infer, read
+from leaks import find_leaks
+
+from portfolio_shared.data.tables import open_text
+
+LARGEST = 2_900_000  # bytes, packed: what ships stays small
+DIABETES = {
+    "s1": "total_cholesterol",
+    "s2": "ldl",
+    "s3": "hdl",
+    "s4": "cholesterol_ratio",
+    "s5": "log_triglycerides",
+    "s6": "glucose",
+}
+
+
+def prepare(folder: Path, data: Path | None, target: str) -> Mapping[str, str]:
+    """Write the sample and `columns.toml`, and return what to replace in the project's text."""
+    place = next(folder.glob("src/*")) / "data"
+    if data is None:
+        data, target, about = folder / "diabetes.csv", "progression", DIABETES_SOURCE
+        write_diabetes(data)
+    else:
+        about = OWN_SOURCE.format(name=data.name)
+    table, separator = read(data.expanduser())
+    found = infer(table, separator, target)
+    find_leaks(found, table)
+    complete(found, table)
+    packed = place / "sample" / "table.csv.gz"
+    pack(data.expanduser(), packed)
+    if data.parent == folder:
+        data.unlink()
+    (place / "columns.toml").write_text(as_toml(found), encoding="utf-8")
+    (packed.parent / "SOURCE.md").write_text(SOURCE.format(about=about, package=place.parent.name), encoding="utf-8")
+    say(found)
+    return {
+        "SAMPLE_NAME": f"{found.rows:,} rows of {data.name}".replace('"', ""),
+        "SAMPLE_SHA256": hashlib.sha256(packed.read_bytes()).hexdigest(),
+        "TARGET_LABEL": found.target["heading"].replace("_", " ").strip().capitalize(),
+        "SAMPLE_TERMS": TERMS if data.name == "diabetes.csv" else "Yours to say: may it be redistributed?",
+    }
+
+
+def write_diabetes(path: Path) -> None:
+    """Write the study as a table, in its own units, with names in place of s1 to s6."""
+    from sklearn.datasets import load_diabetes
+
+    table = load_diabetes(as_frame=True, scaled=False).frame.rename(columns={**DIABETES, "target": "progression"})
+    table["sex"] = table["sex"].map({1.0: "1", 2.0: "2"}).radd("sex ")
+    table.to_csv(path, index=False)
+
+
+def pack(source: Path, target: Path) -> None:
+    """Write a table as it is, packed, in UTF-8 and with the same bytes each time."""
+    with open_text(source) as text:
+        packed = gzip.compress(text.read().encode(), mtime=0)
+    if len(packed) > LARGEST:
+        size = (
+            f"{len(packed) / 1e6:.1f} MB when packed, more than the {LARGEST / 1e6:.1f} MB that may ship with the code"
+        )
+        raise ValueError(
+            f"{source} has {size}: make the project of a part of its rows, then train with DATASET={source}"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(packed)
+
+
+def as_toml(found: Inferred) -> str:
+    """Return `columns.toml`; a text of JSON is one of TOML as well."""
+    lines = [
+        "# What each column of the table is: guessed by `make new-project`, and yours to change.",
+        "# A column is a number, a category or a date. Delete the block of one to leave it out, or add a block.",
+        "",
+        f"decimal = {json.dumps(found.decimal)}",
+        f"group = {json.dumps(found.group)}  # heading: rows of one value are on one side of the split; empty for none",
+        f"time = {json.dumps(found.time)}  # heading of the date that rows are split by; empty for a split by chance",
+        f"test_from = {json.dumps(found.test_from)}  # rows from this date on are the test",
+        *("", "[target]", *pairs(found.target)),
+        *("", "[example] # a row that every model can answer", *pairs(found.example)),
+    ]
+    for name, column in found.columns.items():
+        lines += ["", f"[columns.{name}]", *pairs(column)]
+    lines += ["", "[left_out] # why; nothing reads this", *pairs(found.left_out)]
+    return "\n".join(lines) + "\n"
+
+
+def pairs(values: Mapping[str, object]) -> list[str]:
+    """Return lines of TOML; a heading may be any text."""
+    return [
+        f"{key if key.isidentifier() and key.isascii() else json.dumps(key)} = {json.dumps(value)}"
+        for key, value in values.items()
+    ]
+
+
+def say(found: Inferred) -> None:
+    """Say what was found out, and above all what looks as if it gave the target away."""
+    kinds = {
+        kind: [c["heading"] for c in found.columns.values() if c["kind"] == kind]
+        for kind in ("number", "category", "date")
+    }
+    print(f"To predict {found.target['heading']}: {found.rows:,} rows")
+    for kind, headings in kinds.items():
+        if headings:
+            print(f"  {kind}: {', '.join(headings)}")
+    for heading, why in found.left_out.items():
+        if heading not in found.leaks:
+            print(f"  left out: {heading or '(no heading)'}: {why}")
+    if found.time:
+        print(f"  split: rows from {found.test_from} on are the test, because {found.time} is a date")
+    for heading, why in found.leaks.items():
+        print(
+            f"WARNING: {heading} gives {found.target['heading']} away, and is left out: {why}. "
+            "If it is known beforehand, give it a block in data/columns.toml."
+        )
+    print("What was guessed stands in data/columns.toml, and is yours to change.")
+
+
+DIABETES_SOURCE = """The diabetes study of Efron, Hastie, Johnstone and Tibshirani (2004), "Least Angle Regression",
+Annals of Statistics 32: 442 patients, and how far their disease had progressed a year later. Written out by
+`make new-project` from the copy that ships with scikit-learn, in its own units."""
+TERMS = "Public; the copy is that of scikit-learn, BSD 3-Clause"
+OWN_SOURCE = """{name}, given to `make new-project` and packed as it was. Say here what it is, whose it is, and on what
+terms it may be passed on."""
+SOURCE = """# Source of the table
+
+{about}
+
+Another table with these headings is packed by `python -m {package}.data.cut_sample TABLE.csv`.
+"""

@@ -1,0 +1,205 @@
+"""From the file to clean, split rows. Nothing is dropped silently: what is repaired or excluded is counted."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from new_project.config import FOLDS, TEST_FRACTION
+from new_project.data.columns import Record, Value, schema
+from portfolio_shared.data.checks import DataError, DataReport
+from portfolio_shared.data.download import file_sha256
+from portfolio_shared.data.sources import Sample, Source, resolve_source
+from portfolio_shared.data.splits import group_folds, hash_split
+from portfolio_shared.data.tables import misshapen, open_table
+
+SPLIT_SEED = 0
+SAMPLE = Sample(
+    path=Path(__file__).with_name("sample") / "table.csv.gz",
+    name="SAMPLE_NAME",
+    sha256="SAMPLE_SHA256",
+    whole=True,
+)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Clean rows.
+
+    Attributes
+    ----------
+    records
+        The inputs of each row.
+    target
+        What is predicted, shape (n,).
+    keys
+        Rows of one key stay on one side of the split.
+    dates
+        By which rows are split in time, in ISO 8601; empty texts without one.
+    """
+
+    records: list[Record]
+    target: NDArray[np.float64]
+    keys: list[str]
+    dates: list[str]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def take(self, mask: NDArray[np.bool_]) -> "Rows":
+        """Return the rows where `mask`, shape (n,), is true."""
+        records, keys, dates = (list(compress(each, mask)) for each in (self.records, self.keys, self.dates))
+        return Rows(records, self.target[mask], keys, dates)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All rows, where they come from, and what was done to them."""
+
+    source: Source
+    name: str
+    sha256: str
+    report: DataReport
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class Split:
+    """The training part, the cross-validation fold of each of its rows, shape (n,), and the frozen test part."""
+
+    train: Rows
+    validation: NDArray[np.int64]
+    test: Rows
+
+    def folds(self) -> Iterator[tuple[NDArray[np.bool_], Rows, Rows]]:
+        """Yield, for each fold, its rows in the training part, the rows to fit to, and the held-out ones."""
+        for k in range(int(self.validation.max()) + 1):
+            out = self.validation == k
+            yield out, self.train.take(~out), self.train.take(out)
+
+
+def load(setting: str) -> Dataset:
+    """Read and clean the table that `setting` names: auto, sample, full, or the path of a file.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, or too few rows can be learned from.
+    """
+    source = resolve_source(setting, None, SAMPLE)
+    rows, report = read(source.path)
+    if len(rows) < (least := 20 * FOLDS):
+        raise DataError(f"{source.path}: {len(rows)} rows can be learned from, at least {least} are needed")
+    name = f"{len(rows):,} rows of {source.path.name}" if source.kind == "path" else SAMPLE.name
+    return Dataset(source, name, file_sha256(source.path), report, rows)
+
+
+def read(path: Path) -> tuple[Rows, DataReport]:
+    """Read a file, packed or not: its rows, and what was repaired and excluded."""
+    wanted = schema()
+    headings = [wanted.target.heading, *(column.heading for column in wanted.columns)]
+    keys = [heading for heading in (wanted.group, wanted.time) if heading]
+    repaired: Counter[str] = Counter()
+    excluded: Counter[str] = Counter()
+    records, target, groups, times, seen = [], [], [], [], set()
+    with open_table(path, known=lambda heading: heading in headings) as table:
+        if missing := [heading for heading in (*headings, *keys) if heading not in table.headings]:
+            raise DataError(f"{path}: the table has no column {', '.join(missing)}; it has {', '.join(table.headings)}")
+        for line, cells in table.rows():
+            if broken := misshapen(line, cells, len(table.headings)):
+                raise DataError(f"{path}: {broken}")
+            row = dict(zip(table.headings, cells, strict=True))
+            truth = _target(row[wanted.target.heading])
+            if truth is None:
+                excluded["the target is missing or cannot be read"] += 1
+            elif tuple(cells) in seen:
+                excluded["an exact copy of an earlier row"] += 1
+            else:
+                seen.add(tuple(cells))
+                records.append(record_of(row, repaired))
+                target.append(truth)
+                groups.append(row[wanted.group].strip() if wanted.group else "")
+                times.append(date_in(row[wanted.time]) if wanted.time else "")
+    report = DataReport(path.name, rows_read=len(records) + sum(excluded.values()))
+    for reason, count in excluded.items():
+        report.exclude(reason, count)
+    for what, count in repaired.items():
+        report.repair(what, count)
+    together = [group or key_of(record) for group, record in zip(groups, records, strict=True)]
+    return Rows(records, np.array(target, dtype=np.float64), together, times), report
+
+
+def record_of(row: dict[str, str], repaired: Counter[str]) -> Record:
+    """Return the inputs in a row of text; a cell that cannot be read is not known, and counted in `repaired`."""
+    record: dict[str, Value] = {}
+    for column in schema().columns:
+        try:
+            record[column.name] = column.value(row.get(column.heading, ""), schema().decimal)
+        except ValueError:
+            record[column.name] = None
+            repaired[f"{column.heading}: no {column.kind}, read as not known"] += 1
+    return record
+
+
+def date_in(cell: str) -> str:
+    """Return the date that a row is split by; an empty text where it cannot be read."""
+    column = next(column for column in schema().columns if column.heading == schema().time)
+    try:
+        return str(column.value(cell, schema().decimal) or "")
+    except ValueError:
+        return ""
+
+
+def key_of(record: Record) -> str:
+    """Return what names a row by its inputs: rows that are alike stay together, whatever their target."""
+    values = [record.get(column.name) for column in schema().columns]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def _target(cell: str) -> float | None:
+    try:
+        value = schema().target.value(cell, schema().decimal)
+    except ValueError:
+        return None
+    return value if isinstance(value, float) else None
+
+
+def is_sample(setting: str) -> bool:
+    """Return whether the setting leads to less than all of the data: never, because all of them ship."""
+    return resolve_source(setting, None, SAMPLE).kind == "sample"
+
+
+def split(dataset: Dataset) -> Split:
+    """Split off the frozen test part: the newest rows where there is a date, else by a hash of each row's key.
+
+    A row stays on its side when rows are added, removed or reordered. With a date, folds are stretches of time as well.
+    """
+    rows, start = dataset.rows, schema().test_from
+    is_test = (
+        np.array([date >= start for date in rows.dates])
+        if start
+        else hash_split(rows.keys, test_fraction=TEST_FRACTION, seed=SPLIT_SEED)
+    )
+    train, test = rows.take(~is_test), rows.take(is_test)
+    if not len(train) or not len(test):
+        raise DataError(f"{dataset.source.path}: the test part would have {len(test):,} of {len(rows):,} rows")
+    if start:
+        rank = np.argsort(np.argsort(train.dates, kind="stable"), kind="stable")
+        return Split(train, (rank * FOLDS // len(train)).astype(np.int64), test)
+    return Split(train, group_folds(train.keys, n_folds=FOLDS, seed=SPLIT_SEED), test)
+
+
+def example_inputs(split: Split) -> Sequence[Record]:
+    """Return inputs whose predictions must be the same before and after a bundle is written."""
+    return [schema().example, *split.train.records[:5]]
+
+
+def example_rows(_split: Split) -> Sequence[Record]:
+    """Return rows that show MLflow the type of each column, and that each may be left out."""
+    return [schema().example, {}]

@@ -1,0 +1,227 @@
+"""`make new-project`: one of each kind, made in a copy of the repository, trains, serves, and passes the tests of all.
+
+It runs from the copy's sources (PYTHONPATH) in this environment. Its locks, which `make lock` compiles from the package
+index, are those of a project that has its dependencies.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copy2
+
+import pytest
+from checkout import ROOT, tracked
+
+from new_project import NewProjectError, check_name, make, replaced, replacements
+from processes import free_port, start, wait_until_ready
+
+KINDS = sorted(path.name for path in (ROOT / "templates").iterdir() if path.is_dir() and path.name != "common")
+NAME, PACKAGE, PORT = "some-rents", "some_rents", 8004
+DONORS = {"tabular": "housing", "ranking": "recommender", "images": "image-classifier"}
+OF_ALL = (
+    *("test_same_shape.py", "test_project_config.py", "test_project_cli.py", "test_project_report.py"),
+    *("test_project_bodies.py", "test_project_table.py", "test_compose.py", "test_licenses.py", "test_notebooks.py"),
+    *("test_repository.py", "test_readmes.py", "test_stated_numbers.py"),
+)
+COMMAND = "import sys; from {package}.cli import main; sys.argv[0] = '{package}'; main()"
+ASK = """
+import sys, httpx
+from {package}.serving.schemas import EXAMPLE_REQUEST as example
+headers = {{"content-type": example.content_type}}
+response = httpx.post(sys.argv[1] + example.path, content=example.body, headers=headers, trust_env=False, timeout=30)
+print(response.raise_for_status().text)
+"""
+TABLE = "rent;rooms\n" + "".join(f"{500 + 10 * i % 370};{i % 7}\n" for i in range(200))
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy of the repository, and what is run in it."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "PYTEST", "SOME_"))}
+        sources = [self.folder / "shared/src", *sorted(self.folder.glob("projects/*/src"))]
+        return clean | {"PYTHONPATH": os.pathsep.join(map(str, sources))}
+
+    def run(self, *command: str) -> str:
+        result = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}\n{result.stderr}"
+        return result.stdout
+
+    def git(self, *arguments: str) -> str:
+        someone = ("-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "commit.gpgsign=false")
+        return self.run("git", *someone, *arguments)
+
+    def project(self, *arguments: str) -> tuple[str, ...]:
+        """Return the command line of the new project's own command, which is not installed here."""
+        return (sys.executable, "-W", "error", "-c", COMMAND.format(package=PACKAGE), *arguments)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """Do what `make new-project` does, but for the installation."""
+    copy = Copy(tmp_path_factory.mktemp(request.param))
+    for name in tracked("--cached", "--others", "--exclude-standard"):  # also those that are new
+        (copy.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        copy2(ROOT / name, copy.folder / name)
+    copy.git("init", "--quiet")
+    copy.git("add", ".")
+    copy.git("commit", "--quiet", "--message", "before")
+    copy.run(sys.executable, "scripts/new_project.py", NAME, request.param)
+    copy.run(*copy.project("report", "--data", "full"))
+    for image in ("service", "trainer"):
+        locks = copy.folder / "requirements"
+        copy2(locks / f"{DONORS[request.param]}-{image}.lock", locks / f"{NAME}-{image}.lock")
+    copy.git("add", ".")
+    return copy
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_outside_of_its_folder_three_files_are_touched(made: Copy) -> None:
+    changed = made.git("diff", "--cached", "--name-only").splitlines()
+
+    outside = [name for name in changed if not name.startswith((f"projects/{NAME}/", f"requirements/{NAME}-"))]
+    assert outside == ["LICENSES.md", "README.md", "compose.yaml"]
+    assert f"projects/{NAME}/docs/report.json" in changed
+    text = made.git("grep", "--ignore-case", "-l", "-E", "new[-_]project|8999", "--", f"projects/{NAME}/src")
+    assert text == "", "a placeholder is left"
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_commands_and_containers_know_it(made: Copy) -> None:
+    printed = made.run("make", "--dry-run", "--always-make", f"train-{NAME}", "reports")
+
+    (ours,) = (row for row in json.loads(made.run(sys.executable, "scripts/project_table.py")) if row["name"] == NAME)
+    assert (ours["port"], ours["title"]) == (PORT, "Some rents")
+    assert f'bin/{NAME}" train' in printed
+    assert f"-e projects/{NAME}" in printed
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_it_trains_and_serves(made: Copy, tmp_path: Path) -> None:
+    bundle, port = tmp_path / "bundle", free_port()
+    made.run(*made.project("train", "--data", "sample", "--tracking-uri", "", "--output", str(bundle)))
+
+    settings = {"SOME_RENTS_PORT": str(port), "SOME_RENTS_BUNDLE": str(bundle)}
+    with start(
+        "the new service",
+        made.project("serve"),
+        log=tmp_path / "service.log",
+        folder=tmp_path,
+        environment=made.environment | settings,
+    ) as service:
+        wait_until_ready(service, port)
+        text = made.run(sys.executable, "-c", ASK.format(package=PACKAGE), f"http://127.0.0.1:{port}")
+
+    assert f'"model":{{"name":"{NAME}"' in text.replace(" ", "")
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_its_own_tests_and_those_of_all_projects_pass(made: Copy) -> None:
+    paths = [f"projects/{NAME}/tests", *(f"tests/{name}" for name in OF_ALL if (made.folder / "tests" / name).exists())]
+    chosen = "not (housing or recommender or image-classifier or image_classifier)"
+    command = (sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-k", chosen, *paths)
+
+    assert re.search(r"\d{2,} passed", made.run(*command))
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_its_code_is_clean_and_its_types_hold(made: Copy) -> None:
+    folder, tool = f"projects/{NAME}", str(Path(sys.executable).parent)
+
+    made.run(f"{tool}/ruff", "check", folder)
+    made.run(f"{tool}/ruff", "format", "--check", folder)
+    made.run(f"{tool}/mypy", f"{folder}/src")
+
+
+# Refusals, before anything is written
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Callable[..., str]:
+    """Return a function: (content of a table, target) -> why no project is made of it."""
+
+    def refusal(content: str, target: str = "rent") -> str:
+        table = tmp_path / "table.csv"
+        table.write_text(content, encoding="utf-8")
+        before = sorted((ROOT / "projects").iterdir())
+        with pytest.raises(NewProjectError) as error:
+            make("rents", "tabular", data=table, target=target)
+        assert sorted((ROOT / "projects").iterdir()) == before
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    return refusal
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("Rents", "is no name of a project"),
+        ("my_rents", "is no name of a project"),
+        ("r", "is no name of a project"),
+        ("a-name-of-so-many-words", "is no name of a project"),
+        ("housing", "projects/housing exists"),
+        ("json", "a Python module, json, which it would hide"),
+        ("portfolio-shared", "a Python module, portfolio_shared"),
+        ("yield", "a Python module, yield"),
+        ("image", "settings of image-classifier begin with IMAGE_CLASSIFIER_"),
+        ("serving", "`make bench-serving` means something else"),
+        ("index", "a part of the stack"),
+        ("compose", "a part of the stack"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused(name: str, why: str) -> None:
+    with pytest.raises(NewProjectError, match=re.escape(why)):
+        check_name(name, ROOT)
+
+
+def test_a_kind_that_is_not_there_is_refused_with_the_nearest() -> None:
+    with pytest.raises(NewProjectError, match=r"KIND=tabel is none of images, .*; did you mean tabular\?"):
+        make("rents", "tabel")
+
+
+@pytest.mark.parametrize(
+    ("content", "target", "why"),
+    [
+        ("", "rent", "the file is empty"),
+        ("rent;rooms\n", "rent", "has 0 rows; at least 100 are needed"),
+        (TABLE, "", "TARGET is missing: name the column to predict; there are rent, rooms"),
+        (TABLE, "rents", "TARGET='rents' is no column; there are rent, rooms; did you mean TARGET='rent'?"),
+        (TABLE.replace("rent;", "rent;rent;", 1), "rent", "headings that occur more than once: rent"),
+        (TABLE + "1;2;3\n", "rent", "line 202 has 3 cells, expected 2; left over: '3'; correct the line, or drop it"),
+        ("rooms;let\n" + "3;yes\n4;no\n" * 80, "let", "let is a number in 0 of 160 rows, it has 'yes', 'no'"),
+        ("rooms;let\n" + "3;1\n4;0\n" * 80, "let", "let has the values 0, 1 alone: classes, not amounts"),
+        ("rent;same\n" + "".join(f"{i};x\n" for i in range(200)), "rent", "is left to learn from: same: it is 'x'"),
+    ],
+)
+def test_a_table_that_nothing_can_be_learned_of_is_refused(
+    own: Callable[..., str], content: str, target: str, why: str
+) -> None:
+    assert why in own(content, target)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NewProjectError, match=r"nowhere\.csv cannot be read: No such file"):
+        make("rents", "tabular", data=tmp_path / "nowhere.csv", target="rent")
+
+
+def test_what_was_put_in_is_not_replaced_again() -> None:
+    assert replaced("new-project of NEW_PROJECT at 8999", replacements("new-project", 8004)) == (
+        "new-project of NEW_PROJECT at 8004"
+    )
