@@ -21,7 +21,7 @@ export MLFLOW_TRACKING_URI ?= http://127.0.0.1:5500
 
 PROJECTS := $(patsubst projects/%/pyproject.toml,%,$(sort $(wildcard projects/*/pyproject.toml)))
 PACKAGES := shared $(PROJECTS:%=projects/%)
-CODE := $(PACKAGES) scripts tests benchmarks docker conftest.py
+CODE := $(PACKAGES) scripts tests benchmarks docker docs conftest.py
 BIN := $(VENV)/bin
 # In two processes on two cores, threads of linear algebra would wait for each other.
 PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$(BIN)/python" -m pytest -n $(TEST_JOBS) --no-loadscope-reorder
@@ -90,6 +90,8 @@ check: setup ## lint, formatting, types, workflow files
 	@"$(BIN)/mypy" $(PACKAGES:%=%/src) scripts benchmarks docker
 	@"$(BIN)/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@"$(BIN)/check-jsonschema" --builtin-schema vendor.dependabot .github/dependabot.yml
+	@"$(BIN)/check-jsonschema" --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	@"$(BIN)/check-jsonschema" --builtin-schema vendor.citation-file-format CITATION.cff
 	@"$(BIN)/check-jsonschema" --builtin-schema vendor.compose-spec compose.yaml docker/*.yaml projects/*/compose.yaml
 	@"$(BIN)/zizmor" --offline --quiet .github
 
@@ -240,7 +242,10 @@ docs: setup-start ## build the site of the documents into build/site; links that
 	@"$(DOCS)/bin/python" scripts/docs_site.py $(FLAGS)
 
 ##@ Look after it
-.PHONY: mlflow lock clean changed-projects
+.PHONY: mlflow lock clean changed-projects rename
+rename: ## give packages, images, license, badges and site your name (NAME=acme OWNER=jane-doe PERSON="Jane Doe")
+	@$(PYTHON) scripts/rename.py "$(NAME)" "$(OWNER)" "$(PERSON)"
+
 mlflow: setup-start ## MLflow's own page, until Ctrl-C
 	@exec "$(BIN)/python" scripts/mlflow_server.py
 

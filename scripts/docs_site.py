@@ -155,7 +155,8 @@ def _card(project: Project, root: Path) -> list[str]:
     if (root / "build/demo" / project.name / "index.html").exists():
         links.insert(0, f'<a href="demo/{project.name}/index.html">Try it</a>')
     lead = project.lead.replace("\n", " ")
-    return [f":::{{grid-item-card}} {project.title}", *picture, "", lead, "+++", " · ".join(links), ":::", ""]
+    footer = ["```{card-footer}", " · ".join(links), "```"]
+    return [f":::{{grid-item-card}} {project.title}", *picture, "", lead, "", *footer, ":::", ""]
 
 
 def build(source: Path, site: Path) -> None:

@@ -32,8 +32,9 @@ WRITTEN = (
     ".lock",
     ".in",
     ".Dockerfile",
+    ".cff",
 )
-WRITTEN_NAMES = {"LICENSE", "Makefile", "run", "py.typed"}
+WRITTEN_NAMES = {"CODEOWNERS", "LICENSE", "Makefile", "run", "py.typed"}
 SHIPS = re.compile(r"/(data/sample|models/pretrained)/")  # there everything but its SOURCE.md is data
 # Names of the files, and the first bytes of their texts in each edition.
 MOVIELENS = re.compile(r"(^|/)(ml-[\w-]+(\.zip|/)|u\.(data|item)$|(links|tags|genome-\w+)\.csv$)", re.IGNORECASE)

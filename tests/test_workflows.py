@@ -172,12 +172,13 @@ def test_only_what_is_pushed_may_write() -> None:
     for workflow in (CI, IMAGES):
         assert workflow["permissions"] == {"contents": "read"}
     writers = {name for name, job in JOBS if "write" in job.get("permissions", {}).values()}
-    assert writers == {"publish", "join"}
+    assert writers == {"publish", "join", "deploy"}
     for name, job in JOBS:
         assert job["timeout-minutes"] <= 90
         if name in writers:
-            assert job["if"] == "github.event_name == 'push'"
-            assert job["permissions"] == {"contents": "read", "packages": "write"}
+            assert job["if"].partition(" && ")[0] == "github.event_name == 'push'"
+            site = {"pages": "write", "id-token": "write"}
+            assert job["permissions"] == (site if name == "deploy" else {"contents": "read", "packages": "write"})
         else:
             assert "permissions" not in job
             assert "secrets." not in str(job)

@@ -2,6 +2,9 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,7 +27,10 @@ exclude_patterns = ["Thumbs.db"]
 # Markdown as GitHub reads it.
 myst_enable_extensions = ["colon_fence", "html_image", "tasklist"]
 myst_heading_anchors = 6
-nitpicky = False
+suppress_warnings = [
+    "myst.header",  # a glossary's terms are small headings
+    "ref.python",  # two modules have a Shadow each: a type is named, and not linked
+]
 copybutton_exclude = ".linenos, .gp, .go"
 
 # The reference is read from the sources: nothing of ours is imported, and nothing that it needs is installed.
@@ -32,8 +38,18 @@ autoapi_dirs = [str(ROOT / "shared/src/portfolio_shared")]
 autoapi_root = "api"
 autoapi_add_toctree_entry = False
 autoapi_own_page_level = "module"
-autoapi_options = ["members", "show-module-summary"]
+autoapi_options = ["members", "undoc-members", "show-module-summary"]
 autoapi_member_order = "groupwise"
 autoapi_keep_files = False
 autodoc_typehints = "signature"
 napoleon_google_docstring = False
+napoleon_use_ivar = True  # a class has its attributes in one list, as its docstring does
+
+
+def setup(app: Sphinx) -> None:
+    """Leave the attributes of a class to its docstring, where it does not describe them one by one."""
+
+    def skip(_: Sphinx, what: str, __: str, documented: Any, skipped: bool, ___: object) -> bool:  # noqa: FBT001
+        return skipped or (what == "attribute" and not documented.docstring)
+
+    app.connect("autoapi-skip-member", skip)
