@@ -56,8 +56,10 @@ def page_of(document: str) -> str:
 
 def pictures_of(text: str, document: str) -> set[str]:
     """Return the paths of the pictures that a document shows or links to."""
-    targets = {urlsplit(match["target"]).path for match in LINK.finditer(outside_code(text, lambda piece: piece, ""))}
-    return {resolve(target, document) for target in targets if PurePosixPath(target).suffix.lower() in PICTURES}
+    shown = outside_code(text, lambda piece: piece, "")
+    targets = [urlsplit(match["target"]) for match in LINK.finditer(shown)]
+    named = {resolve(target.path, document) for target in targets if not target.scheme and not target.netloc}
+    return {name for name in named if PurePosixPath(name).suffix.lower() in PICTURES}
 
 
 def resolve(target: str, document: str) -> str:

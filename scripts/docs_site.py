@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePosixPath
 
@@ -73,7 +73,7 @@ def read_settings(path: Path, known: Sequence[Project]) -> SiteSettings:
     return SiteSettings(**{**table, "projects": names, "repository": repository.rstrip("/")})
 
 
-def stage(root: Path, source: Path, settings: SiteSettings) -> None:
+def stage(root: Path, source: Path, settings: SiteSettings, draw: Callable[[str], str]) -> None:
     """Write the pages that Sphinx reads: every document, with what its page has beside its text."""
     documents = frozenset(str(path.relative_to(root)) for pattern in DOCUMENTS for path in root.glob(pattern))
     tree = Tree(root, documents, settings.repository)
@@ -83,7 +83,7 @@ def stage(root: Path, source: Path, settings: SiteSettings) -> None:
     for name in sorted(documents):
         text = (root / name).read_text(encoding="utf-8")
         try:
-            page = draw_diagrams(without_dead_links(relink(text, name, tree)), _draw)
+            page = draw_diagrams(without_dead_links(relink(text, name, tree)), draw)
         except SiteError as error:
             broken.append(str(error))
             continue
@@ -107,7 +107,8 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _draw(text: str) -> str:
+def draw_svg(text: str) -> str:
+    """Draw a Mermaid diagram; mermaid.js runs in the docs environment, without a browser."""
     import mermaidx
 
     svg: str = mermaidx.render(text, theme="neutral").svg()
@@ -186,7 +187,7 @@ def main() -> None:
     parser.add_argument("--site", type=Path, default=ROOT / "build/site", help="where the site is written")
     arguments = parser.parse_args()
     try:
-        stage(ROOT, arguments.source, read_settings(ROOT / "site.toml", projects()))
+        stage(ROOT, arguments.source, read_settings(ROOT / "site.toml", projects()), draw_svg)
         build(arguments.source, arguments.site)
     except SiteError as error:
         sys.exit(str(error))
