@@ -2,8 +2,9 @@
 
     make system-design
 
-What a request takes comes from `results/*_serving.json`, what a training takes from the projects' `docs/report.json`
-and `results/recommender_large.json`. Prices and habits come from `system_design.toml`, which names their sources.
+What a request takes comes from `results/*_serving.json` and `results/log_rows.json`, what a training takes from the
+projects' `docs/report.json` and `results/recommender_large.json`. Prices and habits come from `system_design.toml`,
+which names their sources.
 """
 
 import json
@@ -12,7 +13,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,15 @@ SCALES = (1, 10, 100, 1000)
 DAY, MONTH_HOURS, MONTH_DAYS = 86_400, 730, 30
 CORES_OF_MACHINE, LEAST_MACHINES = 2, 2
 TITLES = {"housing": "houses", "recommender": "films", "image-classifier": "pictures"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one request takes, as measured."""
+
+    cpu_ms: float
+    log_bytes: float
+    answer_bytes: float
 
 
 @dataclass(frozen=True)
@@ -48,18 +58,18 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def needed(requests_a_day: float, cpu_ms: float, assumed: Mapping[str, float]) -> Need:
-    """Return what so many requests a day need, each of so many milliseconds of CPU.
+def needed(requests_a_day: float, each: Request, assumed: Mapping[str, float]) -> Need:
+    """Return what so many requests a day need.
 
     Examples
     --------
-    >>> assumed = dict(peak=4, busy=0.5, core_hour=0.04, row_kb=2, kept_days=30, disk_gb_month=0.1)
-    >>> need = needed(86_400_000, 1.0, assumed | dict(answer_kb=2, egress_gb=0.1))
+    >>> assumed = dict(peak=4, busy=0.5, core_hour=0.04, kept_days=30, disk_gb_month=0.1, egress_gb=0.1)
+    >>> need = needed(86_400_000, Request(cpu_ms=1.0, log_bytes=2000, answer_bytes=2000), assumed)
     >>> need.peak_a_second, need.busy_cores, need.machines, round(need.serving), round(need.log)
     (4000.0, 4.0, 4, 234, 518)
     """
     peak = requests_a_day / DAY * assumed["peak"]
-    cores = peak * cpu_ms / 1000
+    cores = peak * each.cpu_ms / 1000
     machines = max(LEAST_MACHINES, math.ceil(cores / assumed["busy"] / CORES_OF_MACHINE))
     return Need(
         requests_a_day=requests_a_day,
@@ -67,16 +77,16 @@ def needed(requests_a_day: float, cpu_ms: float, assumed: Mapping[str, float]) -
         busy_cores=cores,
         machines=machines,
         serving=machines * CORES_OF_MACHINE * assumed["core_hour"] * MONTH_HOURS,
-        log=requests_a_day * assumed["kept_days"] * assumed["row_kb"] / 1e6 * assumed["disk_gb_month"],
-        egress=requests_a_day * MONTH_DAYS * assumed["answer_kb"] / 1e6 * assumed["egress_gb"],
+        log=requests_a_day * assumed["kept_days"] * each.log_bytes / 1e9 * assumed["disk_gb_month"],
+        egress=requests_a_day * MONTH_DAYS * each.answer_bytes / 1e9 * assumed["egress_gb"],
     )
 
 
-def needs_table(cpu_ms: float, load: Mapping[str, Any], assumed: Mapping[str, float]) -> str:
+def needs_table(each: Request, load: Mapping[str, Any], assumed: Mapping[str, float]) -> str:
     """Return a row for each scale: load, cores, machines and dollars a month."""
     rows = []
     for scale in SCALES:
-        need = needed(load["requests"] * scale, cpu_ms, assumed)
+        need = needed(load["requests"] * scale, each, assumed)
         cells = [f"{scale:,}", f"{need.requests_a_day:,.0f}", _short(need.peak_a_second), _short(need.busy_cores)]
         rows.append([*cells, str(need.machines), *map(_dollars, (need.serving, need.log, need.egress))])
     headings = ["times", f"{load['what']} a day", "a second at the peak", "cores busy then"]
@@ -84,15 +94,15 @@ def needs_table(cpu_ms: float, load: Mapping[str, Any], assumed: Mapping[str, fl
 
 
 def costs_table(
-    cpu_ms: Mapping[str, float], stated: Mapping[str, Any], assumed: Mapping[str, float], people: Sequence[float]
+    requests: Mapping[str, Request], stated: Mapping[str, Any], assumed: Mapping[str, float], people: Sequence[float]
 ) -> str:
     """Return what the machines of all services and the people cost a month, at each scale."""
     rows = []
     for scale, persons in zip(SCALES, people, strict=True):
-        needs = [needed(stated[name]["requests"] * scale, cpu_ms[name], assumed) for name in cpu_ms]
+        needs = [needed(stated[name]["requests"] * scale, each, assumed) for name, each in requests.items()]
         machines, wages = sum(need.total for need in needs), persons * assumed["person_month"]
-        requests = sum(need.requests_a_day for need in needs) * MONTH_DAYS / 1e6
-        cells = [f"{scale:,}", f"${machines:,.0f}", f"${machines / requests:,.2f}", f"{persons:g}", f"${wages:,.0f}"]
+        answers = sum(need.requests_a_day for need in needs) * MONTH_DAYS / 1e6
+        cells = [f"{scale:,}", f"${machines:,.0f}", f"${machines / answers:,.2f}", f"{persons:g}", f"${wages:,.0f}"]
         rows.append([*cells, f"{machines / (machines + wages):.0%}".replace("%", " %")])
     headings = ["times", "machines a month", "for a million answers", "people", "people a month"]
     return markdown_table([*headings, "share of the machines"], rows)
@@ -104,27 +114,29 @@ def assumptions_table(stated: Mapping[str, Mapping[str, Any]]) -> str:
     return markdown_table(["assumed", "value", "source"], rows)
 
 
-def measured_table(serving: Mapping[str, Any]) -> str:
+def measured_table(serving: Mapping[str, Any], requests: Mapping[str, Request]) -> str:
     """Return what a request of each service takes, as `make bench-serving` measured it."""
     rows = []
     for name, measured in serving.items():
         ours = measured["rows"]["ours"]
         many = ours["16"]
         cells = [f"{many['cpu_ms']:.2f}", f"{many['a_second']:,.0f}", f"{ours['1']['p50']:.1f}", f"{many['p99']:.0f}"]
-        rows.append([TITLES[name], *cells, f"{ours['rss_mb']:.0f}", f"{ours['ready_seconds']:.1f}"])
+        kilobytes = [f"{size / 1000:.1f}" for size in (requests[name].answer_bytes, requests[name].log_bytes)]
+        rows.append([TITLES[name], *cells, f"{ours['rss_mb']:.0f}", f"{ours['ready_seconds']:.1f}", *kilobytes])
     headings = ["service, one process", "CPU a request, ms", "answers a second", "p50 alone, ms", "p99 of 16, ms"]
-    return markdown_table([*headings, "memory, MB", "ready after, s"], rows)
+    return markdown_table([*headings, "memory, MB", "ready after, s", "answer, kB", "log row, kB"], rows)
 
 
-def catalog_table(serving: Mapping[str, Any], films: int, load: Mapping[str, Any], assumed: Mapping[str, float]) -> str:
+def catalog_table(
+    row: Mapping[str, Any], each: Request, films: int, load: Mapping[str, Any], assumed: Mapping[str, float]
+) -> str:
     """Return what larger catalogs need if every film is scored, at 1,000 times the people."""
-    row = serving["recommender"]["rows"]
     fixed = row["our /healthz"]["16"]["cpu_ms"]
-    scoring = row["ours"]["16"]["cpu_ms"] - fixed
+    scoring = each.cpu_ms - fixed
     rows = []
     for n_films in (films, 100_000, 1_000_000):
         cpu_ms = fixed + scoring * n_films / films
-        need = needed(load["requests"] * SCALES[-1], cpu_ms, assumed)
+        need = needed(load["requests"] * SCALES[-1], replace(each, cpu_ms=cpu_ms), assumed)
         square = n_films**2 * 8 / 1e9
         cells = [f"{cpu_ms:.1f}", _short(need.busy_cores), str(need.machines), f"${need.serving:,.0f}"]
         rows.append([f"{n_films:,}", *cells, f"{n_films * 512 * 4 / 1e6:,.0f} MB", f"{_short(square)} GB"])
@@ -132,10 +144,15 @@ def catalog_table(serving: Mapping[str, Any], films: int, load: Mapping[str, Any
     return markdown_table([*headings, "factors of rank 512", "matrix of films by films"], rows)
 
 
-def numbers(records: Mapping[str, Any], assumed: Mapping[str, float], loads: Mapping[str, Any]) -> dict[str, str]:
+def numbers(
+    records: Mapping[str, Any],
+    requests: Mapping[str, Request],
+    assumed: Mapping[str, float],
+    loads: Mapping[str, Any],
+) -> dict[str, str]:
     """Return the numbers that the prose of the document names, as text."""
-    cpu = {name: measured["rows"]["ours"]["16"]["cpu_ms"] for name, measured in records["serving"].items()}
-    largest = {name: needed(loads[name]["requests"] * SCALES[-1], cpu[name], assumed) for name in cpu}
+    cpu = {name: each.cpu_ms for name, each in requests.items()}
+    largest = {name: needed(loads[name]["requests"] * SCALES[-1], each, assumed) for name, each in requests.items()}
     fit = {name: report["candidates"][report["chosen"]]["fit_seconds"] for name, report in records["reports"].items()}
     total = sum(need.total for need in largest.values())
     stated = {
@@ -156,6 +173,8 @@ def numbers(records: Mapping[str, Any], assumed: Mapping[str, float], loads: Map
         stated[f"{name}.cpu_ms"] = f"{cpu[name]:.{2 if cpu[name] < 10 else 0}f}"
         stated[f"{name}.cores"] = _short(need.busy_cores)
         stated[f"{name}.total"] = f"${need.total:,.0f}"
+        stated |= {f"{name}.{part}": _dollars(getattr(need, part)) for part in ("serving", "log", "egress")}
+        stated[f"{name}.log_kb"] = f"{requests[name].log_bytes / 1000:.1f}"
     stated["films.night_core_hours"] = f"{largest['recommender'].requests_a_day * cpu['recommender'] / 3.6e6:,.0f}"
     return stated | films_numbers(records["large"], loads, assumed) | pictures_numbers(records, loads, assumed)
 
@@ -212,16 +231,29 @@ def contents() -> tuple[dict[str, str], dict[str, str]]:
     loads = stated["loads"]
     serving = {name: read(RESULTS / f"{name}_serving.json") for name in TITLES}
     reports = {name: read(ROOT / "projects" / name / "docs" / "report.json") for name in TITLES}
+    bytes_of = read(RESULTS / "log_rows.json")["rows"]
+    requests = {
+        name: Request(
+            cpu_ms=measured["rows"]["ours"]["16"]["cpu_ms"],
+            log_bytes=bytes_of[name]["log_bytes"],
+            answer_bytes=bytes_of[name]["answer_bytes"],
+        )
+        for name, measured in serving.items()
+    }
     records = {"serving": serving, "reports": reports, "large": read(RESULTS / "recommender_large.json")}
-    sections = {"design-assumed": assumptions_table(stated["assumed"]), "design-measured": measured_table(serving)}
-    cpu_ms = {name: measured["rows"]["ours"]["16"]["cpu_ms"] for name, measured in serving.items()}
-    for name in serving:
-        sections[f"design-{name}"] = needs_table(cpu_ms[name], loads[name], assumed)
-    sections["design-cost"] = costs_table(cpu_ms, loads, assumed, stated["team"]["people"])
+    sections = {
+        "design-assumed": assumptions_table(stated["assumed"]),
+        "design-measured": measured_table(serving, requests),
+    }
+    for name, each in requests.items():
+        sections[f"design-{name}"] = needs_table(each, loads[name], assumed)
+    sections["design-cost"] = costs_table(requests, loads, assumed, stated["team"]["people"])
     notes = " ".join(reports["recommender"]["data"]["report"]["notes"])
     films = int(re.findall(r"of (\d+) films have no rating", notes)[0])
-    sections["design-catalog"] = catalog_table(serving, films, loads["recommender"], assumed)
-    return sections, numbers(records, assumed, loads)
+    sections["design-catalog"] = catalog_table(
+        serving["recommender"]["rows"], requests["recommender"], films, loads["recommender"], assumed
+    )
+    return sections, numbers(records, requests, assumed, loads)
 
 
 def _short(value: float) -> str:

@@ -32,7 +32,8 @@ def test_the_document_is_what_the_records_say(design: ModuleType) -> None:
 
 
 def test_needs_follow_from_the_load(design: ModuleType, assumed: dict[str, float]) -> None:
-    need, twice = (design.needed(requests, 5.0, assumed) for requests in (50e6, 100e6))
+    each = design.Request(cpu_ms=5.0, log_bytes=3000, answer_bytes=1000)
+    need, twice = (design.needed(requests, each, assumed) for requests in (50e6, 100e6))
     assert need.busy_cores == pytest.approx(50e6 / 86_400 * assumed["peak"] * 0.005)
     assert need.machines * design.CORES_OF_MACHINE * assumed["busy"] >= need.busy_cores
     assert twice.busy_cores == pytest.approx(2 * need.busy_cores)
@@ -42,12 +43,12 @@ def test_needs_follow_from_the_load(design: ModuleType, assumed: dict[str, float
 
 
 def test_a_service_never_has_one_machine_alone(design: ModuleType, assumed: dict[str, float]) -> None:
-    assert design.needed(1, 1.0, assumed).machines == 2
+    assert design.needed(1, design.Request(1.0, 0, 0), assumed).machines == 2
 
 
 def test_a_larger_catalog_costs_in_proportion(design: ModuleType, assumed: dict[str, float]) -> None:
-    row = {"our /healthz": {"16": {"cpu_ms": 0.1}}, "ours": {"16": {"cpu_ms": 1.1}}}
-    table = design.catalog_table({"recommender": {"rows": row}}, 10_000, {"requests": 1000}, assumed)
+    row, each = {"our /healthz": {"16": {"cpu_ms": 0.1}}}, design.Request(1.1, 0, 0)
+    table = design.catalog_table(row, each, 10_000, {"requests": 1000}, assumed)
     cells = [line.split(" | ") for line in table.splitlines()[2:]]
     assert [row[1] for row in cells] == ["1.1", "10.1", "100.1"]
     assert [re.sub(r"\D", "", row[-1]) for row in cells] == ["08", "80", "8000"]
@@ -60,8 +61,9 @@ def test_sizes_are_short(design: ModuleType, value: float, written: str) -> None
 
 def test_machines_and_people_are_added_up(design: ModuleType, assumed: dict[str, float]) -> None:
     stated = assumed | {"person_month": 1000.0}
-    table = design.costs_table({"a": 1.0, "b": 2.0}, {"a": {"requests": 1}, "b": {"requests": 1}}, stated, [1, 1, 1, 1])
+    each = design.Request(1.0, 0, 0)
+    table = design.costs_table({"a": each, "b": each}, {"a": {"requests": 1}, "b": {"requests": 1}}, stated, [1] * 4)
     scale, machines, *_, people, share = table.splitlines()[2].strip("| ").split(" | ")
-    expected = 2 * design.needed(1, 1.0, assumed).serving
+    expected = 2 * design.needed(1, each, assumed).serving
     assert (scale, machines, people) == ("1", f"${expected:,.0f}", "$1,000")
     assert share == f"{expected / (expected + 1000):.0%}".replace("%", " %")
