@@ -62,11 +62,11 @@ def substitutions(old: str, new: str) -> list[tuple[re.Pattern[str], str]]:
 
     Examples
     --------
-    >>> text = "from portfolio_shared import x; PORTFOLIO_DATA_DIR; a portfolio"
-    >>> for pattern, replacement in substitutions("portfolio", "ml-lab"):
+    >>> text = "from acme_shared import x; ACME_DATA_DIR; an acme"
+    >>> for pattern, replacement in substitutions("acme", "ml-lab"):
     ...     text = pattern.sub(replacement, text)
     >>> text
-    'from ml_lab_shared import x; ML_LAB_DATA_DIR; a portfolio'
+    'from ml_lab_shared import x; ML_LAB_DATA_DIR; an acme'
     """
     word, package = re.escape(old), re.escape(old.replace("-", "_"))
     places = [
@@ -76,6 +76,7 @@ def substitutions(old: str, new: str) -> list[tuple[re.Pattern[str], str]]:
         (rf"(?<=tool\.){word}\b|(?<=tool\\\.){word}\b|(?<=\.get\(\"){word}(?=\"\))", new),  # the projects' table
         (rf"(?<=:-){word}(?=\}})|(?<=IMAGES=){word}\b", new),  # images
         (rf"(?<=^name: ){word}$|(?<=\"){word}(?=-test\")|(?<=/srv/){word}\b", new),  # compose
+        (rf"(?<=-REPOSITORY ){word}\b|(?<= && cd ){word}$", new),  # the command that clones it
         (rf"(?<=\[\"){word}(?=\"\])|(?<=source_type=\"){word}(?=\")", new),  # dashboards, MLflow's datasets
     ]
     return [(re.compile(pattern, re.MULTILINE), replacement) for pattern, replacement in places]
@@ -99,7 +100,7 @@ def personal(name: str, owner: str, person: str) -> dict[str, Callable[[str], st
         return text if f" {person}\n" in text else text.replace("Copyright (c)", f"{mine}Copyright (c)", 1)
 
     def with_badges(text: str) -> str:
-        title, _, rest = BADGES.sub("", text).partition("\n\n")
+        title, _, rest = BADGES.sub("", text).replace("ADDRESS-OF-THIS-REPOSITORY", repository).partition("\n\n")
         return f"{title}\n\n<!-- badges -->\n{badges}\n<!-- /badges -->\n\n{rest}"
 
     def citation(text: str) -> str:
