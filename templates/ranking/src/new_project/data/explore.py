@@ -8,25 +8,28 @@ from new_project.data.load import Dataset
 from portfolio_shared.evaluation import charts, figures
 
 SHARES = np.linspace(0, 1, 21)
+TENTH = 2  # place in SHARES
 
 
 def explore(dataset: Dataset, folder: Path) -> list[Path]:
-    """Draw how much the most active users and the most chosen items account for; return the files."""
+    """Draw which share of all events the busiest users and the most chosen items have; return the file."""
     events = dataset.events
-    drawn = {
-        "activity": ("users", np.bincount(events.users, minlength=events.n_users)),
-        "popularity": ("items", events.counts()),
+    lines = {
+        what: _share_of_first(counts)
+        for what, counts in (("users", np.bincount(events.users)), ("items", events.counts()))
     }
-    paths = []
-    for name, (what, counts) in drawn.items():
-        running = np.concatenate([[0.0], np.cumsum(np.sort(counts)[::-1])]) / counts.sum()
-        line = np.interp(SHARES * len(counts), np.arange(len(running)), running)
-        figure = charts.line_with_band(
-            SHARES * 100,
-            {"": (line * 100, line * 100, line * 100)},
-            xlabel=f"Per cent of the {what}, the busiest first",
-            ylabel="Per cent of all events",
-            title=f"A tenth of the {what} has {line[2]:.0%} of the events".replace("%", " %"),
-        )
-        paths.append(figures.save_figure(figure, folder / f"{name}.svg"))
-    return paths
+    tenths = " and ".join(f"{100 * line[TENTH]:.0f} % the first tenth of the {what}" for what, line in lines.items())
+    figure = charts.line_with_band(
+        100 * SHARES,
+        {what: (100 * line, 100 * line, 100 * line) for what, line in lines.items()},
+        xlabel="Per cent of the users or items, the busiest first",
+        ylabel="Per cent of all events",
+        title=f"Of {len(events):,} events {tenths} account for",
+    )
+    return [figures.save_figure(figure, folder / "data.svg")]
+
+
+def _share_of_first(counts: np.ndarray[tuple[int], np.dtype[np.int64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return the share of events that each of SHARES of the users or items have, the busiest first."""
+    running = np.concatenate([[0.0], np.cumsum(np.sort(counts)[::-1])]) / counts.sum()
+    return np.interp(SHARES * len(counts), np.arange(len(running)), running)

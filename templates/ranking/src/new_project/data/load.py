@@ -156,8 +156,8 @@ def split(dataset: Dataset) -> Split:
     if np.count_nonzero(hidden) < 2:
         raise DataError(f"{dataset.name}: {np.count_nonzero(hidden)} users can be tested; expected two with 8 events")
     excluded = {"users with too few events to be tested": int((hidden == 0).sum())}
-    parts = (events.where(rows) for rows in (~test & ~validation, validation, test, ~test))
-    return Split(*parts, dataset.items, excluded)
+    train, held_out, tested, before_test = map(events.where, (~test & ~validation, validation, test, ~test))
+    return Split(train, held_out, tested, before_test, dataset.items, excluded)
 
 
 def example_inputs(split: Split) -> list[list[str]]:

@@ -6,32 +6,35 @@ from pathlib import Path
 import numpy as np
 
 from new_project.config import K
-from new_project.evaluation.errors import PARTS
+from new_project.evaluation.errors import by_length
 from new_project.evaluation.evaluate import METRIC_LABELS, Evaluation
-from new_project.models.fit import Fitted
+from new_project.models.fit import POPULARITY, Fitted
 from portfolio_shared.evaluation import charts, figures
 from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
 from portfolio_shared.results import Candidate
 
 
 def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[Fitted]], folder: Path) -> None:
-    """Write the figures of a training as SVG: candidates on validation, the served model by length of the history."""
-    for metric in ("ndcg", "hit_rate"):
-        intervals = {
-            name: Interval(*(each.metrics[f"{metric}{end}"] for end in ("", "_low", "_high")))
-            for name, each in candidates.items()
-        }
-        _bars(intervals, f"{METRIC_LABELS[metric]} on the validation part", _first(intervals), folder / f"{metric}.svg")
-    lengths = np.array([len(history) for history in evaluation.task.histories])
-    groups = np.array_split(np.argsort(lengths, kind="stable"), PARTS)
+    """Write the figures of a training as SVG: candidates on validation, the served model and its failures on the test."""
+    compared = {
+        name: Interval(*(each.metrics[f"ndcg{end}"] for end in ("", "_low", "_high")))
+        for name, each in candidates.items()
+    }
+    _bars(compared, f"nDCG@{K} on the validation part", _first(compared), folder / "candidates.svg")
+    popular = candidates[POPULARITY].metrics["hit_rate"]
+    title = f"{_percent(evaluation.metrics['hit_rate'].estimate)} of the users get at least one hit in {K} places"
+    title += f"; popular items gave {_percent(popular)} on the validation part"
+    tested = {METRIC_LABELS[name]: interval for name, interval in evaluation.metrics.items()}
+    _bars(tested, "Served model on the test", title, folder / "result.svg")
     ndcg = evaluation.per_user["ndcg"]
-    by_length = {
-        f"{lengths[rows].min()} to {lengths[rows].max()} items": bootstrap_interval(np.mean, ndcg[rows])
-        for rows in groups
+    groups = {
+        f"{name} items": bootstrap_interval(np.mean, ndcg[rows])
+        for name, rows in by_length(evaluation).items()
         if len(rows) > 1
     }
-    title = f"How well histories of each length are continued: nDCG@{K} of {len(lengths):,} users"
-    _bars(by_length, f"nDCG@{K} on the test", title, folder / "history-length.svg")
+    worst = min(groups, key=lambda name: groups[name].estimate)
+    title = f"Histories of {worst} are continued worst: nDCG@{K} {groups[worst].estimate:.2f} against {ndcg.mean():.2f}"
+    _bars(groups, f"nDCG@{K} on the test, by length of the history", title, folder / "failures.svg")
 
 
 def _bars(intervals: Mapping[str, Interval], label: str, title: str, path: Path) -> None:
@@ -46,3 +49,7 @@ def _first(intervals: Mapping[str, Interval]) -> str:
     apart = intervals[first].low > intervals[second].high
     how = "and the intervals do not meet" if apart else "by less than the intervals are wide"
     return f"{first[0].upper()}{first[1:]} is ahead of {second}, {how}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

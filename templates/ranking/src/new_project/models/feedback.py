@@ -26,9 +26,9 @@ def taught(split: Split, learned: Sequence[Lesson]) -> Split:
         if (left := left - len(chosen)) < 0:
             break
         people.append(chosen)
-    grown = {name: _with(getattr(split, name), people) for name in ("train", "before_test")}
-    other = {name: replace(getattr(split, name), n_users=grown["train"].n_users) for name in ("validation", "test")}
-    return replace(split, **grown, **other)
+    train, before_test = _with(split.train, people), _with(split.before_test, people)
+    validation, test = (replace(part, n_users=train.n_users) for part in (split.validation, split.test))
+    return replace(split, train=train, validation=validation, test=test, before_test=before_test)
 
 
 def losses(predictor: Predictor, lessons: Sequence[Lesson]) -> list[float]:

@@ -27,7 +27,8 @@ FITS: dict[str, Callable[[NDArray[np.float64], ModelSettings], Floats]] = {
 def fit(split: Split, settings: ModelSettings, chosen: Candidate[Predictor], *, seed: int = 0) -> Predictor:
     """Fit the chosen candidate on everything but the test; nothing is drawn."""
     del seed
-    return fit_model(chosen.name, split.before_test, split.items, settings)
+    predictor: Predictor = fit_model(chosen.name, split.before_test, split.items, settings)
+    return predictor
 
 
 # Two BLAS threads that wait for each other take many times as long as one on busy cores.

@@ -112,8 +112,8 @@ class Predictor:
         folder.mkdir(parents=True, exist_ok=True)
         rows = [[item.id, item.title] for item in self.items]
         (folder / ITEMS).write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
-        arrays = {"counts": self.counts, "weights": self.weights, "half_life": np.array(self.half_life)}
-        np.savez_compressed(folder / WEIGHTS, allow_pickle=False, **arrays)
+        half_life = np.array(self.half_life)
+        np.savez_compressed(folder / WEIGHTS, counts=self.counts, weights=self.weights, half_life=half_life)
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
