@@ -6,6 +6,7 @@ Without a table it is the diabetes study that scikit-learn ships, 442 patients.
 import gzip
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,7 +50,7 @@ def prepare(folder: Path, data: Path | None, target: str) -> Mapping[str, str]:
     return {
         "SAMPLE_NAME": f"{found.rows:,} rows of {data.name}".replace('"', ""),
         "SAMPLE_SHA256": hashlib.sha256(packed.read_bytes()).hexdigest(),
-        "TARGET_LABEL": found.target["heading"].replace("_", " ").strip().capitalize(),
+        "TARGET_LABEL": re.sub(r'[_"\\<>&|]+', " ", found.target["heading"]).strip().capitalize(),
         "SAMPLE_TERMS": TERMS if data.name == "diabetes.csv" else "Yours to say: may it be redistributed?",
     }
 

@@ -1,0 +1,82 @@
+"""What is exported predicts what the library does, and intervals hold what they promise."""
+
+import json
+
+import numpy as np
+import pytest
+from catboost import CatBoostRegressor
+
+from new_project.config import COVERAGE, ModelSettings
+from new_project.data.columns import schema
+from new_project.data.load import load, split
+from new_project.evaluation.candidates import choose, compare
+from new_project.models.features import fit_encoding
+from new_project.models.fit import fit, fit_ridge
+from new_project.models.members import from_catboost
+from new_project.models.predictor import Predictor
+
+SETTINGS = ModelSettings(iterations=40, learning_rate=0.2, depth=3)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 4))
+    x[rng.random(x.shape) < 0.1] = np.nan
+    return x, np.nan_to_num(x[:, 0]) ** 2 + 3 * np.nan_to_num(x[:, 1]) + rng.normal(size=400)
+
+
+def test_trees_as_arrays_predict_what_catboost_does(data, tmp_path):
+    x, y = data
+    model = CatBoostRegressor(iterations=30, depth=4, random_seed=0, verbose=False, allow_writing_files=False).fit(x, y)
+    model.save_model(str(tmp_path / "trees.json"), format="json")
+    trees = from_catboost(json.loads((tmp_path / "trees.json").read_text(encoding="utf-8")))
+    assert trees.predict(x)[:, 0] == pytest.approx(model.predict(x))
+    assert trees.predict(x[:0]).shape == (0, 1)
+
+
+def test_a_ridge_without_a_penalty_finds_the_weights(data):
+    x = np.nan_to_num(data[0])
+    ridge = fit_ridge(x, 2 * x[:, 0] - x[:, 3] + 5, SETTINGS.model_copy(update={"ridge": 1e-9}))
+    assert ridge.coefficients[:, 0] == pytest.approx([2, 0, 0, -1], abs=1e-6)
+    assert ridge.intercept == pytest.approx([5])
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return split(load("sample"))
+
+
+def test_what_is_saved_predicts_the_same(parts, tmp_path):
+    candidates = compare(parts, SETTINGS)
+    predictor = fit(parts, SETTINGS, candidates[choose(candidates)])
+    predictor.save(tmp_path)
+    assert Predictor.load(tmp_path).predict(parts.test.records[:5]) == predictor.predict(parts.test.records[:5])
+
+
+def test_the_intervals_hold_their_share_of_the_rows_they_were_calibrated_on(parts):
+    candidates = compare(parts, SETTINGS)
+    for candidate in candidates.values():
+        if candidate.servable:
+            predictor, how = fit(parts, SETTINGS, candidate), candidate.model
+            found = np.log(how.out_of_fold) if how.log else how.out_of_fold
+            reach = predictor.reach[np.searchsorted(predictor.edges, how.out_of_fold, side="right")]
+            truth = np.log(parts.train.target) if how.log else parts.train.target
+            assert np.mean(np.abs(truth - found) <= reach) >= COVERAGE
+
+
+def test_a_baseline_is_not_served(parts):
+    with pytest.raises(ValueError, match="the baseline 'median'"):
+        fit(parts, SETTINGS, compare(parts, SETTINGS)["median"])
+
+
+def test_what_lies_outside_of_the_data_is_said(parts):
+    encoding = fit_encoding(parts.train.records)
+    strange = {
+        column.name: 1e12 if column.kind == "number" else "never seen"
+        for column in schema().columns
+        if column.kind != "date"
+    }
+    assert len(encoding.warnings(strange)) == len(strange)
+    assert encoding.warnings(parts.train.records[0]) == []
+    assert encoding.filled({}) == [column.name for column in schema().columns]
