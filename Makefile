@@ -233,10 +233,11 @@ new-project: setup ## a project of your own (NAME=churn KIND=tabular|ranking|ima
 # The site's tools are in no environment of anybody else.
 DOCS := .state/docs
 docs: setup-start ## build the site of the documents into build/site; links that lead nowhere are errors
-	@if ! cmp --silent requirements/docs.lock "$(DOCS)/installed.lock"; then \
-		"$(BIN)/uv" venv --quiet --clear --python "$(BIN)/python" "$(DOCS)" \
-		&& "$(BIN)/uv" pip install --quiet --python "$(DOCS)/bin/python" --require-hashes -r requirements/docs.lock \
-		&& cp requirements/docs.lock "$(DOCS)/installed.lock"; fi
+	@set -e; if ! cmp --silent requirements/docs.lock "$(DOCS)/installed.lock"; then \
+		"$(BIN)/uv" venv --quiet --clear --python "$(BIN)/python" "$(DOCS)"; \
+		"$(BIN)/uv" pip install --quiet --python "$(DOCS)/bin/python" --require-hashes -r requirements/docs.lock; \
+		cp requirements/docs.lock "$(DOCS)/installed.lock"; \
+	fi
 	@rm -rf build/docs
 	@"$(BIN)/python" scripts/docs_openapi.py build/docs/http
 	@"$(DOCS)/bin/python" scripts/docs_site.py $(FLAGS)

@@ -6,6 +6,7 @@
 import argparse
 import html
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,8 @@ SECTIONS = {
     "Reference": ("docs/index", "api/portfolio_shared/index", "http/index"),
 }
 """What stands in the sidebar below the projects; a document that no section names comes last."""
+BADGES = re.compile(r"<!-- badges -->.*?<!-- /badges -->\n*", re.DOTALL)
+CARDS = re.compile(r"<!-- cards -->.*?<!-- /cards -->", re.DOTALL)
 MADE = {"api/portfolio_shared/index", "http/index"}
 """Pages that are made from code."""
 
@@ -137,14 +140,16 @@ def contents(pages: set[str], shown: Sequence[Project]) -> str:
 
 
 def home(readme: str, settings: SiteSettings, shown: Sequence[Project], root: Path) -> str:
-    """Return the first page: whose it is and a card for each project, between the README's title and its text."""
-    title, _, rest = readme.partition("\n")
+    """Return the first page: whose it is below the README's title, and cards in place of its table of pictures."""
+    title, _, rest = BADGES.sub("", readme).partition("\n")
     links = {**settings.links, **({"Code": settings.repository} if settings.repository else {})}
     anchors = " ".join(f'<a href="{html.escape(url)}">{html.escape(label)}</a>' for label, url in links.items())
     about = f"<strong>{html.escape(settings.name)}</strong> <span>{html.escape(settings.headline)}</span> {anchors}"
     cards = [part for project in shown for part in _card(project, root)]
-    grid = ["::::{grid} 1 1 3 3", ":gutter: 3", ":class-container: cards", "", *cards, "::::"]
-    return "\n".join([title, "", f'<p class="byline">{about}</p>', "", *grid, "", rest])
+    grid = "\n".join(["::::{grid} 1 1 3 3", ":gutter: 3", ":class-container: cards", "", *cards, "::::"])
+    if not CARDS.search(rest):
+        raise SiteError("README.md: there are no <!-- cards --> ... <!-- /cards --> around what the cards replace")
+    return "\n".join([title, "", f'<p class="byline">{about}</p>', CARDS.sub(lambda _: grid, rest)])
 
 
 def _card(project: Project, root: Path) -> list[str]:

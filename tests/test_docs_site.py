@@ -123,11 +123,17 @@ def test_the_repository_is_that_of_the_workflow_unless_it_is_named(
 
 def test_the_first_page_names_the_person_and_shows_the_projects_that_they_chose() -> None:
     settings = SiteSettings(name="Jane <Doe>", headline="ML", links={"Mail": "mailto:j@example.org"})
-    page = home("# Title\n\ntext\n", settings, projects()[:1], ROOT)
+    badges, cards = "<!-- badges -->\nB\n<!-- /badges -->\n\n", "<!-- cards -->\nC\n<!-- /cards -->"
+    page = home(f"# Title\n\n{badges}before\n\n{cards}\n\nafter\n", settings, projects()[:1], ROOT)
     assert page.startswith("# Title\n")
     assert "<strong>Jane &lt;Doe&gt;</strong>" in page
     assert '<a href="mailto:j@example.org">Mail</a>' in page
     assert re.findall(r"\{grid-item-card\} (.+)", page) == [projects()[0].title]
+    assert re.search(r"before\s+::::\{grid(?s:.*)::::\s+after", page)
+    assert "B\n" not in page
+    assert "C\n" not in page
+    with pytest.raises(SiteError, match="no <!-- cards -->"):
+        home("# Title\n\ntext\n", settings, projects(), ROOT)
 
 
 def test_every_page_has_a_place_in_the_sidebar() -> None:

@@ -33,6 +33,7 @@ WRITTEN = (
     ".in",
     ".Dockerfile",
     ".cff",
+    ".ipynb",
 )
 WRITTEN_NAMES = {"CODEOWNERS", "LICENSE", "Makefile", "run", "py.typed"}
 SHIPS = re.compile(r"/(data/sample|models/pretrained)/")  # there everything but its SOURCE.md is data
