@@ -222,7 +222,7 @@ image-budgets: ## check the sizes and contents of the built images
 	@$(PYTHON) scripts/image_budgets.py
 
 ##@ Make it yours
-.PHONY: new-project
+.PHONY: new-project rename
 new-project: setup ## a project of your own (NAME=churn KIND=tabular|ranking|images, DATA=file.csv TARGET=column)
 	@"$(BIN)/python" scripts/new_project.py "$(NAME)" "$(KIND)" $(if $(DATA),--data "$(DATA)") --target "$(TARGET)"
 	@"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --no-deps --no-build-isolation -e "projects/$(NAME)"
@@ -232,6 +232,9 @@ new-project: setup ## a project of your own (NAME=churn KIND=tabular|ranking|ima
 .PHONY: docs
 # The site's tools are in no environment of anybody else.
 DOCS := .state/docs
+rename: ## give packages, images, license, badges and site your name (NAME=acme OWNER=jane-doe PERSON="Jane Doe")
+	@$(PYTHON) scripts/rename.py "$(NAME)" "$(OWNER)" "$(PERSON)"
+
 docs: setup-start ## build the site of the documents into build/site; links that lead nowhere are errors
 	@set -e; if ! cmp --silent requirements/docs.lock "$(DOCS)/installed.lock"; then \
 		"$(BIN)/uv" venv --quiet --clear --python "$(BIN)/python" "$(DOCS)"; \
@@ -243,10 +246,7 @@ docs: setup-start ## build the site of the documents into build/site; links that
 	@"$(DOCS)/bin/python" scripts/docs_site.py $(FLAGS)
 
 ##@ Look after it
-.PHONY: mlflow lock clean changed-projects rename
-rename: ## give packages, images, license, badges and site your name (NAME=acme OWNER=jane-doe PERSON="Jane Doe")
-	@$(PYTHON) scripts/rename.py "$(NAME)" "$(OWNER)" "$(PERSON)"
-
+.PHONY: mlflow lock clean changed-projects
 mlflow: setup-start ## MLflow's own page, until Ctrl-C
 	@exec "$(BIN)/python" scripts/mlflow_server.py
 
