@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for channel, label in enumerate(("red", "blue")):
         (place / label).mkdir()
         for number in range(60):
-            noise = rng.integers(0, 256, (32, 40, 3)).astype(np.uint8)
+            noise = rng.integers(0, 256, (6, 8, 3)).astype(np.uint8)
             noise[..., 2 * channel] = 255
-            Image.fromarray(noise).save(place / label / f"{number:02}.png")
+            Image.fromarray(noise).resize((64, 48)).save(place / label / f"{number:02}.png")
     return place

@@ -53,7 +53,7 @@ def test_near_copies_are_on_one_side(folder: Path, tmp_path: Path) -> None:
     place = Path(shutil.copytree(folder, tmp_path / "copies"))
     for path in sorted((place / "red").iterdir()):
         with Image.open(path) as image:
-            image.resize((64, 80)).save(place / "red" / f"copy-{path.stem}.jpg", quality=90)
+            image.resize((96, 72)).save(place / "red" / f"copy-{path.stem}.jpg", quality=90)
     parts = split(load(str(place)))
 
     sides = [

@@ -83,9 +83,8 @@ def leaders(looks: Sequence[str]) -> list[int]:
     >>> leaders(["00" * 32, "ff" * 32, "00" * 31 + "01"])
     [0, 1, 0]
     """
-    bits = (
-        np.unpackbits([list(bytes.fromhex(each)) for each in looks], axis=1).astype(np.int16) if looks else np.empty(0)
-    )
+    packed = np.frombuffer(bytes.fromhex("".join(looks)), dtype=np.uint8).reshape(len(looks), -1)
+    bits = np.unpackbits(packed, axis=1).astype(np.int16)
     found: list[int] = []
     for place, own in enumerate(bits):
         near = np.flatnonzero(np.abs(bits[:place] - own).sum(axis=1) <= NEAR_BITS)

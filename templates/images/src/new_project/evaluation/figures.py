@@ -13,7 +13,7 @@ from portfolio_shared.results import Candidate
 
 
 def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[Fitted]], folder: Path) -> None:
-    """Write the figures of a training as SVG: candidates on validation, the served model and its failures on the test."""
+    """Write the figures of a training as SVG: candidates on validation, what is served and its failures on the test."""
     accuracies = {
         name: Interval(*(each.metrics[f"accuracy{end}"] for end in ("", "_low", "_high")))
         for name, each in sorted(candidates.items(), key=lambda item: -item[1].metrics["accuracy"])

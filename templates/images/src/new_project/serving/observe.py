@@ -10,6 +10,7 @@ from pydantic import Field
 
 from new_project.config import MODEL_NAME
 from new_project.models.predictor import Prediction, Predictor
+from new_project.serving.schemas import Item
 from portfolio_shared.operations.store import LoggedPrediction
 from portfolio_shared.operations.watch import Columns, Measure, Watch
 from portfolio_shared.serving.problems import FieldError, unprocessable
@@ -18,6 +19,8 @@ from portfolio_shared.serving.schemas import Strict
 if TYPE_CHECKING:  # a service reads no data sets
     from new_project.data.load import Split
 
+ITEM_SCHEMA = Item.model_json_schema()
+"""What one request holds, for the manifest of a bundle."""
 IMPOSSIBLE = 0.001
 
 

@@ -15,7 +15,7 @@ from portfolio_shared.results import Candidate
 
 
 def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[Fitted]], folder: Path) -> None:
-    """Write the figures of a training as SVG: candidates on validation, the served model and its failures on the test."""
+    """Write the figures of a training as SVG: candidates on validation, what is served and its failures on the test."""
     compared = {
         name: Interval(*(each.metrics[f"ndcg{end}"] for end in ("", "_low", "_high")))
         for name, each in candidates.items()

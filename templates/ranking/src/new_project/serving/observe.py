@@ -11,7 +11,7 @@ from pydantic import Field
 
 from new_project.config import MODEL_NAME
 from new_project.models.predictor import Predictor
-from new_project.serving.schemas import ItemId
+from new_project.serving.schemas import Item, ItemId
 from portfolio_shared.operations.store import LoggedPrediction
 from portfolio_shared.operations.watch import Columns, Measure, RowColumns, Watch
 from portfolio_shared.serving.bounds import Items
@@ -20,6 +20,8 @@ from portfolio_shared.serving.schemas import Strict
 if TYPE_CHECKING:
     from new_project.data.load import Split
 
+ITEM_SCHEMA = Item.model_json_schema()
+"""What one request holds, for the manifest of a bundle."""
 DECIMALS = {"history_length": 0, "unknown_share": 2, "popularity": 1}
 """Columns, and to how many decimals they are kept; popularity is the mean of log(people who chose an item)."""
 MOST_CHOSEN = 100  # items, in the month or less that a prediction is kept
