@@ -14,6 +14,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter
 
 # Okabe and Ito (2008), ordered so that neighbors also differ in lightness; markers and dashes repeat the message.
@@ -28,7 +29,6 @@ STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
     "font.size": 10,
     "text.color": INK,
-    "text.parse_math": False,  # a $ is a dollar
     "axes.labelcolor": INK,
     "axes.edgecolor": MUTED,
     "axes.spines.top": False,
@@ -73,6 +73,9 @@ def save_figure(figure: Figure, path: Path) -> Path:
     if path.suffix not in metadata:
         raise ValueError(f"a figure is saved as .svg or .png, not {path.name!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and text.get_text().count("$") > 1 and "\\math" not in text.get_text():
+            text.set_parse_math(parse_math=False)  # dollars; a logarithmic axis has its own powers of ten
     with mpl.rc_context(STYLE):
         figure.savefig(path, format=path.suffix[1:], metadata=metadata[path.suffix])
     figure.clear()

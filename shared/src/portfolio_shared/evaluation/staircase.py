@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import ArrayLike
 
-from portfolio_shared.evaluation.figures import COLORS, GRID, INK, MUTED, canvas, in_house_style
+from portfolio_shared.evaluation.figures import COLORS, GRID, INK, canvas, in_house_style
 from portfolio_shared.evaluation.vectors import check_vectors
 
 
@@ -41,6 +42,8 @@ def staircase(
     figure, axes = canvas(height=1.2 + 0.36 * len(reached), title=title)
     if log:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
     previous = [reached[0], *reached[:-1]]
     for row, (name, before, value) in enumerate(zip(names, previous, reached, strict=True)):
         color = (color_of or {}).get(name, COLORS[0])
@@ -51,11 +54,14 @@ def staircase(
         axes.plot(value, row, "o", color=color, markersize=7)
         sign = "+" if value > before else "\N{MINUS SIGN}"
         change = f"  ({sign}{form(width)})" if row else ""
-        axes.annotate(form(value), (1.02, row), xycoords=("axes fraction", "data"), va="center", color=INK)
-        axes.annotate(change, (1.14, row), xycoords=("axes fraction", "data"), va="center", color=MUTED)
+        axes.annotate(form(value) + change, (1.02, row), xycoords=("axes fraction", "data"), va="center", color=INK)
     axes.set_yticks(np.arange(len(reached)), names)
     axes.set_ylim(len(reached) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
+    low, high = reached.min(), reached.max()
+    room = (high / low) ** 0.08 if log else 0.06 * (high - low) or 1.0
+    axes.set_xlim((low / room, high * room) if log else (low - room, high + room))
     axes.set_xlabel(xlabel)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
     return figure
