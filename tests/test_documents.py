@@ -24,20 +24,18 @@ HOUSING, FILMS, PICTURES = (ROOT / "projects" / name for name in ("housing", "re
 
 def commands_in(document: str) -> list[str]:
     """Return the targets after each `make` in the code of a Markdown document."""
-    code = re.findall(r"^```.*?\n(.*?)^```", document, re.DOTALL | re.MULTILINE)
-    prose = re.sub(r"^```.*?^```", "", document, flags=re.DOTALL | re.MULTILINE)
+    code = re.findall(r"^ *```.*?\n(.*?)^ *```", document, re.DOTALL | re.MULTILINE)
+    prose = re.sub(r"^ *```.*?^ *```", "", document, flags=re.DOTALL | re.MULTILINE)
     code += re.findall(r"`([^`]+)`", prose)
+    code = [re.sub(r" #.*", "", each) for each in code]
     called = re.findall(r"(?:^|[\s;&(])make((?: +[a-z][a-z0-9-]*(?![\w=]))+)", "\n".join(code), re.MULTILINE)
     return sorted({target for group in called for target in group.split()})
 
 
 def test_commands_are_found_in_code_alone() -> None:
-    assert commands_in("make up\n```\nmake test  # tests\nX=1 make check FLAGS=a\n```\n`make docs data`") == [
-        "check",
-        "data",
-        "docs",
-        "test",
-    ]
+    listed = "1. So:\n   ```\n   make drill\n   ```\n"
+    document = f"make up\n{listed}```\nmake test  # tests\nX=1 make check FLAGS=a\n```\n`make docs data`"
+    assert commands_in(document) == ["check", "data", "docs", "drill", "test"]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -166,7 +164,7 @@ def test_the_data_sheet_of_films_is_true(films) -> None:
     per_user = ratings.user_counts()
     begin, end = (datetime.fromtimestamp(f(ratings.times), tz=UTC) for f in (min, max))
     users = recorded(FILMS)["users"]
-    unrated = re.search(r"18 of (\d+) films have no rating", read_section(FILMS / "README.md", "data"))
+    unrated = re.search(r"18 of (\d+) films have no rating", read_section(FILMS / "DATA_SHEET.md", "data"))
     assert ((last - first) <= 3600).mean() < 0.01
     sentences = [
         f"{len(ratings):,} ratings from 0 to 10 of {len(catalogue.films):,} films by {ratings.n_users:,} people",
@@ -225,7 +223,7 @@ def test_the_data_sheet_of_pictures_is_true() -> None:
     from image_classifier.data.duplicates import HASH_SIDE, NEAR_BITS, SAME_BITS
     from image_classifier.data.load import SAMPLE, TEST_FRACTION, VALIDATION_FRACTION
 
-    sheet, report = PICTURES / "DATA_SHEET.md", read_section(PICTURES / "README.md", "data")
+    sheet, report = PICTURES / "DATA_SHEET.md", read_section(PICTURES / "DATA_SHEET.md", "data")
     read = re.search(r"^\| read \| ([\d,]+) \|$", report, re.MULTILINE)[1]
     near = re.search(r"(\d+) pictures have near duplicates, in (\d+) groups", report)
     twins = re.findall(
