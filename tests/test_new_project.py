@@ -1,7 +1,7 @@
 """`make new-project`: one of each kind, made in a copy of the repository, trains, serves, and passes the tests of all.
 
-It runs from the copy's sources (PYTHONPATH) in this environment. Its locks, which `make lock` compiles from the package
-index, are those of a project that has its dependencies.
+The copy has an environment of its own: its own packages, and the libraries of this one. Its locks, which `make lock`
+compiles from the package index, are those of a project that has its dependencies.
 """
 
 import json
@@ -9,6 +9,8 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
+import venv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +28,9 @@ DONORS = {"tabular": "housing", "ranking": "recommender", "images": "image-class
 OF_ALL = (
     *("test_same_shape.py", "test_project_config.py", "test_project_cli.py", "test_project_report.py"),
     *("test_project_bodies.py", "test_project_table.py", "test_compose.py", "test_licenses.py", "test_notebooks.py"),
-    *("test_repository.py", "test_readmes.py", "test_stated_numbers.py"),
+    *("test_repository.py", "test_readmes.py", "test_stated_numbers.py", "test_documents.py"),
+    *("test_project_http.py", "test_project_imports.py", "test_project_mlflow.py", "test_pages.py"),
 )
-COMMAND = "import sys; from {package}.cli import main; sys.argv[0] = '{package}'; main()"
 ASK = """
 import sys, httpx
 from {package}.serving.schemas import EXAMPLE_REQUEST as example
@@ -47,9 +49,22 @@ class Copy:
 
     @property
     def environment(self) -> dict[str, str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "PYTEST", "SOME_"))}
-        sources = [self.folder / "shared/src", *sorted(self.folder.glob("projects/*/src"))]
-        return clean | {"PYTHONPATH": os.pathsep.join(map(str, sources))}
+        mine = ("GIT_", "PYTEST", "PYTHONPATH", "SOME_")
+        return {name: value for name, value in os.environ.items() if not name.startswith(mine)}
+
+    def program(self, name: str) -> str:
+        return str(self.folder / ".venv" / "bin" / name)
+
+    def install(self) -> None:
+        """Make an environment that finds the copy's packages, and the libraries of this one, and has its programs."""
+        venv.create(self.folder / ".venv", symlinks=True)
+        sources = [self.folder / "shared/src", *self.folder.glob("projects/*/src"), sysconfig.get_path("purelib")]
+        (site,) = (self.folder / ".venv/lib").glob("python*/site-packages")
+        (site / "copy.pth").write_text("\n".join(map(str, sources)), encoding="utf-8")
+        own = Path(self.program(NAME))
+        own.write_text(f"#!{self.program('python')}\nfrom {PACKAGE}.cli import main\n\nmain()\n", encoding="utf-8")
+        own.chmod(0o755)
+        Path(self.program("ruff")).symlink_to(Path(sys.executable).with_name("ruff"))
 
     def run(self, *command: str) -> str:
         result = subprocess.run(
@@ -62,14 +77,10 @@ class Copy:
         someone = ("-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "commit.gpgsign=false")
         return self.run("git", *someone, *arguments)
 
-    def project(self, *arguments: str) -> tuple[str, ...]:
-        """Return the command line of the new project's own command, which is not installed here."""
-        return (sys.executable, "-W", "error", "-c", COMMAND.format(package=PACKAGE), *arguments)
-
 
 @pytest.fixture(scope="module", params=KINDS)
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    """Do what `make new-project` does, but for the installation."""
+    """Do what `make new-project` does."""
     copy = Copy(tmp_path_factory.mktemp(request.param))
     for name in tracked("--cached", "--others", "--exclude-standard"):  # also those that are new
         (copy.folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +89,8 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     copy.git("add", ".")
     copy.git("commit", "--quiet", "--message", "before")
     copy.run(sys.executable, "scripts/new_project.py", NAME, request.param)
-    copy.run(*copy.project("report", "--data", "full"))
+    copy.install()
+    copy.run(copy.program(NAME), "report", "--data", "full")
     for image in ("service", "trainer"):
         locks = copy.folder / "requirements"
         copy2(locks / f"{DONORS[request.param]}-{image}.lock", locks / f"{NAME}-{image}.lock")
@@ -113,18 +125,18 @@ def test_commands_and_containers_know_it(made: Copy) -> None:
 @pytest.mark.slow
 def test_it_trains_and_serves(made: Copy, tmp_path: Path) -> None:
     bundle, port = tmp_path / "bundle", free_port()
-    made.run(*made.project("train", "--data", "sample", "--tracking-uri", "", "--output", str(bundle)))
+    made.run(made.program(NAME), "train", "--data", "sample", "--tracking-uri", "", "--output", str(bundle))
 
     settings = {"SOME_RENTS_PORT": str(port), "SOME_RENTS_BUNDLE": str(bundle)}
     with start(
         "the new service",
-        made.project("serve"),
+        [made.program(NAME), "serve"],
         log=tmp_path / "service.log",
         folder=tmp_path,
         environment=made.environment | settings,
     ) as service:
         wait_until_ready(service, port)
-        text = made.run(sys.executable, "-c", ASK.format(package=PACKAGE), f"http://127.0.0.1:{port}")
+        text = made.run(made.program("python"), "-c", ASK.format(package=PACKAGE), f"http://127.0.0.1:{port}")
 
     assert f'"model":{{"name":"{NAME}"' in text.replace(" ", "")
 
@@ -134,7 +146,7 @@ def test_it_trains_and_serves(made: Copy, tmp_path: Path) -> None:
 def test_its_own_tests_and_those_of_all_projects_pass(made: Copy) -> None:
     paths = [f"projects/{NAME}/tests", *(f"tests/{name}" for name in OF_ALL if (made.folder / "tests" / name).exists())]
     chosen = "not (housing or recommender or image-classifier or image_classifier)"
-    command = (sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-k", chosen, *paths)
+    command = (made.program("python"), "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-k", chosen, *paths)
 
     assert re.search(r"\d{2,} passed", made.run(*command))
 
@@ -142,11 +154,11 @@ def test_its_own_tests_and_those_of_all_projects_pass(made: Copy) -> None:
 @pytest.mark.long
 @pytest.mark.slow
 def test_its_code_is_clean_and_its_types_hold(made: Copy) -> None:
-    folder, tool = f"projects/{NAME}", str(Path(sys.executable).parent)
+    folder = f"projects/{NAME}"
 
-    made.run(f"{tool}/ruff", "check", folder)
-    made.run(f"{tool}/ruff", "format", "--check", folder)
-    made.run(f"{tool}/mypy", f"{folder}/src")
+    made.run(made.program("ruff"), "check", folder)
+    made.run(made.program("ruff"), "format", "--check", folder)
+    made.run(made.program("python"), "-m", "mypy", f"{folder}/src")
 
 
 # Refusals, before anything is written

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import JsonValue
 from rich.console import Console
 
 from new_project.config import MODEL_NAME, ModelSettings, TrainConfig, tuned_settings
@@ -13,8 +14,7 @@ from new_project.evaluation.figures import draw
 from new_project.models.feedback import losses, taught
 from new_project.models.fit import Fitted, fit
 from new_project.models.predictor import Predictor
-from new_project.serving.observe import reference
-from new_project.serving.schemas import Item
+from new_project.serving.observe import input_schema, reference
 from portfolio_shared import results, training
 from portfolio_shared.bundle import DataInfo, Manifest, metric_values
 from portfolio_shared.data.splits import split_digest
@@ -36,8 +36,9 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lesson
     data = load(config.data)
     console.print(data.source.reason, data.report.as_table(), sep="\n")
     settings, parts = tuned_settings(config.tuned), split(data)
+    before = len(parts.train)
     if lessons is not None:
-        lessons = lessons.beside(len(parts.train))
+        lessons = lessons.beside(before)
         parts = taught(parts, lessons.learned)
     console.print(f"{len(parts.train):,} rows to learn from, {len(parts.test):,} held out for the test")
 
@@ -65,7 +66,8 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lesson
         baselines = evaluate_baselines(parts, settings, others, seed=config.seed)
     title = f"Test split, {len(parts.test):,} rows, 95 % bootstrap intervals"
     console.print(terminal_table(title, *metric_rows(METRIC_LABELS, evaluation.metrics, baselines)))
-    return Trained(data, parts, candidates, chosen, settings, predictor, evaluation, baselines, lessons=lessons)
+    details: dict[str, JsonValue] = {"feedback": len(parts.train) - before}
+    return Trained(data, parts, candidates, chosen, settings, predictor, evaluation, baselines, details, lessons)
 
 
 def compare_on_feedback(
@@ -80,7 +82,7 @@ def compare_on_feedback(
 def describe(config: TrainConfig, trained: Trained) -> Manifest:
     """Describe the model: what it is, what it learned from, how good it is."""
     data, parts = trained.data, trained.split
-    feedback = len(trained.lessons.learned) if trained.lessons else 0
+    feedback = int(str(trained.details["feedback"]))
     rows = {"train": len(parts.train) - feedback, "test": len(parts.test)}
     return Manifest(
         project=MODEL_NAME,
@@ -96,7 +98,7 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
         config={"chosen": trained.chosen, "seed": config.seed, **trained.settings.model_dump(mode="json")},
         metrics=metric_values(trained.evaluation.metrics),
         baselines={name: metric_values(metrics) for name, metrics in trained.baselines.items()},
-        input_schema=Item.model_json_schema(),
+        input_schema=input_schema(),
     )
 
 

@@ -11,7 +11,7 @@ from new_project.data.columns import schema
 from new_project.data.load import load, split
 from new_project.evaluation.candidates import choose, compare
 from new_project.models.features import fit_encoding
-from new_project.models.fit import fit, fit_ridge
+from new_project.models.fit import ROWS_A_BAND, edges_of, fit, fit_ridge
 from new_project.models.members import from_catboost
 from new_project.models.predictor import Predictor
 
@@ -63,6 +63,25 @@ def test_the_intervals_hold_their_share_of_the_rows_they_were_calibrated_on(part
             reach = predictor.reach[np.searchsorted(predictor.edges, how.out_of_fold, side="right")]
             truth = np.log(parts.train.target) if how.log else parts.train.target
             assert np.mean(np.abs(truth - found) <= reach) >= COVERAGE
+
+
+@pytest.mark.parametrize(
+    ("predicted", "n_edges"),
+    [(np.arange(500.0), 4), (np.zeros(500), 0), (np.repeat([1.0, 2.0, 3.0], [5, 490, 5]), 0), (np.arange(60.0), 0)],
+)
+def test_every_band_has_rows_enough_for_an_interval(predicted, n_edges):
+    edges = edges_of(predicted)
+    assert len(edges) == n_edges
+    assert min(np.bincount(np.searchsorted(edges, predicted, side="right"))) >= ROWS_A_BAND
+
+
+def test_no_line_is_drawn_on_to_where_no_row_was(parts):
+    ranges = fit_encoding(parts.train.records).ranges
+    far = {column.name: 1e300 for column in schema().columns if column.kind == "number"}
+    border = {name: ranges[name][2] for name in far}
+    candidates = compare(parts, SETTINGS)
+    predictor = fit(parts, SETTINGS, candidates["ridge"])
+    assert predictor.predict([far])[0].value == predictor.predict([border])[0].value
 
 
 def test_a_baseline_is_not_served(parts):

@@ -1,6 +1,9 @@
 """What each column of the table is, read from `columns.toml`, and what a cell of it means."""
 
+import hashlib
+import json
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -123,3 +126,21 @@ def schema_of(stored: dict[str, Any]) -> Schema:
     columns = tuple(Column(name, **fields) for name, fields in stored["columns"].items())
     rest = {name: stored[name] for name in ("decimal", "group", "time", "test_from", "example")}
     return Schema(Column(**stored["target"]), columns, **rest)
+
+
+def record_of(row: dict[str, str], repaired: Counter[str]) -> Record:
+    """Return the inputs in a row of text; a cell that cannot be read is not known, and counted in `repaired`."""
+    record: dict[str, Value] = {}
+    for column in schema().columns:
+        try:
+            record[column.name] = column.value(row.get(column.heading, ""), schema().decimal)
+        except ValueError:
+            record[column.name] = None
+            repaired[f"{column.heading}: no {column.kind}, read as not known"] += 1
+    return record
+
+
+def key_of(record: Record) -> str:
+    """Return what names a row by its inputs: rows that are alike stay together, whatever their target."""
+    values = [record.get(column.name) for column in schema().columns]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()

@@ -1,7 +1,5 @@
 """From the file to clean, split rows. Nothing is dropped silently: what is repaired or excluded is counted."""
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from new_project.config import FOLDS, TEST_FRACTION
-from new_project.data.columns import Record, Value, schema
+from new_project.data.columns import Record, key_of, record_of, schema
 from portfolio_shared.data.checks import DataError, DataReport
 from portfolio_shared.data.download import file_sha256
 from portfolio_shared.data.sources import Sample, Source, resolve_source
@@ -135,18 +133,6 @@ def read(path: Path) -> tuple[Rows, DataReport]:
     return Rows(records, np.array(target, dtype=np.float64), together, times), report
 
 
-def record_of(row: dict[str, str], repaired: Counter[str]) -> Record:
-    """Return the inputs in a row of text; a cell that cannot be read is not known, and counted in `repaired`."""
-    record: dict[str, Value] = {}
-    for column in schema().columns:
-        try:
-            record[column.name] = column.value(row.get(column.heading, ""), schema().decimal)
-        except ValueError:
-            record[column.name] = None
-            repaired[f"{column.heading}: no {column.kind}, read as not known"] += 1
-    return record
-
-
 def date_in(cell: str) -> str:
     """Return the date that a row is split by; an empty text where it cannot be read."""
     column = next(column for column in schema().columns if column.heading == schema().time)
@@ -154,12 +140,6 @@ def date_in(cell: str) -> str:
         return str(column.value(cell, schema().decimal) or "")
     except ValueError:
         return ""
-
-
-def key_of(record: Record) -> str:
-    """Return what names a row by its inputs: rows that are alike stay together, whatever their target."""
-    values = [record.get(column.name) for column in schema().columns]
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def _target(cell: str) -> float | None:

@@ -25,7 +25,8 @@ class Encoding:
     Attributes
     ----------
     ranges
-        Of each number: least, median, largest.
+        Of each number, and of the year of each date: least, median, largest. What lies beyond counts as the nearest of
+        them: no line is drawn on to where no row was.
     codes
         Of each category: every code, the most frequent first.
     columns
@@ -42,10 +43,12 @@ class Encoding:
         return np.concatenate(parts, axis=1) if parts else np.empty((len(records), 0))
 
     def _block(self, column: Column, values: Sequence[float | str | None]) -> Floats:
-        if column.kind == "number":
-            return np.array(values, dtype=np.float64)[:, None]
-        if column.kind == "date":
-            return np.array([_date_parts(value) for value in values])
+        if column.kind != "category":
+            low, _, high = self.ranges[column.name]
+            parts = [(value,) if column.kind == "number" else _date_parts(value) for value in values]
+            block = np.array(parts, dtype=np.float64)
+            block[:, 0] = np.clip(block[:, 0], low, high)
+            return block
         codes = self.codes[column.name][: self.columns[column.name]]
         return (np.array([str(value) for value in values])[:, None] == np.array(codes, dtype=np.str_)).astype(
             np.float64
@@ -92,8 +95,9 @@ def fit_encoding(records: Sequence[Record]) -> Encoding:
     ranges, codes, columns = {}, {}, {}
     for column in schema().columns:
         given = [value for record in records if (value := record.get(column.name)) is not None]
-        if column.kind == "number":
-            numbers = np.array(given or [0.0], dtype=np.float64)
+        if column.kind != "category":
+            first = [_date_parts(value)[0] if column.kind == "date" else value for value in given]
+            numbers = np.array(first or [0.0], dtype=np.float64)
             ranges[column.name] = (float(numbers.min()), float(np.median(numbers)), float(numbers.max()))
         elif column.kind == "category":
             counted = Counter(map(str, given)).most_common()

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from new_project.config import FOLDS
-from new_project.data.columns import Record
-from new_project.data.load import Split, key_of
+from new_project.data.columns import Record, key_of
+from new_project.data.load import Split
 from new_project.data.row import record_in
 from new_project.models.predictor import Predictor
 from portfolio_shared.operations.lessons import Lesson

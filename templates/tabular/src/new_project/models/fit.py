@@ -24,7 +24,7 @@ from portfolio_shared.results import Candidate
 Floats = NDArray[np.float64]
 
 THREADS = 2
-ROWS_A_BAND = 60
+ROWS_A_BAND = 40
 BANDS = 5
 
 
@@ -67,12 +67,22 @@ def fit(split: Split, settings: ModelSettings, chosen: Candidate[Fitted], *, see
     encoding, member = fit_member(train, settings, chosen.model.member, log=log, seed=seed)
     predicted, truth = chosen.model.out_of_fold, train.target
     errors = np.abs(np.log(truth) - np.log(predicted)) if log else np.abs(truth - predicted)
-    n_bands = max(1, min(BANDS, len(errors) // ROWS_A_BAND))
-    edges = np.unique(np.quantile(predicted, np.linspace(0, 1, n_bands + 1)[1:-1]))
+    edges = edges_of(predicted)
     bands = bands_of(edges, predicted)
     reach = [conformal_quantile(errors[bands == band], coverage=COVERAGE) for band in range(len(edges) + 1)]
     least = 0.0 if truth.min() >= 0 else -np.inf
     return Predictor(encoding, member, log, float(least), edges, np.array(reach), COVERAGE)
+
+
+def edges_of(predicted: Floats) -> Floats:
+    """Return predictions that part the rows into up to `BANDS` bands; where many are equal, bands are fewer."""
+    edges: list[float] = []
+    for edge in np.unique(np.quantile(predicted, np.arange(1, BANDS) / BANDS, method="lower")):
+        below = predicted < edge
+        inside = below & (predicted >= edges[-1]) if edges else below
+        if min(np.count_nonzero(inside), np.count_nonzero(~below)) >= ROWS_A_BAND:
+            edges.append(float(edge))
+    return np.array(edges)
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]

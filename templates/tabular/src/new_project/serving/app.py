@@ -74,7 +74,8 @@ def answer_one(predictor: Predictor, item: Item) -> Prediction:
 def describe(column: Column, predictor: Predictor) -> FieldDescription:
     """Return what a form needs to know of one field."""
     encoding = predictor.encoding
-    low, typical, high = encoding.ranges.get(column.name, (None, schema().example.get(column.name), None))
+    is_number = column.kind == "number"
+    low, typical, high = encoding.ranges[column.name] if is_number else (None, schema().example[column.name], None)
     codes = encoding.codes.get(column.name, [])
     return FieldDescription(
         name=column.name,

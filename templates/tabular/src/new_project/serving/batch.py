@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from new_project.data.columns import schema
-from new_project.data.load import record_of
+from new_project.data.columns import record_of, schema
 from new_project.models.predictor import Predictor
 from portfolio_shared.data.tables import FileError, open_table
 from portfolio_shared.serving.batch import BatchResult, predict_rows

@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import Field
 
 from new_project.config import MODEL_NAME
-from new_project.data.columns import schema
-from new_project.data.load import Split, key_of
-from new_project.data.row import record_in
+from new_project.data.columns import key_of, schema
+from new_project.data.load import Split
+from new_project.data.row import Row, record_in
 from new_project.models.predictor import Predictor
 from portfolio_shared.operations.store import LoggedPrediction
 from portfolio_shared.operations.watch import Columns, Measure, RowColumns, Watch
@@ -26,6 +26,11 @@ class Truth(Strict):
     """What the target turned out to be."""
 
     value: float = Field(strict=True, allow_inf_nan=False, description="The target as it was found to be")
+
+
+def input_schema() -> dict[str, Any]:
+    """Return what a row may have, as JSON Schema."""
+    return Row.model_json_schema()
 
 
 def reference(predictor: Predictor, split: Split) -> Columns:
