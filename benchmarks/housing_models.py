@@ -23,7 +23,7 @@ from xgboost import XGBRegressor
 
 from housing.config import tuned_settings
 from housing.data.columns import Record, columns
-from housing.data.load import Sales, Split, load
+from housing.data.load import LARGE, Sales, Split, load
 from housing.evaluation.candidates import (
     BLEND,
     Candidates,
@@ -32,9 +32,9 @@ from housing.evaluation.candidates import (
     cross_validate,
     n_fits,
     on_own_columns,
+    slow_baselines,
 )
-from housing.evaluation.evaluate import LARGE
-from housing.report import baseline_rows
+from housing.evaluation.tables import baseline_rows
 from portfolio_shared.evaluation.regression import root_mean_squared_log_error
 from portfolio_shared.evaluation.tables import terminal_table
 from portfolio_shared.evaluation.uncertainty import paired_bootstrap
@@ -89,6 +89,7 @@ def more_libraries(threads: int) -> dict[str, Fit]:
         "XGBoost": on_own_columns(XGBRegressor(random_state=0, n_jobs=threads)),
         "CatBoost": fit_catboost(threads),
         "LightGBM 2000 x 0.02": on_own_columns(slow),
+        **slow_baselines(seed=0, threads=threads),
     }
 
 

@@ -25,6 +25,7 @@ SIGNATURES = {
     "data.load.split": "dataset",
     "data.load.is_sample": "setting",
     "data.cut_sample.cut_sample": "source, target",
+    "data.explore.explore": "dataset, folder",
     "models.fit.fit": "split, settings, chosen, *, seed",
     "models.predictor.Predictor.predict": "self, inputs",
     "models.predictor.Predictor.save": "self, folder",

@@ -9,14 +9,31 @@ from housing.config import ModelSettings, ReportConfig, ScaleSettings, TreeSetti
 from housing.data.house import EXAMPLE
 from housing.data.load import split
 from housing.evaluation.candidates import chosen_settings
-from housing.report import aim_sentence, groups_table, report, summary_table, tables, ten_fields
+from housing.evaluation.tables import aim_sentence, groups_table, summary_table
+from housing.report import numbers, report, tables, ten_fields
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.sections import read_section
 
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT.parents[1]
 RECORDED = PROJECT / "docs" / "report.json"
-SECTIONS = ("data", "candidates", "ablation", "test", "intervals", "groups", "misses", "baselines", "serving", "batch")
+SECTIONS = (
+    *("data", "result", "candidates", "ablation", "test", "intervals", "examples", "expensive", "groups", "misses"),
+    *("families", "left-out", "bias-variance", "next-year", "areas", "contributions", "baselines", "serving", "batch"),
+)
+FIGURES = {
+    *(
+        "prices",
+        "price-area",
+        "neighborhoods",
+        "candidates",
+        "predicted-actual",
+        "residuals",
+        "coverage",
+        "calibration",
+    ),
+    *("staircase", "bias-variance", "learning-curve", "areas"),
+}
 QUICK = ModelSettings(
     trees=TreeSettings(iterations=20, depth=3, learning_rate=0.3), scale=ScaleSettings(iterations=5, depth=2)
 )
@@ -43,6 +60,7 @@ def written(tmp_path_factory, some_rows):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training_module, "tuned_settings", lambda path: QUICK)
         patch.setattr("housing.evaluation.learning_curve.SHARES", (0.5, 1.0))
+        patch.setattr("housing.evaluation.variance.REFITS", 3)
         config = ReportConfig(
             data=str(sales), project=project, root_readme=folder / "README.md", benchmarks=folder, threads=1
         )
@@ -55,6 +73,7 @@ def recorded(written):
     return json.loads((written / "project" / "docs" / "report.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.long
 def test_every_section_is_filled_and_a_persons_words_stay(written):
     text = (written / "project" / "README.md").read_text(encoding="utf-8")
     assert "STALE" not in text
@@ -65,27 +84,32 @@ def test_every_section_is_filled_and_a_persons_words_stay(written):
     assert "house prices" in read_section(written / "README.md", "housing")
 
 
+@pytest.mark.long
 def test_what_is_written_is_what_is_recorded(written, recorded):
     assert_sections_match(written / "project" / "README.md", written / "README.md", recorded)
 
 
+@pytest.mark.long
 def test_the_figures_of_the_readme_are_drawn(written):
     names = {path.stem for path in (written / "project" / "docs").glob("*.svg")}
-    assert names == {"candidates", "predicted-actual", "residuals", "coverage", "calibration", "learning-curve"}
+    assert names == FIGURES
     assert all(path.read_text(encoding="utf-8").lstrip()[:5] == "<?xml" for path in written.rglob("*.svg"))
 
 
+@pytest.mark.long
 def test_the_record_is_of_plain_numbers(recorded):
     assert recorded["rows"]["train"] + recorded["rows"]["test"] == 300
     assert list(recorded["learning_curve"]) == sorted(recorded["learning_curve"], key=int)
-    assert all(len(errors) == 5 for errors in recorded["learning_curve"].values())
+    assert all(len(errors) == 5 for curve in recorded["learning_curve"].values() for errors in curve.values())
+    assert all(numbers(recorded).values())
     assert "NaN" not in json.dumps(recorded)
 
 
+@pytest.mark.long
 def test_the_ablation_goes_from_a_plain_ridge_to_the_served_blend_and_shows_the_leak(recorded):
     """The naive means fit their own rows better than the cross-fitted ones do, and new rows no better."""
     steps = {step["name"]: step for step in recorded["ablation"]}
-    assert len(steps) == 8
+    assert len(steps) == 10
     candidates, served = recorded["candidates"], recorded["candidates"][recorded["chosen"]]
     assert steps["ridge on the file's own columns"]["rmsle"] == pytest.approx(candidates["ridge"]["rmsle_mean"])
     assert steps["blend of the two members (served)"]["mae"] == pytest.approx(served["mae_mean"])
@@ -94,6 +118,7 @@ def test_the_ablation_goes_from_a_plain_ridge_to_the_served_blend_and_shows_the_
     assert naive["rmsle"] / naive["training_rmsle"] > crossed["rmsle"] / crossed["training_rmsle"]
 
 
+@pytest.mark.long
 def test_candidates_stand_from_best_to_worst_and_the_chosen_one_is_marked(recorded):
     rows = cells(tables(recorded)["candidates"])[2:]
     errors = [float(row[1]) for row in rows]

@@ -35,6 +35,8 @@ KEY = "pid"
 TARGET = "sale_price"
 TEST_FRACTION = 0.2
 SPLIT_SEED = 0
+LARGE = 4000
+"""Square feet of living area: five houses are larger, and three of them were sold partly built and cheaply."""
 
 AMES = RemoteFile(
     path="ames/AmesHousing.txt",

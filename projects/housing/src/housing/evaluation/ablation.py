@@ -1,15 +1,20 @@
 """What each step contributes: the model taken apart, cross-validated inside the training part."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import Pipeline, make_pipeline, make_union
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from housing.config import LinearSettings, ModelSettings
 from housing.data.load import Sales, Split
-from housing.evaluation.candidates import baselines
+from housing.evaluation.candidates import Fit, baselines, on_own_columns
+from housing.evaluation.families import constant
+from housing.models.features import DERIVED
 from housing.models.fit import fit_members, fit_trees
 from housing.models.linear import fit_linear
 from portfolio_shared.evaluation.regression import mean_absolute_error, root_mean_squared_log_error
@@ -18,6 +23,7 @@ Floats = NDArray[np.float64]
 Both = tuple[Floats, Floats]
 """Log prices of held-out houses, and of those that were fitted to."""
 
+RIDGE, HUBER = "ridge on the file's own columns", "+ Huber's loss (the linear member)"
 SQUARED_LOSS = 1e6  # Huber's loss with a threshold that nothing reaches
 
 
@@ -56,12 +62,16 @@ def _steps(inside: Sales, outside: Sales, settings: ModelSettings, *, seed: int,
     """Return what each step predicts of the houses outside and inside; the steps share what they have in common."""
     members = fit_members(inside.records, inside.prices, settings, seed=seed, threads=threads)
     new, old = members.log_prices(outside.records), members.log_prices(inside.records)
-    ridge = baselines(seed=seed)["ridge"](inside.records, inside.prices, [*outside.records, *inside.records])
-    houses = members.design(outside.records)
+    houses, n = members.design(outside.records), len(outside.prices)
 
-    def linear(changed: LinearSettings) -> Both:
-        model = fit_linear(members.houses, np.log(inside.prices), changed)
-        return model.predict(houses), model.predict(members.houses)
+    def apart(fit: Fit) -> Both:
+        both = fit(inside.records, inside.prices, [*outside.records, *inside.records])
+        return both[:n], both[n:]
+
+    def linear(changed: LinearSettings, alike: Sequence[str] = ()) -> Both:
+        learned, new = constant(members.houses, alike), constant(houses, alike)
+        model = fit_linear(learned, np.log(inside.prices), changed)
+        return model.predict(new), model.predict(learned)
 
     squared = settings.linear.model_copy(update={"huber": SQUARED_LOSS})
     hinges = squared.model_copy(update={"slopes": False})
@@ -71,12 +81,22 @@ def _steps(inside: Sales, outside: Sales, settings: ModelSettings, *, seed: int,
     leaking = replace(members, library_trees=fit_trees(naive, target, settings.trees, seed=seed, threads=threads))
     leaked = tuple(leaking.log_prices(sales.records).trees for sales in (outside, inside))
     return {
-        "ridge on the file's own columns": (ridge[: len(outside.prices)], ridge[len(outside.prices) :]),
-        "linear member: derived features, logarithms, products": linear(hinges.model_copy(update={"knots": 0})),
+        RIDGE: apart(baselines(seed=seed)["ridge"]),
+        "+ their logarithms": apart(on_own_columns(with_logarithms())),
+        "linear member: products, outliers clipped": linear(
+            hinges.model_copy(update={"knots": 0}), alike=tuple(DERIVED)
+        ),
+        "+ derived features": linear(hinges.model_copy(update={"knots": 0})),
         "+ hinges": linear(hinges),
         "+ neighborhood slopes": linear(squared),
-        "+ Huber's loss (the linear member)": (new.linear, old.linear),
+        HUBER: (new.linear, old.linear),
         "trees, naive neighborhood means (the leak)": (leaked[0], leaked[1]),
         "trees, cross-fitted neighborhood means (the tree member)": (new.trees, old.trees),
         "blend of the two members (served)": (new.blend(settings.linear_weight), old.blend(settings.linear_weight)),
     }
+
+
+def with_logarithms() -> Pipeline:
+    """Return the ridge of the baselines on each column and its logarithm."""
+    both = make_union(FunctionTransformer(), FunctionTransformer(np.log1p))
+    return make_pipeline(both, StandardScaler(), RidgeCV(np.logspace(0, 4, 13)))

@@ -1,8 +1,8 @@
 """What is tried, from the median to the served blend, and the cross-validation that compares it.
 
-The baselines (median to LightGBM) read the file's own columns, one-hot and ordinal encoded, so that the table also
-shows what the features of `models/features.py` are worth. Only the linear member, the trees and their blend can be
-served.
+A buyer's rules of thumb come first. The other baselines read the file's own columns, one-hot and ordinal encoded, so
+that the table also shows what the features of `models/features.py` are worth. Only the linear member, the trees and
+their blend can be served.
 """
 
 import time
@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from lightgbm import LGBMRegressor
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import LinearRegression, RidgeCV
+from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -28,7 +30,7 @@ from housing.models.imputation import Typical, complete, fit_typical
 from housing.models.intervals import MemberPrices
 from portfolio_shared.evaluation.regression import mean_absolute_error, root_mean_squared_log_error
 from portfolio_shared.evaluation.tables import Column
-from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
+from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval, paired_bootstrap
 from portfolio_shared.results import Candidate
 
 Floats = NDArray[np.float64]
@@ -41,7 +43,7 @@ BLEND, LINEAR, TREES = "blend", "Huber ridge (linear member)", "CatBoost (tree m
 MEMBER_WEIGHTS = {LINEAR: 1.0, TREES: 0.0}
 """The weight of the linear member with which a member is served alone."""
 
-BASELINES = ("median", "ridge", "LightGBM")
+BASELINES = ("median", "neighborhood's price per square foot", "ridge", "LightGBM")
 """Baselines that are measured on the test split beside the chosen model."""
 
 COLUMNS = (
@@ -105,7 +107,7 @@ def cross_validate(
         seconds.append(time.perf_counter() - started)
         advance(f"{name}: fold {k + 1}")
     rmsle, metrics = _measure(log_prices, split, seconds)
-    return Candidate(name, metrics, OutOfFold(log_prices, rmsle), servable=False)
+    return Candidate(name, metrics, OutOfFold(log_prices, rmsle, split.train.prices), servable=False)
 
 
 def cross_validate_members(
@@ -128,7 +130,9 @@ def cross_validate_members(
     candidates = []
     for name, weight in {BLEND: settings.linear_weight, **MEMBER_WEIGHTS}.items():
         rmsle, metrics = _measure(full.blend(weight), split, seconds)
-        candidates.append(Candidate(name, metrics, OutOfFold(full.blend(weight), rmsle, full, sparse)))
+        candidates.append(
+            Candidate(name, metrics, OutOfFold(full.blend(weight), rmsle, split.train.prices, full, sparse))
+        )
     return candidates
 
 
@@ -147,15 +151,59 @@ def _measure(log_prices: Floats, split: Split, seconds: Sequence[float]) -> tupl
 
 
 def baselines(*, seed: int) -> dict[str, Fit]:
-    """Return the median and the usual libraries at their defaults, on the file's own columns."""
+    """Return rules of thumb, and the usual libraries at their defaults on the file's own columns."""
     lightgbm = LGBMRegressor(random_state=seed, n_jobs=1, verbose=-1, deterministic=True, force_row_wise=True)
     return {
         "median": lambda _, prices, new: np.full(len(new), np.median(np.log(prices))),
+        "neighborhood's median": in_neighborhood(lambda _: 1.0),
+        "neighborhood's price per square foot": in_neighborhood(lambda record: float(str(record["gr_liv_area"]))),
         "linear regression": on_own_columns(LinearRegression()),
         "ridge": on_own_columns(make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 4, 13)))),
         "HistGradientBoosting": on_own_columns(HistGradientBoostingRegressor(random_state=seed)),
         "LightGBM": on_own_columns(lightgbm),
     }
+
+
+def slow_baselines(*, seed: int, threads: int) -> dict[str, Fit]:
+    """Return baselines that no training waits for: the report and the benchmark compare them.
+
+    The forest is at its defaults. The network's width and penalty are the best of nine pairs, by the folds of the
+    training part: (64, 32), (128,) and (256, 128) units with 0.01, 1 and 10.
+    """
+    network = MLPRegressor(hidden_layer_sizes=(128,), alpha=10, early_stopping=True, max_iter=1000, random_state=seed)
+    scaled = TransformedTargetRegressor(make_pipeline(StandardScaler(), network), transformer=StandardScaler())
+    return {
+        "random forest": on_own_columns(RandomForestRegressor(random_state=seed, n_jobs=threads)),
+        "neural network": on_own_columns(scaled),
+    }
+
+
+def in_neighborhood(size: Callable[[Record], float]) -> Fit:
+    """Return a buyer's rule: the median price a unit of size in the neighborhood, or in town where none was sold."""
+
+    def fit(records: Sequence[Record], prices: Floats, new: Sequence[Record]) -> Floats:
+        place = np.array([record["neighborhood"] for record in records])
+        unit = np.log(prices / [size(record) for record in records])
+        median = {name: float(np.median(unit[place == name])) for name in np.unique(place)}
+        in_town = float(np.median(unit))
+        return np.array([median.get(record["neighborhood"], in_town) + np.log(size(record)) for record in new])
+
+    return fit
+
+
+def differences(candidates: Mapping[str, Candidate[OutOfFold]], chosen: str) -> dict[str, dict[str, Interval]]:
+    """Return how much each other candidate's errors lie above those of the chosen one: paired, out of fold, all houses.
+
+    Above 0 the chosen one is better.
+    """
+    best = candidates[chosen].model
+    metrics = {"rmsle": root_mean_squared_log_error, "mae": mean_absolute_error}
+
+    def difference(other: OutOfFold) -> dict[str, Interval]:
+        pair = np.exp(best.log_prices), np.exp(other.log_prices)
+        return {name: paired_bootstrap(metric, best.prices, *pair).difference for name, metric in metrics.items()}
+
+    return {name: difference(candidate.model) for name, candidate in candidates.items() if name != chosen}
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]

@@ -19,6 +19,8 @@ USUAL = {
     "functional": ("Typ",),
 }
 """Codes that do not explain an unusual price."""
+EXPENSIVE = 500_000
+"""Dollars: above it a house is among the few that are looked at one by one."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +76,24 @@ def _group(by: str, name: str, rows: NDArray[np.bool_], evaluation: Evaluation) 
 
 def worst(evaluation: Evaluation, predictor: Predictor, *, n: int = 10) -> list[Miss]:
     """Return the houses with the largest relative errors, and what the record says about each."""
+    error = np.abs(np.log(evaluation.predicted / evaluation.sales.prices))
+    return [_miss(int(i), evaluation, predictor) for i in np.argsort(-error)[:n]]
+
+
+def expensive(evaluation: Evaluation, predictor: Predictor, *, above: float = EXPENSIVE) -> list[Miss]:
+    """Return the houses for which more was paid, the most expensive first."""
+    paid = evaluation.sales.prices
+    return [_miss(int(i), evaluation, predictor) for i in np.argsort(-paid)[: int(np.sum(paid > above))]]
+
+
+def _miss(i: int, evaluation: Evaluation, predictor: Predictor) -> Miss:
     sales = evaluation.sales
-    error = np.abs(np.log(evaluation.predicted / sales.prices))
-    misses = []
-    for i in np.argsort(-error)[:n]:
-        row, paid = sales.frame.iloc[i], float(sales.prices[i])
-        (house,) = predictor.predict([sales.records[i]], explain=True)
-        comparables = house.explanation.comparables if house.explanation else []
-        nearby = float(np.median([sale.price for sale in comparables]))
-        why = _why(row.to_dict(), paid, house.price, nearby)
-        misses.append(Miss(str(row["pid"]), paid, house.price, house.interval.low, house.interval.high, why))
-    return misses
+    row, paid = sales.frame.iloc[i], float(sales.prices[i])
+    (house,) = predictor.predict([sales.records[i]], explain=True)
+    comparables = house.explanation.comparables if house.explanation else []
+    nearby = float(np.median([sale.price for sale in comparables]))
+    why = _why(row.to_dict(), paid, house.price, nearby)
+    return Miss(str(row["pid"]), paid, house.price, house.interval.low, house.interval.high, why)
 
 
 def _why(record: Mapping[str, object], paid: float, predicted: float, nearby: float) -> str:

@@ -45,12 +45,15 @@ class OutOfFold:
         Shape (n,).
     fold_rmsle
         Root mean squared error of the log price in each fold.
+    prices
+        What was paid for these houses, in dollars, shape (n,).
     members, sparse_members
         Predictions of the two members, from all fields and from the required ones alone; None for a baseline.
     """
 
     log_prices: Floats
     fold_rmsle: tuple[float, ...]
+    prices: Floats
     members: MemberPrices | None = None
     sparse_members: MemberPrices | None = None
 
