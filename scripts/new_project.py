@@ -27,6 +27,10 @@ from project_table import ROOT, projects
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_NAME = 20  # lines of the templates have room for so much
 PLACEHOLDER, PORT = "new-project", 8999
+OWN_WORDS = {
+    "HOW_SURE": "*Each answer says how sure it is. Is what it promises true on the test part, and for whom is it not?*"
+}
+"""What stands in the documents unless a kind's `prepare` has something to say there."""
 NOT_COPIED = ("licenses.md", "prepare.py", "generator", "__pycache__")
 # Variables of other programs begin so: they would be read as misspelt settings of the project.
 TAKEN_PREFIXES = ("COMPOSE_", "DOCKER_", "GIT_", "MLFLOW_", "PORTFOLIO_", "PYTHON_", "SSL_", "UV_", "XDG_")
@@ -64,7 +68,7 @@ def make(name: str, kind: str, *, data: Path | None = None, target: str = "", ro
         for layer in ("common", kind):
             copy_layer(root / "templates" / layer, new, words)
         try:
-            own = prepare_of(root / "templates" / kind)(new, data, target)
+            own = {**OWN_WORDS, **prepare_of(root / "templates" / kind)(new, data, target)}
         except (OSError, ValueError) as error:
             raise NewProjectError(" ".join(str(error).split())) from error
         replace_in(new, own)

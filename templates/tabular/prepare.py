@@ -53,6 +53,7 @@ def prepare(folder: Path, data: Path | None, target: str) -> Mapping[str, str]:
         "SAMPLE_NAME": name,
         "SAMPLE_SHA256": hashlib.sha256(packed.read_bytes()).hexdigest(),
         "TARGET_LABEL": re.sub(r'[_"\\<>&|]+', " ", found.target["heading"]).strip().capitalize(),
+        "HOW_SURE": HOW_SURE,
         "SAMPLE_TERMS": TERMS if data.name == "diabetes.csv" else "Yours to say: may it be redistributed?",
     }
 
@@ -138,6 +139,14 @@ def say(found: Inferred) -> None:
     print("What was guessed stands in data/columns.toml, and is yours to change.")
 
 
+HOW_SURE = """Each prediction has an interval that is to hold <!--=coverage-->90 %<!--/--> of what comes true, a
+[conformal interval](../../docs/glossary.md#conformal-interval): as wide as the errors on held-out rows with such a
+prediction. The share inside on the test part is <!--=test_interval_coverage-->0<!--/-->. The table below has it by
+group. *Where it is too low, say so to whoever asks.*
+
+![What the model looks at](docs/importance.svg)
+
+*How much larger the mean error is if the values of a column are dealt out anew among the test rows.*"""
 DIABETES_SOURCE = """The diabetes study of Efron, Hastie, Johnstone and Tibshirani (2004), "Least Angle Regression",
 Annals of Statistics 32: 442 patients, and how far their disease had progressed a year later. Written out by
 `make new-project` from the copy that ships with scikit-learn, in its own units."""

@@ -129,6 +129,9 @@ def read(path: Path) -> tuple[Rows, DataReport]:
         report.exclude(reason, count)
     for what, count in repaired.items():
         report.repair(what, count)
+    gaps = {column.heading: sum(record[column.name] is None for record in records) for column in wanted.columns}
+    if cells := ", ".join(f"{heading} {count:,}" for heading, count in gaps.items() if count):
+        report.notes.append(f"Cells that are not known: {cells}.")
     together = [group or key_of(record) for group, record in zip(groups, records, strict=True)]
     return Rows(records, np.array(target, dtype=np.float64), together, times), report
 

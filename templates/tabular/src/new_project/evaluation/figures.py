@@ -38,7 +38,7 @@ def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[Fitted]], fo
             [group.coverage for group in fifths],
             nominal=COVERAGE,
             counts=[group.rows for group in fifths],
-            title=f"Intervals hold {worst.coverage:.0%} in fifth {worst.name} of {label}, the worst",
+            title=f"Intervals hold {100 * worst.coverage:.0f} % in fifth {worst.name} of {label}, the worst",
         ),
         "importance": charts.horizontal_bars(
             list(important),
