@@ -94,15 +94,19 @@ export function enlarge(map, side) {
   return resample(wide, windows(map.height, 0, map.height, side, false), exactly).values;
 }
 
-/** The weights of the places between `from` and `to` of a line of `length` places, for each place of the result. */
-function windows(length, from, to, side, isRounded = true) {
-  const scale = (to - from) / side;
+/**
+ * The weights of the places between two ends of a line of `length` places, for each place of the result. Pillow keeps
+ * the ends in single precision, and the rest in double.
+ */
+function windows(length, start, end, side, isRounded = true) {
+  const from = Math.fround(start);
+  const scale = Math.fround(Math.fround(end) - from) / side;
   const spread = Math.max(scale, 1);
   return Array.from({ length: side }, (_, place) => {
     const center = from + (place + 0.5) * scale;
     const first = Math.max(0, Math.trunc(center - spread + 0.5));
-    const end = Math.min(length, Math.trunc(center + spread + 0.5));
-    const weights = Array.from({ length: end - first }, (_, x) => Math.max(0, 1 - Math.abs((x + first - center + 0.5) / spread)));
+    const last = Math.min(length, Math.trunc(center + spread + 0.5));
+    const weights = Array.from({ length: last - first }, (_, x) => Math.max(0, 1 - Math.abs((x + first - center + 0.5) / spread)));
     const sum = weights.reduce((total, weight) => total + weight, 0);
     const fixed = weights.map((weight) => (weight / sum) * 2 ** BITS);
     return { first, weights: isRounded ? fixed.map((weight) => Math.trunc(weight + 0.5)) : fixed };

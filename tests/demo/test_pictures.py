@@ -105,6 +105,7 @@ def test_neighbors_count_as_in_the_service(pages: dict[str, Page], site: str) ->
     rows, named = draw(30, 9), random.integers(0, 2, 30)
     stored = io.BytesIO()
     novelty.save(stored)
+    stored.seek(0)
     with np.load(stored) as arrays:
         table = {name: [arrays[name].shape, arrays[name].ravel().tolist()] for name in arrays.files}
     rules = {"threshold": 0.4, "power": 0.5, "nearest": NEAREST, "of_its_kind": OF_ITS_KIND, "within": WITHIN}
