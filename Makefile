@@ -141,12 +141,16 @@ bench-%: setup ## models against baselines (BENCH=models)
 	done
 
 ##@ All projects
-.PHONY: data reports bench-serving bench-batch bench-log bench-shadow bench-overload bench-endurance drift-power sequence-power drift-demo
+.PHONY: data reports system-design bench-serving bench-batch bench-log bench-shadow bench-overload bench-endurance drift-power sequence-power drift-demo
 data: setup-start ## download the public data into PORTFOLIO_DATA_DIR (.data) and report what is in them
 	@for name in $(PROJECTS); do "$(BIN)/$$name" data --data full || exit 1; done
 
 reports: setup ## train on the public data and rewrite the READMEs' tables and figures
 	@for name in $(PROJECTS); do "$(BIN)/$$name" report --data full || exit 1; done
+	@"$(BIN)/python" benchmarks/system_design.py
+
+system-design: setup ## fill docs/system-design.md from what was measured and from benchmarks/system_design.toml
+	@"$(BIN)/python" benchmarks/system_design.py
 
 # The peers get an environment of their own: their versions of OpenTelemetry are not ours.
 PEERS := .state/peers
@@ -158,8 +162,9 @@ bench-serving: setup ## services beside FastAPI, MLflow, BentoML, LitServe and t
 bench-batch: setup ## files of rows beside the usual tools: rows a second of one core, in the same run
 	@for name in $(PROJECTS); do $(MAKE) --no-print-directory "bench-$$name" BENCH=batch || exit 1; done
 
-bench-log: setup ## what the prediction log and traces cost a service, in CPU per request (FLAGS="--before CHECKOUT")
+bench-log: setup ## what the prediction log and traces cost a service, in CPU and bytes per request (FLAGS="--before CHECKOUT")
 	@PYTHONPATH=scripts "$(BIN)/python" benchmarks/prediction_log_cost.py $(FLAGS)
+	@PYTHONPATH=scripts "$(BIN)/python" benchmarks/log_rows.py
 
 bench-shadow: setup ## what a shadow costs the champion's answers, with a core that is free and with none
 	@PYTHONPATH=scripts "$(BIN)/python" benchmarks/shadow_cost.py $(FLAGS)
@@ -228,13 +233,19 @@ new-project: setup ## a project of your own (NAME=churn KIND=tabular|ranking|ima
 	@"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --no-deps --no-build-isolation -e "projects/$(NAME)"
 	@"$(BIN)/$(NAME)" report --data full
 
-##@ Show it
-.PHONY: docs
-# The site's tools are in no environment of anybody else.
-DOCS := .state/docs
 rename: ## give packages, images, license, badges and site your name (NAME=acme OWNER=jane-doe PERSON="Jane Doe")
 	@$(PYTHON) scripts/rename.py "$(NAME)" "$(OWNER)" "$(PERSON)"
 
+##@ Show it
+.PHONY: docs demo clips
+demo: setup-start ## build pages whose models run in the browser into build/demo; needs npm (FLAGS="--bundles FOLDER")
+	@"$(BIN)/python" scripts/build_demo.py $(FLAGS)
+
+clips: setup ## record each page in use and photograph it: projects/*/docs/clip.webp and page.png (FLAGS="housing")
+	@"$(BIN)/python" scripts/clips.py $(FLAGS)
+
+# The site's tools are in no environment of anybody else.
+DOCS := .state/docs
 docs: setup-start ## build the site of the documents into build/site; links that lead nowhere are errors
 	@set -e; if ! cmp --silent requirements/docs.lock "$(DOCS)/installed.lock"; then \
 		"$(BIN)/uv" venv --quiet --clear --python "$(BIN)/python" "$(DOCS)"; \
