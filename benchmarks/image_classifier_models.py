@@ -10,22 +10,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from record import RESULTS, Limit, check_limits, finish
 from rich.console import Console
-from sklearn.linear_model import LogisticRegression
 
 from image_classifier.config import TrainConfig
-from image_classifier.data.photos import Photo, labels_of, pixels_of
-from image_classifier.data.preprocessing import Preprocessing
+from image_classifier.data.photos import labels_of
 from image_classifier.evaluation.evaluate import measure
+from image_classifier.evaluation.plain import by_pixels
 from image_classifier.train import Trained, learn
 from portfolio_shared.evaluation.sections import interval_cell
 from portfolio_shared.evaluation.tables import terminal_table
 from portfolio_shared.evaluation.uncertainty import Interval
 
-SMALL = Preprocessing(32, 32)
 AT_LEAST = {
     "linear probe, accuracy": 0.9,
     "served, accuracy": 0.925,
@@ -72,16 +68,10 @@ def main() -> int:
 def pixel_row(trained: Trained) -> dict[str, Any]:
     """Fit a logistic regression on small pictures: what colors and their places tell."""
     begun = time.perf_counter()
-    train, test = trained.split.train, trained.split.test
-    fitted = LogisticRegression(C=0.001, max_iter=300).fit(tiny(train), labels_of(train))
+    probabilities = by_pixels(trained.split)
     seconds = time.perf_counter() - begun
-    metrics = measure(labels_of(test), fitted.predict_proba(tiny(test)))
+    metrics = measure(labels_of(trained.split.test), probabilities)
     return line("logistic regression on 32 x 32 pixels", seconds, metrics)
-
-
-def tiny(photos: tuple[Photo, ...]) -> NDArray[np.float64]:
-    """Return pictures as rows of 3,072 numbers between 0 and 1."""
-    return np.stack([pixels_of(photo, SMALL).ravel() / 255 for photo in photos])
 
 
 def row(name: str, metrics: dict[str, Interval], trained: Trained, *, served: bool = False) -> dict[str, Any]:

@@ -4,22 +4,28 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from image_classifier.config import FineTuneSettings
 from image_classifier.data.photos import pixels_of
 from image_classifier.evaluation.candidates import FINE_TUNED, PROBE
 from image_classifier.evaluation.errors import Group, by_group
 from image_classifier.evaluation.figures import (
-    activation_grid,
-    augmentation_grid,
     confusion,
     draw,
-    mistake_grid,
-    overlay,
-    precision_and_recall,
     reliability_diagram,
+    risk_coverage_curve,
     training_curves,
 )
+from image_classifier.evaluation.photo_figures import (
+    activation_grid,
+    augmentation_grid,
+    mistake_grid,
+    overlay,
+    photo_map,
+    refusals,
+)
+from image_classifier.evaluation.selective import Answered
 from image_classifier.models.fit import Epoch
 from portfolio_shared.evaluation.figures import save_figure
 
@@ -31,7 +37,7 @@ GROUPS = [
 
 
 def titles(figure) -> list[str]:
-    return [axes.get_title() for axes in figure.axes[1:]]
+    return [axes.texts[0].get_text() for axes in figure.axes[1:]]
 
 
 def shown(figure, number: int) -> np.ndarray:
@@ -53,9 +59,8 @@ def test_every_figure_is_drawn(drawn):
     assert {path.name for path in drawn.iterdir()} == {
         "training.svg",
         "confusion.svg",
-        "precision_recall.svg",
         "reliability.svg",
-        "out-of-distribution.svg",
+        "risk-coverage.svg",
         "augmentations.png",
         "mistakes.png",
         "activations.png",
@@ -69,13 +74,15 @@ def test_the_same_training_draws_the_same_bytes(drawn, trained, tmp_path):
     assert (tmp_path / "confusion.svg").read_bytes() == (drawn / "confusion.svg").read_bytes()
 
 
-def test_curves_show_both_losses_of_every_epoch():
-    history = [Epoch(number, 2.0 / number, 1.0 / number, 0.5, 9.0) for number in (1, 2, 4)]
-    (axes,) = training_curves(history).axes
-    training, validation = (line.get_xydata().tolist() for line in axes.get_lines())
-    assert training == [[1, 2], [2, 1], [4, 0.5]]
-    assert validation == [[1, 1], [2, 0.5], [4, 0.25]]
-    assert {text.get_text() for text in axes.texts} == {"training, augmented", "validation"}
+def test_curves_show_both_losses_and_the_epoch_that_is_served():
+    history = [Epoch(1, 2.0, 1.0, 0.5, 9.0), Epoch(2, 1.0, 0.25, 0.5, 9.0), Epoch(3, 0.5, 0.5, 0.5, 9.0)]
+    figure = training_curves(history)
+    (axes,) = figure.axes
+    training, validation, served = (line.get_xydata().tolist() for line in axes.get_lines())
+    assert training == [[1, 2], [2, 1], [3, 0.5]]
+    assert validation == [[1, 1], [2, 0.25], [3, 0.5]]
+    assert [place[0] for place in served] == [2, 2]
+    assert "epoch 2 of 3 is served" in figure._suptitle.get_text().replace("\n", " ")
 
 
 def test_the_matrix_shows_counts_and_is_colored_by_the_share_of_a_row():
@@ -86,33 +93,58 @@ def test_the_matrix_shows_counts_and_is_colored_by_the_share_of_a_row():
     assert len(counts) == 9
     np.testing.assert_allclose(axes.get_images()[0].get_array(), [[0.8, 0.2, 0], [0.25, 0.75, 0], [0, 0, 0]])
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog", "owl"]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("named", "true")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("what the model said", "what it was")
 
 
-def test_precision_and_recall_stand_at_their_class():
-    (axes,) = precision_and_recall(GROUPS).axes
-    points = {line.get_label(): line.get_xdata() for line in axes.get_lines()}
-    np.testing.assert_allclose(points["precision"], [8 / 9, 3 / 5, np.nan])
-    np.testing.assert_allclose(points["recall"], [8 / 10, 3 / 4, np.nan])
+def test_the_title_of_the_matrix_names_the_hardest_kind():
+    title = confusion(GROUPS)._suptitle.get_text()
+    assert title == "Of 4 dog, the hardest kind, 1 get another name"
 
 
-def test_dots_of_the_reliability_diagram_are_the_bins():
-    (axes,) = reliability_diagram([(0.3, 0.25, 0.1), (0.9, 0.8, 0.9)]).axes
-    (dots,) = axes.collections
-    np.testing.assert_allclose(dots.get_offsets(), [[0.3, 0.25], [0.9, 0.8]])
-    small, large = dots.get_sizes()
-    assert large - small == pytest.approx(600 * 0.8)
+def test_bins_of_few_pictures_are_not_drawn_and_both_stages_are():
+    sure = np.array([0.9] * 20 + [0.5] * 5)
+    probabilities = np.column_stack([sure, 1 - sure])
+    labels = np.array([0] * 15 + [1] * 5 + [0] * 5)
+    figure = reliability_diagram(labels, {"before": probabilities, "after": probabilities[:, ::-1]})
+    _, before, after = figure.axes[0].get_lines()
+    np.testing.assert_allclose(before.get_xydata(), [[0.9, 0.75]])
+    np.testing.assert_allclose(after.get_xydata(), [[0.9, 0.25]])
+    assert "points before and " in figure._suptitle.get_text().replace("\n", " ")
+
+
+def test_the_curve_of_risks_names_what_declining_a_fifth_buys():
+    points = [Answered(0.8, 0.7, 0.02, 0.01, 0.03), Answered(1.0, 0.3, 0.068, 0.05, 0.09)]
+    figure = risk_coverage_curve({FINE_TUNED: points}, (0.96, 0.044))
+    assert "takes errors from 6.8 % to 2.0 %" in figure._suptitle.get_text().replace("\n", " ")
+    line, served = figure.axes[0].get_lines()
+    np.testing.assert_allclose(line.get_xydata(), [[0.8, 0.02], [1.0, 0.068]])
+    np.testing.assert_allclose(served.get_xydata(), [[0.96, 0.044]])
+
+
+def test_declined_shares_stand_beside_their_picture():
+    rows = [("noise", Image.new("RGB", (9, 9)), {FINE_TUNED: 1.0, PROBE: 0.5}), ("leaf", Image.new("RGB", (9, 9)), {})]
+    (axes,) = refusals(rows, {FINE_TUNED: "#000000", PROBE: "#ff0000"}, title="t").axes
+    points = [line.get_xydata().tolist() for line in axes.get_lines()]
+    assert points[:2] == [[[1.0, 0]], [[0.5, 0]]]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["noise", "leaf"]
+
+
+def test_the_map_has_every_photograph_at_its_place(trained):
+    photos = trained.split.test[:4]
+    (axes,) = photo_map(photos, np.array([[0.0, 0], [2, 0], [0, 4], [1, 2]]), title="t").axes
+    places = [box.xy for box in axes.artists]
+    assert places == [(0, 0), (1, 0), (0, 1), (0.5, 0.5)]
 
 
 def test_mistakes_are_mistakes_and_the_most_confident_first(trained):
     evaluation, labels = trained.evaluation, trained.predictor.labels
     rows = evaluation.probabilities
     wrong = [i for i in range(len(rows)) if rows[i].argmax() != evaluation.labels[i]]
-    worst = sorted(wrong, key=lambda i: -rows[i].max())[:12]
+    worst = sorted(wrong, key=lambda i: -rows[i].max())[:8]
     assert worst
     figure = mistake_grid(evaluation)
     for number, i in enumerate(worst):
-        caption = f"{labels[evaluation.labels[i]]}, named\n{labels[rows[i].argmax()]} ({rows[i].max():.0%})"
+        caption = f"was {labels[evaluation.labels[i]]}\nsaid {labels[rows[i].argmax()]}, {100 * rows[i].max():.0f} %"
         assert titles(figure)[number] == caption
         np.testing.assert_array_equal(
             shown(figure, number), pixels_of(trained.split.test[i], trained.predictor.preprocessing)
@@ -155,3 +187,4 @@ def test_augmentations_stand_beside_their_picture_and_are_drawn_alike_every_time
         np.testing.assert_array_equal(picture, shown(again, number))
     row = [picture.tobytes() for picture in pictures[1:6]]
     assert len(set(row)) == 5
+    assert titles(first)[:6] == ["as it is", "turned", "saturation", "solarized", "posterized", "sheared"]

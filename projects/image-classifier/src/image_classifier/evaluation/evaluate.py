@@ -194,5 +194,10 @@ def _unsure(predictions: Sequence[Prediction]) -> NDArray[np.float64]:
     return np.array([prediction.unsure is not None for prediction in predictions], dtype=float)
 
 
+def images_unsure(predictor: Predictor, images: Sequence[Image.Image]) -> float:
+    """Return the share of pictures that the model is unsure of."""
+    return float(_unsure(_predictions_of_images(predictor, images)).mean())
+
+
 def _predictions_of_images(predictor: Predictor, images: Sequence[Image.Image]) -> list[Prediction]:
     return [predictor.predict([to_pixels(image.convert("RGB"), predictor.preprocessing)])[0] for image in images]

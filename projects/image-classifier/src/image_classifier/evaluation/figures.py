@@ -1,73 +1,87 @@
-"""The figures of a training: numbers as SVG, pictures as PNG. A README shows photographs of the sample alone."""
+"""The figures of a training that show numbers; those that show photographs are in `photo_figures.py`.
+
+A title states what the figure shows, so it is made from the same numbers. Each model has one color in all figures.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
-from PIL import Image
+from numpy.typing import NDArray
 
-from image_classifier.config import Augmentation
-from image_classifier.data.images import read_image
-from image_classifier.data.photos import TRUSTED, Photo, first_of_each, pixels_of, spread
-from image_classifier.data.preprocessing import Pixels
+from image_classifier.data.photos import spread
+from image_classifier.evaluation.candidates import FINE_TUNED, FREQUENCIES, PROBE
 from image_classifier.evaluation.errors import Group, by_group
-from image_classifier.evaluation.evaluate import Evaluation, predictions_of
+from image_classifier.evaluation.evaluate import Evaluation
+from image_classifier.evaluation.photo_figures import activation_grid, augmentation_grid, mistake_grid
+from image_classifier.evaluation.plain import PIXELS
+from image_classifier.evaluation.selective import Answered, risk_coverage
 from image_classifier.models.fit import Epoch, FittedClassifier
-from image_classifier.models.predictor import Predictor
-from portfolio_shared.evaluation import charts, figures
-from portfolio_shared.evaluation.classification import reliability
+from portfolio_shared.evaluation import figures
+from portfolio_shared.evaluation.classification import expected_calibration_error
+from portfolio_shared.evaluation.uncertainty import Interval, wilson_interval
 from portfolio_shared.results import Candidate
 
-N_GRID = 12
+MODEL_COLORS = {
+    FINE_TUNED: figures.COLORS[0],
+    PROBE: figures.COLORS[1],
+    PIXELS: figures.COLORS[2],
+    FREQUENCIES: figures.MUTED,
+}
+"""One color for each model in every figure; what is no model of this table is gray."""
+LEAST_IN_BIN = 10
+"""Pictures below which a bin's accuracy says nothing and is not drawn."""
 
 
 def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[FittedClassifier]], folder: Path) -> None:
     """Write every figure of a training into a folder."""
-    draw_numbers(evaluation, candidates, folder)
     for candidate in candidates.values():
+        if candidate.model.history:
+            figures.save_figure(training_curves(candidate.model.history), folder / "training.svg")
         if (tuning := candidate.model.tuning) is not None:
-            photos = spread(evaluation.split.train, 3)
-            grid = augmentation_grid(photos, policy=tuning.augmentation, crop=tuning.crop)
+            grid = augmentation_grid(spread(evaluation.split.train, 2), policy=tuning.augmentation, crop=tuning.crop)
             figures.save_figure(grid, folder / "augmentations.png")
+    figures.save_figure(confusion(by_group(evaluation)), folder / "confusion.svg")
+    stages = {"calibrated": evaluation.probabilities}
+    figures.save_figure(reliability_diagram(evaluation.labels, stages), folder / "reliability.svg")
+    answered = {"the chosen model": risk_coverage(evaluation.labels, evaluation.probabilities)}
+    figures.save_figure(risk_coverage_curve(answered), folder / "risk-coverage.svg")
     figures.save_figure(mistake_grid(evaluation), folder / "mistakes.png")
     figures.save_figure(activation_grid(evaluation.split.test, evaluation.predictor), folder / "activations.png")
 
 
-def draw_numbers(evaluation: Evaluation, candidates: Mapping[str, Candidate[FittedClassifier]], folder: Path) -> None:
-    """Write the figures that show no photograph."""
-    for candidate in candidates.values():
-        if candidate.model.history:
-            figures.save_figure(training_curves(candidate.model.history), folder / "training.svg")
-    groups, shares = by_group(evaluation), evaluation.out_of_distribution
-    figures.save_figure(confusion(groups), folder / "confusion.svg")
-    figures.save_figure(precision_and_recall(groups), folder / "precision_recall.svg")
-    bins = reliability(evaluation.labels, evaluation.probabilities)
-    figures.save_figure(reliability_diagram(bins), folder / "reliability.svg")
-    title = "Pictures of none of the classes"
-    bars = charts.horizontal_bars(list(shares), list(shares.values()), xlabel="called unsure", title=title, shares=True)
-    figures.save_figure(bars, folder / "out-of-distribution.svg")
-
-
+@figures.in_house_style
 def training_curves(history: Sequence[Epoch]) -> Figure:
-    """Draw loss on augmented training pictures and on the validation part, epoch by epoch."""
-    training = [epoch.training_loss for epoch in history]
-    validation = [epoch.validation_loss for epoch in history]
-    return charts.line_with_band(
-        [epoch.number for epoch in history],
-        {"training, augmented": (training,) * 3, "validation": (validation,) * 3},
-        xlabel="Epoch",
-        ylabel="Log loss",
-        title="Losses: training with augmentation and smoothed labels, validation without",
-    )
+    """Draw the loss on augmented training pictures and on the validation part, and mark the epoch that is served."""
+    chosen = min(history, key=lambda epoch: epoch.validation_loss)
+    best = f"epoch {chosen.number} of {len(history)} is served"
+    title = f"Validation loss is lowest at {chosen.validation_loss:.2f}: {best}"
+    figure, axes = figures.canvas(height=4.0, title=title)
+    numbers = [epoch.number for epoch in history]
+    lines = {
+        "training, augmented and smoothed": ([epoch.training_loss for epoch in history], figures.MUTED),
+        "validation": ([epoch.validation_loss for epoch in history], MODEL_COLORS[FINE_TUNED]),
+    }
+    for i, (name, (losses, color)) in enumerate(lines.items()):
+        axes.plot(numbers, losses, color=color, linestyle=figures.DASHES[i], marker=figures.MARKERS[i], markersize=5)
+        axes.annotate(name, (numbers[-1], losses[-1]), (0, 9), textcoords="offset points", ha="right", color=color)
+    axes.axvline(chosen.number, color=figures.INK, linewidth=1, linestyle=":")
+    axes.annotate(" served", (chosen.number, axes.get_ylim()[1]), va="top", color=figures.INK)
+    axes.set(xlabel="Epoch", ylabel="Log loss, before calibration", ylim=(0, None))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    return figure
 
 
 @figures.in_house_style
 def confusion(groups: Sequence[Group]) -> Figure:
     """Draw how many pictures of each class (rows) were given each name (columns)."""
     names, counts = [group.name for group in groups], np.array([group.confusion for group in groups])
-    figure, axes = figures.canvas(height=1.6 + 0.5 * len(names), title="Test pictures by true and by named class")
+    worst = min((group for group in groups if group.pictures), key=lambda group: group.recall)
+    lost = worst.pictures - worst.confusion[names.index(worst.name)]
+    title = f"Of {worst.pictures} {worst.name}, the hardest kind, {lost} get another name"
+    figure, axes = figures.canvas(height=1.6 + 0.5 * len(names), title=title)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), count in np.ndenumerate(counts):
@@ -75,100 +89,95 @@ def confusion(groups: Sequence[Group]) -> Figure:
         axes.text(column, row, str(count), ha="center", va="center", color=ink)
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel="named", ylabel="true")
+    axes.set(xlabel="what the model said", ylabel="what it was")
     axes.grid(visible=False)
     return figure
 
 
 @figures.in_house_style
-def precision_and_recall(groups: Sequence[Group]) -> Figure:
-    """Draw precision and recall of each class."""
-    figure, axes = figures.canvas(height=1.4 + 0.45 * len(groups), title="Precision and recall of each class, test")
-    rows = np.arange(len(groups))
-    for i, label in enumerate(("precision", "recall")):
-        values = np.array([getattr(group, label) for group in groups], dtype=float)  # None becomes NaN: no marker
-        offset = (i - 0.5) * 0.24
-        axes.plot(values, rows + offset, figures.MARKERS[i], color=figures.COLORS[i], markersize=8, label=label)
-    axes.set_yticks(rows, [group.name for group in groups])
-    axes.invert_yaxis()
-    axes.margins(y=0.1)
+def reliability_diagram(labels: NDArray[np.int64], stages: Mapping[str, NDArray[np.float64]]) -> Figure:
+    """Draw accuracy against confidence in bins, with intervals and the number of pictures below; before and after.
+
+    Parameters
+    ----------
+    labels, stages
+        True label numbers [n], and by name the probabilities [n, n_classes], those that are served last.
+    """
+    errors = {name: expected_calibration_error(labels, rows) for name, rows in stages.items()}
+    title = " and ".join(f"{100 * error:.1f} points {name}" for name, error in errors.items())
+    figure, axes = figures.canvas(height=5.4, width=6.4, title=f"Confidence and accuracy are apart by {title}")
+    figure.delaxes(axes)
+    grid = figure.add_gridspec(2, 1, height_ratios=(4, 1))
+    top = figure.add_subplot(grid[0])
+    low = figure.add_subplot(grid[1], sharex=top)
+    top.plot([0, 1], [0, 1], color=figures.MUTED, linestyle="--", linewidth=1)
+    colors = [figures.COLORS[4], MODEL_COLORS[FINE_TUNED]][-len(stages) :]
+    for i, (name, probabilities) in enumerate(stages.items()):
+        sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+        _bins(top, sure, right, color=colors[i], marker=figures.MARKERS[i], label=name)
+        low.hist(sure, bins=list(np.linspace(0, 1, 16)), histtype="step", linewidth=1.5, color=colors[i])
+    top.set(ylabel="Share that is right", xlim=(0.2, 1.02), ylim=(0.2, 1.03))
+    top.legend(frameon=False, loc="lower right")
+    top.tick_params(labelbottom=False)
+    low.set(xlabel="Confidence of the first label", ylabel="Pictures")
+    figures.percent(top.yaxis)
+    figures.percent(low.xaxis)
+    return figure
+
+
+def _bins(
+    axes: Axes, sure: NDArray[np.float64], right: NDArray[np.bool_], *, color: str, marker: str, label: str
+) -> None:
+    """Draw a point with its 95 % interval for each bin that has enough pictures."""
+    number = np.clip(np.ceil(sure * 15).astype(int) - 1, 0, 14)
+    kept = [bin_ for bin_ in range(15) if (number == bin_).sum() >= LEAST_IN_BIN]
+    confidence, accuracy = (np.array([values[number == bin_].mean() for bin_ in kept]) for values in (sure, right))
+    low, high = wilson_interval(accuracy, np.array([float((number == bin_).sum()) for bin_ in kept]))
+    axes.vlines(confidence, low, high, color=color, linewidth=1.5)
+    axes.plot(confidence, accuracy, marker, color=color, label=label, markersize=6)
+
+
+@figures.in_house_style
+def risk_coverage_curve(curves: Mapping[str, Sequence[Answered]], served: tuple[float, float] | None = None) -> Figure:
+    """Draw the share of wrong answers against the share of pictures that are answered, by model.
+
+    Parameters
+    ----------
+    served
+        Share that the service answers and share of wrong answers among them, by its rules and not by confidence alone.
+    """
+    first = next(iter(curves.values()))
+    part = min(first, key=lambda point: abs(point.coverage - 0.8))
+    title = f"Declining the least confident fifth takes errors from {first[-1].error:.1%} to {part.error:.1%}"
+    figure, axes = figures.canvas(height=4.2, title=title.replace("%", " %"))
+    for i, (name, points) in enumerate(curves.items()):
+        x, y, low, high = np.array([(p.coverage, p.error, p.low, p.high) for p in points]).T
+        color = MODEL_COLORS.get(name, figures.COLORS[0])
+        axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
+        axes.plot(x, y, color=color, linestyle=figures.DASHES[i])
+        axes.annotate(name, (x[-1], y[-1]), (-6, 8), textcoords="offset points", ha="right", color=color)
+    if served is not None:
+        axes.plot(*served, "o", color=figures.INK, markersize=7)
+        axes.annotate("as served ", served, (-4, -14), textcoords="offset points", ha="right", color=figures.INK)
+    axes.set(
+        xlabel="Share of the flowers that is answered", ylabel="Share of the answers that is wrong", ylim=(0, None)
+    )
     figures.percent(axes.xaxis)
-    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)  # above the axes: it covers no marker
+    figures.percent(axes.yaxis)
     return figure
 
 
 @figures.in_house_style
-def reliability_diagram(bins: Sequence[tuple[float, float, float]]) -> Figure:
-    """Draw accuracy against confidence; the area of a dot is the share of the pictures in its bin."""
-    figure, axes = figures.canvas(height=4.6, width=5.2, title="Accuracy by confidence")
-    confidence, accuracy, share = np.array(bins).T
-    axes.plot([0, 1], [0, 1], color=figures.MUTED, linestyle="--", linewidth=1)
-    axes.scatter(confidence, accuracy, s=20 + 600 * share, color=figures.COLORS[0], alpha=0.75)
-    axes.set(xlabel="Confidence of the first label", ylabel="Accuracy", xlim=(0, 1.03), ylim=(0, 1.05))
-    return figure
-
-
-def augmentation_grid(photos: Sequence[Photo], *, policy: Augmentation, crop: int, seed: int = 0) -> Figure:
-    """Show photographs and, beside each, what training makes of them."""
-    import torch
-
-    from image_classifier.models.batches import augmentation
-
-    augment = augmentation(policy, crop)
-    pictures: list[Pixels] = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for photo in photos:
-            image = read_image(photo.path.read_bytes(), limits=TRUSTED)
-            pictures.append(np.asarray(image.resize((crop, crop), Image.Resampling.BILINEAR)))
-            pictures += [augment(image).permute(1, 2, 0).numpy() for _ in range(5)]
-    captions = [["as it is", *([""] * 5)][i % 6] for i in range(len(pictures))]
-    return picture_grid(pictures, captions, columns=6, title=f"Augmentation: {policy}")
-
-
-def mistake_grid(evaluation: Evaluation) -> Figure:
-    """Show the test pictures that were named wrongly with the most confidence."""
-    probabilities, names = evaluation.probabilities, evaluation.predictor.labels
-    named, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    wrong = np.flatnonzero(named != evaluation.labels)
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:N_GRID]
-    pictures = [pixels_of(evaluation.split.test[i], evaluation.predictor.preprocessing) for i in worst]
-    captions = [f"{names[evaluation.labels[i]]}, named\n{names[named[i]]} ({confidence[i]:.0%})" for i in worst]
-    return picture_grid(pictures, captions, columns=6, title="The most confident mistakes")
-
-
-def activation_grid(photos: Sequence[Photo], predictor: Predictor) -> Figure:
-    """Show test pictures and where the evidence for their name lies."""
-    chosen = first_of_each(photos)[:6]
-    plain = [pixels_of(photo, predictor.preprocessing) for photo in chosen]
-    predictions = predictions_of(predictor, chosen, heat=True)
-    shown = [overlay(pixels, prediction.heat) for pixels, prediction in zip(plain, predictions, strict=True)]
-    names = [predictor.labels[int(prediction.probabilities.argmax())] for prediction in predictions]
-    captions = [*["" for _ in chosen], *names]
-    title = "Where the evidence lies (class-activation maps)"
-    return picture_grid([*plain, *shown], captions, columns=len(chosen), title=title)
-
-
-def overlay(pixels: Pixels, heat: NDArray[np.float32] | None) -> Pixels:
-    """Return the picture with the parts that do not speak for the label darkened."""
-    if heat is None:
-        raise ValueError("the prediction has no heat map: ask for it")
-    large = Image.fromarray((heat * 255).astype(np.uint8)).resize(pixels.shape[1::-1], Image.Resampling.BICUBIC)
-    share = 0.25 + 0.75 * np.asarray(large, dtype=np.float64)[:, :, None] / 255
-    return np.asarray(pixels * share, dtype=np.uint8)
-
-
-@figures.in_house_style
-def picture_grid(pictures: Sequence[ArrayLike], captions: Sequence[str], *, columns: int, title: str) -> Figure:
-    """Show pictures in rows with a caption below each; an empty grid says so."""
-    rows = max(1, -(-len(pictures) // columns))
-    figure, whole = figures.canvas(height=0.6 + 1.45 * rows, title=title)
-    whole.set_axis_off()
-    if not pictures:
-        whole.text(0.5, 0.5, "There are none.", ha="center")
-    for i, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
-        axes = figure.add_subplot(rows, columns, i + 1)
-        axes.imshow(np.asarray(picture))
-        axes.set_axis_off()
-        axes.set_title(caption, fontsize=8, y=-0.28)
+def staircase(steps: Mapping[str, Interval], *, title: str) -> Figure:
+    """Draw the accuracy of each way to name the picture, the worst on top, with its interval."""
+    figure, axes = figures.canvas(height=1.0 + 0.42 * len(steps), title=title)
+    for row, (name, interval) in enumerate(steps.items()):
+        color = MODEL_COLORS.get(name, figures.COLORS[3])
+        axes.barh(row, interval.estimate, height=0.62, color=color)
+        axes.hlines(row, interval.low, interval.high, color=figures.INK, linewidth=1.5)
+        axes.annotate(f"{interval.estimate:.1%}".replace("%", " %"), (1.01, row), va="center", annotation_clip=False)
+    axes.set_yticks(range(len(steps)), list(steps))
+    axes.set(ylim=(len(steps) - 0.5, -0.5), xlim=(0, 1), xlabel="Test photographs that are named right")
+    axes.grid(visible=False, axis="y")
+    figures.percent(axes.xaxis)
     return figure

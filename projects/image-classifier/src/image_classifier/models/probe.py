@@ -1,5 +1,6 @@
 """The linear probe: a logistic regression on features of the pretrained trunk, which stays as it is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +42,12 @@ class Head:
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def fit_probe(
-    features: Features, labels: NDArray[np.int64], held_out: Features, held_out_labels: NDArray[np.int64]
+    features: Features,
+    labels: NDArray[np.int64],
+    held_out: Features,
+    held_out_labels: NDArray[np.int64],
+    *,
+    strengths: Sequence[float] = STRENGTHS,
 ) -> tuple[Head, float]:
     """Fit a logistic regression for each strength; return that of the least log loss on held-out pictures, and it.
 
@@ -53,7 +59,7 @@ def fit_probe(
     scales /= scales.mean()
     regression = LogisticRegression(max_iter=3000, tol=1e-3, warm_start=True)
     tried = []
-    for strength in STRENGTHS:
+    for strength in strengths:
         fitted = regression.set_params(C=strength).fit(features / scales, labels)
         loss = log_loss_error(held_out_labels, fitted.predict_proba(held_out / scales))
         weight, bias = fitted.coef_ / scales, fitted.intercept_.copy()

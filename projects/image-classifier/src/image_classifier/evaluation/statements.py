@@ -1,0 +1,162 @@
+"""The numbers that prose names, as prose has them; each comes from what a report recorded, or from the code."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from image_classifier.config import ServeSettings
+from image_classifier.data.load import TEST_FRACTION, VALIDATION_FRACTION
+from image_classifier.evaluation.bias_variance import REFITS
+from image_classifier.evaluation.candidates import FREQUENCIES, PROBE
+from image_classifier.evaluation.learning_curve import DRAWS
+from image_classifier.evaluation.plain import COLORS, PIXELS
+from image_classifier.models.calibrate import AMBIGUOUS, UNFAMILIAR
+from image_classifier.models.export import ACCURACY_LOSS
+
+Recorded = Mapping[str, Any]
+
+
+def statements(recorded: Recorded) -> dict[str, str]:
+    """Return every number that prose may name, by name."""
+    return {
+        **dict(_of_test(recorded)),
+        **dict(_of_data(recorded)),
+        **dict(_of_studies(recorded["studies"], recorded["settings"])),
+        **dict(_of_declining(recorded)),
+        **dict(_of_code()),
+    }
+
+
+def measured_numbers(results: Path) -> dict[str, str]:
+    """Return the numbers of prose that `make bench-serving` measured, if it has."""
+    path = results / "image-classifier_serving.json"
+    if not path.is_file():
+        return {}
+    row = json.loads(path.read_text(encoding="utf-8"))["rows"]["ours"]
+    many, alone = row["16"], row["1"]
+    return {
+        "cpu_ms": f"{many['cpu_ms']:.0f}",
+        "a_core": f"{1000 / many['cpu_ms']:.0f}",
+        "p50_ms": f"{alone['p50']:.0f}",
+        "p99_ms": f"{alone['p99']:.0f}",
+        "resident_mb": f"{row['rss_mb']:.0f}",
+    }
+
+
+def share(value: float, decimals: int = 1) -> str:
+    """Return a share as prose has it.
+
+    >>> share(0.9318), share(0.04, 0)
+    ('93.2 %', '4 %')
+    """
+    return f"{100 * value:.{decimals}f} %"
+
+
+def _of_test(recorded: Recorded) -> Iterator[tuple[str, str]]:
+    test, baselines = recorded["test"], recorded["baselines"]
+    probe = baselines.get(PROBE, test)
+    yield "accuracy", share(test["accuracy"]["estimate"])
+    yield "accuracy_low", share(test["accuracy"]["low"])
+    yield "accuracy_high", share(test["accuracy"]["high"])
+    yield "accuracy_probe", share(probe["accuracy"]["estimate"])
+    yield "accuracy_pixels", share(recorded["studies"]["plain"][PIXELS]["accuracy"]["estimate"])
+    yield "accuracy_colors", share(recorded["studies"]["plain"][COLORS]["accuracy"]["estimate"])
+    yield "accuracy_frequencies", share(baselines[FREQUENCIES]["accuracy"]["estimate"])
+    yield "accuracy_sure", share(test["accuracy_if_sure"]["estimate"])
+    yield "error", share(1 - test["accuracy"]["estimate"])
+    yield "unsure_share", share(test["unsure"]["estimate"])
+    yield "set_coverage", share(test["set_coverage"]["estimate"])
+    yield "set_coverage_redrawn", share(recorded["redrawn_coverage"]["estimate"])
+    yield "calibration_error", f"{test['calibration_error']['estimate']:.3f}"
+    yield "calibration_error_frequencies", f"{baselines[FREQUENCIES]['calibration_error']['estimate']:.3f}"
+    yield "log_loss", f"{test['log_loss']['estimate']:.3f}"
+    yield "log_loss_probe", f"{probe['log_loss']['estimate']:.3f}"
+    worst = min(recorded["classes"], key=lambda group: group["recall"])
+    yield "worst_class", worst["name"]
+    yield "worst_recall", share(worst["recall"])
+    chosen = recorded["candidates"][recorded["chosen"]]
+    yield "validation_accuracy", share(chosen["accuracy"])
+    yield "fit_minutes", f"{chosen['fit_seconds'] / 60:.0f}"
+    of_sample = [each["metrics"]["accuracy"]["estimate"] for each in recorded["sample"]["tests"]]
+    yield "sample_accuracy_own", share(of_sample[0])
+    yield "sample_accuracy", share(of_sample[1])
+
+
+def _of_data(recorded: Recorded) -> Iterator[tuple[str, str]]:
+    rows = recorded["data"]["rows"]
+    yield "n_photos", f"{sum(rows.values()):,}"
+    for part, name in (("train", "n_train"), ("validation", "n_validation"), ("test", "n_test")):
+        yield name, f"{rows[part]:,}"
+    yield "n_sample", str(sum(recorded["sample"]["rows"].values()))
+
+
+def _of_studies(studies: Recorded, settings: Recorded) -> Iterator[tuple[str, str]]:
+    curve, parts = studies["learning_curve"], studies["bias_variance"]
+    for row in curve:
+        yield f"curve_{row['per_class'] if row['draws'] > 1 else 'all'}", share(row["accuracy"][0])
+    yield "curve_least", str(curve[0]["per_class"])
+    yield "daisy_at_least", share(next(iter(curve[0]["recalls"].values())))
+    yield "others_at_least", share(float(np.mean(list(curve[0]["recalls"].values())[1:])))
+    yield "daisy_at_all", share(next(iter(curve[-1]["recalls"].values())))
+    yield "others_at_all", share(float(np.mean(list(curve[-1]["recalls"].values())[1:])))
+    for name, row in (("stiff", parts[0]), ("served", min(parts, key=lambda each: each["error"])), ("free", parts[-1])):
+        yield f"bias_{name}", share(row["bias"])
+        yield f"variance_{name}", share(row["variance"])
+        yield f"training_error_{name}", share(row["training_error"])
+        yield f"test_error_{name}", share(row["error"])
+    if (gain := studies["gain"]) is not None:
+        yield "gain", f"{100 * gain['accuracy']['estimate']:.1f}"
+        yield "gain_low", f"{100 * gain['accuracy']['low']:.1f}"
+        yield "gain_high", f"{100 * gain['accuracy']['high']:.1f}"
+        yield "gain_mended", str(gain["mended"])
+        yield "gain_broken", str(gain["broken"])
+    stages = studies["calibration_test"]
+    for stage in ("before", "after"):
+        yield f"ece_{stage}", f"{stages[stage]['metrics']['calibration_error']['estimate']:.3f}"
+        yield f"loss_{stage}", f"{stages[stage]['metrics']['log_loss']['estimate']:.3f}"
+    points = next(iter(studies["risk_coverage"].values()))
+    for coverage in (0.8, 0.9):
+        point = min(points, key=lambda each: abs(each["coverage"] - coverage))
+        yield f"error_at_{100 * coverage:.0f}", share(point["error"])
+        yield f"confidence_at_{100 * coverage:.0f}", share(point["least_confidence"], 0)
+    yield "answered_80", "80 %"
+    yield "answered_90", "90 %"
+    for each in studies["changed"]:
+        key = "_".join(each["name"].replace(":", "").split()[:2])
+        yield f"changed_{key}", share(next(iter(each["accuracy"].values())))
+    for each in studies["thirds"]:
+        key = f"{each['by'].split()[0]}_{each['name'].split()[-1]}"
+        yield f"third_{key}", share(next(iter(each["accuracy"].values()))[0])
+    for key in ("rate", "weight_decay", "label_smoothing", "dropout", "averaging"):
+        yield f"setting_{key}", f"{settings[key]:g}"
+    yield "map_neighbors", share(studies["map"]["right"])
+
+
+def _of_declining(recorded: Recorded) -> Iterator[tuple[str, str]]:
+    near, models = recorded["near_out_of_distribution"], recorded["studies"]["declined"]
+    yield "near_declined", share(float(np.mean([kind["unknown"]["estimate"] for kind in near])), 0)
+    yield "near_known_declined", share(float(np.mean([kind["known"]["estimate"] for kind in near])), 0)
+    for name, model in zip(("", "_probe"), models.values(), strict=False):
+        yield f"far_declined{name}", share(model["far_mean"], 0)
+        for kind, value in {**model["near"], **model["far"]}.items():
+            yield f"declined_{kind.split()[-1] if ' ' in kind else kind}{name}", share(value, 0)
+        for file, said in model["photographs"].items():
+            yield f"{file.split('.')[0]}_said{name}", said["label"]
+            yield f"{file.split('.')[0]}_confidence{name}", share(said["probability"], 0)
+
+
+def _of_code() -> Iterator[tuple[str, str]]:
+    yield "level", "95 %"
+    yield "test_share", share(TEST_FRACTION, 0)
+    yield "validation_share", share(VALIDATION_FRACTION, 0)
+    yield "unfamiliar", share(UNFAMILIAR, 0)
+    yield "ambiguous", share(AMBIGUOUS, 0)
+    yield "accuracy_loss", f"{100 * ACCURACY_LOSS:g}"
+    yield "draws", str(DRAWS)
+    yield "refits", str(REFITS)
+    limits = ServeSettings.model_fields
+    yield "max_body", f"{limits['max_body_bytes'].default // 1_000_000}"
+    yield "max_bodies", f"{limits['max_total_body_bytes'].default // 1_000_000}"
