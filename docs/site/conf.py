@@ -15,17 +15,38 @@ author = tomllib.loads((ROOT / "site.toml").read_text(encoding="utf-8")).get("na
 project_copyright = author
 html_title = project
 html_theme = "furo"
+# The colors and fonts of the services' own pages: shared/.../serving/static/style.css.
+SANS = '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif'
+html_theme_options = {
+    "light_css_variables": {
+        "color-brand-primary": "#0b5c7a",
+        "color-brand-content": "#0b5c7a",
+        "color-brand-visited": "#0b5c7a",
+        "color-background-secondary": "#fbfaf6",
+        "font-stack": SANS,
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#84c6dd",
+        "color-brand-content": "#84c6dd",
+        "color-brand-visited": "#84c6dd",
+        "color-background-primary": "#16181a",
+        "color-background-secondary": "#1f2225",
+    },
+    "navigation_with_keys": True,
+}
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_last_updated_fmt = ""
+highlight_language = "none"  # a fence without a language is no Python
 pygments_style, pygments_dark_style = "friendly", "github-dark"
 extensions = ["myst_parser", "autoapi.extension", "sphinx.ext.napoleon", "sphinx_design", "sphinx_copybutton"]
 exclude_patterns = ["Thumbs.db"]
 
 # Markdown as GitHub reads it.
 myst_enable_extensions = ["colon_fence", "html_image", "tasklist"]
+myst_disable_syntax = ["myst_line_comment", "myst_block_break", "myst_target", "myst_role"]
 myst_heading_anchors = 6
 suppress_warnings = [
     "myst.header",  # a glossary's terms are small headings
