@@ -6,6 +6,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+RULE_OF_ROWS = """A row stays on its
+side when rows are added, removed or reordered, and a second copy of it is on the same side."""
+RULE_OF_HISTORIES = """They are
+the last events of each user, so that a model is asked what comes next; the same number before them chooses models."""
 LARGEST = 3_000_000  # bytes, packed: of larger data a sample ships
 SOURCE = """# The data
 
@@ -27,6 +31,11 @@ def prepare(folder: Path, data: Path | None, target: str) -> Mapping[str, str]:
     ValueError
         If the data cannot be used, or a target is named, which a ranking has none of.
     """
+    readme = folder / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    if text.count(RULE_OF_ROWS) != 1:
+        raise ValueError(f"{readme} says nothing of rows that stay on their side, for which this kind has another rule")
+    readme.write_text(text.replace(RULE_OF_ROWS, RULE_OF_HISTORIES), encoding="utf-8")
     if target:
         raise ValueError(f"TARGET={target}: a ranking predicts items and no column; leave it out")
     if data is None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import JsonValue
 from rich.console import Console
 
-from new_project.config import MODEL_NAME, ModelSettings, TrainConfig, tuned_settings
+from new_project.config import MODEL_NAME, REQUIREMENTS, ModelSettings, TrainConfig, tuned_settings
 from new_project.data.load import Dataset, Split, example_inputs, example_rows, load, split
 from new_project.evaluation.candidates import BASELINES, COLUMNS, choose, compare, evaluate_baselines
 from new_project.evaluation.evaluate import METRIC_LABELS, Evaluation, compare_with_champion, evaluate
@@ -105,7 +105,7 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
 PROJECT = training.Project(
     name=MODEL_NAME,
     package=Path(__file__).parent,
-    requirements=("numpy", "pydantic", "pydantic-settings"),
+    requirements=REQUIREMENTS,
     learn=learn,
     describe=describe,
     example=lambda trained: example_inputs(trained.split),

@@ -19,6 +19,8 @@ MODEL_NAME = "new-project"
 ITEMS = "pictures"
 DATA = "auto, sample or full (what ships), or the path of a folder with a folder of pictures for each label"
 BUNDLE = Path(".state/bundles/new-project")
+REQUIREMENTS = ("numpy", "onnxruntime", "pillow", "pydantic", "pydantic-settings")
+"""Distributions that a model under MLflow needs."""
 
 SIDE = 224
 """Side of the square that the model sees, in pixels."""

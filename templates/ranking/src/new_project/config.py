@@ -21,6 +21,8 @@ DATA = (
     "auto, sample or full (what ships), or the path of a CSV file with user and item, and perhaps title, rating, time"
 )
 BUNDLE = Path(".state/bundles/new-project")
+REQUIREMENTS = ("numpy", "pydantic", "pydantic-settings")
+"""Distributions that a model under MLflow needs."""
 
 K = 10
 """Length of the lists that are measured."""

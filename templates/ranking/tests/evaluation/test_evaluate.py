@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from new_project.data.load import CatalogItem
+from new_project.data.items import CatalogItem
 from new_project.evaluation.errors import by_group
 from new_project.evaluation.evaluate import Task, compare_with_champion, measure
 from new_project.models.predictor import Predictor

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from new_project.data.load import CatalogItem
+from new_project.data.items import CatalogItem
 from new_project.models.predictor import Predictor
 
 ITEMS = tuple(

@@ -23,6 +23,8 @@ MODEL_NAME = "new-project"
 ITEMS = "rows"
 DATA = "auto, sample and full: the table that ships; or the path of another with its headings"
 BUNDLE = Path(".state/bundles/new-project")
+REQUIREMENTS = ("numpy", "pydantic", "pydantic-settings")
+"""Distributions that a model under MLflow needs."""
 COVERAGE = 0.9
 """Share of the intervals that are to hold what comes true."""
 TEST_FRACTION, FOLDS = 0.2, 5

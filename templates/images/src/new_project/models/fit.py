@@ -9,8 +9,8 @@ from threadpoolctl import threadpool_limits
 
 from new_project.config import COVERAGE, UNFAMILIAR, ModelSettings
 from new_project.data.load import Part, Split
+from new_project.models.features import features_of, shipped_trunk
 from new_project.models.predictor import Head, Predictor, Rules, nearest_distances
-from new_project.models.trunk import features_of, shipped_trunk
 from portfolio_shared.evaluation.classification import fit_temperature, label_set_threshold, softmax
 from portfolio_shared.evaluation.conformal import conformal_quantile
 from portfolio_shared.results import Candidate

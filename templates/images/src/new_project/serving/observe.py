@@ -19,8 +19,6 @@ from portfolio_shared.serving.schemas import Strict
 if TYPE_CHECKING:  # a service reads no data sets
     from new_project.data.load import Split
 
-ITEM_SCHEMA = Item.model_json_schema()
-"""What one request holds, for the manifest of a bundle."""
 IMPOSSIBLE = 0.001
 
 
@@ -56,6 +54,11 @@ def columns_of(answer: Mapping[str, Any]) -> dict[str, float | str]:
         "distance": answer["distance"],
         "unsure": answer["unsure"] or "no",
     }
+
+
+def input_schema() -> dict[str, Any]:
+    """Return what one request holds, for the manifest of a bundle."""
+    return Item.model_json_schema()
 
 
 def reference(predictor: Predictor, split: "Split") -> Columns:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from new_project.config import MIN_HISTORY, TEST_SHARE
+from new_project.data.items import SEPARATOR, CatalogItem
 from portfolio_shared.data.checks import DataError, DataReport
 from portfolio_shared.data.sources import Sample, Source, resolve_source
 from portfolio_shared.data.tables import FileError, Table, misshapen, open_table
@@ -22,7 +23,6 @@ SAMPLE = Sample(
     whole=True,
 )
 
-SEPARATOR = "|"  # between the ids of a history in a cell
 COLUMNS = {
     "user": {"user", "userid", "customer", "customerid", "person", "session", "sessionid", "reviewer", "reviewerid"},
     "item": {"item", "itemid", "movie", "movieid", "product", "productid", "article", "articleid", "asin", "isbn"},
@@ -67,14 +67,6 @@ class Events:
     def histories(self) -> list[NDArray[np.int64]]:
         """Return the items of each user, oldest first."""
         return np.split(self.items, np.cumsum(np.bincount(self.users, minlength=self.n_users))[:-1])
-
-
-@dataclass(frozen=True)
-class CatalogItem:
-    """Something to choose: its id in the data, and what people call it."""
-
-    id: str
-    title: str
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from new_project.config import MIN_HISTORY, MODEL_NAME, K
-from new_project.data.load import CatalogItem, Events, Split, load, split
+from new_project.data.items import CatalogItem
+from new_project.data.load import Events, Split, load, split
 from new_project.models.predictor import Predictor
 from portfolio_shared.bundle import read_manifest
 from portfolio_shared.data.splits import split_digest

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from new_project.config import ModelSettings
-from new_project.data.load import CatalogItem, Events, Split
+from new_project.data.items import CatalogItem
+from new_project.data.load import Events, Split
 from new_project.models.predictor import Predictor
 from new_project.models.scores import Floats, ease, item_neighbors
 from portfolio_shared.results import Candidate

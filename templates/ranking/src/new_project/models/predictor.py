@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from new_project.config import K
-from new_project.data.load import CatalogItem
+from new_project.data.items import CatalogItem
 from new_project.models.scores import Floats, best
 
 ITEMS, WEIGHTS = "items.json", "weights.npz"

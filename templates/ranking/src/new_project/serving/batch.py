@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from new_project.data.load import SEPARATOR
+from new_project.data.items import SEPARATOR
 from new_project.models.predictor import Predictor
 from portfolio_shared.data.tables import FileError, open_table
 from portfolio_shared.serving.batch import ERROR, BatchResult, predict_rows

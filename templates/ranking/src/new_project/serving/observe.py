@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -20,8 +20,6 @@ from portfolio_shared.serving.schemas import Strict
 if TYPE_CHECKING:
     from new_project.data.load import Split
 
-ITEM_SCHEMA = Item.model_json_schema()
-"""What one request holds, for the manifest of a bundle."""
 DECIMALS = {"history_length": 0, "unknown_share": 2, "popularity": 1}
 """Columns, and to how many decimals they are kept; popularity is the mean of log(people who chose an item)."""
 MOST_CHOSEN = 100  # items, in the month or less that a prediction is kept
@@ -33,6 +31,11 @@ class Truth(Strict):
     chosen: Annotated[list[ItemId], Items(1, 500)] = Field(
         description="Ids of all items chosen since: what is said later replaces what was said before"
     )
+
+
+def input_schema() -> dict[str, Any]:
+    """Return what one request holds, for the manifest of a bundle."""
+    return Item.model_json_schema()
 
 
 def reference(predictor: Predictor, split: "Split") -> Columns:

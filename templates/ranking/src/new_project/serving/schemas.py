@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from new_project.data.load import CatalogItem
+from new_project.data.items import CatalogItem
 from new_project.models.predictor import Prediction
 from portfolio_shared.serving.bounds import AtMost, Items
 from portfolio_shared.serving.schemas import Answered, ExampleRequest, Strict
