@@ -3,7 +3,7 @@
 from typing import Any
 
 PICTURES, FILMS = "image-classifier", "recommender"
-CLOSE = 1e-3
+CLOSE = 1e-4
 
 
 def furthest(ours: Any, theirs: Any, path: str = "") -> float:

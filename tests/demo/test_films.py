@@ -47,7 +47,7 @@ def test_films_are_those_of_the_service(pages: dict[str, Page], bundles: Path) -
         most = max(1.0, theirs["recommendations"][0]["score"])  # popular films: ratings, counted in hundreds
         for recommended in [*ours["recommendations"], *theirs["recommendations"]]:
             recommended["score"] /= most
-        assert furthest(ours, theirs) < CLOSE, body
+        assert furthest(ours, theirs) < 1e-5, body
     for film in ids[:20]:
         nearest = predictor.similar(film, k=5)
         ours = pages[FILMS].evaluate(ASK, [f"v1/films/{film}/similar?k=5", None])["similar"]
