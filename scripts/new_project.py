@@ -7,7 +7,8 @@ updates of the template, copier's strength, would meet no line that they know.
 
 `templates/common` holds what all kinds do identically, `templates/KIND` the rest; a file of the kind wins. Not copied
 are `licenses.md`, whose rows go into LICENSES.md, and `prepare.py` with its `generator/`: its `prepare(folder, data,
-target)` puts the data into the new project and returns what to replace in its text besides.
+target)` puts the data into the new project and returns what to replace in its text besides. For a target that is a
+class it takes the files of `tabular/classes/` over those for a number.
 """
 
 import argparse
@@ -31,7 +32,7 @@ OWN_WORDS = {
     "HOW_SURE": "*Each answer says how sure it is. Is what it promises true on the test part, and for whom is it not?*"
 }
 """What stands in the documents unless a kind's `prepare` has something to say there."""
-NOT_COPIED = ("licenses.md", "prepare.py", "generator", "__pycache__")
+NOT_COPIED = ("licenses.md", "prepare.py", "generator", "classes", "__pycache__")
 # Variables of other programs begin so: they would be read as misspelt settings of the project.
 TAKEN_PREFIXES = ("COMPOSE_", "DOCKER_", "GIT_", "MLFLOW_", "PORTFOLIO_", "PYTHON_", "SSL_", "UV_", "XDG_")
 

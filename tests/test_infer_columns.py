@@ -115,6 +115,31 @@ def test_a_column_that_gives_the_target_away_is_named(
 
 
 @pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (PRICE, {"kind": "number", "whole": True}),
+        ([f"{i % 7 / 2}" for i in range(N)], {"kind": "number", "whole": False}),
+        ([str(i % 3) for i in range(N)], {"kind": "category", "classes": ["0", "1", "2"]}),
+        (["yes", "no"] * (N // 2), {"kind": "category", "classes": ["no", "yes"]}),
+    ],
+)
+def test_a_target_is_a_number_or_has_classes(cells: list[str], expected: dict[str, Any]) -> None:
+    assert infer.target_of("price", cells, ".") == expected
+
+
+@pytest.mark.parametrize(("code", "given_away"), [("ABCD", ["code"]), ("ABAB", [])])
+def test_a_column_that_says_the_class_is_named(code: str, given_away: list[str]) -> None:
+    table = {
+        "let": ["yes", "yes", "no", "no"] * (N // 4),
+        "code": list(code) * (N // 4),
+        "size": [str(i % 11) for i in range(N)],
+    }
+    result = infer.infer(table, ",", "let")
+    leaks.find_leaks(result, table)
+    assert list(result.leaks) == given_away
+
+
+@pytest.mark.parametrize(
     ("cells", "separator", "expected"),
     [
         (["1,5", "2,25"], ";", ","),

@@ -24,7 +24,7 @@ from processes import free_port, start, wait_until_ready
 
 KINDS = sorted(path.name for path in (ROOT / "templates").iterdir() if path.is_dir() and path.name != "common")
 NAME, PACKAGE, PORT = "some-rents", "some_rents", 8004
-DONORS = {"tabular": "housing", "ranking": "recommender", "images": "image-classifier"}
+DONORS = {"tabular": "housing", "classes": "housing", "ranking": "recommender", "images": "image-classifier"}
 OF_ALL = (
     *("test_same_shape.py", "test_project_config.py", "test_project_cli.py", "test_project_report.py"),
     *("test_project_bodies.py", "test_project_table.py", "test_compose.py", "test_licenses.py", "test_notebooks.py"),
@@ -38,6 +38,10 @@ headers = {{"content-type": example.content_type}}
 response = httpx.post(sys.argv[1] + example.path, content=example.body, headers=headers, trust_env=False, timeout=30)
 print(response.raise_for_status().text)
 """
+TENANTS = "tenant_id,since,rooms,heating,left\n" + "".join(
+    f"t{7 * i % 1009},{2000 + i % 23},{i % 5},{('gas', 'oil', 'wood')[i % 3]},{'yes' if i % 7 + i % 5 > 5 else 'no'}\n"
+    for i in range(600)
+)
 TABLE = "rent;rooms\n" + "".join(f"{500 + 10 * i % 370};{i % 7}\n" for i in range(200))
 
 
@@ -78,7 +82,7 @@ class Copy:
         return self.run("git", *someone, *arguments)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=[*KINDS, "classes"])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Copy:
     """Do what `make new-project` does."""
     copy = Copy(tmp_path_factory.mktemp(request.param))
@@ -88,7 +92,11 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     copy.git("init", "--quiet")
     copy.git("add", ".")
     copy.git("commit", "--quiet", "--message", "before")
-    copy.run(sys.executable, "scripts/new_project.py", NAME, request.param)
+    kind = [request.param]
+    if request.param == "classes":  # a table of one's own whose target is a class
+        (copy.folder / ".git" / "table.csv").write_text(TENANTS, encoding="utf-8")
+        kind = ["tabular", "--data", ".git/table.csv", "--target", "left"]
+    copy.run(sys.executable, "scripts/new_project.py", NAME, *kind)
     copy.install()
     copy.run(copy.program(NAME), "report", "--data", "full")
     for image in ("service", "trainer"):
@@ -217,8 +225,14 @@ def test_a_kind_that_is_not_there_is_refused_with_the_nearest() -> None:
         (TABLE, "rents", "TARGET='rents' is no column; there are rent, rooms; did you mean TARGET='rent'?"),
         (TABLE.replace("rent;", "rent;rent;", 1), "rent", "headings that occur more than once: rent"),
         (TABLE + "1;2;3\n", "rent", "line 202 has 3 cells, expected 2; left over: '3'; correct the line, or drop it"),
-        ("rooms;let\n" + "3;yes\n4;no\n" * 80, "let", "let is a number in 0 of 160 rows, it has 'yes', 'no'"),
-        ("rooms;let\n" + "3;1\n4;0\n" * 80, "let", "let has the values 0, 1 alone: classes, not amounts"),
+        (
+            "rooms;let\n" + "3;yes\n4;no\n" * 80 + "5;?\n5;so\n",
+            "let",
+            "such as 'so' (1): expected a number, or of 2 to 20",
+        ),
+        ("rooms;let\n" + "".join(f"3;{i}x\n" for i in range(200)), "let", "let has 200 values, such as '0x' (1)"),
+        ("rooms;let\n" + "3;yes\n" * 200, "let", "let has 1 values, such as 'yes': expected"),
+        ("rooms;let\n" + "3;\n" * 120, "let", "0 of 120 rows have let; at least 100 are needed"),
         ("rent;same\n" + "".join(f"{i};x\n" for i in range(200)), "rent", "is left to learn from: same: it is 'x'"),
     ],
 )

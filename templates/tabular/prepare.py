@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent / "generator"))
 from infer import Inferred, complete, infer, read
 from leaks import find_leaks
 
+from new_project import PORT, copy_layer, replacements
 from portfolio_shared.data.tables import open_text
 
 LARGEST = 2_900_000  # bytes, packed: what ships stays small
@@ -46,6 +47,8 @@ def prepare(folder: Path, data: Path | None, target: str) -> Mapping[str, str]:
     name = pack(data.expanduser(), packed, table, separator)
     if data.parent == folder:
         data.unlink()
+    if found.target["kind"] == "category":
+        copy_layer(Path(__file__).parent / "classes", folder, replacements(folder.name, PORT))
     (place / "columns.toml").write_text(as_toml(found), encoding="utf-8")
     (packed.parent / "SOURCE.md").write_text(SOURCE.format(about=about, package=place.parent.name), encoding="utf-8")
     say(found)
@@ -53,7 +56,7 @@ def prepare(folder: Path, data: Path | None, target: str) -> Mapping[str, str]:
         "SAMPLE_NAME": name,
         "SAMPLE_SHA256": hashlib.sha256(packed.read_bytes()).hexdigest(),
         "TARGET_LABEL": re.sub(r'[_"\\<>&|]+', " ", found.target["heading"]).strip().capitalize(),
-        "HOW_SURE": HOW_SURE,
+        "HOW_SURE": OF_CLASSES if found.target["kind"] == "category" else OF_NUMBERS,
         "SAMPLE_TERMS": TERMS if data.name == "diabetes.csv" else "Yours to say: may it be redistributed?",
     }
 
@@ -139,7 +142,7 @@ def say(found: Inferred) -> None:
     print("What was guessed stands in data/columns.toml, and is yours to change.")
 
 
-HOW_SURE = """Each prediction has an interval that is to hold <!--=coverage-->90 %<!--/--> of what comes true, a
+OF_NUMBERS = """Each prediction has an interval that is to hold <!--=coverage-->90 %<!--/--> of what comes true, a
 [conformal interval](../../docs/glossary.md#conformal-interval): as wide as the errors on held-out rows with such a
 prediction. The share inside on the test part is <!--=test_interval_coverage-->0<!--/-->. The table below has it by
 group. *Where it is too low, say so to whoever asks.*
@@ -147,6 +150,19 @@ group. *Where it is too low, say so to whoever asks.*
 ![What the model looks at](docs/importance.svg)
 
 *How much larger the mean error is if the values of a column are dealt out anew among the test rows.*"""
+OF_CLASSES = """Each answer has a probability for every class, with a temperature fitted to held-out rows
+([calibration](../../docs/glossary.md#calibration)), and the set of classes that is to hold the truth in
+<!--=coverage-->90 %<!--/--> of the rows of each class. The share on the test part is
+<!--=test_set_coverage-->0<!--/-->, and the [expected calibration error](../../docs/glossary.md#expected-calibration-error)
+<!--=test_expected_calibration_error-->0<!--/-->. *Where it is too sure, say so to whoever asks.*
+
+![Calibration](docs/calibration.svg)
+
+*What is said with a probability, and how often it is right: on the line, probabilities are true.*
+
+![What the model looks at](docs/importance.svg)
+
+*How much larger the log loss is if the values of a column are dealt out anew among the test rows.*"""
 DIABETES_SOURCE = """The diabetes study of Efron, Hastie, Johnstone and Tibshirani (2004), "Least Angle Regression",
 Annals of Statistics 32: 442 patients, and how far their disease had progressed a year later. Written out by
 `make new-project` from the copy that ships with scikit-learn, in its own units."""

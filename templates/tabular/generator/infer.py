@@ -21,7 +21,8 @@ from pydantic import BaseModel
 from portfolio_shared.data.tables import FileError, misshapen, open_table
 
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "?", "-"})
-FEW_VALUES = 5
+FEW_VALUES = 5  # of a number: with no more it is a class
+MOST_CLASSES, LEAST_OF_CLASS = 20, 20
 LEAST_ROWS = 100
 MOSTLY = 0.95  # of the cells that are given
 ID = re.compile(r"(^|[_\s.-])(id|uuid|guid)$|^(unnamed: 0|index|rownames)?$", re.IGNORECASE)
@@ -135,19 +136,22 @@ def decimal_of(columns: Iterable[Sequence[str]], separator: str) -> str:
 
 
 def target_of(target: str, cells: Sequence[str], decimal: str) -> dict[str, Any]:
-    """Return what the target is; raise ValueError if it is no number, of which this kind predicts a range."""
+    """Return what the target is: a number, or a category with its classes; raise ValueError if it is neither."""
     given = [cell for cell in cells if not is_missing(cell)]
     known = [number for cell in given if (number := number_of(cell, decimal)) is not None]
-    what_to_do = "KIND=tabular predicts a number with an interval: choose another TARGET"
-    if len(known) < MOSTLY * len(given) or len(known) < LEAST_ROWS:
-        examples = ", ".join(repr(cell[:30]) for cell in list(dict.fromkeys(given))[:3]) or "nothing"
+    if len(given) < LEAST_ROWS:
+        raise ValueError(f"{len(given)} of {len(cells):,} rows have {target}; at least {LEAST_ROWS} are needed")
+    if len(known) >= MOSTLY * len(given) and len(set(known)) > FEW_VALUES:
+        return {"kind": "number", "whole": all(number.is_integer() for number in known)}
+    classes = Counter(given)
+    rare = [f"{name[:30]!r} ({count})" for name, count in classes.items() if count < LEAST_OF_CLASS]
+    if len(classes) > MOST_CLASSES or rare or len(classes) < 2:
+        wanted = f"a number, or of 2 to {MOST_CLASSES} classes of at least {LEAST_OF_CLASS} rows each"
+        examples = ", ".join(rare[:3]) or ", ".join(map(repr, list(classes)[:3]))
         raise ValueError(
-            f"{target} is a number in {len(known):,} of {len(cells):,} rows, it has {examples}; {what_to_do}"
+            f"{target} has {len(classes):,} values, such as {examples}: expected {wanted}; merge or drop some"
         )
-    if len(set(known)) <= FEW_VALUES:
-        values = ", ".join(f"{number:g}" for number in sorted(set(known)))
-        raise ValueError(f"{target} has the values {values} alone: classes, not amounts; {what_to_do}")
-    return {"kind": "number", "whole": all(number.is_integer() for number in known)}
+    return {"kind": "category", "classes": sorted(classes)}
 
 
 def name_of(heading: str, taken: set[str]) -> str:

@@ -1,5 +1,6 @@
 """Columns that give the target away: they would make a model that looks perfect, and knows nothing beforehand."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -7,10 +8,31 @@ from infer import FEW_VALUES, LEAST_ROWS, Inferred, is_missing, number_of
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+MOST_CODES = 50
 
 
 def find_leaks(found: Inferred, table: Mapping[str, Sequence[str]]) -> None:
     """Leave out columns that say the target itself: those that have its order, and those whose sum it is."""
+    if found.target["kind"] == "category":
+        for column in found.columns.values():
+            if purity(table[column["heading"]], table[found.target["heading"]]) > 0.999:
+                found.leaks[column["heading"]] = "it says the class itself"
+    else:
+        find_in_numbers(found, table)
+    found.columns = {name: column for name, column in found.columns.items() if column["heading"] not in found.leaks}
+    found.left_out |= found.leaks
+
+
+def purity(cells: Sequence[str], target: Sequence[str]) -> float:
+    """Return the share of rows whose class is the most frequent one of their code; 0 for a column of many codes."""
+    counts: dict[str, Counter[str]] = {}
+    for cell, truth in zip(cells, target, strict=True):
+        counts.setdefault(cell, Counter())[truth] += 1
+    return sum(max(each.values()) for each in counts.values()) / len(cells) if len(counts) <= MOST_CODES else 0.0
+
+
+def find_in_numbers(found: Inferred, table: Mapping[str, Sequence[str]]) -> None:
+    """Find numbers that have the order of a target that is one, or whose sum it is."""
     target = as_numbers(table[found.target["heading"]], found.decimal)
     numbers = {
         name: as_numbers(table[column["heading"]], found.decimal)
@@ -22,8 +44,6 @@ def find_leaks(found: Inferred, table: Mapping[str, Sequence[str]]) -> None:
             found.leaks[found.columns[name]["heading"]] = "it says the target itself"
     for name in parts_of_a_sum(numbers, target):
         found.leaks.setdefault(found.columns[name]["heading"], "the target is a sum of it and of others")
-    found.columns = {name: column for name, column in found.columns.items() if column["heading"] not in found.leaks}
-    found.left_out |= found.leaks
 
 
 def _float(cell: str, decimal: str) -> float:

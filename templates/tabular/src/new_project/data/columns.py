@@ -4,7 +4,7 @@ import hashlib
 import json
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -31,6 +31,8 @@ class Column:
         Of a number: whether all are whole.
     form
         Of a date: how the file writes it, as `strptime` has it; ISO 8601 is always read.
+    classes
+        Of a target that is a category: its codes, in the order of their numbers.
     """
 
     name: str
@@ -38,11 +40,18 @@ class Column:
     kind: Literal["number", "category", "date"]
     whole: bool = False
     form: str = ""
+    classes: Sequence[str] = ()
 
     @property
     def label(self) -> str:
         """Return the heading as people read it."""
         return self.heading.replace("_", " ").strip()
+
+    def number(self, value: Value) -> float | None:
+        """Return a value of the target as the number that is learned: that of its class, where it has classes."""
+        if self.classes:
+            return float(self.classes.index(value)) if value in self.classes else None
+        return value if isinstance(value, float) else None
 
     def value(self, cell: str, decimal: str) -> Value:
         """Return what a cell means, None if it holds nothing.

@@ -147,10 +147,9 @@ def date_in(cell: str) -> str:
 
 def _target(cell: str) -> float | None:
     try:
-        value = schema().target.value(cell, schema().decimal)
+        return schema().target.number(schema().target.value(cell, schema().decimal))
     except ValueError:
         return None
-    return value if isinstance(value, float) else None
 
 
 def is_sample(setting: str) -> bool:

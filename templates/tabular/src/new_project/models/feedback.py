@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from new_project.config import FOLDS
-from new_project.data.columns import Record, key_of
+from new_project.data.columns import Record, key_of, schema
 from new_project.data.load import Split
 from new_project.data.row import record_in
 from new_project.models.predictor import Predictor
 from portfolio_shared.operations.lessons import Lesson
+
+Floats = NDArray[np.float64]
 
 
 def asked(lesson: Lesson) -> Record:
@@ -24,7 +27,7 @@ def taught(split: Split, learned: Sequence[Lesson]) -> Split:
     known = set(split.test.keys)
     new = [(key, lesson) for lesson in learned if (key := key_of(asked(lesson))) not in known]
     records = [*split.train.records, *(asked(lesson) for _, lesson in new)]
-    target = np.concatenate([split.train.target, [lesson.truth.value for _, lesson in new]])
+    target = np.concatenate([split.train.target, truths([lesson for _, lesson in new])])
     keys = [*split.train.keys, *(key for key, _ in new)]
     train = replace(
         split.train, records=records, target=target, keys=keys, dates=[*split.train.dates, *[""] * len(new)]
@@ -33,7 +36,12 @@ def taught(split: Split, learned: Sequence[Lesson]) -> Split:
     return replace(split, train=train, validation=np.concatenate([split.validation, folds]))
 
 
+def truths(lessons: Sequence[Lesson]) -> Floats:
+    """Return what came true, as the numbers that are learned, shape (n,)."""
+    return np.array([schema().target.number(lesson.truth.value) for lesson in lessons], dtype=np.float64)
+
+
 def losses(predictor: Predictor, lessons: Sequence[Lesson]) -> list[float]:
-    """Return the absolute error of a model on each lesson."""
-    predicted = predictor.values([asked(lesson) for lesson in lessons])[0]
-    return [abs(value - lesson.truth.value) for value, lesson in zip(predicted.tolist(), lessons, strict=True)]
+    """Return the loss of a model on each lesson."""
+    found: list[float] = predictor.losses([asked(lesson) for lesson in lessons], truths(lessons)).tolist()
+    return found

@@ -82,6 +82,10 @@ class Predictor:
         low, high = (np.exp(found - reach), np.exp(found + reach)) if self.log else (found - reach, found + reach)
         return np.maximum(value, self.least), np.maximum(low, self.least), np.maximum(high, self.least)
 
+    def losses(self, records: Sequence[Record], target: Floats) -> Floats:
+        """Return the absolute error of each row, shape (n,)."""
+        return np.abs(self.values(records)[0] - target)
+
     def save(self, folder: Path) -> None:
         """Write the parameters: arrays as npz, the rest as JSON."""
         folder.mkdir(parents=True, exist_ok=True)
