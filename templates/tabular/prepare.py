@@ -152,8 +152,9 @@ group. *Where it is too low, say so to whoever asks.*
 *How much larger the mean error is if the values of a column are dealt out anew among the test rows.*"""
 OF_CLASSES = """Each answer has a probability for every class, with a temperature fitted to held-out rows
 ([calibration](../../docs/glossary.md#calibration)), and the set of classes that is to hold the truth in
-<!--=coverage-->90 %<!--/--> of the rows of each class. The share on the test part is
-<!--=test_set_coverage-->0<!--/-->, and the [expected calibration error](../../docs/glossary.md#expected-calibration-error)
+<!--=coverage-->90 %<!--/--> of the rows of each class. On the test part the share is
+<!--=test_set_coverage-->0<!--/-->, and the
+[expected calibration error](../../docs/glossary.md#expected-calibration-error) is
 <!--=test_expected_calibration_error-->0<!--/-->. *Where it is too sure, say so to whoever asks.*
 
 ![Calibration](docs/calibration.svg)
