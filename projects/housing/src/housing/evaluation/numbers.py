@@ -2,8 +2,9 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,11 @@ def of_candidates(recorded: Stored) -> dict[str, str]:
     return {
         **{f"{key}_more": dollars(recorded["differences"][name]["mae"]["estimate"]) for key, name in models.items()},
         "leak_lower": percent(1 - naive["training_rmsle"] / crossed["training_rmsle"]),
+        **step_gains(list(steps.values())),
+        "train_trees": f"{crossed['training_rmsle']:.3f}",
+        "cv_trees": f"{crossed['rmsle']:.3f}",
+        "train_linear": f"{steps[HUBER]['training_rmsle']:.3f}",
+        "cv_linear": f"{steps[HUBER]['rmsle']:.3f}",
         "mae_ridge": dollars(steps[RIDGE]["mae"]),
         "mae_linear": dollars(steps[HUBER]["mae"]),
         "mae_blend": dollars(recorded["candidates"][BLEND]["mae_mean"]),
@@ -123,6 +129,17 @@ def of_candidates(recorded: Stored) -> dict[str, str]:
             f"contribution_{i}": dollars(amount)
             for i, amount in enumerate(list(recorded["contributions"].values())[:3], start=1)
         },
+    }
+
+
+def step_gains(steps: Sequence[Stored]) -> dict[str, str]:
+    """Return by how many dollars steps of the linear member lower the mean error, each beside the step before."""
+    words = {"logarithms": "logs", "products": "products", "derived": "derived", "Huber": "huber"}
+    return {
+        f"step_{key}": dollars(before["mae"] - step["mae"])
+        for before, step in pairwise(steps)
+        for word, key in words.items()
+        if word in step["name"]
     }
 
 
