@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "generator"))
+import numpy as np
 from infer import Inferred, complete, infer, read
-from leaks import find_leaks
+from leaks import Floats, as_numbers, find_leaks
 
 from new_project import PORT, copy_layer, replacements
 from portfolio_shared.data.tables import open_text
@@ -55,10 +56,17 @@ def prepare(folder: Path, data: Path | None, target: str) -> Mapping[str, str]:
     return {
         "SAMPLE_NAME": name,
         "SAMPLE_SHA256": hashlib.sha256(packed.read_bytes()).hexdigest(),
+        "TARGET_DIGITS": form_of(as_numbers(table[target], found.decimal)),
         "TARGET_LABEL": re.sub(r'[_"\\<>&|]+', " ", found.target["heading"]).strip().capitalize(),
         "HOW_SURE": OF_CLASSES if found.target["kind"] == "category" else OF_NUMBERS,
         "SAMPLE_TERMS": TERMS if data.name == "diabetes.csv" else "Yours to say: may it be redistributed?",
     }
+
+
+def form_of(target: Floats) -> str:
+    """Return how numbers of about such a spread are written: with three digits of it."""
+    spread = 1.0 if np.isnan(target).all() else float(np.nanstd(target)) or 1.0
+    return f",.{max(0, 2 - int(np.floor(np.log10(spread))))}f"
 
 
 def write_diabetes(path: Path) -> None:

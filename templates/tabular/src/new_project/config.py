@@ -25,8 +25,10 @@ DATA = "auto, sample and full: the table that ships; or the path of another with
 BUNDLE = Path(".state/bundles/new-project")
 REQUIREMENTS = ("numpy", "pydantic", "pydantic-settings")
 """Distributions that a model under MLflow needs."""
+TARGET_FORM = "TARGET_DIGITS"
+"""How amounts of the target are written."""
 COVERAGE = 0.9
-"""Share of the intervals that are to hold what comes true."""
+"""Share of the intervals, or sets of classes, that are to hold what comes true."""
 TEST_FRACTION, FOLDS = 0.2, 5
 CONSTANTS = {
     "coverage": f"{COVERAGE:.0%}".replace("%", " %"),

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from new_project.config import TARGET_FORM
 from new_project.data.columns import schema
 from new_project.data.load import Dataset
 from portfolio_shared.evaluation.figures import COLORS, canvas, in_house_style, save_figure
@@ -20,7 +21,8 @@ def explore(dataset: Dataset, folder: Path) -> list[Path]:
 def draw_target(target: NDArray[np.float64]) -> Figure:
     """Draw how often each value of the target occurs; what is usual is in the title."""
     low, median, high = np.quantile(target, [0.05, 0.5, 0.95])
-    title = f"Half of the rows lie below {median:,.4g}, nine in ten between {low:,.4g} and {high:,.4g}"
+    least, middle, most = (format(value, TARGET_FORM) for value in (low, median, high))
+    title = f"Half of the rows lie below {middle}, nine in ten between {least} and {most}"
     figure, axes = canvas(height=3.4, title=title)
     axes.hist(target, bins=min(60, max(10, len(target) // 20)), color=COLORS[0])
     axes.axvline(float(median), color=COLORS[1])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from new_project.config import ModelSettings
+from new_project.config import TARGET_FORM, ModelSettings
 from new_project.data.load import Split
 from new_project.evaluation.evaluate import METRICS
 from new_project.models.fit import Fitted, predictions
@@ -27,8 +27,8 @@ CANDIDATES = {
 BASELINES = ("median", "ridge")
 """Candidates that are measured on the test split beside the chosen model."""
 COLUMNS = (
-    Column("mae_mean", "mean absolute error", ",.4g"),
-    Column("mae_sd", "sd over folds", ",.2g"),
+    Column("mae_mean", "mean absolute error", TARGET_FORM),
+    Column("mae_sd", "sd over folds", TARGET_FORM),
     Column("fit_seconds", "fit, s", ".2f"),
 )
 

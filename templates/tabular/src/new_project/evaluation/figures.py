@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from new_project.config import COVERAGE
+from new_project.config import COVERAGE, TARGET_FORM
 from new_project.data.columns import schema
 from new_project.evaluation.errors import by_group
 from new_project.evaluation.evaluate import Evaluation
@@ -31,7 +31,10 @@ def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[Fitted]], fo
             title=f"{next(iter(candidates)).capitalize()} has the lowest error in cross-validation",
         ),
         "result": charts.scatter_predicted_actual(
-            evaluation.rows.target, evaluation.predicted, unit=label, title=f"Test rows: off by {error:,.3g} on average"
+            evaluation.rows.target,
+            evaluation.predicted,
+            unit=label,
+            title=f"Test rows: off by {error:{TARGET_FORM}} on average",
         ),
         "failures": charts.coverage_bars(
             [group.name for group in fifths],

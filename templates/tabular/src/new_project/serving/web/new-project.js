@@ -152,10 +152,10 @@ function showAnswer(answer) {
   hideFailure();
   byId("answer-body").hidden = false;
   const { value, interval, warnings, filled } = answer;
-  const range = `${inNumbers(interval.low)} to ${inNumbers(interval.high)}`;
+  const range = `between ${inNumbers(interval.low)} and ${inNumbers(interval.high)}`;
   byId("value").value = value;
   byId("value").textContent = inNumbers(value);
-  byId("interval").textContent = `${format.percent(interval.coverage)} of such rows lie from ${range}.`;
+  byId("interval").textContent = `${format.percent(interval.coverage)} of such rows lie ${range}.`;
   byId("warnings").hidden = warnings.length === 0;
   byId("warning-list").replaceChildren(...warnings.map((text) => element("li", {}, text)));
   const names = filled.map((name) => inputs.get(name)?.field.label ?? name);

@@ -156,7 +156,7 @@ function showAnswer(answer) {
   const names = Object.keys(probabilities);
   byId("value").value = value;
   byId("value").textContent = value;
-  byId("interval").textContent = `${format.percent(probability)} sure. ${format.percent(coverage)} of such rows are ${classes.join(" or ")}.`;
+  byId("interval").textContent = `${format.percent(probability)} sure. Not ruled out, at ${format.percent(coverage)}: ${classes.join(", ")}.`;
   byId("probabilities").replaceChildren(
     ...names.map((name) =>
       element("tr", {}, element("th", { scope: "row" }, name), element("td", { class: "number" }, inPercent(probabilities[name]))),
