@@ -1,5 +1,7 @@
 """The figures of the data section are drawn, and their titles are made of the data."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,8 +12,8 @@ def title(figure) -> str:
     return " ".join(figure.get_suptitle().split())
 
 
-def test_every_figure_is_written_and_named_in_order(dataset, tmp_path) -> None:
-    files = explore(dataset, tmp_path)
+def test_every_figure_is_written_and_named_in_order(dataset, some_sales, tmp_path) -> None:
+    files = explore(replace(dataset, sales=some_sales(100)), tmp_path)
     assert [path.name for path in files] == ["prices.svg", "price-area.svg", "neighborhoods.svg"]
     assert all(path.read_text(encoding="utf-8").startswith("<?xml") for path in files)
 

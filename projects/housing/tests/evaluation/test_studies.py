@@ -42,9 +42,9 @@ def test_a_field_that_is_left_out_is_alike_in_all_houses_or_unknown(monkeypatch,
     rows = leave_out(split, ModelSettings(), np.full(120, 12.0), threads=1, advance=steps.append)
     assert [each.name for each in rows] == [ASKED_WITHOUT, *TRAINED_WITHOUT]
     assert len(steps) == n_fits(split) == 12
-    assert len(taught[0]) > 1  # the served model learns from them, and is asked without them
-    assert asked[0] == {str([None] * len(SALE))}
-    assert taught[3] == asked[3] == {str(list(SALE.values()))}
+    assert taught[0] == asked[0] == {str(list(SALE.values()))}
+    assert len(taught[-1]) > 1  # the served model learns from them, and is asked without them
+    assert asked[-1] == {str([None] * len(SALE))}
     assert all(tuple(each.mae_difference) == (0, 0, 0) for each in rows)
 
 
@@ -79,6 +79,7 @@ def test_a_family_that_is_left_out_teaches_nothing_and_the_columns_stay(split) -
     assert (houses.numbers[:, position] != 0).any()
 
 
+@pytest.mark.long
 def test_families_stand_from_the_costliest_to_the_cheapest(split) -> None:
     differences = [family.difference.estimate for family in without_families(split, ModelSettings())]
     assert differences == sorted(differences, reverse=True)
