@@ -11,7 +11,6 @@ import pytest
 from checkout import ROOT, tracked
 
 CHECKED = re.compile(r"README\.md|docs/system-design\.md|projects/[^/]+/(README|CASE_STUDY)\.md")
-LATER = {*(f"projects/{name}/README.md" for name in ("housing", "image-classifier", "recommender"))}
 DOCUMENTS = sorted(name for name in tracked() if CHECKED.fullmatch(name))
 LISTED: list[dict[str, Any]] = tomllib.loads((ROOT / "tests/stated_numbers.toml").read_text(encoding="utf-8"))["stated"]
 # What is no prose, in this order: front matter, fenced code, what commands fill, other comments, code, addresses, tags.
@@ -75,7 +74,7 @@ def test_the_line_of_a_number_is_that_of_the_document() -> None:
     assert unsourced("---\na\n---\n```\n0.1\n```\nCC BY\n2.0\nof 0.2", ["CC BY 2.0"]) == [(9, "0.2")]
 
 
-@pytest.mark.parametrize("name", [name for name in DOCUMENTS if name not in LATER])
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_number_is_filled_by_a_command_or_has_its_source(name: str) -> None:
     phrases = [entry["phrase"] for entry in LISTED]
     found = unsourced((ROOT / name).read_text(encoding="utf-8"), phrases)
@@ -84,6 +83,15 @@ def test_every_number_is_filled_by_a_command_or_has_its_source(name: str) -> Non
         "or list its phrase with its source in tests/stated_numbers.toml"
     )
     assert [f"{name}:{line}: {number}" for line, number in found] == [], help_
+
+
+@pytest.mark.parametrize("name", [name for name in tracked() if name.endswith(".md")])
+def test_no_line_begins_with_a_marker(name: str) -> None:
+    """It would begin a block of HTML, which shows the links and stars of its line as they stand."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    begins = re.compile(r"^ *(?:[-*] +|\d+\. +|> *)?<!--=", re.MULTILINE)
+    found = [f"{name}:{text.count(chr(10), 0, each.end()) + 1}" for each in begins.finditer(text)]
+    assert found == [], "bring a word down from the line before"
 
 
 @pytest.mark.parametrize("entry", LISTED, ids=[entry["phrase"] for entry in LISTED])
