@@ -33,14 +33,14 @@ CONSTANTS = {
     for name, share in {"coverage": COVERAGE, "unfamiliar": UNFAMILIAR, "test_share": TEST_SHARE, "level": 0.95}.items()
 }
 """What the documents name of the code."""
-GRID: dict[str, list[float]] = {"strength": [0.003, 0.01, 0.03, 0.1, 0.3]}
+GRID: dict[str, list[float]] = {"strength": [0.01, 0.03, 0.1, 0.3, 1.0]}
 """Values that `tune` tries."""
 
 
 class ModelSettings(Frozen):
     """Hyper-parameters of the models."""
 
-    strength: float = Field(0.03, gt=0, description="inverse strength of the penalty of the logistic regression")
+    strength: float = Field(0.1, gt=0, description="inverse strength of the penalty of the logistic regression")
     most_kept: int = Field(1_000, ge=1, description="training pictures that are kept to measure the distance to")
 
 

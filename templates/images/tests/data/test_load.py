@@ -68,3 +68,9 @@ def test_a_sample_has_as_many_of_each_label(folder: Path, tmp_path: Path) -> Non
 
     assert len(data.pictures) == 120 == 2 * PER_LABEL
     assert {picture.path.suffix for picture in data.pictures} == {".jpg"}
+    with pytest.raises(DataError, match="holds 0 folders; expected a folder of pictures for each"):
+        cut_sample(folder / "red", tmp_path / "none")
+    for label in ("a", "b"):
+        (tmp_path / "empty" / label).mkdir(parents=True)
+    with pytest.raises(DataError, match="holds pictures of fewer than two labels"):
+        cut_sample(tmp_path / "empty", tmp_path / "none")

@@ -29,7 +29,7 @@ def cut_sample(source: Path, target: Path) -> Path:
     Raises
     ------
     DataError
-        If there are no labels, or too many for what a repository should hold.
+        If there are fewer than two labels with pictures, or more than a repository should hold.
     """
     folders = [path for path in sorted(source.iterdir()) if path.is_dir()] if source.is_dir() else []
     if not 2 <= len(folders) <= MOST_LABELS:
@@ -40,6 +40,8 @@ def cut_sample(source: Path, target: Path) -> Path:
         files = sorted(filter(is_visible, folder.iterdir()), key=_hash)
         for file in [file for file in files if _is_readable(file)][: min(PER_LABEL, MOST // len(folders))]:
             _write_small(file, target / folder.name / f"{file.stem}.jpg")
+    if sum(any(place.iterdir()) for place in target.iterdir()) < 2:
+        raise DataError(f"{source} holds pictures of fewer than two labels; expected {EXPECTED}")
     return target
 
 

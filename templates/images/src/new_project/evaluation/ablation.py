@@ -8,7 +8,7 @@ from new_project.evaluation.evaluate import accuracy_and_loss
 from new_project.models.fit import COLORS, FREQUENT, PROBE, fit_model, inputs_of
 from portfolio_shared.evaluation.classification import softmax
 
-STRENGTHS = (0.003, 0.3)
+STRENGTHS = (0.01, 1.0)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def inputs_of(kind: str, part: Part) -> NDArray[np.float32]:
 def fit_model(kind: str, split: Split, settings: ModelSettings) -> Fitted:
     """Fit a model of this kind on the training part, and its temperature on the validation part (Guo et al. 2017)."""
     inputs, labels = inputs_of(kind, split.train), split.train.numbers(split.labels)
-    scale = inputs.std(axis=0, dtype=np.float64) + 1e-3  # of features alike, none counts for more than another
+    scale = inputs.std() or 1.0  # one strength means the same for colors as for a network
     regression = LogisticRegression(C=settings.strength, max_iter=3000).fit(inputs / scale, labels)
     weight, bias = regression.coef_ / scale, regression.intercept_
     if len(weight) == 1:  # scikit-learn has one row for two labels
