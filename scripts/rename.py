@@ -22,6 +22,7 @@ TAKEN = {"mlflow", "docker", "compose", "git", "github", "python", "pytest"}
 BADGES = re.compile(r"<!-- badges -->.*?<!-- /badges -->\n\n", re.DOTALL)
 NEXT = """
 Next: `make clean setup format test` makes the environment anew and sorts the imports; then commit.
+Lines that a longer name made too long are named by `make check`, and wrapped by hand.
 Variables of this machine that began with {before} begin with {after} now, such as {after}DATA_DIR.
 README.md, CHANGELOG.md and LICENSES.md still tell the story of the repository that you cloned."""
 
