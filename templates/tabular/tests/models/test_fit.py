@@ -5,13 +5,15 @@ import json
 import numpy as np
 import pytest
 from catboost import CatBoostRegressor
+from sklearn.linear_model import Ridge
 
 from new_project.config import COVERAGE, ModelSettings
 from new_project.data.columns import schema
 from new_project.data.load import load, split
 from new_project.evaluation.candidates import choose, compare
 from new_project.models.features import fit_encoding
-from new_project.models.fit import ROWS_A_BAND, edges_of, fit, fit_ridge
+from new_project.models.fit import ROWS_A_BAND, edges_of, fit
+from new_project.models.libraries import fit_linear, fit_trees
 from new_project.models.members import from_catboost
 from new_project.models.predictor import Predictor
 
@@ -35,9 +37,17 @@ def test_trees_as_arrays_predict_what_catboost_does(data, tmp_path):
     assert trees.predict(x[:0]).shape == (0, 1)
 
 
+def test_trees_that_learn_nothing_are_few():
+    rng = np.random.default_rng(0)
+    settings = ModelSettings(iterations=400)
+    assert (
+        len(fit_trees(CatBoostRegressor, rng.normal(size=(300, 3)), rng.normal(size=300), settings, seed=0).leaf) < 100
+    )
+
+
 def test_a_ridge_without_a_penalty_finds_the_weights(data):
     x = np.nan_to_num(data[0])
-    ridge = fit_ridge(x, 2 * x[:, 0] - x[:, 3] + 5, SETTINGS.model_copy(update={"ridge": 1e-9}))
+    ridge = fit_linear(Ridge(alpha=1e-9), x, 2 * x[:, 0] - x[:, 3] + 5)
     assert ridge.coefficients[:, 0] == pytest.approx([2, 0, 0, -1], abs=1e-6)
     assert ridge.intercept == pytest.approx([5])
 

@@ -13,7 +13,8 @@ from new_project.data.load import load, split
 from new_project.evaluation.candidates import choose, compare
 from new_project.evaluation.evaluate import sets_of
 from new_project.models.features import fit_encoding
-from new_project.models.fit import fit, fit_logistic
+from new_project.models.fit import fit
+from new_project.models.libraries import fit_linear
 from new_project.models.members import from_catboost
 from new_project.models.predictor import Predictor, as_logits
 from portfolio_shared.evaluation.classification import softmax
@@ -43,7 +44,8 @@ def test_a_logistic_regression_predicts_what_the_library_does(data):
     x, y = data
     scaled = (x - x.mean(axis=0)) / x.std(axis=0)
     library = LogisticRegression(C=1 / SETTINGS.ridge, max_iter=1000).fit(scaled, y)
-    assert softmax(as_logits(fit_logistic(x, y, SETTINGS).predict(x))) == pytest.approx(library.predict_proba(scaled))
+    found = fit_linear(LogisticRegression(C=1 / SETTINGS.ridge, max_iter=1000), x, y)
+    assert softmax(as_logits(found.predict(x))) == pytest.approx(library.predict_proba(scaled))
 
 
 @pytest.fixture(scope="module")

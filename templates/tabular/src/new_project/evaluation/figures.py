@@ -47,7 +47,7 @@ def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[Fitted]], fo
             list(important),
             list(important.values()),
             xlabel="growth of the mean absolute error if the column is shuffled",
-            title=f"{next(iter(important))} matters most",
+            title=f"What matters most: {next(iter(important))}",
         ),
     }
     for name, figure in drawn.items():

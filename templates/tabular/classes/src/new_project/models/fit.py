@@ -1,10 +1,7 @@
 """Fit what is served, and what it is compared with. Training only: this module needs CatBoost and scikit-learn."""
 
-import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from catboost import CatBoostClassifier
@@ -16,14 +13,14 @@ from new_project.config import COVERAGE, ModelSettings
 from new_project.data.columns import Record, schema
 from new_project.data.load import Rows, Split
 from new_project.models.features import Encoding, fit_encoding
-from new_project.models.members import Ridge, Trees, from_catboost
+from new_project.models.libraries import fit_linear, fit_trees
+from new_project.models.members import Ridge, Trees
 from new_project.models.predictor import Predictor, as_logits
 from portfolio_shared.evaluation.classification import fit_temperature, label_set_threshold, softmax
 from portfolio_shared.results import Candidate
 
 Floats = NDArray[np.float64]
 
-THREADS = 2
 FEW = round(1 / (1 - COVERAGE))
 LEAST = 1e-6  # probability of a class: the logarithm of what never occurs is finite
 
@@ -79,32 +76,9 @@ def fit_member(rows: Rows, settings: ModelSettings, member: str, *, seed: int) -
     """Fit a logistic regression or trees to rows."""
     encoding = fit_encoding(rows.records)
     x, y = encoding.matrix(rows.records), rows.target.astype(np.int64)
-    return encoding, fit_logistic(x, y, settings) if member == "ridge" else fit_trees(x, y, settings, seed=seed)
-
-
-def fit_logistic(x: Floats, y: NDArray[np.int64], settings: ModelSettings) -> Ridge:
-    """Fit a logistic regression to standardized columns, and return it for the columns as they are."""
-    known = ~np.isnan(x)
-    fill = np.array(
-        [np.median(column[given]) if given.any() else 0.0 for column, given in zip(x.T, known.T, strict=True)]
-    )
-    filled = np.where(known, x, fill)
-    scale = np.where(filled.std(axis=0) > 0, filled.std(axis=0), 1.0)
-    model = LogisticRegression(C=1 / settings.ridge, max_iter=1000).fit((filled - filled.mean(axis=0)) / scale, y)
-    coefficients = model.coef_.T / scale[:, None]
-    return Ridge(fill, coefficients, model.intercept_ - filled.mean(axis=0) @ coefficients)
-
-
-def fit_trees(x: Floats, y: NDArray[np.int64], settings: ModelSettings, *, seed: int) -> Trees:
-    """Fit CatBoost's symmetric trees, and return them as arrays."""
-    options = settings.model_dump(exclude={"ridge"})
-    model = CatBoostClassifier(
-        **options, random_seed=seed, thread_count=THREADS, verbose=False, allow_writing_files=False
-    ).fit(x, y)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "trees.json"
-        model.save_model(str(path), format="json")
-        return from_catboost(json.loads(path.read_text(encoding="utf-8")))
+    if member == "ridge":
+        return encoding, fit_linear(LogisticRegression(C=1 / settings.ridge, max_iter=1000), x, y)
+    return encoding, fit_trees(CatBoostClassifier, x, y, settings, seed=seed)
 
 
 def logits_of(inside: Rows, records: Sequence[Record], settings: ModelSettings, member: str, *, seed: int) -> Floats:
