@@ -159,11 +159,11 @@ group. *Where it is too low, say so to whoever asks.*
 
 *How much larger the mean error is if the values of a column are dealt out anew among the test rows.*"""
 OF_CLASSES = """Each answer has a probability for every class, with a temperature fitted to held-out rows
-([calibration](../../docs/glossary.md#calibration)), and the set of classes that is to hold the truth in
-<!--=coverage-->90 %<!--/--> of the rows of each class. On the test part the share is
-<!--=test_set_coverage-->0<!--/-->, and the
-[expected calibration error](../../docs/glossary.md#expected-calibration-error) is
-<!--=test_expected_calibration_error-->0<!--/-->. *Where it is too sure, say so to whoever asks.*
+([calibration](../../docs/glossary.md#calibration)). It has a set of classes that is to hold the truth in
+a share of <!--=coverage-->90 %<!--/--> of the rows of each class; on the test part it is
+in <!--=test_set_coverage-->0<!--/--> of all rows. The
+[expected calibration error](../../docs/glossary.md#expected-calibration-error)
+is <!--=test_expected_calibration_error-->0<!--/-->. *Where it is too sure, say so to whoever asks.*
 
 ![Calibration](docs/calibration.svg)
 
