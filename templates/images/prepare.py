@@ -7,9 +7,11 @@ megabytes again, and projects never import each other.
 import importlib
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = Path("projects/image-classifier/src/image_classifier")
@@ -44,13 +46,16 @@ def prepare(folder: Path, data: Path | None, target: str) -> Mapping[str, str]:
         raise ValueError(f"{PICTURES} has the pretrained network, and is gone: restore it from the history first")
     (package,) = (path for path in folder.glob("src/*") if path.is_dir())
     shutil.copytree(ROOT / PICTURES / "models/pretrained", package / "models/pretrained")
-    sys.dont_write_bytecode = True
-    sys.path.insert(0, str(package.parent))
-    cut, load = (importlib.import_module(f"{package.name}.data.{name}") for name in ("cut_sample", "load"))
-    ships = load.SAMPLE.path
+    with importable(folder) as module:
+        return bring(data, module("data.load"), module("data.cut_sample"))
+
+
+def bring(data: Path | None, load: Any, cut_sample: Any) -> Mapping[str, str]:
+    """Put a cut of the pictures in the place of the sample, and say whose they are."""
+    ships, package = load.SAMPLE.path, load.__name__.partition(".")[0]
     ships.parent.mkdir(exist_ok=True)
     with TemporaryDirectory() as scratch:
-        cut.cut_sample(photographs(Path(scratch)) if data is None else data, ships)
+        cut_sample.cut_sample(photographs(Path(scratch)) if data is None else data, ships)
     kept, given = (sum(path.is_file() for path in place.glob("*/*")) for place in (ships, data or ships))
     load.split(load.load(str(ships)))
     if data is None:
@@ -64,7 +69,7 @@ def prepare(folder: Path, data: Path | None, target: str) -> Mapping[str, str]:
     else:
         name = f"{kept:,} pictures of {data.resolve().name}"
         terms, source, whose = "Yours to say: may they be redistributed?", f"`{data.name}`", "Yours to say"
-    about = SOURCE.format(name=name, whose=whose, terms=terms, source=source, package=package.name)
+    about = SOURCE.format(name=name, whose=whose, terms=terms, source=source, package=package)
     (ships.parent / "SOURCE.md").write_text(about, encoding="utf-8")
     from portfolio_shared.data.sources import folder_sha256
 
@@ -74,6 +79,22 @@ def prepare(folder: Path, data: Path | None, target: str) -> Mapping[str, str]:
         "SAMPLE_TERMS": terms,
         "whole=True": f"whole={kept == given}",
     }
+
+
+@contextmanager
+def importable(folder: Path) -> Iterator[Callable[[str], Any]]:
+    """Give what imports a module of the new project, by its name in the package; nothing of it stays imported."""
+    (package,) = (path for path in folder.glob("src/*") if path.is_dir())
+    before = sys.dont_write_bytecode
+    sys.path.insert(0, str(package.parent))
+    sys.dont_write_bytecode = True
+    try:
+        yield lambda name: importlib.import_module(f"{package.name}.{name}")
+    finally:
+        sys.path.remove(str(package.parent))
+        sys.dont_write_bytecode = before
+        for name in [name for name in sys.modules if name.partition(".")[0] == package.name]:
+            del sys.modules[name]
 
 
 def photographs(scratch: Path) -> Path:

@@ -38,7 +38,7 @@ def test_columns_are_found_by_many_names_and_what_is_left_out_is_counted(events:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("who,what\na,b\n", "no column of user and items; expected user and item, found who, what"),
+        ("who,what\na,b\n", "no column of users and items; expected user and item, found who, what"),
         ("user,item\n,\n", "no row is left"),
     ],
 )

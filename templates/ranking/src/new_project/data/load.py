@@ -180,9 +180,9 @@ def columns_of(table: Table) -> dict[str, int]:
     for position, heading in enumerate(table.headings):
         if (column := _column(heading)) is not None:
             place.setdefault(column, position)
-    if missing := [column for column in ("user", "item") if column not in place]:
+    if missing := [f"{column}s" for column in ("user", "item") if column not in place]:
         found = ", ".join(table.headings)[:300]
-        raise FileError(f"{table.path}: no column of {' and '.join(missing)}s; expected user and item, found {found}")
+        raise FileError(f"{table.path}: no column of {' and '.join(missing)}; expected user and item, found {found}")
     return place
 
 
