@@ -52,13 +52,13 @@ def report(config: ReportConfig, console: Console | None = None) -> None:
     docs = config.project / "docs"
     explore(trained.data, docs)
     evaluations = with_probe(trained, compute)
-    studies = record_studies(
-        trained.split, trained.settings, evaluations, temperature=trained.details["temperature"], compute=compute
-    )
+    training = record(trained)
+    temperature = training["calibration"]["temperature"]
+    studies = record_studies(trained.split, trained.settings, evaluations, temperature=temperature, compute=compute)
     photos = sorted((*small.split.train, *small.split.validation, *small.split.test), key=lambda photo: photo.name)
     places, right = map_of(photos, features_of(photos, trunk_of(small.settings, photos), compute=compute).rows)
     save_figure(map_figure(photos, places, right), docs / "map.png")
-    recorded = record(trained) | {
+    recorded = training | {
         "sample": record_sample(small, trained),
         "near_out_of_distribution": record_near(trained, compute),
         "studies": studies | {"map": {"right": right}, "shown": names_shown(trained, studies)},
@@ -82,7 +82,7 @@ def draw_figures(
     """Draw the figures of the documents."""
     studies, evaluation, tuning = recorded["studies"], trained.evaluation, trained.settings.tuning
     labels, probabilities = evaluation.labels, evaluation.probabilities
-    stages = {"before": uncalibrated(probabilities, trained.details["temperature"]), "after": probabilities}
+    stages = {"before": uncalibrated(probabilities, recorded["calibration"]["temperature"]), "after": probabilities}
     served = Interval(**recorded["test"]["unsure"]), Interval(**recorded["test"]["accuracy_if_sure"])
     curves = {name: risk_coverage(labels, each.probabilities) for name, each in evaluations.items()}
     drawings = {

@@ -16,6 +16,7 @@ def few(sample):
     return replace(sample, photos=tuple(photos))
 
 
+@pytest.mark.long
 def test_the_figures_are_drawn_in_order(sample, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("image_classifier.data.explore.AVERAGED", 3)
     files = explore(sample, tmp_path)

@@ -28,6 +28,7 @@ def test_gradients_tell_directions_and_not_colors() -> None:
     np.testing.assert_allclose(np.linalg.norm(lying, axis=1), 1, atol=1e-3)
 
 
+@pytest.mark.long
 def test_baselines_answer_every_test_picture(trained) -> None:
     split = trained.split
     for probabilities in (by_pixels(split), by_description(split, histogram)):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from image_classifier.data.photos import spread
@@ -70,7 +71,7 @@ def training_curves(history: Sequence[Epoch]) -> Figure:
     axes.axvline(chosen.number, color=figures.INK, linewidth=1, linestyle=":")
     axes.annotate(" served", (chosen.number, axes.get_ylim()[1]), va="top", color=figures.INK)
     axes.set(xlabel="Epoch", ylabel="Log loss, before calibration", ylim=(0, None))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 

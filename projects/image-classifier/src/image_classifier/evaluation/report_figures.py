@@ -50,7 +50,8 @@ def curve_figure(curve: Sequence[Recorded]) -> Figure:
     """Draw the probe's accuracy by the number of training pictures."""
     x = [each["per_class"] for each in curve]
     mean, low, high = (np.array([each["accuracy"][i] for each in curve]) for i in range(3))
-    title = f"{x[0]} photographs a class give {mean[0]:.0%}, {x[3]} give {mean[3]:.0%}, all give {mean[-1]:.0%}"
+    half = len(x) // 2
+    title = f"{x[0]} photographs a class give {mean[0]:.0%}, {x[half]} give {mean[half]:.0%}, all give {mean[-1]:.0%}"
     figure = charts.line_with_band(
         x,
         {PROBE: (mean, low, high)},
