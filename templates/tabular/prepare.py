@@ -59,6 +59,7 @@ def prepare(folder: Path, data: Path | None, target: str) -> Mapping[str, str]:
         "TARGET_DIGITS": form_of(as_numbers(table[target], found.decimal)),
         "TARGET_LABEL": re.sub(r'[_"\\<>&|]+', " ", found.target["heading"]).strip().capitalize(),
         "HOW_SURE": OF_CLASSES if found.target["kind"] == "category" else OF_NUMBERS,
+        RULE_OF_ROWS: RULE_OF_TIME.format(time=found.time, start=found.test_from[:10]) if found.time else RULE_OF_ROWS,
         "SAMPLE_TERMS": TERMS if data.name == "diabetes.csv" else "Yours to say: may it be redistributed?",
     }
 
@@ -150,6 +151,11 @@ def say(found: Inferred) -> None:
     print("What was guessed stands in data/columns.toml, and is yours to change.")
 
 
+RULE_OF_ROWS = """A row stays on its
+side when rows are added, removed or reordered, and a second copy of it is on the same side."""
+RULE_OF_TIME = """It is
+the newest rows, by {time} from {start} on, because the model will be asked of days to come. The folds that compare
+candidates and calibrate intervals are stretches of time as well."""
 OF_NUMBERS = """Each prediction has an interval that is to hold <!--=coverage-->90 %<!--/--> of what comes true, a
 [conformal interval](../../docs/glossary.md#conformal-interval): as wide as the errors on held-out rows with such a
 prediction. The share inside on the test part is <!--=test_interval_coverage-->0<!--/-->. The table below has it by
@@ -158,7 +164,8 @@ group. *Where it is too low, say so to whoever asks.*
 ![What the model looks at](docs/importance.svg)
 
 *How much larger the mean error is if the values of a column are dealt out anew among the test rows.*"""
-OF_CLASSES = """Each answer has a probability for every class, with a temperature fitted to held-out rows
+OF_CLASSES = """Each answer has a probability for every class, with a
+[temperature](../../docs/glossary.md#temperature) fitted to held-out rows
 ([calibration](../../docs/glossary.md#calibration)). It has a set of classes that is to hold the truth in
 a share of <!--=coverage-->90 %<!--/--> of the rows of each class; on the test part it is
 in <!--=test_set_coverage-->0<!--/--> of all rows. The
@@ -171,7 +178,7 @@ is <!--=test_expected_calibration_error-->0<!--/-->. *Where it is too sure, say 
 
 ![What the model looks at](docs/importance.svg)
 
-*How much larger the log loss is if the values of a column are dealt out anew among the test rows.*"""
+*How much larger the [log loss](../../docs/glossary.md#log-loss) is if the values of a column are dealt out anew among the test rows.*"""
 DIABETES_SOURCE = """The diabetes study of Efron, Hastie, Johnstone and Tibshirani (2004), "Least Angle Regression",
 Annals of Statistics 32: 442 patients, and how far their disease had progressed a year later. Written out by
 `make new-project` from the copy that ships with scikit-learn, in its own units."""
