@@ -178,7 +178,8 @@ is <!--=test_expected_calibration_error-->0<!--/-->. *Where it is too sure, say 
 
 ![What the model looks at](docs/importance.svg)
 
-*How much larger the [log loss](../../docs/glossary.md#log-loss) is if the values of a column are dealt out anew among the test rows.*"""
+*How much larger the [log loss](../../docs/glossary.md#log-loss) is if the values of a column are dealt out anew among
+the test rows.*"""
 DIABETES_SOURCE = """The diabetes study of Efron, Hastie, Johnstone and Tibshirani (2004), "Least Angle Regression",
 Annals of Statistics 32: 442 patients, and how far their disease had progressed a year later. Written out by
 `make new-project` from the copy that ships with scikit-learn, in its own units."""
