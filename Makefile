@@ -21,7 +21,7 @@ export MLFLOW_TRACKING_URI ?= http://127.0.0.1:5500
 
 PROJECTS := $(patsubst projects/%/pyproject.toml,%,$(sort $(wildcard projects/*/pyproject.toml)))
 PACKAGES := shared $(PROJECTS:%=projects/%)
-CODE := $(PACKAGES) scripts tests benchmarks docker docs conftest.py
+CODE := $(PACKAGES) scripts templates tests benchmarks docker docs conftest.py
 BIN := $(VENV)/bin
 # In two processes on two cores, threads of linear algebra would wait for each other.
 PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$(BIN)/python" -m pytest -n $(TEST_JOBS) --no-loadscope-reorder

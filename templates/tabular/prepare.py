@@ -94,10 +94,10 @@ def pack(source: Path, target: Path, table: Mapping[str, Sequence[str]], separat
             [list(table), *list(zip(*table.values(), strict=True))[::step]]
         )
         packed = gzip.compress(stream.getvalue().encode(), mtime=0)
-        print(f"{source} is too large to ship: every {step}th row does; DATASET={source} trains on all of them")
+        print(f"{source} is too large to ship: one row in {step} does; DATASET={source} trains on all of them")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(packed)
-    every = "" if step == 1 else f"every {step}th of "
+    every = "" if step == 1 else f"one in {step} of "
     return f"{every}{rows:,} rows of {source.name}".replace('"', "")
 
 
