@@ -50,6 +50,7 @@ myst_disable_syntax = ["myst_line_comment", "myst_block_break", "myst_target", "
 myst_heading_anchors = 6
 suppress_warnings = [
     "myst.header",  # a glossary's terms are small headings
+    "autoapi.python_import_resolution",  # constants without a description are not listed
     "ref.python",  # two modules have a Shadow each: a type is named, and not linked
 ]
 copybutton_exclude = ".linenos, .gp, .go"
