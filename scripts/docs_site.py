@@ -29,15 +29,23 @@ from docs_markdown import (
 from project_table import ROOT, Project, projects
 
 DOCUMENTS = ("*.md", "docs/*.md", "docker/*.md", "benchmarks/*.md", "projects/*/*.md", "projects/*/docs/*.md")
+API = "api/portfolio_shared/index"
 SECTIONS = {
-    "Learn": ("docs/system-design", "docs/glossary", "docs/experiments", "docs/inputs", "benchmarks/index"),
+    "Learn": (
+        "docs/system-design",
+        "docs/glossary",
+        "docs/experiments",
+        "docs/inputs",
+        "docs/exercises",
+        "benchmarks/index",
+    ),
     "Operate": ("docs/operations", "docs/reliability", "docs/settings", "docker/index", "SECURITY"),
-    "Reference": ("docs/index", "api/portfolio_shared/index", "http/index"),
+    "Reference": ("docs/index", f"Python API <{API}>", "http/index"),
 }
 """What stands in the sidebar below the projects; a document that no section names comes last."""
 BADGES = re.compile(r"<!-- badges -->.*?<!-- /badges -->\n*", re.DOTALL)
 CARDS = re.compile(r"<!-- cards -->.*?<!-- /cards -->", re.DOTALL)
-MADE = {"api/portfolio_shared/index", "http/index"}
+MADE = {f"Python API <{API}>", "http/index"}
 """Pages that are made from code."""
 
 

@@ -63,15 +63,16 @@ autoapi_own_page_level = "module"
 autoapi_options = ["members", "undoc-members", "show-module-summary"]
 autoapi_member_order = "groupwise"
 autoapi_keep_files = False
-autodoc_typehints = "signature"
+default_role = "code"
+python_use_unqualified_type_names = True
 napoleon_google_docstring = False
 napoleon_use_ivar = True  # a class has its attributes in one list, as its docstring does
 
 
 def setup(app: Sphinx) -> None:
-    """Leave the attributes of a class to its docstring, where it does not describe them one by one."""
+    """Leave out constants without a description, and the attributes of a class, which its docstring lists."""
 
     def skip(_: Sphinx, what: str, __: str, documented: Any, skipped: bool, ___: object) -> bool:  # noqa: FBT001
-        return skipped or (what == "attribute" and not documented.docstring)
+        return skipped or (what in ("attribute", "data") and not documented.docstring)
 
     app.connect("autoapi-skip-member", skip)
