@@ -38,7 +38,7 @@ def main() -> int:
     try:
         with browser() as chromium:
             for project in map(table.__getitem__, options.names):
-                require_bundle(project, options.bundles / project.name, any_data=False)
+                require_bundle(project, options.bundles / project.name, any_data=True)
                 docs = project.folder / "docs"
                 clip, page = (docs / name for name in ("clip.webp", "page.png"))
                 if options.output is not None:

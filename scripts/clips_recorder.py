@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image, ImageChops
 from playwright.sync_api import FloatRect, Locator, Page, ViewportSize
 
-SIZE: ViewportSize = {"width": 1000, "height": 640}
+SIZE: ViewportSize = {"width": 1000, "height": 660}
 SCALE = 1.25
 STEP = 50  # milliseconds of a frame while something moves
 QUALITY = 80

@@ -37,8 +37,9 @@ def houses(clip: Recorder) -> None:
         expect(price).not_to_have_text(shown)
         expect(region).to_have_attribute("data-state", "ready")
 
+    clip.say("A typical house in North Ames")
     clip.scroll(box_of(page.locator("main"))["y"] - 20, frames=1)
-    clip.say("A typical house in North Ames", 1600)
+    clip.hold(1600)
     shown = price.inner_text()
     area = page.get_by_test_id("field-gr_liv_area")
     clip.say("More living area")
@@ -54,7 +55,7 @@ def houses(clip: Recorder) -> None:
     clip.hold(1800)
     clip.say("What each part adds or takes away, to the dollar")
     table = box_of(page.get_by_test_id("contributions"))
-    clip.scroll(max(0.0, table["y"] + table["height"] - 570))
+    clip.scroll(max(0.0, table["y"] + table["height"] - 590))
     clip.point(page.get_by_test_id("contributions").locator("tr").last, across=0.9)
     clip.hold(3000)
 
@@ -63,7 +64,9 @@ def house_shot(page: Page) -> FloatRect:
     """Fill in a larger and better house; the picture goes to the end of the waterfall."""
     expect(page.get_by_test_id("region")).to_have_attribute("data-state", "ready")
     page.get_by_test_id("field-gr_liv_area").fill("2000")
-    page.get_by_test_id("field-overall_qual").fill("8")
+    quality = page.get_by_test_id("field-overall_qual")
+    quality.fill("8")
+    quality.blur()
     page.wait_for_timeout(1500)  # longer than the page waits for another key, and the service for its answer
     expect(page.get_by_test_id("region")).to_have_attribute("data-state", "ready")
     return from_top_to(page, page.get_by_test_id("contributions"))
@@ -77,8 +80,9 @@ def films(clip: Recorder) -> None:
     page = clip.page
     search, region = page.get_by_test_id("search"), page.get_by_test_id("region")
     expect(region).to_have_attribute("data-state", "ready")
+    clip.say("Nothing yet: popular films")
     clip.scroll(box_of(page.locator("main"))["y"] - 20, frames=1)
-    clip.say("Nothing yet: popular films", 1500)
+    clip.hold(1500)
     for text, letters, line in (
         ("Les Misérables", "les mis", "Name a film that you liked"),
         ("Silver Linings Playbook", "sliver lin", "Typos are fine"),
@@ -137,8 +141,9 @@ def pictures(clip: Recorder) -> None:
     """Drop two flowers, show where their evidence lies, and drop a temple, which is none."""
     page = clip.page
     expect(page.get_by_test_id("example")).to_have_count(5)
+    clip.say("Drop a photograph")
     clip.scroll(box_of(page.locator("main"))["y"] - 20, frames=1)
-    clip.say("Drop a photograph", 1200)
+    clip.hold(1200)
     drop(clip, "roses/7376473742_532364cee5_n.jpg")
     clip.hold(1500)
     drop(clip, "daisy/162362896_99c7d851c8_n.jpg")
@@ -156,7 +161,7 @@ def drop(clip: Recorder, name: str) -> None:
     page, path = clip.page, photograph_of(name)
     data = base64.b64encode(path.read_bytes()).decode()
     zone, answers = page.get_by_test_id("drop"), page.get_by_test_id("answer").count()
-    clip.point((260, 655), frames=4)
+    clip.point((260, 675), frames=4)
     page.evaluate("address => recorder.carry(address)", f"data:image/jpeg;base64,{data}")
     page.wait_for_timeout(100)
     clip.point(zone)

@@ -72,12 +72,16 @@ function averageInto(values, place, { width, height, data }, left, top, times) {
 export function toPixels(picture, { resize, crop }) {
   const { width, height } = picture;
   const longer = Math.trunc((resize * Math.max(width, height)) / Math.min(width, height));
-  const [across, down] = width <= height ? [resize, longer] : [longer, resize];
-  const [left, top] = [halfToEven((across - crop) / 2), halfToEven((down - crop) / 2)];
-  const columns = windows(width, (left * width) / across, ((left + crop) * width) / across, crop);
-  const rows = windows(height, (top * height) / down, ((top + crop) * height) / down, crop);
-  const pixels = resample(resample(picture, columns, toByte), rows, toByte).values;
-  const shares = { left: left / across, top: top / down, width: crop / across, height: crop / down };
+  const [wide, high] = width <= height ? [resize, longer] : [longer, resize];
+  const [left, top] = [halfToEven((wide - crop) / 2), halfToEven((high - crop) / 2)];
+  const columns = windows(width, (left * width) / wide, ((left + crop) * width) / wide, crop);
+  const rows = windows(height, (top * height) / high, ((top + crop) * height) / high, crop);
+  // Pillow begins with the height where more than twice as many lines as columns are to go.
+  const isTall = height - crop > 2 * Math.max(0, width - crop);
+  const across = (image) => resample(image, columns, toByte);
+  const down = (image) => resample(image, rows, toByte);
+  const { values: pixels } = isTall ? transpose(across(down(transpose(picture)))) : down(across(picture));
+  const shares = { left: left / wide, top: top / high, width: crop / wide, height: crop / high };
   return { pixels: Uint8Array.from(pixels), crop: shares };
 }
 
@@ -128,6 +132,18 @@ function resample({ width, height, channels, values }, columns, finish) {
     }
   });
   return { width: height, height: columns.length, channels, values: resized };
+}
+
+function transpose({ width, height, channels, values }) {
+  const turned = new Uint8Array(values.length);
+  for (let y = 0; y < height; y += 1) {
+    for (let x = 0; x < width; x += 1) {
+      for (let channel = 0; channel < channels; channel += 1) {
+        turned[(x * height + y) * channels + channel] = values[(y * width + x) * channels + channel];
+      }
+    }
+  }
+  return { width: height, height: width, channels, values: turned };
 }
 
 function toByte(sum) {

@@ -140,6 +140,8 @@ FILES: dict[str, tuple[Callable[[], bytes], float]] = {
     "a picture that is half transparent": (transparent, CLOSE),
     "noise": (lambda: encoded(noise(301, 200)), CLOSE),
     "a strip": (lambda: encoded(noise(2000, 17)), CLOSE),
+    "a tall strip": (lambda: encoded(noise(17, 2000)), CLOSE),
+    "a tall picture": (lambda: encoded(noise(200, 701)), CLOSE),
     "a WebP": (lambda: enlarged(500, "WEBP", lossless=True), CLOSE),
     "a GIF": (lambda: encoded(Image.open(photographs()[3]).convert("P"), "GIF"), CLOSE),
 }
