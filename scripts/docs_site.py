@@ -139,7 +139,7 @@ def pages_below(readme: str, pages: set[str]) -> list[str]:
 
 def contents(pages: set[str], shown: Sequence[Project]) -> str:
     """Return the sidebar: projects, sections, and what no section names."""
-    first = {"Projects": tuple(f"projects/{project.name}/index" for project in shown)}
+    first = {"Projects": tuple(f"{project.title} <projects/{project.name}/index>" for project in shown)}
     there = pages | MADE
     sections = first | {name: tuple(page for page in listed if page in there) for name, listed in SECTIONS.items()}
     named = {page for listed in sections.values() for page in listed}
