@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser_page import PHONE, Visit
-from demo_answers import CLOSE, FILMS, furthest
+from demo_answers import FILMS, furthest
 from playwright.sync_api import Page, expect
 from small_models import SmallModel
 
