@@ -209,13 +209,10 @@ def after_last(path: Path, pattern: str, line: str, text: str | None = None) -> 
 def tidy(folder: Path) -> None:
     """Put imports in order, which depends on the name, and break lines anew."""
     ruff = Path(sys.executable).with_name("ruff")
+    ours = f"lint.isort.known-first-party = ['{folder.name.replace('-', '_')}', 'portfolio_shared']"
+    options = ("--quiet", "--config", ROOT / "pyproject.toml", "--config", ours, folder)
     for command in (("check", "--select", "I", "--fix"), ("format",)):
-        done = subprocess.run(
-            [ruff, *command, "--quiet", "--config", ROOT / "pyproject.toml", folder],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = subprocess.run([ruff, *command, *options], capture_output=True, text=True, check=False)
         if done.returncode:
             raise NewProjectError(f"ruff {command[0]} refuses what the template makes: {done.stdout}{done.stderr}")
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +51,9 @@ class Rows:
 
     def take(self, mask: NDArray[np.bool_]) -> "Rows":
         """Return the rows where `mask`, shape (n,), is true."""
-        records, keys, dates = (list(compress(each, mask)) for each in (self.records, self.keys, self.dates))
-        return Rows(records, self.target[mask], keys, dates)
+        kept = np.flatnonzero(mask).tolist()
+        records, keys, dates = self.records, self.keys, self.dates
+        return Rows([records[i] for i in kept], self.target[mask], [keys[i] for i in kept], [dates[i] for i in kept])
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,8 @@ def read(path: Path) -> tuple[Rows, DataReport]:
     for what, count in repaired.items():
         report.repair(what, count)
     gaps = {column.heading: sum(record[column.name] is None for record in records) for column in wanted.columns}
-    if cells := ", ".join(f"{heading} {count:,}" for heading, count in gaps.items() if count):
-        report.notes.append(f"Cells that are not known: {cells}.")
+    if unknown := ", ".join(f"{heading} {count:,}" for heading, count in gaps.items() if count):
+        report.notes.append(f"Cells that are not known: {unknown}.")
     together = [group or key_of(record) for group, record in zip(groups, records, strict=True)]
     return Rows(records, np.array(target, dtype=np.float64), together, times), report
 

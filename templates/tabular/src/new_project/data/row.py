@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from new_project.data.columns import Column, Record, date_of, schema
 
-LONGEST = 200  # characters of a code
+Code = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
 
 
 class Reading(BaseModel):
@@ -25,11 +25,9 @@ def _field(column: Column) -> tuple[Any, Any]:
     about: dict[str, Any] = {"default": None, "title": column.label, "examples": [example]}
     if column.kind == "number":
         return Annotated[float, Field(strict=True, allow_inf_nan=False)] | None, Field(**about)
-    text = Annotated[str, Field(strict=True, min_length=1, max_length=LONGEST)]
-    if column.kind == "date":
-        text = Annotated[text, AfterValidator(iso)]
-        about["description"] = "ISO 8601"
-    return text | None, Field(**about)
+    if column.kind == "category":
+        return Code | None, Field(**about)
+    return Annotated[Code, AfterValidator(iso)] | None, Field(description="ISO 8601", **about)
 
 
 if TYPE_CHECKING:

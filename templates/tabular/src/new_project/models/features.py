@@ -50,9 +50,8 @@ class Encoding:
             block[:, 0] = np.clip(block[:, 0], low, high)
             return block
         codes = self.codes[column.name][: self.columns[column.name]]
-        return (np.array([str(value) for value in values])[:, None] == np.array(codes, dtype=np.str_)).astype(
-            np.float64
-        )
+        texts = np.array([str(value) for value in values])
+        return np.asarray(texts[:, None] == np.array(codes, dtype=np.str_), dtype=np.float64)
 
     def names(self) -> list[str]:
         """Return the name of each column of the matrix, shape (p,)."""

@@ -80,7 +80,7 @@ def evaluate(predictor: Predictor, split: Split, *, seed: int = 0) -> Evaluation
 
 def sets_of(predictor: Predictor, found: Floats) -> NDArray[np.bool_]:
     """Return whether each class is in the row's set, shape (n, K)."""
-    return (found >= predictor.thresholds) | (found == found.max(axis=1, keepdims=True))
+    return np.asarray((found >= predictor.thresholds) | (found == found.max(axis=1, keepdims=True)))
 
 
 def measure(predictor: Predictor, rows: Rows, found: Floats, *, seed: int = 0) -> dict[str, Interval]:
