@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from new_project.config import COVERAGE
 from new_project.data.columns import schema
 from new_project.evaluation.errors import by_group
-from new_project.evaluation.evaluate import METRIC_LABELS, Evaluation
+from new_project.evaluation.evaluate import Evaluation
 from new_project.models.fit import Fitted
 from portfolio_shared.evaluation import charts, figures
 from portfolio_shared.evaluation.classification import confusion_matrix, recall_scores, reliability
@@ -26,8 +27,6 @@ def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[Fitted]], fo
     worst = min(groups, key=lambda group: group.set_coverage)
     important = dict(list(evaluation.importance.items())[:MOST_COLUMNS])
     right = evaluation.metrics["accuracy_score"].estimate
-    sure, measured, share = (np.array(each) for each in zip(*_bins(evaluation), strict=True))
-    low, high = wilson_interval(measured, share * len(evaluation.rows))
     drawn = {
         "candidates": charts.interval_bars(
             list(candidates),
@@ -49,14 +48,7 @@ def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[Fitted]], fo
             counts=[group.rows for group in groups],
             title=f"Sets of classes hold {100 * worst.set_coverage:.0f} % of {worst.name}, the worst",
         ),
-        "calibration": charts.line_with_band(
-            sure,
-            {"measured": (measured, low, high), "true": (sure, sure, sure)},
-            xlabel="Probability of the most probable class",
-            ylabel="Share that is right",
-            title=f"{METRIC_LABELS['expected_calibration_error'].capitalize()}: "
-            f"{evaluation.metrics['expected_calibration_error'].estimate:.3f}",
-        ),
+        "calibration": draw_calibration(evaluation),
         "importance": charts.horizontal_bars(
             list(important),
             list(important.values()),
@@ -68,8 +60,19 @@ def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[Fitted]], fo
         figures.save_figure(figure, folder / f"{name}.svg")
 
 
-def _bins(evaluation: Evaluation) -> list[tuple[float, float, float]]:
-    return reliability(evaluation.labels, evaluation.probabilities, BINS)
+def draw_calibration(evaluation: Evaluation) -> Figure:
+    """Draw how often an answer is right against how sure it is."""
+    bins = reliability(evaluation.labels, evaluation.probabilities, BINS)
+    sure, measured, share = (np.array(each) for each in zip(*bins, strict=True))
+    low, high = wilson_interval(measured, share * len(evaluation.rows))
+    error = evaluation.metrics["expected_calibration_error"].estimate
+    return charts.line_with_band(
+        sure,
+        {"measured": (measured, low, high), "true": (sure, sure, sure)},
+        xlabel="Probability of the most probable class",
+        ylabel="Share that is right",
+        title=f"Probabilities are off by {100 * error:.1f} points on average",
+    )
 
 
 def _fold_interval(values: Sequence[float]) -> Interval:
