@@ -148,16 +148,19 @@ def contents(pages: set[str], shown: Sequence[Project]) -> str:
 
 
 def home(readme: str, settings: SiteSettings, shown: Sequence[Project], root: Path) -> str:
-    """Return the first page: whose it is below the README's title, and cards in place of its table of pictures."""
+    """Return the first page: whose it is below the README's title, and a card for each project.
+
+    The cards stand in place of the README's own pictures, between `<!-- cards -->` and `<!-- /cards -->`; without these,
+    before its text.
+    """
     title, _, rest = BADGES.sub("", readme).partition("\n")
     links = {**settings.links, **({"Code": settings.repository} if settings.repository else {})}
     anchors = " ".join(f'<a href="{html.escape(url)}">{html.escape(label)}</a>' for label, url in links.items())
     about = f"<strong>{html.escape(settings.name)}</strong> <span>{html.escape(settings.headline)}</span> {anchors}"
     cards = [part for project in shown for part in _card(project, root)]
     grid = "\n".join(["::::{grid} 1 1 3 3", ":gutter: 3", ":class-container: cards", "", *cards, "::::"])
-    if not CARDS.search(rest):
-        raise SiteError("README.md: there are no <!-- cards --> ... <!-- /cards --> around what the cards replace")
-    return "\n".join([title, "", f'<p class="byline">{about}</p>', CARDS.sub(lambda _: grid, rest)])
+    text = CARDS.sub(lambda _: grid, rest) if CARDS.search(rest) else f"\n{grid}\n{rest}"
+    return "\n".join([title, "", f'<p class="byline">{about}</p>', text])
 
 
 def _card(project: Project, root: Path) -> list[str]:
