@@ -150,8 +150,8 @@ def contents(pages: set[str], shown: Sequence[Project]) -> str:
 def home(readme: str, settings: SiteSettings, shown: Sequence[Project], root: Path) -> str:
     """Return the first page: whose it is below the README's title, and a card for each project.
 
-    The cards stand in place of the README's own pictures, between `<!-- cards -->` and `<!-- /cards -->`; without these,
-    before its text.
+    The cards stand in place of the README's own pictures, between `<!-- cards -->` and `<!-- /cards -->`; without
+    these, before its text.
     """
     title, _, rest = BADGES.sub("", readme).partition("\n")
     links = {**settings.links, **({"Code": settings.repository} if settings.repository else {})}
