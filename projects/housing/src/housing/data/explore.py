@@ -84,18 +84,19 @@ def draw_price_by_area(frame: pd.DataFrame) -> Figure:
 def draw_neighborhoods(frame: pd.DataFrame) -> Figure:
     """Draw the middle half of the prices of each neighborhood, the most expensive on top."""
     prices = frame.groupby("neighborhood")[TARGET]
-    quarters = pd.DataFrame({share: prices.quantile(share) for share in (0.25, 0.5, 0.75)} | {"houses": prices.size()})
-    quarters = quarters.sort_values(0.5, ascending=False)
-    first, last = quarters[0.5].iloc[0], quarters[0.5].iloc[-1]
+    shares = {"low": 0.25, "median": 0.5, "high": 0.75}
+    quarters = pd.DataFrame({name: prices.quantile(share) for name, share in shares.items()} | {"n": prices.size()})
+    quarters = quarters.sort_values("median", ascending=False)
+    first, last = quarters["median"].iloc[0], quarters["median"].iloc[-1]
     title = (
         f"Where a house stands: the median price is {in_dollars(first)} in {quarters.index[0]} and "
         f"{in_dollars(last)} in {quarters.index[-1]}"
     )
     figure, axes = canvas(height=1.1 + 0.2 * len(quarters), title=title)
     rows = np.arange(len(quarters))
-    axes.hlines(rows, quarters[0.25], quarters[0.75], color=COLORS[3], linewidth=5)
-    axes.plot(quarters[0.5], rows, "o", color=COLORS[0], markersize=5)
-    names = [f"{name}  {n:,.0f}" for name, n in zip(quarters.index, quarters["houses"], strict=True)]
+    axes.hlines(rows, quarters["low"], quarters["high"], color=COLORS[3], linewidth=5)
+    axes.plot(quarters["median"], rows, "o", color=COLORS[0], markersize=5)
+    names = [f"{name}  {n:,.0f}" for name, n in zip(quarters.index, quarters["n"], strict=True)]
     axes.set_yticks(rows, names, fontsize=8)
     axes.set_ylim(len(quarters) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")

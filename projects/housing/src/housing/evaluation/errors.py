@@ -88,12 +88,13 @@ def expensive(evaluation: Evaluation, predictor: Predictor, *, above: float = EX
 
 def _miss(i: int, evaluation: Evaluation, predictor: Predictor) -> Miss:
     sales = evaluation.sales
-    row, paid = sales.frame.iloc[i], float(sales.prices[i])
+    paid = float(sales.prices[i])
+    record = {str(name): value for name, value in sales.frame.iloc[i].items()}
     (house,) = predictor.predict([sales.records[i]], explain=True)
     comparables = house.explanation.comparables if house.explanation else []
     nearby = float(np.median([sale.price for sale in comparables]))
-    why = _why(row.to_dict(), paid, house.price, nearby)
-    return Miss(str(row["pid"]), paid, house.price, house.interval.low, house.interval.high, why)
+    why = _why(record, paid, house.price, nearby)
+    return Miss(str(record["pid"]), paid, house.price, house.interval.low, house.interval.high, why)
 
 
 def _why(record: Mapping[str, object], paid: float, predicted: float, nearby: float) -> str:

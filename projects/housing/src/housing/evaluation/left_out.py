@@ -80,6 +80,6 @@ def compared(name: str, prices: Floats, log_prices: Floats, served: Floats) -> L
     """Return a row: errors of these log prices, and how much they lie above those of the served model."""
     own, best = np.exp(log_prices), np.exp(served)
     metrics: Sequence[Callable[..., float]] = (root_mean_squared_log_error, mean_absolute_error)
-    errors = [metric(prices, own) for metric in metrics]
-    differences = [paired_bootstrap(metric, prices, best, own).difference for metric in metrics]
-    return LeftOut(name, *errors, *differences)
+    rmsle, mae = (metric(prices, own) for metric in metrics)
+    apart = (paired_bootstrap(metric, prices, best, own).difference for metric in metrics)
+    return LeftOut(name, rmsle, mae, *apart)

@@ -70,7 +70,8 @@ def candidates_table(recorded: Stored) -> str:
 
 def examples(recorded: Stored) -> str:
     """Return three houses that are priced badly: the worst, the worst that looks normal, the most expensive."""
-    misses, (first, *_) = recorded["misses"], [*recorded["expensive"], *recorded["misses"]]
+    misses: list[Stored] = recorded["misses"]
+    first: Stored = [*recorded["expensive"], *misses][0]
     normal = next((miss for miss in misses if "nothing unusual" in miss["why"]), misses[-1])
     kinds = {"The worst": misses[0], "The worst without a reason in the data": normal, "The most expensive": first}
     return "\n".join(
