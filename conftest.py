@@ -49,7 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require",
         default="",
-        help="browser, npm, real_data, promtool, postgresql (with commas): what is named must be there, or its tests fail",
+        help="browser, npm, real_data, promtool, postgresql (with commas): what is named must be there, or tests fail",
     )
 
 
