@@ -83,11 +83,11 @@ function answerRow({ item, score, reasons, others }) {
     changed();
   });
   const parts = reasons.map(({ item: reason, adds }) => [`because of ${reason.title}`, adds]);
-  if (parts.length && Math.abs(others) > 1e-6) parts.push(["all others together", others]);
+  if (parts.length && Math.abs(others) > score / 1000) parts.push(["all others together", others]);
   const cells = parts.flatMap(([text, adds]) => [
     element("dt", {}, text),
     element("dd", {}, setProperties(element("div", { class: "share" }), { "--share": format.percent(Math.max(0, Math.min(1, adds / score))) })),
-    element("dd", {}, format.decimal(adds)),
+    element("dd", {}, format.metric(adds)),
   ]);
   const title = element("h3", {}, item.title);
   return element("li", { "data-testid": "recommendation" }, title, add, cells.length ? element("dl", { class: "reasons" }, ...cells) : null);
