@@ -1,4 +1,4 @@
-"""What a bundle gives away: two attacks on the models of the README's privacy section, and on those it warns of.
+"""What a bundle gives away: two attacks on the models of docs/privacy.md, and on those it warns of.
 
 Four fifths of the people are learned from, the others are not; both are drawn once. Every model is fitted on
 whole histories, as nothing needs to be hidden for a test here, with the rank and penalty that a training on these data

@@ -126,7 +126,7 @@ class TuneConfig(BaseSettings):
 
 
 class ReportConfig(ReportSettings):
-    """Train and rewrite the READMEs' tables and figures; with data sample, the section on the sample alone."""
+    """Train and rewrite the documents' tables and figures; with data sample, the sections on the sample alone."""
 
     model_config = TrainConfig.model_config
 

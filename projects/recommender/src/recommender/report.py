@@ -1,6 +1,6 @@
 """Write the documents' tables, numbers and figures from one training: nothing in them is typed by hand.
 
-A report on the public data ends with the sections on the sample that ships; `recommender report --data sample` writes
+A report on the public data begins with the sections on the sample that ships; `recommender report --data sample` writes
 those sections and no other.
 """
 
@@ -44,7 +44,7 @@ SAMPLE_SECTIONS = ("sample", "order-sample", "miss")
 
 
 def report(config: ReportConfig, console: Console | None = None) -> None:
-    """Train, take the model apart, and write `docs/` and the marked sections of the READMEs."""
+    """Train, take the model apart, and write `docs/` and the marked sections of the documents."""
     console = console or Console(markup=False)
     if config.refill:
         console.print(refill(config, MODEL_NAME, contents))
@@ -52,12 +52,9 @@ def report(config: ReportConfig, console: Console | None = None) -> None:
     training = TrainConfig(data=config.data, dataset=config.dataset, tracking_uri="", seed=config.seed)
     trained = learn(training, console)
     kind = trained.data.source.kind
-    if kind != "sample":
-        console.print(report_everything(config, trained, console))
-    if kind == "full":
-        trained = learn(training.model_copy(update={"data": "sample"}), console)
-    if kind != "path":
-        console.print(report_sample(config, trained))
+    if kind == "full":  # first, because the documents also name what was measured on the sample
+        console.print(report_sample(config, learn(training.model_copy(update={"data": "sample"}), console)))
+    console.print(report_sample(config, trained) if kind == "sample" else report_everything(config, trained, console))
 
 
 def report_everything(config: ReportConfig, trained: Trained, console: Console) -> str:
@@ -104,7 +101,7 @@ def numbers(recorded: Mapping[str, Any]) -> dict[str, str]:
 
 
 def report_sample(config: ReportConfig, trained: Trained) -> str:
-    """Write `docs/sample.json` and the README's section on the sample; return the line that says so."""
+    """Write `docs/sample.json` and the sections on the sample; return the line that says so."""
     evaluation, docs = trained.evaluation, config.project / "docs"
     recorded = {
         "data": {"name": trained.data.name, "sha256": trained.data.sha256},
@@ -138,7 +135,7 @@ def _of_sample(name: str, recorded: Mapping[str, Any]) -> str:
 def record(
     trained: Trained, steps: Sequence[Step], points: Sequence[DiversityPoint], starts: Sequence[ColdStart]
 ) -> dict[str, Any]:
-    """Return everything the README states, as JSON types."""
+    """Return everything the documents state, as JSON types."""
     data, evaluation = trained.data, trained.evaluation
     tested = {SERVED: evaluation, **evaluation.baselines}
     return {

@@ -13,7 +13,7 @@ recency-weighted, which has the factors' settings of ALS and weighs a history as
 served EASE, which stands there with what is served, so that one model meets all splits.
 
 Not searched are `min_raters` and `rank` of the served model. More films and more directions would not make it better
-by more than chance, but they would let single histories be read from it (README, "Privacy").
+by more than chance, but they would let single histories be read from it (docs/privacy.md).
 """
 
 import json

@@ -28,6 +28,7 @@ def test_what_is_described_is_of_films_that_anybody_rated(ratings):
     described = describe(ratings)
     assert described["within_an_hour"] == 0.5
     assert described["rated_once"] == 0.5
+    assert described["films"] == 6
     assert share_of_top(ratings, 0.25) == pytest.approx(2 / 6)
 
 

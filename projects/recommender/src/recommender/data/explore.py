@@ -51,6 +51,7 @@ def describe(ratings: Ratings) -> dict[str, float]:
     """Return the numbers that the figures show, by name."""
     sittings = find_sittings(ratings)
     return {
+        "films": ratings.n_items,
         "within_an_hour": float(np.mean(sittings.spans <= HOUR)),
         "in_one_sitting": sittings.in_one,
         "films_a_sitting": sittings.films,

@@ -14,6 +14,7 @@ from recommender.data.catalogue import Catalogue
 from recommender.data.ratings import Ratings
 
 MIN_HISTORY = 5  # ratings that must stay for training where a user is evaluated
+HIDDEN = 0.2  # of each user's ratings, for the test; as many before them are for validation
 TRAIN, VALIDATION, TEST = 0, 1, 2
 DAY = 24 * 3600  # seconds
 
@@ -42,7 +43,7 @@ class Split:
     excluded: dict[str, int]
 
 
-def split_by_user_time(ratings: Ratings, catalogue: Catalogue, *, share: float = 0.2) -> Split:
+def split_by_user_time(ratings: Ratings, catalogue: Catalogue, *, share: float = HIDDEN) -> Split:
     """Hide the last `share` of each user's ratings for the test, and the same number before it for validation.
 
     The number is rounded down, so a user with 20 ratings has 12 for training, 4 for validation and 4 for the test.

@@ -113,7 +113,7 @@ def best_servable(ndcg: Mapping[str, float]) -> str:
     if POPULARITY in ndcg and ndcg[best] <= ndcg[POPULARITY]:
         raise ValueError(
             f"{best} reaches an nDCG of {ndcg[best]:.4f} and popular films {ndcg[POPULARITY]:.4f}: nothing is worth "
-            "serving with these settings on these data; see the README on large data"
+            "serving with these settings on these data; see docs/size.md of the project"
         )
     return best
 

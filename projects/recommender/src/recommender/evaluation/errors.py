@@ -11,6 +11,7 @@ from recommender.evaluation.evaluate import Evaluation
 from recommender.evaluation.task import Floats, Task
 
 HOUR, DAY = 3600.0, 24 * 3600.0
+LENGTH = "films in the history"
 RATED_BY = 5  # users before the test: films that fewer rated are rare
 
 
@@ -54,7 +55,7 @@ def _groupings(task: Task) -> list[tuple[str, Floats, Sequence[float], Sequence[
     times = ("under an hour", "under a day", "under 30 days", "30 days and more")
     shares = ("under half", "under 80 %", "under 95 %", "95 % and more")
     return [
-        ("films in the history", lengths, (30, 60, 150), ("under 30", "30 to 59", "60 to 149", "150 and more")),
+        (LENGTH, lengths, (30, 60, 150), ("under 30", "30 to 59", "60 to 149", "150 and more")),
         ("from the last film to the test", gaps, (HOUR, DAY, 30 * DAY), times),
         (f"share of the hidden films {of_rare}", share, (0.5, 0.8, 0.95), shares),
     ]

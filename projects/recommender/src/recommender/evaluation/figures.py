@@ -152,11 +152,14 @@ def draw_reliability(measured: Sequence[Mapping[str, Any]]) -> Figure:
     figure, axes = figures.canvas(height=4.8, width=6.6, title=title)
     top = max(end for each in measured for bin_ in each["bins"] for end in bin_)
     axes.plot([0, top], [0, top], color=figures.MUTED, linestyle="--", linewidth=1)
-    axes.annotate("as stated", (0.93 * top, 0.93 * top), (4, -12), textcoords="offset points", color=figures.MUTED)
-    for i, each in enumerate(measured):
+    axes.annotate(
+        "as stated", (0.78 * top, 0.78 * top), (-6, 8), textcoords="offset points", ha="right", color=figures.MUTED
+    )
+    known = (COLOR_OF[SERVED], COLOR_OF[RATED], COLOR_OF[POPULARITY])
+    for each, color, marker in zip(measured, known, figures.MARKERS, strict=False):
         chance, watched, low, high = np.array(each["bins"]).T
-        axes.vlines(chance, low, high, color=figures.COLORS[i], linewidth=1)
-        axes.plot(chance, watched, figures.MARKERS[i], color=figures.COLORS[i], markersize=6, label=each["histories"])
+        axes.vlines(chance, low, high, color=color, linewidth=1)
+        axes.plot(chance, watched, marker, color=color, markersize=6, label=each["histories"])
     axes.set(xlabel="Chance that was stated, mean of a tenth of the recommendations", ylabel="Share that was watched")
     axes.set(xlim=(-0.02 * top, 1.04 * top), ylim=(-0.02 * top, 1.04 * top))
     for axis in (axes.xaxis, axes.yaxis):

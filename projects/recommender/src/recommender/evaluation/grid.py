@@ -4,7 +4,7 @@ One decomposition serves the whole grid, so a trial costs no more than lists for
 first point on the way from the settings in use to the best that is not worse than the best by more than one standard
 error of the paired difference (Breiman et al. 1984, section 3.4.3), and from which nobody's history can be read back
 completely (`recommender.evaluation.privacy`). More directions than the settings have are never tried: those are what
-the README's privacy section measured.
+docs/privacy.md measured.
 """
 
 import math

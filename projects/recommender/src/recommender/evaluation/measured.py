@@ -1,4 +1,4 @@
-"""The README's sections that state what `recommender tune` and the benchmarks recorded, as tables."""
+"""The documents' sections that state what `recommender tune` and the benchmarks recorded, as tables."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence

@@ -6,13 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from portfolio_shared.evaluation.uncertainty import Interval
+from recommender.data.splits import HIDDEN
 from recommender.evaluation import bias_variance, experiment, tastes
+from recommender.evaluation.cold_start import ColdStart
+from recommender.evaluation.diversity import DiversityPoint
 from recommender.evaluation.errors import RATED_BY
-from recommender.evaluation.figures import SERVED
+from recommender.evaluation.figures import SERVED, certain_from, free_diversity
 from recommender.evaluation.order import BOTH, CHAIN, RULES
 from recommender.evaluation.pause import EVEN
 from recommender.evaluation.tables import percent
 from recommender.models.fit import ALS_RECENT, EASE, ITEMS, POPULARITY
+from recommender.models.history_weights import HistoryWeights
 
 Recorded = Mapping[str, Any]
 
@@ -38,6 +45,8 @@ def _of_data(recorded: Recorded) -> dict[str, str]:
     return {
         "ratings": f"{read:,}",
         "people": f"{users['users evaluated']:,}",
+        "films": f"{explored['films']:,}",
+        "weights": f"{explored['films'] ** 2 / 1e6:.0f} million",
         "within_an_hour": percent(explored["within_an_hour"]),
         "seconds_between": f"{explored['seconds_between']:.0f}",
         "films_a_sitting": f"{explored['films_a_sitting']:.0f}",
@@ -68,6 +77,11 @@ def _of_test(recorded: Recorded) -> dict[str, str]:
         "recall": percent(served["recall"]["estimate"]),
         "novelty": f"{served['novelty']['estimate']:.1f}",
         "one_in": f"{2 ** served['novelty']['estimate']:.0f}",
+        "novelty_popular": f"{popular['novelty']['estimate']:.1f}",
+        "diversity": f"{served['diversity']['estimate']:.2f}",
+        "diversity_popular": f"{popular['diversity']['estimate']:.2f}",
+        "lift_number": f"{served['popularity_lift']['estimate']:.2f}",
+        "lift_popular_number": f"{popular['popularity_lift']['estimate']:.2f}",
         "lift": percent(served["popularity_lift"]["estimate"]),
         "lift_popular": percent(popular["popularity_lift"]["estimate"]),
         "coverage": percent(served["coverage"]),
@@ -96,20 +110,18 @@ def _of_groups(recorded: Recorded) -> dict[str, str]:
 
 
 def _of_studies(recorded: Recorded) -> dict[str, str]:
+    """Return the numbers of the steps, of order alone, of new people and of the other studies."""
     steps = {step["name"]: step["ndcg"] for step in recorded["ablation"]}
     plain, recent, *_ = steps.values()
     order, ease = recorded["order"], recorded["settings"]["ease"]
-    spread = {each["penalty"]: each for each in recorded["spread"]}
-    group = recorded["tastes"]
-    surest = max(group["stability"], key=lambda k: group["stability"][k])
-    smallest, largest = (spread[end] for end in (min(spread), max(spread)))
-    in_use = spread[min(spread, key=lambda penalty: abs(penalty - ease["penalty"]))]
+    starts = [ColdStart(**{**each, **_intervals(each)}) for each in recorded["cold_start"]]
+    points = [DiversityPoint(**{**each, **_intervals(each)}) for each in recorded["diversity"]]
     return {
         "penalty": f"{ease['penalty']:g}",
         "rank": str(ease["rank"]),
         "raters": str(ease["min_raters"]),
         "rare": str(RATED_BY),
-        "half_life": percent(recorded["settings"]["history"]["half_life_share"]),
+        **_of_weights(recorded["settings"]["history"]),
         "validation": _three(steps[f"+ rank {ease['rank']} (the whole model)"]),
         "validation_ease": _three(plain),
         "validation_recent": _three(recent),
@@ -121,24 +133,49 @@ def _of_studies(recorded: Recorded) -> dict[str, str]:
         "both_gain": _interval(_turned(order["test"]["difference"][BOTH])),
         "rules_later": _three(order["pause"]["ndcg"][RULES]),
         "both_later": _three(order["pause"]["ndcg"][BOTH]),
+        "cold_certain": str(certain_from(starts)),
+        "free_diversity": f"{free_diversity(points):g}",
         "cold_1": _three(recorded["cold_start"][0]["ndcg"]),
         "cold_popular": _three(recorded["cold_start"][0]["popularity"]),
         "cold_50": _three(recorded["cold_start"][-1]["ndcg"]),
-        "variance_small": percent(_sum(smallest["variance"]) / _total(smallest)),
-        "variance_in_use": percent(_sum(in_use["variance"]) / _total(in_use)),
-        "common_small": percent(smallest["overlap"]),
-        "common_in_use": percent(in_use["overlap"]),
-        "common_large": percent(largest["overlap"]),
-        "popular_small": percent(smallest["popular"]),
-        "popular_in_use": percent(in_use["popular"]),
-        "popular_large": percent(largest["popular"]),
-        "smallest_penalty": f"{smallest['penalty']:g}",
-        "largest_penalty": f"{largest['penalty']:,.0f}",
+        **_of_spread(recorded["spread"], ease["penalty"]),
+        **_of_tastes(recorded["tastes"]),
+    }
+
+
+def _of_spread(recorded: list[dict[str, Any]], penalty: float) -> dict[str, str]:
+    """Return the numbers of bias and variance: at the smallest penalty, at the largest, at the one in use."""
+    spread = {each["penalty"]: each for each in recorded}
+    ends = {"small": min(spread), "in_use": min(spread, key=lambda each: abs(each - penalty)), "large": max(spread)}
+    stated = {"smallest_penalty": f"{ends['small']:g}", "largest_penalty": f"{ends['large']:,.0f}"}
+    for name, end in ends.items():
+        each = spread[end]
+        stated[f"variance_{name}"] = percent(_sum(each["variance"]) / (_sum(each["variance"]) + _sum(each["bias"])))
+        stated[f"common_{name}"] = percent(each["overlap"])
+        stated[f"popular_{name}"] = percent(each["popular"])
+    return {**stated, "refits": str(bias_variance.RESAMPLES)}
+
+
+def _of_tastes(recorded: Recorded) -> dict[str, str]:
+    """Return the numbers of the groups of films."""
+    surest = max(recorded["stability"], key=lambda k: recorded["stability"][k])
+    return {
         "groups": surest,
-        "stability": f"{group['stability'][surest]:.2f}",
-        "stability_plain": f"{group['without_features'][surest]:.2f}",
-        "refits": str(bias_variance.RESAMPLES),
+        "stability": f"{recorded['stability'][surest]:.2f}",
+        "stability_plain": f"{recorded['without_features'][surest]:.2f}",
         "grouped_from": str(tastes.RATERS),
+    }
+
+
+def _of_weights(history: Recorded) -> dict[str, str]:
+    """Return what a film of a history weighs, by its stars, and how fast that falls."""
+    weigh = HistoryWeights(rating_slope=history["rating_slope"])
+    five, two = weigh(np.array([5.0, 2.0])).tolist()
+    return {
+        "half_life": percent(history["half_life_share"]),
+        "five_stars": f"{five:.2f}",
+        "two_stars": f"{two:.2f}",
+        "hidden_share": percent(HIDDEN),
     }
 
 
@@ -174,8 +211,20 @@ def of_sample(path: Path) -> dict[str, str]:
         "sample_within_an_hour": percent(recorded["explored"]["within_an_hour"], 1),
         "miss_promised": f"{miss['promised']:.1f}",
         "miss_people": f"{miss['misses']:,}",
+        "miss_reason": _reason(miss, recorded["settings"]["ease"]["min_raters"]),
         "miss_place": f"{miss['best_place']:,}" if miss["best_place"] else "none",
     }
+
+
+def _reason(miss: Recorded, least: int) -> str:
+    """Return in a sentence why no film of the list was right, from the places of what came next."""
+    if miss["best_place"] is None:
+        return f"nothing that came next can be recommended, as fewer than {least} people had rated each of the films."
+    never = sum(place is None for _, _, place in miss["watched"])
+    return (
+        f"of the first {len(miss['watched'])} films that came next, {never or 'none'} had fewer than {least} ratings, "
+        f"and the best placed of all stood at {miss['best_place']:,}."
+    )
 
 
 def of_benchmarks(results: Path) -> dict[str, str]:
@@ -220,6 +269,10 @@ def of_benchmarks(results: Path) -> dict[str, str]:
     return found
 
 
+def _intervals(stored: Recorded) -> dict[str, Interval]:
+    return {name: Interval(**value) for name, value in stored.items() if isinstance(value, Mapping)}
+
+
 def _three(stored: Recorded) -> str:
     return f"{stored['estimate']:.3f}"
 
@@ -234,7 +287,3 @@ def _turned(stored: Recorded) -> dict[str, float]:
 
 def _sum(groups: Mapping[str, float]) -> float:
     return sum(groups.values())
-
-
-def _total(each: Recorded) -> float:
-    return _sum(each["bias"]) + _sum(each["variance"])

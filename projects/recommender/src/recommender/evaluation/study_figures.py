@@ -18,6 +18,7 @@ from recommender.models.fit import POPULARITY
 
 LEARNED, HIDDEN = "#B8BCC2", figures.COLORS[4]
 STARTS, LASTING, FILMS, DATE = (0.03, 0.16, 0.3, 0.44, 0.56), 0.4, 12, 0.86  # of a drawing without data
+TICKS = (1, 10, 100, 1_000, 10_000)  # of the penalty
 NAMED_FILMS = 26  # titles on the map
 
 
@@ -95,9 +96,9 @@ def draw_map(tastes: Tastes, names: Sequence[str], n_ratings: Sequence[int]) -> 
     for number, taste in enumerate(tastes.groups):
         rows = tastes.group_of == number
         sizes = 3 + 0.25 * np.array(n_ratings)[rows]
-        axes.scatter(
-            x[rows], y[rows], s=sizes, color=figures.COLORS[number % 6], alpha=0.5, linewidths=0, label=taste.name
-        )
+        color = figures.COLORS[number % len(figures.COLORS)]
+        axes.scatter(x[rows], y[rows], s=sizes, color=color, alpha=0.5, linewidths=0, rasterized=True)
+        axes.plot([], [], "o", color=color, label=taste.name)
     taken: list[tuple[float, float]] = []
     width, height = np.ptp(x), np.ptp(y)
     for film in np.argsort(-np.array(n_ratings), kind="stable").tolist():
@@ -112,7 +113,7 @@ def draw_map(tastes: Tastes, names: Sequence[str], n_ratings: Sequence[int]) -> 
             )
             text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
     axes.set(xticks=[], yticks=[], xlabel="Larger dots: more people rated the film. The axes have no unit.")
-    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=2, markerscale=1.5, fontsize=8.5)
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=2, fontsize=8.5)
     return figure
 
 
@@ -126,17 +127,19 @@ def draw_bias_variance(spread: Sequence[Mapping[str, Any]], in_use: float) -> Fi
     figure, both = figures.canvases(2, height=3.9, title=title)
     for axes, group in zip(both, (POPULAR, RARE), strict=True):
         bias, variance = (np.array([each[part][group] for each in spread]) for part in ("bias", "variance"))
-        for name, values, style in (
-            ("squared error", bias + variance, 0),
-            ("squared bias", bias, 1),
-            ("variance", variance, 2),
+        for name, values, color, dashes in (
+            ("squared error", bias + variance, figures.INK, "-"),
+            ("squared bias", bias, figures.MUTED, "--"),
+            ("variance", variance, figures.COLORS[5], "-."),
         ):
-            axes.plot(penalties, values, color=figures.COLORS[style], linestyle=figures.DASHES[style], label=name)
+            axes.plot(penalties, values, color=color, linestyle=dashes, label=name)
         axes.axvline(in_use, color=figures.MUTED, linewidth=1, linestyle=":")
         axes.annotate(
             f"in use: {in_use:g}", (in_use, 0.5), (4, 0), ("data", "axes fraction"), "offset points", fontsize=8
         )
         axes.set(xscale="log", ylim=(0, 1.02), xlabel="Penalty (log axis)")
+        axes.set_xticks(TICKS, [f"{tick:,}" for tick in TICKS])
+        axes.minorticks_off()
         axes.set_title(group, fontsize=10, loc="left")
         figures.percent(axes.yaxis)
     both[0].set_ylabel("Share of the error of guessing zero")

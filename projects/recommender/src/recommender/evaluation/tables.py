@@ -8,6 +8,7 @@ from portfolio_shared.evaluation.sections import interval_cell, markdown_table
 from portfolio_shared.evaluation.tables import candidate_rows
 from recommender.evaluation import bias_variance
 from recommender.evaluation.candidates import COLUMNS
+from recommender.evaluation.errors import LENGTH
 from recommender.evaluation.evaluate import METRIC_LABELS
 from recommender.evaluation.figures import SERVED
 from recommender.evaluation.toy import toy_table
@@ -47,7 +48,8 @@ def tables(recorded: Recorded) -> dict[str, str]:
         "test": test_table(recorded["test"], k),
         "diversity": markdown_table(point_headings, points),
         "cold-start": markdown_table(start_headings, starts),
-        "groups": groups_table(recorded["groups"], k),
+        "groups": groups_table([each for each in recorded["groups"] if each["by"] == LENGTH], k),
+        "groups-all": groups_table([each for each in recorded["groups"] if each["by"] != LENGTH], k),
         "pause": pause_table(recorded),
         "reliability": reliability_table(recorded),
         "order": order_table(recorded),
@@ -194,7 +196,10 @@ def sample_tables(recorded: Recorded) -> str:
 def miss_table(recorded: Recorded) -> str:
     """Return the most confident miss of the sample: the list, why each film stood in it, and what came instead."""
     miss, least = recorded["miss"], recorded["settings"]["ease"]["min_raters"]
-    listed = [[title, percent(chance), f"because of {reason}"] for title, chance, reason in miss["recommended"]]
+    listed = [
+        [title, percent(chance), f"because of {reason}"]
+        for title, chance, reason in miss["recommended"][: len(miss["watched"])]
+    ]
     watched = [
         f"{title} ({f'place {place:,}' if place else f'never recommended: fewer than {least} people had rated it'})"
         for title, _, place in miss["watched"]
@@ -202,7 +207,7 @@ def miss_table(recorded: Recorded) -> str:
     return "\n\n".join(
         [
             f"*Seen before:* {miss['films']} films, the last of them {', '.join(miss['history'])}.",
-            markdown_table(["recommended", "chance", "reason"], listed),
+            markdown_table([f"first {len(listed)} of {recorded['k']} recommended", "chance", "reason"], listed),
             f"*What came next:* {', '.join(watched)}.",
         ]
     )
