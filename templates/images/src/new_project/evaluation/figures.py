@@ -32,6 +32,8 @@ def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[Fitted]], fo
     }
     worst = min(by_label, key=lambda label: by_label[label].estimate)
     title = f"Of {worst}, {_percent(by_label[worst].estimate)} are named right; of all {_percent(float(right.mean()))}"
+    if by_label[worst].high >= right.mean():
+        title = f"No label is named right less often than others by more than chance; {title[0].lower()}{title[1:]}"
     _bars(by_label, "Share named right on the test, by label", title, folder / "failures.svg")
 
 

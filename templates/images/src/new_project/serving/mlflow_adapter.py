@@ -17,8 +17,11 @@ def predict(predictor: Predictor, table: pd.DataFrame) -> pd.DataFrame:
 def _classify(predictor: Predictor, picture: str) -> dict[str, str | float]:
     (prediction,) = predictor.predict([prepare(base64.b64decode(picture, validate=True))])
     top = max(range(len(predictor.labels)), key=prediction.probabilities.__getitem__)
-    sure = {"label": predictor.labels[top], "probability": prediction.probabilities[top]}
-    return {**sure, "unsure": prediction.unsure or ""}
+    return {
+        "label": predictor.labels[top],
+        "probability": prediction.probabilities[top],
+        "unsure": prediction.unsure or "",
+    }
 
 
 set_adapter(Predictor.load, predict)

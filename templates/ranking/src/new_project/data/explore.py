@@ -7,7 +7,7 @@ import numpy as np
 from new_project.data.load import Dataset
 from portfolio_shared.evaluation import charts, figures
 
-SHARES = np.linspace(0, 1, 21)
+SHARES = np.linspace(0, 0.5, 11)
 TENTH = 2  # place in SHARES
 
 
@@ -18,13 +18,13 @@ def explore(dataset: Dataset, folder: Path) -> list[Path]:
         what: _share_of_first(counts)
         for what, counts in (("users", np.bincount(events.users)), ("items", events.counts()))
     }
-    tenths = " and ".join(f"{100 * line[TENTH]:.0f} % the first tenth of the {what}" for what, line in lines.items())
+    tenths = " and ".join(f"a tenth of the {what} has {100 * line[TENTH]:.0f} %" for what, line in lines.items())
     figure = charts.line_with_band(
         100 * SHARES,
         {what: (100 * line, 100 * line, 100 * line) for what, line in lines.items()},
         xlabel="Per cent of the users or items, the busiest first",
         ylabel="Per cent of all events",
-        title=f"Of {len(events):,} events {tenths} account for",
+        title=f"Of {len(events):,} events, {tenths}",
     )
     return [figures.save_figure(figure, folder / "data.svg")]
 

@@ -34,6 +34,10 @@ def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[Fitted]], fo
     }
     worst = min(groups, key=lambda name: groups[name].estimate)
     title = f"Histories of {worst} are continued worst: nDCG@{K} {groups[worst].estimate:.2f} against {ndcg.mean():.2f}"
+    if groups[worst].high >= ndcg.mean():
+        title = (
+            f"Histories of no length are continued worse than others by more than chance: nDCG@{K} {ndcg.mean():.2f}"
+        )
     _bars(groups, f"nDCG@{K} on the test, by length of the history", title, folder / "failures.svg")
 
 
