@@ -17,7 +17,7 @@ from image_classifier.evaluation.candidates import FINE_TUNED, FREQUENCIES, PROB
 from image_classifier.evaluation.errors import Group, by_group
 from image_classifier.evaluation.evaluate import Evaluation
 from image_classifier.evaluation.photo_figures import activation_grid, augmentation_grid, mistake_grid
-from image_classifier.evaluation.plain import PIXELS
+from image_classifier.evaluation.plain import COLORS, PIXELS
 from image_classifier.evaluation.selective import Answered, risk_coverage
 from image_classifier.models.fit import Epoch, FittedClassifier
 from portfolio_shared.evaluation import figures
@@ -28,6 +28,7 @@ from portfolio_shared.results import Candidate
 MODEL_COLORS = {
     FINE_TUNED: figures.COLORS[0],
     PROBE: figures.COLORS[1],
+    COLORS: figures.COLORS[5],
     PIXELS: figures.COLORS[2],
     FREQUENCIES: figures.MUTED,
 }

@@ -31,13 +31,17 @@ def statements(recorded: Recorded) -> dict[str, str]:
 
 
 def measured_numbers(results: Path) -> dict[str, str]:
-    """Return the numbers of prose that `make bench-serving` measured, if it has."""
-    path = results / "image-classifier_serving.json"
-    if not path.is_file():
+    """Return the numbers of prose that benchmarks measured, of services and of backbones; none without their files."""
+    serving, backbones = (results / f"image-classifier_{name}.json" for name in ("serving", "backbones"))
+    if not (serving.is_file() and backbones.is_file()):
         return {}
-    row = json.loads(path.read_text(encoding="utf-8"))["rows"]["ours"]
+    row = json.loads(serving.read_text(encoding="utf-8"))["rows"]["ours"]
+    shipped = next(
+        each for each in json.loads(backbones.read_text(encoding="utf-8"))["rows"] if "(shipped)" in each["name"]
+    )
     many, alone = row["16"], row["1"]
     return {
+        "megabytes": f"{shipped['megabytes']:.1f}",
         "cpu_ms": f"{many['cpu_ms']:.0f}",
         "a_core": f"{1000 / many['cpu_ms']:.0f}",
         "p50_ms": f"{alone['p50']:.0f}",
