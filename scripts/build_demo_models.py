@@ -29,10 +29,10 @@ def write_pictures(bundle: Path, target: Path) -> bool:
         raise DemoError(f"the demo resizes bilinearly to no less than the crop, and the model asks for {shape}")
     with np.load(bundle / NOVELTY, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files if stored[name].ndim}
-        numbers = {name: float(stored[name]) for name in stored.files if not stored[name].ndim}
-    counts = {"nearest": neighbors.NEAREST, "of_its_kind": neighbors.OF_ITS_KIND, "within": novelty.WITHIN}
+        numbers: dict[str, Any] = {name: float(stored[name]) for name in stored.files if not stored[name].ndim}
+    numbers |= {"nearest": neighbors.NEAREST, "of_its_kind": neighbors.OF_ITS_KIND, "within": novelty.WITHIN}
     texts = {"unfamiliar": UNFAMILIAR, "min_side": ImageLimits().min_side, "colors": gradient().tolist()}
-    write_json(target / "model" / "rules.json", {**asdict(rules), "novelty": numbers | counts, **texts})
+    write_json(target / "model" / "rules.json", {**asdict(rules), "novelty": numbers, **texts})
     write_arrays(target / "model", arrays)
     shutil.copy(bundle / GRAPH, target / "model")
     shutil.copy(SAMPLE.path.parent / "credits.csv", target)
@@ -61,7 +61,9 @@ MODELS: dict[str, Callable[[Path, Path], bool]] = {"image-classifier": write_pic
 
 def write_arrays(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write arrays.bin, one array after the other, and arrays.json: name -> shape and where it begins, in bytes."""
-    table, parts, offset = {}, [], 0
+    table: dict[str, dict[str, Any]] = {}
+    parts: list[bytes] = []
+    offset = 0
     for name, array in arrays.items():
         part = np.ascontiguousarray(array, dtype="<f4").tobytes()
         table[name] = {"shape": array.shape, "offset": offset}
