@@ -7,6 +7,16 @@ import pytest
 from checkout import ROOT, tracked
 
 GLOSSARY = "docs/glossary.md"
+READ_FIRST = re.compile(r"README\.md|docs/system-design\.md|projects/[^/]+/(README|CASE_STUDY)\.md")
+NO_PROSE = re.compile(
+    r"<!-- report:([\w-]+) -->.*?<!-- /report:\1 -->|^ *```.*?^ *```|`[^`]+`|!\[[^\]]*\]|(?<=\])\([^)]*\)|^#.*?$",
+    re.DOTALL | re.MULTILINE,
+)
+TECHNICAL = (
+    *("RMSLE", "nDCG", "EASE", "ALS", "Ridge", "Random forest", "Gradient boosting", "Bias and variance", "Bootstrap"),
+    *("A/B test", "Shadow", "Canary", "Interleaving", "Softmax", "Fine-tuning", "Conformal interval", "Log loss"),
+    *("Cold start", "Cross-fitting", "Leakage", "Linear probe", "Out-of-distribution", "Shapley value", "Temperature"),
+)
 DOCUMENTS = [name for name in tracked() if name.endswith(".md")]
 
 
@@ -55,3 +65,13 @@ def test_a_link_to_a_heading_leads_to_one(document: str) -> None:
         if file.endswith(".md") and term not in map(anchor, headings(file))
     ]
     assert lost == []
+
+
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if READ_FIRST.fullmatch(name)])
+def test_a_document_that_is_read_first_links_its_terms(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    linked = {term for file, term in links_to_headings(document) if file == GLOSSARY}
+    prose = NO_PROSE.sub("", text)
+    cased = {term: 0 if term.isupper() else re.IGNORECASE for term in TECHNICAL}
+    used = {term for term in TECHNICAL if re.search(rf"\b{re.escape(term)}\b", prose, cased[term])}
+    assert {term for term in used if anchor(term) not in linked} == set(), "link the first use to docs/glossary.md"
