@@ -23,7 +23,7 @@ def client(serving: Callable[[Any], AbstractContextManager[httpx.Client]], bundl
         yield client
 
 
-def test_an_example_is_answered_with_its_labels_and_how_sure_they_are(client: httpx.Client) -> None:
+def test_an_example_is_answered_with_its_labels_and_their_probabilities(client: httpx.Client) -> None:
     known = client.get("/v1/labels").json()
     picture = client.get(f"/v1/examples/{known['examples'][0]}")
     answer = client.post("/v1/classifications", json={"picture": base64.b64encode(picture.content).decode()}).json()
