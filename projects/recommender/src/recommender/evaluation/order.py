@@ -124,4 +124,4 @@ def _ndcg(model: Scorer, task: Task, weigh: HistoryWeights, k: int) -> Floats:
 
 
 def _standard(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (scores - scores.mean()) / (scores.std() or 1.0)
+    return np.asarray((scores - scores.mean()) / (scores.std() or 1.0), dtype=np.float32)

@@ -109,7 +109,7 @@ def directions(X: sp.csr_array, films: Catalogue, settings: EaseSettings, *, see
     """Return the films' factors of a fit to X, each of length 1 or of zeros, shape (n_items, n_directions)."""
     factors = fit_full(X, films, settings, seed=seed).factors.astype(np.float64)
     lengths = np.linalg.norm(factors, axis=1, keepdims=True)
-    return np.divide(factors, lengths, out=np.zeros_like(factors), where=lengths > 0)
+    return np.asarray(np.divide(factors, lengths, out=np.zeros_like(factors), where=lengths > 0))
 
 
 def cluster(vectors: NDArray[np.float64], k: int, *, seed: int = 0) -> tuple[Ints, NDArray[np.float64]]:
