@@ -54,6 +54,8 @@ def test_sections_and_numbers_are_filled_wherever_they_stand(project):
     [
         (SECTIONS | {"lost": "x"}, NUMBERS, "section lost"),
         (SECTIONS, {"rows": "574"}, "there is no number error; there are rows"),
+        (SECTIONS, NUMBERS | {"error": "nan %"}, "no number was measured: error"),
+        (SECTIONS | {"test": "| 0.1 (-inf to inf) |"}, NUMBERS, "no number was measured: section test"),
     ],
 )
 def test_what_has_no_place_or_no_record_is_an_error_and_nothing_is_written(project, sections, numbers, error):
@@ -70,6 +72,7 @@ def test_what_is_stale_is_named(project):
     ]
     assert stale(documents_of(project), {"test": "| x |"}, NUMBERS) == ["peers.md: section peers"]
     assert stale(documents_of(project), SECTIONS | {"more": ""}, NUMBERS) == ["section more stands nowhere"]
+    assert "rows" in stale(documents_of(project), SECTIONS, NUMBERS | {"rows": "nan"})
 
 
 def test_a_report_fills_the_project_and_its_own_part_of_the_root(project):
@@ -80,6 +83,13 @@ def test_a_report_fills_the_project_and_its_own_part_of_the_root(project):
     assert "| summary |" in text(project.parents[1] / "README.md")
     assert "<!--=houses.error-->8,704<!--/--> <!--=films.hits-->7<!--/-->" in text(project.parents[1] / "README.md")
     assert "peers.md" in line
+
+
+def test_a_record_of_what_is_no_number_is_refused_by_its_place_and_not_written(project):
+    recorded = {"a": {"b": [1.0, float("nan")]}, "c": float("-inf"), "d": "nan"}
+    with pytest.raises(SectionError, match=r"^no number was measured: a\.b\[1\], c$"):
+        write_report(settings(project), "houses", recorded, Contents(SECTIONS, NUMBERS, ""))
+    assert not (project / "docs" / "report.json").exists()
 
 
 def test_a_refill_takes_what_was_recorded(project):

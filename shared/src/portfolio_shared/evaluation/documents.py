@@ -5,8 +5,9 @@ A section stands between `<!-- report:NAME -->` and `<!-- /report:NAME -->`. A n
 """
 
 import json
+import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from portfolio_shared.config import ReportSettings
 from portfolio_shared.evaluation.sections import SectionError, fill, find
 
 NUMBER = re.compile(r"<!--=(?P<name>[\w.-]+)-->(?P<text>[^<]*)<!--/-->")
+NO_NUMBER = re.compile(r"(?<![\w.])(nan|inf)(?!\w)")
+"""As Python writes what could not be computed."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,11 @@ def fill_documents(
     Raises
     ------
     SectionError
-        Where a section has no place or two, or a document names a number that is not there; nothing is written then.
+        Where a section has no place or two, a document names a number that is not there, or something is nan or
+        infinite; nothing is written then.
     """
+    if lacking := not_measured(sections, numbers or {}):
+        raise SectionError(f"no number was measured: {', '.join(lacking)}")
     texts = {path: path.read_text(encoding="utf-8") for path in documents}
     written = dict(texts)
     for name, body in sections.items():
@@ -86,8 +92,11 @@ def fill_documents(
 def stale(
     documents: Iterable[Path], sections: Mapping[str, str], numbers: Mapping[str, str], *, of: str = ""
 ) -> list[str]:
-    """Return what documents state otherwise than it was recorded, and sections that nobody records; raises as above."""
-    found, placed = [], set()
+    """Return what documents state otherwise than it was recorded, what nobody records, and what is no number.
+
+    Raises as `fill_documents` does where a document names a number that is not there.
+    """
+    found, placed = not_measured(sections, numbers), set()
     for path in documents:
         text = path.read_text(encoding="utf-8")
         for name in re.findall(r"<!-- report:([\w-]+) -->", text):
@@ -100,10 +109,42 @@ def stale(
     return found + [f"section {name} stands nowhere" for name in sections if name not in placed]
 
 
+def not_measured(sections: Mapping[str, str], numbers: Mapping[str, str]) -> list[str]:
+    """Return the names of sections and numbers that say nan or inf.
+
+    Examples
+    --------
+    >>> not_measured({"test": "| x | nan % |", "peers": "| Nan | in info |"}, {"error": "-inf", "rows": "574"})
+    ['section test', 'error']
+    """
+    named = {f"section {name}": text for name, text in sections.items()} | dict(numbers)
+    return [name for name, text in named.items() if NO_NUMBER.search(text)]
+
+
+def not_finite(recorded: object, path: str = "") -> Iterator[str]:
+    """Yield where a record holds nan or an infinite number, such as `candidates.blend.error`."""
+    if isinstance(recorded, Mapping):
+        for name, value in recorded.items():
+            yield from not_finite(value, f"{path}.{name}".lstrip("."))
+    elif isinstance(recorded, list | tuple):
+        for index, value in enumerate(recorded):
+            yield from not_finite(value, f"{path}[{index}]")
+    elif isinstance(recorded, float) and not math.isfinite(recorded):
+        yield path
+
+
 def write_report(config: ReportSettings, name: str, recorded: Mapping[str, object], contents: Contents) -> str:
-    """Write `docs/report.json` and every document that states something of it, and return the line that says so."""
+    """Write `docs/report.json` and every document that states something of it, and return the line that says so.
+
+    Raises
+    ------
+    SectionError
+        Where the record holds nan or an infinite number, which is no JSON, or as `fill_documents` does.
+    """
+    if lacking := list(not_finite(recorded)):
+        raise SectionError(f"no number was measured: {', '.join(lacking)}")
     docs = config.project / "docs"
-    (docs / "report.json").write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
+    (docs / "report.json").write_text(json.dumps(recorded, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return fill_in(config, name, contents)
 
 
