@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from portfolio_shared.data.numbers import number_of
 from portfolio_shared.data.tables import FileError, misshapen, open_table
 
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "?", "-"})
@@ -31,10 +32,6 @@ FORMS = (
     *("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%Y %H:%M"),
     *("%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%d %b %Y", "%d %B %Y", "%b %d, %Y"),
 )
-NUMBER = {
-    ".": re.compile(r"[-+]?(\d{1,3}(,\d{3})+|\d+)?(\.\d*)?([eE][-+]?\d+)?"),
-    ",": re.compile(r"[-+]?(\d{1,3}(\.\d{3})+|\d+)?(,\d*)?([eE][-+]?\d+)?"),
-}
 
 
 @dataclass
@@ -114,12 +111,12 @@ def is_missing(cell: str) -> bool:
     return cell.lower() in MISSING
 
 
-def number_of(cell: str, decimal: str) -> float | None:
-    """Return the number in a cell, or None; the same rule as in the project's `data/columns.py`."""
-    plain = cell.strip("$€£% \u00a0")
-    if not NUMBER[decimal].fullmatch(plain) or not any(character.isdigit() for character in plain):
+def known_number(cell: str, decimal: str) -> float | None:
+    """Return the number in a cell, or None."""
+    try:
+        return number_of(cell, decimal)
+    except ValueError:
         return None
-    return float(plain.replace("," if decimal == "." else ".", "").replace(decimal, "."))
 
 
 def decimal_of(columns: Iterable[Sequence[str]], separator: str) -> str:
@@ -138,7 +135,7 @@ def decimal_of(columns: Iterable[Sequence[str]], separator: str) -> str:
 def target_of(target: str, cells: Sequence[str], decimal: str) -> dict[str, Any]:
     """Return what the target is: a number, or a category with its classes; raise ValueError if it is neither."""
     given = [cell for cell in cells if not is_missing(cell)]
-    known = [number for cell in given if (number := number_of(cell, decimal)) is not None]
+    known = [number for cell in given if (number := known_number(cell, decimal)) is not None]
     if len(given) < LEAST_ROWS:
         raise ValueError(f"{len(given)} of {len(cells):,} rows have {target}; at least {LEAST_ROWS} are needed")
     if len(known) >= MOSTLY * len(given) and len(set(known)) > FEW_VALUES:
@@ -179,7 +176,7 @@ def describe(heading: str, cells: Sequence[str], decimal: str, found: Inferred) 
     if why := useless(heading, cells, given, found):
         found.left_out[heading] = why
         return None
-    known = [number for cell in given if (number := number_of(cell, decimal)) is not None]
+    known = [number for cell in given if (number := known_number(cell, decimal)) is not None]
     if len(known) >= MOSTLY * len(given):
         if len(known) < len(cells) or not np.all(np.diff(known) == 1):
             return {"kind": "number", "whole": all(number.is_integer() for number in known)}
@@ -249,7 +246,7 @@ def typical(column: dict[str, Any], cells: Sequence[str], decimal: str) -> float
     """Return a value that most rows have about: the median, the most frequent code, the latest date."""
     given = [cell for cell in cells if not is_missing(cell)]
     if column["kind"] == "number":
-        middle = float(np.median([number for cell in given if (number := number_of(cell, decimal)) is not None]))
+        middle = float(np.median([number for cell in given if (number := known_number(cell, decimal)) is not None]))
         return float(round(middle)) if column["whole"] else middle
     if column["kind"] == "date":
         return max(date for cell in given if (date := date_of(cell, column["form"])) is not None).isoformat()

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from infer import FEW_VALUES, LEAST_ROWS, Inferred, is_missing, number_of
+from infer import FEW_VALUES, LEAST_ROWS, Inferred, is_missing, known_number
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -47,7 +47,7 @@ def find_in_numbers(found: Inferred, table: Mapping[str, Sequence[str]]) -> None
 
 
 def _float(cell: str, decimal: str) -> float:
-    number = None if is_missing(cell) else number_of(cell, decimal)
+    number = None if is_missing(cell) else known_number(cell, decimal)
     return float("nan") if number is None else number
 
 
