@@ -10,8 +10,22 @@ from typing import Any
 import pytest
 from checkout import ROOT, tracked
 
-CHECKED = re.compile(r"README\.md|docs/system-design\.md|projects/[^/]+/(README|CASE_STUDY)\.md")
-DOCUMENTS = sorted(name for name in tracked() if CHECKED.fullmatch(name))
+CHECKED = re.compile(
+    r"(README|docs/system-design|projects/[^/]+/(README|CASE_STUDY|MODEL_CARD|DATA_SHEET|docs/.+))\.md"
+)
+NOT_YET = {
+    f"projects/{name}.md"
+    for name in (
+        *("housing/docs/after-deployment", "housing/docs/failures", "housing/docs/intervals", "housing/docs/peers"),
+        *("housing/docs/search", "image-classifier/MODEL_CARD", "image-classifier/docs/after-deployment"),
+        *("image-classifier/docs/calibration", "image-classifier/docs/out-of-distribution"),
+        *("image-classifier/docs/test-looks", "image-classifier/docs/training", "recommender/MODEL_CARD"),
+        *("recommender/docs/after-deployment", "recommender/docs/privacy", "recommender/docs/search"),
+        *("recommender/docs/size", "recommender/docs/splits"),
+    )
+}
+"""Documents with numbers that are typed: not yet filled, nor listed with their source. No other may join them."""
+DOCUMENTS = sorted(name for name in tracked() if CHECKED.fullmatch(name) and name not in NOT_YET)
 LISTED: list[dict[str, Any]] = tomllib.loads((ROOT / "tests/stated_numbers.toml").read_text(encoding="utf-8"))["stated"]
 # What is no prose, in this order: front matter, fenced code, what commands fill, other comments, code, addresses, tags.
 NO_PROSE = re.compile(
@@ -83,6 +97,12 @@ def test_every_number_is_filled_by_a_command_or_has_its_source(name: str) -> Non
         "or list its phrase with its source in tests/stated_numbers.toml"
     )
     assert [f"{name}:{line}: {number}" for line, number in found] == [], help_
+
+
+@pytest.mark.parametrize("name", sorted(NOT_YET))
+def test_what_is_not_yet_checked_still_has_such_numbers(name: str) -> None:
+    phrases = [entry["phrase"] for entry in LISTED]
+    assert unsourced((ROOT / name).read_text(encoding="utf-8"), phrases), "take it out of NOT_YET"
 
 
 @pytest.mark.parametrize("name", [name for name in tracked() if name.endswith(".md")])
