@@ -44,6 +44,7 @@ NUMBER = re.compile(
     r"|(?<![\w.])\d[\d.,]*\s?(%|per\s?cent\b|dollars\b)"
     r"|(?<![\w.,])\d{1,3}(,\d{3})+"
     r"|(?<![\w.])\d*(\.\d+)+"
+    r"|(?<![\w.])\d+ (of|in) (the )?\d+\b"
 )
 
 
@@ -71,6 +72,7 @@ def unsourced(text: str, phrases: list[str]) -> list[tuple[int, str]]:
         ("an error of 0.106 and\nof .5", ["0.106", ".5"]),
         ("90 % of 95% or 5 per cent, 7\u00a0%", ["90 %", "95%", "5 per cent", "7\u00a0%"]),
         ("1,234 films, 12,345,678 ratings", ["1,234", "12,345,678"]),
+        ("in 99 of 100 cases, 3 of the 40, of 40 houses 3", ["99 of 100", "3 of the 40"]),
         ("$9, $8,704.50 or 700 dollars", ["$9", "$8,704.50", "700 dollars"]),
         ("574 houses, 2 cores, nDCG@10, MobileNetV2, 2019, in 10 minutes, 1, 2 and 3", []),
         ("`0.5` and [a paper](x-1.5.md) or https://a.org/0.5\n```\n0.5\n```\n<img width='33%'> <!-- 0.5 -->", []),
