@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +19,14 @@ NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 OWNER = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 TAKEN = {"mlflow", "docker", "compose", "git", "github", "python", "pytest"}
 """Whose variables ours would be mistaken for: MLFLOW_... is MLflow's."""
+AROUND = (
+    *((r"tool\.", r"\b"), (r"\.get\(\"", r"\"\)")),  # the projects' table
+    *((":-", r"\}"), ("IMAGES=", r"\b")),  # images
+    *(("^name: ", "$"), ('"', '-test"'), ("/srv/", r"\b")),  # compose
+    *(("-REPOSITORY ", r"\b"), (" && cd ", "$")),  # the command that clones it
+    *((r"\[\"", r"\"\]"), ('source_type="', '"')),  # dashboards, MLflow's datasets
+)
+"""What stands before and after a name that is one, and no word of prose."""
 BADGES = re.compile(r"<!-- badges -->.*?<!-- /badges -->\n\n", re.DOTALL)
 NEXT = """
 Next: `make clean setup format test` makes the environment anew and sorts the imports; then commit.
@@ -74,17 +82,16 @@ def substitutions(old: str, new: str) -> list[tuple[re.Pattern[str], str]]:
         (rf"\b{package}(?=_shared\b)", new.replace("-", "_")),
         (rf"\b{package.upper()}(?=_[A-Z\"'])", new.replace("-", "_").upper()),
         (rf"\b{word}(?=-shared\b)", new),
-        (rf"(?<=tool\.){word}\b|(?<=tool\\\.){word}\b|(?<=\.get\(\"){word}(?=\"\))", new),  # the projects' table
-        (rf"(?<=:-){word}(?=\}})|(?<=IMAGES=){word}\b", new),  # images
-        (rf"(?<=^name: ){word}$|(?<=\"){word}(?=-test\")|(?<=/srv/){word}\b", new),  # compose
-        (rf"(?<=-REPOSITORY ){word}\b|(?<= && cd ){word}$", new),  # the command that clones it
-        (rf"(?<=\[\"){word}(?=\"\])|(?<=source_type=\"){word}(?=\")", new),  # dashboards, MLflow's datasets
+        *((rf"(?<={before}){word}(?={after})", new) for before, after in AROUND),
     ]
     return [(re.compile(pattern, re.MULTILINE), replacement) for pattern, replacement in places]
 
 
 def personal(name: str, owner: str, person: str) -> dict[str, Callable[[str], str]]:
-    """Return file -> what changes in it beside the name: whose it is, and where it lies."""
+    """Return file -> what changes in it beside the name: whose it is, and where it lies.
+
+    Each change raises RenameError where the file lacks the line that it changes.
+    """
     repository = f"https://github.com/{owner}/{name}"
     quoted = person.replace("\\", "\\\\").replace('"', '\\"')
     workflows = f"{repository}/actions/workflows"
@@ -94,9 +101,16 @@ def personal(name: str, owner: str, person: str) -> dict[str, Callable[[str], st
     )
 
     def line(pattern: str, replacement: str) -> Callable[[str], str]:
-        return lambda text: re.sub(pattern, lambda _: replacement, text, count=1, flags=re.MULTILINE)
+        def changed(text: str) -> str:
+            text, found = re.subn(pattern, lambda _: replacement, text, count=1, flags=re.MULTILINE)
+            if not found:
+                raise RenameError(f"there is no line {pattern}")
+            return text
+
+        return changed
 
     def license_of(text: str) -> str:
+        line(r"^Copyright \(c\)", "")(text)
         mine = f"Copyright (c) {datetime.now(tz=UTC).year} {person}\n"
         return text if f" {person}\n" in text else text.replace("Copyright (c)", f"{mine}Copyright (c)", 1)
 
@@ -123,6 +137,33 @@ def personal(name: str, owner: str, person: str) -> dict[str, Callable[[str], st
     }
 
 
+def renamed(
+    root: Path, names: Sequence[tuple[re.Pattern[str], str]], edits: Mapping[str, Callable[[str], str]]
+) -> dict[str, str]:
+    """Return file -> its text afterwards, of the files that change; writes nothing.
+
+    Raises
+    ------
+    RenameError
+        Where a file without a zero byte is no UTF-8, or lacks a line that an edit changes.
+    """
+    changed = {}
+    for file in filter(None, git(root, "ls-files", "-z").split("\0")):
+        data = b"" if (root / file).is_symlink() else (root / file).read_bytes()
+        if b"\0" in data or not data:
+            continue
+        try:
+            before = after = data.decode("utf-8")
+            for pattern, replacement in names:
+                after = pattern.sub(replacement, after)
+            after = edits.get(file, str)(after)
+        except (UnicodeDecodeError, RenameError) as error:
+            raise RenameError(f"{file}: {error}; nothing was changed") from error
+        if after != before:
+            changed[file] = after
+    return changed
+
+
 def rename(root: Path, name: str, owner: str, person: str) -> tuple[str, list[str]]:
     """Rename everything below `root`; return the name before and the files that changed.
 
@@ -134,24 +175,15 @@ def rename(root: Path, name: str, owner: str, person: str) -> tuple[str, list[st
     check(root, name, owner)
     shared = tomllib.loads((root / "shared/pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
     old = str(shared).removesuffix("-shared")
-    edits, changed = personal(name, owner, person), []
-    for file in git(root, "ls-files", "-z").split("\0"):
-        data = (root / file).read_bytes() if file else b""
-        if b"\0" in data or not data or (root / file).is_symlink():
-            continue
-        before = after = data.decode("utf-8")
-        for pattern, replacement in substitutions(old, name):
-            after = pattern.sub(replacement, after)
-        after = edits.get(file, str)(after)
-        if after != before:
-            (root / file).write_bytes(after.encode("utf-8"))
-            changed.append(file)
+    changed = renamed(root, substitutions(old, name), personal(name, owner, person))
     if not changed:
         raise RenameError(f"nothing to rename: this is {name} of {owner} already")
+    for file, text in changed.items():
+        (root / file).write_bytes(text.encode("utf-8"))
     package, folder = (each.replace("-", "_") + "_shared" for each in (old, name))
     if package != folder:
         (root / "shared/src" / package).rename(root / "shared/src" / folder)
-    return old, changed
+    return old, list(changed)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

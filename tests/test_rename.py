@@ -14,7 +14,7 @@ from shutil import copy2
 import pytest
 from checkout import ROOT, tracked
 
-from rename import RenameError, check, personal, substitutions
+from rename import RenameError, check, personal, renamed, substitutions
 
 OLD = tomllib.loads((ROOT / "shared/pyproject.toml").read_text(encoding="utf-8"))["project"]["name"][: -len("-shared")]
 PACKAGE = OLD.replace("-", "_")
@@ -30,7 +30,6 @@ FAST = ["tests/test_project_table.py", "tests/test_repository.py", "tests/test_w
         (f"{PACKAGE.upper()}_DATA_DIR", "ML_LAB_DATA_DIR"),
         (f'startswith("{PACKAGE.upper()}_")', 'startswith("ML_LAB_")'),
         (f"[tool.{OLD}]", "[tool.ml-lab]"),
-        (rf"\[tool.{OLD}\] has no", r"\[tool.ml-lab\] has no"),
         (f'.get("{OLD}")', '.get("ml-lab")'),
         (f"image: ${{IMAGES:-{OLD}}}/index", "image: ${IMAGES:-ml-lab}/index"),
         (f"x: 1\nname: {OLD}\n", "x: 1\nname: ml-lab\n"),
@@ -43,6 +42,18 @@ def test_a_name_is_replaced_and_a_word_is_not(before: str, after: str) -> None:
     for pattern, replacement in substitutions(OLD, "ml-lab"):
         before = pattern.sub(replacement, before)
     assert before == after
+
+
+def texts() -> str:
+    """Return all text of the repository but this file's."""
+    folder = {name: ROOT / name for name in tracked() if name != "tests/test_rename.py"}
+    data = [path.read_bytes() for path in folder.values() if path.is_file() and not path.is_symlink()]
+    return "\n".join(each.decode("utf-8") for each in data if b"\0" not in each)
+
+
+def test_each_place_of_a_name_is_somewhere_in_the_repository() -> None:
+    text = texts()
+    assert [pattern.pattern for pattern, _ in substitutions(OLD, "ml-lab") if not pattern.search(text)] == []
 
 
 URL = "https://github.com/jane/ml-lab"
@@ -69,6 +80,27 @@ def test_whose_it_is_is_written_once(file: str, before: str, after: str) -> None
     change = personal("ml-lab", "jane", "Jane Doe")[file]
     assert change(before) == after
     assert change(change(before)) == change(before)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("b.txt", b"caf\xe9", "b.txt: 'utf-8' codec can't decode byte 0xe9"),
+        ("site.toml", b'title = "x"', "site.toml: there is no line ^name = "),
+        ("LICENSE", b"MIT", r"LICENSE: there is no line ^Copyright \(c\)"),
+        ("CITATION.cff", b"title: x", "CITATION.cff: there is no line ^  - name: "),
+    ],
+)
+def test_what_cannot_be_changed_is_named_and_nothing_is_written(
+    tmp_path: Path, file: str, content: bytes, message: str
+) -> None:
+    (tmp_path / "a.py").write_text(f"import {PACKAGE}_shared", encoding="utf-8")
+    (tmp_path / file).write_bytes(content)
+    for command in (["init", "--quiet"], ["add", "."]):
+        subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
+    with pytest.raises(RenameError, match=f"^{re.escape(message)}.*; nothing was changed$"):
+        renamed(tmp_path, substitutions(OLD, "ml-lab"), personal("ml-lab", "jane", "Jane Doe"))
+    assert (tmp_path / "a.py").read_text(encoding="utf-8") == f"import {PACKAGE}_shared"
 
 
 @pytest.mark.parametrize(
