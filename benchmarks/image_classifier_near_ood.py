@@ -77,7 +77,7 @@ RULES: dict[str, Rule] = {
     "relative Mahalanobis distance": relative_mahalanobis,
     "ViM": vim,
     "cosine to the nearest picture": lambda of, x: -(unit(x) @ unit(of.x).T).max(axis=1),
-    "the same, from the centre": lambda of, x: -(unit(x - of.x.mean(axis=0)) @ unit(of.x - of.x.mean(axis=0)).T).max(1),
+    "the same, from the center": lambda of, x: -(unit(x - of.x.mean(axis=0)) @ unit(of.x - of.x.mean(axis=0)).T).max(1),
 }
 
 

@@ -192,7 +192,7 @@ def ask(
 
 
 def memory_mb(service: str) -> float:
-    """Return the memory that counts towards a container's limit, without the files that the kernel could drop."""
+    """Return the memory that counts toward a container's limit, without the files that the kernel could drop."""
     name = inspect(service)["Id"]
     used = output_of("docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", name).split("/")[0].strip()
     unit = next(unit for unit in sorted(UNITS, key=len, reverse=True) if used.endswith(unit))

@@ -37,7 +37,7 @@ LIMIT = 1.03
 STARTS_LIMIT = 1.05
 TURN = 10  # requests
 BLOCK_SECONDS = 1.5
-PAIRS = 3  # of processes: two of the same differ by some per cent, for as long as they live
+PAIRS = 3  # of processes: two of the same differ by some percent, for as long as they live
 COLUMNS = {"us": 0, "ratio": 3, "low": 3, "high": 3}
 SIDES = ("before", "now")
 UNITS = ("ready, s", "CPU until ready, s", "resident, MB")
@@ -132,7 +132,7 @@ def clock_of(pid: int) -> int:
 
 
 def cost(project: str, what: str, seconds: list[float], off: list[float]) -> dict[str, Any]:
-    """Summarise the blocks of one way: the median ratio to the same blocks without observing."""
+    """Summarize the blocks of one way: the median ratio to the same blocks without observing."""
     ratios = np.asarray(seconds) / np.asarray(off)
     interval = bootstrap_interval(lambda sampled: float(np.median(sampled)), ratios)
     return {

@@ -1,7 +1,7 @@
 """Ratings of any number of people, for the benchmark of size: no data set of that size may be shipped.
 
 Each film belongs to one of a few tastes, which have their genres and their period. Each user starts with one taste
-and drifts towards another, so that what was rated last says most about what comes next. Few films are rated by
+and drifts toward another, so that what was rated last says most about what comes next. Few films are rated by
 many and most by few.
 """
 

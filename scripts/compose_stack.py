@@ -184,7 +184,7 @@ def sample_sha256(project: str) -> str:
     return str(module.load("sample").sha256)
 
 
-def labelled(*listing: str) -> list[str]:
+def labeled(*listing: str) -> list[str]:
     """Return what carries this test's project name: containers, networks or volumes."""
     label = f"label=com.docker.compose.project={PROJECT}"
     return output_of("docker", *listing, "--quiet", "--filter", label).split()

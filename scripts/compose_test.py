@@ -27,7 +27,7 @@ from compose_stack import (
     CheckError,
     Stack,
     example_request,
-    labelled,
+    labeled,
     require,
     require_equal,
     sample_sha256,
@@ -77,7 +77,7 @@ def build(stack: Stack) -> None:
 
 def start(stack: Stack) -> None:
     """Start from nothing, without a way out of the machine: every server gets healthy, every model is trained."""
-    left = labelled("volume", "ls")
+    left = labeled("volume", "ls")
     require(not left, f"volumes are left from before: {left}")
     stack.compose("up", "--detach", "--quiet-pull")
     stack.wait_until_ready(START_SECONDS)
@@ -222,7 +222,7 @@ def go_on(stack: Stack, before: dict[str, dict[str, Any]]) -> None:
 def down(stack: Stack) -> None:
     """Take down with volumes: no container, network or volume is left."""
     stack.compose("down", "--volumes")
-    left = labelled("volume", "ls") + labelled("ps", "--all") + labelled("network", "ls")
+    left = labeled("volume", "ls") + labeled("ps", "--all") + labeled("network", "ls")
     require(not left, f"left behind: {left}")
 
 

@@ -198,7 +198,7 @@ def test_a_folder_that_cannot_be_made_is_named(server, tmp_path):
         fetch(remote(server.url("/f", whole())), directory=tmp_path)
 
 
-def test_text_is_recognised_whatever_its_line_ends_and_kept_as_it_came(server, tmp_path):
+def test_text_is_recognized_whatever_its_line_ends_and_kept_as_it_came(server, tmp_path):
     lines = b"a,b\n1,2\n"
     published, digest = lines.replace(b"\n", b"\r\n"), hashlib.sha256(lines).hexdigest()
     path = fetch(remote(server.url("/f", whole(published)), sha256=(digest,), text=True), directory=tmp_path)

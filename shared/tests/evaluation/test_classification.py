@@ -103,7 +103,7 @@ def test_bins_hold_every_row_once_and_confidence_lies_in_its_bin(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_temperature_is_that_of_an_independent_minimiser(seed):
+def test_the_temperature_is_that_of_an_independent_minimizer(seed):
     true, logits = drawn(seed)
     loss = minimize_scalar(
         lambda inverse: log_loss_error(true, softmax(logits * inverse)), bounds=(0.05, 20), method="bounded"

@@ -12,7 +12,7 @@ def drawn(**options: bool) -> Figure:
     return staircase(NAMES, VALUES, xlabel="error", form=lambda value: f"{value:g}", **options)
 
 
-def test_each_step_is_labelled_with_its_value_and_its_change() -> None:
+def test_each_step_is_labeled_with_its_value_and_its_change() -> None:
     (axes,) = drawn().axes
     texts = [text.get_text().strip() for text in axes.texts]
     assert texts == ["50", "20  (\N{MINUS SIGN}30)", "15  (\N{MINUS SIGN}5)", "16  (+1)"]

@@ -67,7 +67,7 @@ class PostgresqlServer:
             connection.execute(f'CREATE DATABASE "{name}"'.encode())
         return self.url(name)
 
-    def initialise(self) -> None:
+    def initialize(self) -> None:
         (self.folder / "password").write_text(PASSWORD, encoding="utf-8")
         shutil.chown(self.folder, USER) if USER else None
         options = ["-D", "data", "-U", "tester", "-A", "scram-sha-256", "--pwfile", "password", "-E", "UTF8", "-N"]
@@ -98,7 +98,7 @@ def running_postgresql(request: pytest.FixtureRequest) -> Iterator[PostgresqlSer
         missing(request, "postgresql", "no PostgreSQL on this machine (Debian: apt-get install postgresql)")
     with tempfile.TemporaryDirectory(prefix="postgresql-", ignore_cleanup_errors=True) as folder:
         server = PostgresqlServer(found[-1].parent, Path(folder), free_port())
-        server.initialise()
+        server.initialize()
         server.start()
         try:
             yield server

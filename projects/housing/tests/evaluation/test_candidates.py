@@ -50,7 +50,7 @@ def compared(split):
 
 
 def test_a_fold_is_never_predicted_by_a_model_that_saw_it(split):
-    """A candidate that memorises answers with the price it remembers: here it must remember none."""
+    """A candidate that memorizes answers with the price it remembers: here it must remember none."""
     sizes, asked = [], []
 
     def memory(records, prices, new):
@@ -99,7 +99,7 @@ def test_no_candidate_finds_a_pattern_where_there_is_none(noise):
     assert abs(np.corrcoef(sparse, np.log(noise.train.prices))[0, 1]) < 0.25
     records, prices = noise.train.records, noise.train.prices
     own = baselines(seed=0)["HistGradientBoosting"](records, prices, records)
-    assert np.sqrt(np.mean((own - np.log(prices)) ** 2)) < 0.6 * median  # it does memorise, where it may
+    assert np.sqrt(np.mean((own - np.log(prices)) ** 2)) < 0.6 * median  # it does memorize, where it may
 
 
 def test_every_candidate_beats_the_median_and_the_best_stands_first(trained, train_config):

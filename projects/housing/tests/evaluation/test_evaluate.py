@@ -77,7 +77,7 @@ def test_the_calibration_at_the_served_level_is_the_coverage_of_the_intervals(tr
 
 
 def test_widths_are_compared_with_constant_intervals_worked_out_by_hand(trained):
-    """99 training houses of 100,000 dollars whose errors were 1 to 99 per cent: nine tenths are within 90 per cent."""
+    """99 training houses of 100,000 dollars whose errors were 1 to 99 percent: nine tenths are within 90 percent."""
     prices = 100_000 + np.arange(99) * 1e-4  # as good as equal
     evaluation = trained.evaluation
     ratios = width_ratios(evaluation, np.log(prices) + np.arange(1, 100) / 100, prices, coverage=0.9)

@@ -91,19 +91,19 @@ def noisy(n: int, seed: int):
     return rng.normal(size=(n, 10)), prices, prices.blend(0.5) + rng.normal(0, 0.1, n)
 
 
-MEMORISING = ModelSettings(
+MEMORIZING = ModelSettings(
     linear_weight=0.5,
     scale=ScaleSettings(iterations=200, learning_rate=0.3, depth=6, rsm=1.0, l2_leaf_reg=0.1, floor=0.005, bands=1),
 )
 
 
 def test_the_scale_is_cross_fitted_before_the_quantile_is_taken():
-    """A scale that memorises its errors gives intervals that still cover new houses.
+    """A scale that memorizes its errors gives intervals that still cover new houses.
 
     Taken from the scale's own rows, the same quantile covers far fewer.
     """
     inputs, prices, log_price = noisy(300, seed=0)
-    intervals = fit_intervals(inputs, log_price, prices, MEMORISING, seed=0, threads=1)
+    intervals = fit_intervals(inputs, log_price, prices, MEMORIZING, seed=0, threads=1)
     new_inputs, new_prices, new_log_price = noisy(1500, seed=1)
 
     def scale(inputs, prices):
@@ -147,7 +147,7 @@ def regressing(n: int, seed: int):
 
 
 @pytest.mark.parametrize(("bands", "least"), [(1, 0.81), (5, 0.9)])
-def test_bands_hold_as_much_of_the_cheapest_and_dearest_fifth_as_of_the_others(bands, least):
+def test_bands_hold_as_much_of_the_cheapest_and_most_expensive_fifth_as_of_the_others(bands, least):
     """By the price paid, as the report counts; one quantile holds what it says on average alone."""
     inputs, prices, log_price = regressing(2000, seed=0)
     intervals = fit_intervals(inputs, log_price, prices, in_bands(bands), seed=0, threads=1)

@@ -142,7 +142,7 @@ def test_large_partly_built_houses_get_a_level_of_their_own(houses):
 
 
 def test_the_exceptions_own_column_says_a_part_of_what_the_flag_does_to_a_prediction(houses):
-    """The rest stands among the standardised numbers, and is left for the trees to learn."""
+    """The rest stands among the standardized numbers, and is left for the trees to learn."""
     odd, log_price = with_exceptions(houses)
     model = fit_linear(odd, log_price, LinearSettings())
     usual = rows(houses, slice(20))

@@ -24,9 +24,9 @@ def clusters(seed: int, n: int) -> np.ndarray:
     """Draw features around three places; of eight directions two are wide."""
     rng = np.random.default_rng(seed)
     mixing = np.random.default_rng(9).normal(size=(8, 8))
-    centres = np.random.default_rng(8).normal(0, 20, (3, 8))
+    centers = np.random.default_rng(8).normal(0, 20, (3, 8))
     noise = rng.normal(size=(n, 8)) * [3, 3, 1, 1, 1, 1, 1, 1]
-    return (centres[np.arange(n) % 3] + noise @ mixing).astype(np.float32)
+    return (centers[np.arange(n) % 3] + noise @ mixing).astype(np.float32)
 
 
 def fitted(features, held_out, *, frozen=False, **options):

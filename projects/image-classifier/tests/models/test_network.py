@@ -38,7 +38,7 @@ def pictures(n: int = 4) -> torch.Tensor:
     return torch.randint(0, 256, (n, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
 
 
-def test_bytes_are_normalised_as_torchvision_does() -> None:
+def test_bytes_are_normalized_as_torchvision_does() -> None:
     network = classifier()
     network.trunk = nn.Identity()
     theirs = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])

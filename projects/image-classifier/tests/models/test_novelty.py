@@ -43,11 +43,11 @@ def test_with_neighbors_the_score_is_in_standard_deviations_of_the_kind_that_is_
     fitted = replace(HAND, threshold=1.0, neighbors=near, means=means, deviations=deviations)
     # At (10, 0): at no distance; cosines 1 and 0, of its own kind 1.
     np.testing.assert_allclose(fitted.measures([[5, 0, 0]], [0]), [[0, 0.5, 0]], atol=1e-6)
-    np.testing.assert_allclose(fitted.standardised([[0, 0.5, 0]], [0]), [-0.5 / 3], rtol=1e-6)
+    np.testing.assert_allclose(fitted.standardized([[0, 0.5, 0]], [0]), [-0.5 / 3], rtol=1e-6)
     np.testing.assert_allclose(fitted.score([[5, 0, 0]], [0]), [np.exp(-0.5 / 3 - 1)], rtol=1e-6)
     # Far away one distance counts for no more than eight.
     np.testing.assert_allclose(
-        fitted.standardised(fitted.measures([[0, 900, 0]], [1]), [1]), [(8 + 0.5 + 0) / 3], rtol=1e-6
+        fitted.standardized(fitted.measures([[0, 900, 0]], [1]), [1]), [(8 + 0.5 + 0) / 3], rtol=1e-6
     )
 
 

@@ -11,8 +11,8 @@ from portfolio_shared.evaluation.classification import log_loss_error, softmax
 def clusters(n_classes: int, *, seed: int = 0, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % n_classes
-    centres = np.random.default_rng(9).normal(0, 1.5, (n_classes, 8))
-    return (centres[labels] + rng.normal(0, 1, (n, 8))).astype(np.float32), labels
+    centers = np.random.default_rng(9).normal(0, 1.5, (n_classes, 8))
+    return (centers[labels] + rng.normal(0, 1, (n, 8))).astype(np.float32), labels
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])

@@ -66,7 +66,7 @@ def test_the_sample_is_unpacked_below_the_working_directory(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
-def test_archives_are_recognised_by_size_and_hash() -> None:
+def test_archives_are_recognized_by_size_and_hash() -> None:
     for remote in DATASETS.values():
         assert remote.size
         assert all(url.startswith("https://files.grouplens.org/") for url in remote.urls)

@@ -48,7 +48,7 @@ def test_both_sides_agree_at_a_lower_rank_too() -> None:
     assert fit_ease(X, penalty=5.0, rank=12).factors.shape == (70, 12)
 
 
-def test_the_randomised_method_finds_the_same_strong_directions() -> None:
+def test_the_randomized_method_finds_the_same_strong_directions() -> None:
     rng = np.random.default_rng(0)
     taste = rng.normal(size=(200, 6)) @ rng.normal(size=(6, 120))
     X = sp.csr_array((taste > 2.0).astype(np.float32))

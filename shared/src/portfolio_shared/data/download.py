@@ -23,7 +23,7 @@ class DownloadError(RuntimeError):
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A public file: where it is, and how to recognise it.
+    """A public file: where it is, and how to recognize it.
 
     Attributes
     ----------

@@ -14,7 +14,7 @@ NUMBER = {
 
 
 def number_of(cell: str, decimal: str = ".") -> float:
-    """Return the number in a cell, without a currency or per cent sign and without separators of thousands.
+    """Return the number in a cell, without a currency or percent sign and without separators of thousands.
 
     Parameters
     ----------

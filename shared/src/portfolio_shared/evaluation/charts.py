@@ -59,12 +59,12 @@ def residual_plot(y_true: ArrayLike, y_pred: ArrayLike, *, unit: str, title: str
     axes.axhline(0, color=INK, linewidth=1)
     if len(true) >= 50:
         groups = np.array_split(np.argsort(pred, kind="stable"), 10)
-        centre = np.array([np.median(pred[group]) for group in groups])
+        center = np.array([np.median(pred[group]) for group in groups])
         low, middle, high = np.array([np.quantile(error[group], [0.1, 0.5, 0.9]) for group in groups]).T
-        axes.fill_between(centre, low, high, color=COLORS[1], alpha=0.3, linewidth=0)
-        axes.plot(centre, middle, color=COLORS[4])
+        axes.fill_between(center, low, high, color=COLORS[1], alpha=0.3, linewidth=0)
+        axes.plot(center, middle, color=COLORS[4])
         ends = [(middle[-1], "median error", COLORS[4]), (high[-1], "80 % of rows", COLORS[1])]
-        _label_ends(axes, centre[-1], ends)
+        _label_ends(axes, center[-1], ends)
     axes.set(xlabel=f"Predicted ({unit})", ylabel=f"Predicted {MINUS} actual ({unit})")
     _plain_numbers(axes, "x", "y")
     return figure
@@ -171,7 +171,7 @@ def horizontal_bars(
     shares: bool = False,
     color_of: Mapping[str, str] | None = None,
 ) -> Figure:
-    """One bar a name, the first on top, with its value (of `shares` in per cent) at its end; another color below 0.
+    """One bar a name, the first on top, with its value (of `shares` in percent) at its end; another color below 0.
 
     `color_of` has the colors of names.
     """

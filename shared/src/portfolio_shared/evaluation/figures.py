@@ -102,7 +102,7 @@ def canvases(n: int, *, height: float, title: str | None, width: float = WIDTH) 
 
 
 def percent(axis: Axis) -> None:
-    """Write the shares along an axis as per cent."""
+    """Write the shares along an axis as percent."""
     axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g} %".replace("-", MINUS)))
 
 

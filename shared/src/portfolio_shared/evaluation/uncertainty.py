@@ -170,9 +170,9 @@ def wilson_interval(
     (0.826, 0.945)
     """
     z = 1.959964  # 95 %
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    center = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return centre - half, centre + half
+    return center - half, center + half
 
 
 def _check_rows(arrays: tuple[ArrayLike, ...]) -> tuple[NDArray[Any], ...]:

@@ -1,7 +1,7 @@
 """The columns of a house record: the one table that data, features, the API and the page read.
 
 The table itself is `columns.toml`. Names are snake_case throughout; a file's own headings
-("1st Flr SF", "1stFlrSF", "first_flr_sf") are recognised by their letters and digits alone.
+("1st Flr SF", "1stFlrSF", "first_flr_sf") are recognized by their letters and digits alone.
 """
 
 import tomllib

@@ -110,7 +110,7 @@ def _cells(codes: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _smoothed_means(cells: NDArray[np.intp], target: Floats, settings: EncodingSettings) -> Floats:
-    """Return each cell's mean, drawn towards the overall mean as if `smoothing` more houses had it; shape (S,)."""
+    """Return each cell's mean, drawn toward the overall mean as if `smoothing` more houses had it; shape (S,)."""
     n_cells = _offsets()[-1]
     count = np.bincount(cells.ravel(), minlength=n_cells)
     total = np.bincount(cells.ravel(), np.repeat(target, cells.shape[1]), minlength=n_cells)

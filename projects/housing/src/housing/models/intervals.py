@@ -33,7 +33,7 @@ class MemberPrices(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """Normalised errors of the training houses when they were held out, in bands of the price paid."""
+    """Normalized errors of the training houses when they were held out, in bands of the price paid."""
 
     paid_edges: Floats  # log prices between the bands
     scores: Floats  # |error| / scale, shape (n_train,)
@@ -43,7 +43,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Intervals:
-    """Normalised conformal intervals that hold as much of cheap and of expensive houses as of the others.
+    """Normalized conformal intervals that hold as much of cheap and of expensive houses as of the others.
 
     A price y could be paid for a house if |log y - predicted| <= q(y) x the scale the trees give the house (Lei et al.
     2018, "Distribution-Free Predictive Inference for Regression", JASA 113, section 5.2), where q(y) is the conformal

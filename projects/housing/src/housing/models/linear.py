@@ -111,7 +111,7 @@ class LinearModel:
     def exception(self, houses: Design) -> Floats:
         """Return what the column of large, partly built houses adds to each log price, shape (n,).
 
-        The flag is among the standardised numbers too, under their stronger penalty. Leaving it out there was tried:
+        The flag is among the standardized numbers too, under their stronger penalty. Leaving it out there was tried:
         the blend's cross-validated error rose from 0.1093 to 0.1096.
         """
         return np.asarray(self.coefficient[-1] * houses.large_and_partial)

@@ -38,10 +38,10 @@ class Level(NamedTuple):
 def levels(log_ratios: Floats, neighborhoods: Sequence[str], of: Sequence[str]) -> dict[str, Level]:
     """Return the level of each neighborhood in `of`, whose intervals hold together with probability 1 - `ALPHA`.
 
-    A neighborhood's mean is drawn towards the city's as far as its houses are few and neighborhoods are alike:
+    A neighborhood's mean is drawn toward the city's as far as its houses are few and neighborhoods are alike:
     partial pooling, with the variance between neighborhoods by the method of moments (DerSimonian and Laird 1986,
     "Meta-analysis in clinical trials", Controlled Clinical Trials 7). The variance within is the neighborhood's own,
-    drawn towards the city's (Smyth 2004, "Linear models and empirical Bayes methods", section 3): prices scatter more
+    drawn toward the city's (Smyth 2004, "Linear models and empirical Bayes methods", section 3): prices scatter more
     in some than in others. Where no house was sold, the level is the city's.
 
     Parameters

@@ -24,7 +24,7 @@ class Backbone:
     Attributes
     ----------
     trunk
-        Float [n, 3, crop, crop], normalised -> [n, channels, height, width]. Its batch norm is part of the convolutions
+        Float [n, 3, crop, crop], normalized -> [n, channels, height, width]. Its batch norm is part of the convolutions
         before it: the same function as batch norm in evaluation mode, and what it adds stays as it is while the weights
         are tuned.
     digest

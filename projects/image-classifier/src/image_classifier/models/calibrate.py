@@ -109,7 +109,7 @@ def fit_novelty(
         return replace(plain, threshold=_threshold(np.concatenate(distances)))
     fitted = replace(plain, neighbors=fit_neighbors(training, labels[drawn]))
     measured = fitted.measures(held_out, named).astype(np.float64)
-    # Each class's first and second moments, drawn towards those of all by FEW pictures.
+    # Each class's first and second moments, drawn toward those of all by FEW pictures.
     counts = np.bincount(named, minlength=n_classes)[:, None] + FEW
     first, second = (
         (np.stack([powers[named == label].sum(axis=0) for label in range(n_classes)]) + FEW * powers.mean(axis=0))
@@ -118,7 +118,7 @@ def fit_novelty(
     )
     spread = np.sqrt(np.maximum(second - first**2, 1e-12))
     fitted = replace(fitted, means=first.astype(np.float32), deviations=spread.astype(np.float32))
-    return replace(fitted, threshold=_threshold(fitted.standardised(measured, named)))
+    return replace(fitted, threshold=_threshold(fitted.standardized(measured, named)))
 
 
 def _distances(training: NDArray[np.float64]) -> Novelty:

@@ -1,7 +1,7 @@
 """Fine-tuning: every layer learns, the first ones slowly, from pictures that never look the same twice.
 
 Killed at any moment, it resumes after the last whole epoch and ends with the same weights: order, augmentation and
-dropout of an epoch depend on seed and epoch alone, and the checkpoint holds weights, averages and the optimiser.
+dropout of an epoch depend on seed and epoch alone, and the checkpoint holds weights, averages and the optimizer.
 """
 
 import copy
@@ -258,7 +258,7 @@ class _State:
 
 
 def _groups(classifier: Classifier, settings: FineTuneSettings) -> list[dict[str, Any]]:
-    """Return the optimiser's groups: rates rise from the first layer to the last; the head has its own."""
+    """Return the optimizer's groups: rates rise from the first layer to the last; the head has its own."""
     trunk = list(classifier.trunk.parameters())
     groups = [
         {
@@ -275,7 +275,7 @@ def _groups(classifier: Classifier, settings: FineTuneSettings) -> list[dict[str
 
 @torch.no_grad()
 def _average(average: nn.Module, current: nn.Module, decay: float) -> None:
-    """Move the averaged weights towards the current ones (Polyak averaging with exponential decay)."""
+    """Move the averaged weights toward the current ones (Polyak averaging with exponential decay)."""
     for kept, new in zip(average.state_dict().values(), current.state_dict().values(), strict=True):
         if kept.dtype.is_floating_point:
             kept.lerp_(new, 1 - decay)

@@ -1,4 +1,4 @@
-"""The classifier in torch: normalisation, trunk, pooling, one linear layer; and its trunk as an ONNX graph."""
+"""The classifier in torch: normalization, trunk, pooling, one linear layer; and its trunk as an ONNX graph."""
 
 import io
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(backbone.channels, n_classes)
 
     def grid(self, pictures: Tensor) -> Tensor:
-        """Normalise as the backbone expects, and return its grid of features [n, channels, h, w]."""
+        """Normalize as the backbone expects, and return its grid of features [n, channels, h, w]."""
         scaled = (pictures.float() / 255.0 - self.get_buffer("shift")) / self.get_buffer("scale")
         features: Tensor = self.trunk(scaled.contiguous(memory_format=torch.channels_last))
         return features

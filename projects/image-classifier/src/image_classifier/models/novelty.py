@@ -80,7 +80,7 @@ class Novelty:
             raise ValueError("this model has no neighbors")
         return np.column_stack([self.distance(embedding), self.neighbors.distances(embedding, named)])
 
-    def standardised(self, measures: ArrayLike, named: ArrayLike) -> Floats:
+    def standardized(self, measures: ArrayLike, named: ArrayLike) -> Floats:
         """Return the means [n] of `measures`, in standard deviations of held-out pictures that are named the same."""
         kinds = np.asarray(named)
         if self.means is None or self.deviations is None:
@@ -93,7 +93,7 @@ class Novelty:
         if self.neighbors is None:
             return self.distance(embedding) / np.float32(self.threshold)
         return np.asarray(
-            np.exp(self.standardised(self.measures(embedding, named), named) - np.float32(self.threshold)),
+            np.exp(self.standardized(self.measures(embedding, named), named) - np.float32(self.threshold)),
             dtype=np.float32,
         )
 

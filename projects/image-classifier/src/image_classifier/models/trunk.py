@@ -48,7 +48,7 @@ class Trunk:
     ----------
     graph
         ONNX: ``pictures``, uint8 [n, crop, crop, 3] -> ``grid``, float [n, channels, height, width]; weights are floats
-        and normalisation is inside.
+        and normalization is inside.
     """
 
     graph: bytes

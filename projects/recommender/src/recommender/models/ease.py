@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from recommender.models.item_factors import ItemFactors
 
 LARGEST_EIGENPROBLEM = 5_000  # rows of the smaller side: about a minute on one core, and 200 MB
-EXTRA_DIRECTIONS, POWER_STEPS = 32, 4  # of the randomised method
+EXTRA_DIRECTIONS, POWER_STEPS = 32, 4  # of the randomized method
 NEGLIGIBLE = 1e-12  # of the largest eigenvalue: directions below it are rounding errors
 Side = Literal["auto", "users", "items", "random"]
 
@@ -150,7 +150,7 @@ def _choose_side(shape: tuple[int, int], rank: int | None) -> Side:
 
 def _from_random(rows: sp.csr_array, rank: int | None, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if rank is None:
-        raise ValueError("the randomised method needs a rank")
+        raise ValueError("the randomized method needs a rank")
     width = min(rank + EXTRA_DIRECTIONS, *rows.shape)
     basis = rows.T @ np.random.default_rng(seed).standard_normal((rows.shape[0], width))
     for _ in range(POWER_STEPS):

@@ -96,7 +96,7 @@ def recipes(
     """Return the models that data of this size admit, by name; `too_large` says which are missing.
 
     Exact EASE is left out where the smaller side of the matrix is above `LARGEST_EIGENPROBLEM`, and the served form
-    of it, which a randomised method fits, above `settings.most_ratings`: from there on the choice falls to ALS.
+    of it, which a randomized method fits, above `settings.most_ratings`: from there on the choice falls to ALS.
     """
     baselines, recent = settings.baselines, HistoryWeights(**settings.history.model_dump())
 

@@ -22,8 +22,8 @@ def explore(dataset: Dataset, folder: Path) -> list[Path]:
     figure = charts.line_with_band(
         100 * SHARES,
         {what: (100 * line, 100 * line, 100 * line) for what, line in lines.items()},
-        xlabel="Per cent of the users or items, the busiest first",
-        ylabel="Per cent of all events",
+        xlabel="Percent of the users or items, the busiest first",
+        ylabel="Percent of all events",
         title=f"Of {len(events):,} events, {tenths}",
     )
     return [figures.save_figure(figure, folder / "data.svg")]

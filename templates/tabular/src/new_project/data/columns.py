@@ -11,6 +11,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
+from portfolio_shared.data.numbers import number_of
+
 Value = float | str | None
 Record = Mapping[str, Value]
 """The inputs of one row: name in the API -> number, code, date in ISO 8601, or None for what is not known."""
@@ -90,22 +92,6 @@ class Schema:
     time: str
     test_from: str
     example: Record
-
-
-def number_of(cell: str, decimal: str = ".") -> float:
-    """Return the number in a cell, without a currency or per cent sign and without separators of thousands.
-
-    Examples
-    --------
-    >>> number_of("$1,234.50"), number_of("1.234,5", ",")
-    (1234.5, 1234.5)
-    """
-    thousands = "," if decimal == "." else "."
-    plain = cell.strip("$€£% \u00a0").replace(thousands, "").replace(decimal, ".")
-    number = float(plain)
-    if number - number != 0:
-        raise ValueError(f"{cell!r} is no finite number")
-    return number
 
 
 def date_of(cell: str, form: str) -> str:
