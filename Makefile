@@ -181,7 +181,7 @@ drift-power: setup ## false alarms of monitor's test and what it finds, on real 
 sequence-power: setup ## how often a comparison decides wrongly if one looks all the time, and how soon it decides
 	@"$(BIN)/python" benchmarks/sequence_power.py $(FLAGS)
 
-drift-demo: setup-start ## a change of the world, its alarm, a new model and the way back, told by what runs (PROJECT=housing)
+drift-demo: setup-start ## a change of the world, its alarm, a new model and the way back, shown by what runs (PROJECT=housing)
 	@"$(BIN)/python" scripts/drill.py "$(PROJECT)" $(FLAGS)
 
 ##@ Containers

@@ -1,4 +1,4 @@
-"""The story of a change, told by what runs: a model serves, the world changes, an alarm, a new model, and back again.
+"""The story of a change, shown by what runs: a model serves, the world changes, an alarm, a new model, and back again.
 
 Everything is in a temporary folder and on free ports, or against containers that are up (`--against`), whose log is
 without the drill's people in the end. Each step

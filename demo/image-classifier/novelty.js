@@ -34,8 +34,8 @@ function distance(embedding, { directions, known }, power) {
 
 /** One minus the mean cosine to the nearest of any kind, and to the nearest of the kind that was named. */
 function neighborDistances(embedding, named, arrays, { nearest, of_its_kind }) {
-  const centre = arrays["neighbors.centre"].values;
-  const row = project(embedding.map((value, i) => value - centre[i]), arrays["neighbors.directions"]);
+  const center = arrays["neighbors.centre"].values;
+  const row = project(embedding.map((value, i) => value - center[i]), arrays["neighbors.directions"]);
   const length = Math.max(lengthOf(row), 1e-12);
   const { values, shape } = arrays["neighbors.training"];
   const cosines = Array.from({ length: shape[0] }, (_, i) =>

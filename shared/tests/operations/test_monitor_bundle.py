@@ -20,17 +20,17 @@ def other(tmp_path, toy_manifest):
 @pytest.mark.parametrize(
     ("bundle", "message"),
     [
-        ("stranger", "expected a bundle of 'toy', found 'other'"),
+        ("foreign", "expected a bundle of 'toy', found 'other'"),
         ("changed", "is version [0-9a-f]{12}, and [0-9a-f]{12} is looked at"),
         ("old", "has no reference to compare with: train again"),
         (None, "was served from a folder: name it by --bundle"),
     ],
 )
 def test_a_bundle_that_is_not_the_one_is_named(toy, toy_manifest, other, bundle, message):
-    if bundle == "stranger":
+    if bundle == "foreign":
         write_bundle(other, toy_manifest(project="other"))
     toy.predicted(toy.things(1, seed=1))
-    if bundle in ("stranger", "old"):
+    if bundle in ("foreign", "old"):
         toy.predicted(toy.things(2, seed=1), name="q", version="7")
     with pytest.raises(BundleError, match=message):
         toy.look(bundle=other if bundle else None)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from demo_service import PAGE, DemoSettings, FakeHolder, create_app, serving
 from pydantic_settings import SettingsConfigDict
-from two_models import SHARE, dearer
+from two_models import SHARE, higher
 
 from portfolio_shared.operations.store import LoggedPrediction, connect
 from portfolio_shared.serving.models import ModelHolder
@@ -38,7 +38,7 @@ def client(models: FakeHolder, web: Path) -> Iterator[httpx.Client]:
 @pytest.fixture
 def challengers() -> FakeHolder:
     """Return the holder of a second model, version 8."""
-    return FakeHolder("8", dearer)
+    return FakeHolder("8", higher)
 
 
 @pytest.fixture

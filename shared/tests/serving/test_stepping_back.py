@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 from demo_service import DemoSettings, create_app, eventually, house, serving
-from two_models import SHARE, SUBJECTS, ask, chosen, dearer, request, rollout
+from two_models import SHARE, SUBJECTS, ask, chosen, higher, request, rollout
 
 from portfolio_shared.serving.app import pools_of
 from portfolio_shared.serving.rollout import Rollout
@@ -45,7 +45,7 @@ def test_a_challenger_that_does_harm_steps_back(canary, challengers, caplog, pre
     assert f'canary_stepped_back{{reason="{guard}"}} 1.0' in canary.get("/metrics").text
     assert statuses() == {200: len(people)}
 
-    challengers.loaded = replace(challengers.loaded, version="9", predictor=dearer)
+    challengers.loaded = replace(challengers.loaded, version="9", predictor=higher)
     people = SUBJECTS[:40]
     assert {ask(canary, subject)[0] for subject in people} == {"7", "9"}
     assert canary.get("/v1/model").json()["rollout"]["stepped_back"] is None
@@ -112,7 +112,7 @@ def hang(areas: list[float]) -> list[float]:
     return areas
 
 
-@pytest.mark.parametrize("case", [(dearer, None), (broken, "errors"), (hang, "errors")], ids=["good", "broken", "slow"])
+@pytest.mark.parametrize("case", [(higher, None), (broken, "errors"), (hang, "errors")], ids=["good", "broken", "slow"])
 def test_where_both_answer_the_challenger_has_a_short_time_and_guards(models, challengers, caplog, monkeypatch, case):
     predictor, guard = case
     monkeypatch.setattr("portfolio_shared.serving.app.INTERLEAVED_SECONDS", 0.005 if predictor is hang else 1.0)

@@ -1,4 +1,4 @@
-"""A demo with two models: the champion is version 7, the challenger version 8, whose houses are dearer."""
+"""A demo with two models: the champion is version 7, the challenger version 8, whose houses are more expensive."""
 
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ SHARE = 0.3
 SUBJECTS = [f"person{i}" for i in range(300)]
 
 
-def dearer(areas: list[float]) -> list[float]:
+def higher(areas: list[float]) -> list[float]:
     return [area * 200 for area in areas]
 
 

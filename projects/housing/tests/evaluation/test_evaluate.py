@@ -110,15 +110,15 @@ def test_a_challenger_is_compared_with_the_champion_on_its_own_test_houses(train
 
 
 def test_models_are_measured_and_compared_at_the_price_level_of_the_sales(trained, predictor):
-    """A model that learned of a boom is dearer today, and as good as before on sales from before the boom."""
+    """A model that learned of a boom is more expensive today, and as good as before on sales from before the boom."""
     boom = {"NAmes": float(np.log(1.25)), "CollgCr": -0.1}
     level = np.exp([boom.get(record["neighborhood"], 0.0) for record in trained.split.test.records])
     moved = evaluate(replace(predictor, moved=boom), trained.split)
     for name in ("predicted", "low", "high"):
         np.testing.assert_allclose(getattr(moved, name) * level, getattr(trained.evaluation, name))
     assert 0 < sum(level != 1) < len(level)
-    dearer = replace(trained.evaluation, predicted=trained.evaluation.predicted / level)
-    assert tuple(compare_with_champion(dearer, replace(predictor, moved=boom)).difference) == pytest.approx(
+    pricier = replace(trained.evaluation, predicted=trained.evaluation.predicted / level)
+    assert tuple(compare_with_champion(pricier, replace(predictor, moved=boom)).difference) == pytest.approx(
         (0, 0, 0), abs=1e-12
     )
 

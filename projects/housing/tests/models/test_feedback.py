@@ -64,14 +64,14 @@ def test_a_house_that_is_known_is_held_out_together_with_its_old_sale(parts, les
     after = taught(parts, sold_since(said), {})
     assert after.validation[-3:].tolist() == parts.validation[known].tolist() != [0, 1, 0]
     assert parcels(after.train, parts.train)[-3:] == [parts.train.keys[i] for i in known]
-    stranger = sold_since([lesson(EXAMPLE, 210_000)])
-    assert parcels(stranger, parts.train) == list(stranger.keys)
+    unknown = sold_since([lesson(EXAMPLE, 210_000)])
+    assert parcels(unknown, parts.train) == list(unknown.keys)
     assert from_feedback(after.train, others=True).keys == parts.train.keys
 
 
 @pytest.mark.parametrize("every", [1, 2], ids=["all", "every second one"])
 def test_prices_have_not_moved_because_houses_have_few_fields(parts, every):
-    """Without regard to that, those of ten fields would seem 4 % dearer than the same houses with all."""
+    """Without regard to that, those of ten fields would seem 4 % more expensive than the same houses with all."""
     few = [dict.fromkeys(record) | sparsely(record) for record in parts.test.records]
     mixed = [few[i] if i % every == 0 else record for i, record in enumerate(parts.test.records)]
     full, some = (
@@ -94,8 +94,8 @@ def moved(parts) -> Callable[[np.ndarray, list[str]], dict[str, float]]:
     usual = members.log_prices(parts.test.records).blend(QUICK.linear_weight)
     usual += np.random.default_rng(0).normal(0, 0.1, len(usual))
 
-    def levels_of(dearer: np.ndarray, clients: list[str]) -> dict[str, float]:
-        sold = replace(parts.test, frame=parts.test.frame.assign(sale_price=np.exp(usual + np.log(1.25) * dearer)))
+    def levels_of(pricier: np.ndarray, clients: list[str]) -> dict[str, float]:
+        sold = replace(parts.test, frame=parts.test.frame.assign(sale_price=np.exp(usual + np.log(1.25) * pricier)))
         found = price_levels(parts, sold, clients, QUICK, seed=0, threads=1)
         return {place: level.log for place, level in found.items() if level.moved}
 
