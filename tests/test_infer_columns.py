@@ -92,6 +92,16 @@ def test_an_id_of_several_rows_is_a_group(found: Callable[..., Any]) -> None:
     assert "stay on one side" in result.left_out["customer_id"]
 
 
+def test_of_two_ids_of_groups_the_larger_groups_stay_together(found: Callable[..., Any]) -> None:
+    bills, customers = [f"b{i // 2}" for i in range(N)], [f"c{i // 3}" for i in range(N)]
+    for columns in ({"bill_id": bills, "customer_id": customers}, {"customer_id": customers, "bill_id": bills}):
+        result = found(**columns)
+        assert result.group == "customer_id"
+        assert (
+            result.left_out["bill_id"] == "an id of a group, but those of customer_id, which are larger, stay together"
+        )
+
+
 @pytest.mark.parametrize(
     ("columns", "given_away"),
     [
@@ -127,16 +137,42 @@ def test_a_target_is_a_number_or_has_classes(cells: list[str], expected: dict[st
     assert infer.target_of("price", cells, ".") == expected
 
 
-@pytest.mark.parametrize(("code", "given_away"), [("ABCD", ["code"]), ("ABAB", [])])
-def test_a_column_that_says_the_class_is_named(code: str, given_away: list[str]) -> None:
-    table = {
-        "let": ["yes", "yes", "no", "no"] * (N // 4),
-        "code": list(code) * (N // 4),
-        "size": [str(i % 11) for i in range(N)],
-    }
+def leaks_of_a_class(let: list[str], **columns: list[str]) -> dict[str, str]:
+    """Return what gives a class away, and why."""
+    table = {"let": let, **columns}
     result = infer.infer(table, ",", "let")
     leaks.find_leaks(result, table)
-    assert list(result.leaks) == given_away
+    return dict(result.leaks)
+
+
+@pytest.mark.parametrize(
+    ("column", "why"),
+    [
+        (list("ABCD") * (N // 4), "it says the class itself"),
+        ([f"{i % 4 // 2 * 500 + i}.5" for i in range(N)], "it says the class itself"),
+        ([f"{(i % 4 < 2) * 500 + i}.5" for i in range(N)], "it says the class itself"),
+        (["", "", "2024-03-01", "2024-03-02"] * (N // 4), "where it is missing says the class itself"),
+        (list("ABAB") * (N // 4), None),
+        ([f"{i * i % 97}.5" for i in range(N)], None),
+    ],
+)
+def test_a_column_that_says_the_class_is_named(column: list[str], why: str | None) -> None:
+    found = leaks_of_a_class(["yes", "yes", "no", "no"] * (N // 4), code=column, size=[str(i % 11) for i in range(N)])
+    assert found == ({"code": why} if why else {})
+
+
+def test_three_classes_in_a_row_are_read_off_a_number() -> None:
+    grades = [("low", "middle", "high")[i % 3] for i in range(N)]
+    points = [f"{i % 3 * 1000 + i}" for i in range(N)]
+    assert list(leaks_of_a_class(grades, points=points, size=[str(i % 11) for i in range(N)])) == ["points"]
+
+
+def test_where_nearly_all_rows_are_of_one_class_a_column_that_says_nothing_is_kept() -> None:
+    n = 30_000
+    fraud = ["yes" if i % 1200 == 7 else "no" for i in range(n)]
+    place = [("north", "south", "east")[i * i % 3] for i in range(n)]
+    code = [("x" if i % 1200 == 7 else "y") for i in range(n)]
+    assert list(leaks_of_a_class(fraud, size=[str(i % 11) for i in range(n)], place=place, code=code)) == ["code"]
 
 
 @pytest.mark.parametrize(

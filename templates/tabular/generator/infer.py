@@ -28,6 +28,7 @@ LEAST_ROWS = 100
 MOSTLY = 0.95  # of the cells that are given
 ID = re.compile(r"(^|[_\s.-])(id|uuid|guid)$|^(unnamed: 0|index|rownames)?$", re.IGNORECASE)
 ID_CAMEL = re.compile(r"[a-z](Id|ID)$")
+OF_A_GROUP = "an id of a group: rows of one group stay on one side of the split"
 FORMS = (
     *("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%Y %H:%M"),
     *("%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%d %b %Y", "%d %B %Y", "%b %d, %Y"),
@@ -88,6 +89,10 @@ def infer(table: Mapping[str, Sequence[str]], separator: str, target: str) -> In
             if described is not None:
                 name = name_of(heading, {*found.columns, found.target["name"]})
                 found.columns[name] = {"heading": heading, **described}
+    if groups := [heading for heading, why in found.left_out.items() if why == OF_A_GROUP]:
+        found.group = min(groups, key=lambda heading: len(set(table[heading])))
+        why = f"an id of a group, but those of {found.group}, which are larger, stay together"
+        found.left_out |= {heading: why for heading in groups if heading != found.group}
     return found
 
 
@@ -173,7 +178,7 @@ def describe(heading: str, cells: Sequence[str], decimal: str, found: Inferred) 
     """Say what a column is; None, with a reason in `found`, where it is left out."""
     given = [cell for cell in cells if not is_missing(cell)]
     distinct = len(set(given))
-    if why := useless(heading, cells, given, found):
+    if why := useless(heading, cells, given):
         found.left_out[heading] = why
         return None
     known = [number for cell in given if (number := known_number(cell, decimal)) is not None]
@@ -193,7 +198,7 @@ def describe(heading: str, cells: Sequence[str], decimal: str, found: Inferred) 
     return None
 
 
-def useless(heading: str, cells: Sequence[str], given: Sequence[str], found: Inferred) -> str:
+def useless(heading: str, cells: Sequence[str], given: Sequence[str]) -> str:
     """Return why nothing can be learned of a column whatever its kind is, or an empty text."""
     distinct = len(set(given))
     if len(given) < (1 - MOSTLY) * len(cells):
@@ -204,8 +209,7 @@ def useless(heading: str, cells: Sequence[str], given: Sequence[str], found: Inf
         if distinct >= MOSTLY * len(given):
             return "an id: it names a row and says nothing of another one"
         if distinct > max(50, len(given) / 20):
-            found.group = heading
-            return "an id of a group: rows of one group stay on one side of the split"
+            return OF_A_GROUP
     return ""
 
 

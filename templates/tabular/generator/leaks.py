@@ -9,26 +9,62 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 MOST_CODES = 50
+GIVEN_AWAY = 0.98  # of the errors of whoever always says the most frequent class
+LEAST_ERRORS = 10  # of his: a column that spares fewer may do so by chance
 
 
 def find_leaks(found: Inferred, table: Mapping[str, Sequence[str]]) -> None:
-    """Leave out columns that say the target itself: those that have its order, and those whose sum it is."""
+    """Leave out columns that say the target itself: its class, its order, or a part of the sum that it is."""
     if found.target["kind"] == "category":
-        for column in found.columns.values():
-            if purity(table[column["heading"]], table[found.target["heading"]]) > 0.999:
-                found.leaks[column["heading"]] = "it says the class itself"
+        find_in_classes(found, table)
     else:
         find_in_numbers(found, table)
     found.columns = {name: column for name, column in found.columns.items() if column["heading"] not in found.leaks}
     found.left_out |= found.leaks
 
 
-def purity(cells: Sequence[str], target: Sequence[str]) -> float:
-    """Return the share of rows whose class is the most frequent one of their code; 0 for a column of many codes."""
-    counts: dict[str, Counter[str]] = {}
-    for cell, truth in zip(cells, target, strict=True):
-        counts.setdefault(cell, Counter())[truth] += 1
-    return sum(max(each.values()) for each in counts.values()) / len(cells) if len(counts) <= MOST_CODES else 0.0
+def find_in_classes(found: Inferred, table: Mapping[str, Sequence[str]]) -> None:
+    """Find columns whose codes, gaps or values say the class of nearly every row that has not the most frequent one."""
+    usable = [not is_missing(cell) for cell in table[found.target["heading"]]]
+    truth = np.array(table[found.target["heading"]])[usable]
+    for column in found.columns.values():
+        cells = np.array(table[column["heading"]])[usable]
+        gaps = np.array([is_missing(cell) for cell in cells])
+        values = as_numbers(cells.tolist(), found.decimal) if column["kind"] == "number" else None
+        if spared_by_codes(gaps, truth) > GIVEN_AWAY:
+            found.leaks[column["heading"]] = "where it is missing says the class itself"
+        elif spared_by_codes(cells, truth) > GIVEN_AWAY or (
+            values is not None and spared_by_cuts(values[~gaps], truth[~gaps]) > GIVEN_AWAY
+        ):
+            found.leaks[column["heading"]] = "it says the class itself"
+
+
+def spared_by_codes(codes: NDArray[np.generic], truth: NDArray[np.str_]) -> float:
+    """Return the share of errors that knowing the code spares; 0 for a column of many codes."""
+    errors = len(truth) - max(Counter(truth.tolist()).values())
+    counts: dict[object, Counter[str]] = {}
+    for code, label in zip(codes.tolist(), truth.tolist(), strict=True):
+        counts.setdefault(code, Counter())[label] += 1
+    if errors < LEAST_ERRORS or len(counts) > MOST_CODES:
+        return 0.0
+    return 1 - (len(truth) - sum(max(each.values()) for each in counts.values())) / errors
+
+
+def spared_by_cuts(values: Floats, truth: NDArray[np.str_]) -> float:
+    """Return the share of errors that knowing a number spares, if a cut of it stands between each two classes."""
+    classes, labels = np.unique(truth, return_inverse=True)
+    errors = len(truth) - int(np.bincount(labels).max(initial=0))
+    if errors < LEAST_ERRORS:
+        return 0.0
+    order = np.argsort([np.nanmedian(values[labels == label]) for label in range(len(classes))])
+    ranks, by_value = np.argsort(order)[labels], np.argsort(values, kind="stable")
+    ends = np.append(np.diff(values[by_value]) != 0, True)  # a cut stands between two values, never within one
+    left = 0
+    for rank in range(len(classes) - 1):
+        above = ranks[by_value] > rank
+        wrong = np.cumsum(above) + (~above).sum() - np.cumsum(~above)
+        left += int(wrong[ends].min())
+    return 1 - left / errors
 
 
 def find_in_numbers(found: Inferred, table: Mapping[str, Sequence[str]]) -> None:
