@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from new_project.data.columns import date_of, number_of, schema
+from new_project.data.columns import date_of, schema
 from new_project.data.load import SAMPLE, load, read, split
 from portfolio_shared.data.checks import DataError
 from portfolio_shared.data.tables import open_table
@@ -64,23 +64,10 @@ def test_a_missing_column_is_named(shipped, table):
 def test_rows_that_are_alike_are_on_one_side_and_none_is_on_both():
     parts = split(load("full"))
     assert len(parts.train) + len(parts.test) == len(load("full").rows)
-    if not schema().test_from:
-        assert not set(parts.train.keys) & set(parts.test.keys)
-    assert set(parts.validation) == set(range(5))
-
-
-@pytest.mark.parametrize(
-    ("cell", "decimal", "expected"),
-    [("1,234.5", ".", 1234.5), ("1.234,5", ",", 1234.5), ("$ 12", ".", 12.0), ("-3e2", ".", -300.0)],
-)
-def test_a_number_is_read_as_it_is_written(cell: str, decimal: str, expected: float):
-    assert number_of(cell, decimal) == expected
-
-
-@pytest.mark.parametrize("cell", ["many", "", "inf", "nan", "1.2.3"])
-def test_what_is_no_number_is_an_error(cell: str):
-    with pytest.raises(ValueError, match=r"could not convert|no finite"):
-        number_of(cell)
+    assert not set(parts.train.keys) & set(parts.test.keys)
+    assert set(parts.validation) - {-1} == set(range(5))
+    for _, inside, outside in parts.folds():
+        assert not set(inside.keys) & set(outside.keys)
 
 
 def test_a_date_has_no_zone_and_one_form():

@@ -65,11 +65,11 @@ def test_what_is_saved_predicts_the_same(parts, candidates, tmp_path):
 
 
 def test_the_sets_hold_their_share_of_the_rows_they_were_calibrated_on(parts, candidates):
-    truth = parts.train.target.astype(np.int64)
+    truth = parts.train.target[parts.held_out].astype(np.int64)
     for candidate in candidates.values():
         if candidate.servable:
             predictor = fit(parts, SETTINGS, candidate)
-            sets = sets_of(predictor, softmax(candidate.model.out_of_fold / predictor.temperature))
+            sets = sets_of(predictor, softmax(candidate.model.out_of_fold[parts.held_out] / predictor.temperature))
             held = sets[np.arange(len(truth)), truth]
             assert min(held[truth == k].mean() for k in range(sets.shape[1])) >= COVERAGE
 

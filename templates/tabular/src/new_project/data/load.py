@@ -17,6 +17,9 @@ from portfolio_shared.data.splits import group_folds, hash_split
 from portfolio_shared.data.tables import misshapen, open_table
 
 SPLIT_SEED = 0
+LEAST_ROWS, LEAST_OF_CLASS = 20, 5
+"""What is left to fit a fold to: all rows, and those of each class."""
+GROUPS = 'if the model will be asked of groups that it has seen, set group = "" in columns.toml'
 SAMPLE = Sample(
     path=Path(__file__).with_name("sample") / "table.csv.gz",
     name="SAMPLE_NAME",
@@ -69,17 +72,33 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Split:
-    """The training part, the cross-validation fold of each of its rows, shape (n,), and the frozen test part."""
+    """The training part, its folds, and the frozen test part.
+
+    Attributes
+    ----------
+    validation
+        The cross-validation fold of each row of the training part, shape (n,); -1 for the oldest rows of a split in
+        time, which no fold holds out.
+    in_time
+        Whether a fold is predicted by what came before it alone.
+    """
 
     train: Rows
     validation: NDArray[np.int64]
     test: Rows
+    in_time: bool = False
+
+    @property
+    def held_out(self) -> NDArray[np.bool_]:
+        """Return which rows of the training part a fold holds out, shape (n,)."""
+        return self.validation >= 0
 
     def folds(self) -> Iterator[tuple[NDArray[np.bool_], Rows, Rows]]:
         """Yield, for each fold, its rows in the training part, the rows to fit to, and the held-out ones."""
         for k in range(int(self.validation.max()) + 1):
             out = self.validation == k
-            yield out, self.train.take(~out), self.train.take(out)
+            outside, inside = self.train.take(out), self.validation < k if self.in_time else ~out
+            yield out, self.train.take(inside & ~np.isin(self.train.keys, outside.keys)), outside
 
 
 def load(setting: str) -> Dataset:
@@ -92,6 +111,7 @@ def load(setting: str) -> Dataset:
     """
     source = resolve_source(setting, None, SAMPLE)
     rows, report = read(source.path)
+    rows = on_one_side(rows, report)
     if len(rows) < (least := 20 * FOLDS):
         raise DataError(f"{source.path}: {len(rows)} rows can be learned from, at least {least} are needed")
     name = f"{len(rows):,} rows of {source.path.name}" if source.kind == "path" else SAMPLE.name
@@ -136,6 +156,26 @@ def read(path: Path) -> tuple[Rows, DataReport]:
     return Rows(records, np.array(target, dtype=np.float64), together, times), report
 
 
+def on_one_side(rows: Rows, report: DataReport) -> Rows:
+    """Drop rows before the test part whose group is in it as well: a split in time parts groups, and none is on both.
+
+    A tenant with rows in both parts would be recognized, not predicted.
+    """
+    if not schema().test_from:
+        return rows
+    is_test = tested(rows)
+    both = ~is_test & np.isin(rows.keys, rows.take(is_test).keys)
+    report.exclude("before the test part, of a group that is in it", int(both.sum()))
+    return rows.take(~both)
+
+
+def tested(rows: Rows) -> NDArray[np.bool_]:
+    """Return which rows are the test part, shape (n,)."""
+    if start := schema().test_from:
+        return np.array([date >= start for date in rows.dates], dtype=np.bool_)
+    return hash_split(rows.keys, test_fraction=TEST_FRACTION, seed=SPLIT_SEED)
+
+
 def date_in(cell: str) -> str:
     """Return the date that a row is split by; an empty text where it cannot be read."""
     column = next(column for column in schema().columns if column.heading == schema().time)
@@ -160,21 +200,42 @@ def is_sample(setting: str) -> bool:
 def split(dataset: Dataset) -> Split:
     """Split off the frozen test part: the newest rows where there is a date, else by a hash of each row's key.
 
-    A row stays on its side when rows are added, removed or reordered. With a date, folds are stretches of time as well.
+    A row stays on its side when rows are added, removed or reordered. With a date, folds are stretches of time as well,
+    and each is predicted by what came before it; the oldest rows are in none.
+
+    Raises
+    ------
+    DataError
+        If a part has too few rows, or too few of a class.
     """
-    rows, start = dataset.rows, schema().test_from
-    is_test = (
-        np.array([date >= start for date in rows.dates])
-        if start
-        else hash_split(rows.keys, test_fraction=TEST_FRACTION, seed=SPLIT_SEED)
-    )
+    rows, in_time = dataset.rows, bool(schema().test_from)
+    is_test = tested(rows)
     train, test = rows.take(~is_test), rows.take(is_test)
-    if not len(train) or not len(test):
-        raise DataError(f"{dataset.source.path}: the test part would have {len(test):,} of {len(rows):,} rows")
-    if start:
-        rank = np.argsort(np.argsort(train.dates, kind="stable"), kind="stable")
-        return Split(train, (rank * FOLDS // len(train)).astype(np.int64), test)
-    return Split(train, group_folds(train.keys, n_folds=FOLDS, seed=SPLIT_SEED), test)
+    if len(train) <= FOLDS or not len(test):
+        why = f"{len(train):,} rows can be learned from, and {len(test):,} tested; {GROUPS}"
+        raise DataError(f"{dataset.source.path}: {why}")
+    if in_time:
+        edges = np.sort(train.dates)[len(train) * np.arange(1, FOLDS + 1) // (FOLDS + 1)]
+        parts = Split(train, np.searchsorted(edges, train.dates, side="right") - 1, test, in_time=True)
+    else:
+        parts = Split(train, group_folds(train.keys, n_folds=FOLDS, seed=SPLIT_SEED), test)
+    if why := _too_few(parts):
+        raise DataError(f"{dataset.source.path}: {why}")
+    return parts
+
+
+def _too_few(parts: Split) -> str:
+    """Return why the parts cannot be learned from, or an empty text."""
+    classes = schema().target.classes
+    for number, (_, inside, outside) in enumerate(parts.folds(), start=1):
+        if len(inside) < LEAST_ROWS or not len(outside):
+            return f"{len(inside)} rows can be learned from for fold {number}, expected {LEAST_ROWS} or more; {GROUPS}"
+        counts = np.bincount(inside.target.astype(np.int64), minlength=len(classes)) if classes else []
+        for name, count in zip(classes, counts, strict=True):
+            if count < LEAST_OF_CLASS:
+                found = f"{count} rows of class {name!r} can be learned from for fold {number}"
+                return f"{found}, expected {LEAST_OF_CLASS} or more; merge it with another one, or drop it"
+    return ""
 
 
 def example_inputs(split: Split) -> Sequence[Record]:

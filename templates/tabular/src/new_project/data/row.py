@@ -1,10 +1,11 @@
 """One row as the API takes it: the fields are the columns of `columns.toml`, and each may be left out."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
-from new_project.data.columns import Column, Record, date_of, schema
+from new_project.data.columns import Column, Record, schema
 
 Code = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
 
@@ -15,19 +16,16 @@ class Reading(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
 
-def iso(text: str) -> str:
-    """Return a date as records have it."""
-    return date_of(text, "%Y-%m-%d")
-
-
 def _field(column: Column) -> tuple[Any, Any]:
     example = schema().example.get(column.name)
     about: dict[str, Any] = {"default": None, "title": column.label, "examples": [example]}
     if column.kind == "number":
         return Annotated[float, Field(strict=True, allow_inf_nan=False)] | None, Field(**about)
-    if column.kind == "category":
-        return Code | None, Field(**about)
-    return Annotated[Code, AfterValidator(iso)] | None, Field(description="ISO 8601", **about)
+    # As a cell of a file: without spaces around it, and "?" or "n/a" is not known.
+    read = AfterValidator(partial(column.value, decimal="."))
+    if column.kind == "date":
+        about["description"] = "ISO 8601"
+    return Annotated[Code, read] | None, Field(**about)
 
 
 if TYPE_CHECKING:

@@ -53,7 +53,7 @@ def cross_validate(
     name: str, member: str, split: Split, settings: ModelSettings, *, log: bool, seed: int
 ) -> Candidate[Fitted]:
     """Fit a candidate on all folds but one, predict that one, and measure it."""
-    predicted, errors, started = np.empty(len(split.train)), [], time.perf_counter()
+    predicted, errors, started = np.full(len(split.train), np.nan), [], time.perf_counter()
     for out, inside, outside in split.folds():
         predicted[out] = predictions(inside, outside.records, settings, member, log=log, seed=seed)
         errors.append(mean_absolute_error(outside.target, predicted[out]))

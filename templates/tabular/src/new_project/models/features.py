@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,9 +49,9 @@ class Encoding:
             block = np.array(parts, dtype=np.float64)
             block[:, 0] = np.clip(block[:, 0], low, high)
             return block
-        codes = self.codes[column.name][: self.columns[column.name]]
-        texts = np.array([str(value) for value in values])
-        return np.asarray(texts[:, None] == np.array(codes, dtype=np.str_), dtype=np.float64)
+        # Objects, not texts: a cell that is not known is none of the codes, not even of one that is written None.
+        codes = np.array(self.codes[column.name][: self.columns[column.name]], dtype=object)
+        return np.asarray(np.array(values, dtype=object)[:, None] == codes, dtype=np.float64)
 
     def names(self) -> list[str]:
         """Return the name of each column of the matrix, shape (p,)."""
@@ -77,6 +77,11 @@ class Encoding:
                     warnings.append(
                         f"{column.name} {value:g} is outside of {low:g} to {high:g}, the range learned from"
                     )
+            elif column.kind == "date" and value is not None:
+                low, _, high = self.ranges[column.name]
+                if not low <= _date_parts(value)[0] <= high:
+                    known = f"{_date_at(low)} to {_date_at(high)}, the range learned from"
+                    warnings.append(f"{column.name} {str(value)[:10]} is outside of {known}")
             elif column.kind == "category" and value is not None and value not in self.codes[column.name]:
                 warnings.append(f"no row that was learned from has {column.name} {value}")
         return warnings
@@ -85,8 +90,13 @@ class Encoding:
 def _date_parts(value: float | str | None) -> tuple[float, float, float, float]:
     if not isinstance(value, str):
         return (np.nan,) * 4
-    date = datetime.fromisoformat(value)
-    return date.year + (date.timetuple().tm_yday - 1) / 366, date.month, date.weekday(), date.hour
+    day = datetime.fromisoformat(value)
+    return day.year + (day.timetuple().tm_yday - 1) / 366, day.month, day.weekday(), day.hour
+
+
+def _date_at(year: float) -> date:
+    """Return the date that a year with its fraction is, the inverse of the first of the parts of a date."""
+    return date(int(year), 1, 1) + timedelta(days=round(year % 1 * 366))
 
 
 def fit_encoding(records: Sequence[Record]) -> Encoding:

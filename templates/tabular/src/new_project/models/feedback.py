@@ -23,8 +23,12 @@ def asked(lesson: Lesson) -> Record:
 
 
 def taught(split: Split, learned: Sequence[Lesson]) -> Split:
-    """Return the split with what was learned in its training part; rows of the test part are left out."""
-    known = set(split.test.keys)
+    """Return the split with what was learned in its training part; rows of the test part are left out.
+
+    A second copy of a training row is in its fold. With a split in time, the others are in the last fold.
+    """
+    known = set(map(key_of, split.test.records))
+    places = dict(zip(map(key_of, split.train.records), split.validation.tolist(), strict=True))
     new = [(key, lesson) for lesson in learned if (key := key_of(asked(lesson))) not in known]
     records = [*split.train.records, *(asked(lesson) for _, lesson in new)]
     target = np.concatenate([split.train.target, truths([lesson for _, lesson in new])])
@@ -32,7 +36,8 @@ def taught(split: Split, learned: Sequence[Lesson]) -> Split:
     train = replace(
         split.train, records=records, target=target, keys=keys, dates=[*split.train.dates, *[""] * len(new)]
     )
-    folds = np.array([int(key[:8], 16) % FOLDS for key, _ in new], dtype=np.int64)
+    by_chance = {key: FOLDS - 1 if split.in_time else int(key[:8], 16) % FOLDS for key, _ in new}
+    folds = np.array([places.get(key, by_chance[key]) for key, _ in new], dtype=np.int64)
     return replace(split, train=train, validation=np.concatenate([split.validation, folds]))
 
 

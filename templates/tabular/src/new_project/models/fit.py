@@ -36,7 +36,7 @@ class Fitted:
     log
         Whether it learns the logarithm of the target.
     out_of_fold
-        Predictions in the unit of the target, shape (n,).
+        Predictions in the unit of the target, shape (n,); NaN for rows that no fold holds out.
     fold_errors
         Mean absolute error of each fold.
     """
@@ -62,12 +62,12 @@ def fit(split: Split, settings: ModelSettings, chosen: Candidate[Fitted], *, see
         raise ValueError(f"expected a candidate that can be served, found the baseline {chosen.name!r}")
     train, log = split.train, chosen.model.log
     encoding, member = fit_member(train, settings, chosen.model.member, log=log, seed=seed)
-    predicted, truth = chosen.model.out_of_fold, train.target
+    predicted, truth = chosen.model.out_of_fold[split.held_out], train.target[split.held_out]
     errors = np.abs(np.log(truth) - np.log(predicted)) if log else np.abs(truth - predicted)
     edges = edges_of(predicted)
     bands = bands_of(edges, predicted)
     reach = [conformal_quantile(errors[bands == band], coverage=COVERAGE) for band in range(len(edges) + 1)]
-    least = 0.0 if truth.min() >= 0 else -np.inf
+    least = 0.0 if train.target.min() >= 0 else -np.inf
     return Predictor(encoding, member, log, float(least), edges, np.array(reach), COVERAGE)
 
 

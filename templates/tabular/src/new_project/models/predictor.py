@@ -14,6 +14,11 @@ from new_project.models.members import MEMBERS, Ridge, Trees
 
 Floats = NDArray[np.float64]
 
+CELLS = NUMBERS = ("prediction", "low", "high")
+"""What a file of rows gets, and what of it is numbers."""
+WITH = "an interval"
+"""What a prediction comes with."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -32,6 +37,11 @@ class Prediction:
     interval: Interval
     filled: list[str]
     warnings: list[str]
+
+    @property
+    def is_sound(self) -> bool:
+        """Return whether the prediction is within its interval."""
+        return self.interval.low <= self.value <= self.interval.high
 
 
 def bands_of(edges: Floats, predicted: Floats) -> NDArray[np.intp]:
@@ -81,6 +91,10 @@ class Predictor:
         reach = self.reach[bands_of(self.edges, value)]
         low, high = (np.exp(found - reach), np.exp(found + reach)) if self.log else (found - reach, found + reach)
         return np.maximum(value, self.least), np.maximum(low, self.least), np.maximum(high, self.least)
+
+    def cells(self, records: Sequence[Record]) -> list[tuple[str, ...]]:
+        """Return the `CELLS` of each row."""
+        return list(zip(*(map("%.10g".__mod__, column.tolist()) for column in self.values(records)), strict=True))
 
     def losses(self, records: Sequence[Record], target: Floats) -> Floats:
         """Return the absolute error of each row, shape (n,)."""

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from new_project.config import MODEL_NAME, ServeSettings
 from new_project.data.columns import Column, schema
 from new_project.data.row import record_of_row
-from new_project.models.predictor import Prediction, Predictor
+from new_project.models.predictor import WITH, Prediction, Predictor
 from new_project.serving.observe import Truth
 from new_project.serving.schemas import (
     FieldDescription,
@@ -48,7 +48,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
     """Build the service; its model is loaded when it starts."""
     return create_service(
         title="New project",
-        description=f"Predicts {schema().target.label} of a row, with an interval.",
+        description=f"Predicts {schema().target.label} of a row, with {WITH}.",
         settings=settings,
         project=MODEL_NAME,
         load=Predictor.load,
@@ -62,8 +62,8 @@ def create_app(settings: ServeSettings) -> FastAPI:
 def smoke_test(predictor: Predictor) -> None:
     """Refuse a model that cannot predict for the example."""
     (found,) = predictor.predict([schema().example])
-    if not found.interval.low <= found.value <= found.interval.high:
-        raise ValueError(f"the example's prediction {found.value} is not within its interval {found.interval}")
+    if not found.is_sound:
+        raise ValueError(f"the example's prediction contradicts itself: {found}")
 
 
 def answer_one(predictor: Predictor, item: Item) -> Prediction:

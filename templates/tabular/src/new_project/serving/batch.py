@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from new_project.data.columns import record_of, schema
-from new_project.models.predictor import Predictor
+from new_project.models.predictor import CELLS, Predictor
 from portfolio_shared.data.tables import FileError, open_table
 from portfolio_shared.serving.batch import BatchResult, predict_rows
 
-ADDED = ("prediction", "low", "high", "repaired", "error")
+ADDED = (*CELLS, "repaired", "error")
 """What each row gets; what was repaired was read as not known."""
 
 
@@ -41,18 +41,23 @@ def predict_file(
         return predict_rows(table, target, ADDED, answers, advance=advance)
 
 
-def _missing(headings: Sequence[str]) -> list[str]:
-    return [column.heading for column in schema().columns if not {column.heading, column.name} & set(headings)]
+def _headings(given: Sequence[str]) -> list[str]:
+    """Return the headings of the data for those of a file, which may be names of the API: an exact heading wins."""
+    names = {column.name: column.heading for column in schema().columns}
+    exact = {*names.values(), *(name for name, heading in names.items() if heading in given)}
+    return [heading if heading in exact else names.get(heading, heading) for heading in given]
+
+
+def _missing(given: Sequence[str]) -> list[str]:
+    return [column.heading for column in schema().columns if column.heading not in _headings(given)]
 
 
 def answer(headings: Sequence[str], rows: Sequence[Sequence[str]], predictor: Predictor) -> list[Sequence[str]]:
     """Return the added cells of each row; its headings are those of the data or the names of the API."""
-    names = {column.name: column.heading for column in schema().columns}
-    known = [names.get(heading, heading) for heading in headings]
+    known = _headings(headings)
     repaired: list[Counter[str]] = [Counter() for _ in rows]
     pairs = zip(rows, repaired, strict=True)
     records = [record_of(dict(zip(known, cells, strict=True)), counts) for cells, counts in pairs]
     if not records:
         return []
-    columns = (map("%.10g".__mod__, column.tolist()) for column in predictor.values(records))
-    return [(*numbers, "; ".join(counts), "") for *numbers, counts in zip(*columns, repaired, strict=True)]
+    return [(*said, "; ".join(counts), "") for said, counts in zip(predictor.cells(records), repaired, strict=True)]

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from new_project.data.columns import schema
-from new_project.models.predictor import Predictor
+from new_project.models.predictor import NUMBERS, Predictor
 from new_project.serving.batch import ADDED, answer
 from portfolio_shared.data.checks import DataError
 from portfolio_shared.tracking.adapter import set_adapter
@@ -23,7 +23,7 @@ def predict(predictor: Predictor, table: pd.DataFrame) -> pd.DataFrame:
         raise DataError(f"columns that the model does not know: {', '.join(strange)}")
     cells = table.astype(object).where(table.notna(), "").map(_text).to_numpy().tolist()
     answers = pd.DataFrame(answer(headings, cells, predictor), columns=list(ADDED))
-    return answers.astype(dict.fromkeys(ADDED[:3], float))
+    return answers.astype(dict.fromkeys(NUMBERS, float))
 
 
 def _text(cell: object) -> str:

@@ -46,15 +46,16 @@ def compare(
 
 def cross_validate(name: str, member: str, split: Split, settings: ModelSettings, *, seed: int) -> Candidate[Fitted]:
     """Fit a candidate on all folds but one, predict that one, and measure it."""
-    logits = np.empty((len(split.train), len(schema().target.classes)))
+    logits = np.full((len(split.train), len(schema().target.classes)), np.nan)
     errors, started = [], time.perf_counter()
     for out, inside, outside in split.folds():
         logits[out] = logits_of(inside, outside.records, settings, member, seed=seed)
         errors.append(log_loss_error(outside.target.astype(np.int64), softmax(logits[out])))
+    held, truth = split.held_out, split.train.target.astype(np.int64)
     metrics = {
         "log_loss_mean": float(np.mean(errors)),
         "log_loss_sd": float(np.std(errors, ddof=1)),
-        "accuracy": accuracy_score(split.train.target.astype(np.int64), softmax(logits)),
+        "accuracy": accuracy_score(truth[held], softmax(logits[held])),
         "fit_seconds": (time.perf_counter() - started) / len(errors),
     }
     return Candidate(name, metrics, Fitted(member, logits, tuple(errors)), servable=member != "frequencies")

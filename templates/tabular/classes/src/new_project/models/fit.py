@@ -34,7 +34,7 @@ class Fitted:
     member
         `frequencies`, `ridge` (a logistic regression with that penalty) or `trees`.
     out_of_fold
-        Logits, shape (n, K).
+        Logits, shape (n, K); NaN for rows that no fold holds out.
     fold_errors
         Log loss of each fold.
     """
@@ -59,7 +59,7 @@ def fit(split: Split, settings: ModelSettings, chosen: Candidate[Fitted], *, see
     if not chosen.servable:
         raise ValueError(f"expected a candidate that can be served, found the baseline {chosen.name!r}")
     encoding, member = fit_member(split.train, settings, chosen.model.member, seed=seed)
-    truth, logits = split.train.target.astype(np.int64), chosen.model.out_of_fold
+    truth, logits = split.train.target[split.held_out].astype(np.int64), chosen.model.out_of_fold[split.held_out]
     temperature = fit_temperature(truth, logits)
     found = softmax(logits / temperature)
     thresholds = [

@@ -15,6 +15,11 @@ from portfolio_shared.evaluation.classification import softmax
 
 Floats = NDArray[np.float64]
 
+CELLS, NUMBERS = ("prediction", "probability", "classes"), ("probability",)
+"""What a file of rows gets, and what of it is numbers."""
+WITH = "a probability for each class"
+"""What a prediction comes with."""
+
 LEAST = 0.001
 """A class counts in a loss as at least so probable: one row more or less decides nothing."""
 
@@ -34,6 +39,11 @@ class Prediction:
     coverage: float
     filled: list[str]
     warnings: list[str]
+
+    @property
+    def is_sound(self) -> bool:
+        """Return whether the class has a probability, and is in its own set."""
+        return 0 < self.probability <= 1 and self.value in self.classes
 
 
 def as_logits(outputs: Floats) -> Floats:
@@ -82,6 +92,13 @@ class Predictor:
         if not records:
             return np.empty((0, len(schema().target.classes)))
         return softmax(as_logits(self.member.predict(self.encoding.matrix(records))) / self.temperature)
+
+    def cells(self, records: Sequence[Record]) -> list[tuple[str, ...]]:
+        """Return the `CELLS` of each row; the classes as a list of JSON, because a name may have any separator."""
+        return [
+            (found.value, f"{found.probability:.10g}", json.dumps(found.classes, ensure_ascii=False))
+            for found in self.predict(records)
+        ]
 
     def losses(self, records: Sequence[Record], target: Floats) -> Floats:
         """Return the log loss of each row, shape (n,), with no class less probable than `LEAST`."""

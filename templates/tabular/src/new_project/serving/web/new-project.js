@@ -187,8 +187,8 @@ function sayOfTruth(text) {
 async function tell(event) {
   event.preventDefault();
   const { id, value, interval } = shown;
-  const truth = Number(byId("truth-value").value.replaceAll(",", "") || Number.NaN);
-  if (!Number.isFinite(truth)) return sayOfTruth("Enter a number, such as 1234.5.");
+  const truth = Number(byId("truth-value").value.trim() || Number.NaN); // a comma is refused: is 12,5 a half or 125?
+  if (!Number.isFinite(truth)) return sayOfTruth("Enter a number without a comma, such as 1234.5.");
   sayOfTruth("Sending…");
   const { failure } = await sendFeedback(id, 0, { value: truth });
   const where = truth >= interval.low && truth <= interval.high ? "inside" : "outside";
