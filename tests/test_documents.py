@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from checkout import ROOT, TARGETS, tracked
 
+from portfolio_shared.evaluation.documents import NUMBER
 from portfolio_shared.evaluation.sections import read_section
 from project_table import projects
 
@@ -84,8 +85,8 @@ def text_of(name: str) -> str:
 
 
 def words(path: Path) -> str:
-    """Return a document without its line ends."""
-    return " ".join(path.read_text(encoding="utf-8").split())
+    """Return a document without its line ends, and without the marks of its numbers."""
+    return " ".join(NUMBER.sub(lambda number: number["text"], path.read_text(encoding="utf-8")).split())
 
 
 def recorded(project: Path) -> dict:
