@@ -19,13 +19,13 @@ from portfolio_shared.evaluation.uncertainty import Interval
 from portfolio_shared.terminal import progress
 from recommender.config import MODEL_NAME, ReportConfig, TrainConfig
 from recommender.data.explore import describe, explore
-from recommender.evaluation import stated
-from recommender.evaluation.ablation import Step, ablate, measure_fading, steps_of
+from recommender.evaluation import stated, stated_benchmarks
+from recommender.evaluation.ablation import Step, ablate, measure_alike, measure_fading, steps_of
 from recommender.evaluation.bias_variance import RESAMPLES, measure_spread
 from recommender.evaluation.cold_start import FOLDS, HISTORY_LENGTHS, ColdStart, measure_cold_start
 from recommender.evaluation.diversity import DIVERSITIES, DiversityPoint, diversity_curve
 from recommender.evaluation.errors import by_group
-from recommender.evaluation.evaluate import Evaluation
+from recommender.evaluation.evaluate import Evaluation, leads
 from recommender.evaluation.figures import SERVED, draw, draw_cold_start, draw_diversity, draw_reliability
 from recommender.evaluation.measured import benchmarked, search_table, studies
 from recommender.evaluation.order import measure_order
@@ -91,7 +91,7 @@ def report_everything(config: ReportConfig, trained: Trained, console: Console) 
 
 def contents(recorded: Mapping[str, Any], results: Path, docs: Path) -> Contents:
     """Return what the documents state of what was recorded."""
-    named = {**numbers(recorded), **stated.of_sample(docs / "sample.json"), **stated.of_benchmarks(results)}
+    named = {**numbers(recorded), **stated.of_sample(docs / "sample.json"), **stated_benchmarks.of_benchmarks(results)}
     return Contents({**tables(recorded), **measured(results, docs)}, named, summary_table(recorded))
 
 
@@ -152,6 +152,8 @@ def record(
         "settings": trained.settings.model_dump(mode="json"),
         "candidates": metrics_of(trained.candidates),
         "test": {name: record_lists(model) for name, model in tested.items()},
+        "leads": {name: as_json(metrics) for name, metrics in leads(evaluation).items()},
+        "alike": as_json(vars(measure_alike(evaluation, trained.settings))),
         "ablation": [as_json(vars(step)) for step in steps],
         "diversity": [as_json(vars(point)) for point in points],
         "cold_start": [as_json(vars(start)) for start in starts],

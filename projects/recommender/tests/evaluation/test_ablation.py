@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from recommender.config import EaseSettings, ModelSettings
-from recommender.evaluation.ablation import ablate, measure_fading, steps_of
+from recommender.evaluation.ablation import ablate, measure_alike, measure_fading, steps_of
 from recommender.evaluation.evaluate import accuracy, recommend_all
+from recommender.models.fit import ALS_RECENT
 
 
 def test_the_steps_lead_from_plain_ease_to_the_whole_model():
@@ -40,3 +41,13 @@ def test_what_fading_is_worth_is_the_mean_difference_of_the_same_people(trained)
     # Of a model that fades nothing, nothing is taken away.
     flat = measure_fading(even, replace(trained.evaluation, per_user={"ndcg": ndcg}))
     assert tuple(flat.difference) == (0, 0, 0)
+
+
+def test_ease_without_what_als_has_not_differs_by_genres_and_years_alone(trained):
+    """With settings that have no genres and years, it is the served model, and leads by as much."""
+    ease = trained.settings.ease.model_copy(update={"genre_weight": 0.0, "year_weight": 0.0})
+    measured = measure_alike(trained.evaluation, trained.settings)
+    assert measured == measure_alike(trained.evaluation, trained.settings.model_copy(update={"ease": ease}))
+    rival = trained.evaluation.baselines[ALS_RECENT].metric("ndcg")
+    assert measured.lead.estimate == pytest.approx(measured.ndcg.estimate - rival.estimate)
+    assert measured.ndcg != trained.evaluation.metric("ndcg")

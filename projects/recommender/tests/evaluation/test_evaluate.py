@@ -14,6 +14,7 @@ from recommender.evaluation.evaluate import (
     compare_with_champion,
     evaluate,
     evaluate_bundle,
+    leads,
     measure,
     recommend_all,
 )
@@ -140,3 +141,13 @@ def test_a_bundle_evaluated_on_other_data_names_them_as_others(bundle, write_sli
     printed = capsys.readouterr().out
     assert "These are not the ratings that the bundle was tested on" in printed
     assert "nDCG@10: " in printed
+
+
+def test_a_lead_is_the_difference_on_the_same_people(trained):
+    evaluation = trained.evaluation
+    found = leads(evaluation)
+    assert set(found) == set(evaluation.baselines)
+    for name, other in evaluation.baselines.items():
+        lead, apart = found[name]["ndcg"], evaluation.metric("ndcg").estimate - other.metric("ndcg").estimate
+        assert lead.estimate == pytest.approx(apart)
+        assert lead.low < lead.estimate < lead.high

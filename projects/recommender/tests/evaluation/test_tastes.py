@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from recommender.data.ratings import Ratings
 from recommender.evaluation import tastes as module
-from recommender.evaluation.tastes import adjusted_rand, cluster, find_tastes, flat, taste_groups
+from recommender.evaluation.tastes import adjusted_rand, cluster, find_tastes, flat, mostly_watched, taste_groups
 
 
 def test_groups_agree_whatever_their_numbers_and_no_more_than_by_chance_at_random():
@@ -25,6 +28,14 @@ def test_clusters_that_lie_apart_are_found_and_lie_apart_on_the_map():
     assert nearest > 5 * places[labels == 0].std(axis=0).max()
 
 
+def test_people_without_a_film_of_a_group_are_in_none():
+    pairs = [(0, 0), (0, 1), (0, 2), (1, 3), (2, 2), (2, 3)]  # film 3 is in no group, person 3 has no film
+    users, items = np.array(pairs, dtype=np.int32).T
+    before = Ratings(users, items, np.ones(6, dtype=np.float32), np.arange(6), n_users=4, n_items=4)
+    tastes = SimpleNamespace(groups=("old", "new"), items=np.array([0, 1, 2]), group_of=np.array([0, 1, 1]))
+    assert mostly_watched(before, tastes).tolist() == [1, -1, 1, -1]
+
+
 @pytest.mark.long
 def test_every_film_that_enough_people_rated_is_in_a_group_and_everybody_mostly_watches_one(trained, monkeypatch):
     monkeypatch.setattr(module, "COUNTS", (2, 3))
@@ -36,4 +47,5 @@ def test_every_film_that_enough_people_rated_is_in_a_group_and_everybody_mostly_
     assert sum(group.films for group in found.groups) == len(found.items)
     assert sum(group.ratings for group in found.groups) == pytest.approx(1)
     assert [group.year for group in found.groups] == sorted(group.year for group in found.groups)
-    assert sum(group.users for group in taste_groups(trained.evaluation, found)) == len(task.users)
+    own = mostly_watched(task.before, found)[task.users]
+    assert sum(group.users for group in taste_groups(trained.evaluation, found)) == (own >= 0).sum()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recommender.evaluation.toy import FILMS, PENALTY, X, toy_table, weights
+from recommender.evaluation.toy import FILMS, PENALTY, X, people, toy_table, weights
 
 
 def test_the_toy_is_the_formula_of_the_readme():
@@ -18,3 +18,8 @@ def test_what_the_readme_says_of_the_toy():
     assert together[aliens, amelie] == 1
     assert B[aliens, amelie] < 0 < B[alien, amelie]
     assert toy_table().count("\n") == 1 + len(FILMS)
+
+
+def test_the_people_of_the_toy_are_named_by_what_they_saw():
+    assert people().split("; ")[2:4] == ["Alien + Aliens + Amélie", "Alien"]
+    assert len(people().split("; ")) == len(X)

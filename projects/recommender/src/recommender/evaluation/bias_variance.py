@@ -4,10 +4,12 @@ EASE is fitted to guess every cell of a person's row (1: rated, 0: not) from the
 error can be taken apart as a textbook does. One person in five is held out. The model is fitted again and again to
 people drawn with replacement from the others, and guesses the rows of those held out::
 
-    mean of (cell - guess)^2  =  (cell - mean guess)^2  +  variance of the guesses
-                                 bias^2                    how much a guess depends on who was drawn
+    expected (cell - guess)^2  =  (cell - expected guess)^2  +  variance of the guesses
+                                  bias^2 and noise              how much a guess depends on who was drawn
 
-The sum is exact. (The bias includes what nobody can know of a person: no model makes it zero.)
+Both are estimated without bias from R refits: the variance with R - 1, and the mean of R guesses still varies by a
+share of 1 / R of it, which is taken off the bias. A cell is seen once, so bias and noise (what nobody can know of a
+person) cannot be parted: no model makes the first part zero.
 """
 
 from collections.abc import Callable
@@ -35,7 +37,7 @@ class Spread:
     Attributes
     ----------
     bias, variance
-        Group of films -> squared bias and variance, as shares of the squared error of guessing zero everywhere.
+        Group of films -> squared bias with noise, and variance: shares of the squared error of guessing zero always.
     overlap
         Share of the films of a list of ten that a second refit, to other people drawn, lists for the same person.
     popular
@@ -90,7 +92,8 @@ class _Tally:
     def spread(self, penalty: float, popular: NDArray[np.bool_]) -> Spread:
         """Return the means over the refits."""
         mean = self.total / RESAMPLES
-        bias, variance = (self.cells - mean) ** 2, self.squares / RESAMPLES - mean**2
+        variance = (self.squares / RESAMPLES - mean**2) * RESAMPLES / (RESAMPLES - 1)
+        bias = (self.cells - mean) ** 2 - variance / RESAMPLES
         groups = {POPULAR: popular, RARE: ~popular}
         zero = {name: float((self.cells[:, films] ** 2).sum()) for name, films in groups.items()}
         pairs = zip(self.lists, self.lists[1:], strict=False)

@@ -127,6 +127,18 @@ def accuracy(lists: Ints, task: Task, *, k: int) -> dict[str, Floats]:
     return {name: metrics[name] for name in METRIC_LABELS if name in metrics}
 
 
+def leads(evaluation: Evaluation, *, seed: int = 0) -> dict[str, dict[str, Interval]]:
+    """Return for each baseline and metric the mean of the model's value minus the baseline's on the same users."""
+    # Of differences between two models on the same users, the interval of the mean is the paired one.
+    return {
+        name: {
+            metric: bootstrap_interval(np.mean, values - other.per_user[metric], seed=seed)
+            for metric, values in evaluation.per_user.items()
+        }
+        for name, other in evaluation.baselines.items()
+    }
+
+
 def compare_with_champion(evaluation: Evaluation, champion: Predictor) -> PairedComparison:
     """Return for the gate the nDCG of the same users, as an error: this model's minus the champion's.
 

@@ -148,7 +148,7 @@ def draw_reliability(measured: Sequence[Mapping[str, Any]]) -> Figure:
     """Draw what was watched against the chance that was stated, by what is known of a person, with 95 % intervals."""
     whole = measured[0]
     promised, kept = (f"{whole[name] * 100:.1f} %" for name in ("chance", "watched"))
-    title = f"Chances are about true: for whole histories {promised} was stated, and {kept} was watched"
+    title = f"For whole histories a chance of {promised} was stated, and {kept} was watched"
     figure, axes = figures.canvas(height=4.8, width=6.6, title=title)
     top = max(end for each in measured for bin_ in each["bins"] for end in bin_)
     axes.plot([0, top], [0, top], color=figures.MUTED, linestyle="--", linewidth=1)

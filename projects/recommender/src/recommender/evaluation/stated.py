@@ -1,7 +1,6 @@
 """The numbers that prose names, each made from what a command recorded or from a constant of the code."""
 
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,15 @@ from recommender.evaluation.cold_start import ColdStart
 from recommender.evaluation.diversity import DiversityPoint
 from recommender.evaluation.errors import RATED_BY
 from recommender.evaluation.figures import SERVED, certain_from, free_diversity
+from recommender.evaluation.measured import studies
 from recommender.evaluation.order import BOTH, CHAIN, RULES
 from recommender.evaluation.pause import EVEN
-from recommender.evaluation.tables import percent
-from recommender.models.fit import ALS_RECENT, EASE, ITEMS, POPULARITY
+from recommender.evaluation.tables import percent, span, three
+from recommender.evaluation.toy import people
+from recommender.models.fit import ALS, ALS_RECENT, EASE, ITEMS, POPULARITY, USERS
 from recommender.models.history_weights import HistoryWeights
 
 Recorded = Mapping[str, Any]
-
-HOURS_A_MONTH, MACHINES, CORES = 730, 2, 2  # two small machines: one may fail
-LISTS_A_DAY = 100_000
-SECONDS_A_DAY = 86_400
 
 
 def of_report(recorded: Recorded) -> dict[str, str]:
@@ -33,6 +30,7 @@ def of_report(recorded: Recorded) -> dict[str, str]:
     return {
         **_of_data(recorded),
         **_of_test(recorded),
+        **_of_rivals(recorded),
         **_of_groups(recorded),
         **_of_studies(recorded),
         **_of_experiment(recorded["test"][SERVED]["hit_rate"]["estimate"]),
@@ -64,12 +62,9 @@ def _of_test(recorded: Recorded) -> dict[str, str]:
     served, popular = test[SERVED], test[POPULARITY]
     return {
         "k": str(recorded["k"]),
-        "ndcg": _three(served["ndcg"]),
+        "ndcg": three(served["ndcg"]),
         "ndcg_two": f"{served['ndcg']['estimate']:.2f}",
-        "ndcg_interval": _interval(served["ndcg"]),
-        "ndcg_popular": _three(popular["ndcg"]),
-        "ndcg_rival": _three(test[ALS_RECENT]["ndcg"]),
-        "ndcg_ease": _three(test[EASE]["ndcg"]),
+        "ndcg_interval": span(served["ndcg"]),
         "hit": percent(served["hit_rate"]["estimate"]),
         "miss": percent(1 - served["hit_rate"]["estimate"]),
         "hit_popular": percent(popular["hit_rate"]["estimate"]),
@@ -87,13 +82,39 @@ def _of_test(recorded: Recorded) -> dict[str, str]:
         "coverage": percent(served["coverage"]),
         "coverage_popular": percent(popular["coverage"]),
         "pause_people": f"{pause['users']:,}",
-        "pause_ndcg": _three(pause["ndcg"]["served model"]),
-        "pause_even": _three(pause["ndcg"][EVEN]),
-        "pause_popular": _three(pause["ndcg"]["popularity"]),
-        "pause_items": _three(pause["ndcg"][ITEMS]),
-        "pause_loss": _interval(_turned(pause["difference"][EVEN])),
-        "seen": percent(recorded["reliability"][0]["watched"], 1),
-        "stated": percent(recorded["reliability"][0]["chance"], 1),
+        "pause_ndcg": three(pause["ndcg"]["served model"]),
+        "pause_even": three(pause["ndcg"][EVEN]),
+        "pause_popular": three(pause["ndcg"]["popularity"]),
+        "pause_items": three(pause["ndcg"][ITEMS]),
+        "pause_loss": span(_turned(pause["difference"][EVEN])),
+        **_of_chances(recorded["reliability"][0]),
+    }
+
+
+def _of_chances(whole: Recorded) -> dict[str, str]:
+    """Return how true the chances of whole histories are."""
+    return {
+        "seen": percent(whole["watched"], 1),
+        "stated": percent(whole["chance"], 1),
+        "overstated": percent(whole["chance"] / whole["watched"] - 1),
+    }
+
+
+def _of_rivals(recorded: Recorded) -> dict[str, str]:
+    """Return the nDCG of the other models on the test, and the served model's lead over them on the same people."""
+    test, leads, alike, study = recorded["test"], recorded["leads"], recorded["alike"], studies()["time"]
+    names = {"popular": POPULARITY, "ease": EASE, "als": ALS, "rival": ALS_RECENT, "items": ITEMS, "users": USERS}
+    return {
+        **{f"ndcg_{short}": three(test[name]["ndcg"]) for short, name in names.items()},
+        "lead_popular": three(leads[POPULARITY]["ndcg"]),
+        "lead_popular_interval": span(leads[POPULARITY]["ndcg"]),
+        "lead_rival_interval": span(leads[ALS_RECENT]["ndcg"]),
+        "ndcg_alike": three(alike["ndcg"]),
+        "lead_alike": three(alike["lead"]),
+        "lead_alike_interval": span(alike["lead"]),
+        "trials": str(min(study["fits"].values())),
+        "rival_used": f"{study['first'][ALS_RECENT]:.3f}",
+        "rival_best": f"{study['best'][ALS_RECENT]:.3f}",
     }
 
 
@@ -105,39 +126,43 @@ def _of_groups(recorded: Recorded) -> dict[str, str]:
             stated[short] = f"{groups[name]['users']:,}"
             stated[f"{short}_share"] = percent(groups[name]["users"] / recorded["users"]["users evaluated"])
             stated[f"{short}_hit"] = percent(groups[name]["hit_rate"])
-            stated[f"{short}_ndcg"] = _three(groups[name]["ndcg"])
+            stated[f"{short}_ndcg"] = three(groups[name]["ndcg"])
     return stated
 
 
 def _of_studies(recorded: Recorded) -> dict[str, str]:
     """Return the numbers of the steps, of order alone, of new people and of the other studies."""
     steps = {step["name"]: step["ndcg"] for step in recorded["ablation"]}
-    plain, recent, *_ = steps.values()
+    plain, recent, _, featured, _, full_rank, whole, *_ = steps.values()
     order, ease = recorded["order"], recorded["settings"]["ease"]
     starts = [ColdStart(**{**each, **_intervals(each)}) for each in recorded["cold_start"]]
     points = [DiversityPoint(**{**each, **_intervals(each)}) for each in recorded["diversity"]]
     return {
+        "toy_people": people(),
         "penalty": f"{ease['penalty']:g}",
         "rank": str(ease["rank"]),
         "raters": str(ease["min_raters"]),
         "rare": str(RATED_BY),
         **_of_weights(recorded["settings"]["history"]),
-        "validation": _three(steps[f"+ rank {ease['rank']} (the whole model)"]),
-        "validation_ease": _three(plain),
-        "validation_recent": _three(recent),
+        "validation": three(whole),
+        "validation_ease": three(plain),
+        "validation_full_rank": three(full_rank),
+        "validation_recent": three(recent),
+        "last_steps": f"{whole['estimate'] - featured['estimate']:.3f}",
         "validation_popular": f"{recorded['candidates'][POPULARITY]['ndcg']:.3f}",
         "fit_seconds": f"{recorded['candidates'][recorded['chosen']]['fit_seconds']:.1f}",
-        "chain": _three(order["test"]["ndcg"][CHAIN]),
-        "rules": _three(order["test"]["ndcg"][RULES]),
-        "both": _three(order["test"]["ndcg"][BOTH]),
-        "both_gain": _interval(_turned(order["test"]["difference"][BOTH])),
-        "rules_later": _three(order["pause"]["ndcg"][RULES]),
-        "both_later": _three(order["pause"]["ndcg"][BOTH]),
+        "chain": three(order["test"]["ndcg"][CHAIN]),
+        "rules": three(order["test"]["ndcg"][RULES]),
+        "both": three(order["test"]["ndcg"][BOTH]),
+        "both_gain": span(_turned(order["test"]["difference"][BOTH])),
+        "rules_later": three(order["pause"]["ndcg"][RULES]),
+        "both_later": three(order["pause"]["ndcg"][BOTH]),
         "cold_certain": str(certain_from(starts)),
         "free_diversity": f"{free_diversity(points):g}",
-        "cold_1": _three(recorded["cold_start"][0]["ndcg"]),
-        "cold_popular": _three(recorded["cold_start"][0]["popularity"]),
-        "cold_50": _three(recorded["cold_start"][-1]["ndcg"]),
+        "cold_1": three(recorded["cold_start"][0]["ndcg"]),
+        "cold_1_lead": span(recorded["cold_start"][0]["difference"]),
+        "cold_popular": three(recorded["cold_start"][0]["popularity"]),
+        "cold_50": three(recorded["cold_start"][-1]["ndcg"]),
         **_of_spread(recorded["spread"], ease["penalty"]),
         **_of_tastes(recorded["tastes"]),
     }
@@ -187,6 +212,7 @@ def _of_experiment(hit: float) -> dict[str, str]:
         "ab_power": percent(experiment.POWER),
         "ab_arm": f"{arm:,}",
         "ab_both": f"{2 * arm:,}",
+        "ab_most": f"{experiment.people_per_arm(0.5, experiment.DIFFERENCE):,}",
         "ab_week": f"{experiment.A_WEEK:,}",
         "ab_weeks": str(experiment.weeks(arm)),
     }
@@ -201,13 +227,13 @@ def of_sample(path: Path) -> dict[str, str]:
     return {
         "sample_ratings": recorded["data"]["name"].split()[0],
         "sample_people": f"{recorded['users']:,}",
-        "sample_ndcg": _three(test[SERVED]["ndcg"]),
-        "sample_popular": _three(test[POPULARITY]["ndcg"]),
+        "sample_ndcg": three(test[SERVED]["ndcg"]),
+        "sample_popular": three(test[POPULARITY]["ndcg"]),
         "sample_hit": percent(test[SERVED]["hit_rate"]["estimate"]),
-        "sample_rules": _three(order["test"]["ndcg"][RULES]),
-        "sample_rules_later": _three(order["pause"]["ndcg"][RULES]),
-        "sample_rules_gain": _interval(_turned(order["test"]["difference"][RULES])),
-        "sample_even": _three(recorded["fading"]["even"]),
+        "sample_rules": three(order["test"]["ndcg"][RULES]),
+        "sample_rules_later": three(order["pause"]["ndcg"][RULES]),
+        "sample_rules_gain": span(_turned(order["test"]["difference"][RULES])),
+        "sample_even": three(recorded["fading"]["even"]),
         "sample_within_an_hour": percent(recorded["explored"]["within_an_hour"], 1),
         "miss_promised": f"{miss['promised']:.1f}",
         "miss_people": f"{miss['misses']:,}",
@@ -227,58 +253,8 @@ def _reason(miss: Recorded, least: int) -> str:
     )
 
 
-def of_benchmarks(results: Path) -> dict[str, str]:
-    """Return the numbers of the benchmarks whose records are there."""
-    found: dict[str, str] = {}
-    if (path := results / "recommender.json").is_file():
-        served = {row["split"]: row for row in json.loads(path.read_text(encoding="utf-8"))["rows"] if row["served"]}
-        for name, row in served.items():
-            found |= {f"{name}_ndcg": _three(row["ndcg"]), f"{name}_users": f"{row['users']:,}"}
-        found["random_two"] = f"{served['random']['ndcg']['estimate']:.2f}"
-        found["flattery"] = f"{served['random']['ndcg']['estimate'] / served['time']['ndcg']['estimate']:.1f}"
-    if (path := results / "recommender_serving.json").is_file():
-        ours = json.loads(path.read_text(encoding="utf-8"))["rows"]["ours"]
-        busy = LISTS_A_DAY / SECONDS_A_DAY * ours["16"]["cpu_ms"] / 1000
-        found |= {
-            "a_second": f"{ours['16']['a_second']:,.0f}",
-            "p50": f"{ours['1']['p50']:.2f}",
-            "p99": f"{ours['16']['p99']:.0f}",
-            "cpu_ms": f"{ours['16']['cpu_ms']:.2f}",
-            "memory": f"{ours['rss_mb']:.0f}",
-            "a_day": f"{LISTS_A_DAY:,}",
-            "busy": percent(busy, 2),
-            "busy_1000": f"{1000 * busy:.1f}",
-        }
-    if (path := results.parent / "system_design.toml").is_file():
-        price = tomllib.loads(path.read_text(encoding="utf-8"))["assumed"]["core_hour"]["value"]
-        found["month"] = f"${MACHINES * CORES * HOURS_A_MONTH * price:,.0f}"
-    if (path := results / "recommender_large.json").is_file():
-        large = json.loads(path.read_text(encoding="utf-8"))
-        fit = next(row for row in large["models"] if row["name"] == large["chosen"])
-        found |= {"large_ratings": f"{large['ratings']:,}", "large_seconds": f"{fit['fit_seconds']:.0f}"}
-    if (path := results / "recommender_privacy.json").is_file():
-        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        exact, served_row = rows[0], next(row for row in rows if row["served"])
-        found |= {
-            "read_exact": percent(exact["read_completely"]),
-            "read_served": percent(served_row["read_completely"]),
-            "read_share": percent(served_row["share_read"]),
-            "guess_member": percent(served_row["precision_members"]),
-            "guess_other": percent(served_row["precision_non_members"]),
-        }
-    return found
-
-
 def _intervals(stored: Recorded) -> dict[str, Interval]:
     return {name: Interval(**value) for name, value in stored.items() if isinstance(value, Mapping)}
-
-
-def _three(stored: Recorded) -> str:
-    return f"{stored['estimate']:.3f}"
-
-
-def _interval(stored: Recorded) -> str:
-    return f"{stored['low']:.3f} to {stored['high']:.3f}"
 
 
 def _turned(stored: Recorded) -> dict[str, float]:

@@ -38,8 +38,8 @@ def draw_splits(scores: Mapping[str, float], users: Mapping[str, int], *, k: int
         "date": times > DATE,
     }
     texts = {
-        "random": "**At random.** The model sees what somebody\nrated afterwards. Most published tables do this.",
-        "time": "**Each person's last fifth.** What comes next?\nThis is the forecast, and the test here.",
+        "random": "**At random.** The model sees what somebody\nrated afterwards. Steck (2019) hides films so.",
+        "time": "**Each person's last fifth.** What comes next?\nThe test here. Others' later ratings are known.",
         "date": "**One date for everybody.** Nearest to a service,\nbut few people rate on both sides of it.",
     }
     for axes, (name, text) in zip(figure.subplots(3, 1, sharex=True), texts.items(), strict=True):
@@ -123,13 +123,17 @@ def draw_bias_variance(spread: Sequence[Mapping[str, Any]], in_use: float) -> Fi
     penalties = [each["penalty"] for each in spread]
     total = [sum(each[part][group] for part in ("bias", "variance") for group in (POPULAR, RARE)) for each in spread]
     least = penalties[int(np.argmin(total))]
-    title = f"A small penalty follows chance, a large one hears nobody: the least error lies at {least:,.0f}"
+    share = [sum(each["variance"].values()) / whole for each, whole in zip(spread, total, strict=True)]
+    title = (
+        f"Variance is {share[0]:.0%} of the error at a penalty of {penalties[0]:g} and {share[-1]:.0%} at "
+        f"{penalties[-1]:,.0f}; the least error lies at {least:,.0f}"
+    )
     figure, both = figures.canvases(2, height=3.9, title=title)
     for axes, group in zip(both, (POPULAR, RARE), strict=True):
         bias, variance = (np.array([each[part][group] for each in spread]) for part in ("bias", "variance"))
         for name, values, color, dashes in (
             ("squared error", bias + variance, figures.INK, "-"),
-            ("squared bias", bias, figures.MUTED, "--"),
+            ("squared bias and noise", bias, figures.MUTED, "--"),
             ("variance", variance, figures.COLORS[5], "-."),
         ):
             axes.plot(penalties, values, color=color, linestyle=dashes, label=name)

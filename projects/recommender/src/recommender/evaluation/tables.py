@@ -44,7 +44,7 @@ def tables(recorded: Recorded) -> dict[str, str]:
         "toy": toy_table(),
         "candidates": markdown_table(*candidates),
         "ablation": markdown_table(["step", f"nDCG@{k} on validation"], steps),
-        "result": result_table(recorded["test"], k),
+        "result": result_table(recorded["test"], recorded["leads"], k),
         "test": test_table(recorded["test"], k),
         "diversity": markdown_table(point_headings, points),
         "cold-start": markdown_table(start_headings, starts),
@@ -60,7 +60,7 @@ def tables(recorded: Recorded) -> dict[str, str]:
 
 
 def percent(share: float, decimals: int = 0) -> str:
-    """Return a share as per cent.
+    """Return a share as percent.
 
     Examples
     --------
@@ -70,21 +70,44 @@ def percent(share: float, decimals: int = 0) -> str:
     return f"{share * 100:.{decimals}f} %"
 
 
-def result_table(tested: Recorded, k: int) -> str:
-    """Return the result in four rows that need no knowledge of metrics."""
+def three(stored: Recorded) -> str:
+    """Return a stored interval's estimate with three decimals."""
+    return f"{stored['estimate']:.3f}"
+
+
+def span(stored: Recorded, form: str = ".3f", times: float = 1.0) -> str:
+    """Return the two ends of a stored interval.
+
+    Examples
+    --------
+    >>> span({"low": 0.1, "high": 0.25}), span({"low": 0.1, "high": 0.25}, ".0f", 100)
+    ('0.100 to 0.250', '10 to 25')
+    """
+    return " to ".join(format(times * stored[end], form) for end in ("low", "high"))
+
+
+def result_table(tested: Recorded, leads: Recorded, k: int) -> str:
+    """Return the result in four rows that need no knowledge of metrics, with the lead over two rivals."""
 
     def row(label: str, metric: str, form: str, times: float = 1.0) -> list[str]:
-        estimate, low, high = (format(times * tested[SERVED][metric][end], form) for end in ("estimate", "low", "high"))
-        others = [format(times * tested[name][metric]["estimate"], form) for name in BESIDE]
-        return [label, f"{estimate} ({low} to {high})", *others]
+        def cell(stored: Recorded) -> str:
+            return f"{times * stored['estimate']:{form}} ({span(stored, form, times)})"
+
+        rivals = [
+            text
+            for name in BESIDE
+            for text in (f"{times * tested[name][metric]['estimate']:{form}}", cell(leads[name][metric]))
+        ]
+        return [label, cell(tested[SERVED][metric]), *rivals]
 
     rows = [
-        row(f"people with at least one right film of {k}, per cent", "hit_rate", ".0f", 100),
+        row(f"people with at least one right film of {k}, percent", "hit_rate", ".0f", 100),
         row(f"right films in a list of {k}, mean", "precision", ".2f", k),
-        row("share of what came next that the list had, per cent", "recall", ".1f", 100),
+        row("share of what came next that the list had, percent", "recall", ".1f", 100),
         row(f"nDCG@{k}: the same, where early places count more", "ndcg", ".3f"),
     ]
-    return markdown_table(["test", "served model (95 % interval)", "popular films", f"best rival, {ALS_RECENT}"], rows)
+    rivals = ["popular films", "lead over them", f"best rival, {ALS_RECENT}", "lead over it"]
+    return markdown_table(["test", "served model", *rivals], rows)
 
 
 def test_table(tested: Recorded, k: int) -> str:
@@ -151,7 +174,7 @@ def spread_table(spread: list[dict[str, Any]]) -> str:
         ]
         for each in spread
     ]
-    parts = [f"{part}, {name}" for name in groups.values() for part in ("squared bias", "variance")]
+    parts = [f"{part}, {name}" for name in groups.values() for part in ("squared bias and noise", "variance")]
     return markdown_table(["penalty", *parts, "list in common", "popular films in it"], rows)
 
 

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from recommender.config import EaseSettings
 from recommender.data.catalogue import Catalogue
+from recommender.data.ratings import Ratings
 from recommender.evaluation.errors import Group, group
 from recommender.evaluation.evaluate import Evaluation
 from recommender.evaluation.task import Floats, Ints, Task
@@ -92,17 +93,22 @@ def find_tastes(
 
 def taste_groups(evaluation: Evaluation, tastes: Tastes, *, seed: int = 0) -> list[Group]:
     """Return how good the lists are for people by the group that most films of their history belong to."""
-    task = evaluation.task
-    number = np.full(len(task.catalogue), len(tastes.groups))
-    number[tastes.items] = tastes.group_of
-    counts = np.zeros((task.before.n_users, len(tastes.groups) + 1))
-    np.add.at(counts, (task.before.users, number[task.before.items]), 1)
-    own = counts[task.users, :-1].argmax(axis=1)
+    own = mostly_watched(evaluation.task.before, tastes)[evaluation.task.users]
     return [
         group(evaluation, BY, taste.name, own == place, seed=seed)
         for place, taste in enumerate(tastes.groups)
         if (own == place).any()
     ]
+
+
+def mostly_watched(before: Ratings, tastes: Tastes) -> Ints:
+    """Return the group of most films of each person, the older group of a tie; -1 for people without a grouped film."""
+    number = np.full(before.n_items, len(tastes.groups))
+    number[tastes.items] = tastes.group_of
+    counts = np.zeros((before.n_users, len(tastes.groups) + 1))
+    np.add.at(counts, (before.users, number[before.items]), 1)
+    grouped = counts[:, :-1]
+    return np.where(grouped.any(axis=1), grouped.argmax(axis=1), -1)
 
 
 def directions(X: sp.csr_array, films: Catalogue, settings: EaseSettings, *, seed: int = 0) -> NDArray[np.float64]:

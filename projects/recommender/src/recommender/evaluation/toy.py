@@ -23,6 +23,11 @@ X = np.array(
 """Seven people, and which of the films each has seen."""
 
 
+def people() -> str:
+    """Return in words which films each person has seen."""
+    return "; ".join(" + ".join(np.array(FILMS)[row == 1].tolist()) for row in X)
+
+
 def weights() -> NDArray[np.float64]:
     """Return B, shape (4, 4): what a film that was seen (row) adds to the score of another one (column)."""
     model, items = fit_ease(sp.csr_array(X), penalty=PENALTY), np.arange(len(FILMS))
