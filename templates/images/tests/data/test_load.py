@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from new_project.data.cut_sample import PER_LABEL, cut_sample
+from new_project.data.cut_sample import PER_LABEL, SHORTER, cut, cut_sample
 from new_project.data.load import LEAST, load, split
 from portfolio_shared.data.checks import DataError
 
@@ -74,3 +74,50 @@ def test_a_sample_has_as_many_of_each_label(folder: Path, tmp_path: Path) -> Non
         (tmp_path / "empty" / label).mkdir(parents=True)
     with pytest.raises(DataError, match="holds pictures of fewer than two labels"):
         cut_sample(tmp_path / "empty", tmp_path / "none")
+
+
+def labels_of(folder: Path, **pictures: Image.Image) -> Path:
+    """Write pictures, by name, into each of two labels, and files that are none."""
+    for label in ("a", "b"):
+        (folder / label).mkdir(parents=True)
+        (folder / label / "notes.txt").write_text("none", encoding="utf-8")
+        (folder / label / ".DS_Store").write_text("none", encoding="utf-8")
+        for name, picture in pictures.items():
+            picture.save(folder / label / name.replace("_", "."))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("width", "more", "whole"), [(SHORTER, 0, True), (SHORTER + 1, 0, False), (20, PER_LABEL, False)]
+)
+def test_a_cut_is_whole_if_no_picture_is_left_out_or_made_smaller(
+    tmp_path: Path, width: int, more: int, *, whole: bool
+) -> None:
+    pictures = {f"{number}_jpg": Image.new("RGB", (width, 2 * width)) for number in range(1 + more)}
+
+    assert cut(labels_of(tmp_path / "given", **pictures), tmp_path / "cut") is whole
+
+
+def test_files_of_one_name_are_both_kept_and_tell_nothing_of_place_or_camera(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Camera of Jane"
+    picture = Image.new("RGB", (20, 20))
+    picture.info["exif"] = exif.tobytes()
+    given = labels_of(tmp_path / "given", one_png=picture, one_webp=picture)
+    for label in ("a", "b"):
+        picture.save(given / label / "one.jpg", exif=exif, comment="at home")
+    cut(given, tmp_path / "cut")
+
+    kept = list((tmp_path / "cut" / "a").iterdir())
+    assert {path.name for path in kept} == {"one.jpg", "one.png.jpg", "one.webp.jpg"}
+    for path in kept:
+        assert b"Jane" not in path.read_bytes()
+        assert b"home" not in path.read_bytes()
+
+
+def test_what_is_transparent_is_white_in_a_cut_as_the_model_sees_it(tmp_path: Path) -> None:
+    clear = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
+    cut(labels_of(tmp_path / "given", clear_png=clear), tmp_path / "cut")
+
+    with Image.open(tmp_path / "cut" / "a" / "clear.png.jpg") as written:
+        assert written.getpixel((5, 5)) == (255, 255, 255)

@@ -8,13 +8,22 @@ from PIL import Image
 
 from new_project.config import COVERAGE, SIDE
 from new_project.data.images import read
+from new_project.models.fit import inputs_of
 from new_project.models.predictor import Predictor
+from portfolio_shared.evaluation.classification import fit_temperature
 
 
 def test_the_probe_is_better_than_colors_and_those_than_nothing(trained: Any) -> None:
     assert list(trained.candidates) == ["probe on a frozen network", "colors", "most frequent label"]
     assert trained.evaluation.metrics["accuracy"].low > trained.baselines["colors"]["accuracy"].estimate
     assert trained.evaluation.metrics["set_coverage"].high >= COVERAGE
+
+
+def test_baselines_are_calibrated_as_the_model_is(trained: Any) -> None:
+    part = trained.split.validation
+    for candidate in trained.candidates.values():
+        logits = candidate.model.head.logits(inputs_of(candidate.model.kind, part))
+        assert candidate.model.temperature == fit_temperature(part.numbers(trained.split.labels), logits)
 
 
 def test_probabilities_sum_to_one_and_the_set_begins_with_the_first_label(trained: Any) -> None:

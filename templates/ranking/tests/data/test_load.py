@@ -22,13 +22,14 @@ def test_columns_are_found_by_many_names_and_what_is_left_out_is_counted(events:
     text = (
         "Customer ID;Product;Stars;Date;Name\na;x;5;2020-01-02;X\na;y;4;2020-01-01;Y\nb;x;1;1;X\na;y;5;2021-01-01;Y\n"
     )
-    data = load(events(text + "a;;5;3;Z\na;z;5;never;Z\na;z\n"))
+    data = load(events(text + "a;;5;3;Z\na;z;5;never;Z\na;z\na;w;n/a;5;W\na;v;;5;V\n"))
 
     assert [item.title for item in data.items] == ["X", "Y"]
     assert [part.tolist() for part in data.events.histories()] == [[0, 1]]
     assert data.report.excluded == {
         "row of another width than the heading": 1,
         "no user or no item": 1,
+        "rating that is no number": 2,
         "rating below 3, the middle of the scale": 1,
         "time that is neither a number nor a date": 1,
         "chosen again later by the same user": 1,
@@ -40,6 +41,7 @@ def test_columns_are_found_by_many_names_and_what_is_left_out_is_counted(events:
     [
         ("who,what\na,b\n", "no column of users and items; expected user and item, found who, what"),
         ("user,item\n,\n", "no row is left"),
+        ("user,item,stars\na,b,good\na,c,bad\na,d,5\n", "2 of 3 ratings are no numbers, such as 'good'"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_words(events: Write, text: str, expected: str) -> None:

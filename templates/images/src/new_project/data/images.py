@@ -52,13 +52,19 @@ def prepare(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         raise ImageError("too_small", f"The picture is {width} x {height}, and each side needs at least {LEAST_SIDE}.")
     try:
         image.draft("RGB", (2 * SIDE, 2 * SIDE))
-        upright = ImageOps.exif_transpose(image)
-        whole = upright.convert("RGBA") if upright.has_transparency_data else upright.convert("RGB")
+        whole = upright(image)
     except Exception as error:  # a decoder meets a damaged file with any of a dozen kinds of error
         raise ImageError("damaged", "The file cannot be decoded: it is damaged. Save it anew.") from error
-    if whole.mode == "RGBA":
-        whole = Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB")
     return np.asarray(ImageOps.fit(whole, (SIDE, SIDE), Image.Resampling.BILINEAR), dtype=np.uint8)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Return a picture turned as its camera was held, in RGB, on white where it is transparent."""
+    turned = ImageOps.exif_transpose(image)
+    if not turned.has_transparency_data:
+        return turned.convert("RGB")
+    clear = turned.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
 
 
 def read(path: Path, *, max_pixels: int = MAX_PIXELS) -> Pixels:

@@ -48,12 +48,15 @@ def fit_model(kind: str, split: Split, settings: ModelSettings) -> Fitted:
         weight, bias = (np.concatenate([np.zeros_like(row), row]) for row in (weight, bias))
     head = Head(weight, bias)
     logits = head.logits(inputs_of(kind, split.validation))
-    temperature = fit_temperature(split.validation.numbers(split.labels), logits) if kind != FREQUENT else 1.0
-    return Fitted(kind, head, temperature)
+    return Fitted(kind, head, fit_temperature(split.validation.numbers(split.labels), logits))
 
 
 def fit(split: Split, settings: ModelSettings, chosen: Candidate[Fitted], *, seed: int = 0) -> Predictor:
     """Return the predictor of the chosen candidate, its thresholds set on the validation part.
+
+    That part has set the temperature too, and compared the candidates: a folder of a few hundred pictures has none to
+    spare for a part of its own for each. What the label sets promise holds exactly for thresholds whose pictures
+    decided nothing else, so README.md sets it beside what the test part measured.
 
     Raises
     ------

@@ -36,7 +36,7 @@ class Rules:
     Attributes
     ----------
     coverage
-        Share of pictures whose label set is to hold the right label.
+        Share of pictures whose label set is to hold the right label; the part that set it also chose the model.
     least_probability
         A label belongs to the set if its probability is at least this.
     farthest

@@ -44,7 +44,7 @@ class Result(BaseModel):
 
     predictions: list[LabelProbability] = Field(description="All labels, the most probable first")
     label_set: list[str] = Field(
-        description="Labels that together hold the right one in a share `coverage` of pictures"
+        description="Labels that are to hold the right one in a share `coverage` of pictures: see README.md"
     )
     coverage: float
     unsure: Literal["unfamiliar", "ambiguous"] | None = Field(

@@ -217,15 +217,18 @@ def _read(table: Table, name: str) -> tuple[DataReport, list[tuple[str, str, str
 
 def _liked(rows: list[list[str]], place: dict[str, int], report: DataReport) -> Iterator[list[str]]:
     """Yield the rows whose rating is not in the lower half of the scale; without ratings all of them."""
-    if "rating" not in place:
+    if "rating" not in place or not rows:
         yield from rows
         return
     ratings = [_number(cells[place["rating"]]) for cells in rows]
     given = [rating for rating in ratings if rating is not None]
-    middle = (min(given) + max(given)) / 2 if given else 0.0
-    low = sum(rating < middle for rating in given)
-    report.exclude(f"rating below {middle:g}, the middle of the scale", low)
-    yield from (cells for cells, rating in zip(rows, ratings, strict=True) if rating is None or rating >= middle)
+    unread = [cells[place["rating"]] for cells, rating in zip(rows, ratings, strict=True) if rating is None]
+    if len(unread) > len(given):
+        raise DataError(f"{len(unread)} of {len(rows)} ratings are no numbers, such as {unread[0]!r}; expected numbers")
+    report.exclude("rating that is no number", len(unread))
+    middle = (min(given) + max(given)) / 2
+    report.exclude(f"rating below {middle:g}, the middle of the scale", sum(rating < middle for rating in given))
+    yield from (cells for cells, rating in zip(rows, ratings, strict=True) if rating is not None and rating >= middle)
 
 
 def _number(text: str) -> float | None:

@@ -8,7 +8,7 @@ import numpy as np
 from new_project.config import K
 from new_project.evaluation.errors import by_length
 from new_project.evaluation.evaluate import METRIC_LABELS, Evaluation
-from new_project.models.fit import POPULARITY, Fitted
+from new_project.models.fit import Fitted
 from portfolio_shared.evaluation import charts, figures
 from portfolio_shared.evaluation.uncertainty import Interval, bootstrap_interval
 from portfolio_shared.results import Candidate
@@ -21,9 +21,8 @@ def draw(evaluation: Evaluation, candidates: Mapping[str, Candidate[Fitted]], fo
         for name, each in candidates.items()
     }
     _bars(compared, f"nDCG@{K} on the validation part", _first(compared), folder / "candidates.svg")
-    popular = candidates[POPULARITY].metrics["hit_rate"]
     title = f"{_percent(evaluation.metrics['hit_rate'].estimate)} of the users get at least one hit in {K} places"
-    title += f"; popular items gave {_percent(popular)} on the validation part"
+    title += f"; a list names {_percent(evaluation.metrics['recall'].estimate)} of what they chose next"
     tested = {METRIC_LABELS[name]: interval for name, interval in evaluation.metrics.items()}
     _bars(tested, "Served model on the test", title, folder / "result.svg")
     ndcg = evaluation.per_user["ndcg"]

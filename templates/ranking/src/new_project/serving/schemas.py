@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -14,6 +15,8 @@ from portfolio_shared.serving.schemas import Answered, ExampleRequest, Strict
 ItemId = Annotated[str, Field(min_length=1, max_length=200, description="As the data and /v1/items have it")]
 MOST = 10_000
 """Items of a list whatever the settings are."""
+EXAMPLE: list[str] = json.loads(Path(__file__).with_name("example.json").read_text(encoding="utf-8"))
+"""A history of ids of the data, read here because ids may hold anything: quotes, or what looks like code."""
 
 
 class Item(Strict):
@@ -21,12 +24,12 @@ class Item(Strict):
 
     history: Annotated[list[ItemId], Items(0, MOST, setting="max_history")] = Field(
         description="Ids, oldest first: later ones count more. At most the setting MAX_HISTORY, by default 500",
-        examples=[["0110912", "0133093"]],
+        examples=[EXAMPLE],
     )
     k: Annotated[int, Field(ge=1, le=1000, description="How many; at most the setting MAX_K"), AtMost("max_k")] = 10
 
 
-EXAMPLE_REQUEST = ExampleRequest("/v1/recommendations", json.dumps({"history": ["0110912"], "k": 5}).encode())
+EXAMPLE_REQUEST = ExampleRequest("/v1/recommendations", json.dumps({"history": EXAMPLE, "k": 5}).encode())
 
 
 class ItemsQuery(Strict):
