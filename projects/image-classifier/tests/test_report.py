@@ -16,7 +16,7 @@ from image_classifier.evaluation.evaluate import METRIC_LABELS
 from image_classifier.evaluation.statements import statements
 from image_classifier.evaluation.studies import gain, uncalibrated
 from image_classifier.evaluation.tables import ablation_table, backbones_table, models_table
-from image_classifier.report import measured, record, report, summary_table, tables, with_probe
+from image_classifier.report import measured, record, report, summary_table, tables, trainings, with_probe
 from portfolio_shared.evaluation.classification import softmax
 from portfolio_shared.evaluation.sections import interval_cell, read_section
 from portfolio_shared.evaluation.uncertainty import Interval
@@ -43,10 +43,12 @@ RECORDED_SECTIONS = (
     "changed",
     "declined",
     "shown",
+    "trainings",
 )
 FILES = {
     "ablation": DOCS / "ablation.json",
     "backbones": RESULTS / "image-classifier_backbones.json",
+    "limits": RESULTS / "image-classifier.json",
     "bench": RESULTS / "image-classifier.json",
     "serving": RESULTS / "image-classifier_serving.json",
     "batch": RESULTS / "image_classifier_batch.json",
@@ -132,8 +134,8 @@ def test_what_is_written_is_what_is_recorded(written, recorded):
 
 
 def test_what_is_recorded_is_what_was_measured(trained, recorded):
-    added = ("sample", "near_out_of_distribution", "studies")
-    sample, near, _ = (recorded[name] for name in added)
+    added = ("sample", "near_out_of_distribution", "studies", "trainings")
+    sample, near, *_ = (recorded[name] for name in added)
     assert recorded == json.loads(json.dumps(record(trained) | {name: recorded[name] for name in added}))
     assert [(kind["name"], kind["pictures"]) for kind in near] == [
         (row["name"], row["pictures"]) for row in recorded["classes"]
@@ -200,6 +202,27 @@ def test_every_number_that_prose_may_name_is_text(recorded):
     assert not any("nan" in text for text in named.values())
 
 
+def test_a_training_joins_those_by_the_same_settings_and_repeats_none(recorded):
+    (first,) = recorded["trainings"]
+    assert first["test"]["accuracy"] == recorded["test"]["accuracy"]["estimate"]
+    other = {part: {"accuracy": 0.5, "log_loss": 1.0} for part in ("validation", "test")}
+    before = recorded | {"trainings": [first, other]}
+    assert trainings(before, recorded) == [other, first]
+    assert trainings(before | {"settings": {}}, recorded) == trainings({}, recorded) == [first]
+    assert "| 2 (published) |" in tables(recorded | {"trainings": [other, first]})["trainings"]
+    named = statements(recorded | {"trainings": [other, first]})
+    assert named["repeats_apart_test"] == f"{100 * abs(first['test']['accuracy'] - 0.5):.1f}"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"), [(0.1, 0.3, "Yes"), (-0.1, 0.3, "No"), (-0.3, -0.1, "No: fine-tuning is worse")]
+)
+def test_a_gain_is_beyond_chance_where_its_interval_says_so(recorded, low, high, said):
+    gained = {"accuracy": {"estimate": 0.1, "low": low, "high": high}, "mended": 2, "broken": 1}
+    studied = recorded | {"studies": recorded["studies"] | {"gain": gained}}
+    assert statements(studied)["gain_verdict"] == said
+
+
 def test_the_test_table_has_every_metric_and_the_baseline_where_it_has_one(recorded):
     heading, _, *rows = cells(tables(recorded)["test"])
     assert heading == ["metric", "chosen model", FREQUENCIES]
@@ -239,11 +262,13 @@ def test_the_near_table_states_each_kind_and_the_mean():
 
 def test_results_that_are_there_are_shown(tmp_path):
     interval = {"estimate": 0.95, "low": 0.93, "high": 0.97}
-    bench = {"rows": [{"name": "probe", "accuracy": interval, "log_loss": interval, "fit_seconds": 1234.5}]}
+    limits = [{"what": "accuracy", "limit": "at least 0.96", "measured": 0.95, "kept": False}]
+    bench = {"rows": [{"name": "probe", "accuracy": interval, "log_loss": interval}], "limits": limits}
     (tmp_path / "image-classifier.json").write_text(json.dumps(bench))
     sections = measured(tmp_path, tmp_path)
     assert sections["bench"] == models_table(bench)
-    assert "| probe | 0.950 (0.930 to 0.970) | 0.950 (0.930 to 0.970) | 1,234.5 |" in sections["bench"]
+    assert "| probe | 0.950 (0.930 to 0.970) | 0.950 (0.930 to 0.970) |" in sections["bench"]
+    assert "| accuracy | at least 0.96 | 0.950 | **no** |" in sections["limits"]
     assert sections["ablation"] == "There is no ablation.json."
     assert sections["backbones"] == "There is no image-classifier_backbones.json."
     assert sections["serving"] == "There is no image-classifier_serving.json."

@@ -1,7 +1,8 @@
 """Write the documents' tables, numbers and figures from one training: nothing in them is typed by hand."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,9 @@ def report(config: ReportConfig, console: Console | None = None) -> None:
     photos = sorted((*small.split.train, *small.split.validation, *small.split.test), key=lambda photo: photo.name)
     places, right = map_of(photos, features_of(photos, trunk_of(small.settings, photos), compute=compute).rows)
     save_figure(map_figure(photos, places, right), docs / "map.png")
+    before = docs / "report.json"
     recorded = training | {
+        "trainings": trainings(json.loads(before.read_text("utf-8")) if before.is_file() else {}, training),
         "sample": record_sample(small, trained),
         "near_out_of_distribution": record_near(trained, compute),
         "studies": studies | {"map": {"right": right}, "shown": names_shown(trained, studies)},
@@ -105,6 +108,23 @@ def draw_figures(
         save_figure(figure, docs / name)
 
 
+def trainings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[dict[str, dict[str, float]]]:
+    """Return what trainings of the same photographs by the same settings reached, that of now last.
+
+    Parameters
+    ----------
+    before, now
+        The last report, of which those before this one are taken, and what `record` says of this training.
+    """
+    same = all(before.get(key) == now[key] for key in ("chosen", "settings", "test_split_sha256"))
+    kept, names = now["candidates"][now["chosen"]], ("accuracy", "log_loss")
+    reached = {
+        "validation": {name: kept[name] for name in names},
+        "test": {name: now["test"][name]["estimate"] for name in names},
+    }
+    return [*(each for each in (before.get("trainings", []) if same else []) if each != reached), reached]
+
+
 def names_shown(trained: Trained, studies: Mapping[str, Any]) -> list[str]:
     """Return the names of the photographs that figures show whether or not they are in the sample."""
     names = [mistake["file"] for mistake in studies["mistakes"]]
@@ -139,6 +159,7 @@ def record(trained: Trained) -> dict[str, Any]:
         "backbone": trained.settings.backbone,
         "weights": Path(trained.settings.weights).name,
         "settings": trained.settings.tuning.model_dump(mode="json"),
+        "history": [asdict(epoch) for epoch in trained.candidates[trained.chosen].model.history],
         "candidates": {name: candidate.metrics for name, candidate in trained.candidates.items()},
         "test": _record_metrics(evaluation.metrics),
         "baselines": {name: _record_metrics(metrics) for name, metrics in trained.baselines.items()},

@@ -5,7 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from image_classifier.data.explore import PER_CLASS, alike, class_sizes, explore, mean_picture, near_duplicates, shown
+from image_classifier.data.explore import (
+    PER_CLASS,
+    alike,
+    class_sizes,
+    explore,
+    mean_picture,
+    near_duplicates,
+    nearest_by_color,
+    shown,
+)
 
 
 @pytest.fixture
@@ -40,6 +49,14 @@ def test_bars_have_the_sizes_of_the_parts(sample) -> None:
     assert [round(bar.get_width()) for bar in axes.patches] == [80] * 5 + [15] * 5 + [15] * 5
 
 
-def test_the_mean_of_one_photograph_is_that_photograph(sample) -> None:
-    once, twice = (mean_picture([sample.photos[0]] * n) for n in (1, 2))
-    np.testing.assert_array_equal(once, twice)
+def test_the_mean_of_pictures_is_taken_place_by_place() -> None:
+    dark, bright = np.full((2, 2, 3), 10, np.uint8), np.full((2, 2, 3), 200, np.uint8)
+    np.testing.assert_array_equal(mean_picture(np.stack([dark, bright])), np.full((2, 2, 3), 105))
+
+
+def test_a_photograph_is_nearest_to_a_kind_by_its_mean_color() -> None:
+    red, blue = (
+        np.array([[250.0, 0, 0], [240, 0, 0]]),
+        np.array([[0, 0, 250.0], [0, 0, 240], [230, 0, 20], [0, 0, 245]]),
+    )
+    assert nearest_by_color([red, blue]) == (1 + 3 / 4) / 2

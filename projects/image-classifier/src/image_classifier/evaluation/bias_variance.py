@@ -19,7 +19,7 @@ REFITS = 10
 
 @dataclass(frozen=True)
 class Parts:
-    """What the error of a probe on the test part consists of (Domingos 2000, for 0-1 loss).
+    """What the error of a probe on the validation part consists of (Domingos 2000, for 0-1 loss).
 
     Attributes
     ----------
@@ -28,9 +28,9 @@ class Parts:
     training_error
         Share of wrong answers on the pictures that a refit learned from, mean over the refits.
     error
-        Share of wrong answers on the test part, mean over the refits.
+        Share of wrong answers on the validation part, mean over the refits.
     bias
-        Share of test pictures for which most refits agree on a wrong answer: what more samples would not mend.
+        Share of validation pictures for which most refits agree on a wrong answer: what more samples would not mend.
     variance
         Share of answers that differ from what most refits say.
     """
@@ -56,9 +56,12 @@ def bias_and_variance(
     refits: int = REFITS,
     seed: int = 0,
 ) -> list[Parts]:
-    """Refit the probe on bootstrap samples of the training pictures, whole and not mirrored, and look at the test."""
-    rows, tested = (features_of(part, trunk, compute=compute).rows for part in (split.train, split.test))
-    y, y_test = labels_of(split.train), labels_of(split.test)
+    """Refit the probe on bootstrap samples of the training pictures, whole; measure it on the validation part.
+
+    The test part is not looked at: sweeping a penalty over it would choose by it.
+    """
+    rows, held_out = (features_of(part, trunk, compute=compute).rows for part in (split.train, split.validation))
+    y, y_held_out = labels_of(split.train), labels_of(split.validation)
     rng = np.random.default_rng(seed)
     named: dict[float, list[NDArray[np.int64]]] = {strength: [] for strength in strengths}
     training: dict[float, list[float]] = {strength: [] for strength in strengths}
@@ -66,22 +69,22 @@ def bias_and_variance(
         drawn = rng.integers(len(y), size=len(y))
         for strength in strengths:
             head, _ = fit_probe(rows[drawn], y[drawn], rows[drawn], y[drawn], strengths=[strength])
-            named[strength].append(head.logits(tested).argmax(axis=1))
+            named[strength].append(head.logits(held_out).argmax(axis=1))
             training[strength].append(float((head.logits(rows[drawn]).argmax(axis=1) != y[drawn]).mean()))
     return [
-        _parts(strength, np.stack(named[strength]), y_test, float(np.mean(training[strength])))
+        _parts(strength, np.stack(named[strength]), y_held_out, float(np.mean(training[strength])))
         for strength in strengths
     ]
 
 
-def _parts(strength: float, named: NDArray[np.int64], y_test: NDArray[np.int64], training_error: float) -> Parts:
-    """Return the parts of the error, from what each refit names each test picture [n_refits, n_test]."""
+def _parts(strength: float, named: NDArray[np.int64], truth: NDArray[np.int64], training_error: float) -> Parts:
+    """Return the parts of the error, from what each refit names each picture [n_refits, n]."""
     votes = np.stack([np.bincount(column, minlength=int(named.max()) + 1) for column in named.T])
     most = votes.argmax(axis=1)
     return Parts(
         strength,
         training_error,
-        error=float((named != y_test).mean()),
-        bias=float((most != y_test).mean()),
+        error=float((named != truth).mean()),
+        bias=float((most != truth).mean()),
         variance=float((named != most).mean()),
     )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from sklearn.linear_model import LogisticRegression
 
 from image_classifier.data.load import Split
 from image_classifier.data.photos import Photo, image_of, labels_of, pixels_of
@@ -18,6 +17,7 @@ from portfolio_shared.evaluation.classification import fit_temperature, softmax
 TINY = Preprocessing(32, 32)
 STRENGTHS = tuple(10.0**power for power in np.arange(-4, 1.5, 0.5))
 """Inverse strengths of the penalty: descriptions of few numbers need weaker ones than a network's features."""
+STRENGTHS_OF_PIXELS = tuple(10.0**power for power in np.arange(-4, -0.5, 0.5))
 PIXELS, COLORS, EDGES = "raw pixels", "color histogram", "oriented gradients (HOG)"
 Describe = Callable[[Image.Image], NDArray[np.floating]]
 
@@ -50,19 +50,25 @@ def described(photos: Sequence[Photo], describe: Describe) -> Features:
 
 def by_description(split: Split, describe: Describe) -> NDArray[np.float64]:
     """Fit the probe on descriptions in place of features; return probabilities on the test part [n, n_classes]."""
-    training, held_out, tested = (described(part, describe) for part in (split.train, split.validation, split.test))
+    return _probabilities(split, lambda photos: described(photos, describe), STRENGTHS)
+
+
+def by_pixels(split: Split) -> NDArray[np.float64]:
+    """Fit the probe on 32 x 32 pixels; return probabilities on the test part [n, n_classes]."""
+    return _probabilities(split, _tiny, STRENGTHS_OF_PIXELS)
+
+
+def _probabilities(
+    split: Split, rows_of: Callable[[Sequence[Photo]], Features], strengths: Sequence[float]
+) -> NDArray[np.float64]:
+    """Choose strength and temperature on the validation part."""
+    training, held_out, tested = (rows_of(part) for part in (split.train, split.validation, split.test))
     y, y_held_out = labels_of(split.train), labels_of(split.validation)
-    head, _ = fit_probe(training, y, held_out, y_held_out, strengths=STRENGTHS)
+    head, _ = fit_probe(training, y, held_out, y_held_out, strengths=strengths)
     temperature = fit_temperature(y_held_out, head.logits(held_out))
     return softmax(head.logits(tested) / temperature)
 
 
-def by_pixels(split: Split) -> NDArray[np.float64]:
-    """Fit a logistic regression on 32 x 32 pixels; return probabilities on the test part [n, n_classes]."""
-    fitted = LogisticRegression(C=0.001, max_iter=300).fit(_tiny(split.train), labels_of(split.train))
-    return np.asarray(fitted.predict_proba(_tiny(split.test)))
-
-
-def _tiny(photos: Sequence[Photo]) -> NDArray[np.float64]:
+def _tiny(photos: Sequence[Photo]) -> Features:
     """Return pictures as rows of 3,072 numbers between 0 and 1."""
-    return np.stack([pixels_of(photo, TINY).ravel() / 255 for photo in photos])
+    return np.stack([pixels_of(photo, TINY).ravel() / 255 for photo in photos]).astype(np.float32)

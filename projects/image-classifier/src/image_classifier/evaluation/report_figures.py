@@ -34,7 +34,10 @@ def baseline_staircase(recorded: Recorded) -> Figure:
         recorded["chosen"]: test,
     }
     reached = {name: metrics["accuracy"]["estimate"] for name, metrics in steps.items()}
-    title = f"A frozen network is nearly enough: {reached[PROBE]:.1%} of the {reached[recorded['chosen']]:.1%} right"
+    chosen = recorded["chosen"]
+    title = f"A frozen network names {reached[PROBE]:.1%} right"
+    if chosen != PROBE:
+        title += f", after {reached[COLORS]:.1%} by colors alone; fine-tuning all of it {reached[chosen]:.1%}"
     return staircase(
         list(reached),
         list(reached.values()),
@@ -56,7 +59,7 @@ def curve_figure(curve: Sequence[Recorded]) -> Figure:
         x,
         {PROBE: (mean, low, high)},
         xlabel="Training photographs of each class (the last point has all)",
-        ylabel="Share of the test that is right",
+        ylabel="Share of the validation part that is right",
         title=title.replace("%", " %"),
         color_of=MODEL_COLORS,
         logx=True,
@@ -67,14 +70,18 @@ def curve_figure(curve: Sequence[Recorded]) -> Figure:
 
 @figures.in_house_style
 def parts_figure(parts: Sequence[Recorded]) -> Figure:
-    """Draw bias, variance, training error and test error of the probe by the strength of its penalty."""
+    """Draw bias, variance, training error and validation error of the probe by the strength of its penalty."""
     best = min(parts, key=lambda each: each["error"])
-    title = (
-        f"At its best the probe errs on {best['error']:.1%}, and refits differ on {best['variance']:.1%}: bias is most"
-    )
+    parts_of_best = f"bias {best['bias']:.1%}, and refits differ on {best['variance']:.1%}"
+    title = f"At its best the probe errs on {best['error']:.1%}: {parts_of_best}"
     figure, axes = figures.canvas(height=4.2, title=title.replace("%", " %"))
     x = range(len(parts))
-    lines = (("error", "test error"), ("bias", "bias"), ("variance", "variance"), ("training_error", "training error"))
+    lines = (
+        ("error", "validation error"),
+        ("bias", "bias"),
+        ("variance", "variance"),
+        ("training_error", "training error"),
+    )
     for i, (key, label) in enumerate(lines):
         y = [each[key] for each in parts]
         axes.plot(x, y, figures.MARKERS[i], linestyle=figures.DASHES[i], color=figures.COLORS[i], label=label)
@@ -100,7 +107,8 @@ def refusal_figure(recorded: Recorded, test: Sequence[Photo]) -> Figure:
             shares = {model: each[which][kind] for model, each in declined.items()}
             rows.append((kind, _square(pictures[kind]), shares))
     unknown = float(np.mean([kind["unknown"]["estimate"] for kind in left_out])) if left_out else 0.0
-    title = f"Noise is declined; of unknown flowers only {unknown:.0%} are".replace("%", " %")
+    noise = float(np.mean([each["far"]["noise"] for each in declined.values()]))
+    title = f"Of noise {noise:.0%} is declined; of unknown flowers {unknown:.0%}".replace("%", " %")
     colors = {name: MODEL_COLORS[name] for name in (FINE_TUNED, PROBE) if name in declined or name == PROBE}
     return refusals(rows, colors, title=title)
 

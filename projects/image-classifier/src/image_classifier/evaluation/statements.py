@@ -83,7 +83,12 @@ def _of_test(recorded: Recorded) -> Iterator[tuple[str, str]]:
     yield "worst_recall", share(worst["recall"])
     chosen = recorded["candidates"][recorded["chosen"]]
     yield "validation_accuracy", share(chosen["accuracy"])
-    yield "fit_minutes", f"{chosen['fit_seconds'] / 60:.0f}"
+    if epochs := recorded["history"]:
+        yield "fit_minutes", f"{len(epochs) * min(epoch['seconds'] for epoch in epochs) / 60:.0f}"
+        yield "fit_minutes_taken", f"{sum(epoch['seconds'] for epoch in epochs) / 60:.0f}"
+    for part in ("validation", "test"):
+        reached = [each[part]["accuracy"] for each in recorded["trainings"]]
+        yield f"repeats_apart_{part}", f"{100 * (max(reached) - min(reached)):.1f}"
     of_sample = [each["metrics"]["accuracy"]["estimate"] for each in recorded["sample"]["tests"]]
     yield "sample_accuracy_own", share(of_sample[0])
     yield "sample_accuracy", share(of_sample[1])
@@ -106,17 +111,23 @@ def _of_studies(studies: Recorded, settings: Recorded) -> Iterator[tuple[str, st
     yield "others_at_least", share(float(np.mean(list(curve[0]["recalls"].values())[1:])))
     yield "daisy_at_all", share(next(iter(curve[-1]["recalls"].values())))
     yield "others_at_all", share(float(np.mean(list(curve[-1]["recalls"].values())[1:])))
-    for name, row in (("stiff", parts[0]), ("served", min(parts, key=lambda each: each["error"])), ("free", parts[-1])):
+    for name, row in (("stiff", parts[0]), ("best", min(parts, key=lambda each: each["error"])), ("free", parts[-1])):
         yield f"bias_{name}", share(row["bias"])
         yield f"variance_{name}", share(row["variance"])
         yield f"training_error_{name}", share(row["training_error"])
-        yield f"test_error_{name}", share(row["error"])
+        yield f"error_{name}", share(row["error"])
+    yield (
+        "bias_share",
+        share(min(parts, key=lambda each: each["error"])["bias"] / min(each["error"] for each in parts), 0),
+    )
     if (gain := studies["gain"]) is not None:
         yield "gain", f"{100 * gain['accuracy']['estimate']:.1f}"
         yield "gain_low", f"{100 * gain['accuracy']['low']:.1f}"
         yield "gain_high", f"{100 * gain['accuracy']['high']:.1f}"
         yield "gain_mended", str(gain["mended"])
         yield "gain_broken", str(gain["broken"])
+        low, high = gain["accuracy"]["low"], gain["accuracy"]["high"]
+        yield "gain_verdict", "Yes" if low > 0 else "No: fine-tuning is worse" if high < 0 else "No"
     stages = studies["calibration_test"]
     for stage in ("before", "after"):
         yield f"ece_{stage}", f"{stages[stage]['metrics']['calibration_error']['estimate']:.3f}"

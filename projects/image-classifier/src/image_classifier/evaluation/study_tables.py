@@ -24,6 +24,7 @@ def study_tables(recorded: Recorded) -> dict[str, str]:
         "changed": changed_table(studies["changed"]),
         "declined": declined_table(studies["declined"]),
         "shown": shown_table(recorded),
+        "trainings": trainings_table(recorded["trainings"]),
     }
 
 
@@ -91,7 +92,7 @@ def parts_table(parts: Sequence[Recorded]) -> str:
     """Return the parts of the error by strength of the penalty."""
     names = ("training_error", "error", "bias", "variance")
     rows = [[f"{1 / each['strength']:,.3g}", *(percent(each[name]) for name in names)] for each in parts]
-    return markdown_table(["penalty", "training error", "test error", "bias", "variance"], rows)
+    return markdown_table(["penalty", "training error", "validation error", "bias", "variance"], rows)
 
 
 def thirds_table(thirds: Sequence[Recorded]) -> str:
@@ -137,6 +138,17 @@ def shown_table(recorded: Recorded) -> str:
         number = name.rsplit("/", 1)[-1].split("_")[0]
         rows.append([name, f"[{number}]({FLICKR}{number})"])
     return markdown_table(["file in flower_photos", "page with photographer and title"], rows)
+
+
+def trainings_table(trainings: Sequence[Recorded]) -> str:
+    """Return the trainings of the same photographs by the same settings, the published one last."""
+    rows = []
+    for number, each in enumerate(trainings, 1):
+        name = f"{number} (published)" if number == len(trainings) else str(number)
+        accuracies = [percent(each[part]["accuracy"]) for part in ("validation", "test")]
+        rows.append([name, *accuracies, *(f"{each[part]['log_loss']:.3f}" for part in ("validation", "test"))])
+    headings = ["training", "validation accuracy", "test accuracy", "validation log loss", "test log loss"]
+    return markdown_table(headings, rows)
 
 
 def _share(stored: Mapping[str, float]) -> str:
