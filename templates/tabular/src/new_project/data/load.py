@@ -230,9 +230,8 @@ def _too_few(parts: Split) -> str:
     for number, (_, inside, outside) in enumerate(parts.folds(), start=1):
         if len(inside) < LEAST_ROWS or not len(outside):
             return f"{len(inside)} rows can be learned from for fold {number}, expected {LEAST_ROWS} or more; {GROUPS}"
-        counts = np.bincount(inside.target.astype(np.int64), minlength=len(classes)) if classes else []
-        for name, count in zip(classes, counts, strict=True):
-            if count < LEAST_OF_CLASS:
+        for label, name in enumerate(classes):
+            if (count := int((inside.target == label).sum())) < LEAST_OF_CLASS:
                 found = f"{count} rows of class {name!r} can be learned from for fold {number}"
                 return f"{found}, expected {LEAST_OF_CLASS} or more; merge it with another one, or drop it"
     return ""
