@@ -20,6 +20,7 @@ RECORDED = PROJECT / "docs" / "report.json"
 SECTIONS = (
     *("data", "result", "candidates", "ablation", "test", "intervals", "examples", "expensive", "groups", "misses"),
     *("families", "left-out", "bias-variance", "next-year", "areas", "contributions", "baselines", "serving", "batch"),
+    *("folds-test", "held"),
 )
 FIGURES = {
     *(

@@ -1,5 +1,6 @@
 """Write the documents' tables, numbers and figures from one training: nothing in them is typed by hand."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +11,7 @@ from rich.console import Console
 from housing.config import MODEL_NAME, ReportConfig, TrainConfig
 from housing.data.explore import explore
 from housing.data.house import sparsely
+from housing.evaluation import on_test
 from housing.evaluation import tables as written
 from housing.evaluation.ablation import ablate
 from housing.evaluation.by_year import next_year
@@ -23,7 +25,8 @@ from housing.evaluation.figures import draw
 from housing.evaluation.learning_curve import SHARES, learning_curve
 from housing.evaluation.left_out import leave_out
 from housing.evaluation.left_out import n_fits as n_fits_without
-from housing.evaluation.numbers import in_prose, measured_in_prose
+from housing.evaluation.numbers import in_prose
+from housing.evaluation.numbers_measured import measured_in_prose
 from housing.evaluation.study_figures import draw_studies
 from housing.evaluation.variance import REFITS, bias_and_variance
 from housing.train import Trained, learn
@@ -83,6 +86,11 @@ def record(trained: Trained, candidates: Candidates) -> dict[str, Any]:
         "contributions": mean_contributions(trained.predictor, split.test.records),
         "areas": [plain(area) for area in by_area(split.train, served)],
         "experiment": experiment_sizes(data.sales, candidates),
+        "folds_beside_test": [asdict(part) for part in on_test.folds_beside_test(served, evaluation)],
+        "held": [asdict(group) for group in on_test.held(evaluation, trained.predictor, split.train)],
+        "quality_off_by_one": on_test.quality_off_by_one(evaluation, trained.predictor),
+        "sizes": on_test.sizes(trained.predictor),
+        "sale_conditions": dict(Counter(data.sales.frame["sale_condition"])),
     }
 
 
@@ -108,6 +116,12 @@ def studies(trained: Trained, candidates: Candidates, config: ReportConfig, cons
         folds * len(SHARES),
         lambda advance: learning_curve(split, settings, threads=config.threads, advance=advance),
     )
+    n_others = folds * on_test.OTHER_FOLDS
+    others = counted(
+        "other folds",
+        n_others,
+        lambda advance: on_test.with_other_folds(split, settings, threads=config.threads, advance=advance),
+    )
     with console.status("learning from all years but the last"):
         year = next_year(split, settings, candidates, **options)
     return {
@@ -115,6 +129,8 @@ def studies(trained: Trained, candidates: Candidates, config: ReportConfig, cons
         "families": [plain(family) for family in without_families(split, settings)],
         "left_out": [plain(each) for each in without],
         "bias_variance": [plain(spread) for spread in spreads],
+        "other_folds": others,
+        "differences_on_test": as_json(on_test.differences_on_test(split, trained.predictor, trained.evaluation)),
         "learning_curve": {str(size): errors for size, errors in curve.items()},
         "next_year": plain(year) | {"rows": [plain(row) for row in year.rows]},
     }

@@ -6,7 +6,7 @@ from housing.data.house import EXAMPLE, House
 from housing.data.repair import QUANTITIES, Repaired, repair, repairs
 from housing.data.values import MANY, change_many, stacked, value_of, values_of
 
-BUILT = "remodelled before it was built: remodelled when built"
+BUILT = "remodeled before it was built: remodeled when built"
 FUTURE = "garage built after the sale (2207): year unknown"
 
 

@@ -88,7 +88,7 @@ def test_every_response_names_its_model_and_its_request(service: httpx.Client, b
 def test_what_contradicts_itself_is_put_right_and_told(service: httpx.Client) -> None:
     (repaired, plain) = ask(service, [EXAMPLE | {"year_remod_add": 1999}, EXAMPLE | {"year_remod_add": 2003}])
 
-    rule = "remodelled before it was built: remodelled when built"
+    rule = "remodeled before it was built: remodeled when built"
     assert repaired.pop("repaired") == [{"field": "year_remod_add", "given": 1999, "value": 2003, "rule": rule}]
     assert plain.pop("repaired") == []
     assert repaired == plain

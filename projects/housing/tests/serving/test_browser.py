@@ -120,7 +120,7 @@ def test_what_was_put_right_is_listed_and_nothing_where_nothing_was(visit: Housi
     repaired = visit.page.get_by_test_id("repaired")
     expect(repaired).to_be_visible()
     assert repaired.locator("tbody tr").count() == 1
-    assert "remodelled when built" in (repaired.locator("tbody tr").text_content() or "")
+    assert "remodeled when built" in (repaired.locator("tbody tr").text_content() or "")
     visit.open()
     visit.wait_for_answer()
     expect(repaired).to_be_hidden()

@@ -62,7 +62,7 @@ def test_a_house_that_is_wrong_is_refused_alone_and_says_why(learned, predictor,
 
 def test_what_was_put_right_is_told(learned, predictor):
     (row,) = answers(learned, predictor, [EXAMPLE | {"year_remod_add": 1999}])
-    assert row["repaired"] == "year_remod_add: remodelled before it was built: remodelled when built"
+    assert row["repaired"] == "year_remod_add: remodeled before it was built: remodeled when built"
 
 
 def test_a_table_without_rows_has_the_columns_of_an_answer(learned, predictor):

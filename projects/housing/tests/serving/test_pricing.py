@@ -27,7 +27,7 @@ REPAIRS = {
     "ms_zoning: a code spelled in a second way": 28,
     "ms_zoning, exterior_2nd: a code spelled in a second way": 1,
     "mas_vnr_type: veneer of type None with an area: type unknown": 7,
-    "year_remod_add: remodelled before it was built: remodelled when built": 1,
+    "year_remod_add: remodeled before it was built: remodeled when built": 1,
     "garage_yr_blt: garage built after the sale (2207): year unknown": 1,
     "garage_qual, garage_cond: garage with spaces or a type and a code of None: code unknown": 1,
 }

@@ -64,7 +64,7 @@ def repairs(x: Values, of: Arithmetic, given: Collection[str]) -> Iterator[Chang
         yield name, float("nan"), rule, (x[name] == 0) & some
 
     early = x["year_remod_add"] < x["year_built"]
-    yield "year_remod_add", x["year_built"], "remodelled before it was built: remodelled when built", early
+    yield "year_remod_add", x["year_built"], "remodeled before it was built: remodeled when built", early
 
 
 def repair(fields: dict[str, Any]) -> list[Repaired]:

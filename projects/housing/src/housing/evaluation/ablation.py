@@ -24,6 +24,7 @@ Both = tuple[Floats, Floats]
 """Log prices of held-out houses, and of those that were fitted to."""
 
 RIDGE, HUBER = "ridge on the file's own columns", "+ Huber's loss (the linear member)"
+SERVED = "blend of the two members (served)"
 SQUARED_LOSS = 1e6  # Huber's loss with a threshold that nothing reaches
 
 
@@ -92,7 +93,7 @@ def _steps(inside: Sales, outside: Sales, settings: ModelSettings, *, seed: int,
         HUBER: (new.linear, old.linear),
         "trees, naive neighborhood means (the leak)": (leaked[0], leaked[1]),
         "trees, cross-fitted neighborhood means (the tree member)": (new.trees, old.trees),
-        "blend of the two members (served)": (new.blend(settings.linear_weight), old.blend(settings.linear_weight)),
+        SERVED: (new.blend(settings.linear_weight), old.blend(settings.linear_weight)),
     }
 
 

@@ -43,7 +43,7 @@ METRIC_LABELS = {
     "mean_absolute_error": "MAE, dollars",
     "median_absolute_error": "median absolute error, dollars",
     "mean_absolute_percentage_error": "mean absolute percentage error",
-    "mean_error": "mean error, dollars (above 0: overpriced)",
+    "mean_error": "bias (mean signed error), dollars (above 0: overpriced)",
     "r2_score": "R²",
     "interval_coverage": "coverage of the 90 % intervals",
     "mean_interval_width": "mean width of the intervals, dollars",
@@ -124,7 +124,7 @@ def compare_with_champion(evaluation: Evaluation, champion: Predictor) -> Paired
 def width_ratios(evaluation: Evaluation, out_of_fold: Floats, prices: Floats, *, coverage: float) -> dict[str, float]:
     """Return the mean interval width over that of intervals which are alike for every house, of the same coverage.
 
-    Those are one constant half width in dollars, and one in per cent of the price, both calibrated on the same
+    Those are one constant half width in dollars, and one in percent of the price, both calibrated on the same
     `out_of_fold` log prices of the training houses; and the range of their `prices` that holds the same share of them.
     """
     dollars = conformal_quantile(np.abs(prices - np.exp(out_of_fold)), coverage=coverage)

@@ -40,12 +40,17 @@ class Area:
 def by_area(sales: Sales, out_of_fold: OutOfFold, *, seed: int = 0) -> list[Area]:
     """Return the errors in thirds of the neighborhoods by their median price, and in each with enough houses."""
     place, relative = sales.frame["neighborhood"].to_numpy(dtype=str), relative_errors(out_of_fold)
+    groups = dict(zip(THIRDS, thirds_of_town(sales), strict=True))
+    groups |= {name: [name] for name in np.unique(place).tolist() if np.sum(place == name) >= LEAST_HOUSES}
+    return [area(name, members, relative[np.isin(place, members)], seed=seed) for name, members in groups.items()]
+
+
+def thirds_of_town(sales: Sales) -> list[list[str]]:
+    """Return the neighborhoods in thirds by their median price, the cheapest first."""
+    place = sales.frame["neighborhood"].to_numpy(dtype=str)
     names = np.unique(place)
     medians = [float(np.median(sales.prices[place == name])) for name in names]
-    thirds = np.array_split(names[np.argsort(medians, kind="stable")], 3)
-    groups = {third: members.tolist() for third, members in zip(THIRDS, thirds, strict=True)}
-    groups |= {name: [name] for name in names.tolist() if np.sum(place == name) >= LEAST_HOUSES}
-    return [area(name, members, relative[np.isin(place, members)], seed=seed) for name, members in groups.items()]
+    return [third.tolist() for third in np.array_split(names[np.argsort(medians, kind="stable")], 3)]
 
 
 def relative_errors(out_of_fold: OutOfFold) -> Floats:

@@ -17,6 +17,7 @@ from housing.evaluation.evaluate import Evaluation
 from housing.models.fit import OutOfFold
 from portfolio_shared.evaluation import charts, figures
 from portfolio_shared.evaluation.figures import COLORS, INK, MUTED, canvas, in_dollars, in_house_style, percent
+from portfolio_shared.evaluation.uncertainty import wilson_interval
 from portfolio_shared.results import Candidate
 
 Floats = NDArray[np.float64]
@@ -70,7 +71,7 @@ def draw_candidates(candidates: Mapping[str, Candidate[OutOfFold]]) -> Figure:
     axes.set_yticks(range(len(near)), list(near))
     axes.set_ylim(len(near) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel(f"Dollars of mean error more than the {chosen}: paired difference, 95 % interval")
+    axes.set_xlabel(f"Dollars of mean absolute error more than the {chosen} on five folds: paired, 95 % interval")
     figures.dollars(axes.xaxis)
     return figure
 
@@ -106,7 +107,7 @@ def draw_prices(evaluation: Evaluation) -> Figure:
 
 @in_house_style
 def draw_residuals(evaluation: Evaluation) -> Figure:
-    """Draw errors in per cent of the price paid against predicted prices, with the middle 80 % of ten groups."""
+    """Draw errors in percent of the price paid against predicted prices, with the middle 80 % of ten groups."""
     paid, predicted = evaluation.sales.prices, evaluation.predicted
     error = predicted / paid - 1
     groups = np.array_split(np.argsort(predicted, kind="stable"), min(10, max(1, len(paid) // 5)))
@@ -136,6 +137,9 @@ def draw_coverage(evaluation: Evaluation) -> Figure:
     fifths = [group for group in by_group(evaluation) if group.by == "price quintile"]
     ends, inner = (_range(each.coverage for each in part) for part in ((fifths[0], fifths[-1]), fifths[1:-1]))
     title = f"{COVERAGE:.0%} intervals hold {ends} at the two ends of the price range, and {inner} between"
+    low, high = wilson_interval(*np.array([(each.coverage, each.houses) for each in fifths]).T)
+    off = int(np.sum((low > COVERAGE) | (high < COVERAGE)))
+    title += f"; {off or 'no'} fifth{' is' if off <= 1 else 's are'} off by more than chance"
     return charts.coverage_bars(
         [group.name for group in fifths],
         [group.coverage for group in fifths],
@@ -176,5 +180,5 @@ def _range(shares: Iterable[float]) -> str:
 
 
 def spaced(title: str) -> str:
-    """Write per cent with a space at which no line breaks, and the minus that is one."""
+    """Write percent with a space at which no line breaks, and the minus that is one."""
     return re.sub(r" ?%", "\N{NO-BREAK SPACE}%", title).replace(" -", f" {figures.MINUS}")

@@ -1,32 +1,40 @@
 """The numbers that prose names, each from what was recorded or from the code."""
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from itertools import pairwise
-from pathlib import Path
+from math import sqrt
 from typing import Any
 
 from housing.config import COVERAGE, TUNED
 from housing.data.columns import columns
 from housing.data.load import TEST_FRACTION
-from housing.evaluation.ablation import HUBER, RIDGE
-from housing.evaluation.candidates import BLEND
+from housing.evaluation.ablation import HUBER, RIDGE, SERVED
+from housing.evaluation.candidates import BLEND, LINEAR, TREES
 from housing.evaluation.errors import EXPENSIVE
 from housing.evaluation.fairness import THIRDS
 from housing.evaluation.families import ALL
 from housing.evaluation.left_out import ASKED_WITHOUT, TRAINED_WITHOUT
+from housing.evaluation.numbers_on_test import (
+    dollars,
+    dollars_with_interval,
+    of_folds_and_test,
+    of_sizes,
+    of_visitors,
+    percent,
+)
+from housing.evaluation.study_tables import share_with_interval
 from housing.evaluation.tables import AIM
 from housing.evaluation.variance import REFITS, SINGLE_TREE
 
 Stored = Mapping[str, Any]
-HOURS_A_MONTH = 730
 
 
 def in_prose(recorded: Stored) -> dict[str, str]:
     """Return name -> number as prose has it, of what `report.json` holds."""
-    parts = (of_code, of_test, of_intervals, of_failures, of_candidates, of_studies, of_experiment)
+    parts = (of_code, of_test, of_folds_and_test, of_intervals, of_visitors, of_failures, of_candidates, of_studies)
+    parts += (of_experiment, of_sizes)
     return {name: text for part in parts for name, text in part(recorded).items()}
 
 
@@ -76,6 +84,12 @@ def of_intervals(recorded: Stored) -> dict[str, str]:
     fifths = [group for group in recorded["groups"] if group["by"] == "price quintile"]
     return {
         "coverage": percent(recorded["test"]["interval_coverage"]["estimate"], 1),
+        "coverage_low": percent(recorded["test"]["interval_coverage"]["low"], 1),
+        "coverage_high": percent(recorded["test"]["interval_coverage"]["high"], 1),
+        "coverage_cheapest_interval": share_with_interval(fifths[0]["coverage"], fifths[0]["houses"]),
+        "coverage_most_expensive_interval": share_with_interval(fifths[-1]["coverage"], fifths[-1]["houses"]),
+        "fifth_houses": str(fifths[0]["houses"]),
+        "chance_of_a_fifth": percent(sqrt(COVERAGE * (1 - COVERAGE) / fifths[0]["houses"]), 1),
         "coverage_cheapest": percent(fifths[0]["coverage"]),
         "coverage_most_expensive": percent(fifths[-1]["coverage"]),
         "coverage_at_half": percent(recorded["calibration"]["0.5"]),
@@ -115,12 +129,17 @@ def of_candidates(recorded: Stored) -> dict[str, str]:
     mae = {key: recorded["candidates"][name]["mae_mean"] for key, name in models.items()}
     return {
         **{f"{key}_more": dollars(recorded["differences"][name]["mae"]["estimate"]) for key, name in models.items()},
+        "linear_more": dollars_with_interval(recorded["differences"][LINEAR]["mae"]),
+        "trees_more": dollars_with_interval(recorded["differences"][TREES]["mae"]),
         "leak_lower": percent(1 - naive["training_rmsle"] / crossed["training_rmsle"]),
         **step_gains(list(steps.values())),
         "train_trees": f"{crossed['training_rmsle']:.3f}",
         "cv_trees": f"{crossed['rmsle']:.3f}",
         "train_linear": f"{steps[HUBER]['training_rmsle']:.3f}",
         "cv_linear": f"{steps[HUBER]['rmsle']:.3f}",
+        "train_blend": f"{steps[SERVED]['training_rmsle']:.3f}",
+        "cv_blend": f"{steps[SERVED]['rmsle']:.3f}",
+        "mae_trees": dollars(recorded["candidates"][TREES]["mae_mean"]),
         "mae_ridge": dollars(steps[RIDGE]["mae"]),
         "mae_linear": dollars(steps[HUBER]["mae"]),
         "mae_blend": dollars(recorded["candidates"][BLEND]["mae_mean"]),
@@ -134,7 +153,7 @@ def of_candidates(recorded: Stored) -> dict[str, str]:
 
 def step_gains(steps: Sequence[Stored]) -> dict[str, str]:
     """Return by how many dollars steps of the linear member lower the mean error, each beside the step before."""
-    words = {"logarithms": "logs", "products": "products", "derived": "derived", "Huber": "huber"}
+    words = {"logarithms": "logs", "products": "products", "derived": "derived", "slopes": "slopes", "Huber": "huber"}
     return {
         f"step_{key}": dollars(before["mae"] - step["mae"])
         for before, step in pairwise(steps)
@@ -188,35 +207,10 @@ def of_experiment(recorded: Stored) -> dict[str, str]:
     }
 
 
-def measured_in_prose(results: Path) -> dict[str, str]:
-    """Return the numbers of other commands' results, as far as there are such."""
-    path = results / "housing_serving.json"
-    if not path.is_file():
-        return {}
-    ours = json.loads(path.read_text(encoding="utf-8"))["rows"]["ours"]
-    assumed = tomllib.loads((results.parent / "system_design.toml").read_text(encoding="utf-8"))["assumed"]
-    return {
-        "cpu_ms": f"{ours['16']['cpu_ms']:.2f}",
-        "p50_ms": f"{ours['1']['p50']:.2f}",
-        "p99_ms": f"{ours['1']['p99']:.1f}",
-        "answers_a_second": f"{ours['16']['a_second']:,.0f}",
-        "rss_mb": f"{ours['rss_mb']:.0f}",
-        "core_month": f"{assumed['core_hour']['value'] * HOURS_A_MONTH:,.0f}",
-    }
-
-
 def variance_share(spread: Stored) -> str:
     """Return how much of a model's error is variance."""
     bias, variance = (spread[part]["estimate"] for part in ("bias", "variance"))
     return percent(variance / (bias + variance))
-
-
-def dollars(amount: float) -> str:
-    return f"{amount:,.0f}"
-
-
-def percent(share: float, decimals: int = 0) -> str:
-    return f"{100 * share:.{decimals}f} %"
 
 
 def interval_in_percent(stored: Mapping[str, float]) -> str:

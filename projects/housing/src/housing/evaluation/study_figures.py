@@ -43,13 +43,13 @@ def draw_staircase(reached: Mapping[str, float]) -> Figure:
     """Draw what each step brings, in dollars of mean error."""
     values = list(reached.values())
     title = (
-        f"From {in_dollars(values[0])} to {in_dollars(values[-1])} of mean error: place and size bring most, "
+        f"From {in_dollars(values[0])} to {in_dollars(values[-1])} of mean error on folds: place and size bring most, "
         f"a plain ridge {in_dollars(values[1] - values[2])} more, all the rest {in_dollars(values[2] - values[-1])}"
     )
     return staircase(
         list(reached),
         values,
-        xlabel="Mean error of houses held out (dollars, log axis)",
+        xlabel="Mean absolute error on five folds of the training part (dollars, log axis)",
         form=lambda amount: f"${amount:,.0f}",
         title=title,
         color_of={name: COLOR_OF[BLEND] if BLEND in name else MUTED for name in reached},

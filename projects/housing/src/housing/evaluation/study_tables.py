@@ -4,8 +4,14 @@ from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import Any
 
+import numpy as np
+
+from housing.config import COVERAGE
+from housing.evaluation.errors import EXPENSIVE
 from housing.evaluation.fairness import THIRDS
+from housing.evaluation.on_test import ALL
 from portfolio_shared.evaluation.sections import interval_cell, markdown_table
+from portfolio_shared.evaluation.uncertainty import wilson_interval
 
 Stored = Mapping[str, Any]
 
@@ -18,6 +24,8 @@ def study_sections(recorded: Stored) -> dict[str, str]:
         "bias-variance": bias_variance_table(recorded["bias_variance"]),
         "next-year": next_year_table(recorded["next_year"]),
         "areas": areas_table([area for area in recorded["areas"] if area["name"] in THIRDS]),
+        "folds-test": folds_test_table(recorded["folds_beside_test"]),
+        "held": held_table(recorded["held"]),
         "contributions": contributions_table(recorded["contributions"]),
     }
 
@@ -51,7 +59,7 @@ def left_out_table(rows: Sequence[Stored]) -> str:
 
 
 def bias_variance_table(spreads: Sequence[Stored]) -> str:
-    """Return the parts of each model's squared error in squared per cent, the smallest sum first."""
+    """Return the parts of each model's squared error in squared percent, the smallest sum first."""
 
     def total(spread: Stored) -> float:
         return float(spread["bias"]["estimate"] + spread["variance"]["estimate"])
@@ -89,7 +97,7 @@ def next_year_table(measured: Stored) -> str:
         f"{measured['houses']} sales of {measured['year']}, learned from {measured['learned']:,} before",
         "RMSLE",
     ]
-    headings += ["more than with sales of that year", "half of the errors are below", "mean error (above 0: too high)"]
+    headings += ["more than with sales of that year", "half of the errors are below", "bias (above 0: too high)"]
     return markdown_table(headings, rows)
 
 
@@ -108,7 +116,7 @@ def areas_table(areas: Sequence[Stored]) -> str:
         ]
         for area in areas
     ]
-    headings = ["", "neighborhoods", "houses", "mean error", "mean size of an error", "over 10 % too high"]
+    headings = ["", "neighborhoods", "houses", "bias", "mean size of an error", "over 10 % too high"]
     return markdown_table(headings, rows)
 
 
@@ -116,3 +124,42 @@ def contributions_table(contributions: Mapping[str, float]) -> str:
     """Return by how much each group of fields moves a price, up or down, on average."""
     rows = [[name, f"{dollars:,.0f}"] for name, dollars in contributions.items()]
     return markdown_table(["group of fields", "dollars, up or down, on average"], rows)
+
+
+def folds_test_table(parts: Sequence[Stored]) -> str:
+    """Return the served model's errors on folds beside those on the test, with and without expensive houses."""
+    rows = [
+        [
+            "all" if part["name"] == ALL else f"{part['name']} ${EXPENSIVE:,}",
+            *(
+                text
+                for where in ("fold", "test")
+                for text in (
+                    f"{part[f'{where}_houses']:,}",
+                    f"${part[f'{where}_dollars']:,.0f}, {100 * part[f'{where}_share']:.1f} %",
+                )
+            ),
+        ]
+        for part in parts
+    ]
+    return markdown_table(["houses", "on folds", "mean absolute error", "in the test", "mean absolute error"], rows)
+
+
+def held_table(groups: Sequence[Stored]) -> str:
+    """Return the coverage of groups of test houses with its interval, with all fields and with the ten alone."""
+    rows = [
+        [
+            f"{group['by']}: {group['name']}",
+            str(group["houses"]),
+            *(share_with_interval(group[kind], group["houses"]) for kind in ("full", "sparse")),
+        ]
+        for group in groups
+    ]
+    headings = ["test houses by", "houses", f"inside the {100 * COVERAGE:g} % interval, all fields", "ten fields"]
+    return markdown_table(headings, rows)
+
+
+def share_with_interval(share: float, n: int) -> str:
+    """Return a share of n houses with its 95 % interval (Wilson 1927)."""
+    low, high = wilson_interval(np.array([share]), np.array([float(n)]))
+    return f"{100 * share:.0f} % ({100 * low[0]:.0f} to {100 * high[0]:.0f})"

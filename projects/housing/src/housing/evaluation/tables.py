@@ -33,18 +33,17 @@ def sections(recorded: Stored) -> dict[str, str]:
 
 
 def result_table(recorded: Stored) -> str:
-    """Return the result in a row for each model: errors of the test houses in dollars and per cent."""
+    """Return the result in a row for each model: errors of the test houses in dollars and percent."""
     columns = ("median_absolute_error", "mean_absolute_error", "mean_absolute_percentage_error")
     models = {f"**{recorded['chosen']} (served)**": recorded["test"], **recorded["baselines"]}
     order = sorted(models, key=lambda name: models[name]["median_absolute_error"]["estimate"])
     rows = [[name, *(_cell(models[name][metric]) for metric in columns)] for name in order]
-    return markdown_table(
-        ["test houses", "half of the errors are below", "mean error", "mean error, % of the price"], rows
-    )
+    headings = ["test houses", "half of the errors are below", "mean absolute error", "the same, % of the price"]
+    return markdown_table(headings, rows)
 
 
 def _cell(stored: Mapping[str, float]) -> str:
-    """Return dollars as such, and a share in per cent."""
+    """Return dollars as such, and a share in percent."""
     form = "${:,.0f} ({:,.0f} to {:,.0f})" if stored["high"] > 1 else "{:.1%} ({:.1%} to {:.1%})"
     return form.format(*stored.values()).replace("%", " %")
 
@@ -110,7 +109,7 @@ def intervals_table(recorded: Stored) -> str:
     return (
         markdown_table(["test houses", "share inside the 90 % interval", "houses"], rows)
         + f"\n\nMean width {width:,.0f} dollars: {ratio['constant_dollars']:.1%} of the width of one constant "
-        f"half width in dollars, {ratio['constant_relative']:.1%} of one constant half width in per cent of the price, "
+        f"half width in dollars, {ratio['constant_relative']:.1%} of one constant half width in percent of the price, "
         f"and {ratio['no_model']:.1%} of the interval that ignores the house, each calibrated to the same "
         f"coverage on the same houses.\n\n{aim_sentence(quintiles)}\n"
     )

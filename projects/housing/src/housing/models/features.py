@@ -56,7 +56,7 @@ DERIVED: dict[str, str] = {
 def derived(x: Values, of: Arithmetic) -> tuple[Any, ...]:
     """Return the features that are derived from the columns of a house or a table, in the order of `DERIVED`."""
     living, basement, quality = x["gr_liv_area"], x["total_bsmt_sf"], x["overall_qual"]
-    built, remodelled, sold = x["year_built"], x["year_remod_add"], x["yr_sold"]
+    built, remodeled, sold = x["year_built"], x["year_remod_add"], x["yr_sold"]
     finished = x["bsmtfin_sf_1"] + x["bsmtfin_sf_2"]
     bathrooms = x["full_bath"] + x["bsmt_full_bath"] + 0.5 * (x["half_bath"] + x["bsmt_half_bath"])
     total_sf, living_to_lot = living + basement, living / x["lot_area"]
@@ -71,9 +71,9 @@ def derived(x: Values, of: Arithmetic) -> tuple[Any, ...]:
         bathrooms / of.larger(1.0, x["bedroom_abv_gr"]),
         living / of.larger(1.0, x["tot_rms_abv_grd"]),
         of.larger(0.0, sold - built),
-        of.larger(0.0, sold - of.larger(remodelled, built)),
+        of.larger(0.0, sold - of.larger(remodeled, built)),
         of.larger(0.0, sold - x["garage_yr_blt"]),
-        remodelled > built,
+        remodeled > built,
         x["open_porch_sf"] + x["enclosed_porch"] + x["three_ssn_porch"] + x["screen_porch"] + x["wood_deck_sf"],
         quality * total_sf,
         quality * living,

@@ -102,7 +102,7 @@ def fillings(typical: "Typical") -> Iterator[Parts]:
     yield "total_bsmt_sf", 0.0, "no basement", _is("bsmt_qual", NONE)
     for name in ("overall_qual", "gr_liv_area", "lot_area", "total_bsmt_sf", "garage_cars", "year_built"):
         yield name, usual(name), "typical of the training houses"
-    yield "year_remod_add", _same("year_built"), "taken as never remodelled: the year built"
+    yield "year_remod_add", _same("year_built"), "taken as never remodeled: the year built"
     yield "yr_sold", typical.last_year, "the latest year of sale in the training data"
     yield "mo_sold", 6.0, "taken as June"
     yield "sale_type", code("sale_type", "WD"), "taken as a conventional sale"
@@ -197,8 +197,8 @@ def _floors() -> Iterator[Parts]:
         living, basement, style = x["gr_liv_area"], x["total_bsmt_sf"], x["house_style"]
         floors = living - x["low_qual_fin_sf"]
         flat = unknown(style) | (style == code("house_style", "1Story"))
-        one_storey = flat & ((basement == 0) | (basement > 0.85 * living))
-        return lower(x, of, of.where(one_storey, floors, of.smaller(floors, of.larger(basement, 0.5 * living))))
+        one_story = flat & ((basement == 0) | (basement > 0.85 * living))
+        return lower(x, of, of.where(one_story, floors, of.smaller(floors, of.larger(basement, 0.5 * living))))
 
     yield "low_qual_fin_sf", 0.0, "taken as none"
     known_first, known_second = (lambda x, *_: known(x["first_flr_sf"])), (lambda x, *_: known(x["second_flr_sf"]))
