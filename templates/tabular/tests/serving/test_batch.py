@@ -38,7 +38,7 @@ def test_a_row_gets_what_the_api_answers(tmp_path, predictor):
 
 def test_a_missing_column_is_filled_and_a_broken_cell_is_said(tmp_path, predictor):
     number = next(column for column in schema().columns if column.kind == "number")
-    result, (row,), (note,) = run(tmp_path, predictor, [[number.name, "mine"], ["many", "kept"]])
+    result, (row,), (note,) = run(tmp_path, predictor, [[number.heading, "mine"], ["many", "kept"]])
     assert result.done == 1
     assert row["mine"] == "kept"
     assert row["repaired"] == f"{number.heading}: no number, read as not known"
