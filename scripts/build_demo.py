@@ -60,7 +60,8 @@ def main() -> int:
         print(f"Not built: {error}", file=sys.stderr)
         return 1
     size = sum(path.stat().st_size for path in options.output.rglob("*") if path.is_file())
-    print(f"{options.output}: {size / 1e6:.1f} MB. Look at it: python -m http.server --directory {options.output}")
+    look = f"python3 -m http.server --bind 127.0.0.1 --directory {options.output}"
+    print(f"{options.output}: {size / 1e6:.1f} MB. Look at it: {look}")
     return 0
 
 

@@ -42,8 +42,8 @@ def test_two_pairs_are_an_error(page):
         read_section(page, "a")
 
 
-def test_cells_with_a_bar_stay_one_cell():
-    assert markdown_table(["a"], [["x|y"]]).splitlines()[-1] == r"| x\|y |"
+def test_cells_with_a_bar_stay_one_cell_and_html_stays_text():
+    assert markdown_table(["a"], [["x|y<b>"]]).splitlines()[-1] == r"| x\|y&lt;b> |"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from portfolio_shared.markdown import plain
+
 if TYPE_CHECKING:
     import pandas as pd
     import pandera.pandas as pa
@@ -71,8 +73,8 @@ class DataReport:
     def as_markdown(self) -> str:
         """Return the account as a Markdown table, the notes below it."""
         rows = [(self.name, "rows"), ("---", "---:"), *((label, f"{rows:,}") for label, rows in self._lines())]
-        lines = ["| {} | {} |".format(label.replace("|", r"\|"), count) for label, count in rows]
-        return "\n".join([*lines, *(f"\n{note}" for note in self.notes)]) + "\n"
+        lines = ["| {} | {} |".format(plain(label).replace("|", r"\|"), count) for label, count in rows]
+        return "\n".join([*lines, *(f"\n{plain(note)}" for note in self.notes)]) + "\n"
 
     def as_table(self) -> "Table":
         """Return the account as a table for the terminal, the notes as its caption."""

@@ -39,7 +39,7 @@ def read_section(path: Path, name: str) -> str:
 
 
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table whose first column is left-aligned and whose others are right-aligned.
+    """Return a table whose first column is left-aligned and whose others are right-aligned; HTML in cells is text.
 
     Examples
     --------
@@ -49,7 +49,9 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> st
     | median | 0.41 |
     """
     lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", r"\|").replace("<", "&lt;") for cell in line) + " |" for line in lines
+    )
 
 
 def with_interval(interval: Interval) -> str:

@@ -20,6 +20,7 @@ from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.documents import Contents, refill, write_report
 from portfolio_shared.evaluation.sections import interval_cell, markdown_table
 from portfolio_shared.evaluation.tables import candidate_rows
+from portfolio_shared.markdown import plain
 
 Stored = Mapping[str, Any]
 FEW = 10
@@ -119,7 +120,7 @@ def test_table(recorded: Stored) -> str:
 def groups_table(groups: Sequence[Stored]) -> str:
     """Return the errors by group; groups with few test rows are not shown, and counted."""
     shown = [group for group in groups if group["rows"] >= FEW]
-    named = [{"group": f"{group['by']}: {group['name']}"} | _without(group, "by", "name") for group in shown]
+    named = [{"group": plain(f"{group['by']}: {group['name']}")} | _without(group, "by", "name") for group in shown]
     return f"{records_table(named)}\n\n{len(groups) - len(shown)} groups with fewer than {FEW} rows are not shown.\n"
 
 
