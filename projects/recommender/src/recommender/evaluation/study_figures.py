@@ -13,6 +13,7 @@ from portfolio_shared.evaluation import figures
 from portfolio_shared.evaluation.staircase import staircase
 from recommender.evaluation.bias_variance import POPULAR, RARE
 from recommender.evaluation.figures import COLOR_OF
+from recommender.evaluation.tables import percent
 from recommender.evaluation.tastes import Tastes
 from recommender.models.fit import POPULARITY
 
@@ -125,7 +126,7 @@ def draw_bias_variance(spread: Sequence[Mapping[str, Any]], in_use: float) -> Fi
     least = penalties[int(np.argmin(total))]
     share = [sum(each["variance"].values()) / whole for each, whole in zip(spread, total, strict=True)]
     title = (
-        f"Variance is {share[0]:.0%} of the error at a penalty of {penalties[0]:g} and {share[-1]:.0%} at "
+        f"Variance is {percent(share[0])} of the error at a penalty of {penalties[0]:g} and {percent(share[-1])} at "
         f"{penalties[-1]:,.0f}; the least error lies at {least:,.0f}"
     )
     figure, both = figures.canvases(2, height=3.9, title=title)
