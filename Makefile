@@ -230,8 +230,9 @@ image-budgets: ## check the sizes and contents of the built images
 .PHONY: new-project rename
 new-project: setup ## a project of your own (NAME=churn KIND=tabular|ranking|images, DATA=file.csv TARGET=column)
 	@"$(BIN)/python" scripts/new_project.py "$(NAME)" "$(KIND)" $(if $(DATA),--data "$(DATA)") --target "$(TARGET)"
-	@"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --no-deps --no-build-isolation -e "projects/$(NAME)"
-	@"$(BIN)/$(NAME)" report --data full
+	@{ "$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --no-deps --no-build-isolation -e "projects/$(NAME)" \
+		&& "$(BIN)/$(NAME)" report --data full; } \
+		|| { echo 'projects/$(NAME) is made. Once this is mended, it goes on: make setup && $(BIN)/$(NAME) report --data full' >&2 && exit 1; }
 
 rename: ## give packages, images, license, badges and site your name (NAME=acme OWNER=jane-doe PERSON="Jane Doe")
 	@$(PYTHON) scripts/rename.py "$(NAME)" "$(OWNER)" "$(PERSON)"

@@ -19,9 +19,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from project_table import ROOT, projects
 
@@ -96,13 +98,14 @@ def check_name(name: str, root: Path) -> None:
         raise NewProjectError(f"NAME={name} is no name of a project: expected {expected}")
     others = projects(root)
     if name in [project.name for project in others] or (root / "projects" / name).exists():
-        raise NewProjectError(f"projects/{name} exists: choose another name, or delete it first")
+        go_on = f"what was begun goes on with `make setup` and `.venv/bin/{name} report --data full`"
+        raise NewProjectError(f"projects/{name} exists: choose another name; {go_on}")
     if keyword.iskeyword(package) or package in sys.stdlib_module_names or importlib.util.find_spec(package):
         raise NewProjectError(f"NAME={name} is the name of a Python module, {package}, which it would hide")
     for project in others:
         if prefix.startswith(project.prefix) or project.prefix.startswith(prefix):
             taken = f"settings of {project.name} begin with {project.prefix}"
-            raise NewProjectError(f"NAME={name} cannot be told from another project: {taken}; choose another name")
+            raise NewProjectError(f"NAME={name} is too close to another project: {taken}; choose another name")
     makefile = (root / "Makefile").read_text(encoding="utf-8")
     verbs = re.findall(r"^([a-z]+-)%:", makefile, re.MULTILINE)
     targets = set(re.findall(r"^([a-z][a-z-]*):(?!=)", makefile, re.MULTILINE))
@@ -154,7 +157,8 @@ def copy_layer(template: Path, new: Path, words: Mapping[str, str]) -> None:
 def replace_in(folder: Path, words: Mapping[str, str]) -> None:
     """Replace words in all files of a folder but for the data that ship."""
     for path in folder.rglob("*"):
-        if path.is_file() and ("sample" not in path.parts or path.name == "SOURCE.md"):
+        ships = "/data/sample/" in f"/{path.relative_to(folder).as_posix()}"
+        if path.is_file() and (not ships or path.name == "SOURCE.md"):
             rewrite(path, words)
 
 
@@ -179,13 +183,40 @@ def prepare_of(template: Path) -> Prepare:
     return prepare
 
 
+@contextmanager
+def importable(folder: Path) -> Iterator[Callable[[str], Any]]:
+    """Give what imports a module of the new project, by its name in the package; nothing of it stays imported."""
+    (package,) = (path for path in folder.glob("src/*") if path.is_dir())
+    before = sys.dont_write_bytecode
+    sys.path.insert(0, str(package.parent))
+    sys.dont_write_bytecode = True
+    try:
+        yield lambda name: importlib.import_module(f"{package.name}.{name}")
+    finally:
+        sys.path.remove(str(package.parent))
+        sys.dont_write_bytecode = before
+        for name in [name for name in sys.modules if name.partition(".")[0] == package.name]:
+            del sys.modules[name]
+
+
+def one_line(text: str) -> str:
+    r"""Return a name from outside as words that mean nothing in Python, TOML, Markdown or HTML.
+
+    Examples
+    --------
+    >>> one_line('rents "2024"\n<b>.csv'), one_line("?")
+    ('rents 2024 b .csv', 'data')
+    """
+    return " ".join(re.sub(r"[^\w\s.()%+-]", " ", text).split())[:60].strip() or "data"
+
+
 def outside_of(root: Path, new: Path, kind: str, words: Mapping[str, str]) -> dict[Path, str]:
     """Return the files outside of the new folder that know each project, with what they say of this one."""
     name = new.name
     compose, readme, licenses = (root / file for file in ("compose.yaml", "README.md", "LICENSES.md"))
     pyproject = (new / "pyproject.toml").read_text(encoding="utf-8")
     title, lead = (re.findall(rf'^{key} = "(.*)"$', pyproject, re.MULTILINE)[0] for key in ("title", "lead"))
-    row = f"| [{title}](projects/{name}/README.md) | {lead} | http://127.0.0.1:{words[str(PORT)]} |"
+    row = f"| [{title}](projects/{name}/README.md) | {lead} | see its first section |"
     section = f"\n<!-- report:{name} -->\n<!-- /report:{name} -->"
     changed = after_last(readme, r"^\| \[.*\]\(projects/.*\|$", row)
     changed = after_last(readme, r"^<!-- /report:[a-z-]+ -->$", section, changed)

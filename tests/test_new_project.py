@@ -17,9 +17,20 @@ from pathlib import Path
 from shutil import copy2
 
 import pytest
-from checkout import ROOT, tracked
+from checkout import ROOT, clean_environment, tracked
 
-from new_project import NewProjectError, check_name, make, replaced, replacements
+from new_project import (
+    NewProjectError,
+    check_name,
+    copy_layer,
+    importable,
+    make,
+    one_line,
+    prepare_of,
+    replace_in,
+    replaced,
+    replacements,
+)
 from processes import free_port, start, wait_until_ready
 
 KINDS = sorted(path.name for path in (ROOT / "templates").iterdir() if path.is_dir() and path.name != "common")
@@ -204,7 +215,7 @@ def own(tmp_path: Path) -> Callable[..., str]:
         ("my_rents", "is no name of a project"),
         ("r", "is no name of a project"),
         ("a-name-of-so-many-words", "is no name of a project"),
-        ("housing", "projects/housing exists"),
+        ("housing", "projects/housing exists: choose another name; what was begun goes on with `make setup` and "),
         ("json", "a Python module, json, which it would hide"),
         ("portfolio-shared", "a Python module, portfolio_shared"),
         ("yield", "a Python module, yield"),
@@ -255,7 +266,91 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         make("rents", "tabular", data=tmp_path / "nowhere.csv", target="rent")
 
 
+def test_a_target_without_a_table_is_refused() -> None:
+    with pytest.raises(NewProjectError, match="TARGET=rent is a column of DATA, which is missing"):
+        make("rents", "tabular", target="rent")
+
+
 def test_what_was_put_in_is_not_replaced_again() -> None:
     assert replaced("new-project of NEW_PROJECT at 8999", replacements("new-project", 8004)) == (
         "new-project of NEW_PROJECT at 8004"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rents 2024.csv", "rents 2024.csv"),
+        ('a"b\\c.csv', "a b c.csv"),
+        ("<b>Größe</b>\n| (m²)", "b Größe b (m²)"),
+        ("${x}`y`[z](w)*&;'", "x y z (w)"),
+        ("?!", "data"),
+        ("x" * 80, "x" * 60),
+    ],
+)
+def test_a_name_from_outside_means_nothing_in_code_and_documents(text: str, expected: str) -> None:
+    assert one_line(text) == expected
+
+
+@pytest.mark.parametrize(("name", "file"), [("sample", "src/sample/config.py"), ("rents", "src/rents/config.py")])
+def test_words_are_replaced_wherever_the_project_lies_but_in_its_data(tmp_path: Path, name: str, file: str) -> None:
+    folder = tmp_path / "data" / "sample" / name
+    texts = {file: "new", f"src/{name}/data/sample/SOURCE.md": "new", f"src/{name}/data/sample/rows.csv": "OLD"}
+    for inside in texts:
+        (folder / inside).parent.mkdir(parents=True, exist_ok=True)
+        (folder / inside).write_text("OLD", encoding="utf-8")
+    replace_in(folder, {"OLD": "new"})
+    assert {inside: (folder / inside).read_text(encoding="utf-8") for inside in texts} == texts
+
+
+def test_what_is_imported_of_a_new_project_does_not_stay(tmp_path: Path) -> None:
+    (tmp_path / "src" / "some_where").mkdir(parents=True)
+    (tmp_path / "src" / "some_where" / "config.py").write_text("WORD = 5", encoding="utf-8")
+    before = list(sys.path)
+    with importable(tmp_path) as module:
+        assert module("config").WORD == 5
+    assert sys.path == before
+    assert not [name for name in sys.modules if name.startswith("some_where")]
+
+
+@pytest.mark.parametrize(("largest", "whole", "says"), [(10**6, True, "200 rows"), (100, False, "one in ")])
+def test_a_part_of_a_table_does_not_call_itself_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, largest: int, *, whole: bool, says: str
+) -> None:
+    copy_layer(ROOT / "templates/tabular", tmp_path / "rents", replacements("rents", 8004))
+    (tmp_path / 'a"\\b.csv').write_text(TABLE, encoding="utf-8")
+    prepare = prepare_of(ROOT / "templates/tabular")
+    monkeypatch.setitem(prepare.__globals__, "LARGEST", largest)
+    words = prepare(tmp_path / "rents", tmp_path / 'a"\\b.csv', "rent")
+    assert words["whole=True"] == f"whole={whole}"
+    assert words["SAMPLE_NAME"].startswith(says)
+    assert words["SAMPLE_NAME"].endswith("200 rows of a b.csv")
+
+
+def test_headings_from_outside_are_plain_words_in_what_is_written(tmp_path: Path) -> None:
+    copy_layer(ROOT / "templates/tabular", tmp_path / "rents", replacements("rents", 8004))
+    days = [f"2024-{1 + i // 28:02}-{1 + i % 28:02}" for i in range(200)]
+    rows = "".join(f"{500 + 10 * i % 370},{i % 7},{day}\n" for i, day in enumerate(days))
+    table = tmp_path / "table.csv"
+    table.write_text(f'"rent ""\\\n</title>",rooms,"<script>since"\n{rows}', encoding="utf-8")
+    words = prepare_of(ROOT / "templates/tabular")(tmp_path / "rents", table, 'rent "\\\n</title>')
+    assert words["TARGET_LABEL"] == "Rent title"
+    (rule,) = (text for word, text in words.items() if word.startswith("A row stays"))
+    assert "by script since from 2024-" in rule
+
+
+# Makes a project only where FAILS does not say that this program fails.
+STUB = '#!/bin/sh\necho "$(basename "$0") $*" >>"$(dirname "$0")/calls"\ntest "$(basename "$0")" != "$FAILS"\n'
+
+
+@pytest.mark.parametrize(("fails", "calls"), [("python", 1), ("uv", 2), ("rents", 3), ("nothing", 3)])
+def test_what_fails_after_it_was_made_says_how_to_go_on(tmp_path: Path, fails: str, calls: int) -> None:
+    for program in ("python", "uv", "rents"):
+        (tmp_path / program).write_text(STUB, encoding="utf-8")
+        (tmp_path / program).chmod(0o755)
+    command = ["make", "--old-file=setup", "new-project", "NAME=rents", "KIND=tabular", f"BIN={tmp_path}"]
+    environment = clean_environment() | {"FAILS": fails}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == (fails == "nothing")
+    assert ("goes on: make setup && " in done.stderr) == (fails in ("uv", "rents"))
+    assert len((tmp_path / "calls").read_text(encoding="utf-8").splitlines()) == calls

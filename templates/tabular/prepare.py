@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import io
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from infer import Inferred, complete, infer, read
 from leaks import Floats, as_numbers, find_leaks
 
-from new_project import PORT, copy_layer, replacements
+from new_project import PORT, copy_layer, one_line, replacements
 from portfolio_shared.data.tables import open_text
 
 LARGEST = 2_900_000  # bytes, packed: what ships stays small
@@ -36,16 +35,20 @@ def prepare(folder: Path, data: Path | None, target: str) -> Mapping[str, str]:
     """Write the sample and `columns.toml`, and return what to replace in the project's text."""
     place = next(folder.glob("src/*")) / "data"
     if data is None:
+        if target:
+            raise ValueError(
+                f"TARGET={target} is a column of DATA, which is missing: name the file of the table as well"
+            )
         data, target, about = folder / "diabetes.csv", "progression", DIABETES_SOURCE
         write_diabetes(data)
     else:
-        about = OWN_SOURCE.format(name=data.name)
+        about = OWN_SOURCE.format(name=one_line(data.name))
     table, separator = read(data.expanduser())
     found = infer(table, separator, target)
     find_leaks(found, table)
     complete(found, table)
     packed = place / "sample" / "table.csv.gz"
-    name = pack(data.expanduser(), packed, table, separator)
+    name, whole = pack(data.expanduser(), packed, table, separator)
     if data.parent == folder:
         data.unlink()
     if found.target["kind"] == "category":
@@ -55,11 +58,14 @@ def prepare(folder: Path, data: Path | None, target: str) -> Mapping[str, str]:
     say(found)
     return {
         "SAMPLE_NAME": name,
+        "whole=True": f"whole={whole}",
         "SAMPLE_SHA256": hashlib.sha256(packed.read_bytes()).hexdigest(),
         "TARGET_DIGITS": form_of(as_numbers(table[target], found.decimal)),
-        "TARGET_LABEL": re.sub(r'[_"\\<>&|]+', " ", found.target["heading"]).strip().capitalize(),
+        "TARGET_LABEL": one_line(found.target["heading"].replace("_", " ")).capitalize(),
         "HOW_SURE": OF_CLASSES if found.target["kind"] == "category" else OF_NUMBERS,
-        RULE_OF_ROWS: RULE_OF_TIME.format(time=found.time, start=found.test_from[:10]) if found.time else RULE_OF_ROWS,
+        RULE_OF_ROWS: RULE_OF_TIME.format(time=one_line(found.time), start=found.test_from[:10])
+        if found.time
+        else RULE_OF_ROWS,
         "SAMPLE_TERMS": TERMS if data.name == "diabetes.csv" else "Yours to say: may it be redistributed?",
     }
 
@@ -79,8 +85,8 @@ def write_diabetes(path: Path) -> None:
     table.to_csv(path, index=False)
 
 
-def pack(source: Path, target: Path, table: Mapping[str, Sequence[str]], separator: str) -> str:
-    """Write a table, packed, in UTF-8 and with the same bytes each time; return the name of what was written.
+def pack(source: Path, target: Path, table: Mapping[str, Sequence[str]], separator: str) -> tuple[str, bool]:
+    """Write a table, packed, in UTF-8 and with the same bytes each time; return its name, and whether it is all of it.
 
     Of one that is too large to ship with the code, every so many rows are written.
     """
@@ -98,7 +104,7 @@ def pack(source: Path, target: Path, table: Mapping[str, Sequence[str]], separat
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(packed)
     every = "" if step == 1 else f"one in {step} of "
-    return f"{every}{rows:,} rows of {source.name}".replace('"', "")
+    return f"{every}{rows:,} rows of {one_line(source.name)}", step == 1
 
 
 def as_toml(found: Inferred) -> str:

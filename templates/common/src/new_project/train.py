@@ -1,5 +1,6 @@
 """From raw data to a registered model, read downwards; what all projects do alike is `portfolio_shared.training`."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,13 +20,13 @@ from portfolio_shared import results, training
 from portfolio_shared.bundle import DataInfo, Manifest, metric_values
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.tables import candidate_rows, metric_rows, terminal_table
-from portfolio_shared.evaluation.uncertainty import PairedComparison
+from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison
 from portfolio_shared.operations.lessons import Lesson, Lessons, compare_by_client
 from portfolio_shared.tracking.git import current_commit
 from portfolio_shared.tracking.runs import UNTRACKED, RunLog
 
-MARGIN = 0.005
-"""How much worse on the frozen split a model may be that is better on recent feedback, in the unit of the gate."""
+MARGIN = 0.01
+"""How much worse on the frozen split a model may be that is better on recent feedback, as a share of its error."""
 
 Trained = results.Trained[Dataset, Split, Fitted, ModelSettings, Predictor, Evaluation]
 
@@ -68,6 +69,15 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lesson
     console.print(terminal_table(title, *metric_rows(METRIC_LABELS, evaluation.metrics, baselines)))
     details: dict[str, JsonValue] = {"feedback": len(parts.train) - before}
     return Trained(data, parts, candidates, chosen, settings, predictor, evaluation, baselines, details, lessons)
+
+
+def compare_on_test(trained: Trained, champion: Predictor) -> PairedComparison:
+    """Return the difference on the frozen split as a share of this model's validation error, whatever its unit is."""
+    found = compare_with_champion(trained.evaluation, champion)
+    error = trained.candidates[trained.chosen].metrics[COLUMNS[0].metric]
+    if error <= 0:  # nothing is left to be a share of
+        return found
+    return replace(found, difference=Interval(*(value / error for value in found.difference)))
 
 
 def compare_on_feedback(
@@ -113,7 +123,7 @@ PROJECT = training.Project(
     reference=lambda _, trained: reference(trained.predictor, trained.split),
     draw=draw,
     input_example=lambda trained: example_rows(trained.split),
-    compare=lambda trained, champion: compare_with_champion(trained.evaluation, champion),
+    compare=compare_on_test,
     recent=lambda trained, champion, held_back: compare_on_feedback(trained, champion, tuple(held_back)),
     margin=MARGIN,
 )

@@ -1,6 +1,6 @@
 """Search hyper-parameters on the validation part: every combination of a small grid, and the test split is not touched.
 
-What is found is written only where it is better than the settings in use; `train --tuned FILE` reads it.
+What is found is written only where it is clearly better than the settings in use; `train --tuned FILE` reads it.
 """
 
 import json
@@ -12,6 +12,9 @@ from rich.console import Console
 from new_project.config import GRID, ModelSettings, TuneConfig, tuned_settings
 from new_project.data.load import load, split
 from new_project.evaluation.candidates import COLUMNS, choose, compare
+
+LEAST_GAIN = 0.01
+"""As a share of the error in use: the best of many looks better than it is, and a smaller gain may be chance."""
 
 
 def tune(config: TuneConfig, console: Console | None = None) -> None:
@@ -34,7 +37,11 @@ def tune(config: TuneConfig, console: Console | None = None) -> None:
         if found < least:
             best, least = settings, found
     console.print(f"Best {least:.4g}; in use {in_use:.4g}")
-    if config.write:
+    if least > (1 - LEAST_GAIN) * in_use:
+        console.print(
+            f"Nothing is written: the settings in use stay, for a gain of less than {LEAST_GAIN:.0%} of the error"
+        )
+    elif config.write:
         path = config.output or Path(".state/tuning/new-project.json")
         path.parent.mkdir(parents=True, exist_ok=True)
         study = {"data_sha256": data.sha256, "best": least, "in_use": in_use}
