@@ -111,19 +111,19 @@ def draw_residuals(evaluation: Evaluation) -> Figure:
     paid, predicted = evaluation.sales.prices, evaluation.predicted
     error = predicted / paid - 1
     groups = np.array_split(np.argsort(predicted, kind="stable"), min(10, max(1, len(paid) // 5)))
-    centre = np.array([np.median(predicted[group]) for group in groups])
+    center = np.array([np.median(predicted[group]) for group in groups])
     low, middle, high = np.array([np.quantile(error[group], [0.1, 0.5, 0.9]) for group in groups]).T
     best, worst = ((high - low).argmin(), (high - low).argmax())
     title = (
         f"80 % of the errors lie between {low[best]:.0%} and {high[best]:+.0%} for houses of about "
-        f"{in_dollars(centre[best])}, and between {low[worst]:.0%} and {high[worst]:+.0%} for those of "
-        f"{in_dollars(centre[worst])}"
+        f"{in_dollars(center[best])}, and between {low[worst]:.0%} and {high[worst]:+.0%} for those of "
+        f"{in_dollars(center[worst])}"
     )
     figure, axes = canvas(height=4.4, title=spaced(title))
     axes.scatter(predicted, error, s=12, color=COLOR_OF[BLEND], alpha=0.4, linewidths=0)
     axes.axhline(0, color=INK, linewidth=1)
-    axes.fill_between(centre, low, high, color=COLORS[1], alpha=0.3, linewidth=0, label="80 % of a tenth of the houses")
-    axes.plot(centre, middle, color=COLORS[4], label="median error")
+    axes.fill_between(center, low, high, color=COLORS[1], alpha=0.3, linewidth=0, label="80 % of a tenth of the houses")
+    axes.plot(center, middle, color=COLORS[4], label="median error")
     axes.set(xlabel="Predicted price (dollars, log axis)", ylabel="Error in % of the price paid (above 0: too high)")
     axes.set_xscale("log")
     log_prices(axes.xaxis)
