@@ -1,5 +1,9 @@
 """Data of one's own in a new project of ranking or images: what cannot be used is refused, what can takes its place."""
 
+import ast
+import csv
+import gzip
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -34,29 +38,34 @@ def test_data_that_a_kind_cannot_use_are_refused(
     assert not [name for name in sys.modules if name.partition(".")[0] == "rents"]
 
 
+CODE = '"]; raise SystemExit("code of the data ran")  # \\'
+"""An id that ends a string of Python, were it pasted into one."""
+
+
 def choices(folder: Path) -> Path:
-    """Write a table of users and items, and return it."""
-    lines = [f"u{user},i{item:02},{item}" for user in range(3) for item in range(10)]
-    (folder / "choices.csv").write_text("\n".join(["customer,product,date", *lines]), encoding="utf-8")
-    return folder / "choices.csv"
+    """Write a table of users and items, and return it; its name would break a string too."""
+    rows = [(f"u{user}", f"i{item:02}" if item else CODE, item, "jane@home") for user in range(3) for item in range(10)]
+    with (folder / 'my "choices\\x.csv').open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("customer", "product", "date", "mail"), *rows])
+        return Path(file.name)
 
 
 def pictures(folder: Path) -> Path:
     """Write two labels of pictures of noise, and return their folder."""
     rng = np.random.default_rng(0)
     for label in ("red", "blue"):
-        (folder / "colors" / label).mkdir(parents=True)
+        (folder / 'my "colors\\x' / label).mkdir(parents=True)
         for number in range(60):
             noise = rng.integers(0, 256, (6, 8, 3)).astype(np.uint8)
-            Image.fromarray(noise).resize((64, 48)).save(folder / "colors" / label / f"{number:02}.png")
-    return folder / "colors"
+            Image.fromarray(noise).resize((64, 48)).save(folder / 'my "colors\\x' / label / f"{number:02}.png")
+    return folder / 'my "colors\\x'
 
 
 @pytest.mark.parametrize(
     ("kind", "write", "file", "name"),
     [
-        ("ranking", choices, "events.csv.gz", "30 rows of choices"),
-        pytest.param("images", pictures, "pictures", "120 pictures of colors", marks=pytest.mark.long),
+        ("ranking", choices, "events.csv.gz", "30 rows of my choices x"),
+        pytest.param("images", pictures, "pictures", "120 pictures of my colors x", marks=pytest.mark.long),
     ],
 )
 def test_data_of_ones_own_take_the_place_of_the_sample(
@@ -75,3 +84,18 @@ def test_data_of_ones_own_take_the_place_of_the_sample(
     assert f'name="{name}"' in loads
     assert name in (ships / "SOURCE.md").read_text(encoding="utf-8")
     assert {path.name for path in ships.iterdir()} == {file, "SOURCE.md"}
+    for path in new.rglob("*.py"):
+        ast.parse(path.read_text(encoding="utf-8"))
+    if kind == "ranking":
+        assert b"jane" not in gzip.decompress((ships / file).read_bytes())
+        assert CODE in json.loads((new / "src/rents/serving/example.json").read_text(encoding="utf-8"))
+
+
+def test_what_the_label_sets_promise_stands_beside_what_decided_it_and_what_was_measured(tmp_path: Path) -> None:
+    new = tmp_path / "rents"
+    for layer in ("common", "images"):
+        copy_layer(ROOT / "templates" / layer, new, replacements("rents", 8004))
+    said = prepare_of(ROOT / "templates/images")(new, None, "")["HOW_SURE"]
+
+    assert "validation part that set its threshold also set the" in " ".join(said.split())
+    assert {"coverage", "test_set_coverage"} == set(re.findall("<!--=([a-z_]+)-->", said))

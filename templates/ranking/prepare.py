@@ -1,13 +1,12 @@
 """Bring the data into a new project of ranking: the sample of MovieTweetings, or a CSV file of users and items."""
 
-import gzip
 import hashlib
-import importlib
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from new_project import importable, one_line
 
 RULE_OF_ROWS = """A row stays on its
 side when rows are added, removed or reordered, and a second copy of it is on the same side."""
@@ -54,37 +53,21 @@ def bring(data: Path, load: Any, cut_sample: Any) -> Mapping[str, str]:
     ships, package = load.SAMPLE.path, load.__name__.partition(".")[0]
     for path in ships.parent.iterdir():
         path.unlink()
-    content = data.read_bytes()
-    packed = content if content.startswith(b"\x1f\x8b") else gzip.compress(content, mtime=0)
-    if whole := len(packed) <= LARGEST:
-        ships.write_bytes(packed)
-    else:
+    cut_sample.write(cut_sample.read_columns(data), ships)
+    whole = ships.stat().st_size <= LARGEST
+    if not whole:
         cut_sample.cut_sample(data, ships)
-    rows = f"{dataset.report.rows_read:,} rows of {data.stem}"
+    rows = f"{dataset.report.rows_read:,} rows of {one_line(data.stem)}"
     name = rows if whole else f"a sample of {rows}"
-    command = f"`python -m {package}.data.cut_sample {data.name}`"
-    how = f"not at all; {command} cuts a sample of larger data" if whole else command
+    command = f"`python -m {package}.data.cut_sample {one_line(data.name)}`"
+    favorites = [dataset.items[number].id for number in (-dataset.events.counts()).argsort(kind="stable")[:2]]
+    example = ships.parents[2] / "serving/example.json"
+    example.write_text(f"{json.dumps(favorites)}\n", encoding="utf-8")
+    how = f"to the columns that are read; {command} cuts a sample of larger data" if whole else command
     (ships.parent / "SOURCE.md").write_text(SOURCE.format(what=name, how=how), encoding="utf-8")
     return {
         load.SAMPLE.name: name,
         load.SAMPLE.sha256: hashlib.sha256(ships.read_bytes()).hexdigest(),
         "whole=True": f"whole={whole}",
-        "0110912": dataset.items[int(dataset.events.counts().argmax())].id,
         "MIT, copyright 2013 Simon Dooms; its text is beside it": "Yours to say: may they be redistributed?",
     }
-
-
-@contextmanager
-def importable(folder: Path) -> Iterator[Callable[[str], Any]]:
-    """Give what imports a module of the new project, by its name in the package; nothing of it stays imported."""
-    (package,) = (path for path in folder.glob("src/*") if path.is_dir())
-    before = sys.dont_write_bytecode
-    sys.path.insert(0, str(package.parent))
-    sys.dont_write_bytecode = True
-    try:
-        yield lambda name: importlib.import_module(f"{package.name}.{name}")
-    finally:
-        sys.path.remove(str(package.parent))
-        sys.dont_write_bytecode = before
-        for name in [name for name in sys.modules if name.partition(".")[0] == package.name]:
-            del sys.modules[name]

@@ -9,6 +9,7 @@ import gzip
 import io
 import sys
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from new_project.data.load import COLUMNS, SAMPLE, columns_of, is_known
@@ -18,13 +19,26 @@ from portfolio_shared.data.tables import misshapen, open_table
 MOST_ITEMS, MOST_EVENTS = 300, 20_000
 
 
-def cut_sample(source: Path, target: Path) -> Path:
-    """Write the densest part of a table of users and items, with the columns that are read, packed by gzip."""
+def read_columns(source: Path) -> list[list[str]]:
+    """Return the headings and all rows of a table of users and items, of the columns that a model reads alone."""
     with open_table(source, known=is_known) as table:
         place = columns_of(table)
         columns = [column for column in COLUMNS if column in place]
         whole = [cells for line, cells in table.rows() if misshapen(line, cells, len(table.headings)) is None]
-    rows = [[cells[place[column]] for column in columns] for cells in whole]
+    return [columns, *([cells[place[column]] for column in columns] for cells in whole)]
+
+
+def write(lines: Iterable[Sequence[str]], target: Path) -> Path:
+    """Write headings and rows as CSV, packed by gzip."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    target.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
+    return target
+
+
+def cut_sample(source: Path, target: Path) -> Path:
+    """Write the densest part of a table of users and items, with the columns that are read."""
+    headings, *rows = read_columns(source)
     of_item = Counter(row[1] for row in rows)
     kept = {item for item, _ in sorted(of_item.items(), key=lambda each: (-each[1], each[0]))[:MOST_ITEMS]}
     of_user = Counter(row[0] for row in rows if row[1] in kept)
@@ -33,11 +47,7 @@ def cut_sample(source: Path, target: Path) -> Path:
         if (left := left - events) < 0:
             break
         users.add(user)
-    text = io.StringIO()
-    lines = [row for row in rows if row[1] in kept and row[0] in users]
-    csv.writer(text, lineterminator="\n").writerows([columns, *lines])
-    target.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
-    return target
+    return write([headings, *(row for row in rows if row[1] in kept and row[0] in users)], target)
 
 
 def main() -> None:
