@@ -16,7 +16,7 @@ from image_classifier.evaluation.evaluate import METRIC_LABELS
 from image_classifier.evaluation.statements import statements
 from image_classifier.evaluation.studies import gain, uncalibrated
 from image_classifier.evaluation.tables import ablation_table, backbones_table, models_table
-from image_classifier.report import measured, record, report, summary_table, tables, trainings, with_probe
+from image_classifier.report import measured, record, report, summary_table, tables, with_probe
 from portfolio_shared.evaluation.classification import softmax
 from portfolio_shared.evaluation.sections import interval_cell, read_section
 from portfolio_shared.evaluation.uncertainty import Interval
@@ -200,27 +200,6 @@ def test_every_number_that_prose_may_name_is_text(recorded):
     assert named["accuracy"] == f"{100 * recorded['test']['accuracy']['estimate']:.1f} %"
     assert all(isinstance(text, str) and text for text in named.values())
     assert not any("nan" in text for text in named.values())
-
-
-def test_a_training_joins_those_by_the_same_settings_and_repeats_none(recorded):
-    (first,) = recorded["trainings"]
-    assert first["test"]["accuracy"] == recorded["test"]["accuracy"]["estimate"]
-    other = {part: {"accuracy": 0.5, "log_loss": 1.0} for part in ("validation", "test")}
-    before = recorded | {"trainings": [first, other]}
-    assert trainings(before, recorded) == [other, first]
-    assert trainings(before | {"settings": {}}, recorded) == trainings({}, recorded) == [first]
-    assert "| 2 (published) |" in tables(recorded | {"trainings": [other, first]})["trainings"]
-    named = statements(recorded | {"trainings": [other, first]})
-    assert named["repeats_apart_test"] == f"{100 * abs(first['test']['accuracy'] - 0.5):.1f}"
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "said"), [(0.1, 0.3, "Yes"), (-0.1, 0.3, "No"), (-0.3, -0.1, "No: fine-tuning is worse")]
-)
-def test_a_gain_is_beyond_chance_where_its_interval_says_so(recorded, low, high, said):
-    gained = {"accuracy": {"estimate": 0.1, "low": low, "high": high}, "mended": 2, "broken": 1}
-    studied = recorded | {"studies": recorded["studies"] | {"gain": gained}}
-    assert statements(studied)["gain_verdict"] == said
 
 
 def test_the_test_table_has_every_metric_and_the_baseline_where_it_has_one(recorded):

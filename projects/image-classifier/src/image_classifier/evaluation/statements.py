@@ -1,6 +1,7 @@
 """The numbers that prose names, as prose has them; each comes from what a report recorded, or from the code."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from image_classifier.models.calibrate import AMBIGUOUS, UNFAMILIAR
 from image_classifier.models.export import ACCURACY_LOSS
 
 Recorded = Mapping[str, Any]
+MOBILENET, EFFICIENTNET, RANDOM = "MobileNetV2 (shipped)", "EfficientNet-Lite0", "MobileNetV2, random weights"
 
 
 def statements(recorded: Recorded) -> dict[str, str]:
@@ -24,6 +26,7 @@ def statements(recorded: Recorded) -> dict[str, str]:
     return {
         **dict(_of_test(recorded)),
         **dict(_of_data(recorded)),
+        **dict(_of_probe(recorded["studies"])),
         **dict(_of_studies(recorded["studies"], recorded["settings"])),
         **dict(_of_declining(recorded)),
         **dict(_of_code()),
@@ -36,12 +39,24 @@ def measured_numbers(results: Path) -> dict[str, str]:
     if not (serving.is_file() and backbones.is_file()):
         return {}
     row = json.loads(serving.read_text(encoding="utf-8"))["rows"]["ours"]
-    shipped = next(
-        each for each in json.loads(backbones.read_text(encoding="utf-8"))["rows"] if "(shipped)" in each["name"]
-    )
+    measured = {each["name"]: each for each in json.loads(backbones.read_text(encoding="utf-8"))["rows"]}
+    shipped, others = measured[MOBILENET], {"lite": EFFICIENTNET, "random": RANDOM}
+    named = {
+        f"{short}_{key}": text
+        for short, name in others.items()
+        if name in measured
+        for key, text in (
+            ("accuracy", share(measured[name]["accuracy"]["estimate"])),
+            ("log_loss", f"{measured[name]['validation_log_loss']:.3f}"),
+            ("megabytes", f"{measured[name]['megabytes']:.1f}"),
+            ("times", f"{measured[name]['milliseconds'] / shipped['milliseconds']:.1f}"),
+        )
+    }
     many, alone = row["16"], row["1"]
-    return {
+    return named | {
         "megabytes": f"{shipped['megabytes']:.1f}",
+        "shipped_accuracy": share(shipped["accuracy"]["estimate"]),
+        "shipped_log_loss": f"{shipped['validation_log_loss']:.3f}",
         "cpu_ms": f"{many['cpu_ms']:.0f}",
         "a_core": f"{1000 / many['cpu_ms']:.0f}",
         "p50_ms": f"{alone['p50']:.0f}",
@@ -83,6 +98,7 @@ def _of_test(recorded: Recorded) -> Iterator[tuple[str, str]]:
     yield "worst_recall", share(worst["recall"])
     chosen = recorded["candidates"][recorded["chosen"]]
     yield "validation_accuracy", share(chosen["accuracy"])
+    yield "validation_chance", share(_chance(chosen, test, recorded["data"]["rows"]))
     if epochs := recorded["history"]:
         yield "fit_minutes", f"{len(epochs) * min(epoch['seconds'] for epoch in epochs) / 60:.0f}"
         yield "fit_minutes_taken", f"{sum(epoch['seconds'] for epoch in epochs) / 60:.0f}"
@@ -94,6 +110,14 @@ def _of_test(recorded: Recorded) -> Iterator[tuple[str, str]]:
     yield "sample_accuracy", share(of_sample[1])
 
 
+def _chance(chosen: Recorded, test: Recorded, rows: Recorded) -> float:
+    """Return how often chance sets two parts that are equally hard at least as far apart as validation and test are."""
+    shares, sizes = (chosen["accuracy"], test["accuracy"]["estimate"]), (rows["validation"], rows["test"])
+    both = sum(each * n for each, n in zip(shares, sizes, strict=True)) / sum(sizes)
+    spread = math.sqrt(both * (1 - both) * sum(1 / n for n in sizes))
+    return math.erfc(abs(shares[0] - shares[1]) / spread / math.sqrt(2)) if spread else 1.0
+
+
 def _of_data(recorded: Recorded) -> Iterator[tuple[str, str]]:
     rows = recorded["data"]["rows"]
     yield "n_photos", f"{sum(rows.values()):,}"
@@ -102,7 +126,7 @@ def _of_data(recorded: Recorded) -> Iterator[tuple[str, str]]:
     yield "n_sample", str(sum(recorded["sample"]["rows"].values()))
 
 
-def _of_studies(studies: Recorded, settings: Recorded) -> Iterator[tuple[str, str]]:
+def _of_probe(studies: Recorded) -> Iterator[tuple[str, str]]:
     curve, parts = studies["learning_curve"], studies["bias_variance"]
     for row in curve:
         yield f"curve_{row['per_class'] if row['draws'] > 1 else 'all'}", share(row["accuracy"][0])
@@ -111,15 +135,16 @@ def _of_studies(studies: Recorded, settings: Recorded) -> Iterator[tuple[str, st
     yield "others_at_least", share(float(np.mean(list(curve[0]["recalls"].values())[1:])))
     yield "daisy_at_all", share(next(iter(curve[-1]["recalls"].values())))
     yield "others_at_all", share(float(np.mean(list(curve[-1]["recalls"].values())[1:])))
-    for name, row in (("stiff", parts[0]), ("best", min(parts, key=lambda each: each["error"])), ("free", parts[-1])):
+    best = min(parts, key=lambda each: each["error"])
+    yield "bias_share", share(best["bias"] / best["error"], 0)
+    for name, row in (("stiff", parts[0]), ("best", best), ("free", parts[-1])):
         yield f"bias_{name}", share(row["bias"])
         yield f"variance_{name}", share(row["variance"])
         yield f"training_error_{name}", share(row["training_error"])
         yield f"error_{name}", share(row["error"])
-    yield (
-        "bias_share",
-        share(min(parts, key=lambda each: each["error"])["bias"] / min(each["error"] for each in parts), 0),
-    )
+
+
+def _of_studies(studies: Recorded, settings: Recorded) -> Iterator[tuple[str, str]]:
     if (gain := studies["gain"]) is not None:
         yield "gain", f"{100 * gain['accuracy']['estimate']:.1f}"
         yield "gain_low", f"{100 * gain['accuracy']['low']:.1f}"
@@ -161,6 +186,7 @@ def _of_declining(recorded: Recorded) -> Iterator[tuple[str, str]]:
         for file, said in model["photographs"].items():
             yield f"{file.split('.')[0]}_said{name}", said["label"]
             yield f"{file.split('.')[0]}_confidence{name}", share(said["probability"], 0)
+            yield f"{file.split('.')[0]}_declined{name}", "declines" if said["unsure"] else "does not decline"
 
 
 def _of_code() -> Iterator[tuple[str, str]]:
