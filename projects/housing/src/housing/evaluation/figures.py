@@ -71,7 +71,7 @@ def draw_candidates(candidates: Mapping[str, Candidate[OutOfFold]]) -> Figure:
     axes.set_yticks(range(len(near)), list(near))
     axes.set_ylim(len(near) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel(f"Dollars of mean absolute error more than the {chosen} on five folds: paired, 95 % interval")
+    axes.set_xlabel(f"Dollars more than the {chosen} (MAE on five folds): paired, 95 % interval")
     figures.dollars(axes.xaxis)
     return figure
 

@@ -33,8 +33,8 @@ Stored = Mapping[str, Any]
 
 def in_prose(recorded: Stored) -> dict[str, str]:
     """Return name -> number as prose has it, of what `report.json` holds."""
-    parts = (of_code, of_test, of_folds_and_test, of_intervals, of_visitors, of_failures, of_candidates, of_studies)
-    parts += (of_experiment, of_sizes)
+    of_errors = (of_test, of_folds_and_test, of_intervals, of_visitors, of_failures, of_candidates)
+    parts = (of_code, *of_errors, of_studies, of_experiment, of_sizes)
     return {name: text for part in parts for name, text in part(recorded).items()}
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from housing.config import ModelSettings
+from housing.data.columns import Record
 from housing.data.house import sparsely
 from housing.data.load import Sales, Split
 from housing.evaluation.candidates import BASELINES, MEMBER_WEIGHTS, baselines, cross_validate_members
@@ -143,7 +144,9 @@ def quality_off_by_one(evaluation: Evaluation, predictor: Predictor) -> dict[str
     found = {}
     for name, step in {"too low": -1, "too high": 1}.items():
         grades = [min(max(int(float(str(record["overall_qual"]))) + step, QUALITY[0]), QUALITY[-1]) for record in asked]
-        guessed = [record | {"overall_qual": float(grade)} for record, grade in zip(asked, grades, strict=True)]
+        guessed: list[Record] = [
+            {**record, "overall_qual": float(grade)} for record, grade in zip(asked, grades, strict=True)
+        ]
         price = at_level_of_sales(predictor, guessed)[0]
         found[name] = {
             "change": float(np.median(price / usual - 1)),
