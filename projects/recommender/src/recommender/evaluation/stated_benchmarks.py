@@ -34,7 +34,8 @@ def of_benchmarks(results: Path) -> dict[str, str]:
 
 
 def _of_splits(recorded: Recorded) -> dict[str, str]:
-    served, found = {row["split"]: row for row in recorded["rows"] if row["served"]}, {}
+    served = {row["split"]: row for row in recorded["rows"] if row["served"]}
+    found: dict[str, str] = {}
     for name, row in served.items():
         found |= {
             f"{name}_ndcg": three(row["ndcg"]),
