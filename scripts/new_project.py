@@ -261,7 +261,9 @@ def main() -> None:
     except NewProjectError as error:
         sys.exit(f"new-project: {error}")
     print(f"Made {folder.relative_to(ROOT)}. Outside of it: compose.yaml, README.md and LICENSES.md have a line each.")
-    print(f"Next: `make train-{given.name}` and `make serve-{given.name}`; before a commit, `make lock setup`.")
+    (port,) = (project.port for project in projects(ROOT) if project.name == given.name)
+    print(f"Next: `make train-{given.name}` and `make serve-{given.name}`, which serves http://127.0.0.1:{port};")
+    print("before a commit, `make lock setup`. A `make up` that runs has to be started anew.")
 
 
 if __name__ == "__main__":

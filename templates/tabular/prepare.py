@@ -18,7 +18,6 @@ from infer import Inferred, complete, infer, read
 from leaks import Floats, as_numbers, find_leaks
 
 from new_project import PORT, copy_layer, one_line, replacements
-from portfolio_shared.data.tables import open_text
 
 LARGEST = 2_900_000  # bytes, packed: what ships stays small
 DIABETES = {
@@ -48,14 +47,15 @@ def prepare(folder: Path, data: Path | None, target: str) -> Mapping[str, str]:
     find_leaks(found, table)
     complete(found, table)
     packed = place / "sample" / "table.csv.gz"
-    name, whole = pack(data.expanduser(), packed, table, separator)
+    ships = shipped(table, found)
+    name, whole = pack(data.expanduser(), packed, ships, separator)
     if data.parent == folder:
         data.unlink()
     if found.target["kind"] == "category":
         copy_layer(Path(__file__).parent / "classes", folder, replacements(folder.name, PORT))
-    (place / "columns.toml").write_text(as_toml(found), encoding="utf-8")
+    (place / "columns.toml").write_text(as_toml(found).replace("PACKAGE", place.parent.name), encoding="utf-8")
     (packed.parent / "SOURCE.md").write_text(SOURCE.format(about=about, package=place.parent.name), encoding="utf-8")
-    say(found)
+    say(found, list(ships))
     return {
         "SAMPLE_NAME": name,
         "whole=True": f"whole={whole}",
@@ -90,16 +90,11 @@ def pack(source: Path, target: Path, table: Mapping[str, Sequence[str]], separat
 
     Of one that is too large to ship with the code, every so many rows are written.
     """
-    with open_text(source) as text:
-        content = text.read()
-    rows, packed, step = len(next(iter(table.values()))), gzip.compress(content.encode(), mtime=0), 1
+    rows, step = len(next(iter(table.values()))), 1
+    packed = packed_rows(table, separator, step)
     if len(packed) > LARGEST:
         step = -(-len(packed) // LARGEST) + 1
-        stream = io.StringIO()
-        csv.writer(stream, delimiter=separator).writerows(
-            [list(table), *list(zip(*table.values(), strict=True))[::step]]
-        )
-        packed = gzip.compress(stream.getvalue().encode(), mtime=0)
+        packed = packed_rows(table, separator, step)
         print(f"{source} is too large to ship: one row in {step} does; DATASET={source} trains on all of them")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(packed)
@@ -107,11 +102,34 @@ def pack(source: Path, target: Path, table: Mapping[str, Sequence[str]], separat
     return f"{every}{rows:,} rows of {one_line(source.name)}", step == 1
 
 
+def packed_rows(table: Mapping[str, Sequence[str]], separator: str, step: int) -> bytes:
+    """Return one row in `step` as text, packed."""
+    stream = io.StringIO()
+    csv.writer(stream, delimiter=separator).writerows([list(table), *list(zip(*table.values(), strict=True))[::step]])
+    return gzip.compress(stream.getvalue().encode(), mtime=0)
+
+
+def shipped(table: Mapping[str, Sequence[str]], found: Inferred) -> dict[str, Sequence[str]]:
+    """Return the columns that go into the repository: no ids and texts that nothing reads, which may name persons.
+
+    In their place is the number of the first such row, so that rows which differ in them alone are no copies.
+    """
+    used = {found.target["heading"], found.group, found.time, *found.leaks}
+    used |= {column["heading"] for column in found.columns.values()}
+    ships = {heading: cells for heading, cells in table.items() if heading in used}
+    if len(ships) < len(table):
+        rows = list(zip(*table.values(), strict=True))
+        first = {row: str(len(rows) - i) for i, row in enumerate(reversed(rows))}
+        ships["row" if "row" not in ships else "row_of_file"] = [first[row] for row in rows]
+    return ships
+
+
 def as_toml(found: Inferred) -> str:
     """Return `columns.toml`; a text of JSON is one of TOML as well."""
     lines = [
         "# What each column of the table is: guessed by `make new-project`, and yours to change.",
-        "# A column is a number, a category or a date. Delete the block of one to leave it out, or add a block.",
+        "# A column is a number, a category or a date. Delete the block of one to leave it out, or add a block; one",
+        "# that is not in data/sample comes there by `python -m PACKAGE.data.cut_sample TABLE.csv`.",
         "",
         f"decimal = {json.dumps(found.decimal)}",
         f"group = {json.dumps(found.group)}  # heading: rows of one value are on one side of the split; empty for none",
@@ -134,7 +152,7 @@ def pairs(values: Mapping[str, object]) -> list[str]:
     ]
 
 
-def say(found: Inferred) -> None:
+def say(found: Inferred, ships: Sequence[str]) -> None:
     """Say what was found out, and above all what looks as if it gave the target away."""
     kinds = {
         kind: [c["heading"] for c in found.columns.values() if c["kind"] == kind]
@@ -154,6 +172,7 @@ def say(found: Inferred) -> None:
             f"WARNING: {heading} gives {found.target['heading']} away, and is left out: {why}. "
             "If it is known beforehand, give it a block in data/columns.toml."
         )
+    print(f"Now in the repository, in data/sample: {', '.join(ships)}. It must be allowed to be there.")
     print("What was guessed stands in data/columns.toml, and is yours to change.")
 
 
@@ -190,8 +209,8 @@ DIABETES_SOURCE = """The diabetes study of Efron, Hastie, Johnstone and Tibshira
 Annals of Statistics 32: 442 patients, and how far their disease had progressed a year later. Written out by
 `make new-project` from the copy that ships with scikit-learn, in its own units."""
 TERMS = "Public; the copy is that of scikit-learn, BSD 3-Clause"
-OWN_SOURCE = """{name}, given to `make new-project` and packed as it was. Say here what it is, whose it is, and on what
-terms it may be passed on."""
+OWN_SOURCE = """{name}, given to `make new-project`: the columns that are used. Say here what it is, whose it is,
+and on what terms it may be passed on."""
 SOURCE = """# Source of the table
 
 {about}
