@@ -100,7 +100,7 @@ def same_order(x: Floats, y: Floats) -> float:
     ranks = [np.unique(values[both], return_inverse=True)[1] for values in (x, y)]
     if min(rank.max() for rank in ranks) == 0:
         return 0.0
-    return float(abs(np.corrcoef(*ranks)[0, 1])) if len(np.unique(x[both])) > FEW_VALUES else 0.0
+    return float(abs(np.corrcoef(ranks[0], ranks[1])[0, 1])) if len(np.unique(x[both])) > FEW_VALUES else 0.0
 
 
 def parts_of_a_sum(numbers: dict[str, Floats], target: Floats) -> list[str]:
