@@ -12,7 +12,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -90,15 +90,17 @@ def torchvision_trunk(name: str, photos: Sequence[Photo]) -> Trunk:
     return trunk_of(ModelSettings(backbone=name, weights="imagenet", crop=SIDE), photos)
 
 
-def milliseconds(trunk: Trunk, photos: Sequence[Photo]) -> float:
-    """Return the median time of a picture, on one thread."""
-    running, times = session(trunk.graph), []
-    shown = [to_pixels(image_of(photo), trunk.preprocessing)[None] for photo in spread(photos, 30)]
-    for picture in shown:
-        begun = time.perf_counter()
-        running.run(["grid"], {"pictures": picture})
-        times.append(time.perf_counter() - begun)
-    return 1000 * float(np.median(times))
+def milliseconds(trunks: Mapping[str, Trunk], photos: Sequence[Photo]) -> dict[str, float]:
+    """Return the median time of a picture on one thread, by network; they take turns, so that all meet one load."""
+    running = {name: session(trunk.graph) for name, trunk in trunks.items()}
+    times: dict[str, list[float]] = {name: [] for name in trunks}
+    for photo in spread(photos, 100):
+        for name, trunk in trunks.items():
+            picture = to_pixels(image_of(photo), trunk.preprocessing)[None]
+            begun = time.perf_counter()
+            running[name].run(["grid"], {"pictures": picture})
+            times[name].append(time.perf_counter() - begun)
+    return {name: 1000 * float(np.median(each)) for name, each in times.items()}
 
 
 def row(name: str, parts: Split, features: Sequence[Features]) -> dict[str, Any]:
@@ -137,17 +139,18 @@ def main() -> int:
         "EfficientNet-Lite0": partial(lite_trunk, parts.train),
         **{name: partial(torchvision_trunk, name, parts.train) for name in options.backbones},
     }
-    missing = {}
+    missing, trunks = {}, {}
     for name, make in makers.items():
         Console().print(name)
         try:
-            trunk = make()
+            trunks[name] = trunk = make()
         except WeightsError as error:
             missing[name] = str(error).split(". ")[0].split(" and http")[0]
             continue
         measured = row(name, parts, [features_of(part, trunk, compute=compute).rows for part in whole])
-        size = {"megabytes": len(trunk.graph) / 1e6, "milliseconds": milliseconds(trunk, parts.validation)}
-        rows.append(measured | size)
+        rows.append(measured | {"megabytes": len(trunk.graph) / 1e6})
+    times = milliseconds(trunks, parts.validation)
+    rows = [each | ({"milliseconds": times[each["name"]]} if each["name"] in times else {}) for each in rows]
     heading = ["features of", "validation log loss", "validation accuracy"]
     cells = [
         [each["name"], f"{each['validation_log_loss']:.3f}", f"{each['validation_accuracy']:.1%}"] for each in rows

@@ -257,12 +257,10 @@ def test_the_model_card_of_pictures_is_true() -> None:
 
     unsure = recorded(PICTURES)["out_of_distribution"]
     assert (len(KINDS), ACCURACY_LOSS) == (10, 0.005)
-    assert unsure["handwritten digit"] == pytest.approx(0.6)  # two of five pass
-    assert unsure["street with temple"] < 0.5
+    assert unsure["noise"] < min(recorded(PICTURES)["studies"]["declined"]["linear probe"]["far"].values())
     sentences = [
         f"all of them or the {len(list(SAMPLE.path.glob('*/*.jpg')))} that ship",
         "where that costs at most half a point of accuracy",
         f"measured on {20 * len(KINDS)} pictures of ten kinds",
-        "two of five handwritten digits and most parts of a street",
     ]
     assert missing(sentences, PICTURES / "MODEL_CARD.md") == []

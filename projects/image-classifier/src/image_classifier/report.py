@@ -121,6 +121,7 @@ def trainings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[dict[st
     reached = {
         "validation": {name: kept[name] for name in names},
         "test": {name: now["test"][name]["estimate"] for name in names},
+        "declined": now["out_of_distribution"],
     }
     return [*(each for each in (before.get("trainings", []) if same else []) if each != reached), reached]
 

@@ -125,7 +125,7 @@ def test_declined_shares_stand_beside_their_picture():
     rows = [("noise", Image.new("RGB", (9, 9)), {FINE_TUNED: 1.0, PROBE: 0.5}), ("leaf", Image.new("RGB", (9, 9)), {})]
     (axes,) = refusals(rows, {FINE_TUNED: "#000000", PROBE: "#ff0000"}, title="t").axes
     points = [line.get_xydata().tolist() for line in axes.get_lines()]
-    assert points[:2] == [[[1.0, 0]], [[0.5, 0]]]
+    assert points[:2] == [[[1.0, -0.15]], [[0.5, 0.15]]]  # beside each other: equal shares are both seen
     assert [label.get_text() for label in axes.get_yticklabels()] == ["noise", "leaf"]
 
 

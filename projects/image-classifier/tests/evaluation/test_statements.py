@@ -20,7 +20,7 @@ def recorded():
 def test_a_training_joins_those_by_the_same_settings_and_repeats_none(recorded):
     (first,) = trainings({}, recorded)
     assert first["test"]["accuracy"] == recorded["test"]["accuracy"]["estimate"]
-    other = {part: {"accuracy": 0.5, "log_loss": 1.0} for part in ("validation", "test")}
+    other = first | {part: {"accuracy": 0.5, "log_loss": 1.0} for part in ("validation", "test")}
     before = recorded | {"trainings": [first, other]}
     assert trainings(before, recorded) == [other, first]
     assert trainings(before | {"settings": {}}, recorded) == trainings({}, recorded) == [first]

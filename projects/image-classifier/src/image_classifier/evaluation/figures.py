@@ -68,7 +68,7 @@ def training_curves(history: Sequence[Epoch]) -> Figure:
     }
     for i, (name, (losses, color)) in enumerate(lines.items()):
         axes.plot(numbers, losses, color=color, linestyle=figures.DASHES[i], marker=figures.MARKERS[i], markersize=5)
-        axes.annotate(name, (numbers[-1], losses[-1]), (0, 9), textcoords="offset points", ha="right", color=color)
+        axes.annotate(name, (numbers[-1], losses[-1]), (0, -16), textcoords="offset points", ha="right", color=color)
     axes.axvline(chosen.number, color=figures.INK, linewidth=1, linestyle=":")
     axes.annotate(" served", (chosen.number, axes.get_ylim()[1]), va="top", color=figures.INK)
     axes.set(xlabel="Epoch", ylabel="Log loss, before calibration", ylim=(0, None))

@@ -128,7 +128,7 @@ def picture_grid(pictures: Sequence[ArrayLike], captions: Sequence[str], *, colu
     """Show pictures in rows with a caption below each; an empty grid says so."""
     rows = max(1, -(-len(pictures) // columns))
     side = figures.WIDTH / columns
-    figure, whole = figures.canvas(height=0.5 + (side + 0.3) * rows, title=title)
+    figure, whole = figures.canvas(height=0.7 + (side + 0.3) * rows, title=title)
     whole.set_axis_off()
     if not pictures:
         whole.text(0.5, 0.5, "There are none.", ha="center")
@@ -151,7 +151,9 @@ def refusals(
         box = AnnotationBbox(icon, (-0.065, row), frameon=False, box_alignment=(0.5, 0.5), annotation_clip=False)
         axes.add_artist(box)
         for name, share in shares.items():
-            axes.plot(share, row, figures.MARKERS[list(colors).index(name)], color=colors[name], markersize=8)
+            number = list(colors).index(name)
+            beside = 0.3 * (number - (len(colors) - 1) / 2)  # equal shares do not hide each other
+            axes.plot(share, row + beside, figures.MARKERS[number], color=colors[name], markersize=7)
     for i, (name, color) in enumerate(colors.items()):
         axes.plot([], [], figures.MARKERS[i], color=color, label=name)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])

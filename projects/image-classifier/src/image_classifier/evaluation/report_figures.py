@@ -15,6 +15,7 @@ from image_classifier.evaluation.near_pictures import near_pictures
 from image_classifier.evaluation.out_of_distribution import draw_pictures
 from image_classifier.evaluation.photo_figures import photo_map, refusals
 from image_classifier.evaluation.plain import COLORS, PIXELS
+from image_classifier.evaluation.study_tables import penalty
 from image_classifier.models.trunk import Features
 from portfolio_shared.evaluation import charts, figures
 from portfolio_shared.evaluation.staircase import staircase
@@ -72,8 +73,7 @@ def curve_figure(curve: Sequence[Recorded]) -> Figure:
 def parts_figure(parts: Sequence[Recorded]) -> Figure:
     """Draw bias, variance, training error and validation error of the probe by the strength of its penalty."""
     best = min(parts, key=lambda each: each["error"])
-    parts_of_best = f"bias {best['bias']:.1%}, and refits differ on {best['variance']:.1%}"
-    title = f"At its best the probe errs on {best['error']:.1%}: {parts_of_best}"
+    title = f"The probe's best error is {best['error']:.1%}: bias {best['bias']:.1%}, variance {best['variance']:.1%}"
     figure, axes = figures.canvas(height=4.2, title=title.replace("%", " %"))
     x = range(len(parts))
     lines = (
@@ -85,7 +85,7 @@ def parts_figure(parts: Sequence[Recorded]) -> Figure:
     for i, (key, label) in enumerate(lines):
         y = [each[key] for each in parts]
         axes.plot(x, y, figures.MARKERS[i], linestyle=figures.DASHES[i], color=figures.COLORS[i], label=label)
-    axes.set_xticks(x, [f"{1 / each['strength']:,.3g}" for each in parts])
+    axes.set_xticks(x, [penalty(each["strength"]) for each in parts])
     axes.set(xlabel="Strength of the penalty: stiff on the left, free on the right", ylabel="Share of the pictures")
     figures.percent(axes.yaxis)
     axes.legend(frameon=False)
@@ -107,8 +107,8 @@ def refusal_figure(recorded: Recorded, test: Sequence[Photo]) -> Figure:
             shares = {model: each[which][kind] for model, each in declined.items()}
             rows.append((kind, _square(pictures[kind]), shares))
     unknown = float(np.mean([kind["unknown"]["estimate"] for kind in left_out])) if left_out else 0.0
-    noise = float(np.mean([each["far"]["noise"] for each in declined.values()]))
-    title = f"Of noise {noise:.0%} is declined; of unknown flowers {unknown:.0%}".replace("%", " %")
+    noise = " and ".join(f"{each['far']['noise']:.0%} ({model})" for model, each in declined.items())
+    title = f"Declined: {unknown:.0%} of unknown flowers; of noise {noise}".replace("%", " %")
     colors = {name: MODEL_COLORS[name] for name in (FINE_TUNED, PROBE) if name in declined or name == PROBE}
     return refusals(rows, colors, title=title)
 

@@ -102,6 +102,9 @@ def _of_test(recorded: Recorded) -> Iterator[tuple[str, str]]:
     if epochs := recorded["history"]:
         yield "fit_minutes", f"{len(epochs) * min(epoch['seconds'] for epoch in epochs) / 60:.0f}"
         yield "fit_minutes_taken", f"{sum(epoch['seconds'] for epoch in epochs) / 60:.0f}"
+    earliest = recorded["trainings"][0]["declined"]
+    yield "first_noise", share(earliest["noise"], 0)
+    yield "first_street", share(earliest["street with temple"], 0)
     for part in ("validation", "test"):
         reached = [each[part]["accuracy"] for each in recorded["trainings"]]
         yield f"repeats_apart_{part}", f"{100 * (max(reached) - min(reached)):.1f}"

@@ -8,6 +8,8 @@ from image_classifier.evaluation.plain import PIXELS
 from portfolio_shared.evaluation.sections import interval_cell, markdown_table
 
 Recorded = Mapping[str, Any]
+UNSTEADY = ("noise", "handwritten digit", "street with temple")
+"""Kinds of pictures of which trainings by the same settings declined different shares."""
 FLICKR = "https://www.flickr.com/photo.gne?id="
 
 
@@ -31,6 +33,15 @@ def study_tables(recorded: Recorded) -> dict[str, str]:
 def percent(share: float) -> str:
     """Return a share as `93.2 %`."""
     return f"{100 * share:.1f} %"
+
+
+def penalty(strength: float) -> str:
+    """Return the penalty of an inverse strength.
+
+    >>> penalty(0.00003), penalty(0.3)
+    ('33,333', '3.3')
+    """
+    return f"{1 / strength:,.{0 if strength < 0.1 else 1}f}"
 
 
 def result_table(recorded: Recorded) -> str:
@@ -91,7 +102,7 @@ def curve_table(curve: Sequence[Recorded]) -> str:
 def parts_table(parts: Sequence[Recorded]) -> str:
     """Return the parts of the error by strength of the penalty."""
     names = ("training_error", "error", "bias", "variance")
-    rows = [[f"{1 / each['strength']:,.3g}", *(percent(each[name]) for name in names)] for each in parts]
+    rows = [[penalty(each["strength"]), *(percent(each[name]) for name in names)] for each in parts]
     return markdown_table(["penalty", "training error", "validation error", "bias", "variance"], rows)
 
 
@@ -146,8 +157,16 @@ def trainings_table(trainings: Sequence[Recorded]) -> str:
     for number, each in enumerate(trainings, 1):
         name = f"{number} (published)" if number == len(trainings) else str(number)
         accuracies = [percent(each[part]["accuracy"]) for part in ("validation", "test")]
-        rows.append([name, *accuracies, *(f"{each[part]['log_loss']:.3f}" for part in ("validation", "test"))])
-    headings = ["training", "validation accuracy", "test accuracy", "validation log loss", "test log loss"]
+        kinds = [f"{100 * each['declined'][kind]:.0f} %" for kind in UNSTEADY]
+        rows.append([name, *accuracies, *(f"{each[part]['log_loss']:.3f}" for part in ("validation", "test")), *kinds])
+    losses = ["validation log loss", "test log loss"]
+    headings = [
+        "training",
+        "validation accuracy",
+        "test accuracy",
+        *losses,
+        *(f"declined: {kind}" for kind in UNSTEADY),
+    ]
     return markdown_table(headings, rows)
 
 
