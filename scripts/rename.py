@@ -87,6 +87,18 @@ def substitutions(old: str, new: str) -> list[tuple[re.Pattern[str], str]]:
     return [(re.compile(pattern, re.MULTILINE), replacement) for pattern, replacement in places]
 
 
+def line(pattern: str, replacement: str) -> Callable[[str], str]:
+    """Return what puts a line in place of the one that a pattern finds; RenameError where there is none."""
+
+    def changed(text: str) -> str:
+        text, found = re.subn(pattern, lambda _: replacement, text, count=1, flags=re.MULTILINE)
+        if not found:
+            raise RenameError(f"there is no line {pattern}")
+        return text
+
+    return changed
+
+
 def personal(name: str, owner: str, person: str) -> dict[str, Callable[[str], str]]:
     """Return file -> what changes in it beside the name: whose it is, and where it lies.
 
@@ -99,15 +111,6 @@ def personal(name: str, owner: str, person: str) -> dict[str, Callable[[str], st
         f"[![ci]({workflows}/ci.yml/badge.svg)]({workflows}/ci.yml)\n"
         f"[![site]({workflows}/pages.yml/badge.svg)](https://{owner.lower()}.github.io/{name}/)"
     )
-
-    def line(pattern: str, replacement: str) -> Callable[[str], str]:
-        def changed(text: str) -> str:
-            text, found = re.subn(pattern, lambda _: replacement, text, count=1, flags=re.MULTILINE)
-            if not found:
-                raise RenameError(f"there is no line {pattern}")
-            return text
-
-        return changed
 
     def license_of(text: str) -> str:
         line(r"^Copyright \(c\)", "")(text)

@@ -288,7 +288,7 @@ function filmRow({ film, reasons, chance }, index, people, feedback) {
 
 /** A chance as people say it: "About 1 in 8"; no more digits than it is worth. */
 function shareOf(chance) {
-  if (chance >= 0.3) return `About ${Math.min(9, Math.round(chance * 10))} in 10`;
+  if (chance >= 0.35) return `About ${Math.min(9, Math.round(chance * 10))} in 10`;
   const one = 1 / chance;
   if (one > 95) return "Fewer than 1 in 100";
   const step = one < 10 ? 1 : one < 30 ? 5 : 10;
