@@ -37,6 +37,6 @@ def test_what_is_clearly_better_is_written_and_nothing_else(monkeypatch, tmp_pat
 @pytest.mark.long
 def test_the_search_measures_what_is_trained(monkeypatch, small_model, tmp_path):
     monkeypatch.setattr("new_project.tune.GRID", {name: values[:1] for name, values in GRID.items()})
-    console = Console(file=StringIO())
+    console = Console(file=StringIO(), width=500)
     tune(TuneConfig(data=small_model("new-project").config.data, output=tmp_path / "tuned.json"), console)
     assert f"{COLUMNS[0].heading} " in console.file.getvalue()
