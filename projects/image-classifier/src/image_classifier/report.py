@@ -26,7 +26,7 @@ from image_classifier.evaluation.report_figures import (
     refusal_figure,
 )
 from image_classifier.evaluation.selective import risk_coverage
-from image_classifier.evaluation.statements import measured_numbers, statements
+from image_classifier.evaluation.statements import ablation_numbers, measured_numbers, statements
 from image_classifier.evaluation.studies import record_studies, uncalibrated
 from image_classifier.evaluation.tables import measured, summary_table, tables
 from image_classifier.models.fit import fit
@@ -134,7 +134,7 @@ def names_shown(trained: Trained, studies: Mapping[str, Any]) -> list[str]:
 
 def contents(recorded: Mapping[str, Any], results: Path, docs: Path) -> Contents:
     """Return what the documents state of what was recorded."""
-    named = {**numbers(recorded), **measured_numbers(results)}
+    named = {**numbers(recorded), **measured_numbers(results), **ablation_numbers(docs / "ablation.json")}
     return Contents({**tables(recorded), **measured(results, docs)}, named, summary_table(recorded))
 
 

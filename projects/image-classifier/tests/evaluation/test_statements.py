@@ -44,3 +44,10 @@ def test_validation_and_test_are_as_far_apart_as_chance_sets_them_so_often():
     found = _chance({"accuracy": 0.9}, {"accuracy": {"estimate": 0.8}}, rows)
     assert found == pytest.approx(2 * (1 - NormalDist().cdf(0.1 / (0.85 * 0.15 * 0.02) ** 0.5)))
     assert _chance({"accuracy": 0.9}, {"accuracy": {"estimate": 0.9}}, rows) == 1
+
+
+def test_a_dahlia_and_its_painting_have_numbers_of_their_own(recorded):
+    near = {"dahlia": 0.1, "painting of a dahlia": 0.7}
+    models = {name: each | {"near": near} for name, each in recorded["studies"]["declined"].items()}
+    named = statements(recorded | {"studies": recorded["studies"] | {"declined": models}})
+    assert (named["declined_dahlia"], named["declined_painting"]) == ("10 %", "70 %")

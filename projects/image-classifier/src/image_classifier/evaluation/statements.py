@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def statements(recorded: Recorded) -> dict[str, str]:
         **dict(_of_probe(recorded["studies"])),
         **dict(_of_studies(recorded["studies"], recorded["settings"])),
         **dict(_of_declining(recorded)),
+        **dict(_of_errors(recorded)),
         **dict(_of_code()),
     }
 
@@ -39,6 +41,7 @@ def measured_numbers(results: Path) -> dict[str, str]:
     if not (serving.is_file() and backbones.is_file()):
         return {}
     row = json.loads(serving.read_text(encoding="utf-8"))["rows"]["ours"]
+    rules = _of_rules(results / "image-classifier_near_ood.json")
     measured = {each["name"]: each for each in json.loads(backbones.read_text(encoding="utf-8"))["rows"]}
     shipped, others = measured[MOBILENET], {"lite": EFFICIENTNET, "random": RANDOM}
     named = {
@@ -49,20 +52,49 @@ def measured_numbers(results: Path) -> dict[str, str]:
             ("accuracy", share(measured[name]["accuracy"]["estimate"])),
             ("log_loss", f"{measured[name]['validation_log_loss']:.3f}"),
             ("megabytes", f"{measured[name]['megabytes']:.1f}"),
-            ("times", f"{measured[name]['milliseconds'] / shipped['milliseconds']:.1f}"),
+            ("ms", f"{measured[name]['milliseconds']:.1f}"),
         )
     }
     many, alone = row["16"], row["1"]
-    return named | {
-        "megabytes": f"{shipped['megabytes']:.1f}",
-        "shipped_accuracy": share(shipped["accuracy"]["estimate"]),
-        "shipped_log_loss": f"{shipped['validation_log_loss']:.3f}",
-        "cpu_ms": f"{many['cpu_ms']:.0f}",
-        "a_core": f"{1000 / many['cpu_ms']:.0f}",
-        "p50_ms": f"{alone['p50']:.0f}",
-        "p99_ms": f"{alone['p99']:.0f}",
-        "resident_mb": f"{row['rss_mb']:.0f}",
-    }
+    return (
+        named
+        | dict(rules)
+        | {
+            "shipped_ms": f"{shipped['milliseconds']:.1f}",
+            "a_second": f"{many['a_second']:.0f}",
+            "many_p99_ms": f"{many['p99']:.0f}",
+            "many_refused": share(many["refused_share"], 0),
+            "megabytes": f"{shipped['megabytes']:.1f}",
+            "shipped_accuracy": share(shipped["accuracy"]["estimate"]),
+            "shipped_log_loss": f"{shipped['validation_log_loss']:.3f}",
+            "cpu_ms": f"{many['cpu_ms']:.0f}",
+            "a_core": f"{1000 / many['cpu_ms']:.0f}",
+            "p50_ms": f"{alone['p50']:.0f}",
+            "p99_ms": f"{alone['p99']:.0f}",
+            "resident_mb": f"{row['rss_mb']:.0f}",
+        }
+    )
+
+
+def _of_rules(compared: Path) -> Iterator[tuple[str, str]]:
+    """Yield what rules find of a kind left out while they refuse the same share of the known kinds."""
+    if not compared.is_file():
+        return
+    recorded = json.loads(compared.read_text(encoding="utf-8"))
+    yield "rule_refuses", share(recorded["known_refused"], 0)
+    refused = {row["rule"]: float(np.mean(list(row["refused"].values()))) for row in recorded["rows"]}
+    for key, rule in (("served", "served"), ("probability", "largest probability")):
+        yield f"rule_{key}", share(refused[rule], 0)
+
+
+def ablation_numbers(ablated: Path) -> dict[str, str]:
+    """Return the validation accuracies of the trainings with one small budget; none without their file."""
+    if not ablated.is_file():
+        return {}
+    steps = json.loads(ablated.read_text(encoding="utf-8"))["steps"]
+    reached = {step["name"].removeprefix("fine-tuned, "): share(step["accuracy"]["estimate"]) for step in steps}
+    names = {"none": "no augmentation", "basic": "basic augmentation", "strong": "strong augmentation"}
+    return {f"ablation_{key}": reached[name] for key, name in names.items() if name in reached}
 
 
 def share(value: float, decimals: int = 1) -> str:
@@ -126,6 +158,14 @@ def _of_data(recorded: Recorded) -> Iterator[tuple[str, str]]:
     yield "n_photos", f"{sum(rows.values()):,}"
     for part, name in (("train", "n_train"), ("validation", "n_validation"), ("test", "n_test")):
         yield name, f"{rows[part]:,}"
+    cleaning = recorded["data"]["report"]
+    yield "n_read", f"{cleaning['rows_read']:,}"
+    yield "n_copies", str(cleaning["excluded"]["exact copy of another file of its class"])
+    yield "n_two_labels", str(cleaning["excluded"]["same picture under two classes"])
+    for note in cleaning["notes"]:
+        if found := re.match(r"(\d+) pictures have near duplicates, in (\d+) groups", note):
+            yield "n_near", found[1]
+            yield "n_near_groups", found[2]
     yield "n_sample", str(sum(recorded["sample"]["rows"].values()))
 
 
@@ -136,6 +176,8 @@ def _of_probe(studies: Recorded) -> Iterator[tuple[str, str]]:
     yield "curve_least", str(curve[0]["per_class"])
     yield "daisy_at_least", share(next(iter(curve[0]["recalls"].values())))
     yield "others_at_least", share(float(np.mean(list(curve[0]["recalls"].values())[1:])))
+    first = list(curve[0]["recalls"].values())
+    yield "daisy_ahead", f"{100 * (first[0] - float(np.mean(first[1:]))):.1f}"
     yield "daisy_at_all", share(next(iter(curve[-1]["recalls"].values())))
     yield "others_at_all", share(float(np.mean(list(curve[-1]["recalls"].values())[1:])))
     best = min(parts, key=lambda each: each["error"])
@@ -184,12 +226,32 @@ def _of_declining(recorded: Recorded) -> Iterator[tuple[str, str]]:
     yield "near_known_declined", share(float(np.mean([kind["known"]["estimate"] for kind in near])), 0)
     for name, model in zip(("", "_probe"), models.values(), strict=False):
         yield f"far_declined{name}", share(model["far_mean"], 0)
+        others = [value for kind, value in model["far"].items() if kind != "noise"]
+        yield f"far_but_noise{name}", share(float(np.mean(others)), 0)
         for kind, value in {**model["near"], **model["far"]}.items():
-            yield f"declined_{kind.split()[-1] if ' ' in kind else kind}{name}", share(value, 0)
+            word = "painting" if kind.startswith("painting") else kind.split()[-1]
+            yield f"declined_{word}{name}", share(value, 0)
         for file, said in model["photographs"].items():
             yield f"{file.split('.')[0]}_said{name}", said["label"]
             yield f"{file.split('.')[0]}_confidence{name}", share(said["probability"], 0)
             yield f"{file.split('.')[0]}_declined{name}", "declines" if said["unsure"] else "does not decline"
+
+
+def _of_errors(recorded: Recorded) -> Iterator[tuple[str, str]]:
+    """Yield the mistakes that no doubt caught, the hardest kind, and losses before and after calibration."""
+    mistakes = recorded["studies"]["mistakes"]
+    yield "mistakes", str(len(mistakes))
+    yield "mistakes_declined", str(sum(each["unsure"] for each in mistakes))
+    yield "mistakes_least", share(min(each["confidence"] for each in mistakes), 0)
+    worst = min(recorded["classes"], key=lambda group: group["recall"])
+    yield "worst_wrong", str(round(worst["pictures"] * (1 - worst["recall"])))
+    yield "f1", share(recorded["test"]["f1_macro"]["estimate"])
+    yield "validation_loss", f"{recorded['candidates'][recorded['chosen']]['log_loss']:.3f}"
+    if epochs := recorded["history"]:
+        yield "validation_loss_epoch", f"{min(epoch['validation_loss'] for epoch in epochs):.3f}"
+    for each in recorded["studies"]["changed"]:
+        key = "_".join(each["name"].replace(":", "").split()[:2])
+        yield f"unsure_{key}", share(next(iter(each["unsure"].values())))
 
 
 def _of_code() -> Iterator[tuple[str, str]]:

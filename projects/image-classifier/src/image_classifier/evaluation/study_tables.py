@@ -70,7 +70,11 @@ def sides_table(sides: Mapping[str, int], epochs: int) -> str:
             f"{sides['training']} pixels",
             f"random parts show a flower larger than it is; {epochs} epochs",
         ],
-        ["served after it", f"{sides['served']} pixels", "larger by as much as the random parts enlarge"],
+        [
+            "served after it",
+            f"{sides['served']} pixels",
+            "whole flowers then look as large as the random parts made them",
+        ],
         ["linear probe", f"{sides['probe']} pixels", "nothing is enlarged; in cross-validation a point better"],
     ]
     return "\n".join(
