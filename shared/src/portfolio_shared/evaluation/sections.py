@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from portfolio_shared.evaluation.uncertainty import Interval
+from portfolio_shared.markdown import TAG
 
 
 class SectionError(ValueError):
@@ -50,7 +51,7 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> st
     """
     lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
     return "\n".join(
-        "| " + " | ".join(cell.replace("|", r"\|").replace("<", "&lt;") for cell in line) + " |" for line in lines
+        "| " + " | ".join(TAG.sub("&lt;", cell.replace("|", r"\|")) for cell in line) + " |" for line in lines
     )
 
 
