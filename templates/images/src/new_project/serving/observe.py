@@ -107,7 +107,8 @@ def check_truth(predictor: Predictor, truth: Truth) -> None:
 
 
 def _label(answer: Mapping[str, Any]) -> str:
-    return max(answer["probabilities"], key=answer["probabilities"].__getitem__)
+    probabilities: Mapping[str, float] = answer["probabilities"]
+    return max(probabilities, key=probabilities.__getitem__)
 
 
 WATCH = Watch(

@@ -32,4 +32,4 @@ def explore(dataset: Dataset, folder: Path) -> list[Path]:
 def _share_of_first(counts: np.ndarray[tuple[int], np.dtype[np.int64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Return the share of events that each of SHARES of the users or items have, the busiest first."""
     running = np.concatenate([[0.0], np.cumsum(np.sort(counts)[::-1])]) / counts.sum()
-    return np.interp(SHARES * len(counts), np.arange(len(running)), running)
+    return np.asarray(np.interp(SHARES * len(counts), np.arange(len(running)), running), dtype=np.float64)
