@@ -99,6 +99,7 @@ def test_films_are_chosen_on_the_page(watched_page: Watched, site: str) -> None:
         assert visit.statuses() <= {"422"}
 
 
+@pytest.mark.long
 def test_what_terms_may_forbid_is_not_published(tmp_path: Path, small_model: Callable[[str], SmallModel]) -> None:
     bundle = shutil.copytree(small_model(FILMS).bundle, tmp_path / "bundle")
     manifest = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))

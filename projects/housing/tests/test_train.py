@@ -42,6 +42,7 @@ def quiet() -> Console:
     return Console(quiet=True)
 
 
+@pytest.mark.long
 def test_the_same_data_and_seed_give_the_same_files_and_numbers(quick, tmp_path):
     """Not alike: the hash of every stored file is equal, and so is every metric in the manifest."""
     other = quick.model_copy(update={"output": tmp_path / "again"})

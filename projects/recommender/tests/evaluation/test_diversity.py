@@ -1,6 +1,9 @@
+import pytest
+
 from recommender.evaluation.diversity import diversity_curve
 
 
+@pytest.mark.long
 def test_the_curve_starts_at_what_was_measured(trained):
     points, evaluation = diversity_curve(trained.predictor, trained.evaluation), trained.evaluation
     assert points[0].ndcg.estimate == evaluation.metric("ndcg").estimate
