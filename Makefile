@@ -21,7 +21,7 @@ export MLFLOW_TRACKING_URI ?= http://127.0.0.1:5500
 
 PROJECTS := $(patsubst projects/%/pyproject.toml,%,$(sort $(wildcard projects/*/pyproject.toml)))
 PACKAGES := shared $(PROJECTS:%=projects/%)
-CODE := $(PACKAGES) scripts templates tests benchmarks docker docs conftest.py
+CODE := $(PACKAGES) scripts templates tests benchmarks docker deploy docs conftest.py
 BIN := $(VENV)/bin
 # In two processes on two cores, threads of linear algebra would wait for each other.
 PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$(BIN)/python" -m pytest -n $(TEST_JOBS) --no-loadscope-reorder
@@ -226,6 +226,29 @@ load-test: setup ## 50 clients at once on each service of the stack that is up, 
 image-budgets: ## check the sizes and contents of the built images
 	@$(PYTHON) scripts/image_budgets.py
 
+##@ Beyond one machine
+.PHONY: bench-scale pipeline manifests host terraform
+bench-scale: setup .state/spark/installed.lock ## films: read, ETL and fit of 1 to 100 million ratings; needs Java 17 (FLAGS="--rows 1000000")
+	@PYTHONPATH=scripts:benchmarks "$(BIN)/python" benchmarks/recommender_scale.py $(FLAGS)
+
+pipeline: setup-start .state/pipeline/installed.lock ## every project's data, training, gate and monitoring on a schedule, with a page, until Ctrl-C
+	@exec "$(BIN)/python" scripts/pipeline.py $(FLAGS)
+
+manifests: setup-start .state/platform/installed.lock .state/policy/installed.lock ## render deploy/kubernetes and check it: schemas, policy
+	@"$(BIN)/python" scripts/manifests.py $(FLAGS)
+
+host: setup-start .state/platform/installed.lock ## bring a Debian host to the state of deploy/host: engine, stack, unit, backup (HOST=name)
+	@"$(BIN)/python" scripts/host.py "$(HOST)" $(FLAGS)
+
+terraform: setup-start .state/platform/installed.lock ## check deploy/terraform as far as that goes without a provider
+	@.state/platform/bin/python scripts/terraform_check.py $(FLAGS)
+
+# Tools and engines that no other environment has: each of these locks is one environment.
+.state/%/installed.lock: requirements/%.lock
+	@"$(BIN)/uv" venv --quiet --clear --python "$(BIN)/python" ".state/$*"
+	@"$(BIN)/uv" pip install --quiet --python ".state/$*/bin/python" --require-hashes -r $<
+	@cp $< $@
+
 ##@ Make it yours
 .PHONY: new-project rename
 new-project: setup ## a project of your own (NAME=churn KIND=tabular|ranking|images, DATA=file.csv TARGET=column)
@@ -245,17 +268,10 @@ demo: setup-start ## build pages whose models run in the browser into build/demo
 clips: setup ## record each page in use and photograph it: projects/*/docs/clip.webp and page.png (FLAGS="housing")
 	@"$(BIN)/python" scripts/clips.py $(FLAGS)
 
-# The site's tools are in no environment of anybody else.
-DOCS := .state/docs
-docs: setup-start ## build the site of the documents into build/site; links that lead nowhere are errors
-	@set -e; if ! cmp --silent requirements/docs.lock "$(DOCS)/installed.lock"; then \
-		"$(BIN)/uv" venv --quiet --clear --python "$(BIN)/python" "$(DOCS)"; \
-		"$(BIN)/uv" pip install --quiet --python "$(DOCS)/bin/python" --require-hashes -r requirements/docs.lock; \
-		cp requirements/docs.lock "$(DOCS)/installed.lock"; \
-	fi
+docs: setup-start .state/docs/installed.lock ## build the site of the documents into build/site; links that lead nowhere are errors
 	@rm -rf build/docs
 	@"$(BIN)/python" scripts/docs_openapi.py build/docs/http
-	@"$(DOCS)/bin/python" scripts/docs_site.py $(FLAGS)
+	@.state/docs/bin/python scripts/docs_site.py $(FLAGS)
 
 ##@ Look after it
 .PHONY: mlflow lock clean changed-projects

@@ -17,8 +17,10 @@ SHARED = "shared/pyproject.toml"
 GROUPS = ["--group", "pyproject.toml:dev", "--group", "pyproject.toml:reference"]
 EXCLUDES = ["--excludes", "requirements/excludes.in"]
 TRAINER = ["--extra", "train", *EXCLUDES, "--excludes", "requirements/trainer-excludes.in"]
-FINETUNE = "finetune"
-"""The extra of a project whose best model needs more to be trained than its first: torch."""
+OF_SOME = ("etl", "finetune")
+"""Extras of a project some of whose trainings need more than its first: an engine for SQL, torch."""
+OF_THEIR_OWN = ("installer", "dev", "platform", "policy")
+"""Locks that take the versions of no other: that of development, and tools that run none of our code."""
 OPTIONS = [
     *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--quiet"),
     *("--custom-compile-command", "make lock", "--no-emit-package", "portfolio-shared"),
@@ -31,15 +33,16 @@ def locks(names: Sequence[str]) -> dict[str, list[str]]:
     Examples
     --------
     >>> " ".join(sorted(locks(["housing"])))
-    'audit benchmark dev docs housing-service housing-trainer index installer mlflow peers start'
+    'audit benchmark dev docs housing-service housing-trainer index installer mlflow peers pipeline platform policy spark start'
     """
     sources = {name: f"projects/{name}/pyproject.toml" for name in names}
     images = {f"{name}-service": [source] for name, source in sources.items()}
     images |= {f"{name}-trainer": [source, *TRAINER] for name, source in sources.items()}
     images |= {
-        f"{name}-{FINETUNE}": [source, *TRAINER, "--extra", FINETUNE]
+        f"{name}-{extra}": [source, *TRAINER, "--extra", extra]
         for name, source in sources.items()
-        if FINETUNE in extras(source)
+        for extra in OF_SOME
+        if extra in extras(source)
     }
     return {
         "installer": ["requirements/installer.in"],
@@ -50,8 +53,8 @@ def locks(names: Sequence[str]) -> dict[str, list[str]]:
         **images,
         "index": [SHARED, "--extra", "serving"],
         "mlflow": ["requirements/mlflow.in"],
-        "audit": ["requirements/audit.in"],
-        "docs": ["requirements/docs.in"],
+        **{tool: [f"requirements/{tool}.in"] for tool in ("audit", "docs", "pipeline", "platform", "policy")},
+        "spark": ["requirements/spark.in", SHARED],
     }
 
 
@@ -75,8 +78,8 @@ def main() -> None:
     own = [option for name in names for option in ("--no-emit-package", name)]
     for name, inputs in locks(names).items():
         output = f"requirements/{name}.lock"
-        # One version of each package in all locks: that of development, which the tests ran with.
-        same = ["--constraint", "-"] if name not in ("installer", "dev") else []
+        # One version of each package in all locks that run our code: that of development, which the tests ran with.
+        same = ["--constraint", "-"] if name not in OF_THEIR_OWN else []
         command = [str(uv), "pip", "compile", *OPTIONS, *own, *same, *inputs, "-o", output, *sys.argv[1:]]
         pins = same_versions(name).encode() if same else None
         subprocess.run(command, check=True, env=environment, input=pins)

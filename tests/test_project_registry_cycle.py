@@ -169,7 +169,7 @@ def test_a_better_model_is_promoted_and_the_service_follows(better: Story) -> No
     assert better.registry.gate("2").startswith("better: difference -")
 
 
-def test_its_run_has_intervals_figures_and_the_data_report(better: Story) -> None:
+def test_its_run_has_intervals_figures_and_the_data_report(better: Story, tmp_path: Path) -> None:
     run_id = better.registry.run_id("2")
     with tracking_client(better.registry.uri) as client:
         logged = client.get_run(run_id).data.metrics
@@ -177,7 +177,10 @@ def test_its_run_has_intervals_figures_and_the_data_report(better: Story) -> Non
         data = [file.path for file in client.list_artifacts(run_id, "data")]
     for name, interval in better.registry.small.trained.evaluation.metrics.items():
         assert Interval(logged[name], logged[f"{name}_low"], logged[f"{name}_high"]) == interval
-    assert len(figures) >= 3
+    trained = better.registry.small.trained
+    better.registry.small.module("train").PROJECT.draw(trained.evaluation, trained.candidates, tmp_path)
+    assert sorted(figures) == sorted(f"figures/{path.name}" for path in tmp_path.iterdir())
+    assert len(figures) >= 2
     assert data == ["data/report.json"]
 
 

@@ -32,6 +32,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 SHARE = 0.3
 SUBJECTS = [f"person{i}@example.org" for i in range(120)]
 
+CLIENTS = 2
+"""Of each service: as many as it has threads. With more it may refuse one, as it should, where the machine stands still."""
+
 Eventually = Callable[[Callable[[], object], str], None]
 Versions = dict[str, set[str]]  # of each subject
 
@@ -63,7 +66,7 @@ def modes_of(small: SmallModel) -> list[str]:
 
 @dataclass
 class Requests:
-    """Asks for one subject after the other, four at a time; keeps every answer and every failure."""
+    """Asks for one subject after the other, `CLIENTS` at a time; keeps every answer and every failure."""
 
     service: Service
     small: SmallModel
@@ -129,11 +132,11 @@ def story(
             own = {"model_cache": place / mode / "models", "rollout": mode, "subject_key": "key"}
             service = stack.enter_context(running_service(registry.name, place / mode, **common, **own))
             requests[mode] = Requests(service, registry.small)
-        executor = stack.enter_context(ThreadPoolExecutor(4 * len(requests)))
+        executor = stack.enter_context(ThreadPoolExecutor(CLIENTS * len(requests)))
         for each in requests.values():
             stack.callback(each.stop.set)
             each.service.follows_to("1")
-        running: list[Future[None]] = [executor.submit(each.run) for each in requests.values() for _ in range(4)]
+        running: list[Future[None]] = [executor.submit(each.run) for each in requests.values() for _ in range(CLIENTS)]
         told = Story(registry, requests, eventually, log)
         tell(told)
         yield told
