@@ -237,7 +237,7 @@ pipeline: setup-start .state/pipeline/installed.lock ## every project's data, tr
 manifests: setup-start .state/platform/installed.lock .state/policy/installed.lock ## render deploy/kubernetes and check it: schemas, policy
 	@"$(BIN)/python" scripts/manifests.py $(FLAGS)
 
-host: setup-start .state/platform/installed.lock ## bring a Debian host to the state of deploy/host: engine, stack, unit, backup (HOST=name)
+host: setup-start .state/host/installed.lock ## bring a Debian host to the state of deploy/host: engine, stack, unit, backup (HOST=name)
 	@"$(BIN)/python" scripts/host.py "$(HOST)" $(FLAGS)
 
 terraform: setup-start .state/platform/installed.lock ## check deploy/terraform as far as that goes without a provider

@@ -15,7 +15,7 @@ from pathlib import Path
 from processes import ProcessError, output_of
 from project_table import ROOT
 
-PYINFRA = ROOT / ".state" / "platform" / "bin" / "pyinfra"
+PYINFRA = ROOT / ".state" / "host" / "bin" / "pyinfra"
 SHIPPED = [
     *(".dockerignore", "LICENSE", "Makefile", "compose.yaml", "deploy/host", "docker", "projects", "pyproject.toml"),
     *("requirements", "scripts", "shared"),

@@ -19,8 +19,10 @@ EXCLUDES = ["--excludes", "requirements/excludes.in"]
 TRAINER = ["--extra", "train", *EXCLUDES, "--excludes", "requirements/trainer-excludes.in"]
 OF_SOME = ("etl", "finetune")
 """Extras of a project some of whose trainings need more than its first: an engine for SQL, torch."""
-OF_THEIR_OWN = ("installer", "dev", "platform", "policy")
+OF_THEIR_OWN = ("installer", "dev", "host", "platform", "policy")
 """Locks that take the versions of no other: that of development, and tools that run none of our code."""
+NOT_OURS = {"peers": "opentelemetry-.*", "mlflow-s3": "python-dateutil"}
+"""What a lock has in versions of its own: BentoML's OpenTelemetry, and a dateutil that the client of S3 can use."""
 OPTIONS = [
     *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--quiet"),
     *("--custom-compile-command", "make lock", "--no-emit-package", "portfolio-shared"),
@@ -52,8 +54,8 @@ def locks(names: Sequence[str]) -> dict[str, list[str]]:
         "peers": ["requirements/peers.in", *sources.values()],
         **images,
         "index": [SHARED, "--extra", "serving"],
-        "mlflow": ["requirements/mlflow.in"],
-        **{tool: [f"requirements/{tool}.in"] for tool in ("audit", "docs", "pipeline", "platform", "policy")},
+        **{server: [f"requirements/{server}.in"] for server in ("mlflow", "mlflow-s3")},
+        **{tool: [f"requirements/{tool}.in"] for tool in ("audit", "docs", "host", "pipeline", "platform", "policy")},
         "spark": ["requirements/spark.in", SHARED],
     }
 
@@ -65,9 +67,10 @@ def extras(source: str) -> set[str]:
 
 
 def same_versions(lock: str) -> str:
-    """Return what holds a lock to the versions of development; BentoML's OpenTelemetry is not ours."""
+    """Return what holds a lock to the versions of development."""
     pins = Path("requirements/dev.lock").read_text(encoding="utf-8")
-    return re.sub(r"^opentelemetry-.*(\n +.*)*\n", "", pins, flags=re.MULTILINE) if lock == "peers" else pins
+    other = NOT_OURS.get(lock)
+    return re.sub(rf"^{other}==.*(\n +.*)*\n", "", pins, flags=re.MULTILINE) if other else pins
 
 
 def main() -> None:
