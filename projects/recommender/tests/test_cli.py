@@ -22,6 +22,23 @@ def test_an_unknown_data_set_is_refused_without_a_traceback(run):
     assert "latest-small" in err
 
 
+def test_etl_writes_tables_that_data_and_train_read_as_any_other(run, write_slice, tmp_path):
+    """What is read of the folder is what is read of the files; a second run has nothing to do."""
+    source, out = write_slice(tmp_path / "few", 30), tmp_path / "tables"
+    code, said, _ = run("etl", source, "-o", out)
+    assert code == 0
+    assert [line.split(":")[0] for line in said.splitlines()[1:7]] == [
+        "films", "rows", "ratings", "people", "counts", "quarantine"
+    ]  # fmt: skip
+    tables = [run("data", "--data", path)[1] for path in (source, out)]
+    assert tables[0].splitlines()[2:] == tables[1].replace("tables", "few   ").splitlines()[2:]
+    again = run("etl", source, "-o", out)[1]
+    assert again.count("unchanged") == 6
+    code, _, err = run("etl", source, "-o", out, "--memory-limit", "much")
+    assert code == 1
+    assert err.startswith("recommender etl: DuckDB does not start: ")
+
+
 def test_predict_writes_a_file_and_fails_if_rows_were_refused(run, bundle, predictor, tmp_path):
     film = predictor.catalogue.films[0].id
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"

@@ -1,4 +1,4 @@
-"""The command line: data, train, tune, evaluate, predict, serve, monitor, retrain, forget, rollback, report.
+"""The command line: data, train, tune, evaluate, predict, serve, monitor, retrain, forget, rollback, report, etl.
 
 Each command's flags are the fields of its settings class, so a default, its environment variable and its help are one
 line. Heavy libraries are imported by the command that needs them.
@@ -22,6 +22,7 @@ from recommender.config import (
     MAX_HISTORY,
     MODEL_NAME,
     DatasetName,
+    EtlConfig,
     ReportConfig,
     ServeSettings,
     TrainConfig,
@@ -68,6 +69,12 @@ def data(options: Data) -> None:
     from recommender.data.load import load
 
     shared.show_data(load(options.data, dataset=options.dataset))
+
+
+def etl(config: EtlConfig) -> None:
+    from recommender.data.etl.job import etl
+
+    etl(config)
 
 
 def train(config: TrainConfig) -> None:
@@ -148,6 +155,7 @@ COMMANDS: dict[str, Command] = {
     "key": shared.key_command(ServeSettings),
     "rollback": shared.rollback_command(MODEL_NAME, TrainConfig),
     "report": Command(ReportConfig, report),
+    "etl": Command(EtlConfig, etl),
 }
 
 

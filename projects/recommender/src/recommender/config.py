@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
 
 from portfolio_shared.config import (
     TUNE_OUTPUT,
@@ -31,6 +31,9 @@ MAX_HISTORY = 500  # films
 
 SplitName = Literal["time", "random"]
 """Which split the hyper-parameters are for: each user's last ratings, or random ones."""
+
+EngineName = Literal["duckdb", "spark"]
+SPARK_COMMAND = "what runs Python with PySpark; empty: the environment of the checkout"
 
 DATASET = "which public data auto and full mean: latest-small, 100k, 1m, 25m or 32m"
 DatasetName = Literal["latest-small", "100k", "1m", "25m", "32m"]
@@ -106,6 +109,28 @@ class TrainConfig(TrainSettings):
         "follows is not counted. A slower machine may try fewer, which is said and recorded",
     )
     threads: int = Field(1, ge=1, description="threads of ALS; with more than one a fit does not repeat exactly")
+    engine: EngineName | None = Field(
+        None,
+        description="what sums the ratings of a folder that `etl` wrote, where they are more than memory holds: EASE "
+        "and popularity are fitted then, and max_users people loaded; none: all ratings are read into memory",
+    )
+    memory_limit: str = Field("1GB", description="memory of that engine; what needs more goes to temporary files")
+    spark_command: str = Field("", description=SPARK_COMMAND)
+
+
+class EtlConfig(BaseSettings):
+    """Write the data as clean tables of Parquet, by SQL; what is unchanged is not written again."""
+
+    model_config = command_settings("RECOMMENDER_ETL_") | SettingsConfigDict(cli_shortcuts={"output": "o"})
+
+    source: CliPositionalArg[str] = Field("auto", description=DATA)
+    dataset: DatasetName = Field("latest-small", description=DATASET)
+    output: Path = Field(Path(".state/etl/recommender"), description="folder to write")
+    engine: EngineName = Field("duckdb", description="what runs the SQL")
+    memory_limit: str = Field("2GB", description="how much memory the engine may take")
+    temp: Path | None = Field(None, description="folder for what does not fit into it; none: beside the output")
+    most_unreadable: float = Field(0.001, ge=0, le=1, description="share of the rows that may be no ratings")
+    spark_command: str = Field("", description=SPARK_COMMAND)
 
 
 class TuneConfig(BaseSettings):

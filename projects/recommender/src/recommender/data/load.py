@@ -1,4 +1,7 @@
-"""From the data setting to clean, split data: read and cleaned in `read.py`, split in `splits.py`, hashed here."""
+"""From the data setting to clean, split data: read and cleaned in `read.py`, split in `splits.py`, hashed here.
+
+Or read from a folder that `recommender etl` wrote, which has been cleaned: the same ratings, the same hash.
+"""
 
 import hashlib
 import json
@@ -11,6 +14,8 @@ from portfolio_shared.data.archives import naming
 from portfolio_shared.data.checks import DataReport
 from portfolio_shared.data.sources import Source
 from recommender.data.catalogue import Catalogue
+from recommender.data.etl.manifest import is_etl_folder
+from recommender.data.etl.stored import read_stored
 from recommender.data.ratings import Ratings
 from recommender.data.read import read_ratings
 from recommender.data.source import SAMPLE, folder_of, resolve_dataset
@@ -48,7 +53,7 @@ def load(setting: str, *, dataset: str = "latest-small") -> Dataset:
     names = {"sample": SAMPLE.name, "full": f"MovieLens {dataset}", "path": f"film ratings in {source.path.name}"}
     folder = folder_of(source)
     with naming(source.path, folder):
-        report, ratings, catalogue, user_ids = read_ratings(folder)
+        report, ratings, catalogue, user_ids = (read_stored if is_etl_folder(folder) else read_ratings)(folder)
     digest = hashlib.sha256()
     for array in (user_ids, ratings.users, ratings.items, ratings.values, ratings.times):
         digest.update(array.tobytes())
