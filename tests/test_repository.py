@@ -14,6 +14,7 @@ from checkout import MAKEFILE, ROOT, TARGETS, recipes, tracked
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from lock import NOT_OURS, OF_THEIR_OWN
 from project_table import projects
 
 LOCKS = sorted(path.name for path in ROOT.glob("requirements/*.lock"))
@@ -183,21 +184,20 @@ def test_only_benchmarks_need_what_they_alone_compare_with() -> None:
 
 
 def test_all_locks_agree_on_versions() -> None:
-    """What is tested is what is shipped."""
+    """What is tested is what is shipped; tools that run none of our code have versions of their own."""
     development = versions("dev.lock")
-    only = {"benchmark.lock": {peer.name for peer in group("benchmark")}, "mlflow.lock": {"flask-wtf", "wtforms"}}
-    for lock in set(LOCKS) - {"dev.lock", "installer.lock"}:
-        pinned = versions(lock)
-        if lock not in (
-            "peers.lock",
-            "audit.lock",
-            "docs.lock",
-        ):  # what has an environment of its own; a tool that asks
-            assert pinned.keys() - development.keys() <= only.get(lock, set()), lock
-        differing = {name for name in pinned.keys() & development.keys() if pinned[name] != development[name]}
-        assert {name for name in differing if lock != "peers.lock" or not name.startswith("opentelemetry-")} == set(), (
-            lock
-        )
+    of_mlflow = {"flask-wtf", "wtforms"}
+    only = {
+        "benchmark": {peer.name for peer in group("benchmark")},
+        "mlflow": of_mlflow,
+        "mlflow-s3": of_mlflow | {"boto3", "botocore", "jmespath", "s3transfer"},
+    }
+    for name in {path.removesuffix(".lock") for path in LOCKS} - set(OF_THEIR_OWN):
+        pinned = versions(f"{name}.lock")
+        if name not in ("peers", "audit", "docs", "pipeline", "spark"):  # which are environments of their own
+            assert pinned.keys() - development.keys() <= only.get(name, set()), name
+        differing = {other for other in pinned.keys() & development.keys() if pinned[other] != development[other]}
+        assert [other for other in differing if not re.fullmatch(NOT_OURS.get(name, ""), other)] == [], name
 
 
 def test_the_peers_of_the_benchmark_have_an_environment_of_their_own() -> None:
