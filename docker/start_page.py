@@ -12,8 +12,10 @@ from portfolio_shared.serving.start_page import Demo, StartPageSettings, serve
 def demos_of(environment: Mapping[str, str], table: Sequence[Mapping[str, Any]]) -> tuple[Demo, ...]:
     """Return the projects of the table (scripts/project_table.py) whose address a variable names.
 
-    The variable is that of the project, such as HOUSING_ADDRESS; a project without one is not part of this stack.
+    The variable is that of the project, such as HOUSING_ADDRESS, or for all of them DEMO_ADDRESS, which is of the kind
+    https://{name}.example or http://127.0.0.1:{port}; without either a project is not part of this stack.
     """
+    of_all = environment.get("DEMO_ADDRESS", "")
     return tuple(
         Demo(
             project=project["name"],
@@ -23,7 +25,10 @@ def demos_of(environment: Mapping[str, str], table: Sequence[Mapping[str, Any]])
             internal=f"http://{project['name']}:8000",
         )
         for project in table
-        if (address := environment.get(f"{project['name'].upper().replace('-', '_')}_ADDRESS"))
+        if (
+            address := environment.get(f"{project['name'].upper().replace('-', '_')}_ADDRESS")
+            or of_all.format(name=project["name"], port=project["port"])
+        )
     )
 
 

@@ -214,6 +214,7 @@ def outside_of(root: Path, new: Path, kind: str, words: Mapping[str, str]) -> di
     """Return the files outside of the new folder that know each project, with what they say of this one."""
     name = new.name
     compose, readme, licenses = (root / file for file in ("compose.yaml", "README.md", "LICENSES.md"))
+    cluster = root / "deploy/kubernetes/base/kustomization.yaml"
     pyproject = (new / "pyproject.toml").read_text(encoding="utf-8")
     title, lead = (re.findall(rf'^{key} = "(.*)"$', pyproject, re.MULTILINE)[0] for key in ("title", "lead"))
     row = f"| [{title}](projects/{name}/README.md) | {lead} | see its first section |"
@@ -223,6 +224,7 @@ def outside_of(root: Path, new: Path, kind: str, words: Mapping[str, str]) -> di
     rows = replaced((root / "templates" / kind / "licenses.md").read_text(encoding="utf-8").strip(), words)
     return {
         compose: after_last(compose, r"^      - projects/.*$", f"      - projects/{name}/compose.yaml"),
+        cluster: after_last(cluster, r"^  - \.\./\.\./\.\./projects/.*$", f"  - ../../../projects/{name}/kubernetes"),
         readme: changed,
         licenses: after_last(licenses, r"^\| `projects/[^*`]+\*` \|.*$", rows),
     }
@@ -260,7 +262,8 @@ def main() -> None:
         folder = make(given.name, given.kind, data=given.data, target=given.target)
     except NewProjectError as error:
         sys.exit(f"new-project: {error}")
-    print(f"Made {folder.relative_to(ROOT)}. Outside of it: compose.yaml, README.md and LICENSES.md have a line each.")
+    print(f"Made {folder.relative_to(ROOT)}. Outside of it: compose.yaml, README.md, LICENSES.md and")
+    print("deploy/kubernetes/base/kustomization.yaml have a line each.")
     (port,) = (project.port for project in projects(ROOT) if project.name == given.name)
     print(f"Next: `make train-{given.name}` and `make serve-{given.name}`, which serves http://127.0.0.1:{port};")
     print("before a commit, `make lock setup`. A `make up` that runs has to be started anew.")

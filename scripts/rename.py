@@ -21,7 +21,7 @@ TAKEN = {"mlflow", "docker", "compose", "git", "github", "python", "pytest"}
 """Whose variables ours would be mistaken for: MLFLOW_... is MLflow's."""
 AROUND = (
     *((r"tool\.", r"\b"), (r"\.get\(\"", r"\"\)")),  # the projects' table
-    *((":-", r"\}"), ("IMAGES=", r"\b")),  # images
+    *((":-", r"\}"), ("IMAGES=", r"\b"), ("registry=", r"\b")),  # images
     *(("^name: ", "$"), ('"', '-test"'), ("/srv/", r"\b")),  # compose
     *(("-REPOSITORY ", r"\b"), (" && cd ", "$")),  # the command that clones it
     *((r"\[\"", r"\"\]"), ('source_type="', '"')),  # dashboards, MLflow's datasets

@@ -1,0 +1,325 @@
+"""What deploy/kubernetes says once it is rendered: what compose.yaml says, and nothing leads nowhere."""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import start_page
+import yaml
+from checkout import ROOT
+from environments import python_of
+from manifest_pods import OVERLAYS, Manifests, Pod, ways
+from required import missing
+
+from manifests import FOLDER, NoKubectlError, render
+from project_table import Project, projects
+
+pytestmark = pytest.mark.long  # kubectl comes from an environment of its own
+Services = dict[str, dict[str, Any]]
+every_project = pytest.mark.parametrize("project", projects(), ids=lambda project: project.name)
+every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
+COMPONENTS = {"": "service", "-trainer": "trainer", "-retrain": "retrain", "-monitor": "monitor"}
+"""How names of a project's containers end in compose, and what Kubernetes calls them."""
+
+
+@pytest.fixture(scope="module")
+def manifests(request: pytest.FixtureRequest) -> Manifests:
+    """Every overlay, rendered."""
+    python_of("platform")
+    try:
+        return Manifests({overlay: render(FOLDER / "overlays" / overlay) for overlay in OVERLAYS})
+    except NoKubectlError as error:
+        missing(request, "kubectl", str(error))
+
+
+def container_of(services: Services, pod: Pod) -> dict[str, Any]:
+    return services[pod.labels["app.kubernetes.io/name"] + {v: k for k, v in COMPONENTS.items()}.get(pod.component, "")]
+
+
+def binary(quantity: str) -> str:
+    """Return a quantity as compose writes it: its m is Mi."""
+    return quantity.removesuffix("i").lower()
+
+
+# As compose has it
+
+
+@every_overlay
+def test_each_container_of_compose_that_works_has_a_pod(overlay: str, manifests: Manifests, services: Services) -> None:
+    pods = manifests.pods(overlay)
+    expected = {"index", "mlflow", *(f"{p.name}{suffix}" for p in projects() for suffix in COMPONENTS)}
+    assert len(pods) == len(expected)
+    for pod in pods:
+        service = container_of(services, pod)
+        repository = re.sub(r"\$\{IMAGES:-[\w-]+\}/([\w-]+):.*", r"\1", service["image"])
+        assert pod.container["image"].rpartition("/")[2].partition(":")[0] == repository
+        assert pod.container["resources"]["limits"]["cpu"] == str(service["cpus"])
+        assert binary(pod.container["resources"]["limits"]["memory"]) == service["mem_limit"]
+        assert pod.container["resources"]["requests"]["memory"] == pod.container["resources"]["limits"]["memory"]
+
+
+@every_overlay
+def test_images_are_those_of_the_overlay_alone(overlay: str, manifests: Manifests) -> None:
+    registry, tag = {"local": ("portfolio", "local"), "cloud": ("ghcr.io/owner/portfolio", "v1.0.0")}[overlay]
+    images = {pod.container["image"] for pod in manifests.pods(overlay)}
+    assert {image.rpartition("/")[0] for image in images} == {registry}
+    assert {image.partition(":")[2] for image in images} == {tag}
+    assert all(pod.object["metadata"]["name"].endswith(f"-{tag}") for pod in manifests.pods(overlay, "trainer"))
+
+
+@every_overlay
+def test_every_pod_is_confined_as_a_container_is(overlay: str, manifests: Manifests) -> None:
+    users = {
+        path.read_text(encoding="utf-8").partition("\nUSER ")[2].split()[0]
+        for path in (ROOT / "docker").glob("*.Dockerfile")
+    }
+    for pod in manifests.pods(overlay):
+        confined = pod.spec["securityContext"]
+        assert f"{confined['runAsUser']}:{confined['runAsGroup']}" in users, pod.name
+        assert (confined["runAsNonRoot"], confined["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
+        assert pod.container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert (pod.spec["automountServiceAccountToken"], pod.spec["enableServiceLinks"]) == (False, False)
+        tmp = next(volume for volume in pod.spec["volumes"] if volume["name"] == "tmp")
+        assert tmp["emptyDir"] == {"medium": "Memory", "sizeLimit": "256Mi"}
+    (namespace,) = manifests.of(overlay, "Namespace")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+@every_overlay
+def test_probes_and_ports_are_those_of_the_images(overlay: str, manifests: Manifests) -> None:
+    for pod in manifests.pods(overlay, "service", "index", "mlflow"):
+        name = "service" if pod.component == "service" else pod.name
+        image = (ROOT / "docker" / f"{name}.Dockerfile").read_text(encoding="utf-8")
+        health = {
+            key: int(value)
+            for key, value in re.findall(r"--(interval|timeout|start-period|start-interval|retries)=(\d+)", image)
+        }
+        port, path = re.findall(r'"/opt/healthcheck.py", "(\d+)", "(.*)"', image)[0]
+        assert [each["containerPort"] for each in pod.container["ports"]] == [int(port)]
+        assert f"EXPOSE {port}\n" in image
+        ready, start = pod.container["readinessProbe"], pod.container["startupProbe"]
+        assert ready["httpGet"]["path"] == path
+        assert (ready["periodSeconds"], ready["failureThreshold"]) == (health["interval"], health["retries"])
+        assert start["periodSeconds"] * start["failureThreshold"] == health["start-period"]
+        assert start["periodSeconds"] == health["start-interval"]
+        alive = pod.container["livenessProbe"]["httpGet"]["path"]
+        # A service without a model is alive: a restart would not bring it one.
+        assert alive == start["httpGet"]["path"] == ("/healthz" if pod.component == "service" else path)
+        assert all(
+            pod.container[probe]["timeoutSeconds"] == health["timeout"] for probe in ("livenessProbe", "readinessProbe")
+        )
+        (service,) = [each for each in manifests.of(overlay, "Service") if each["metadata"]["name"] == pod.name]
+        assert [each["port"] for each in service["spec"]["ports"]] == [int(port)]
+
+
+@every_overlay
+@every_project
+def test_a_service_ends_as_in_compose_after_a_pause(
+    overlay: str, project: Project, manifests: Manifests, services: Services
+) -> None:
+    (pod,) = [each for each in manifests.pods(overlay, "service") if each.name == project.name]
+    pause = pod.container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    compose = int(services[project.name]["stop_grace_period"].removesuffix("s"))
+    assert pod.spec["terminationGracePeriodSeconds"] == compose + pause
+    start_period = services[project.name]["healthcheck"]["start_period"]
+    assert pod.object["spec"]["progressDeadlineSeconds"] == 60 * int(start_period.removesuffix("m"))
+
+
+@every_project
+def test_trainings_learn_what_those_of_compose_learn(
+    project: Project, manifests: Manifests, services: Services
+) -> None:
+    def default(words: list[str]) -> list[str]:
+        return [re.sub(r"\$\{\w+:-(.*)\}", r"\1", word) for word in words]
+
+    pods = {
+        pod.component: pod for pod in manifests.pods("local") if pod.labels["app.kubernetes.io/name"] == project.name
+    }
+    command = default(services[f"{project.name}-trainer"]["command"])
+    assert pods["trainer"].container["args"] == command
+    retrain = [*services[f"{project.name}-retrain"]["command"], "--why", "schedule"]
+    assert pods["retrain"].container["args"] == [*retrain, *command[command.index("--if-missing") + 1 :]]
+
+
+@every_project
+def test_volumes_of_one_node_are_those_of_compose(project: Project, manifests: Manifests, services: Services) -> None:
+    """But for what a pod may lose: what was trained is in MLflow, and so are the reports of the monitors."""
+    for pod in manifests.pods("local"):
+        if pod.labels["app.kubernetes.io/name"] == project.name:
+            mounted = {re.sub(r"\$\{\w+:-(.*?)\}", r"\1", each) for each in container_of(services, pod)["volumes"]}
+            lasting = {each for each in mounted if each.partition(":")[0] not in ("training", "monitoring")}
+            assert {f"{claim}:{path}" for claim, path in pod.claims()} == lasting
+            assert {path for _, path in pod.mounts() if path not in ("/tmp", "/srv/keys")} == {  # noqa: S108
+                each.partition(":")[2] for each in mounted
+            }
+
+
+# Settings
+
+
+@every_overlay
+@every_project
+def test_a_service_takes_all_its_settings(
+    overlay: str, project: Project, manifests: Manifests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that is no setting of it is refused."""
+    (pod,) = [each for each in manifests.pods(overlay, "service") if each.name == project.name]
+    given = manifests.environment(overlay, pod)
+    for name in [name for name in os.environ if name.startswith(project.prefix)]:
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings: Any = import_module(f"{project.package}.config").ServeSettings(host="0.0.0.0")  # noqa: S104 - the image's
+    local = overlay == "local"
+    assert settings.tracking_uri == given["MLFLOW_TRACKING_URI"] == "http://mlflow:5500"
+    assert settings.start_page == "http://index:8000"
+    assert settings.open_without_keys is local
+    assert settings.api_key_file == (None if local else Path("/srv/keys/keys"))
+    # Through a port-forward the browser's own machine is meant, whose pages may not ask; elsewhere keys are asked for.
+    assert settings.allowed_hosts == (project.name if local else "")
+    assert settings.prediction_log.startswith("sqlite:////srv/predictions/" if local else "postgresql://")
+    assert not re.search(r":[^/@]+@", settings.prediction_log)
+
+
+@every_overlay
+def test_the_start_page_leads_to_every_project(overlay: str, manifests: Manifests) -> None:
+    (pod,) = manifests.pods(overlay, "index")
+    demos = start_page.demos_of(manifests.environment(overlay, pod), [asdict(project) for project in projects()])
+    hosts = {rule["host"] for each in manifests.of(overlay, "Ingress") for rule in each["spec"]["rules"]}
+    assert [demo.project for demo in demos] == [project.name for project in projects()]
+    if overlay == "local":
+        assert [demo.address for demo in demos] == [f"http://127.0.0.1:{project.port}" for project in projects()]
+        assert hosts == set()
+    else:
+        assert {demo.address.removeprefix("https://") for demo in demos} == hosts - {"index.portfolio.example"}
+    inside = {demo.internal.removeprefix("http://") for demo in demos}
+    assert inside <= {f"{each['metadata']['name']}:8000" for each in manifests.of(overlay, "Service")}
+
+
+@every_overlay
+def test_secrets_are_named_and_not_there(overlay: str, manifests: Manifests) -> None:
+    assert manifests.of(overlay, "Secret") == []
+    document = (ROOT / "docs/kubernetes.md").read_text(encoding="utf-8")
+    named = {name for pod in manifests.pods(overlay) for name in pod.secrets()}
+    assert named == {"portfolio", "clients", "subjects", "index", "mlflow"}
+    assert all(f"secret generic {name} " in document for name in named)
+
+
+# What leads somewhere
+
+
+@every_overlay
+def test_what_is_referred_to_is_there(overlay: str, manifests: Manifests) -> None:
+    objects = [(each["kind"], each["metadata"]["name"]) for each in manifests.all(overlay)]
+    assert len(objects) == len(set(objects))
+    assert all(len(name) <= 63 for _, name in objects)  # a Job's name is a label of its pods
+    there = set(objects)
+    for pod in manifests.pods(overlay):
+        assert {("ConfigMap", name) for name in pod.config_maps()} <= there
+        assert {("PersistentVolumeClaim", claim) for claim, _ in pod.claims()} <= there
+    for scaler in manifests.of(overlay, "HorizontalPodAutoscaler"):
+        assert ("Deployment", scaler["spec"]["scaleTargetRef"]["name"]) in there
+    for each in manifests.of(overlay, "Ingress"):
+        (rule,) = each["spec"]["rules"]
+        assert ("Service", rule["http"]["paths"][0]["backend"]["service"]["name"]) in there
+    assert {each["metadata"]["namespace"] for each in manifests.all(overlay) if each["kind"] != "Namespace"} == {
+        "portfolio"
+    }
+
+
+@every_overlay
+def test_each_service_budget_and_deployment_selects_the_pods_of_its_name_alone(
+    overlay: str, manifests: Manifests
+) -> None:
+    for kind in ("Service", "Deployment", "PodDisruptionBudget"):
+        for each in manifests.of(overlay, kind):
+            selector = each["spec"]["selector"]
+            labels = selector if kind == "Service" else selector["matchLabels"]
+            chosen = [pod for pod in manifests.pods(overlay) if labels.items() <= pod.labels.items()]
+            assert [pod.name for pod in chosen] == [each["metadata"]["name"]]
+            assert [pod.object["kind"] for pod in chosen] == ["Deployment"]
+
+
+@every_overlay
+def test_the_network_lets_through_what_is_needed_and_nothing_else(overlay: str, manifests: Manifests) -> None:
+    inside = ways(manifests, overlay)
+    clients = ("service", "trainer", "retrain", "monitor")
+    assert inside == {
+        ("index", "service", 8000),
+        ("service", "index", 8000),
+        *((client, "mlflow", 5500) for client in clients),
+    }
+    out = {pod.component: manifests.blocks(overlay, pod) for pod in manifests.pods(overlay)}
+    downloads = {("0.0.0.0/0", port) for port in (80, 443)}
+    database = set() if overlay == "local" else {("10.20.0.0/16", 5432)}
+    assert out == {
+        "index": set(),
+        **dict.fromkeys(("mlflow", "service", "monitor"), database),
+        **dict.fromkeys(("trainer", "retrain"), downloads | database),
+    }
+    entered = {pod.component for pod in manifests.pods(overlay) if manifests.namespaces(overlay, pod)}
+    assert entered == (set() if overlay == "local" else {"index", "service"})
+
+
+# How often, and what counts as a failure
+
+
+def test_a_monitor_looks_once_a_window_and_nothing_runs_twice_at_once(manifests: Manifests) -> None:
+    for each in manifests.of("cloud", "CronJob"):
+        assert (each["spec"]["concurrencyPolicy"], each["spec"]["timeZone"]) == ("Forbid", "Etc/UTC")
+        minute, hour, *days = each["spec"]["schedule"].split()
+        assert minute.isdigit()
+        assert hour.isdigit()
+        if each["metadata"]["name"].endswith("-monitor"):
+            assert days == ["*", "*", "*"]  # the budget of false alarms counts windows that do not overlap
+            (pod,) = [pod for pod in manifests.pods("cloud") if pod.name == each["metadata"]["name"]]
+            assert pod.container["args"] == ["monitor", "--window", "24h"]
+        else:
+            weekly = yaml.safe_load((ROOT / ".github/workflows/retrain.yml").read_text(encoding="utf-8"))
+            assert [{"cron": each["spec"]["schedule"]}] == weekly[True]["schedule"]
+
+
+@pytest.mark.parametrize(("component", "well"), [("monitor", {0, 2}), ("retrain", {0, 2, 4, 5})])
+def test_a_job_fails_for_what_is_a_failure(
+    component: str, well: set[int], manifests: Manifests, tmp_path: Path
+) -> None:
+    pod = manifests.pods("local", component)[0]
+    program = tmp_path / "project"
+    program.write_text('#!/bin/sh\necho "$@" >>"$LOG"\nexit "$STATUS"\n', encoding="utf-8")
+    program.chmod(0o755)
+    command = [*pod.container["command"], *pod.container["args"]]
+    sh = shutil.which(command[0])
+    for status in range(6):
+        variables = {"PATH": str(tmp_path), "LOG": str(tmp_path / "log"), "STATUS": str(status)}
+        done = subprocess.run([sh, *command[1:]], env=variables, check=False)
+        assert done.returncode == (0 if status in well else status)
+    assert set((tmp_path / "log").read_text(encoding="utf-8").splitlines()) == {" ".join(pod.container["args"])}
+
+
+def test_one_node_scales_less_and_a_cluster_keeps_two(manifests: Manifests) -> None:
+    def bounds(overlay: str) -> set[tuple[int, int]]:
+        scalers = manifests.of(overlay, "HorizontalPodAutoscaler")
+        assert len(scalers) == len(projects())
+        return {(each["spec"]["minReplicas"], each["spec"]["maxReplicas"]) for each in scalers}
+
+    assert (bounds("local"), bounds("cloud")) == ({(1, 2)}, {(2, 6)})
+    assert all("replicas" not in pod.object["spec"] for pod in manifests.pods("cloud", "service"))
+
+
+def test_a_new_project_gets_what_the_others_have() -> None:
+    template = (ROOT / "templates/common/kubernetes/kustomization.yaml").read_text(encoding="utf-8")
+    for word, name in (("new-project", "housing"), ("NEW_PROJECT", "HOUSING")):
+        template = template.replace(word, name)
+    assert template == (ROOT / "projects/housing/kubernetes/kustomization.yaml").read_text(encoding="utf-8")
+    base = yaml.safe_load((ROOT / "deploy/kubernetes/base/kustomization.yaml").read_text(encoding="utf-8"))
+    assert {f"../../../projects/{project.name}/kubernetes" for project in projects()} <= set(base["resources"])
