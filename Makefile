@@ -151,6 +151,7 @@ reports: setup ## train on the public data and rewrite the READMEs' tables and f
 
 system-design: setup ## fill docs/system-design.md from what was measured and from benchmarks/system_design.toml
 	@"$(BIN)/python" benchmarks/system_design.py
+	@"$(BIN)/python" benchmarks/cloud_cost.py
 
 # The peers get an environment of their own: their versions of OpenTelemetry are not ours.
 PEERS := .state/peers

@@ -7,7 +7,9 @@ ENV UV_LINK_MODE=copy UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never PIP_ROOT_USER_A
 COPY requirements/installer.lock /build/
 RUN --mount=type=cache,target=/root/.cache \
     pip install --quiet --disable-pip-version-check --require-hashes -r /build/installer.lock
-COPY requirements/mlflow.lock /build/lock
+# mlflow, or mlflow-s3 where models are kept in a bucket: docker/s3.yaml.
+ARG LOCK=mlflow
+COPY requirements/${LOCK}.lock /build/lock
 RUN --mount=type=cache,target=/root/.cache \
     uv venv --quiet /opt/venv \
     && uv pip sync --quiet --python /opt/venv --require-hashes --compile-bytecode /build/lock \
@@ -22,7 +24,7 @@ COPY --link --chmod=0644 docker/healthcheck.py /opt/healthcheck.py
 COPY --link --from=dependencies /opt/venv /opt/venv
 # Without the job runner and its six consumers, which nothing here uses, and without usage data to third parties.
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONWARNINGS=ignore \
-    MLFLOW_BACKEND_STORE_URI=sqlite:////mlflow/mlflow.db \
+    MLFLOW_BACKEND_STORE_URI=sqlite:////mlflow/mlflow.db MLFLOW_ARTIFACTS_DESTINATION=/mlflow/artifacts \
     MLFLOW_SERVER_ALLOWED_HOSTS=localhost,localhost:*,127.0.0.1,127.0.0.1:* \
     MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true
 WORKDIR /mlflow
@@ -31,7 +33,7 @@ EXPOSE 5500
 HEALTHCHECK --interval=10s --timeout=5s --start-period=300s --start-interval=1s --retries=3 \
     CMD ["python", "-I", "-S", "/opt/healthcheck.py", "5500", "/health"]
 ENTRYPOINT ["mlflow", "server", "--host", "0.0.0.0", "--port", "5500", "--workers", "1", "--serve-artifacts", \
-    "--artifacts-destination", "/mlflow/artifacts", "--uvicorn-opts", "--log-level warning --timeout-graceful-shutdown 3"]
+    "--uvicorn-opts", "--log-level warning --timeout-graceful-shutdown 3"]
 
 ARG GIT_COMMIT=unknown
 ARG CREATED=

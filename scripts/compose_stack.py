@@ -74,15 +74,19 @@ class Stack:
         """Return the names of the monitors, in the order of the services."""
         return tuple(f"{service}-monitor" for service in self.services)
 
-    def compose(self, *arguments: str) -> str:
-        """Run docker compose on this test's project; return what it writes."""
+    def environment(self) -> dict[str, str]:
+        """Return what this test's compose files read: their settings, and nothing of who runs it."""
         clean = {name: value for name, value in os.environ.items() if not name.endswith(("_PORT", "_URI"))}
         ports = {f"{name.upper().replace('-', '_')}_PORT": str(port) for name, port in self.ports.items()}
         profiles = "" if self.earlier else "operations,monitoring"
         settings = SETTINGS | {"GIT_COMMIT": current_commit(), "COMPOSE_PROFILES": profiles}
+        return clean | settings | ports
+
+    def compose(self, *arguments: str) -> str:
+        """Run docker compose on this test's project; return what it writes."""
         files = [option for file in FILES for option in ("--file", file)]
         command = ["docker", "compose", "--project-name", PROJECT, "--env-file", os.devnull, *files, *arguments]
-        return output_of(*command, folder=self.tree, environment=clean | settings | ports)
+        return output_of(*command, folder=self.tree, environment=self.environment())
 
     def take_down(self) -> None:
         """Remove whatever there is of this test; layers stay in the builder's cache, and images that were pulled."""

@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx
 
+import compose_host
 from compose_confinement import confinement, no_way_out
 from compose_stack import (
     ROOT,
@@ -181,6 +182,13 @@ def again(stack: Stack) -> None:
     go_on(stack, before)
 
 
+def restored(stack: Stack) -> None:
+    """Back up, try it beside the stack, forget everything, restore, start: the same models, nothing trained."""
+    before = {service: stack.model(service) for service in stack.services}
+    compose_host.restored(stack)
+    go_on(stack, before)
+
+
 def upgrade(stack: Stack) -> None:
     """Start the other commit's stack, take it down, start this one on its volumes: the same models, or better data."""
     with tempfile.TemporaryDirectory() as folder:
@@ -245,7 +253,9 @@ CHECKS = (
     without_mlflow,
     drained,
     again,
+    restored,
     down,
+    compose_host.applied_twice,
 )
 
 

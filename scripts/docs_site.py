@@ -39,7 +39,15 @@ SECTIONS = {
         "docs/exercises",
         "benchmarks/index",
     ),
-    "Operate": ("docs/operations", "docs/reliability", "docs/settings", "docs/kubernetes", "docker/index", "SECURITY"),
+    "Operate": (
+        "docs/operations",
+        "docs/reliability",
+        "docs/settings",
+        "docs/kubernetes",
+        "docs/infrastructure",
+        "docker/index",
+        "SECURITY",
+    ),
     "Reference": ("docs/index", f"Python API <{API}>", "http/index"),
 }
 """What stands in the sidebar below the projects; a document that no section names comes last."""

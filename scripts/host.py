@@ -17,7 +17,7 @@ from project_table import ROOT
 
 PYINFRA = ROOT / ".state" / "host" / "bin" / "pyinfra"
 SHIPPED = [
-    *(".dockerignore", "LICENSE", "Makefile", "compose.yaml", "deploy/host", "docker", "projects", "pyproject.toml"),
+    *(".dockerignore", "LICENSE", "Makefile", "compose.yaml", "deploy", "docker", "projects", "pyproject.toml"),
     *("requirements", "scripts", "shared"),
 ]
 """What images are built from, and what runs them."""
