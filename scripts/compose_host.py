@@ -82,7 +82,8 @@ def debian() -> Iterator[str]:
     output_of("docker", "run", "--detach", "--rm", "--name", name, *confined, *volume, f"{name}:test")
     try:
         # An image that stands in for Debian 13 may be of the release before.
-        within(name, "sed", "-i", "s/bookworm/trixie/", "/etc/apt/sources.list")
+        files = ("/etc/apt", "-name", "*sources*", "-type", "f")
+        within(name, "find", *files, "-exec", "sed", "-i", "s/bookworm/trixie/", "{}", "+")
         yield name
     finally:
         output_of("docker", "rm", "--force", "--volumes", name)
