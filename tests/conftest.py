@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
+from environments import python_of
+from manifest_pods import OVERLAYS, Manifests
+from required import missing
 from small_models import SmallModel
 
+from manifests import FOLDER, NoKubectlError, render
 from project_table import Project, projects
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,6 +62,16 @@ def services() -> dict[str, dict[str, Any]]:
         for name, service in read(path)["services"].items():
             stack[name] = merge(stack.get(name, {}), extended(service, path, ROOT))
     return stack
+
+
+@pytest.fixture(scope="session")
+def manifests(request: pytest.FixtureRequest) -> Manifests:
+    """Every overlay of deploy/kubernetes, rendered."""
+    python_of("platform")
+    try:
+        return Manifests({overlay: render(FOLDER / "overlays" / overlay) for overlay in OVERLAYS})
+    except NoKubectlError as error:
+        missing(request, "kubectl", str(error))
 
 
 @pytest.fixture(scope="session", params=projects(), ids=lambda project: project.name)

@@ -70,6 +70,7 @@ class Manifests:
     """Overlay -> its objects."""
 
     def __init__(self, rendered: Mapping[str, str]) -> None:
+        self.text = dict(rendered)
         self._objects = {overlay: list(yaml.safe_load_all(text)) for overlay, text in rendered.items()}
 
     def all(self, overlay: str) -> list[Object]:

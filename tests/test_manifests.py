@@ -8,27 +8,22 @@ from pathlib import Path
 
 import pytest
 from environments import python_of
-from required import missing
+from manifest_pods import OVERLAYS, Manifests
 
-import manifests
-from manifests import FOLDER, VERSIONS, ManifestError, NoKubectlError, kubectl, policy_faults, render, schema_faults
+import manifests as script
+from manifests import VERSIONS, ManifestError, NoKubectlError, kubectl, policy_faults, render, schema_faults
 
 pytestmark = pytest.mark.long  # its tools have environments of their own
-OVERLAYS = ("local", "cloud")
 
 
 @pytest.fixture(scope="module")
-def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def rendered(manifests: Manifests, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Each overlay, in a file."""
-    python_of("platform")
     folder = tmp_path_factory.mktemp("rendered")
-    try:
-        texts = {overlay: render(FOLDER / "overlays" / overlay) for overlay in OVERLAYS}
-    except NoKubectlError as error:
-        missing(request, "kubectl", str(error))
-    for overlay, text in texts.items():
-        (folder / f"{overlay}.yaml").write_text(text, encoding="utf-8")
-    return {overlay: folder / f"{overlay}.yaml" for overlay in OVERLAYS}
+    files = {overlay: folder / f"{overlay}.yaml" for overlay in OVERLAYS}
+    for overlay, path in files.items():
+        path.write_text(manifests.text[overlay], encoding="utf-8")
+    return files
 
 
 def broken(rendered: dict[str, Path], folder: Path, *faults: tuple[str, str]) -> Path:
@@ -73,14 +68,14 @@ def test_faults_are_printed_and_make_the_exit_status(
     rendered: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert rendered
-    monkeypatch.setattr(manifests, "policy_faults", lambda _: [])
-    monkeypatch.setattr(manifests, "schema_faults", lambda _: [])
-    assert manifests.main([]) == 0
+    monkeypatch.setattr(script, "policy_faults", lambda _: [])
+    monkeypatch.setattr(script, "schema_faults", lambda _: [])
+    assert script.main([]) == 0
     assert "checkov allows" in capsys.readouterr().out
-    assert manifests.main([str(tmp_path)]) == 1
+    assert script.main([str(tmp_path)]) == 1
     assert "FAULT" in capsys.readouterr().err
-    monkeypatch.setattr(manifests, "policy_faults", lambda _: ["a rule"])
-    assert manifests.main([]) == 1
+    monkeypatch.setattr(script, "policy_faults", lambda _: ["a rule"])
+    assert script.main([]) == 1
     assert capsys.readouterr().err == "FAULT  a rule\n"
 
 
