@@ -1,7 +1,9 @@
 """The order of ratings, and what happens to films that were rated twice."""
 
 import numpy as np
+import pytest
 
+from recommender.data import ratings as module
 from recommender.data.ratings import order_ratings
 
 
@@ -34,3 +36,25 @@ def test_of_one_second_the_later_row_is_kept() -> None:
         n_items=1,
     )
     assert (replaced, ratings.values.tolist()) == (1, [2.0])
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 7, 1_000])
+@pytest.mark.parametrize("times", [5, 10**18])
+def test_blocks_of_users_have_the_order_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, rows_at_once: int, times: int
+) -> None:
+    """Three hundred ratings in any order, most of them replaced, as a plain sort of tuples has them."""
+    monkeypatch.setattr(module, "ROWS_AT_ONCE", rows_at_once)
+    rng = np.random.default_rng(0)
+    users, items = rng.integers(0, (20, 9), size=(300, 2), dtype=np.int32).T.copy()
+    moments = rng.integers(0, times, size=300)
+    values = np.arange(300, dtype=np.float32)
+    latest: dict[tuple[int, int], tuple[int, float]] = {}
+    for user, item, time, value in zip(users.tolist(), items.tolist(), moments.tolist(), values.tolist(), strict=True):
+        if latest.get((user, item), (-1, 0))[0] <= time:
+            latest[user, item] = (time, value)
+    expected = sorted((user, time, item, value) for (user, item), (time, value) in latest.items())
+    ratings, replaced = order_ratings(users, items, values, moments, n_users=20, n_items=9)
+    found = zip(*(getattr(ratings, name).tolist() for name in ("users", "times", "items", "values")), strict=True)
+    assert list(found) == expected
+    assert replaced == 300 - len(expected) > 0

@@ -170,7 +170,7 @@ def test_pieces_make_the_same_whole(
     tmp_path: Path, write_slice: Callable[[Path, int], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A copy of real rows, with ratings off the scale, of no film and of a film rated twice, which they have not."""
-    from recommender.data import files as module
+    from recommender.data import plain, ratings
 
     folder = write_slice(tmp_path / "slice", 60)
     with (folder / "ratings.dat").open("a", encoding="utf-8") as stream:
@@ -178,7 +178,8 @@ def test_pieces_make_the_same_whole(
         stream.write(f"{first[:-2]}99\n1::0000001::7::1\n{first.split('::')[0]}::{first.split('::')[1]}::12::1\n")
     whole = load(str(folder))
     assert list(whole.report.excluded.values()) == [1, 1, 1]
-    monkeypatch.setattr(module, "ROWS_AT_ONCE", 1_000)
+    monkeypatch.setattr(plain, "BYTES_AT_ONCE", 10_000)
+    monkeypatch.setattr(ratings, "ROWS_AT_ONCE", 300)
     again = load(str(folder))
     np.testing.assert_array_equal(again.ratings.items, whole.ratings.items)
     assert again.report.as_dict() == whole.report.as_dict()

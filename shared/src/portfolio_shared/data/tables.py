@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TextIO, cast
 
 from portfolio_shared.data.checks import DataError
 from portfolio_shared.data.lines import Lines, Unreadable
@@ -206,7 +206,7 @@ def misshapen(line: int, cells: Sequence[str], width: int) -> str | None:
 
 
 @contextmanager
-def open_text(path: Path) -> Iterator[IO[str]]:
+def open_text(path: Path) -> Iterator[TextIO]:
     """Open a text file, packed by gzip or not, in UTF-8 (with a byte order mark or not) or UTF-16.
 
     All of it is checked before it is yielded, so that a bad byte in the last line stops nothing half way.

@@ -1,5 +1,6 @@
 """Read and clean any of the three formats of MovieLens, or that of MovieTweetings, and account for every row."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 from portfolio_shared.data.checks import DataError, DataReport
 from portfolio_shared.data.tables import FileError
 from recommender.data.catalogue import Catalogue
-from recommender.data.files import RATING_TYPES, find_files
+from recommender.data.files import find_files
 from recommender.data.films import films_of
 from recommender.data.ratings import Ratings, order_ratings
+from recommender.data.rows import RATING_TYPES, ROWS_AT_ONCE, read_rows
 
 LOWEST, HIGHEST = 0.5, 5.0  # stars of MovieLens: halves since 2003, whole ones before
 
@@ -52,9 +54,10 @@ def read_ratings(folder: Path) -> Contents:
     if not films:
         raise FileError(f"{files.films}: it has no films")
     ids = pd.Index(np.array([film.id for film in films], dtype=np.int32))
-    parts = [_clean(chunk, ids, report, out_of_ten=out_of_ten) for chunk in files.read_ratings()]
+    parts = (_clean(chunk, ids, report, out_of_ten=out_of_ten) for chunk in read_rows(files))
+    columns = _joined(parts)
     report.notes += files.notes
-    user_ids, ratings = _assemble(parts, report, n_items=len(films))
+    user_ids, ratings = _assemble(columns, report, n_items=len(films))
     counts = ratings.item_counts()
     if unrated := int((counts == 0).sum()):
         report.notes.append(f"{unrated} of {len(films)} films have no rating.")
@@ -69,7 +72,7 @@ def _clean(chunk: pd.DataFrame, film_ids: pd.Index, report: DataReport, *, out_o
         report.repair("rating of 0 of 10, read as half a star", int(nothing.sum()))
         chunk = chunk.assign(value=(chunk["value"] / 2).mask(nothing, LOWEST))
     on_scale = chunk["value"].between(LOWEST, HIGHEST).to_numpy()  # false for missing values too
-    films = film_ids.get_indexer(chunk["film"]).astype(np.int32)
+    films = film_ids.get_indexer(pd.Index(chunk["film"])).astype(np.int32)
     listed = films >= 0
     report.exclude(f"rating outside {LOWEST} to {HIGHEST} stars", int((~on_scale).sum()))
     report.exclude("rating of a film that the list of films does not have", int((on_scale & ~listed).sum()))
@@ -77,13 +80,25 @@ def _clean(chunk: pd.DataFrame, film_ids: pd.Index, report: DataReport, *, out_o
     return {name: column[on_scale & listed] for name, column in columns.items()}
 
 
-def _assemble(parts: list[Columns], report: DataReport, *, n_items: int) -> tuple[NDArray[np.int32], Ratings]:
-    # Column by column: of 25 million ratings all of them are half a gigabyte.
-    users, films, values, times = (np.concatenate([part.pop(name) for part in parts]) for name in RATING_TYPES)
+def _joined(parts: Iterable[Columns]) -> Columns:
+    """Return the columns of all parts, which grow where they are: of 25 million ratings a copy is half a gigabyte."""
+    columns = {name: np.empty(0, dtype) for name, dtype in RATING_TYPES.items()}
+    for part in parts:
+        for name, column in columns.items():
+            before = len(column)
+            column.resize(before + len(part[name]), refcheck=False)
+            column[before:] = part[name]
+    return columns
+
+
+def _assemble(columns: Columns, report: DataReport, *, n_items: int) -> tuple[NDArray[np.int32], Ratings]:
+    users, films, values, times = columns.values()
     if len(users) == 0:
         raise DataError(f"{report.name}: none of {report.rows_read} rows can be used: {report.excluded}")
     user_ids = np.unique(users)
-    numbers = np.searchsorted(user_ids, users).astype(np.int32)
-    ratings, replaced = order_ratings(numbers, films, values, times, n_users=len(user_ids), n_items=n_items)
+    for start in range(0, len(users), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        users[rows] = np.searchsorted(user_ids, users[rows])
+    ratings, replaced = order_ratings(users, films, values, times, n_users=len(user_ids), n_items=n_items)
     report.exclude("rating that the user replaced by a later one of the same film", replaced)
     return user_ids, ratings
