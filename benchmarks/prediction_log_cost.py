@@ -50,6 +50,7 @@ def main() -> int:
     parser.add_argument("--blocks", type=int, default=12, help="blocks of turns of each project (default: %(default)s)")
     parser.add_argument("--before", type=Path, help="checkout of another commit, whose starts are compared")
     parser.add_argument("--starts", type=int, default=4, help="of each side, with --before (default: %(default)s)")
+    parser.add_argument("--starts-of", nargs="*", help="projects whose models that commit can read (default: all)")
     parser.add_argument("--projects", nargs="*", default=["housing", "recommender", "image-classifier"])
     parser.add_argument("--output", type=Path, default=RESULTS / "prediction_log_cost.json")
     options = parser.parse_args()
@@ -63,7 +64,7 @@ def main() -> int:
     limits = {f"{row['project']}, {LOG}": (row["ratio"], LIMIT) for row in costs if row["what"] == LOG}
     starts = []
     if options.before:
-        for name in options.projects:
+        for name in options.starts_of or options.projects:
             starts += starts_of(name, options.bundles / name, options.before, options.starts)
         cells = [[row["project"], row["what"], *(f"{row[side]:.3g}" for side in (*SIDES, "ratio"))] for row in starts]
         title = f"Medians of {options.starts} starts of each commit"

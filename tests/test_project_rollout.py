@@ -33,7 +33,7 @@ SHARE = 0.3
 SUBJECTS = [f"person{i}@example.org" for i in range(120)]
 
 CLIENTS = 2
-"""Of each service: as many as it has threads. With more it refuses one, as it should, where the machine stands still."""
+"""Of each service: as many as it has threads. With more it refuses one where the machine stands still, as it should."""
 
 Eventually = Callable[[Callable[[], object], str], None]
 Versions = dict[str, set[str]]  # of each subject
