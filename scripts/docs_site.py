@@ -43,6 +43,7 @@ SECTIONS = {
         "docs/operations",
         "docs/reliability",
         "docs/settings",
+        "docs/pipeline",
         "docs/kubernetes",
         "docs/infrastructure",
         "docker/index",

@@ -36,7 +36,7 @@ def main() -> int:
     print(f"{'build context':26} {size / MB:8.2f} MB of {CONTEXT_BYTES / MB:g}")
     if size > CONTEXT_BYTES:
         faults.append(f"the build context has {size / MB:.2f} MB: keep out what no image needs, in .dockerignore")
-    services = json.loads(output_of("docker", "compose", "--profile", "*", "config", "--format", "json"))["services"]
+    services = json.loads(output_of("docker", "compose", "config", "--format", "json"))["services"]
     for service in services.values():
         if "build" not in service:
             continue
