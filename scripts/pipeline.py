@@ -79,7 +79,7 @@ def environment(data: str, runner_port: int) -> dict[str, str]:
         "DAGSTER_HOME": str(HOME.resolve()),
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "MLFLOW_TRACKING_URI": TRACKING_URI,
-        "PIPELINE_COMMANDS": str(Path(sys.executable).parent),
+        "PIPELINE_COMMANDS": os.environ.get("PIPELINE_COMMANDS") or str(Path(sys.executable).parent),
         "PIPELINE_DATA": data,
         "PIPELINE_FOLDER": str(Path.cwd()),
         "PIPELINE_RUNNER_HOST": HOST,
