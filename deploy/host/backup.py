@@ -140,6 +140,8 @@ def drill(folder: Path) -> None:
     for service in stack["services"].values():
         service.pop("ports", None)
         service.pop("profiles", None)
+        needed = service.get("depends_on", {})
+        service["depends_on"] = {name: how for name, how in needed.items() if name in stack["services"]}
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary, "compose.json")
         file.write_text(json.dumps(stack), encoding="utf-8")
