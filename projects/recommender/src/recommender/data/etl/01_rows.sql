@@ -5,29 +5,40 @@ SELECT
     place,
     line,
     out_of_ten,
-    trim(split_part(line, separator, user_cell)) AS user_cell,
-    trim(split_part(line, separator, film_cell)) AS film_cell,
-    trim(split_part(line, separator, time_cell)) AS time_cell,
+    split_part(line, separator, user_cell) AS user_cell,
+    split_part(line, separator, film_cell) AS film_cell,
+    split_part(line, separator, time_cell) AS time_cell,
     -- Between semicolons, tabs and bars numbers may have a decimal comma; between commas none can.
-    lower(replace(trim(split_part(line, separator, value_cell)), ',', '.')) AS value_cell,
-    length(line) - length(replace(line, separator, '')) <> (width - 1) * length(separator) AS is_misshapen
+    replace(split_part(line, separator, value_cell), ',', '.') AS value_cell,
+    length(line) - length(replace(line, separator, '')) = (width - 1) * length(separator) AS has_all_cells
 FROM (SELECT place, replace(line, chr(13), '') AS line FROM lines) AS plain
 CROSS JOIN layout
 WHERE trim(line) <> '' AND line <> heading;
 
 -- A cast alone would take 5.7 for 5 or 1_000 for 1000, and each engine others.
+CREATE OR REPLACE TEMPORARY VIEW judged AS
+SELECT
+    *,
+    value_cell IN ('', 'NA', 'N/A', 'NaN', 'nan', 'NULL', 'null', 'None') AS has_no_value,
+    has_all_cells AND regexp_extract(
+        concat(user_cell, '/', film_cell, '/', time_cell),
+        '^ *[+-]?[0-9]+ */ *[+-]?[0-9]+ */ *[+-]?[0-9]+ *$',
+        0
+    ) <> '' AS has_numbers
+FROM cells;
+
 CREATE OR REPLACE TEMPORARY VIEW numbers AS
 SELECT
     place,
     line,
-    CASE WHEN translate(user_cell, '0123456789', '') IN ('', '+', '-') THEN try_cast(user_cell AS INT) END AS user_id,
-    CASE WHEN translate(film_cell, '0123456789', '') IN ('', '+', '-') THEN try_cast(film_cell AS INT) END AS film_id,
-    CASE WHEN translate(time_cell, '0123456789', '') IN ('', '+', '-') THEN try_cast(time_cell AS BIGINT) END AS at,
-    CASE WHEN translate(value_cell, '0123456789+-.e', '') = '' THEN try_cast(value_cell AS FLOAT) END AS value,
-    value_cell IN ('', 'na', 'n/a', 'nan', 'null', 'none') AS has_no_value,
-    out_of_ten,
-    is_misshapen
-FROM cells;
+    CASE WHEN has_numbers THEN try_cast(user_cell AS INT) END AS user_id,
+    CASE WHEN has_numbers THEN try_cast(film_cell AS INT) END AS film_id,
+    CASE WHEN has_numbers THEN try_cast(time_cell AS BIGINT) END AS at,
+    CASE WHEN regexp_extract(value_cell, '^ *[+-]?[0-9.]+(e[+-]?[0-9]+)? *$', 0) <> '' THEN try_cast(value_cell AS FLOAT)
+        END AS value,
+    has_no_value,
+    out_of_ten
+FROM judged;
 
 CREATE OR REPLACE TEMPORARY VIEW stars AS
 SELECT
@@ -38,8 +49,7 @@ SELECT
     CAST(CASE WHEN NOT out_of_ten THEN value WHEN value = 0 THEN 0.5 ELSE value / 2 END AS FLOAT) AS stars,
     numbers.at,  -- without the table, AT is a word of SQL to DuckDB
     coalesce(out_of_ten AND value = 0, false) AS is_repaired,
-    is_misshapen OR user_id IS NULL OR film_id IS NULL OR numbers.at IS NULL OR (value IS NULL AND NOT has_no_value)
-        AS is_unreadable
+    user_id IS NULL OR film_id IS NULL OR numbers.at IS NULL OR (value IS NULL AND NOT has_no_value) AS is_unreadable
 FROM numbers;
 
 CREATE OR REPLACE TEMPORARY VIEW rows AS
@@ -48,7 +58,7 @@ SELECT
     user_id,
     film_id,
     stars,
-    judged.at,
+    with_reasons.at,
     is_repaired,
     reason,
     CASE WHEN reason IS NOT NULL THEN line END AS line
@@ -62,4 +72,4 @@ FROM (
         END AS reason
     FROM stars
     LEFT JOIN films ON films.film_id = stars.film_id
-) AS judged;
+) AS with_reasons;
