@@ -93,6 +93,8 @@ def copied() -> Iterator[tuple[str, str]]:
     """Yield each Dockerfile of the images and a path that it copies from the build context."""
     for path in sorted(ROOT.glob("docker/*.Dockerfile")):
         text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+        for name, value in re.findall(r"^ARG (\w+)=(\S+)$", text, re.MULTILINE):
+            text = text.replace(f"${{{name}}}", value)  # as it is built where nobody says otherwise
         for line in re.findall(r"^(?:COPY|ADD)\s+(.+)$", text, re.MULTILINE):
             words = line.split()
             if any(word.startswith("--from=") for word in words):
