@@ -30,6 +30,28 @@ def sample(write_slice: Callable[[Path, int], Path], tmp_path_factory: pytest.Te
 
 
 @pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Return a function: folder of a data set -> folder of its tables, as `recommender etl` writes them."""
+    from recommender.config import EtlConfig
+    from recommender.data.etl.job import etl
+
+    def store(source: Path) -> Path:
+        output = tmp_path_factory.mktemp("etl") / "stored"
+        etl(EtlConfig(source=str(source), output=output, memory_limit="500MB"))
+        return output
+
+    return store
+
+
+@pytest.fixture(scope="session")
+def stored(
+    store: Callable[[Path], Path], write_slice: Callable[[Path, int], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The same people as `sample`, as tables."""
+    return store(write_slice(tmp_path_factory.mktemp("stored") / "active", 300))
+
+
+@pytest.fixture(scope="session")
 def latest_small() -> Dataset:
     """MovieLens latest-small, or a skip that says how to provide it."""
     folder = Path(os.environ.get("PORTFOLIO_DATA_DIR", Path(__file__).parents[3] / ".data")) / "ml-latest-small"

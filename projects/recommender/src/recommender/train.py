@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from recommender.config import MAX_HISTORY, MODEL_NAME, ModelSettings, TrainConf
 from recommender.data.load import Dataset, load, split
 from recommender.data.people import Person, join, learn_from, newest
 from recommender.data.splits import Split, evaluated_users
+from recommender.evaluation.at_scale import CANDIDATES_TITLE, DrawnSplit, learn_at_scale, refit_without
 from recommender.evaluation.candidates import COLUMNS, choose, compare, evaluate_baselines
 from recommender.evaluation.evaluate import METRIC_LABELS, Evaluation, compare_with_champion, evaluate
 from recommender.evaluation.figures import draw
@@ -43,11 +45,15 @@ Trained = results.Trained[Dataset, Split, Scorer, ModelSettings, Predictor, Eval
 STARS: Mapping[bool | None, float] = {True: 4.5, False: 1.5, None: math.nan}
 """What liking a film stands for, or not: a star above the middle of a history's weights, two below, none."""
 
-CANDIDATES_TITLE = "Candidates, fitted on the training part, measured on the validation part"
-
 
 def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lessons: Lessons | None = None) -> Trained:
-    """Go from data to an evaluated model; nothing is written."""
+    """Go from data to an evaluated model; nothing of it is written."""
+    if config.engine is not None:  # more ratings than memory holds: the same way, from sums
+        if lessons is not None:
+            raise ValueError("feedback is learned from beside ratings in memory: retrain without --engine")
+        trained: Trained = learn_at_scale(config, console, run)
+        console.print(metric_table(trained.evaluation))
+        return trained
     # Data: read, clean, report, split. From here on nothing looks at the test until the model is chosen.
     data = load(config.data, dataset=config.dataset)
     console.print(data.source.reason, data.report.as_table(), sep="\n")
@@ -130,17 +136,14 @@ def settings_for(parts: Split, config: TrainConfig, console: Console) -> tuple[M
         task = make_task(parts.train, parts.validation, parts.catalogue, max_users=MOST_USERS, seed=config.seed)
         grid = choose_rank_and_penalty([task], settings, seed=config.seed, k=config.k, budget=config.grid_seconds)
     console.print(grid.why)
-    if config.grid_seconds > 0 and len(grid.trials) < grid.planned:
-        console.print(
-            f"Warning: the budget ended after {len(grid.trials)} of {grid.planned} trials; a faster machine may choose "
-            "otherwise from the same data and seed. A larger --grid-seconds tries all."
-        )
+    if grid.warning:
+        console.print(grid.warning)
     return grid.settings, {"grid": grid.as_json()}
 
 
 def describe(config: TrainConfig, trained: Trained) -> Manifest:
     """Describe the model: what it is, what it learned from, how good it is."""
-    data, parts, evaluation = trained.data, trained.split, trained.evaluation
+    data, evaluation = trained.data, trained.evaluation
     return Manifest(
         project=MODEL_NAME,
         created=datetime.now(UTC),
@@ -149,7 +152,11 @@ def describe(config: TrainConfig, trained: Trained) -> Manifest:
             source=data.source.kind,
             name=data.name,
             sha256=data.sha256,
-            rows={"train": len(parts.before_test), "test": len(parts.test), "users": len(evaluation.task.users)}
+            rows={
+                "train": int(trained.predictor.catalogue.n_ratings.sum()),
+                "test": len(trained.split.test),
+                "users": len(evaluation.task.users),
+            }
             | ({"people of the log": len(trained.lessons.learned)} if trained.lessons else {}),
             test_split_sha256=evaluation.task.digest,
         ),
@@ -220,8 +227,18 @@ def metric_table(evaluation: Evaluation) -> Table:
     return terminal_table(f"Test, {len(evaluation.lists):,} users (95 % bootstrap interval)", headings, rows)
 
 
+def reference_at_scale(trained: Trained, parts: DrawnSplit) -> Columns:
+    """Return the same of some of all people, with models of which their part was taken back."""
+    learned = parts.before_test.where(np.isin(parts.before_test.users, parts.reference))
+    without, of = partial(refit_without, trained, parts), int(np.count_nonzero(parts.gram.lengths))
+    with Console(stderr=True).status("fitting for the reference"):
+        return reference(trained.predictor.catalogue, trained.data.ratings, learned, without, of=of)
+
+
 def reference_of(config: TrainConfig, trained: Trained) -> Columns:
     """Return what later requests are compared with: of each person, with a model that did not see them."""
+    if isinstance(trained.split, DrawnSplit):
+        return reference_at_scale(trained, trained.split)
     learned, predictor = trained.split.before_test, trained.predictor
     options = {"seed": config.seed, "threads": config.threads}
     recipe = recipes(trained.settings, learned, predictor.catalogue, **options)[trained.chosen]

@@ -44,7 +44,8 @@ FILMS = Catalogue(
 @pytest.fixture
 def two_users() -> Task:
     """Users 0 and 2 rated films 0 and 2, and 1 to 3; hidden are film 3 of user 0, and film 0 of user 2."""
-    return Task(table([0, 0, 2, 2], [0, 2, 1, 2]), table([0, 2], [3, 0]), np.array([0, 2]), FILMS)
+    before = table([0, 0, 2, 2], [0, 2, 1, 2])
+    return Task(before, table([0, 2], [3, 0]), np.array([0, 2]), FILMS.counted(before.item_counts()))
 
 
 def test_metrics_are_means_over_users_who_all_count(two_users: Task) -> None:
@@ -59,7 +60,7 @@ def test_metrics_are_means_over_users_who_all_count(two_users: Task) -> None:
 
 def test_metrics_of_kind_are_by_hand() -> None:
     before = table([0, 0, 1, 1, 2, 2], [0, 1, 0, 1, 0, 2])
-    task = Task(before, table([0, 1], [2, 3]), np.array([0, 1]), FILMS)
+    task = Task(before, table([0, 1], [2, 3]), np.array([0, 1]), FILMS.counted(before.item_counts()))
     measured = measure(np.array([[2, 3], [2, 3]]), task, k=2)
     # One of three people rated film 2; nobody rated film 3, which counts as once.
     assert measured.per_user["novelty"].tolist() == pytest.approx([np.log2(3)] * 2)

@@ -106,7 +106,7 @@ def scores(**means: float) -> dict[tuple[int, float], np.ndarray]:
     ],
 )
 def test_the_first_on_the_way_to_the_best_is_taken(task, directions, monkeypatch, measured, chosen):
-    monkeypatch.setattr(module, "read_back", lambda *_: np.zeros(5))
+    monkeypatch.setattr(module, "read_back", lambda *_, **__: np.zeros(5))
     assert pick(measured, directions, task, seed=0) == ((64, float(chosen)), 0.0)
 
 
@@ -114,7 +114,7 @@ def test_a_model_that_gives_a_history_away_is_not_taken(task, directions, monkey
     only = choose_rank_and_penalty([task], SETTINGS, budget=0)
     measured = scores(p300=0.50, p500=0.60, p800=0.40)
     shares = {300.0: [0.5, 1.0], 500.0: [1.0, 1.0], 800.0: [0.9, 0.9]}
-    monkeypatch.setattr(module, "read_back", lambda model, *_: np.array(model))
+    monkeypatch.setattr(module, "read_back", lambda model, *_, **__: np.array(model))
     fake = type("Fake", (), {"at": lambda self, *, penalty, rank: shares[penalty]})()
     assert pick(measured, fake, task, seed=0) == ((64, 800.0), 0.0)
     shares[800.0] = [1.0, 1.0]

@@ -17,6 +17,7 @@ MIN_HISTORY = 5  # ratings that must stay for training where a user is evaluated
 HIDDEN = 0.2  # of each user's ratings, for the test; as many before them are for validation
 TRAIN, VALIDATION, TEST = 0, 1, 2
 DAY = 24 * 3600  # seconds
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -121,20 +122,26 @@ def evaluated_users(before: Ratings, hidden: Ratings) -> NDArray[np.int64]:
 def _split(ratings: Ratings, catalogue: Catalogue, part: NDArray[np.int64]) -> Split:
     train, validation, test = (ratings.where(part == number) for number in (TRAIN, VALIDATION, TEST))
     before = ratings.where(part != TEST)
-    histories, hidden = before.user_counts(), test.user_counts()
-    rated = before.item_counts() > 0
-    return Split(
-        train,
-        validation,
-        test,
-        before,
-        catalogue,
-        excluded={
-            "users without a rating in the test": int(((hidden == 0) & (ratings.user_counts() > 0)).sum()),
-            f"users with fewer than {MIN_HISTORY} ratings before the test": int(
-                ((hidden > 0) & (histories < MIN_HISTORY)).sum()
-            ),
-            "films of the test that nobody rated before": int(((test.item_counts() > 0) & ~rated).sum()),
-            "ratings of such films, which count as missed": int((~rated[test.items]).sum()),
-        },
-    )
+    counts = (before.user_counts(), test.user_counts(), before.item_counts(), ratings.item_counts())
+    return Split(train, validation, test, before, catalogue, exclusions(*counts))
+
+
+def exclusions(histories: Counts, hidden: Counts, raters: Counts, rated: Counts) -> dict[str, int]:
+    """Return what `Split.excluded` says.
+
+    Parameters
+    ----------
+    histories, hidden
+        Shape (n_users,): ratings of each user before the test and in it.
+    raters, rated
+        Shape (n_films,): users who rated each film before the test, and in any part.
+    """
+    unknown = rated[raters == 0]  # films whose ratings are all in the test
+    return {
+        "users without a rating in the test": int(((hidden == 0) & (histories > 0)).sum()),
+        f"users with fewer than {MIN_HISTORY} ratings before the test": int(
+            ((hidden > 0) & (histories < MIN_HISTORY)).sum()
+        ),
+        "films of the test that nobody rated before": int((unknown > 0).sum()),
+        "ratings of such films, which count as missed": int(unknown.sum()),
+    }

@@ -10,7 +10,6 @@ from threadpoolctl import threadpool_limits
 from portfolio_shared.evaluation.tables import Column
 from portfolio_shared.results import Candidate
 from recommender.config import MAX_USERS, HistorySettings, ModelSettings
-from recommender.data.ratings import Ratings
 from recommender.data.splits import Split
 from recommender.evaluation.evaluate import LONGEST, Evaluation, measure
 from recommender.evaluation.task import Task, lists_for, make_task
@@ -52,22 +51,28 @@ def compare(
     candidates = []
     tried = recipes(settings, split.before_test, task.catalogue, seed=seed, threads=threads)
     for name, recipe, model, seconds in _fitted(tried, task):
-        lists = lists_for(model, task, k=LONGEST, weigh=recipe.weigh)
-        evaluation = measure(lists, task, k=k, seed=seed, n_resamples=200)
-        ndcg = evaluation.metric("ndcg")
-        metrics = {
-            **{metric: evaluation.metric(metric).estimate for metric in evaluation.per_user},
-            "ndcg_low": ndcg.low,
-            "ndcg_high": ndcg.high,
-            "coverage": evaluation.coverage,
-            "fit_seconds": seconds,
-            "model_megabytes": _bytes(model) / 1e6,
-            "score_milliseconds": _latency(model, task.before, recipe.weigh) * 1e3,
-        }
-        candidates.append(Candidate(name, metrics, model, servable=name in SERVABLE))
+        candidates.append(measure_candidate(name, model, task, weigh=recipe.weigh, k=k, seed=seed, seconds=seconds))
         log(candidates[-1])
         advance(name)
     return {candidate.name: candidate for candidate in sorted(candidates, key=lambda c: -c.metrics["ndcg"])}
+
+
+def measure_candidate(
+    name: str, model: Scorer, task: Task, *, weigh: HistoryWeights, k: int, seed: int, seconds: float
+) -> Candidate[Scorer]:
+    """Measure a model that a fit of so many seconds left, as `compare` says."""
+    evaluation = measure(lists_for(model, task, k=LONGEST, weigh=weigh), task, k=k, seed=seed, n_resamples=200)
+    ndcg = evaluation.metric("ndcg")
+    metrics = {
+        **{metric: evaluation.metric(metric).estimate for metric in evaluation.per_user},
+        "ndcg_low": ndcg.low,
+        "ndcg_high": ndcg.high,
+        "coverage": evaluation.coverage,
+        "fit_seconds": seconds,
+        "model_megabytes": _bytes(model) / 1e6,
+        "score_milliseconds": _latency(model, task, weigh) * 1e3,
+    }
+    return Candidate(name, metrics, model, servable=name in SERVABLE)
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
@@ -162,9 +167,9 @@ def _bytes(model: Scorer) -> int:
     return total
 
 
-def _latency(model: Scorer, before: Ratings, weigh: HistoryWeights) -> float:
+def _latency(model: Scorer, task: Task, weigh: HistoryWeights) -> float:
     """Return the median seconds of scoring all films for the 50 films that most people rated."""
-    items = np.sort(np.argsort(-before.item_counts(), kind="stable")[:LATENCY_FILMS])
+    items = np.sort(np.argsort(-task.catalogue.n_ratings, kind="stable")[:LATENCY_FILMS])
     weights = weigh(np.full(len(items), np.nan))
     seconds = []
     for _ in range(LATENCY_REPEATS):

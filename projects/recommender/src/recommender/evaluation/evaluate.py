@@ -14,6 +14,7 @@ from portfolio_shared.evaluation.ranking import EMPTY, ranking_metrics
 from portfolio_shared.evaluation.sections import with_interval
 from portfolio_shared.evaluation.uncertainty import Interval, PairedComparison, bootstrap_interval, paired_bootstrap
 from recommender.config import MAX_USERS, MODEL_NAME
+from recommender.data.drawn import Drawn, draw
 from recommender.data.load import load, split
 from recommender.data.splits import Split
 from recommender.evaluation.task import Floats, Ints, Task, judge_lists, make_task
@@ -83,7 +84,7 @@ def evaluate(
 
 def measure(lists: Ints, task: Task, *, k: int, seed: int = 0, n_resamples: int = 1000) -> Evaluation:
     """Measure the first k places of lists, shape (n_users, at least k), in the order of the task's users."""
-    counts, n_users = task.before.item_counts(), task.before.n_users
+    counts, n_users = task.catalogue.n_ratings, task.before.n_users
     first = lists[:, :k]
     row = np.full(n_users, -1)
     row[task.users] = np.arange(len(task.users))
@@ -158,14 +159,24 @@ def compare_ndcg(challenger: Floats, champion: Floats) -> PairedComparison:
     return paired_bootstrap(mean_shortfall, np.ones(len(champion)), champion, challenger)
 
 
+def task_of_test(drawn: Drawn) -> Task:
+    """Return the task of the people drawn of a stored data set: to continue what they rated before the test."""
+    parts, raters = drawn.split, drawn.totals.raters["before_test"]
+    return Task(parts.before_test, parts.test, drawn.people, parts.catalogue.counted(raters))
+
+
 def evaluate_bundle(bundle: Path, setting: str, console: Console, *, dataset: str = "latest-small") -> None:
     """Print the metrics of a bundle on the frozen test of these data."""
     manifest = read_manifest(bundle, project=MODEL_NAME)
-    data = load(setting, dataset=dataset)
-    console.print(data.source.reason)
-    parts = split(data)
     k, max_users, seed = (int(str(manifest.config[name])) for name in ("k", "max_users", "seed"))
-    task = make_task(parts.before_test, parts.test, data.catalogue, max_users=max_users, seed=seed)
+    if manifest.config.get("engine"):  # the people whom that training drew, and nobody else is loaded
+        drawn = draw(setting, max_users=max_users, seed=seed)
+        data, task = drawn.data, task_of_test(drawn)
+    else:
+        data = load(setting, dataset=dataset)
+        parts = split(data)
+        task = make_task(parts.before_test, parts.test, data.catalogue, max_users=max_users, seed=seed)
+    console.print(data.source.reason)
     if task.digest != manifest.data.test_split_sha256:
         console.print("These are not the ratings that the bundle was tested on: it may have learned from some of them.")
     for name, values in accuracy(recommend_all(Predictor.load(bundle), task), task, k=k).items():

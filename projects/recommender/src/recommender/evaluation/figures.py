@@ -176,11 +176,11 @@ def tail(evaluation: Evaluation) -> Floats:
 
 def rated_tail(task: Task) -> Floats:
     """Return the share of ratings beyond each share of the films in `TAIL`, shape (n_shares,)."""
-    return _beyond(task.before.item_counts(), task)
+    return _beyond(task.catalogue.n_ratings, task)
 
 
 def _beyond(counts: NDArray[np.int64], task: Task) -> Floats:
-    by_popularity = np.argsort(-task.before.item_counts(), kind="stable")
+    by_popularity = np.argsort(-task.catalogue.n_ratings, kind="stable")
     total = np.concatenate([[0.0], np.cumsum(counts[by_popularity]) / counts.sum()])
     return np.asarray(1.0 - np.interp(np.array(TAIL) * len(counts), np.arange(len(counts) + 1), total))
 

@@ -92,6 +92,16 @@ class Grid:
             )
         return words
 
+    @property
+    def warning(self) -> str | None:
+        """What to know of a search that a budget ended."""
+        if self.budget == 0 or len(self.trials) == self.planned:
+            return None
+        return (
+            f"Warning: the budget ended after {len(self.trials)} of {self.planned} trials; a faster machine may choose "
+            "otherwise from the same data and seed. A larger --grid-seconds tries all."
+        )
+
     def as_json(self) -> dict[str, JsonValue]:
         """Return it for the manifest: what was tried, what each scored, what was chosen."""
         ease = self.settings.ease
@@ -106,7 +116,13 @@ class Grid:
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def choose_rank_and_penalty(
-    tasks: Sequence[Task], settings: ModelSettings, *, seed: int = 0, k: int = 10, budget: float = 10.0
+    tasks: Sequence[Task],
+    settings: ModelSettings,
+    *,
+    fits: Sequence[Directions] | None = None,
+    seed: int = 0,
+    k: int = 10,
+    budget: float = 10.0,
 ) -> Grid:
     """Fit on what comes before, measure on what is hidden, and return what to go on with.
 
@@ -114,12 +130,15 @@ def choose_rank_and_penalty(
     ----------
     tasks
         The validation part, or several of the same users: then a user's nDCG is the mean over them.
+    fits
+        What was fitted on each task before; None: it is fitted here, on ratings that are all in memory.
     budget
         CPU seconds after which no further trial begins. The settings in use are always tried. The decomposition counts;
         the attack that follows, on at most `ATTACKED` people for each point until one passes, does not.
     """
     started, weigh = time.process_time(), HistoryWeights(**settings.history.model_dump())
-    fits = [decompose_full(task.before.matrix(), task.catalogue, settings.ease, seed=seed) for task in tasks]
+    if fits is None:
+        fits = [decompose_full(task.before.matrix(), task.catalogue, settings.ease, seed=seed) for task in tasks]
     histories = [weighed_histories(task, weigh) for task in tasks]
     planned, measured = points(settings.ease, min(len(fit.values) for fit in fits)), dict[Point, Floats]()
     for rank, penalty in planned:
@@ -165,7 +184,7 @@ def pick(measured: Mapping[Point, Floats], directions: Directions, task: Task, *
     drawn = np.random.default_rng(seed).permutation(users)[:ATTACKED]
     shares: dict[Point, float] = {}
     for rank, penalty in ordered:
-        read = read_back(directions.at(penalty=penalty, rank=rank), X, drawn)
+        read = read_back(directions.at(penalty=penalty, rank=rank), X, drawn, raters=task.catalogue.n_ratings)
         shares[rank, penalty] = float(np.mean(read >= 1)) if len(read) else 0.0
         if shares[rank, penalty] == 0:
             return (rank, penalty), 0.0

@@ -68,24 +68,26 @@ def attack(model: Model, X: sp.csr_array, *, members: Ints, non_members: Ints, s
     )
 
 
-def read_back(model: Model, X: sp.csr_array, users: Ints) -> Floats:
+def read_back(model: Model, X: sp.csr_array, users: Ints, *, raters: Ints | None = None) -> Floats:
     """Return the share of each user's history that their rarest films lead to, shape (n_users,), from 0 to 1.
 
     The attacker knows how long the history is and which of its films are the rarest. The guess is the films with the
     largest products with the factors of one of them, or with the sum of all, or by cosine: whichever finds most, as
     if the attacker could tell. Histories are of films that the model recommends: of no other film does it hold
-    anything that depends on people. People with fewer than `LEAST_FILMS` of them are left out.
+    anything that depends on people. People with fewer than `LEAST_FILMS` of them are left out. `raters`, shape
+    (n_items,), is how many people rated each film, where X does not hold everybody.
     """
     live = np.flatnonzero(model.recommendable)
     rated = sp.csr_array(X[:, live])
-    raters, factors = np.asarray(rated.sum(axis=0)), model.factors[live]
+    popularity = np.asarray(rated.sum(axis=0)) if raters is None else raters[live]
+    factors = model.factors[live]
     lengths = np.sqrt(model.own[live])[:, None]
     unit = np.divide(factors, lengths, out=np.zeros_like(factors), where=lengths > 0)
     shares = []
     for user in users:
         history = rated.indices[rated.indptr[user] : rated.indptr[user + 1]]
         if len(history) >= LEAST_FILMS:
-            rarest = history[np.lexsort((history, raters[history]))][:KEYS]
+            rarest = history[np.lexsort((history, popularity[history]))][:KEYS]
             guesses = [[key] for key in rarest] + [rarest]
             shares.append(max(_share_read(V, np.array(keys), history) for V in (factors, unit) for keys in guesses))
     return np.array(shares)

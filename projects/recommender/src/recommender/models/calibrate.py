@@ -36,9 +36,20 @@ class Listed:
 
 
 def fit_chance(
-    model: ItemFactors | FoldIn, weigh: HistoryWeights, before: Ratings, hidden: Ratings, *, seed: int = 0
+    model: ItemFactors | FoldIn,
+    weigh: HistoryWeights,
+    before: Ratings,
+    hidden: Ratings,
+    *,
+    raters: Ints | None = None,
+    seed: int = 0,
 ) -> Chance | None:
     """Fit the chance on what people watched after the histories that the model was fitted on.
+
+    Parameters
+    ----------
+    raters
+        Shape (n_items,): how many people rated each film before; None: those of `before`, if they are everybody.
 
     Returns
     -------
@@ -53,7 +64,7 @@ def fit_chance(
         *lists_of_histories(model, weigh, before, hidden, lengths=cut_lengths(before, users, rng), **every),
     ]
     history = _fit(lists)
-    popularity = _fit(lists_of_popular_films(model, before, hidden, **every))
+    popularity = _fit(lists_of_popular_films(model, before, hidden, raters=raters, **every))
     return None if history is None or popularity is None else Chance(history, popularity)
 
 
@@ -86,10 +97,16 @@ def lists_of_histories(
 
 
 def lists_of_popular_films(
-    model: ItemFactors | FoldIn, before: Ratings, hidden: Ratings, *, users: Ints, k: int
+    model: ItemFactors | FoldIn,
+    before: Ratings,
+    hidden: Ratings,
+    *,
+    users: Ints,
+    k: int,
+    raters: Ints | None = None,
 ) -> list[Listed]:
     """Recommend to each user the k films that most people rated, none that they rated before."""
-    counts, histories, lists = before.item_counts(), before.offsets(), []
+    counts, histories, lists = before.item_counts() if raters is None else raters, before.offsets(), []
     for user, watched in zip(users, _watched(hidden, users), strict=True):
         scores = np.where(model.recommendable, counts, -np.inf)
         scores[before.items[histories[user] : histories[user + 1]]] = -np.inf

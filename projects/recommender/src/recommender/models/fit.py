@@ -17,11 +17,12 @@ from portfolio_shared.results import Candidate
 from recommender.config import EaseSettings, ModelSettings
 from recommender.data.catalogue import Catalogue
 from recommender.data.ratings import Ratings
+from recommender.data.shaping import LARGEST_EIGENPROBLEM
 from recommender.data.splits import Split
 from recommender.models.als import fit_als
 from recommender.models.calibrate import fit_chance
-from recommender.models.ease import LARGEST_EIGENPROBLEM, Directions, decompose, fit_ease
-from recommender.models.features import film_features
+from recommender.models.ease import Directions, decompose, fit_ease
+from recommender.models.features import features_of
 from recommender.models.fold_in import FoldIn
 from recommender.models.history_weights import HistoryWeights
 from recommender.models.item_factors import ItemFactors
@@ -132,12 +133,9 @@ def fit_full(X: sp.csr_array, catalogue: Catalogue, settings: EaseSettings, *, s
 
 def decompose_full(X: sp.csr_array, catalogue: Catalogue, settings: EaseSettings, *, seed: int = 0) -> Directions:
     """Return what every penalty, and every rank up to that of the settings, has in common in `fit_full`."""
-    features = None
-    if settings.genre_weight > 0 or settings.year_weight > 0:
-        features = film_features(catalogue, genre_weight=settings.genre_weight, year_weight=settings.year_weight)
     return decompose(
         X,
-        features=features,
+        features=features_of(catalogue, settings),
         length_exponent=settings.length_exponent,
         min_raters=settings.min_raters,
         rank=settings.rank,

@@ -51,7 +51,7 @@ LEARNED = 5  # raters from which on a film is learned from; the default of `min_
 FIRST = 5  # films of an answer that are looked at
 MOST_WATCHED = 100  # films, in the month or less that a prediction is kept
 FOLDS = 10  # with 5 the films answered are less popular by 0.03 standard deviations, with 10 by 0.01
-"""Parts of the people; each part that is looked at costs a fit: ten up to 2,000 people, one from 20,000 on."""
+"""Parts of all people; each part that is looked at costs a fit: ten up to 2,000 people, one from 20,000 on."""
 
 
 class Watched(Strict):
@@ -75,6 +75,7 @@ def reference(
     learned: "Ratings",
     without: "Callable[[NDArray[np.int64]], Predictor]",
     *,
+    of: int | None = None,
     seed: int = 0,
 ) -> Columns:
     """Return the columns of the people that a model learned from, of some of them if they are many.
@@ -88,6 +89,8 @@ def reference(
     without
         People -> the predictor as it would be if they had not been learned from: what a model answers to people whom
         it saw is no measure of what it answers to others like them.
+    of
+        How many people the model learned from, if the ratings are those of some; None: they are those of all.
     """
     import numpy as np
 
@@ -95,7 +98,8 @@ def reference(
     ids = np.array([film.id for film in catalogue.films])
     ends, learned_ends = ratings.offsets(), learned.offsets()
     rows_of: list[dict[str, float]] = []
-    for fold in np.array_split(rng.permutation(np.flatnonzero(learned.user_counts())), FOLDS):
+    everybody = rng.permutation(np.flatnonzero(learned.user_counts()))
+    for fold in np.array_split(everybody, math.ceil(FOLDS * len(everybody) / (of or len(everybody)))):
         people = fold[: REFERENCE_ROWS - len(rows_of)]
         if len(people) == 0:
             break
