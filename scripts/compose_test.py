@@ -23,6 +23,8 @@ import httpx
 
 import compose_host
 from compose_confinement import confinement, no_way_out
+from compose_pipeline import pipelined
+from compose_spark import on_spark
 from compose_stack import (
     ROOT,
     CheckError,
@@ -71,7 +73,7 @@ def main() -> int:
 
 def build(stack: Stack) -> None:
     """Build every image."""
-    services = json.loads(stack.compose("config", "--format", "json"))["services"]
+    services = json.loads(stack.compose("--profile", "*", "config", "--format", "json"))["services"]
     for name in sorted(name for name, service in services.items() if "build" in service):
         stack.compose("build", "--quiet", name)  # one at a time: each uses every core
 
@@ -182,13 +184,6 @@ def again(stack: Stack) -> None:
     go_on(stack, before)
 
 
-def restored(stack: Stack) -> None:
-    """Back up, try it beside the stack, forget everything, restore, start: the same models, nothing trained."""
-    before = {service: stack.model(service) for service in stack.services}
-    compose_host.restored(stack)
-    go_on(stack, before)
-
-
 def upgrade(stack: Stack) -> None:
     """Start the other commit's stack, take it down, start this one on its volumes: the same models, or better data."""
     with tempfile.TemporaryDirectory() as folder:
@@ -229,7 +224,7 @@ def go_on(stack: Stack, before: dict[str, dict[str, Any]]) -> None:
 
 def down(stack: Stack) -> None:
     """Take down with volumes: no container, network or volume is left."""
-    stack.compose("down", "--volumes")
+    stack.compose("--profile", "*", "down", "--volumes")
     left = labeled("volume", "ls") + labeled("ps", "--all") + labeled("network", "ls")
     require(not left, f"left behind: {left}")
 
@@ -249,11 +244,13 @@ CHECKS = (
     watched,
     confinement,
     no_way_out,
+    pipelined,
     killed,
     without_mlflow,
     drained,
     again,
-    restored,
+    compose_host.restored,
+    on_spark,
     down,
     compose_host.applied_twice,
 )
