@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRED: dict[str, type] = {"title": str, "lead": str, "port": int, "service-mb": int}
-TYPES = REQUIRED | {"first-train-flags": list, "trainer-mb": int}
+TYPES = REQUIRED | {"first-train-flags": list, "etl": list, "trainer-mb": int}
 
 
 class ProjectError(ValueError):
@@ -35,6 +35,8 @@ class Project:
         Megabytes that its images may have over the base image; None for no limit.
     first_train_flags
         What `train` is given where it must be quick: the first training of `make up`.
+    etl
+        Words after its name that store clean tables, `{data}` and `{folder}` in place of both; none if nothing does.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Project:
     service_mb: int
     folder: Path
     first_train_flags: tuple[str, ...] = ()
+    etl: tuple[str, ...] = ()
     trainer_mb: int | None = None
 
     @property
@@ -85,8 +88,8 @@ def _read(path: Path) -> Project:
         if type(value) is not TYPES[key]:
             raise ProjectError(f"{path}: {key} = {value!r} in [tool.portfolio]: expected {TYPES[key].__name__}")
     values = {key.replace("-", "_"): value for key, value in table.items()}
-    flags = tuple(values.pop("first_train_flags", ()))
-    return Project(name=path.parent.name, folder=path.parent, first_train_flags=flags, **values)
+    flags, etl = (tuple(values.pop(key, ())) for key in ("first_train_flags", "etl"))
+    return Project(name=path.parent.name, folder=path.parent, first_train_flags=flags, etl=etl, **values)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from environments import python_of
 
 from portfolio_shared.operations import retrain
 from portfolio_shared.operations.findings import EXIT
-from project_table import projects
+from project_table import Project, projects
 
 pytestmark = pytest.mark.long  # the first use makes an environment
 
@@ -43,8 +44,8 @@ def bundle():
     files = {{"model.json": write(folder / "model.json", os.urandom(8).hex())}}
     write(folder / "bundle.json", json.dumps({{"data": {{"sha256": "d" * 64}}, "files": files}}))
 
-if command == "data" and "--output" in flags:
-    folder = Path(said["--output"])
+if command == "data" and "--tables" in flags:
+    folder = Path(said["--tables"])
     right = write(folder / "rows/0.parquet", "rows")
     stages = [{{"files": {{"rows/0.parquet": right if code < 100 else "0" * 64}}}}]
     source = {{"files": {{"elsewhere.csv": "1" * 64}}}}
@@ -171,7 +172,7 @@ def test_the_line_runs_the_commands_in_order_and_the_first_training_is_the_whole
     assert cases["first"]["success"]
     assert calls[:4] == [
         "housing data --data sample",
-        f"housing data --data sample --output {table}",
+        f"housing data --data sample --tables {table}",
         f"housing train --if-missing --data sample --output {bundle}",
         "housing monitor --window 24h",
     ]
@@ -233,6 +234,27 @@ def test_nothing_learns_from_a_table_that_is_not_as_it_was_written(cases: dict[s
     found = cases["another file"]
     assert found["checks"]["etl files_unchanged"] == [False, "rows/0.parquet is another file than was written"]
     assert set(found["made"]) == {"housing/data", "housing/etl"}
+
+
+@pytest.mark.parametrize("project", projects(), ids=lambda project: project.name)
+def test_the_command_of_the_table_stores_files_that_their_manifest_names(project: Project, tmp_path: Path) -> None:
+    words = [word.format(data="sample", folder=tmp_path / "stored") for word in project.etl]
+    subprocess.run([Path(sys.executable).with_name(project.name), *words], cwd=tmp_path, check=True, timeout=120)
+    folder = tmp_path / "stored"
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    results = runpy.run_path(str(ROOT / "deploy/pipeline/results.py"))
+
+    hashes = dict(results["hashes_in"](manifest))
+    stored = {str(path.relative_to(folder)) for path in folder.rglob("*.parquet")}
+    assert stored == {name for name in hashes if name.endswith(".parquet")} != set()
+    assert results["faults"](folder, manifest) == []
+    assert all(isinstance(rows, int) for rows in manifest["excluded"].values())
+
+    name = min(stored)
+    (folder / name).write_bytes(b"changed")
+    assert results["faults"](folder, manifest) == [f"{name} is another file than was written"]
+    (folder / name).unlink()
+    assert results["faults"](folder, manifest) == [f"{name} is missing"]
 
 
 def test_one_schedule_trains_on_monday_and_looks_every_day(told: dict[str, Any]) -> None:

@@ -16,11 +16,9 @@ from dagster import (
     in_process_executor,
 )
 from settings import Settings, read_settings
-from steps import key_of, steps_of
+from steps import key_of, names_of, steps_of
 
 from project_table import Project, projects
-
-STEPS = ("data", "etl", "train", "gate", "monitor")
 
 
 def define(settings: Settings, table: Sequence[Project]) -> Definitions:
@@ -59,7 +57,7 @@ def selections(project: Project, settings: Settings, tick: datetime) -> dict[str
 
     These are two runs: where a training fails, the look must not be left out.
     """
-    *before, look = (key_of(project, step) for step in STEPS)
+    *before, look = (key_of(project, step) for step in names_of(project))
     training = tick.astimezone(UTC).weekday() in settings.train_days
     return ({"train": before} if training else {}) | {"look": [look]}
 

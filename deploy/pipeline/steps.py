@@ -36,7 +36,13 @@ Metadata = dict[str, MetadataValue | str | float]
 
 def steps_of(project: Project, settings: Settings) -> list[AssetsDefinition]:
     """Return the assets of a project, in the order in which they run."""
-    return [each(project, settings) for each in (_data, _tables, _model, _monitor)]
+    made = (_data, _tables, _model, _monitor) if project.etl else (_data, _model, _monitor)
+    return [each(project, settings) for each in made]
+
+
+def names_of(project: Project) -> list[str]:
+    """Return the names of its assets; a project that stores no tables has no `etl`."""
+    return ["data", *(["etl"] if project.etl else []), "train", "gate", "monitor"]
 
 
 def key_of(project: Project, step: str) -> AssetKey:
@@ -66,8 +72,9 @@ def _tables(project: Project, settings: Settings) -> AssetsDefinition:
     )
     def etl() -> MaterializeResult:
         """Read and repair what is learned from, store it as tables, and count what was left out."""
-        flags = ("data", "--data", settings.data, "--output", str(folder))
-        ended = run(_program(project, settings), *flags, folder=settings.folder, codes=PLAIN)
+        given = {"data": settings.data, "folder": str(folder)}
+        words = (word.format_map(given) for word in project.etl)
+        ended = run(_program(project, settings), *words, folder=settings.folder, codes=PLAIN)
         path = folder / "manifest.json"
         excluded = {f"excluded: {why}": float(rows) for why, rows in read(path).get("excluded", {}).items()}
         return _written(key, path, _said(ended) | excluded)
@@ -77,12 +84,15 @@ def _tables(project: Project, settings: Settings) -> AssetsDefinition:
 
 def _model(project: Project, settings: Settings) -> AssetsDefinition:
     train, gate = key_of(project, "train"), key_of(project, "gate")
+    before_train = "etl" if project.etl else "data"
     bundle = settings.folder / ".state" / "retrain" / project.name / "bundle"
 
     @multi_asset(
         name=f"{project.package}__train_and_gate",
         specs=[
-            AssetSpec(train, deps=[key_of(project, "etl")], skippable=True, description="The bundle of a new model."),
+            AssetSpec(
+                train, deps=[key_of(project, before_train)], skippable=True, description="The bundle of a new model."
+            ),
             AssetSpec(
                 gate, deps=[train], description="What became of it: champion, challenger, refused, or no training."
             ),

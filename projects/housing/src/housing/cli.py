@@ -26,6 +26,7 @@ class Data(DataOptions):
 
     model_config = TrainConfig.model_config
     data: str = Field("auto", description=DATA)
+    tables: Path | None = Field(None, description="folder to store what was kept in, as Parquet; none: only the report")
 
 
 class Evaluate(EvaluateOptions):
@@ -51,7 +52,14 @@ class Predict(BaseSettings):
 def data(options: Data) -> None:
     from housing.data.load import load
 
-    shared.show_data(load(options.data))
+    dataset = load(options.data)
+    shared.show_data(dataset)
+    if options.tables is not None:
+        import pyarrow as pa
+
+        from portfolio_shared.data.stored import store_table
+
+        store_table(options.tables, "sales", pa.Table.from_pandas(dataset.sales.frame, preserve_index=False), dataset)
 
 
 def train(config: TrainConfig) -> None:

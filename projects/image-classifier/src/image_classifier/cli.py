@@ -5,6 +5,7 @@ line. Heavy libraries are imported by the command that needs them.
 """
 
 import json
+import os
 from argparse import ArgumentParser, Namespace
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ class Data(DataOptions):
 
     model_config = TrainConfig.model_config
     data: str = Field("auto", description=DATA)
+    tables: Path | None = Field(None, description="folder to store what was kept in, as Parquet; none: only the report")
 
 
 class Evaluate(EvaluateOptions):
@@ -71,7 +73,16 @@ def _parsed(parser: ArgumentParser, words: list[str], namespace: Namespace | Non
 def data(options: Data) -> None:
     from image_classifier.data.load import load
 
-    shared.show_data(load(options.data))
+    dataset = load(options.data)
+    shared.show_data(dataset)
+    if options.tables is not None:
+        import pyarrow as pa
+
+        from portfolio_shared.data.stored import store_table
+
+        columns = {name: [getattr(photo, name) for photo in dataset.photos] for name in ("name", "key", "group")}
+        columns["label"] = [dataset.labels[photo.label] for photo in dataset.photos]  # and no pixel
+        store_table(options.tables, "photos", pa.table(columns), dataset)
 
 
 def train(config: TrainConfig) -> None:
@@ -156,5 +167,11 @@ COMMANDS: dict[str, Command] = {
 
 
 def main() -> None:
-    """Run the command that the first argument names."""
-    shared.run_project("image-classifier", COMMANDS)
+    """Run the command that the first argument names; of several processes of torchrun, in the first of them."""
+    command = partial(shared.run_project, MODEL_NAME, COMMANDS)
+    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ["WORLD_SIZE"] != "1":
+        from image_classifier.models.helpers import run_in_team
+
+        run_in_team(MODEL_NAME, command)
+    else:
+        command()
