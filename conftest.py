@@ -41,15 +41,19 @@ for _name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell runs in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # else no process of a test would hear Ctrl-C
 os.environ["PORTFOLIO_PREDICTION_LOG"] = "off"  # a test that wants a log names a file of its own
-# MLflow's to run; it holds no doctest.
-collect_ignore_glob = ["projects/*/src/*/serving/mlflow_adapter.py"]
+# Those of MLflow, Spark and Dagster, which have environments of their own; they hold no doctest.
+collect_ignore_glob = [
+    "projects/*/src/*/serving/mlflow_adapter.py",
+    "projects/*/src/*/data/etl/spark_*.py",
+    "tests/pipeline_in_process.py",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require",
         default="",
-        help="browser, npm, real_data, promtool, postgresql (with commas): what is named must be there, or tests fail",
+        help="browser, java, npm, real_data, promtool, postgresql (with commas): what is named must be there, or tests fail",
     )
 
 

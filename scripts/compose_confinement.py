@@ -14,28 +14,33 @@ def confinement(stack: Stack) -> None:
     """Inspect every container: no root, no capability, read-only, limited; published on 127.0.0.1 alone."""
     trainers = [f"{service}-trainer" for service in stack.services]
     for service in (*stack.ports, *trainers):
-        container = stack.inspect(service)
-        host = container["HostConfig"]
-        actual = {
-            "user": container["Config"]["User"],
-            "read-only": host["ReadonlyRootfs"],
-            "capabilities dropped": host["CapDrop"],
-            "no new privileges": any("no-new-privileges" in option for option in host["SecurityOpt"] or []),
-            "memory limit": host["Memory"] > 0,
-            "CPU limit": host["NanoCpus"] > 0,
-            "process limit": (host["PidsLimit"] or 0) > 0,
-            "init": host["Init"],
-            "rotated log": "max-size" in host["LogConfig"]["Config"],
-            "restarts": host["RestartPolicy"]["Name"],
-        }
-        expected = dict.fromkeys(actual, True) | {
-            "user": "nobody" if service == "prometheus" else "10001:10001",
-            "capabilities dropped": ["ALL"],
-            "restarts": "no" if service in trainers else "unless-stopped",
-        }
-        require_equal(service, actual, expected)
-        addresses = {place["HostIp"] for places in host["PortBindings"].values() for place in places}
-        require(addresses <= {"127.0.0.1"}, f"{service} is published on {addresses}")
+        require_confined(stack, service, restarts="no" if service in trainers else "unless-stopped")
+
+
+def require_confined(stack: Stack, service: str, *, restarts: str) -> None:
+    """Require all of that of one container, and that it restarts as it should."""
+    container = stack.inspect(service)
+    host = container["HostConfig"]
+    actual = {
+        "user": container["Config"]["User"],
+        "read-only": host["ReadonlyRootfs"],
+        "capabilities dropped": host["CapDrop"],
+        "no new privileges": any("no-new-privileges" in option for option in host["SecurityOpt"] or []),
+        "memory limit": host["Memory"] > 0,
+        "CPU limit": host["NanoCpus"] > 0,
+        "process limit": (host["PidsLimit"] or 0) > 0,
+        "init": host["Init"],
+        "rotated log": "max-size" in host["LogConfig"]["Config"],
+        "restarts": host["RestartPolicy"]["Name"],
+    }
+    expected = dict.fromkeys(actual, True) | {
+        "user": "nobody" if service == "prometheus" else "10001:10001",
+        "capabilities dropped": ["ALL"],
+        "restarts": restarts,
+    }
+    require_equal(service, actual, expected)
+    addresses = {place["HostIp"] for places in host["PortBindings"].values() for place in places}
+    require(addresses <= {"127.0.0.1"}, f"{service} is published on {addresses}")
 
 
 def no_way_out(stack: Stack) -> None:

@@ -27,8 +27,13 @@ SETTINGS = {
     "RECIPE": "quick",
     "WEIGHTS": "auto",
     "PORTFOLIO_PREDICTION_LOG": "",
+    "SPARK_SOURCE": "sample",
+    "SPARK_PORT": "0",  # any
     "MONITOR_EVERY": "",
     "MONITOR_WINDOW": "",
+    "PIPELINE_CRON": "* * * * *",  # a tick is seen within a minute
+    "PIPELINE_WINDOW": "",
+    "PIPELINE_TRAIN_DAYS": "",
 }
 
 
@@ -90,7 +95,7 @@ class Stack:
 
     def take_down(self) -> None:
         """Remove whatever there is of this test; layers stay in the builder's cache, and images that were pulled."""
-        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "10")
+        self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "10")
         built = ("image", "ls", "--filter", f"reference={PROJECT}/*", "--format", "{{.Repository}}:{{.Tag}}")
         if names := output_of("docker", *built).split():
             output_of("docker", "image", "rm", *names)

@@ -32,7 +32,7 @@ DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
 
 
 def test_every_container_is_confined(services: Services) -> None:
-    assert len(services) == 5 + 4 * len(projects())
+    assert len(services) == 5 + 3 + 3 + 4 * len(projects()) + 1  # Spark, the pipeline; the films' job on Spark
     for name, service in services.items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
@@ -41,7 +41,9 @@ def test_every_container_is_confined(services: Services) -> None:
         assert service["logging"]["options"]["max-size"], name
         assert service["mem_limit"], name
         assert service["cpus"], name
-        assert service["restart"] == ("no" if name.endswith(("-trainer", "-retrain")) else "unless-stopped"), name
+        assert service["restart"] == (
+            "no" if name.endswith(("-trainer", "-retrain", "-spark")) else "unless-stopped"
+        ), name
 
 
 def test_ports_are_published_on_this_machine_alone(services: Services) -> None:
