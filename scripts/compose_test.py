@@ -24,7 +24,6 @@ import httpx
 import compose_host
 from compose_confinement import confinement, no_way_out
 from compose_pipeline import pipelined
-from compose_pipeline import pipelined
 from compose_spark import on_spark
 from compose_stack import (
     ROOT,
