@@ -95,9 +95,7 @@ def decompose_gram(gram: Gram, catalogue: Catalogue, settings: EaseSettings) -> 
     """Return what `recommender.models.fit.decompose_full` does, of a matrix in place of the ratings."""
     features = features_of(catalogue, settings)  # F, shape (n_features, n_films)
     own = features[:, gram.films].toarray()
-    total = own.T @ own
-    total += gram.matrix
-    values, V = strongest(total, settings.rank)
+    values, V = strongest(_sum(own.T @ own, gram.matrix), settings.rank)  # which is of 200 MB, and gone afterwards
     kept = values > values[0] * NEGLIGIBLE
     lengths, V = np.sqrt(values[kept]), V[:, kept]  # of the directions
     # Films that shape nothing get their place by their features, see `Directions.films`: with X = U s Vt, U of the
@@ -105,6 +103,12 @@ def decompose_gram(gram: Gram, catalogue: Catalogue, settings: EaseSettings) -> 
     films = features.T @ (own @ V / lengths)
     films[gram.films] = V * lengths
     return Directions(values[kept], films, np.isin(np.arange(len(gram.raters)), gram.films))
+
+
+def _sum(total: Floats, other: Floats) -> Floats:
+    """Add to a matrix in its place."""
+    total += other
+    return total
 
 
 def _mean(lengths: Ints) -> float:
