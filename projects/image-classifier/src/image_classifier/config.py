@@ -24,6 +24,7 @@ SHIPPED = "shipped"
 """Weights of it that ship with the package (`models/pretrained`)."""
 
 Augmentation = Literal["none", "light", "basic", "strong"]
+Precision = Literal["auto", "float32", "float16", "bfloat16"]
 Recipe = Literal["full", "quick"]
 """full: probe and fine-tuning. quick: the probe alone."""
 
@@ -62,6 +63,7 @@ class Compute(Frozen):
     """Where a training runs and keeps what it has computed; the numbers of a fine-tuning alone depend on it."""
 
     device: str = "auto"
+    precision: Precision = "auto"
     threads: int = Field(1, ge=1, description="threads that compute on the CPU")
     workers: int = Field(0, ge=0, description="processes that read and augment pictures; 0: the training's own")
     work: Path | None = Field(None, description="folder of features and checkpoints; none to keep nothing")
@@ -87,6 +89,7 @@ class TrainConfig(TrainSettings):
     crop: int | None = Field(None, ge=32, description="side of the pictures that the model sees; none: the usual ones")
     epochs: int | None = Field(None, ge=1, description="epochs of the fine-tuning, if not the usual ones")
     device: str = Field("auto", description="auto, cpu, cuda, mps or another device of torch")
+    precision: Precision = Field("auto", description="of the fine-tuning; auto: float16 on cuda, else float32")
     threads: int = Field(2, ge=1, description="threads that compute on the CPU")
     workers: int = Field(0, ge=0, description="processes that read and augment pictures; 0: the training's own")
     coverage: float = Field(0.95, gt=0.5, lt=1, description="share of pictures whose label set holds the true label")

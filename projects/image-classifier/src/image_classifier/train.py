@@ -46,7 +46,13 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lesson
     parts = learn_looks(parts, lessons, threads=config.threads, console=console)
 
     # Candidates: class frequencies, a linear probe on frozen features, and all layers fine-tuned from there.
-    compute = Compute(device=config.device, threads=config.threads, workers=config.workers, work=config.work)
+    compute = Compute(
+        device=config.device,
+        precision=config.precision,
+        threads=config.threads,
+        workers=config.workers,
+        work=config.work,
+    )
 
     def log(candidate: results.Candidate[FittedClassifier]) -> None:
         run.child(candidate.name, {"candidate": candidate.name}, candidate.metrics)

@@ -12,7 +12,9 @@ from image_classifier.data.images import prepare
 from image_classifier.data.load import Dataset
 from image_classifier.data.photos import TRUSTED, Photo, labels_of
 from image_classifier.data.preprocessing import Preprocessing, to_pixels
-from image_classifier.models.batches import augmentation, augmented_batches, draw, fixed_batches
+from image_classifier.models import batches
+from image_classifier.models.batches import augmentation, augmented_batches, draw, fixed_batches, kept_features
+from image_classifier.models.distributed import Team
 
 HOW = Preprocessing(36, 32)
 # Python 3.12 and later warn when a process with threads is forked; torch's workers use one thread each.
@@ -26,10 +28,10 @@ def few(sample: Dataset, count: int = 10) -> list[Photo]:
 
 def epoch(photos: Sequence[Photo], *, seed: int = 0, number: int = 0, batch: int = 4, workers: int = 0) -> torch.Tensor:
     """Return pictures and labels of an epoch as one tensor [n, 3 * 32 * 32 + 1]."""
-    batches = augmented_batches(
+    yielded = augmented_batches(
         photos, augmentation("strong", 32), at_least=32, batch=batch, seed=seed, epoch=number, workers=workers
     )
-    parts = [torch.cat([pictures.flatten(1).long(), labels[:, None]], 1) for pictures, labels in batches]
+    parts = [torch.cat([pictures.flatten(1).long(), labels[:, None]], 1) for pictures, labels in yielded]
     assert all(len(part) == min(batch, len(photos)) for part in parts)
     return torch.cat(parts)
 
@@ -38,9 +40,9 @@ def epoch(photos: Sequence[Photo], *, seed: int = 0, number: int = 0, batch: int
 @pytest.mark.parametrize("workers", [0, 1])
 def test_fixed_batches_are_what_the_service_sees(workers: int, sample: Dataset) -> None:
     photos = few(sample)
-    batches = list(fixed_batches(photos, HOW, batch=4, workers=workers))
-    assert [len(labels) for _, labels in batches] == [4, 4, 2]
-    pictures, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    yielded = list(fixed_batches(photos, HOW, batch=4, workers=workers))
+    assert [len(labels) for _, labels in yielded] == [4, 4, 2]
+    pictures, labels = (torch.cat(parts) for parts in zip(*yielded, strict=True))
     expected = np.stack([prepare(photo.path.read_bytes(), HOW, limits=TRUSTED) for photo in photos])
     assert pictures.dtype == torch.uint8
     np.testing.assert_array_equal(pictures.permute(0, 2, 3, 1).numpy(), expected)
@@ -85,6 +87,41 @@ def test_every_picture_is_seen_once_but_for_a_last_part(sample: Dataset) -> None
     assert len(epoch(photos, batch=64)) == 10  # fewer pictures than a batch: one batch of all
 
 
+@pytest.mark.parametrize("size", [2, 3])
+def test_parts_of_processes_are_the_batches_and_only_they_are_read(
+    size: int, sample: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, read = few(sample), []
+    whole = list(augmented_batches(photos, augmentation("strong", 32), at_least=32, batch=5, seed=3, epoch=2))
+    plain = batches.image_of
+    monkeypatch.setattr(batches, "image_of", lambda photo, **how: (read.append(photo), plain(photo, **how))[1])
+    parts = []
+    for rank in range(size):
+        rows = Team(rank, size).rows(5)
+        policy = augmentation("strong", 32)
+        parts.append(list(augmented_batches(photos, policy, at_least=32, batch=5, rows=rows, seed=3, epoch=2)))
+    assert len(read) == len(set(read)) == len(photos)
+    for number, (pictures, labels) in enumerate(whole):
+        assert torch.equal(torch.cat([part[number][0] for part in parts]), pictures)
+        assert torch.equal(torch.cat([part[number][1] for part in parts]), labels)
+
+
+def test_a_picture_loses_the_same_features_in_any_process() -> None:
+    def steps(rows: slice, **others: int) -> torch.Tensor:
+        masks = kept_features((5, 2000), rows, 0.2, **({"seed": 3, "epoch": 2} | others))
+        return torch.stack([next(masks) for _ in range(3)])
+
+    whole = steps(slice(None))
+    assert torch.equal(torch.cat([steps(Team(rank, 2).rows(5)) for rank in range(2)], dim=1), whole)
+    assert set(whole.unique().tolist()) == {0.0, 1.25}  # 1 / 0.8: the mean of the features stays
+    assert (whole == 0).float().mean().item() == pytest.approx(0.2, abs=0.01)  # 30,000 draws: 4 standard errors
+    assert not torch.equal(whole[0], whole[1])
+    assert not torch.equal(whole[0, 0], whole[0, 1])
+    for others in ({"seed": 4}, {"epoch": 3}):
+        assert not torch.equal(steps(slice(None), **others), whole)
+    assert torch.equal(next(kept_features((2, 3), slice(None), 0.0, seed=0, epoch=0)), torch.ones(2, 3))
+
+
 def test_one_picture_twice_in_an_epoch_is_drawn_twice(sample: Dataset) -> None:
     rows = epoch([sample.photos[0]] * 4)
     assert len({tuple(row.tolist()) for row in rows}) == 4
@@ -99,8 +136,8 @@ def test_pictures_are_trained_with_upright(tmp_path) -> None:
     exif[0x0112] = 6  # turn by 90 degrees clockwise to see it upright
     lying.save(tmp_path / "lying.png", exif=exif)
     photo = Photo(tmp_path / "lying.png", "a/lying.png", 0, "k", "k")
-    batches = augmented_batches([photo], augmentation("none", 32), at_least=32, batch=1, seed=0, epoch=0)
-    pictures, _ = next(iter(batches))
+    yielded = augmented_batches([photo], augmentation("none", 32), at_least=32, batch=1, seed=0, epoch=0)
+    pictures, _ = next(iter(yielded))
     assert pictures[0, :, :14].min() > 250
     assert pictures[0, :, 18:].max() < 5
 

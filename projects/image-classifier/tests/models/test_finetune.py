@@ -20,8 +20,9 @@ from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models import finetune
 from image_classifier.models.backbones import Backbone, build_backbone
 from image_classifier.models.checkpoint import CheckpointError, load_checkpoint
-from image_classifier.models.finetune import Job, fine_tune, fit_network
+from image_classifier.models.finetune import fine_tune, fit_network
 from image_classifier.models.fit import Epoch
+from image_classifier.models.job import Job
 from image_classifier.models.network import Classifier, logits_of
 from image_classifier.models.probe import Head
 from image_classifier.models.trunk import features_of
@@ -50,7 +51,7 @@ def backbone_of(name: str) -> Backbone:
 
 def network(backbone: str = "tiny", *, seed: int = 0) -> Classifier:
     torch.manual_seed(seed)
-    return Classifier(backbone_of(backbone), 5, dropout=0.2)
+    return Classifier(backbone_of(backbone), 5)
 
 
 def job(
@@ -137,7 +138,7 @@ from image_classifier.data.photos import Photo
 from image_classifier.models import finetune
 from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models.backbones import Backbone, build_backbone
-from image_classifier.models.finetune import Job
+from image_classifier.models.job import Job
 from image_classifier.models.network import Classifier
 
 given = json.loads(sys.stdin.read())
@@ -157,7 +158,7 @@ def killed_in_epoch_2(*arguments):
         os.kill(os.getpid(), signal.SIGKILL)
 
 finetune._average = killed_in_epoch_2
-finetune.fine_tune(Classifier(backbone, 5, dropout=0.2), job)
+finetune.fine_tune(Classifier(backbone, 5), job)
 """
 
 
@@ -216,7 +217,7 @@ def test_the_scale_of_half_precision_is_taken_up(sample: Dataset, tmp_path: Path
 
     def state(scale: float) -> finetune._State:
         made = finetune._State(network(), job(sample))
-        made.half, made.scaler = True, torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=7)
+        made.scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=7)
         return made
 
     before = state(32.0)

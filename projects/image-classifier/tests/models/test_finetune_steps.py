@@ -1,7 +1,4 @@
-"""What names a fine-tuning, and its steps by hand: rates that rise and fall, groups of weights, averaged weights."""
-
-from dataclasses import replace
-from pathlib import Path
+"""The steps of a fine-tuning by hand: rates that rise and fall, groups of weights, averaged weights, processes."""
 
 import numpy as np
 import pytest
@@ -13,7 +10,8 @@ from image_classifier.data.load import Dataset, Split
 from image_classifier.data.preprocessing import Preprocessing
 from image_classifier.models import finetune
 from image_classifier.models.backbones import Backbone
-from image_classifier.models.finetune import Job, fine_tune, pick_device
+from image_classifier.models.finetune import fine_tune
+from image_classifier.models.job import Job
 from image_classifier.models.network import Classifier
 
 SETTINGS = FineTuneSettings(epochs=3, patience=3, crop=32, batch=8, rate=3e-3, averaging=0.9)
@@ -27,7 +25,7 @@ def state_of(sample: Dataset, **changes: object) -> finetune._State:
     photos = sample.photos[:: len(sample.photos) // 36][:36]
     split = Split(photos[:26], photos[26:], (), sample.labels)
     job = Job(split, backbone, SETTINGS.model_copy(update=changes), 0, Compute(device="cpu"))
-    return finetune._State(Classifier(backbone, 5, dropout=0.2), job)
+    return finetune._State(Classifier(backbone, 5), job)
 
 
 def test_rates_warm_up_and_fall_to_zero(sample: Dataset) -> None:
@@ -93,60 +91,3 @@ def test_the_first_average_is_hardly_the_start(averaging: float, share: float, s
     moved = state.classifier.head.weight.detach() - start
     assert moved.abs().max() > 1e-4
     torch.testing.assert_close(state.average.head.weight, start + share * moved, rtol=0, atol=1e-6)
-
-
-@pytest.fixture
-def job(sample: Dataset) -> Job:
-    photos = sample.photos[:20]
-    backbone = Backbone("tiny", nn.Identity(), 3, Preprocessing(32, 32), HALF, HALF, digest="abc")
-    split = Split(photos[:12], photos[12:16], photos[16:], sample.labels)
-    return Job(split, backbone, FineTuneSettings(), 0, Compute(device="cpu"))
-
-
-def test_the_digest_depends_on_everything_that_the_result_depends_on(job: Job) -> None:
-    split, backbone, settings = job.split, job.backbone, job.settings
-    first, last = split.train[0], split.validation[-1]
-    splits = [
-        replace(split, train=split.train[1:]),
-        replace(split, train=(replace(first, label=first.label + 1), *split.train[1:])),
-        replace(split, train=(replace(first, key="other bytes"), *split.train[1:])),
-        replace(split, validation=split.validation[:-1]),
-        replace(split, train=(*split.train, last), validation=split.validation[:-1]),
-    ]
-    backbones = [
-        replace(backbone, digest="other weights"),
-        replace(backbone, name="other"),
-        replace(backbone, preprocessing=Preprocessing(40, 32)),
-    ]
-    changes = ({"epochs": 3}, {"augmentation": "basic"})
-    jobs = [
-        job,
-        replace(job, seed=1),
-        *(replace(job, settings=settings.model_copy(update=change)) for change in changes),
-        *(replace(job, backbone=other) for other in backbones),
-        *(replace(job, split=other) for other in splits),
-    ]
-    assert len({each.digest for each in jobs}) == len(jobs)
-
-
-def test_the_digest_depends_on_no_place_and_no_help(job: Job) -> None:
-    """Where the pictures lie, the test split, and how many processes help do not change the result."""
-    elsewhere = tuple(replace(photo, path=Path("elsewhere")) for photo in job.split.train)
-    moved = replace(job, split=replace(job.split, train=elsewhere, test=()), compute=Compute(workers=3))
-    assert moved.digest == job.digest
-
-
-def test_the_checkpoint_is_named_by_the_digest(job: Job, tmp_path: Path) -> None:
-    assert job.checkpoint is None
-    kept = replace(job, compute=Compute(work=tmp_path))
-    assert kept.checkpoint == tmp_path / "checkpoints" / f"{job.digest[:16]}.safetensors"
-
-
-def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pick_device("cpu") == torch.device("cpu")
-    for wrong in ("cuda:99", "gpu", ""):
-        with pytest.raises(ValueError, match=rf"device='{wrong}': expected auto, cpu or one that torch can use here"):
-            pick_device(wrong)
-    for present, expected in ((None, "cpu"), (torch.device("cuda"), "cuda")):
-        monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda device=present, **_: device)
-        assert pick_device("auto") == torch.device(expected)

@@ -27,10 +27,10 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HOW = Preprocessing(32, 32)
 
 
-def classifier(n_classes: int = 3, *, dropout: float = 0.0) -> Classifier:
+def classifier(n_classes: int = 3) -> Classifier:
     torch.manual_seed(0)
     trunk = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.ReLU())
-    return Classifier(Backbone("tiny", trunk, 8, HOW, MEAN, STD, digest="abc"), n_classes, dropout=dropout).eval()
+    return Classifier(Backbone("tiny", trunk, 8, HOW, MEAN, STD, digest="abc"), n_classes).eval()
 
 
 def pictures(n: int = 4) -> torch.Tensor:
@@ -58,18 +58,18 @@ def test_a_network_that_starts_from_a_head_has_its_logits() -> None:
     np.testing.assert_allclose(network.as_head().bias, head.bias, atol=1e-6)
 
 
-def test_dropout_is_for_training_only() -> None:
-    network = classifier(dropout=0.5)
+def test_what_is_kept_of_the_features_are_factors_of_them() -> None:
+    network, kept = classifier(), torch.zeros(4, 8)
+    kept[:2] = 2.0
     with torch.inference_mode():
-        assert torch.equal(network(pictures()), network(pictures()))
-        network.train()
-        assert not torch.equal(network(pictures()), network(pictures()))
-        assert torch.equal(network.grid(pictures()), network.grid(pictures()))  # the features come before it
+        features, logits = network.grid(pictures()).mean((2, 3)), network(pictures(), kept)
+        torch.testing.assert_close(logits[:2], network.head(2 * features[:2]))
+        assert torch.equal(logits[2:], network.head.bias.expand(2, -1))
 
 
 def test_logits_are_those_of_each_picture_alone(sample: Dataset) -> None:
-    """Neither the batch nor dropout has a say."""
-    network, photos = classifier(5, dropout=0.5).train(), sample.photos[:8]
+    """The batch has no say."""
+    network, photos = classifier(5).train(), sample.photos[:8]
     together = logits_of(network, photos, HOW)
     alone = [logits_of(network, [photo], HOW)[0] for photo in photos]
     assert together.dtype == np.float64
@@ -77,7 +77,7 @@ def test_logits_are_those_of_each_picture_alone(sample: Dataset) -> None:
 
 
 def test_the_exported_trunk_takes_bytes_in_any_number_and_computes_what_torch_computes(sample: Dataset) -> None:
-    network, photos = classifier(dropout=0.5).train(), sample.photos[::20]
+    network, photos = classifier().train(), sample.photos[::20]
     trunk = trunk_like(network, HOW, photos)
     (given,) = session(trunk.graph).get_inputs()
     assert (given.name, given.type, given.shape[1:]) == ("pictures", "tensor(uint8)", [32, 32, 3])

@@ -97,6 +97,7 @@ def augmented_batches(
     *,
     at_least: int,
     batch: int,
+    rows: slice = slice(None),
     seed: int,
     epoch: int,
     workers: int = 0,
@@ -105,9 +106,32 @@ def augmented_batches(
 
     A JPEG may be decoded smaller, down to a shorter side of `at_least` pixels. The same seed and epoch give the same
     batches, whatever the number of workers.
+
+    Parameters
+    ----------
+    rows
+        The part of each batch that is wanted: the others are neither read nor augmented.
     """
     order = np.random.default_rng((seed, epoch)).permutation(len(photos))
     shuffled = [photos[i] for i in order]
     dataset = _Augmented(shuffled, augment, at_least=at_least, seed=(seed, epoch))
     size = min(batch, len(photos))
-    yield from DataLoader(dataset, batch_size=size, drop_last=True, num_workers=workers)
+    parts = [list(range(start, start + size)[rows]) for start in range(0, len(photos) - size + 1, size)]
+    yield from DataLoader(dataset, batch_sampler=parts, num_workers=workers)
+
+
+def kept_features(shape: tuple[int, int], rows: slice, dropout: float, *, seed: int, epoch: int) -> Iterator[Tensor]:
+    """Yield for each step what dropout leaves of the features of these rows: factors float32 [n, channels].
+
+    They are drawn for the whole batch, on the CPU: a picture loses the same features wherever it is trained with.
+
+    Parameters
+    ----------
+    shape
+        Pictures of a whole batch and features of each.
+    dropout
+        Share of the features that are set to zero; the others grow by as much.
+    """
+    generator = torch.Generator().manual_seed(draw(seed, epoch))
+    while True:
+        yield torch.empty(shape).bernoulli_(1 - dropout, generator=generator)[rows] / (1 - dropout)

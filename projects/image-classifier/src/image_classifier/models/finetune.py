@@ -2,16 +2,16 @@
 
 Killed at any moment, it resumes after the last whole epoch and ends with the same weights: order, augmentation and
 dropout of an epoch depend on seed and epoch alone, and the checkpoint holds weights, averages and the optimizer.
+
+Processes of a team each take a part of every batch and add up their gradients, so all of them make the step that one
+would make with the whole batch. Only the first writes.
 """
 
 import copy
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,71 +23,20 @@ from torch import Tensor, nn
 from image_classifier.config import Compute, FineTuneSettings, ModelSettings
 from image_classifier.data.load import Split
 from image_classifier.data.photos import labels_of
-from image_classifier.models.backbones import Backbone, build_backbone
-from image_classifier.models.batches import augmentation, augmented_batches, draw
+from image_classifier.models.batches import augmentation, augmented_batches, draw, kept_features
 from image_classifier.models.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from image_classifier.models.distributed import hand_out, this_team
 from image_classifier.models.fit import Epoch, Network
+from image_classifier.models.job import Job, Order
 from image_classifier.models.network import Classifier, logits_of, trunk_like
 from image_classifier.models.probe import Head
-from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.classification import accuracy_score, log_loss_error, softmax
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a fine-tuning depends on beside the network's weights, and where it runs."""
-
-    split: Split
-    backbone: Backbone
-    settings: FineTuneSettings
-    seed: int
-    compute: Compute
-
-    @cached_property
-    def device(self) -> torch.device:
-        """Where the network is trained."""
-        return pick_device(self.compute.device)
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of everything that the result depends on: pictures, network, settings and seed."""
-        parts = {
-            "backbone": [self.backbone.name, self.backbone.digest, str(self.backbone.preprocessing)],
-            "training": split_digest([f"{photo.label}:{photo.key}" for photo in self.split.train]),
-            "validation": split_digest([f"{photo.label}:{photo.key}" for photo in self.split.validation]),
-            "settings": self.settings.model_dump(mode="json"),
-            "seed": self.seed,
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-    @property
-    def checkpoint(self) -> Path | None:
-        """File that the training goes on from, and writes after each epoch; None for none."""
-        work = self.compute.work
-        return None if work is None else work / "checkpoints" / f"{self.digest[:16]}.safetensors"
-
-
-def pick_device(setting: str) -> torch.device:
-    """Return the device that a setting names; ``auto`` takes an accelerator if torch has one.
-
-    Raises
-    ------
-    ValueError
-        If the device is not there.
-    """
-    if setting == "auto":
-        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    try:
-        device = torch.device(setting)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device={setting!r}: expected auto, cpu or one that torch can use here ({reason})") from error
-    return device
 
 
 def fine_tune(classifier: Classifier, job: Job, *, on_epoch: Callable[[Epoch], None] = lambda _: None) -> list[Epoch]:
     """Train the classifier in place; it ends with the averaged weights of the epoch with the least validation loss.
+
+    Every process of the job's team calls this; all of them start with the first one's weights.
 
     Parameters
     ----------
@@ -98,20 +47,30 @@ def fine_tune(classifier: Classifier, job: Job, *, on_epoch: Callable[[Epoch], N
     ------
     CheckpointError
         If the checkpoint is damaged or belongs to another job.
+    ValueError
+        If a batch has fewer pictures than there are processes.
+    LostProcessError
+        If another process of the team has ended, or does not answer.
     """
-    torch.set_num_threads(job.compute.threads)
+    if job.batch < job.team.size:
+        raise ValueError(f"a step has {job.batch} pictures: too few for {job.team.size} processes")
+    torch.set_num_threads(job.threads)
+    job.team.share(classifier.state_dict().values())
     state = _State(classifier.to(job.device), job)
     if job.checkpoint is not None and (saved := load_checkpoint(job.checkpoint)):
         state.restore(*saved, path=job.checkpoint)
         for epoch in state.history:
             on_epoch(epoch)
+    state.check_same()
     while not state.finished:
         begun = time.perf_counter()
         loss = state.train_epoch()
         epoch = state.validate(loss, begun)
-        on_epoch(epoch)
-        if job.checkpoint is not None:
-            save_checkpoint(job.checkpoint, state.tensors(), state.facts())
+        state.check_same()
+        if job.team.leads:
+            on_epoch(epoch)
+            if job.checkpoint is not None:
+                save_checkpoint(job.checkpoint, state.tensors(), state.facts())
     classifier.load_state_dict(state.best)
     classifier.eval()
     return state.history
@@ -134,16 +93,17 @@ def fit_network(
     start
         None for a random head.
     """
-    torch.manual_seed(seed)
-    backbone = build_backbone(settings.backbone, settings.weights, crop=settings.crop)
-    classifier = Classifier(backbone, len(split.labels), dropout=settings.tuning.dropout)
+    team, order = this_team(), Order(split, settings, seed, compute)
+    if team.size > 1:
+        hand_out(order.to_json())
+        console.print(f"{team.size} processes share each batch of {settings.tuning.batch} pictures")
+    classifier, job = order.build(team)
     if start is not None:
         classifier.start_from(start)
-    job = Job(split, backbone, settings.tuning, seed, compute)
     if job.checkpoint is not None and job.checkpoint.is_file():
         console.print(f"Going on from {job.checkpoint}")
     history = fine_tune(classifier, job, on_epoch=report)
-    return Network(trunk_like(classifier, backbone.preprocessing, split.train), classifier.as_head()), history
+    return Network(trunk_like(classifier, job.backbone.preprocessing, split.train), classifier.as_head()), history
 
 
 class _State:
@@ -156,8 +116,8 @@ class _State:
         self.best: dict[str, Tensor] = {}
         self.optimizer = torch.optim.AdamW(_groups(classifier, job.settings))
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.half = job.device.type == "cuda"
-        self.scaler = torch.amp.GradScaler("cuda", enabled=self.half)
+        # Gradients of float16 vanish unless they are scaled; bfloat16 has the range of float32.
+        self.scaler = torch.amp.GradScaler(job.device.type, enabled=job.low_precision == torch.float16)
         self.augment = augmentation(
             job.settings.augmentation, job.settings.crop, interpolation=job.backbone.preprocessing.interpolation
         )
@@ -173,36 +133,48 @@ class _State:
 
     def train_epoch(self) -> float:
         """Go once through the pictures; return the mean loss."""
-        epoch, settings = len(self.history), self.job.settings
+        epoch, settings, team = len(self.history), self.job.settings, self.job.team
         self.classifier.train()
-        torch.manual_seed(draw(self.job.seed, epoch))
+        torch.manual_seed(draw(self.job.seed, epoch, team.rank))  # what a trunk drops is each process's own
+        rows = team.rows(self.job.batch)
         batches = augmented_batches(
             self.job.split.train,
             self.augment,
             at_least=settings.crop,
-            batch=settings.batch,
+            batch=self.job.batch,
+            rows=rows,
             seed=self.job.seed,
             epoch=epoch,
             workers=self.job.compute.workers,
         )
-        losses = []
-        for i, (pictures, labels) in enumerate(batches):
+        features = self.classifier.head.in_features
+        kept = kept_features((self.job.batch, features), rows, settings.dropout, seed=self.job.seed, epoch=epoch)
+        losses = torch.zeros(self.per_epoch, dtype=torch.float64)
+        for i, ((pictures, labels), masks) in enumerate(zip(batches, kept)):  # noqa: B905 (masks have no end)
             step = epoch * self.per_epoch + i
             self._set_rate(step)
-            with torch.autocast(self.job.device.type, enabled=self.half):
-                logits = self.classifier(pictures.to(self.job.device))
-                loss = nn.functional.cross_entropy(
-                    logits, labels.to(self.job.device), label_smoothing=settings.label_smoothing
-                )
-            self.optimizer.zero_grad()
-            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.classifier.parameters(), settings.clip)
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
+            losses[i] = self._step(pictures, labels, masks)
             _average(self.average, self.classifier, min(settings.averaging, (step + 1) / (step + 11)))
-            losses.append(loss.item())
-        return float(np.mean(losses))
+        team.add([losses])
+        return float(losses.mean())
+
+    def _step(self, pictures: Tensor, labels: Tensor, kept: Tensor) -> float:
+        """Make one step with the gradients of all processes; return what this one's pictures add to the loss."""
+        job, settings = self.job, self.job.settings
+        pictures, labels, kept = (tensor.to(job.device) for tensor in (pictures, labels, kept))
+        with torch.autocast(job.device.type, dtype=job.low_precision, enabled=job.low_precision is not None):
+            loss = nn.functional.cross_entropy(
+                self.classifier(pictures, kept), labels, label_smoothing=settings.label_smoothing, reduction="sum"
+            )
+            loss = loss / job.batch  # the mean over the batch of all, of which processes may have unequal parts
+        self.optimizer.zero_grad()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch
+        job.team.add([each.grad for each in self.classifier.parameters() if each.grad is not None])
+        self.scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_norm_(self.classifier.parameters(), settings.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss.item()
 
     def _set_rate(self, step: int) -> None:
         """Warm up linearly, then fall along a half cosine to zero (Loshchilov and Hutter 2017)."""
@@ -215,9 +187,14 @@ class _State:
 
     def validate(self, training_loss: float, begun: float) -> Epoch:
         """Measure the averaged weights on the validation part and remember the epoch."""
-        photos = self.job.split.validation
-        logits = logits_of(self.average, photos, self.job.backbone.preprocessing, workers=self.job.compute.workers)
-        labels, probabilities = labels_of(photos), softmax(logits)
+        photos, team = self.job.split.validation, self.job.team
+        rows = team.rows(len(photos))
+        logits = torch.zeros(len(photos), self.classifier.head.out_features, dtype=torch.float64)
+        if part := photos[rows]:
+            preprocessing, workers = self.job.backbone.preprocessing, self.job.compute.workers
+            logits[rows] = torch.from_numpy(logits_of(self.average, part, preprocessing, workers=workers))
+        team.add([logits])  # zeros but for one process's rows: each has all of them, and decides alike
+        labels, probabilities = labels_of(photos), softmax(logits.numpy())
         loss, accuracy = log_loss_error(labels, probabilities), accuracy_score(labels, probabilities)
         if not self.history or loss < min(epoch.validation_loss for epoch in self.history):
             self.best = {name: tensor.detach().clone() for name, tensor in self.average.state_dict().items()}
@@ -225,6 +202,12 @@ class _State:
         epoch = Epoch(len(self.history) + 1, training_loss, loss, accuracy, round(seconds, 2))
         self.history.append(epoch)
         return epoch
+
+    def check_same(self) -> None:
+        """Raise RuntimeError if a process has other weights, or would decide otherwise when the training ends."""
+        losses = [epoch.validation_loss for epoch in self.history]
+        weights = (*self.classifier.state_dict().values(), *self.average.state_dict().values())
+        self.job.team.check_same(weights, f"{self.job.digest} {losses}")
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that the next epoch depends on."""
@@ -252,7 +235,7 @@ class _State:
             number, name = key.split(".", 1)
             state.setdefault(int(number), {})[name] = tensor
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
-        if self.half and facts.get("scaler"):  # empty after training without mixed precision
+        if self.scaler.is_enabled() and facts.get("scaler"):  # empty after training without it
             self.scaler.load_state_dict(facts["scaler"])
         self.history = [Epoch(**epoch) for epoch in facts["history"]]
 

@@ -30,13 +30,12 @@ class ParityError(RuntimeError):
 class Classifier(nn.Module):
     """From pictures, uint8 [n, 3, h, w], to logits."""
 
-    def __init__(self, backbone: Backbone, n_classes: int, *, dropout: float = 0.0) -> None:
+    def __init__(self, backbone: Backbone, n_classes: int) -> None:
         super().__init__()
         # They belong to the backbone and not to what is learned: no part of the state.
         self.register_buffer("shift", torch.tensor(backbone.mean).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("scale", torch.tensor(backbone.std).reshape(1, 3, 1, 1), persistent=False)
         self.trunk = backbone.trunk
-        self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(backbone.channels, n_classes)
 
     def grid(self, pictures: Tensor) -> Tensor:
@@ -45,9 +44,16 @@ class Classifier(nn.Module):
         features: Tensor = self.trunk(scaled.contiguous(memory_format=torch.channels_last))
         return features
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Return logits [n, n_classes]."""
-        return torch.as_tensor(self.head(self.dropout(self.grid(pictures).mean((2, 3)))))
+    def forward(self, pictures: Tensor, kept: Tensor | None = None) -> Tensor:
+        """Return logits [n, n_classes].
+
+        Parameters
+        ----------
+        kept
+            Factors [n, channels] of the features: dropout, which is drawn by who trains.
+        """
+        features = self.grid(pictures).mean((2, 3))
+        return torch.as_tensor(self.head(features if kept is None else features * kept))
 
     @torch.no_grad()
     def start_from(self, head: Head) -> None:
