@@ -232,7 +232,7 @@ image-budgets: ## check the sizes and contents of the built images
 bench-scale: setup .state/spark/installed.lock ## films: read, ETL and fit of 1 to 100 million ratings; needs Java 17 (FLAGS="--rows 1000000")
 	@PYTHONPATH=scripts:benchmarks "$(BIN)/python" benchmarks/recommender_scale.py $(FLAGS)
 
-pipeline: setup-start .state/pipeline/installed.lock ## every project's data, training, gate and monitoring on a schedule, with a page, until Ctrl-C (DATASET=auto|sample|full|path)
+pipeline: setup .state/pipeline/installed.lock ## every project's data, training, gate and monitoring on a schedule, with a page, until Ctrl-C (DATASET=auto|sample|full|path)
 	@exec "$(BIN)/python" scripts/pipeline.py --data "$(DATASET)" $(FLAGS)
 
 manifests: setup-start .state/platform/installed.lock .state/policy/installed.lock ## render deploy/kubernetes and check it: schemas, policy
