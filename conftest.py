@@ -42,18 +42,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell runs
     signal.signal(signal.SIGINT, signal.default_int_handler)  # else no process of a test would hear Ctrl-C
 os.environ["PORTFOLIO_PREDICTION_LOG"] = "off"  # a test that wants a log names a file of its own
 # Those of MLflow, Spark and Dagster, which have environments of their own; they hold no doctest.
-collect_ignore_glob = [
-    "projects/*/src/*/serving/mlflow_adapter.py",
-    "projects/*/src/*/data/etl/spark_*.py",
-    "tests/pipeline_in_process.py",
-]
+elsewhere = ("projects/*/src/*/serving/mlflow_adapter.py", "projects/*/src/*/data/etl/spark_*.py")
+collect_ignore_glob = [*elsewhere, "tests/pipeline_in_process.py"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require",
         default="",
-        help="browser, java, npm, real_data, promtool, postgresql (with commas): what is named must be there, or tests fail",
+        help="of browser, java, npm, real_data, promtool, postgresql, what must be there, or tests fail (with commas)",
     )
 
 

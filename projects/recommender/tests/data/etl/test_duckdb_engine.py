@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_files_are_cut_by_users_and_in_order(
     assert len(files) > 5
     assert max(map(len, files)) < 200
     users = [{row["user_id"] for row in file} for file in files]
-    assert all(max(one) < min(other) for one, other in zip(users, users[1:], strict=False))
+    assert all(max(one) < min(other) for one, other in pairwise(users))
     written = [tuple(row[name] for name in ("user_id", "at", "film_id")) for file in files for row in file]
     assert written == sorted(tuple(row[name] for name in ("user_id", "at", "film_id")) for row in table.to_pylist())
 
