@@ -233,7 +233,7 @@ bench-scale: setup .state/spark/installed.lock ## films: read, ETL and fit of 1 
 	@PYTHONPATH=scripts:benchmarks "$(BIN)/python" benchmarks/recommender_scale.py $(FLAGS)
 
 pipeline: setup .state/pipeline/installed.lock ## every project's data, training, gate and monitoring on a schedule, with a page, until Ctrl-C (DATASET=auto|sample|full|path)
-	@exec "$(BIN)/python" scripts/pipeline.py --data "$(DATASET)" $(FLAGS)
+	@exec "$(BIN)/python" scripts/run_pipeline.py --data "$(DATASET)" $(FLAGS)
 
 manifests: setup-start .state/platform/installed.lock .state/policy/installed.lock ## render deploy/kubernetes and check it: schemas, policy
 	@"$(BIN)/python" scripts/manifests.py $(FLAGS)

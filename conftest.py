@@ -41,9 +41,8 @@ for _name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell runs in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # else no process of a test would hear Ctrl-C
 os.environ["PORTFOLIO_PREDICTION_LOG"] = "off"  # a test that wants a log names a file of its own
-# Those of MLflow, Spark and Dagster, which have environments of their own; they hold no doctest.
-elsewhere = ("projects/*/src/*/serving/mlflow_adapter.py", "projects/*/src/*/data/etl/spark_*.py")
-collect_ignore_glob = [*elsewhere, "tests/pipeline_in_process.py"]
+_others = "serving/mlflow_adapter.py", "data/etl/spark_*.py"  # what MLflow and Spark import, as Dagster does the last
+collect_ignore_glob = [*(f"projects/*/src/*/{path}" for path in _others), "tests/pipeline_in_process.py"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -59,7 +59,7 @@ def pipeline(tmp_path: Path, mlflow_server: str, port: int, mark: str) -> Iterat
     given = {"MLFLOW_TRACKING_URI": mlflow_server, "PIPELINE_PORT": str(port), "PORTFOLIO_TEST_MARK": mark}
     with start(
         "the pipeline",
-        [sys.executable, ROOT / "scripts/pipeline.py", "--data", "sample"],
+        [sys.executable, ROOT / "scripts/run_pipeline.py", "--data", "sample"],
         log=tmp_path / "log",
         folder=tmp_path,
         environment=os.environ | given | {"PIPELINE_COMMANDS": str(tmp_path / "bin")},
@@ -102,7 +102,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path, mlflow_server:
     taken = mlflow_server.rpartition(":")[2]
     process = start(
         "the pipeline",
-        [sys.executable, ROOT / "scripts/pipeline.py"],
+        [sys.executable, ROOT / "scripts/run_pipeline.py"],
         log=tmp_path / "log",
         folder=tmp_path,
         environment=os.environ | {"MLFLOW_TRACKING_URI": mlflow_server, "PIPELINE_PORT": taken},
