@@ -1,0 +1,49 @@
+"""The films on Spark in containers, a check of scripts/compose_test.py."""
+
+import json
+from typing import Any
+
+from compose_confinement import OUTSIDE, require_confined
+from compose_stack import PROJECT, Stack, require, require_equal, sample_sha256
+
+CLUSTER = ("spark", "spark-worker-1", "spark-worker-2")
+STORED = "/data/etl/recommender"
+
+
+def on_spark(stack: Stack) -> None:
+    """Start a cluster of two workers: they store and sum the films, a training reads that, the service follows."""
+    stack.compose("--profile", "spark", "up", "--detach", "--wait", *CLUSTER)
+    for name in CLUSTER:
+        require_confined(stack, name, restarts="unless-stopped")
+        require_nobody_else_near(stack, name)
+    before = stack.model("recommender")
+    log = stack.compose("run", "--rm", "--no-TTY", "recommender-spark")
+    require(log.count("summed") == 2, f"the job on Spark has not summed two matrices:\n{log}")
+    for worker in CLUSTER[1:]:
+        done = page_of(stack, worker)["finishedexecutors"]
+        require(len(done) == 1, f"{worker} took no part in the job: {done}")
+    flags = ("--data", STORED, "--engine", "spark", "--grid-seconds", "0")
+    log = stack.compose("run", "--rm", "--no-TTY", "recommender-trainer", "train", *flags)
+    stack.wait(f"the model that was trained:\n{log}", lambda: stack.model("recommender")["version"] == "2", 30)
+    after = stack.model("recommender")
+    require_equal("what it learned from", after["data"]["sha256"], sample_sha256("recommender"))
+    require_equal("what it is tested on", after["test"], before["test"])
+    stack.predict("recommender")
+    stack.compose("--profile", "spark", "rm", "--stop", "--force", *CLUSTER)
+
+
+def require_nobody_else_near(stack: Stack, name: str) -> None:
+    """Require that a part of the cluster is in its network, with at most the one of pages, and has no way out."""
+    attached = set(stack.inspect(name)["NetworkSettings"]["Networks"])
+    allowed = {f"{PROJECT}_cluster"} | ({f"{PROJECT}_pages"} if name == CLUSTER[0] else set())
+    require(attached == allowed, f"{name} is in {attached}")
+    code = f"import socket\ntry: socket.create_connection({OUTSIDE}, 3)\nexcept OSError: print('refused')"
+    answer = stack.compose("exec", "--no-TTY", name, "python", "-c", code)
+    require(answer.strip() == "refused", f"{name} has connected to {OUTSIDE}")
+
+
+def page_of(stack: Stack, name: str) -> dict[str, Any]:
+    """Return what the page of a part of the cluster says, as JSON."""
+    code = "from urllib.request import urlopen\nprint(urlopen('http://127.0.0.1:8080/json/').read().decode())"
+    page: dict[str, Any] = json.loads(stack.compose("exec", "--no-TTY", name, "python", "-c", code))
+    return page
