@@ -49,7 +49,7 @@ def run_on_spark(module: str, *arguments: str, command: str = "") -> None:
                 "`make .state/spark/installed.lock` makes it; or name a command that runs Python with PySpark"
             )
         words = [str(ENVIRONMENT)]
-        sources = [str(Path(package.__file__).parents[1]) for package in (recommender, portfolio_shared)]
+        sources = [str(Path(package.__path__[0]).parent) for package in (recommender, portfolio_shared)]
         environment["PYTHONPATH"] = os.pathsep.join([*sources, environment.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     line = [*words, *target(words, module), *arguments]
     try:
