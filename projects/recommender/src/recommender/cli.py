@@ -1,4 +1,4 @@
-"""The command line: data, train, tune, evaluate, predict, serve, monitor, retrain, forget, rollback, report, etl.
+"""The command line: data, train, evaluate, predict, serve, what keeps a model in use, and what large data need.
 
 Each command's flags are the fields of its settings class, so a default, its environment variable and its help are one
 line. Heavy libraries are imported by the command that needs them.
@@ -63,6 +63,17 @@ class Predict(BaseSettings):
     bundle: Path = Field(BUNDLE, description="folder of the model")
     k: int = Field(10, ge=1, description="films for each history; a line of a stream has its own k")
     max_history: int = Field(MAX_HISTORY, ge=1, description="films in a history; rows with more are refused")
+
+
+@shared.flags_alone
+class Generate(BaseSettings):
+    """Draw ratings of any number in the format of MovieLens: to see what their number costs, not to recommend from."""
+
+    model_config = TrainConfig.model_config | SettingsConfigDict(cli_shortcuts={"output": "o"})
+    ratings: int = Field(1_000_000, ge=1, description="ratings to draw; about 140 are of one person")
+    films: int = Field(60_000, ge=100, description="films to choose from")
+    seed: int = Field(0, ge=0, description="the same seed draws the same ratings")
+    output: Path = Field(Path(".data/generated"), description="folder to make, with ratings.csv and movies.csv")
 
 
 def data(options: Data) -> None:
@@ -140,6 +151,18 @@ def report(config: ReportConfig) -> None:
     report(config)
 
 
+def generate(options: Generate) -> None:
+    from rich.console import Console
+
+    from recommender.data.generate import generate
+
+    with shared.counting("drawing", "ratings") as advance:
+        folder = generate(
+            options.output, ratings=options.ratings, films=options.films, seed=options.seed, advance=advance
+        )
+    Console(markup=False).print(f"{folder}: {options.ratings:,} ratings", soft_wrap=True)
+
+
 COMMANDS: dict[str, Command] = {
     "data": Command(Data, data),
     "train": Command(TrainConfig, train),
@@ -156,6 +179,7 @@ COMMANDS: dict[str, Command] = {
     "rollback": shared.rollback_command(MODEL_NAME, TrainConfig),
     "report": Command(ReportConfig, report),
     "etl": Command(EtlConfig, etl),
+    "generate": Command(Generate, generate),
 }
 
 
