@@ -13,7 +13,7 @@ from recommender.data.etl.spark_command import ENVIRONMENT, has_spark, run_on_sp
 def python_that_notes(folder: Path, path: Path) -> None:
     """Write a script in the place of a Python that notes its arguments and where it may import from."""
     path.parent.mkdir(parents=True)
-    path.write_text(f'#!/bin/sh\necho "$@" >{folder}/arguments\necho "$PYTHONPATH" >{folder}/path\n')
+    path.write_text(f'#!/bin/sh\necho "$@" >{folder}/arguments\necho "$PYTHONPATH" >{folder}/path\n', encoding="utf-8")
     path.chmod(0o755)
 
 
