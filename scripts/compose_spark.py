@@ -17,7 +17,7 @@ def on_spark(stack: Stack) -> None:
         require_confined(stack, name, restarts="unless-stopped")
         require_nobody_else_near(stack, name)
     before = stack.model("recommender")
-    log = stack.compose("run", "--rm", "--no-TTY", "recommender-spark")
+    log = stack.compose("--profile", "spark", "run", "--rm", "--no-TTY", "recommender-spark")
     require(log.count("summed") == 2, f"the job on Spark has not summed two matrices:\n{log}")
     for worker in CLUSTER[1:]:
         done = page_of(stack, worker)["finishedexecutors"]
