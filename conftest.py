@@ -42,7 +42,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell runs
     signal.signal(signal.SIGINT, signal.default_int_handler)  # else no process of a test would hear Ctrl-C
 os.environ["PORTFOLIO_PREDICTION_LOG"] = "off"  # a test that wants a log names a file of its own
 _others = "serving/mlflow_adapter.py", "data/etl/spark_*.py"  # what MLflow and Spark import, as Dagster does the last
-collect_ignore_glob = [*(f"projects/*/src/*/{path}" for path in _others), "tests/pipeline_in_process.py"]
+collect_ignore_glob = [*(f"projects/*/src/*/{path}" for path in _others), "*/spark_story.py", "*/pipeline_in_process.py"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
