@@ -105,7 +105,7 @@ def _select(source: RawText | Path) -> str:
         return f"SELECT * FROM read_parquet({_text(source / '*.parquet')})"  # noqa: S608 - a name in quotation marks
     options = (
         f"columns = {{'line': 'VARCHAR'}}, delim = '{NO_SEPARATOR}', quote = '', escape = '', header = false, "
-        "auto_detect = false, strict_mode = false, max_line_size = 16000000"
+        "auto_detect = false, strict_mode = false, max_line_size = 1000000"
     )
     return f"SELECT row_number() OVER () AS place, line FROM read_csv({_text(source.path)}, {options})"  # noqa: S608
 
