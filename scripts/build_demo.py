@@ -150,6 +150,9 @@ async def ask_service(project: Project, bundle: Path) -> dict[str, bytes]:
         async def get(path: str) -> httpx.Response:
             return (await service.get(f"/{path}")).raise_for_status()
 
+        async with asyncio.timeout(LOAD_SECONDS):
+            while not (await service.get("/readyz")).is_success:  # its model loads beside it
+                await asyncio.sleep(0.05)
         for path in ("v1/model", *GETS[project.name]):
             answer: dict[str, Any] = (await get(path)).json()
             for example in answer.get("examples", ()):
@@ -161,6 +164,7 @@ async def ask_service(project: Project, bundle: Path) -> dict[str, bytes]:
     return files
 
 
+LOAD_SECONDS = 60.0
 GETS = {"image-classifier": ("v1/labels",), "recommender": ("v1/catalogue",)}
 
 
