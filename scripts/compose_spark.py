@@ -24,6 +24,7 @@ def on_spark(stack: Stack) -> None:
         require(len(done) == 1, f"{worker} took no part in the job: {done}")
     flags = ("--data", STORED, "--engine", "spark", "--grid-seconds", "0")
     log = stack.compose("run", "--rm", "--no-TTY", "recommender-trainer", "train", *flags)
+    stack.compose("run", "--rm", "--no-TTY", "recommender-trainer", "promote")  # as good as the champion is no better
     stack.wait(f"the new model:\n{log}", lambda: stack.model("recommender")["version"] != before["version"], 30)
     require_equal("what it learned from", stack.model("recommender")["data"]["sha256"], sample_sha256("recommender"))
     stack.predict("recommender")
