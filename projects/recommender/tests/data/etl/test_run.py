@@ -430,3 +430,29 @@ def test_two_runs_do_not_write_one_folder(etl: Etl, tmp_path: Path) -> None:
     source, out = plain(tmp_path / "source"), tmp_path / "out"
     with run_module.FileLock(tmp_path / ".out.lock"), pytest.raises(DataError, match="another run writes"):
         etl(source, out)
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from portfolio_shared.data.sources import Source
+from recommender.data.etl import duckdb_engine, run
+engine = duckdb_engine.DuckDBEngine(memory_limit="250MB", temp=Path(sys.argv[3]))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+run.run_etl(Source("path", Path(sys.argv[1]), ""), Path(sys.argv[2]), engine, most_unreadable=0.0)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.long
+def test_three_million_rows_take_no_more_memory_than_the_limit_says(tmp_path: Path) -> None:
+    """In a process of its own, whose peak is looked at: as text the rows are 70 MB, and sorting them takes several."""
+    source, engine = tmp_path / "source", DuckDBEngine(memory_limit="500MB", temp=tmp_path / "temp")
+    write_table(source, [])
+    rows = "SELECT hash(i) % 9999 AS userId, 1 + 6 * (hash(i + 1) % 2) AS movieId, 4 AS rating, i AS timestamp"
+    engine.run(f"COPY ({rows} FROM range(3000000) t(i)) TO '{source / 'ratings.csv'}' (HEADER)")
+    engine.close()
+    arguments = [source, tmp_path / "out", tmp_path / "temp-2"]
+    ended = subprocess.run([sys.executable, "-c", LIMITED, *map(str, arguments)], check=True, capture_output=True)
+    assert int(ended.stdout) < 450  # MB over what was held before; with a limit of 2 GB it is 700
+    assert len(load(str(tmp_path / "out")).ratings) == 9999 * 2
