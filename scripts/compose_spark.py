@@ -1,7 +1,7 @@
 """The films on Spark in containers, a check of scripts/compose_test.py."""
 
 import json
-from typing import Any
+from functools import partial
 
 from compose_confinement import OUTSIDE, require_confined
 from compose_stack import PROJECT, Stack, require, require_equal, sample_sha256
@@ -20,8 +20,7 @@ def on_spark(stack: Stack) -> None:
     log = stack.compose("--profile", "spark", "run", "--rm", "--no-TTY", "recommender-spark")
     require(log.count("summed") == 2, f"the job on Spark has not summed two matrices:\n{log}")
     for worker in CLUSTER[1:]:
-        done = page_of(stack, worker)["finishedexecutors"]
-        require(len(done) == 1, f"{worker} took no part in the job: {done}")
+        stack.wait(f"a part of the job on {worker}", partial(took_part, stack, worker), 30)
     flags = ("--data", STORED, "--engine", "spark", "--grid-seconds", "0")
     log = stack.compose("run", "--rm", "--no-TTY", "recommender-trainer", "train", *flags)
     stack.compose("run", "--rm", "--no-TTY", "recommender-trainer", "promote")  # as good as the champion is no better
@@ -41,8 +40,8 @@ def require_nobody_else_near(stack: Stack, name: str) -> None:
     require(answer.strip() == "refused", f"{name} has connected to {OUTSIDE}")
 
 
-def page_of(stack: Stack, name: str) -> dict[str, Any]:
-    """Return what the page of a part of the cluster says, as JSON."""
+def took_part(stack: Stack, worker: str) -> bool:
+    """Return whether the page of a worker says that it ran a part of one job, which has ended."""
     code = "from urllib.request import urlopen\nprint(urlopen('http://127.0.0.1:8080/json/').read().decode())"
-    page: dict[str, Any] = json.loads(stack.compose("exec", "--no-TTY", name, "python", "-c", code))
-    return page
+    page = json.loads(stack.compose("exec", "--no-TTY", worker, "python", "-c", code))
+    return len(page["finishedexecutors"]) == 1

@@ -44,6 +44,7 @@ SECTIONS = {
         "docs/reliability",
         "docs/settings",
         "docs/pipeline",
+        "docs/spark",
         "docs/kubernetes",
         "docs/infrastructure",
         "docker/index",
