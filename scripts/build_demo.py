@@ -151,7 +151,7 @@ async def ask_service(project: Project, bundle: Path) -> dict[str, bytes]:
             return (await service.get(f"/{path}")).raise_for_status()
 
         async with asyncio.timeout(LOAD_SECONDS):
-            while not (await service.get("/readyz")).is_success:  # its model loads beside it
+            while not (await service.get("/readyz")).is_success:  # noqa: ASYNC110 - its model loads in a thread
                 await asyncio.sleep(0.05)
         for path in ("v1/model", *GETS[project.name]):
             answer: dict[str, Any] = (await get(path)).json()
