@@ -41,8 +41,8 @@ for _name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell runs in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # else no process of a test would hear Ctrl-C
 os.environ["PORTFOLIO_PREDICTION_LOG"] = "off"  # a test that wants a log names a file of its own
-_others = "serving/mlflow_adapter.py", "data/etl/spark_*.py"  # what MLflow and Spark import, as Dagster does the last
-collect_ignore_glob = [*(f"projects/*/src/*/{path}" for path in _others), "*/spark_story.py", "*/pipeline_in_process.py"]
+_others = "src/*/serving/mlflow_adapter", "src/*/data/etl/spark_*", "tests/data/etl/spark_story"  # of MLflow and Spark
+collect_ignore_glob = [*(f"projects/*/{path}.py" for path in _others), "tests/pipeline_in_process.py"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
