@@ -1,4 +1,4 @@
-"""What size costs: each model on a million generated ratings, reading 1M and 25M, ranking metrics, a whole training.
+"""What size costs: each model on a million generated ratings, reading 1M, ranking metrics, a whole training.
 
 Every step runs in a process of its own, so that its peak memory (`ru_maxrss`) is its own; one thread each. The
 ratings are of 200,000 people and 20,000 films (`recommender_generated.py`). Models are fitted on the training part and
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 from recommender_generated import write_generated
 from record import RESULTS, check_limits, finish
 from rich.console import Console
@@ -43,7 +42,6 @@ USERS_MEASURED, K = 2_000, 10
 ROWS_OF_1M = 1_000_209
 READ_1M, TRAINING = f"read {ROWS_OF_1M:,} ratings, format of 1M", "whole training on latest-small"
 LIMITS = {READ_1M: 2.0, TRAINING: 60.0}  # CPU seconds: on busy cores the clock counts others' work too
-LARGE_USERS, LARGE_FILMS, ROWS_AT_ONCE = 162_541, 62_423, 1_000_000  # as many as 25M has
 T = TypeVar("T")
 Step = Callable[..., dict[str, Any]]
 COLUMNS = ("users", "items", "values", "times")
@@ -51,12 +49,10 @@ COLUMNS = ("users", "items", "values", "times")
 
 def main() -> int:
     """Run every step, print, write; return 1 if a limit is missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=25_000_000, help="rows of the largest file (default: %(default)s)")
-    options = parser.parse_args()
+    argparse.ArgumentParser(description=__doc__).parse_args()
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
-        recorded = measure(Path(folder), options.rows, console)
+        recorded = measure(Path(folder), console)
     measures = ("fit_seconds", "fit_cpu_seconds", "peak_rss_mb", "before_fit_mb", "ndcg")
     rows = [[model["name"], *(f"{model[measure]:,.3f}" for measure in measures)] for model in recorded["models"]]
     console.print(markdown_table(["model", *measures], rows))
@@ -65,7 +61,7 @@ def main() -> int:
     return finish(console, RESULTS / "recommender_large.json", recorded, check_limits(seconds, LIMITS))
 
 
-def measure(folder: Path, rows: int, console: Console) -> dict[str, Any]:
+def measure(folder: Path, console: Console) -> dict[str, Any]:
     """Run the steps one after the other, each in its process, and return what is recorded."""
 
     def run(name: str, step: Step, *arguments: Any) -> dict[str, Any]:
@@ -78,10 +74,8 @@ def measure(folder: Path, rows: int, console: Console) -> dict[str, Any]:
     generated = run("generated", generate, folder)
     models = [run(name, fit, folder, name) for name in generated["candidates"]]
     models.sort(key=lambda row: -row["ndcg"])
-    run("generated rows", generate_rows, folder / "rows", rows)
     others = [
         run(READ_1M, read, folder / "1m", 3),
-        run(f"read {rows:,} ratings, format of 25M", read, folder / "rows", 1),
         run("ranking metrics, 1,000,000 people, 20 films each", metrics),
         run(TRAINING, train),
     ]
@@ -175,30 +169,6 @@ def read(folder: Path, repeats: int) -> dict[str, Any]:
     reads = [timed(lambda: load(str(folder)).report.rows_read) for _ in range(repeats)]
     rows, seconds, cpu = zip(*reads, strict=True)
     return {"rows": rows[0], "seconds": float(np.median(seconds)), "cpu_seconds": float(np.median(cpu))}
-
-
-def generate_rows(folder: Path, rows: int) -> dict[str, Any]:
-    """Write a file in the format of 25M, piece by piece: so many ratings of as many people and films as 25M has."""
-    rng, started = np.random.default_rng(0), time.perf_counter()
-    folder.mkdir()
-    titles = "".join(f"{film},Film {film} (2000),Drama\n" for film in range(1, LARGE_FILMS + 1))
-    (folder / "movies.csv").write_text("movieId,title,genres\n" + titles, encoding="utf-8")
-    appeal = (1.0 + np.arange(LARGE_FILMS)) ** -0.9
-    share = np.cumsum(appeal) / appeal.sum()
-    with (folder / "ratings.csv").open("w", encoding="utf-8", newline="") as stream:
-        stream.write("userId,movieId,rating,timestamp\n")
-        for start in range(0, rows, ROWS_AT_ONCE):
-            number = np.arange(start, min(start + ROWS_AT_ONCE, rows))
-            chunk = pd.DataFrame(
-                {
-                    "userId": 1 + number * LARGE_USERS // rows,
-                    "movieId": 1 + np.minimum(np.searchsorted(share, rng.random(len(number))), LARGE_FILMS - 1),
-                    "rating": rng.integers(1, 11, len(number)) / 2,
-                    "timestamp": rng.integers(900_000_000, 1_500_000_000, len(number)),
-                }
-            )
-            chunk.to_csv(stream, header=False, index=False)
-    return {"seconds": time.perf_counter() - started, "megabytes": (folder / "ratings.csv").stat().st_size / 1e6}
 
 
 def metrics() -> dict[str, Any]:

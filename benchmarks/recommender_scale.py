@@ -1,9 +1,9 @@
 """What a million ratings cost, and up to a hundred times as many: reading, ETL, the sums behind EASE, training.
 
 Each step is a command in a process of its own, so that seconds, CPU and peak memory (`ru_maxrss`) are its own. Data are
-drawn, measured and deleted one size after the other; a size that is done is kept in a folder until all are, so the same
-command goes on where it was interrupted. Writes benchmarks/results/recommender_scale.json, the figure and the tables of
-projects/recommender/docs/scale.md.
+drawn, measured and deleted one size after the other; what a step cost is kept in a folder until all sizes are done, so
+the same command goes on with the step in which it was interrupted. Writes benchmarks/results/recommender_scale.json,
+the figure and the tables of projects/recommender/docs/scale.md.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from recommender.report import report
 
 ROWS = (1_000_000, 10_000_000, 25_000_000, 100_000_000)
 USERS_MEASURED, K = 2_000, 10  # the length of lists is the default of `recommender train`
-MOST_FOR_ALS = 10_000_000  # ratings: MLlib's ALS takes minutes more for each further ten million
+MOST_FOR_ALS = 1_000_000  # ratings: MLlib's ALS takes minutes, and Spark's memory
 LIMITS = {"read 25,000,000 ratings, CPU seconds": 35.0, "read 25,000,000 ratings, MB": 1_200.0}
 FIGURE = Path("projects/recommender/docs/scale.svg")
 
@@ -40,38 +40,51 @@ FIGURE = Path("projects/recommender/docs/scale.svg")
 def main() -> int:
     """Measure each size that is not measured yet; print, write; return 1 if a limit is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, nargs="+", default=ROWS, help="sizes (default: %(default)s)")
+    parser.add_argument(
+        "--rows", type=int, nargs="+", default=ROWS, help="sizes; others stay as recorded (%(default)s)"
+    )
     parser.add_argument("--folder", type=Path, default=Path(".state/bench-scale"), help="of data and of sizes done")
     parser.add_argument("--memory", default="2GB", help="what DuckDB may take (default: %(default)s)")
     parser.add_argument("--most-for-als", type=int, default=MOST_FOR_ALS, help="largest size with MLlib's ALS; 0: none")
     parser.add_argument("--output", type=Path, default=RESULTS / "recommender_scale.json", help="record to write")
     options = parser.parse_args()
     console = Console(markup=False)
-    sizes = [measured(rows, options, console) for rows in sorted(options.rows)]
-    recorded = {
+    sizes = sizes_of(options.output) | {rows: measured(rows, options, console) for rows in sorted(options.rows)}
+    recorded: dict[str, Any] = {
         "machine": f"{os.cpu_count()} cores of {platform.machine()}, Python {platform.python_version()}",
         "memory_limit": options.memory,
         "k": K,
         "users_measured": USERS_MEASURED,
-        "sizes": sizes,
+        "sizes": [sizes[rows] for rows in sorted(sizes)],
     }
-    status = finish(console, options.output, recorded, check_limits(*limits_of(sizes)))
+    status = finish(console, options.output, recorded, check_limits(*limits_of(recorded["sizes"])))
     if options.output == RESULTS / "recommender_scale.json":
         save_figure(draw_scale(recorded), FIGURE)
         report(ReportConfig(refill=True), console)
-    shutil.rmtree(options.folder)
+    for rows in options.rows:
+        done_file(rows, options.folder).unlink()
     return status
+
+
+def sizes_of(record: Path) -> dict[int, dict[str, Any]]:
+    """Return the sizes of the record that is there, which stay unless they are measured again."""
+    sizes = json.loads(record.read_text(encoding="utf-8"))["sizes"] if record.is_file() else []
+    return {size["ratings"]: size for size in sizes}
+
+
+def done_file(rows: int, folder: Path) -> Path:
+    """Return where the costs of a size wait for the others."""
+    return folder / f"{rows}.json"
 
 
 def measured(rows: int, options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Return what a size costs: as an interrupted run left it, or measured now."""
-    done = options.folder / f"{rows}.json"
+    done = done_file(rows, options.folder)
     if done.is_file():
         console.print(f"{rows:,}: measured already ({done})")
         return dict(json.loads(done.read_text(encoding="utf-8")))
-    data = options.folder / "data"
-    shutil.rmtree(data, ignore_errors=True)
-    data.mkdir(parents=True)
+    data = options.folder / f"{rows}"
+    data.mkdir(parents=True, exist_ok=True)
     size = measure(rows, data, options, console)
     shutil.rmtree(data)
     done.write_text(json.dumps(size, indent=2) + "\n", encoding="utf-8")
@@ -82,21 +95,28 @@ def measure(rows: int, data: Path, options: argparse.Namespace, console: Console
     """Draw so many ratings, and run each step on them; what no later step needs is deleted at once."""
     source, stored, bundle = (data / name for name in ("source", "stored", "bundle"))
     here, limit = str(Path(sys.executable).with_name("recommender")), ["--memory-limit", options.memory]
-    steps: dict[str, dict[str, float]] = {}
+    kept = data / "steps.json"
+    steps: dict[str, dict[str, float]] = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
 
-    def run(step: str, *command: str) -> None:
+    def run(step: str, *command: str, begins: Path | None = None) -> None:
+        if step in steps:
+            return
+        if begins:  # what an interrupted step left would save time
+            shutil.rmtree(begins, ignore_errors=True)
         steps[step] = costs_of(command, data / f"{step}.log")
+        kept.write_text(json.dumps(steps), encoding="utf-8")
         console.print(f"{rows:,} {step}: {steps[step]}")
 
-    run("generate", here, "generate", "--ratings", str(rows), "-o", str(source))
-    source_mb = megabytes(source)
+    run("generate", here, "generate", "--ratings", str(rows), "-o", str(source), begins=source)
+    if source.is_dir():
+        steps["generate"]["written_mb"] = megabytes(source)
     run("read", here, "data", "--data", str(source))
-    run("etl", here, "etl", str(source), "-o", str(stored), *limit)
-    shutil.rmtree(source)
+    run("etl", here, "etl", str(source), "-o", str(stored), *limit, begins=stored)
+    shutil.rmtree(source, ignore_errors=True)
     engine = ["--engine", "duckdb", *limit]
-    run("sum", sys.executable, "-m", "recommender.data.gram_job", str(stored), *engine)
+    run("sum", sys.executable, "-m", "recommender.data.gram_job", str(stored), *engine, begins=stored / "grams")
     training = ["--max-users", str(USERS_MEASURED), "--tracking-uri", "", "--output", str(bundle)]
-    run("train", here, "train", "--data", str(stored), *engine, *training)
+    run("train", here, "train", "--data", str(stored), *engine, *training, begins=bundle)
     manifest = read_manifest(bundle, project=MODEL_NAME)
     name = f"ndcg_at_{K}"
     ndcg = {str(manifest.config["chosen"]): manifest.metrics[name], POPULARITY: manifest.baselines[POPULARITY][name]}
@@ -104,8 +124,8 @@ def measure(rows: int, data: Path, options: argparse.Namespace, console: Console
         "ratings": rows,
         "people": rows_of(stored, "people"),
         "films": rows_of(stored, "films"),
-        "source_mb": source_mb,
-        "stored_mb": megabytes(stored),
+        "source_mb": steps["generate"]["written_mb"],
+        "stored_mb": round(megabytes(stored) - megabytes(stored / "grams"), 1),
         "steps": steps,
         "ndcg": {model: value.model_dump() for model, value in ndcg.items()},
     }

@@ -15,6 +15,7 @@ from recommender.data.load import load
 from recommender.data.source import SAMPLE
 from recommender.evaluation.candidates import best_servable, describe_settings
 from recommender.evaluation.figures import SERVED
+from recommender.evaluation.measured import SCALE
 from recommender.evaluation.pause import EVEN
 from recommender.evaluation.tables import (
     pause_table,
@@ -37,7 +38,10 @@ RECORDED_SECTIONS = (
     *("data", "users", "candidates", "ablation", "test", "diversity", "cold-start", "groups", "groups-all"),
     *("pause", "reliability", "toy", "result", "order", "spread", "tastes", "stability"),
 )
-SECTIONS = (*RECORDED_SECTIONS, *SAMPLE_SECTIONS, "search", "splits", "grid", "privacy", "large", "serving", "batch")
+SECTIONS = (
+    *(*RECORDED_SECTIONS, *SAMPLE_SECTIONS, *SCALE),
+    *("search", "splits", "grid", "privacy", "large", "serving", "batch"),
+)
 QUICK = ModelSettings(
     ease=EaseSettings(rank=16, min_raters=2, penalty=20.0), als=AlsSettings(n_factors=4, iterations=2)
 )

@@ -33,7 +33,7 @@ def test_growth_is_that_of_the_large_sizes(recorded: dict[str, object]) -> None:
     rows = {line.split(" | ")[0].lstrip("| "): line.split(" | ")[1:] for line in growth_table(recorded).splitlines()}
     # 2 s a million: 2,000 s for a billion; 100 MB times the root of a thousand million.
     assert rows["read all into memory"] == ["1.00", "0.6 hours", "0.50", "3.2 GB |"]
-    assert rows["sum the Gram matrices"][2:] in (["0.00", "0.3 GB |"], ["-0.00", "0.3 GB |"])
+    assert rows["sum the Gram matrices"][2:] in (["0.00", "300 MB |"], ["-0.00", "300 MB |"])
     assert "ALS of MLlib, Spark's start included" not in rows  # one size has no growth
 
 
@@ -48,7 +48,7 @@ def test_prose_has_the_largest_size(recorded: dict[str, object]) -> None:
     named = numbers(recorded)
     assert (named["scale_ratings"], named["scale_people"]) == ("100 million", "700,000")
     assert (named["scale_read_seconds"], named["scale_read_memory"]) == ("200", "1,000")
-    assert (named["scale_source"], named["scale_stored"]) == ("2.7", "1.7")
+    assert (named["scale_source"], named["scale_stored"]) == ("2.7 GB", "1.7 GB")
 
 
 def test_the_figure_has_a_line_for_each_step_in_both_panels(recorded: dict[str, object]) -> None:

@@ -15,6 +15,7 @@ from portfolio_shared.evaluation.sections import (
 )
 from portfolio_shared.evaluation.tables import Column, candidate_rows
 from recommender.config import TUNED
+from recommender.evaluation.scale import growth_table, quality_table, scale_table
 
 PRIVACY = (
     Column("n_read", "histories to read", "d"),
@@ -32,6 +33,7 @@ LARGE = (
     MEMORY,
     Column("before_fit_mb", "before the fit, MB", ",.0f"),
 )
+SCALE = {"scale": scale_table, "growth": growth_table, "scale-quality": quality_table}
 SPLIT_LABELS = {"time": "each user's last 20 % by time", "date": "one date for everyone", "random": "random 25 %"}
 
 
@@ -67,6 +69,7 @@ def benchmarked(results: Path) -> dict[str, str]:
             "grid": (results / "recommender_grid.json", grid_table),
             "privacy": (results / "recommender_privacy.json", privacy_table),
             "large": (results / "recommender_large.json", large_table),
+            **{name: (results / "recommender_scale.json", table) for name, table in SCALE.items()},
             "serving": (results / "recommender_serving.json", serving_table),
             "batch": (results / "recommender_batch.json", rates_table),
         }

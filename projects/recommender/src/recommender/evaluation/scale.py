@@ -113,13 +113,10 @@ def numbers(recorded: Recorded) -> dict[str, str]:
     for step in DRAWN:
         found[f"scale_{step}_seconds"] = f"{costs[step]['seconds']:,.0f}"
         found[f"scale_{step}_memory"] = f"{costs[step]['peak_rss_mb']:,.0f}"
-    bytes_each = 1e6 * costs["read"]["peak_rss_mb"] / size["ratings"]
     return {
         **found,
-        "scale_source": f"{size['source_mb'] / 1e3:.1f}",
-        "scale_stored": f"{size['stored_mb'] / 1e3:.1f}",
-        "scale_bytes": f"{bytes_each:.0f}",
-        "scale_ends": _millions(round(16e9 / bytes_each, -7)),
+        "scale_source": _bytes(size["source_mb"]),
+        "scale_stored": _bytes(size["stored_mb"]),
     }
 
 
@@ -136,5 +133,9 @@ def _millions(ratings: float) -> str:
     return f"{ratings / 1e6:,.0f} million"
 
 
+def _bytes(megabytes: float) -> str:
+    return f"{megabytes:,.0f} MB" if megabytes < 1_000 else f"{megabytes / 1e3:.1f} GB"
+
+
 def _large(cost: float, measure: str) -> str:
-    return f"{cost / 3600:.1f} hours" if measure == "seconds" else f"{cost / 1e3:.1f} GB"
+    return f"{cost / 3600:.1f} hours" if measure == "seconds" else _bytes(cost)

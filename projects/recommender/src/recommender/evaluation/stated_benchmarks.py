@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from recommender.evaluation import scale
 from recommender.evaluation.tables import percent, span, three
 
 Recorded = Mapping[str, Any]
@@ -22,6 +23,7 @@ def of_benchmarks(results: Path) -> dict[str, str]:
         "recommender_serving.json": _of_serving,
         "recommender_large.json": _of_large,
         "recommender_privacy.json": _of_privacy,
+        "recommender_scale.json": scale.numbers,
     }
     found: dict[str, str] = {}
     for name, numbers in parts.items():
