@@ -85,7 +85,7 @@ def growth(sizes: Sequence[float], costs: Sequence[float]) -> float:
 def draw_scale(recorded: Recorded) -> Figure:
     """Draw time and memory of the steps over the number of ratings, both on logarithmic axes."""
     largest = _millions(recorded["sizes"][-1]["ratings"])
-    title = f"Up to {largest} ratings: what is read into memory grows with the data, what is streamed does not"
+    title = f"Time and memory of each step, up to {largest} ratings"
     figure, panels = figures.canvases(2, height=3.6, title=title)
     for axes, (measure, label) in zip(
         panels, {"seconds": "seconds", "peak_rss_mb": "MB of memory"}.items(), strict=True
