@@ -215,8 +215,8 @@ compose-retrain: ## retrain every project in the stack that is up, one after the
 		case $$? in 0|2|4|5) ;; *) echo "$$name-retrain failed: see above"; failed=yes;; esac; \
 	done; test -z "$$failed" || exit 1
 
-compose-test: setup ## build, start, break and restart the containers on sample data, apart from those that run
-	@"$(BIN)/python" scripts/compose_test.py
+compose-test: setup ## build, start, break and restart the containers on sample data (FLAGS=--beyond: pipeline, backup, Spark, a host too)
+	@"$(BIN)/python" scripts/compose_test.py $(FLAGS)
 
 upgrade-drill: setup ## start another commit's containers, then these on their volumes (FROM=HEAD~1)
 	@"$(BIN)/python" scripts/compose_test.py --upgrade-from "$(or $(FROM),HEAD~1)"

@@ -49,7 +49,10 @@ def main() -> int:
     parser.add_argument(
         "--upgrade-from", metavar="COMMIT", default="", help="only see that its volumes can be gone on with"
     )
-    earlier = parser.parse_args().upgrade_from
+    parser.add_argument("--beyond", action="store_true", help="also the pipeline, backups, Spark and a host of Debian")
+    options = parser.parse_args()
+    earlier = options.upgrade_from
+    checks = (*BASE, *BEYOND) if options.beyond else (*BASE, down)
     try:
         output_of("docker", "version")
     except (ProcessError, OSError) as error:
@@ -58,7 +61,7 @@ def main() -> int:
     stack = Stack(tuple(project.name for project in projects()), earlier)
     try:
         stack.take_down()
-        for check in (upgrade, down) if earlier else CHECKS:
+        for check in (upgrade, down) if earlier else checks:
             started = time.monotonic()
             check(stack)
             print(f"ok    {time.monotonic() - started:6.1f} s  {check.__doc__}", flush=True)
@@ -72,8 +75,17 @@ def main() -> int:
 
 
 def build(stack: Stack) -> None:
-    """Build every image."""
-    services = json.loads(stack.compose("--profile", "*", "config", "--format", "json"))["services"]
+    """Build every image that `docker compose up` starts."""
+    _build(stack)
+
+
+def build_others(stack: Stack) -> None:
+    """Build the images of profiles."""
+    _build(stack, "--profile", "*")
+
+
+def _build(stack: Stack, *options: str) -> None:
+    services = json.loads(stack.compose(*options, "config", "--format", "json"))["services"]
     for name in sorted(name for name, service in services.items() if "build" in service):
         stack.compose("build", "--quiet", name)  # one at a time: each uses every core
 
@@ -235,7 +247,7 @@ def require_well_ended(stack: Stack, service: str) -> None:
     require_equal(service, (state["Status"], state["ExitCode"]), ("exited", 0))
 
 
-CHECKS = (
+BASE = (
     build,
     start,
     predictions,
@@ -244,16 +256,12 @@ CHECKS = (
     watched,
     confinement,
     no_way_out,
-    pipelined,
     killed,
     without_mlflow,
     drained,
     again,
-    compose_host.restored,
-    on_spark,
-    down,
-    compose_host.applied_twice,
 )
+BEYOND = (build_others, pipelined, compose_host.restored, on_spark, down, compose_host.applied_twice)
 
 
 if __name__ == "__main__":
