@@ -46,13 +46,7 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lesson
     parts = learn_looks(parts, lessons, threads=config.threads, console=console)
 
     # Candidates: class frequencies, a linear probe on frozen features, and all layers fine-tuned from there.
-    compute = Compute(
-        device=config.device,
-        precision=config.precision,
-        threads=config.threads,
-        workers=config.workers,
-        work=config.work,
-    )
+    compute = compute_of(config)
 
     def log(candidate: results.Candidate[FittedClassifier]) -> None:
         run.child(candidate.name, {"candidate": candidate.name}, candidate.metrics)
@@ -80,6 +74,17 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lesson
     console.print(terminal_table(title, *metric_rows(METRIC_LABELS, evaluation.metrics, baselines)))
     return Trained(
         dataset, parts, candidates, chosen, settings, predictor, evaluation, baselines, exported.details(), lessons
+    )
+
+
+def compute_of(config: TrainConfig) -> Compute:
+    """Return where the training computes, and with what."""
+    return Compute(
+        device=config.device,
+        precision=config.precision,
+        threads=config.threads,
+        workers=config.workers,
+        work=config.work,
     )
 
 
