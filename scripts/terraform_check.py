@@ -2,6 +2,9 @@
 
 `make terraform` runs this with Terraform as a library. Without `--provider` it asks nobody. With it, the provider is
 downloaded, the files are validated with its schema, and tests/ are planned with a mocked one, without an account.
+
+`terraform validate` finds every undeclared name, but refuses to start without the provider; undeclared() finds the
+simple ones where there is none.
 """
 
 import argparse
@@ -46,12 +49,17 @@ def terraform(folder: Path, command: str, *options: str) -> bool:
 def misread(folder: Path) -> Iterator[str]:
     """Yield what Terraform cannot read, or would write otherwise."""
     with tempfile.TemporaryDirectory() as state:
+        before = os.environ.get("TF_DATA_DIR")
         os.environ["TF_DATA_DIR"] = state  # `get` reads the whole configuration, and would leave a folder
-        for command, options in (("fmt", ["-check", "-diff", "-recursive"]), ("get", [])):
-            status, out, error = TerraformCommand.run(command, args=[*options, "-no-color"], chdir=str(folder))
-            if status:
-                yield f"terraform {command}:\n{out}{error}"
-        del os.environ["TF_DATA_DIR"]
+        try:
+            for command, options in (("fmt", ["-check", "-diff", "-recursive"]), ("get", [])):
+                status, out, error = TerraformCommand.run(command, args=[*options, "-no-color"], chdir=str(folder))
+                if status:
+                    yield f"terraform {command}:\n{out}{error}"
+        finally:
+            os.environ.pop("TF_DATA_DIR")
+            if before is not None:
+                os.environ["TF_DATA_DIR"] = before
 
 
 def undeclared(folder: Path) -> Iterator[str]:
@@ -59,9 +67,13 @@ def undeclared(folder: Path) -> Iterator[str]:
     text = re.sub(r"#.*", "", "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.tf"))))
     variables = set(re.findall(r'^variable "(\w+)"', text, re.MULTILINE))
     resources = {".".join(pair) for pair in re.findall(r'^resource "(\w+)" "(\w+)"', text, re.MULTILINE)}
+    blocks = re.findall(r"^locals \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
+    local = {name for block in blocks for name in re.findall(r"^  ([\w-]+) +=", block, re.MULTILINE)}
     read = set(re.findall(r"\bvar\.(\w+)", text))
     yield from (f"var.{name} is read and not declared" for name in sorted(read - variables))
     yield from (f"var.{name} is declared and not read" for name in sorted(variables - read))
+    used = set(re.findall(r"\blocal\.([\w-]+)", text))
+    yield from (f"local.{name} is read and not declared" for name in sorted(used - local))
     yield from (
         f"{name} is read and not declared" for name in sorted(set(re.findall(r"\bgoogle_\w+\.\w+", text)) - resources)
     )

@@ -285,6 +285,7 @@ def test_the_terraform_files_are_checked_and_a_broken_one_is_found(tmp_path: Pat
         ("template {", "template", "main.tf"),
         ('"recommender"])', '"films"])', "films"),
         ("var.memory", "var.storage", "storage"),
+        ("= local.grants", "= local.rights", "local.rights is read and not declared"),
     ):
         copy = tmp_path / fault
         shutil.copytree(ROOT / "deploy" / "terraform", copy, ignore=shutil.ignore_patterns(".terraform*"))
@@ -294,6 +295,37 @@ def test_the_terraform_files_are_checked_and_a_broken_one_is_found(tmp_path: Pat
         status, said = check(copy)
         assert status == 1, fault
         assert fault in said
+
+
+def memory(variables: str) -> dict[str, int]:
+    """Return MiB of an instance of each service."""
+    (block,) = re.findall(r'^variable "memory" \{.*?default = \{\n(.*?)\}', variables, re.MULTILINE | re.DOTALL)
+    units = {"Mi": 1, "Gi": 1024}
+    return {name: int(n) * units[unit] for name, n, unit in re.findall(r'([\w-]+) += "(\d+)(\wi)"', block)}
+
+
+def test_a_service_has_the_memory_that_it_has_in_compose(services: Mapping[str, Mapping[str, Any]]) -> None:
+    units = {"m": 1, "g": 1024}
+    limits = {project.name: str(services[project.name]["mem_limit"]) for project in projects()}
+    expected = {name: int(limit[:-1]) * units[limit[-1]] for name, limit in limits.items()}
+    assert memory((ROOT / "deploy/terraform/variables.tf").read_text(encoding="utf-8")) == expected
+
+
+def test_the_password_of_a_log_is_given_by_a_secret_alone() -> None:
+    text = (ROOT / "deploy/terraform/main.tf").read_text(encoding="utf-8")
+    uses = [line.strip() for line in text.splitlines() if "var.prediction_log" in line]
+    assert uses == [
+        'logs = nonsensitive(var.prediction_log != "off") ? 1 : 0',
+        "secret_data = var.prediction_log",
+    ]
+
+
+@pytest.mark.parametrize("path", ["terraform.tfstate", "terraform.tfstate.backup", ".terraform/modules/modules.json"])
+def test_what_terraform_leaves_is_not_committed(path: str) -> None:
+    git = shutil.which("git")
+    assert git is not None
+    command = [git, "-C", str(ROOT), "check-ignore", "--quiet", f"deploy/terraform/{path}"]
+    assert subprocess.run(command, check=False).returncode == 0
 
 
 # The costs
@@ -322,5 +354,6 @@ def test_the_costs_assume_what_terraform_sets(cost: ModuleType) -> None:
     inputs = tomllib.loads((ROOT / "benchmarks/cloud_cost.toml").read_text(encoding="utf-8"))["input"]
     variables = (ROOT / "deploy/terraform/variables.tf").read_text(encoding="utf-8")
     default = dict(re.findall(r'variable "(\w+)" \{.*?default += (\S+)\n', variables, re.DOTALL))
-    assert default["memory"] == f'"{inputs["gib"]["value"] * 1024:.0f}Mi"'
+    gib = [mib / 1024 for mib in memory(variables).values()]
+    assert inputs["gib"]["value"] == pytest.approx(sum(gib) / len(gib), abs=5e-4)
     assert int(default["max_instances"]) * len(projects()) == inputs["instances"]["value"]

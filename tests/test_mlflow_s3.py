@@ -6,6 +6,7 @@ The server is that of the image: its lock, the command and the variables of dock
 import json
 import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -63,6 +64,26 @@ def server(bucket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[in
     with start("MLflow", listening, log=folder / "server.log", folder=folder, environment=environment) as process:
         wait_until_ready(process, port, "/health", seconds=120)
         yield port
+
+
+def test_without_an_address_the_bucket_is_amazons() -> None:
+    """A variable that is given and empty is an invalid address to the client, so it must not be given."""
+    given = yaml.safe_load((ROOT / "docker" / "s3.yaml").read_text(encoding="utf-8"))["services"]["mlflow"]
+    unset = {name: value for name, value in given["environment"].items() if value is not None}
+    variables = {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in unset.items()}
+    program = (
+        "from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository as Bucket\n"
+        "print(Bucket('s3://models/portfolio')._get_s3_client().meta.endpoint_url)"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MLFLOW_"))}
+    done = subprocess.run(
+        [python_of("mlflow-s3"), "-c", program],
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "https://s3.amazonaws.com", done.stderr
 
 
 def test_a_model_goes_through_the_bucket_to_a_service(

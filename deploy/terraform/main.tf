@@ -5,14 +5,19 @@ locals {
   services = toset(["housing", "image-classifier", "recommender"])
   running  = var.tag == null ? toset([]) : local.services
   images   = "${var.region}-docker.pkg.dev/${var.project}/${google_artifact_registry_repository.images.repository_id}"
+  # How many secrets hold the address of the prediction log; that there is one is no secret.
+  logs = nonsensitive(var.prediction_log != "off") ? 1 : 0
   # Who may ask what: each pair is one grant.
   callers = var.public ? toset(["allUsers"]) : var.callers
   grants  = { for pair in setproduct(local.running, local.callers) : join(" ", pair) => pair }
 }
 
 resource "google_project_service" "needed" {
-  for_each           = toset(["artifactregistry.googleapis.com", "run.googleapis.com", "storage.googleapis.com"])
-  service            = each.key
+  for_each = toset(concat(
+    ["artifactregistry", "iam", "run", "secretmanager", "storage"],
+    var.billing_account == null ? [] : ["billingbudgets"],
+  ))
+  service            = "${each.key}.googleapis.com"
   disable_on_destroy = false # another may need it
 }
 
@@ -66,6 +71,7 @@ resource "google_storage_bucket" "these" {
 resource "google_service_account" "services" {
   account_id   = "${var.name}-services"
   display_name = "Services of ${var.name}"
+  depends_on   = [google_project_service.needed]
 }
 
 resource "google_storage_bucket_iam_member" "services_read_models" {
@@ -74,12 +80,39 @@ resource "google_storage_bucket_iam_member" "services_read_models" {
   member = google_service_account.services.member
 }
 
+# The address of the prediction log holds a password: it is no setting that whoever sees a service can read.
+resource "google_secret_manager_secret" "log" {
+  count      = local.logs
+  secret_id  = "${var.name}-prediction-log"
+  depends_on = [google_project_service.needed]
+
+  replication {
+    auto {}
+  }
+}
+
+resource "google_secret_manager_secret_version" "log" {
+  count       = local.logs
+  secret      = google_secret_manager_secret.log[0].id
+  secret_data = var.prediction_log
+}
+
+resource "google_secret_manager_secret_iam_member" "services_read_log" {
+  count     = local.logs
+  secret_id = google_secret_manager_secret.log[0].id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.services.member
+}
+
 resource "google_cloud_run_v2_service" "service" {
   for_each            = local.running
   name                = "${var.name}-${each.key}"
   location            = var.region
   deletion_protection = var.protected
-  depends_on          = [google_storage_bucket_iam_member.services_read_models]
+  depends_on = [
+    google_storage_bucket_iam_member.services_read_models,
+    google_secret_manager_secret_iam_member.services_read_log,
+  ]
 
   template {
     service_account       = google_service_account.services.email
@@ -97,7 +130,7 @@ resource "google_cloud_run_v2_service" "service" {
         container_port = 8000
       }
       resources {
-        limits            = { cpu = "1", memory = var.memory }
+        limits            = { cpu = "1", memory = var.memory[each.key] }
         cpu_idle          = true # paid while a request is answered
         startup_cpu_boost = true
       }
@@ -114,7 +147,16 @@ resource "google_cloud_run_v2_service" "service" {
       }
       env {
         name  = "PORTFOLIO_PREDICTION_LOG"
-        value = var.prediction_log
+        value = local.logs == 0 ? "off" : null
+        dynamic "value_source" {
+          for_each = google_secret_manager_secret_version.log[*].version # another one is another revision
+          content {
+            secret_key_ref {
+              secret  = google_secret_manager_secret.log[0].secret_id
+              version = value_source.value
+            }
+          }
+        }
       }
       volume_mounts {
         name       = "models"
@@ -158,6 +200,7 @@ resource "google_billing_budget" "month" {
   count           = var.billing_account == null ? 0 : 1
   billing_account = var.billing_account
   display_name    = "${var.name}, a month"
+  depends_on      = [google_project_service.needed]
 
   budget_filter {
     projects = ["projects/${var.project}"]

@@ -37,9 +37,13 @@ variable "models" {
 }
 
 variable "memory" {
-  description = "Memory of an instance, as compose.yaml has it."
-  type        = string
-  default     = "512Mi"
+  description = "Memory of an instance of each service, as compose has it."
+  type        = map(string)
+  default = {
+    housing          = "512Mi"
+    image-classifier = "1Gi"
+    recommender      = "512Mi"
+  }
 }
 
 variable "max_instances" {

@@ -12,4 +12,8 @@ terraform {
 provider "google" {
   project = var.project
   region  = var.region
+
+  # Whoever applies with a login of their own asks in the name of this project; budgets are refused otherwise.
+  user_project_override = true
+  billing_project       = var.project
 }

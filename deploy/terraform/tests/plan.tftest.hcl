@@ -67,6 +67,37 @@ run "each_service_serves_its_model_and_costs_nothing_while_nobody_asks" {
   }
 }
 
+run "pictures_have_the_memory_that_they_have_in_compose" {
+  command = plan
+  variables {
+    tag = "0123abc"
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.service["image-classifier"].template[0].containers[0].resources[0].limits["memory"] == "1Gi"
+    error_message = "Another memory than its own."
+  }
+}
+
+run "the_password_of_the_log_is_no_plain_setting" {
+  command = plan
+  variables {
+    tag            = "0123abc"
+    prediction_log = "postgresql://ann:secret@db.example/log"
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for service in google_cloud_run_v2_service.service : [
+        for each in service.template[0].containers[0].env :
+        each.value_source[0].secret_key_ref[0].secret == "portfolio-prediction-log"
+        if each.name == "PORTFOLIO_PREDICTION_LOG"
+      ]
+    ]))
+    error_message = "The address of the log is not read from its secret."
+  }
+}
+
 run "what_anybody_reaches_needs_keys" {
   command = plan
   variables {
