@@ -49,11 +49,7 @@ STARS: Mapping[bool | None, float] = {True: 4.5, False: 1.5, None: math.nan}
 def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lessons: Lessons | None = None) -> Trained:
     """Go from data to an evaluated model; nothing of it is written."""
     if config.engine is not None:  # more ratings than memory holds: the same way, from sums
-        if lessons is not None:
-            raise ValueError("feedback is learned from beside ratings in memory: retrain without --engine")
-        trained: Trained = learn_at_scale(config, console, run)
-        console.print(metric_table(trained.evaluation))
-        return trained
+        return learn_from_sums(config, console, run, lessons)
     # Data: read, clean, report, split. From here on nothing looks at the test until the model is chosen.
     data = load(config.data, dataset=config.dataset)
     console.print(data.source.reason, data.report.as_table(), sep="\n")
@@ -66,8 +62,7 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lesson
 
     # Candidates, the baselines among them, fitted on the training part and compared on the validation part.
     options = {"seed": config.seed, "k": config.k, "max_users": config.max_users}
-    n_candidates = len(recipes(settings, parts.before_test, data.catalogue))
-    with progress(console, "comparing candidates", total=n_candidates) as advance:
+    with progress(console, "comparing", total=len(recipes(settings, parts.before_test, data.catalogue))) as advance:
         candidates = compare(
             parts,
             settings,
@@ -78,8 +73,7 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lesson
         )
     console.print(terminal_table(CANDIDATES_TITLE, *candidate_rows(metrics_of(candidates), COLUMNS)))
 
-    # The choice: the best of those that can be served.
-    chosen = choose(candidates)
+    chosen = choose(candidates)  # the best of those that can be served
     console.print(f"Chosen: {chosen}")
 
     # The final fits on training and validation part together, and the one look at the test.
@@ -96,6 +90,15 @@ def learn(config: TrainConfig, console: Console, run: RunLog = UNTRACKED, lesson
     return Trained(data, parts, candidates, chosen, settings, predictor, evaluation, intervals, details, lessons)
 
 
+def learn_from_sums(config: TrainConfig, console: Console, run: RunLog, lessons: Lessons | None) -> Trained:
+    """Go the same way without all ratings in memory; raise ValueError if feedback is to be learned from as well."""
+    if lessons is not None:
+        raise ValueError("feedback is learned from beside ratings in memory: retrain without --engine")
+    trained: Trained = learn_at_scale(config, console, run)
+    console.print(metric_table(trained.evaluation))
+    return trained
+
+
 def taught(parts: Split, lessons: Lessons | None, *, min_raters: int) -> tuple[Split, Lessons | None]:
     """Return the parts with the people of the prediction log who are learned from as well, and what they teach."""
     if lessons is None:
@@ -110,8 +113,7 @@ def as_many_as_may_count(lessons: Lessons, parts: Split, *, min_raters: int) -> 
     kept = newest(list(map(person_of, lessons.learned)), most, min_raters=min_raters)
     left_out = len(lessons.learned) - len(kept)
     counts = {**lessons.counts, "learned": len(kept), f"more than {MOST:.0%} of the ratings": left_out}
-    learned = lessons.learned[left_out:]
-    return replace(lessons, learned=learned, counts={why: count for why, count in counts.items() if count})
+    return replace(lessons, learned=lessons.learned[left_out:], counts={why: n for why, n in counts.items() if n})
 
 
 def person_of(lesson: Lesson) -> Person:
@@ -240,11 +242,10 @@ def reference_of(config: TrainConfig, trained: Trained) -> Columns:
     if isinstance(trained.split, DrawnSplit):
         return reference_at_scale(trained, trained.split)
     learned, predictor = trained.split.before_test, trained.predictor
-    options = {"seed": config.seed, "threads": config.threads}
-    recipe = recipes(trained.settings, learned, predictor.catalogue, **options)[trained.chosen]
+    of_films = recipes(trained.settings, learned, predictor.catalogue, seed=config.seed, threads=config.threads)
 
     def without(people: NDArray[np.int64]) -> Predictor:
-        return refit(predictor, recipe, learned.where(~np.isin(learned.users, people)))
+        return refit(predictor, of_films[trained.chosen], learned.where(~np.isin(learned.users, people)))
 
     with Console(stderr=True).status("fitting for the reference"):
         people = list(map(person_of, trained.lessons.learned)) if trained.lessons else []
