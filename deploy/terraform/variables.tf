@@ -88,13 +88,13 @@ variable "prediction_log" {
 }
 
 variable "billing_account" {
-  description = "Account whose owners get a mail at half and at all of var.monthly_budget; without one nobody does."
+  description = "Account whose owners get an email at half and at all of var.monthly_budget; without one nobody does."
   type        = string
   default     = null
 }
 
 variable "monthly_budget" {
-  description = "Dollars a month at which that mail is sent. Nothing is turned off."
+  description = "Dollars a month at which that email is sent. Nothing is turned off."
   type        = number
   default     = 20
 }
