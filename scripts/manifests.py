@@ -110,13 +110,14 @@ def policy_faults(files: Sequence[Path], state: Path = STATE) -> list[str]:
     try:
         report = json.loads(done.stdout)
         results, passed = report["results"], report["summary"]["passed"]
+        failed, unread = results["failed_checks"], results["parsing_errors"]
     except (ValueError, LookupError, TypeError) as error:
         raise ManifestError(f"checkov says nothing that can be read: {done.stdout}{done.stderr}") from error
     if not passed:
         raise ManifestError("checkov has checked nothing")
-    return [
+    return [f"{Path(path).name}: checkov cannot read it" for path in unread] + [
         f"{Path(each['file_path']).name}: {each['resource']}: {each['check_id']} {each['check_name']}"
-        for each in results["failed_checks"]
+        for each in failed
     ]
 
 

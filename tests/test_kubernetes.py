@@ -57,14 +57,13 @@ def test_images_are_those_of_the_overlay_alone(overlay: str, manifests: Manifest
 
 
 @every_overlay
-def test_every_pod_is_confined_as_a_container_is(overlay: str, manifests: Manifests) -> None:
-    users = {
-        path.read_text(encoding="utf-8").partition("\nUSER ")[2].split()[0]
-        for path in (ROOT / "docker").glob("*.Dockerfile")
-    }
+def test_every_pod_is_confined_as_a_container_is(overlay: str, manifests: Manifests, services: Services) -> None:
+    built = {each["image"]: ROOT / each["build"]["dockerfile"] for each in services.values() if "build" in each}
     for pod in manifests.pods(overlay):
+        dockerfile = built[container_of(services, pod)["image"]].read_text(encoding="utf-8")
+        user = dockerfile.rpartition("\nUSER ")[2].split()[0]
         confined = pod.spec["securityContext"]
-        assert f"{confined['runAsUser']}:{confined['runAsGroup']}" in users, pod.name
+        assert f"{confined['runAsUser']}:{confined['runAsGroup']}" == user, pod.name
         assert (confined["runAsNonRoot"], confined["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
         assert pod.container["securityContext"] == {
             "allowPrivilegeEscalation": False,
@@ -162,6 +161,14 @@ def test_a_monitor_looks_once_a_window_and_nothing_runs_twice_at_once(manifests:
             assert pod.container["args"] == ["monitor", "--window", "24h"]
         else:
             assert days == ["*", "*", "1"]
+
+
+def test_each_job_says_how_often_it_is_tried_again(manifests: Manifests) -> None:
+    jobs = {each["metadata"]["name"]: each["spec"] for each in manifests.of("cloud", "Job")}
+    jobs |= {each["metadata"]["name"]: each["spec"]["jobTemplate"]["spec"] for each in manifests.of("cloud", "CronJob")}
+    assert {name: spec.get("backoffLimit") for name, spec in jobs.items()} == {
+        name: 2 if "-trainer-" in name else 0 for name in jobs
+    }
 
 
 @pytest.mark.parametrize(("component", "well"), [("monitor", {0, 2}), ("retrain", {0, 2, 4, 5})])

@@ -1,5 +1,6 @@
 """`make manifests`: each of its checks lets through what is well, and sees what is not."""
 
+import json
 import platform
 import sys
 import tarfile
@@ -62,6 +63,15 @@ def test_the_rules_of_security_hold_and_are_seen_where_they_do_not(rendered: dic
     assert len(faults) == 1
     assert faults[0].startswith("broken.yaml: Deployment.portfolio.")
     assert "CKV_K8S_22" in faults[0]
+
+
+def test_a_file_that_checkov_cannot_read_is_a_fault(tmp_path: Path) -> None:
+    program = tmp_path / "policy/bin/checkov"
+    program.parent.mkdir(parents=True)
+    said = {"results": {"failed_checks": [], "parsing_errors": ["/manifests/cloud.yaml"]}, "summary": {"passed": 3}}
+    program.write_text(f"#!/bin/sh\necho '{json.dumps(said)}'\n", encoding="utf-8")
+    program.chmod(0o755)
+    assert policy_faults([], tmp_path) == ["cloud.yaml: checkov cannot read it"]
 
 
 def test_faults_are_printed_and_make_the_exit_status(
