@@ -102,20 +102,22 @@ def policy_faults(files: Sequence[Path], state: Path = STATE) -> list[str]:
     Raises
     ------
     ManifestError
-        If nothing was checked.
+        If nothing was checked, or a file could not be read.
     """
     command = [str(state / "policy" / "bin" / "checkov"), "--config-file", str(FOLDER / "checkov.yaml")]
     command += ["--output", "json", *(word for path in files for word in ("--file", str(path)))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         report = json.loads(done.stdout)
-        results, passed = report["results"], report["summary"]["passed"]
-        failed, unread = results["failed_checks"], results["parsing_errors"]
+        failed, passed = report["results"]["failed_checks"], report["summary"]["passed"]
+        unread = report["summary"]["parsing_errors"]
     except (ValueError, LookupError, TypeError) as error:
         raise ManifestError(f"checkov says nothing that can be read: {done.stdout}{done.stderr}") from error
     if not passed:
         raise ManifestError("checkov has checked nothing")
-    return [f"{Path(path).name}: checkov cannot read it" for path in unread] + [
+    if unread:
+        raise ManifestError(f"checkov cannot read {unread} of {len(files)} files")
+    return [
         f"{Path(each['file_path']).name}: {each['resource']}: {each['check_id']} {each['check_name']}"
         for each in failed
     ]

@@ -2,6 +2,8 @@
 
 import os
 import re
+import shutil
+import subprocess
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 import start_page
+import yaml
 from checkout import ROOT
 from manifest_pods import OVERLAYS, Manifests, ways
 
@@ -121,3 +124,33 @@ def test_the_network_lets_through_what_is_needed_and_nothing_else(overlay: str, 
     }
     entered = {pod.component for pod in manifests.pods(overlay) if manifests.namespaces(overlay, pod)}
     assert entered == (set() if overlay == "local" else {"index", "service"})
+
+
+@pytest.mark.parametrize(
+    ("blocked", "allowed", "passes"),
+    [
+        ("timeout", "connected", True),
+        ("connected", "connected", False),
+        ("", "connected", False),
+        ("timeout", "", False),
+    ],
+)
+def test_the_workflow_takes_only_a_timeout_for_blocked(
+    blocked: str, allowed: str, passes: bool, tmp_path: Path
+) -> None:
+    """A kubectl that fails, or a network without any way out, must not pass for a policy that holds."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/kubernetes.yml").read_text(encoding="utf-8"))
+    (step,) = [
+        each for each in workflow["jobs"]["kind"]["steps"] if each.get("name", "").startswith("Nothing is reached")
+    ]
+    program = tmp_path / "kubectl"
+    program.write_text(
+        '#!/bin/sh\ncase "$*" in run*|wait*) ;; exec*1.1.1.1*) echo "$BLOCKED" ;; *) echo "$ALLOWED" ;; esac\n',
+        encoding="utf-8",
+    )
+    program.chmod(0o755)
+    variables = {"PATH": f"{tmp_path}:/usr/bin:/bin", "BLOCKED": blocked, "ALLOWED": allowed} | step["env"]
+    bash = shutil.which("bash")
+    assert bash is not None
+    done = subprocess.run([bash, "-e", "-c", step["run"]], env=variables, check=False)
+    assert (done.returncode == 0) is passes

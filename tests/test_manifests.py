@@ -68,10 +68,11 @@ def test_the_rules_of_security_hold_and_are_seen_where_they_do_not(rendered: dic
 def test_a_file_that_checkov_cannot_read_is_a_fault(tmp_path: Path) -> None:
     program = tmp_path / "policy/bin/checkov"
     program.parent.mkdir(parents=True)
-    said = {"results": {"failed_checks": [], "parsing_errors": ["/manifests/cloud.yaml"]}, "summary": {"passed": 3}}
+    said = {"results": {"failed_checks": []}, "summary": {"passed": 3, "parsing_errors": 1}}
     program.write_text(f"#!/bin/sh\necho '{json.dumps(said)}'\n", encoding="utf-8")
     program.chmod(0o755)
-    assert policy_faults([], tmp_path) == ["cloud.yaml: checkov cannot read it"]
+    with pytest.raises(ManifestError, match="checkov cannot read 1 of 2 files"):
+        policy_faults([Path("cloud.yaml"), Path("local.yaml")], tmp_path)
 
 
 def test_faults_are_printed_and_make_the_exit_status(
