@@ -229,9 +229,28 @@ def test_the_newest_backups_stay_and_nothing_half_done(backup: ModuleType, tmp_p
 def test_a_backup_that_fails_leaves_none(backup: ModuleType, engine: Callable[[str], Path], tmp_path: Path) -> None:
     fill(engine("first"))
     shutil.rmtree(tmp_path / "first" / "mlflow" / "artifacts")
+    (tmp_path / "backups" / "2026-12-06T023000Z.partial").mkdir(parents=True)
     with pytest.raises(backup.BackupError, match="artifacts"):
         backup.save(tmp_path / "backups")
     assert [path.suffix for path in (tmp_path / "backups").iterdir()] == [".partial"]
+
+
+@pytest.mark.parametrize(
+    ("address", "is_elsewhere"),
+    [
+        ("sqlite:////mlflow/mlflow.db", False),
+        ("postgresql://mlflow@postgres/mlflow", False),
+        ("off", False),
+        ("postgresql://mlflow@db.example.org/mlflow", True),
+    ],
+)
+def test_a_drill_refuses_a_database_on_another_host(backup: ModuleType, address: str, *, is_elsewhere: bool) -> None:
+    services = {"mlflow": {"environment": {"MLFLOW_BACKEND_STORE_URI": address}}, "index": {"environment": None}}
+    if is_elsewhere:
+        with pytest.raises(backup.BackupError, match=r"db\.example\.org, which no drill may touch"):
+            backup.refuse_elsewhere(services)
+    else:
+        backup.refuse_elsewhere(services)
 
 
 # The host

@@ -87,6 +87,7 @@ def save(folder: Path) -> Path:
     now = datetime.now(UTC)
     target = folder / f"{now:%Y-%m-%dT%H%M%SZ}"
     partial = target.with_name(f"{target.name}.partial")
+    prune(folder, keep=sys.maxsize)  # what nights that failed have left would fill the disk
     partial.mkdir(parents=True, mode=0o700)
     found = parts_of(services)
     for part in found:
@@ -137,6 +138,7 @@ def drill(folder: Path) -> None:
     shared = [volume["name"] for volume in stack["volumes"].values() if not volume["name"].startswith(f"{DRILL}_")]
     if shared:
         raise BackupError(f"the drill would write into {shared}, which are not its own")
+    refuse_elsewhere(stack["services"])
     for service in stack["services"].values():
         service.pop("ports", None)
         service.pop("profiles", None)
@@ -159,6 +161,15 @@ def drill(folder: Path) -> None:
     if served != wanted:
         raise BackupError(f"the restored stack serves {served}, and the backup was of {wanted}")
     print(f"Restored, and served after {time.monotonic() - started:.0f} s: {served}")
+
+
+def refuse_elsewhere(services: Services) -> None:
+    """Raise BackupError if the stack keeps something in a database elsewhere: a drill would write into it."""
+    for name, service in services.items():
+        for variable in ("MLFLOW_BACKEND_STORE_URI", "PORTFOLIO_PREDICTION_LOG"):
+            host = urlsplit((service.get("environment") or {}).get(variable) or "").hostname
+            if host not in (None, "postgres"):
+                raise BackupError(f"{variable} of {name} is a database on {host}, which no drill may touch")
 
 
 def prune(folder: Path, keep: int) -> None:
