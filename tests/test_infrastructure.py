@@ -201,6 +201,23 @@ def test_a_backup_fills_an_empty_stack_and_no_other(
     with pytest.raises(backup.BackupError, match="is not empty"):
         backup.restore(made)
 
+    third = engine("third")
+    (third / "srv-predictions").mkdir(parents=True)
+    (third / "srv-predictions" / "log.db").touch()  # the last of its parts
+    with pytest.raises(backup.BackupError, match="is not empty"):
+        backup.restore(made)
+    assert list((third / "mlflow").iterdir()) == []
+
+
+def test_a_service_that_is_not_ready_is_named(
+    backup: ModuleType, engine: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    fill(engine("first"))
+    monkeypatch.setattr(backup, "champions", lambda _: {})
+    made = backup.save(tmp_path / "backups")
+    assert json.loads((made / "manifest.json").read_bytes())["not_ready"] == ["housing"]
+    assert "will not ask for them: housing" in capsys.readouterr().err
+
 
 def test_a_backup_that_was_changed_is_refused_before_anything_is_written(
     backup: ModuleType, engine: Callable[[str], Path], tmp_path: Path

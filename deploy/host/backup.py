@@ -25,6 +25,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 SNAPSHOT = Path(__file__).with_name("snapshot.py")
+TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
 READY = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000/readyz', timeout=5).read().decode())"
 DRILL = "portfolio-drill"
 DRILL_SECONDS = 300.0
@@ -97,10 +98,14 @@ def save(folder: Path) -> Path:
             else:
                 dump = ("pg_dump", "--username", "mlflow", "--format", "custom", part.place)
                 compose("exec", "--no-TTY", part.service, *dump, out=file.fileno())
+    served = champions(serving(services))
+    if missing := sorted(set(serving(services)) - set(served)):
+        print(f"Not ready, so a drill will not ask for them: {', '.join(missing)}", file=sys.stderr)
     manifest = {
         "created": now.isoformat(),
         "parts": [asdict(part) | {"sha256": sha256_of(partial / part.file)} for part in found],
-        "champions": champions(serving(services)),
+        "champions": served,
+        "not_ready": missing,
     }
     (partial / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return partial.rename(target)
@@ -119,13 +124,25 @@ def restore(folder: Path, environment: Mapping[str, str] | None = None) -> None:
     if here != saved:
         raise BackupError(f"the stack keeps {here}, and the backup has {saved}: its .env was another")
     for part in saved:
+        require_empty(part, environment)
+    for part in saved:
         with (folder / part.file).open("rb") as file:
             if part.names:
                 compose(*inside(part), "load", part.place, read=file.fileno(), environment=environment)
             else:
-                compose("up", "--detach", "--wait", "--no-build", part.service, environment=environment)
                 load = ("pg_restore", "--username", "mlflow", "--dbname", part.place, "--single-transaction")
                 compose("exec", "--no-TTY", part.service, *load, read=file.fileno(), environment=environment)
+
+
+def require_empty(part: Part, environment: Mapping[str, str] | None) -> None:
+    """Raise BackupError if something is where a part will be restored; a database is started to be asked."""
+    if part.names:
+        compose(*inside(part), "empty", part.place, environment=environment)
+        return
+    compose("up", "--detach", "--wait", "--no-build", part.service, environment=environment)
+    ask = ("psql", "--username", "mlflow", "--dbname", part.place, "--tuples-only", "--no-align", "--command", TABLES)
+    if (tables := compose("exec", "--no-TTY", part.service, *ask, environment=environment).strip()) != "0":
+        raise BackupError(f"the database {part.place} is not empty: it has {tables} tables")
 
 
 def drill(folder: Path) -> None:
@@ -257,7 +274,7 @@ def sha256_of(path: Path) -> str:
 def compose(
     *arguments: str, read: int | None = None, out: int | None = None, environment: Mapping[str, str] | None = None
 ) -> str:
-    """Run docker compose, from and to files if some are given; return what it writes else."""
+    """Run docker compose, from and to files if some are given; return what it writes otherwise."""
     command = ["docker", "compose", *arguments]
     result = subprocess.run(
         command,

@@ -6,7 +6,7 @@
 from pathlib import Path
 
 from pyinfra import host
-from pyinfra.facts.files import Directory, Link
+from pyinfra.facts.files import Directory, File
 from pyinfra.operations import apt, files, server, systemd
 
 HERE = Path(__file__).parent
@@ -36,9 +36,16 @@ if not host.get_fact(Directory, path=RELEASE):
     )
 settings = files.put(name="Settings", src=host.data.settings, dest=f"{RELEASE}/.env", mode="600")
 
-current = host.get_fact(Link, path=CURRENT)
-if host.data.start and not (current and current["link_target"] == RELEASE):
-    server.shell(name="Images of the release", commands=[f"cd {RELEASE} && docker compose {host.data.images}"])
+# Says that the images of these settings are there: a host that was set up with --no-start has none.
+images = f"{RELEASE}/.images"
+has_images = bool(host.get_fact(File, path=images))
+files.file(name="Images of other settings", path=images, present=False, _if=settings.did_change)
+if host.data.start:
+    server.shell(
+        name="Images of the release",
+        commands=[f"cd {RELEASE} && docker compose {host.data.images} && touch {images}"],
+        _if=lambda: not has_images or settings.did_change(),
+    )
 release = files.link(name="The release that runs", path=CURRENT, target=RELEASE)
 
 units = [

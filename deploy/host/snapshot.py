@@ -1,5 +1,6 @@
 """Copy what a volume holds: `save` writes a tar file to standard output, `load` reads one into an empty folder.
 
+`empty` asks whether a folder is that, and changes nothing.
 backup.py hands this file to ``python -c`` in a container that has the volume, as the user whom the files belong to. A
 database of SQLite is copied by SQLite itself, so that what is written meanwhile cannot tear it.
 """
@@ -14,7 +15,7 @@ SQLITE = b"SQLite format 3\0"
 
 
 def save(folder: Path, *names: str) -> None:
-    """Write files and folders to standard output, in this order; whoever is not there ends it with a message."""
+    """Write files and folders to standard output, in this order; end with a message if one is missing."""
     with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
         for name in names:
             path = folder / name
@@ -37,17 +38,19 @@ def _add_database(archive: tarfile.TarFile, path: Path) -> None:
         copy.unlink(missing_ok=True)
 
 
-def load(folder: Path) -> None:
-    """Unpack standard input; what is there already would be mixed with it, so the folder must be empty."""
+def empty(folder: Path) -> None:
+    """End with a message if something is in the folder."""
     if there := sorted(path.name for path in folder.iterdir()):
         sys.exit(f"{folder} is not empty: it has {', '.join(there[:5])}")
+
+
+def load(folder: Path) -> None:
+    """Unpack standard input; what is there already would be mixed with it, so the folder must be empty."""
+    empty(folder)
     with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
         archive.extractall(folder, filter="data")
 
 
 if __name__ == "__main__":
     how, place, *rest = sys.argv[1:]
-    if how == "save":
-        save(Path(place), *rest)
-    else:
-        load(Path(place))
+    {"save": save, "load": load, "empty": empty}[how](Path(place), *rest)
