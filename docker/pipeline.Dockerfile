@@ -70,11 +70,11 @@ COPY --link --from=code /opt/code /opt/code
 COPY --link --from=code /opt/pipeline /opt/pipeline
 ENV PATH=/opt/dagster/bin:$PATH PYTHONPATH=/opt/pipeline/scripts PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     DAGSTER_HOME=/opt/pipeline/deploy/pipeline DAGSTER_DISABLE_TELEMETRY=1 PIPELINE_STATE=/srv/dagster \
-    PIPELINE_RUNNER_HOST=pipeline-runner PIPELINE_RUNNER_PORT=4000 PIPELINE_COMMANDS=/opt/code/bin PIPELINE_FOLDER=/srv \
+    PIPELINE_RUNNER_HOST=runner PIPELINE_RUNNER_PORT=4000 PIPELINE_COMMANDS=/opt/code/bin PIPELINE_FOLDER=/srv \
     PORTFOLIO_DATA_DIR=/data MPLCONFIGDIR=/tmp/matplotlib OMP_WAIT_POLICY=PASSIVE
 WORKDIR /opt/pipeline/deploy/pipeline
 USER 10001:10001
-CMD ["dagster", "api", "grpc", "--python-file", "definitions.py", "--host", "0.0.0.0", "--port", "4000"]
+CMD ["dagster", "api", "grpc", "--python-file", "definitions.py", "--host", "runner", "--port", "4000"]
 
 # Last, because they change with every commit. The commit is recorded in every model that is trained here.
 ARG GIT_COMMIT=unknown

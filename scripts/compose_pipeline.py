@@ -10,7 +10,8 @@ from compose_stack import PROJECT, Stack, require, require_equal
 from processes import free_port
 
 PAGE, DAEMON, RUNNER = "pipeline", "pipeline-daemon", "pipeline-runner"
-NETWORKS = {PAGE: "pages", DAEMON: "backend", RUNNER: "downloads"}
+NETWORKS: dict[str, set[str]] = {PAGE: {"pages"}, DAEMON: set(), RUNNER: {"backend", "downloads"}}
+"""Of each beside that in which they ask the runner, where there is nobody else."""
 STEPS = ("data", "etl", "train", "gate", "monitor")
 LOCATION = {"repositoryName": "__repository__", "repositoryLocationName": "portfolio"}
 LAUNCH = """mutation($run: ExecutionParams!) {
@@ -23,22 +24,29 @@ TICKS = """query($of: ScheduleSelector!) { scheduleOrError(scheduleSelector: $of
 
 
 def pipelined(stack: Stack) -> None:
-    """Start the pipeline: its schedule fires, its page runs a line of commands, what is no failure is none."""
+    """Start the pipeline: its schedule fires, its page runs the steps of a project, what is no failure is none."""
     stack.ports[PAGE] = free_port()
     try:
         stack.compose("--profile", "pipeline", "up", "--detach", "--wait", PAGE, DAEMON)
-        for name, network in NETWORKS.items():
+        for name, others in NETWORKS.items():
             require_confined(stack, name, restarts="unless-stopped")
             attached = set(stack.inspect(name)["NetworkSettings"]["Networks"])
-            require(attached == {f"{PROJECT}_backend", f"{PROJECT}_{network}"}, f"{name} is in {attached}")
+            require(attached == {f"{PROJECT}_{each}" for each in (*others, "pipeline")}, f"{name} is in {attached}")
+        require_silent(stack)
         require_own_pages(stack)
-        line(stack, stack.services[0])
+        steps(stack, stack.services[0])
         stack.wait("a tick of the schedule", lambda: bool(schedule(stack)["ticks"]))
         require_equal("the schedule", schedule(stack)["status"], "RUNNING")
     finally:
         stack.compose("--profile", "pipeline", "stop", "--timeout", "10", PAGE, DAEMON, RUNNER)
         stack.compose("--profile", "pipeline", "rm", "--force", PAGE, DAEMON, RUNNER)
         del stack.ports[PAGE]
+
+
+def require_silent(stack: Stack) -> None:
+    """Require that the runner, which starts whatever it is told to, does not listen where the services are."""
+    ask = f"import socket, sys; sys.exit(socket.socket().connect_ex((socket.gethostbyname('{RUNNER}'), 4000)) == 0)"
+    stack.compose("exec", "--no-TTY", "index", "python", "-c", ask)
 
 
 def require_own_pages(stack: Stack) -> None:
@@ -48,10 +56,10 @@ def require_own_pages(stack: Stack) -> None:
         require_equal(f"the page, asked with {header}", refused.status_code, httpx.codes.FORBIDDEN)
 
 
-def line(stack: Stack, service: str) -> None:
+def steps(stack: Stack, service: str) -> None:
     """Run all steps of a project: its service has told of drift, and of too few truths to learn from."""
     package = service.replace("-", "_")
-    selector = LOCATION | {"jobName": "line", "assetSelection": [{"path": [package, step]} for step in STEPS]}
+    selector = LOCATION | {"jobName": "steps", "assetSelection": [{"path": [package, step]} for step in STEPS]}
     launched = ask(stack, LAUNCH, run={"selector": selector, "runConfigData": {}, "mode": "default"})["launchRun"]
     require_equal("the run", launched["__typename"], "LaunchRunSuccess")
     identity = launched["run"]["runId"]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ SETTINGS = {
     "MONITOR_WINDOW": "",
     "PIPELINE_CRON": "* * * * *",  # a tick is seen within a minute
     "PIPELINE_WINDOW": "",
-    "PIPELINE_TRAIN_DAYS": "",
+    "PIPELINE_TRAIN_DAYS": f"{datetime.now(UTC) + timedelta(days=3):%a}".lower(),  # the ticks seen here train nothing
+    "PIPELINE_RETRY_SECONDS": "",
 }
 
 

@@ -1,4 +1,4 @@
-"""Every project's line on a schedule, with a page, on this machine: Dagster, and MLflow if none runs, until Ctrl-C.
+"""Every project's steps on a schedule, with a page, on this machine: Dagster, and MLflow if none runs, until Ctrl-C.
 
 Dagster has an environment of its own, `.state/pipeline`, and its state in `.state/dagster`. deploy/pipeline has what it
 runs; docs/pipeline.md says what it shows.
@@ -35,7 +35,7 @@ def main() -> int:
     """Read the command line, run everything; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="auto", help="auto, sample, full or a path (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=int(os.environ.get("PIPELINE_PORT") or 3001), help="of the page")
+    parser.add_argument("--port", type=int, default=os.environ.get("PIPELINE_PORT") or "3001", help="of the page")
     options = parser.parse_args()
     try:
         run(options.data, options.port)

@@ -13,12 +13,14 @@ from typing import Any
 
 import page
 from dagster import AssetKey, DagsterInstance, build_schedule_context
-from definitions import defs
+from definitions import defs as load
+
+defs = load()
 
 
 def case(instance: DagsterInstance, select: list[list[str]], tags: dict[str, str]) -> dict[str, Any]:
     """Run a part of the job; return what became of each asset and check."""
-    result = defs.resolve_job_def("line").execute_in_process(
+    result = defs.resolve_job_def("steps").execute_in_process(
         instance=instance, asset_selection=[AssetKey(key) for key in select], tags=tags, raise_on_error=False
     )
     kinds = Counter(event.event_type_value for event in result.all_events)
@@ -54,10 +56,10 @@ def tick(instance: DagsterInstance, moment: str) -> list[list[Any]]:
     ]
 
 
-def scope(headers: dict[str, str], method: str = "GET") -> dict[str, Any]:
+def scope(headers: dict[str, str], method: str = "GET", path: str = "/") -> dict[str, Any]:
     """Return a request as ASGI has it."""
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    return {"type": "http", "method": method, "headers": raw}
+    return {"type": "http", "method": method, "path": path, "headers": raw}
 
 
 def main(output: Path) -> None:

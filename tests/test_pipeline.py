@@ -67,7 +67,7 @@ sys.exit(code)
 """
 LINE = [["housing", step] for step in STEPS]
 TRAINING = LINE[2:4]
-LOOK = LINE[4:]
+MONITORING = LINE[4:]
 
 
 def of(select: list[list[str]], why: str = "schedule", **codes: int) -> dict[str, Any]:
@@ -84,16 +84,21 @@ CASES = {
     "MLflow is away": of(TRAINING, retrain=3),
     "mistake of the code": of(TRAINING, retrain=1),
     "unknown reason": of(TRAINING, "boredom"),
-    "alarm": of(LOOK, monitor=EXIT["alarm"]),
-    "too few": of(LOOK, monitor=EXIT["too few"]),
-    "no look": of(LOOK, monitor=3),
+    "alarm": of(MONITORING, monitor=EXIT["alarm"]),
+    "too few": of(MONITORING, monitor=EXIT["too few"]),
+    "no monitor": of(MONITORING, monitor=3),
+    "a monitor that crashed": of(MONITORING, monitor=101),
     "another file": of(LINE, data=100),
     "no data": of(LINE, data=1),
 }
 OWN = {"host": "127.0.0.1:3001"}
+OPENED = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
 REQUESTS = {
-    "a person opens it": ([OWN | {"sec-fetch-site": "none", "sec-fetch-mode": "navigate"}], True),
-    "the start page leads to it": ([OWN | {"sec-fetch-site": "same-site", "sec-fetch-mode": "navigate"}], True),
+    "a person opens it": ([OWN | {"sec-fetch-site": "none"} | OPENED], True),
+    "the start page leads to it": ([OWN | {"sec-fetch-site": "same-site"} | OPENED], True),
+    "a link elsewhere": ([OWN | {"sec-fetch-site": "cross-site"} | OPENED], True),
+    "a link with a mutation": ([OWN | {"sec-fetch-site": "cross-site"} | OPENED, "GET", "/graphql"], False),
+    "a frame elsewhere": ([OWN | {"sec-fetch-site": "cross-site"} | OPENED | {"sec-fetch-dest": "iframe"}], False),
     "the page itself": (
         [OWN | {"origin": "http://127.0.0.1:3001", "sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}, "POST"],
         True,
@@ -209,13 +214,21 @@ def test_an_outcome_is_no_failure(cases: dict[str, Any], name: str) -> None:
     assert made["housing/gate"]["last line"].startswith("housing retrain ends with ")
 
 
-def test_what_may_pass_by_itself_is_tried_three_times_and_a_mistake_once(cases: dict[str, Any]) -> None:
-    away, mistake = cases["MLflow is away"], cases["mistake of the code"]
-    assert (away["success"], away["retries"]) == (False, 2)
-    assert "exit status 3: housing retrain ends with 3" in away["failures"][0]
-    assert (mistake["success"], mistake["retries"]) == (False, 0)
-    assert (cases["no look"]["success"], cases["no look"]["retries"]) == (False, 2)
-    assert cases["no data"]["made"] == {}
+RETRIES = {"no data": 2, "no monitor": 2, "MLflow is away": 0, "mistake of the code": 0, "a monitor that crashed": 0}
+
+
+@pytest.mark.parametrize("name", RETRIES)
+def test_a_download_and_a_monitor_are_tried_again_and_a_training_never(cases: dict[str, Any], name: str) -> None:
+    assert (cases[name]["success"], cases[name]["retries"], cases[name]["made"]) == (False, RETRIES[name], {})
+
+
+def test_a_failure_is_the_commands_last_line(cases: dict[str, Any]) -> None:
+    assert "exit status 3: housing retrain ends with 3" in cases["MLflow is away"]["failures"][0]
+
+
+def test_an_alarm_needs_findings_of_its_own(cases: dict[str, Any]) -> None:
+    """A crash ends with the status of an alarm, and the findings of the time before are still there."""
+    assert "has written no findings: housing monitor ends with 1" in cases["a monitor that crashed"]["failures"][0]
 
 
 def test_a_reason_that_the_command_does_not_know_is_refused(cases: dict[str, Any]) -> None:
@@ -257,14 +270,15 @@ def test_the_command_of_the_table_stores_files_that_their_manifest_names(project
     assert results["faults"](folder, manifest) == [f"{name} is missing"]
 
 
-def test_one_schedule_trains_on_monday_and_looks_every_day(told: dict[str, Any]) -> None:
+def test_one_schedule_trains_on_monday_and_monitors_every_day(told: dict[str, Any]) -> None:
     monday, tuesday = told["ticks"]
-    looks = [[f"look {p.name} {{}}", [f"{p.package}/monitor"], "schedule"] for p in projects()]
+    monitors = [[f"monitor {p.name} {{}}", [f"{p.package}/monitor"], "schedule"] for p in projects()]
     trainings = [
-        [f"train {p.name} {{}}", [f"{p.package}/{step}" for step in STEPS[:-1]], "schedule"] for p in projects()
+        [f"train {p.name} {MONDAY[:10]}", [f"{p.package}/{step}" for step in STEPS[:-1]], "schedule"]  # once a day
+        for p in projects()
     ]
-    assert tuesday == [[key.format(TUESDAY), *rest] for key, *rest in looks]
-    both = [each for pair in zip(trainings, looks, strict=True) for each in pair]
+    assert tuesday == [[key.format(TUESDAY), *rest] for key, *rest in monitors]
+    both = [each for pair in zip(trainings, monitors, strict=True) for each in pair]
     assert monday == [[key.format(MONDAY), *rest] for key, *rest in both]
     assert (told["schedules"], told["cron"], told["starts"]) == (1, "17 3 * * *", "RUNNING")
 

@@ -82,7 +82,7 @@ def test_ctrl_c_ends_all_of_it_and_the_command_in_progress(
     state = ask(port, STATE, of=LOCATION | {"scheduleName": "every_project"})["scheduleOrError"]
     assert state == {"cronSchedule": "17 3 * * *", "scheduleState": {"status": "RUNNING"}}
 
-    selector = LOCATION | {"jobName": "line", "assetSelection": [{"path": [name, "data"]}]}
+    selector = LOCATION | {"jobName": "steps", "assetSelection": [{"path": [name, "data"]}]}
     launched = ask(port, LAUNCH, run={"selector": selector, "runConfigData": {}, "mode": "default"})
     assert launched == {"launchRun": {"__typename": "LaunchRunSuccess"}}
     deadline = time.monotonic() + 120

@@ -27,9 +27,12 @@ class Codes:
     passing: frozenset[int]
 
 
-PLAIN = Codes({0: "done"}, frozenset({1}))
-RETRAIN = Codes({0: "passed", 2: "too little feedback", 4: "another one runs", 5: "refused"}, frozenset({3}))
+DATA = Codes({0: "done"}, frozenset({1}))
+PLAIN = Codes({0: "done"}, frozenset())
+RETRAIN = Codes({0: "passed", 2: "too little feedback", 4: "another one runs", 5: "refused"}, frozenset())
 MONITOR = Codes({0: "well", 1: "alarm", 2: "too few rows"}, frozenset({3}))
+"""Failures of a download and of the monitor may pass, and to do either again costs little and changes nothing. A
+training is not repeated: that could register a second version."""
 
 
 @dataclass(frozen=True)

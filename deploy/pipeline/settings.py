@@ -24,7 +24,7 @@ class Settings:
     window
         How far back that look goes. As long as the time between two, so that the budget of false alarms holds.
     train_days
-        Days of the week, from 0 for Monday, on which the rest of the line runs before: data, tables, a training.
+        Days of the week, from 0 for Monday, on which the other steps run before: data, tables, a training.
     retry_seconds
         How long a step waits before it is tried again; the second time twice as long.
     """

@@ -4,10 +4,10 @@ A step runs a command of the project. What it passes on are paths and hashes, wh
 nothing is handed over in memory, so nothing is pickled.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from commands import MONITOR, PLAIN, RETRAIN, Ended, run
+from commands import DATA, MONITOR, PLAIN, RETRAIN, Ended, run
 from dagster import (
     AssetCheckResult,
     AssetCheckSpec,
@@ -54,7 +54,7 @@ def _data(project: Project, settings: Settings) -> AssetsDefinition:
     @asset(key=key_of(project, "data"), group_name=project.package, retry_policy=_retries(settings))
     def data() -> MaterializeResult:
         """Find the data or download them, and report what is in them."""
-        ended = run(_program(project, settings), "data", "--data", settings.data, folder=settings.folder, codes=PLAIN)
+        ended = run(_program(project, settings), "data", "--data", settings.data, folder=settings.folder, codes=DATA)
         return MaterializeResult(metadata=_said(ended) | {"data": settings.data})
 
     return data
@@ -140,9 +140,12 @@ def _monitor(project: Project, settings: Settings) -> AssetsDefinition:
     )
     def monitor() -> MaterializeResult:
         """Compare the window of the prediction log that ends now with what the model learned from."""
-        flags = ("monitor", "--window", settings.window)
+        flags, path = ("monitor", "--window", settings.window), folder / "findings.json"
+        before = _written_at(path)
         ended = run(_program(project, settings), *flags, folder=settings.folder, codes=MONITOR)
-        found = read(folder / "findings.json")
+        if _written_at(path) == before:  # it has crashed with the status of an alarm, or there is no log
+            raise Failure(f"the monitor has written no findings: {_last(ended)}", allow_retries=False)
+        found = read(path)
         check = AssetCheckResult(
             passed=ended.outcome != "alarm",
             asset_key=key,
@@ -153,7 +156,7 @@ def _monitor(project: Project, settings: Settings) -> AssetsDefinition:
         return MaterializeResult(
             asset_key=key,
             metadata=_said(ended) | _file(folder / "report.html") | {"summary": str(found["summary"])},
-            data_version=DataVersion(sha256_of(folder / "findings.json")),
+            data_version=DataVersion(sha256_of(path)),
             check_results=[check],
         )
 
@@ -178,13 +181,21 @@ def _why(context: AssetExecutionContext) -> str:
 
 def _said(ended: Ended) -> Metadata:
     """Return the outcome, what the command said at its end, and the seconds that it took."""
-    last: Sequence[str] = [line for line in ended.said if line][-1:]
     return {
         "outcome": ended.outcome,
-        "last line": " ".join(last),
+        "last line": _last(ended),
         "output": MetadataValue.md("```\n" + "\n".join(ended.said) + "\n```"),
         "seconds": round(ended.seconds, 1),
     }
+
+
+def _last(ended: Ended) -> str:
+    return next((line for line in reversed(ended.said) if line), "")
+
+
+def _written_at(path: Path) -> int:
+    """Return when a file was last written, in nanoseconds; 0 if it is not there."""
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def _written(key: AssetKey, manifest: Path, metadata: Metadata) -> MaterializeResult:
