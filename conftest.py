@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import pytest
@@ -131,7 +132,6 @@ class Service:
 
     @property
     def origin(self) -> str:
-        """Its address, without a slash at the end."""
         return str(self.client.base_url).rstrip("/")
 
     def wait_for(self, path: str) -> None:
@@ -190,11 +190,12 @@ def _serving(app: Any) -> Iterator[httpx.Client]:
     options: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "on", "ws": "none", "http": http}
     server = uvicorn.Server(uvicorn.Config(app, port=0, **options))
     thread = threading.Thread(target=server.run)
-    thread.start()
     try:
-        while not server.started:
-            assert thread.is_alive(), "the service ended while it started"
-            time.sleep(0.01)
+        with mock.patch("portfolio_shared.serving.app.FIRST_LOOK_SECONDS", 60.0):  # a slow machine has its model too
+            thread.start()
+            while not server.started:
+                assert thread.is_alive(), "the service ended while it started"
+                time.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         with (
             threadpool_limits(1, user_api="blas"),  # as a service has in a process of its own
@@ -250,9 +251,6 @@ def watched_page(browser: Any) -> Callable[..., AbstractContextManager[tuple[Any
         assert len(requests) > 5
 
     return watched
-
-
-# Fresh processes
 
 
 def _run_python(*arguments: str, cwd: Path, stdin: bytes = b"") -> str:

@@ -223,6 +223,7 @@ def test_each_page_links_the_others_and_the_start_page(
         ) as service,
         watched_page(service.origin, **PHONE) as opened,
     ):
+        service.wait_for("/readyz")
         visit = Visit(service.origin, *opened)
         settle(visit)
         links = visit.page.get_by_test_id("demo-links").locator("a")

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from checkout import ROOT
 from environments import python_of
+from leftovers import leftovers
 
 from processes import Process, free_port, start, wait_until_ready
 from project_table import projects
@@ -24,18 +25,6 @@ STATE = """query($of: ScheduleSelector!) { scheduleOrError(scheduleSelector: $of
   cronSchedule scheduleState { status } } } }"""
 # A command that says that it runs, and does not end.
 ENDLESS = "#!{python}\nimport time\nfrom pathlib import Path\nPath('started').touch()\ntime.sleep(600)\n"
-
-
-def marked(mark: str) -> list[str]:
-    """Return the commands of processes that carry a mark in their environment."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.encode() in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
-            continue  # ended in between, or of another user
-    return found
 
 
 @pytest.fixture
@@ -89,12 +78,12 @@ def test_ctrl_c_ends_all_of_it_and_the_command_in_progress(
     while not (tmp_path / "started").exists():
         assert time.monotonic() < deadline, pipeline.log_end()
         time.sleep(0.2)
-    assert len(marked(mark)) >= 9  # itself, three guards, what they guard, the run, its command
+    assert len(leftovers(mark)) >= 9  # itself, three guards, what they guard, the run, its command
 
     os.kill(pipeline.popen.pid, signal.SIGINT)
 
     assert pipeline.popen.wait(60) == 0, pipeline.log_end()
-    assert marked(mark) == []
+    assert leftovers(mark) == []
     assert "Stopped." in (tmp_path / "log").read_text(encoding="utf-8")
 
 

@@ -64,6 +64,7 @@ def main() -> None:
     command_line = loaded_packages()
     importlib.import_module("portfolio_shared.serving.server").limit_blas_threads()
     app = importlib.import_module(f"{package}.serving.app").create_app(settings)
+    sys.modules["portfolio_shared.serving.app"].FIRST_LOOK_SECONDS = 60  # type: ignore[attr-defined]  # any machine
     status, body = asyncio.run(ask(app, path, content_type, sys.stdin.buffer.read()))
     answered = {
         "status": status,

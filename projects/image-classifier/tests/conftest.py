@@ -1,7 +1,7 @@
 """The sample that ships and the public photographs, each read once, and the small model of the repository's tests."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -85,3 +85,14 @@ def pets_bundle(pets_config: TrainConfig, pets: Trained, tmp_path_factory: pytes
     folder = tmp_path_factory.mktemp("pets") / "bundle"
     write(PROJECT, pets_config.model_copy(update={"output": folder}), pets, Console(quiet=True))
     return folder
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Let torch compute with one thread: the same sums in the same order, wherever a test runs."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -7,7 +7,7 @@ import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,6 +26,8 @@ from image_classifier.models.job import Order
 from image_classifier.models.predictor import Predictor
 from image_classifier.train import learn
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 MEMBER = Path(__file__).with_name("team_member.py")
 # Nine pictures a step: two processes have four and five of them. What a step drops and smooths stays switched on.
 TUNING = FineTuneSettings(epochs=2, crop=32, batch=9)
@@ -40,14 +42,6 @@ SMALL = {
 }
 STEPS = 2
 """Of an epoch of the small training: two whole batches of 32 among the photographs that it learns from."""
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,15 +28,9 @@ from image_classifier.models.probe import Head
 from image_classifier.models.trunk import features_of
 from portfolio_shared.evaluation.classification import accuracy_score, log_loss_error, softmax
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SETTINGS = FineTuneSettings(epochs=3, patience=3, crop=32, batch=8, rate=3e-3, averaging=0.9)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def backbone_of(name: str) -> Backbone:

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from portfolio_shared.data.sources import Source
 from recommender.data.etl.duckdb_engine import DuckDBEngine
 from recommender.data.etl.manifest import Manifest
 from recommender.data.etl.run import run_etl
+from recommender.data.load import Dataset
 
 Etl = Callable[..., tuple[Manifest, list[str]]]
 
@@ -26,3 +28,19 @@ def etl(tmp_path: Path) -> Iterator[Etl]:
 
     yield run
     engine.close()
+
+
+@pytest.fixture
+def check_equal() -> Callable[[Dataset, Dataset], None]:
+    """Return a function that requires what is stored to be what the reader in memory reads."""
+
+    def check(stored: Dataset, read: Dataset) -> None:
+        assert stored.sha256 == read.sha256
+        assert stored.report.rows_read == read.report.rows_read
+        assert stored.report.excluded == read.report.excluded
+        assert stored.report.repaired == read.report.repaired
+        assert sorted(stored.report.notes) == sorted(read.report.notes)
+        assert np.array_equal(stored.user_ids, read.user_ids)
+        assert stored.user_ids.dtype == read.user_ids.dtype
+
+    return check
