@@ -85,6 +85,7 @@ def run(folder: Path, processes: int, threads: int, pictures: int) -> dict[str, 
         "seconds": max(each["seconds"] for each in members),
         "cpu_seconds": sum(each["cpu_seconds"] for each in members),
         "peak_rss_mb": sum(each["peak_rss_mb"] for each in members),
+        "trained": members[0]["trained"],
         "sum_ms": max(each["sum_ms"] for each in members),
         "command_seconds": time.perf_counter() - begun,
         "command_cpu_seconds": cpu(after) - cpu(before),
@@ -104,12 +105,14 @@ def member(folder: Path, threads: int, pictures: int) -> None:
     with joined() as team:
         classifier, job = order.build(team)
         begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-        fine_tune(classifier, job)
+        history = fine_tune(classifier, job)
         after = resource.getrusage(resource.RUSAGE_SELF)
         measured = {
             "seconds": time.perf_counter() - begun,
             "cpu_seconds": cpu(after) - cpu(before),
-            "peak_rss_mb": after.ru_maxrss / 1024,
+            "peak_rss_mb": after.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6,
+            # A last batch that is not full is left out.
+            "trained": len(history) * (len(train) // job.batch) * job.batch,
             "sum_ms": milliseconds(team, classifier),
         }
     (folder / f"{team.rank}.json").write_text(json.dumps(measured), encoding="utf-8")
@@ -146,7 +149,7 @@ def table(recorded: Mapping[str, Any]) -> str:
         [
             row["name"],
             f"{row['seconds']:.1f}",
-            f"{2 * recorded['pictures'] / row['seconds']:.1f}",
+            f"{row['trained'] / row['seconds']:.1f}",
             f"{row['cpu_seconds']:.1f}",
             f"{row['peak_rss_mb']:,.0f}",
             f"{row['sum_ms']:.0f}",
