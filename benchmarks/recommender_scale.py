@@ -2,8 +2,8 @@
 
 Each step is a command in a process of its own, so that seconds, CPU and peak memory (`ru_maxrss`) are its own. Data are
 drawn, measured and deleted one size after the other; what a step cost is kept in a folder until all sizes are done, so
-the same command goes on with the step in which it was interrupted. Writes benchmarks/results/recommender_scale.json,
-the figure and the tables of projects/recommender/docs/scale.md.
+the same command goes on with the step in which it was interrupted, if machine and limit are the same. Writes
+benchmarks/results/recommender_scale.json, the figure and the tables of projects/recommender/docs/scale.md.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,14 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=RESULTS / "recommender_scale.json", help="record to write")
     options = parser.parse_args()
     console = Console(markup=False)
-    sizes = sizes_of(options.output) | {rows: measured(rows, options, console) for rows in sorted(options.rows)}
+    conditions = conditions_of(options)
+    try:
+        others = others_of(options.output, options.rows, conditions)
+    except ValueError as error:
+        parser.error(str(error))
+    sizes = others | {rows: measured(rows, options, console) for rows in sorted(options.rows)}
     recorded: dict[str, Any] = {
-        "machine": f"{os.cpu_count()} cores of {platform.machine()}, Python {platform.python_version()}",
-        "memory_limit": options.memory,
+        **conditions,
         "k": K,
         "users_measured": USERS_MEASURED,
         "sizes": [sizes[rows] for rows in sorted(sizes)],
@@ -66,10 +71,40 @@ def main() -> int:
     return status
 
 
-def sizes_of(record: Path) -> dict[int, dict[str, Any]]:
-    """Return the sizes of the record that is there, which stay unless they are measured again."""
-    sizes = json.loads(record.read_text(encoding="utf-8"))["sizes"] if record.is_file() else []
-    return {size["ratings"]: size for size in sizes}
+def conditions_of(options: argparse.Namespace) -> dict[str, str]:
+    """Return what all sizes of a record have in common: costs of another machine or limit are no neighbors."""
+    machine = f"{os.cpu_count()} cores of {platform.machine()}, Python {platform.python_version()}"
+    return {"machine": machine, "memory_limit": options.memory}
+
+
+def others_of(record: Path, rows: Sequence[int], conditions: Mapping[str, str]) -> dict[int, dict[str, Any]]:
+    """Return the sizes of the record that is there and that are not measured again.
+
+    Raises
+    ------
+    ValueError
+        If they were measured under other conditions.
+    """
+    recorded = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {"sizes": []}
+    others = {size["ratings"]: size for size in recorded["sizes"] if size["ratings"] not in rows}
+    theirs = {name: recorded.get(name) for name in conditions}
+    if others and theirs != conditions:
+        sizes = ", ".join(f"{size:,}" for size in sorted(others))
+        raise ValueError(f"{record} has {sizes} ratings from {theirs}, and this is {conditions}: name another --output")
+    return others
+
+
+def kept_of(path: Path, conditions: Mapping[str, str]) -> dict[str, Any]:
+    """Return what an interrupted run kept in a file; nothing if it ran under other conditions."""
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return kept if all(kept.get(name) == value for name, value in conditions.items()) else {}
+
+
+def keep(path: Path, kept: Mapping[str, Any]) -> None:
+    """Write a file that is whole or not there, whenever this is interrupted."""
+    unfinished = path.with_suffix(".next")
+    unfinished.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(path)
 
 
 def done_file(rows: int, folder: Path) -> Path:
@@ -79,15 +114,14 @@ def done_file(rows: int, folder: Path) -> Path:
 
 def measured(rows: int, options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Return what a size costs: as an interrupted run left it, or measured now."""
-    done = done_file(rows, options.folder)
-    if done.is_file():
+    done, data = done_file(rows, options.folder), options.folder / f"{rows}"
+    if size := kept_of(done, conditions_of(options)):
         console.print(f"{rows:,}: measured already ({done})")
-        return dict(json.loads(done.read_text(encoding="utf-8")))
-    data = options.folder / f"{rows}"
-    data.mkdir(parents=True, exist_ok=True)
-    size = measure(rows, data, options, console)
-    shutil.rmtree(data)
-    done.write_text(json.dumps(size, indent=2) + "\n", encoding="utf-8")
+    else:
+        data.mkdir(parents=True, exist_ok=True)
+        size = measure(rows, data, options, console)
+        keep(done, size)  # before the data go: without both, hours would be measured again
+    shutil.rmtree(data, ignore_errors=True)
     return size
 
 
@@ -95,16 +129,16 @@ def measure(rows: int, data: Path, options: argparse.Namespace, console: Console
     """Draw so many ratings, and run each step on them; what no later step needs is deleted at once."""
     source, stored, bundle = (data / name for name in ("source", "stored", "bundle"))
     here, limit = str(Path(sys.executable).with_name("recommender")), ["--memory-limit", options.memory]
-    kept = data / "steps.json"
-    steps: dict[str, dict[str, float]] = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    kept, conditions = data / "steps.json", conditions_of(options)
+    steps: dict[str, dict[str, float]] = kept_of(kept, conditions).get("steps", {})
 
     def run(step: str, *command: str, begins: Path | None = None) -> None:
         if step in steps:
             return
-        if begins:  # what an interrupted step left would save time
-            shutil.rmtree(begins, ignore_errors=True)
+        if begins:
+            remove_left(begins)
         steps[step] = costs_of(command, data / f"{step}.log")
-        kept.write_text(json.dumps(steps), encoding="utf-8")
+        keep(kept, {**conditions, "steps": steps})
         console.print(f"{rows:,} {step}: {steps[step]}")
 
     run("generate", here, "generate", "--ratings", str(rows), "-o", str(source), begins=source)
@@ -121,6 +155,7 @@ def measure(rows: int, data: Path, options: argparse.Namespace, console: Console
     name = f"ndcg_at_{K}"
     ndcg = {str(manifest.config["chosen"]): manifest.metrics[name], POPULARITY: manifest.baselines[POPULARITY][name]}
     size: dict[str, Any] = {
+        **conditions,
         "ratings": rows,
         "people": rows_of(stored, "people"),
         "films": rows_of(stored, "films"),
@@ -132,6 +167,16 @@ def measure(rows: int, data: Path, options: argparse.Namespace, console: Console
     if rows <= options.most_for_als:
         steps["als"], size["ndcg"]["ALS of MLlib"] = als(stored)
     return size
+
+
+def remove_left(output: Path) -> None:
+    """Remove what an interrupted step left: its output, ``.NAME.next`` from which an ETL goes on, scratch folders."""
+    patterns = (output.name, f".{output.name}.*", ".etl-*", ".new-*")
+    for left in [path for pattern in patterns for path in output.parent.glob(pattern)]:
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def costs_of(command: tuple[str, ...], log: Path) -> dict[str, float]:
