@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Annotated, Any
 
@@ -104,20 +107,33 @@ def test_what_no_schema_sees(body, status, told):
     assert caught.value.status_code == status
 
 
+@contextmanager
+def counted_calls() -> Iterator[list[str]]:
+    """Note each call of a function in the block: how much work it is, whatever else a machine does."""
+    calls: list[str] = []
+    before = sys.getprofile()
+    sys.setprofile(lambda _frame, event, _arg: calls.append(event) if event.endswith("call") else None)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(before)
+
+
 def test_only_the_beginning_of_a_large_value_is_looked_at():
     value = [{"name": ["x" * 1_000_000, 1.5, None]}] * 1_000_000
-    begun = time.process_time()
-    assert echo(value) == str([{"name": ["x" * 200]}])[:97] + "..."
+    with counted_calls() as calls:
+        assert echo(value) == str([{"name": ["x" * 200]}])[:97] + "..."
+    assert len(calls) < 5_000  # of a million
     assert echo([{"a": ["b", {}], "c": []}, 1]) == "[{'a': ['b', {}], 'c': []}, 1]"
-    assert time.process_time() - begun < 0.1
 
 
 def test_a_query_of_many_names_is_refused_at_once():
     query = "&".join(f"a{i}" for i in range(10_000)).encode()
-    begun = time.process_time()
-    with pytest.raises(ProblemError, match="More than 50 values"):
-        refuse_ignored_parameters(Request({"type": "http", "query_string": query}))
-    assert time.process_time() - begun < 0.2
+    request = Request({"type": "http", "query_string": query})
+    assert len(request.query_params) == 10_000  # read, which takes as long as it is
+    with counted_calls() as calls, pytest.raises(ProblemError, match="More than 50 values"):
+        refuse_ignored_parameters(request)
+    assert len(calls) < 25_000
 
 
 def test_others_are_answered_while_a_large_body_is_read(web, monkeypatch):

@@ -106,7 +106,7 @@ def test_a_process_that_is_behind_makes_nobody_wait_and_the_rest_is_dropped(shad
     started = time.perf_counter()
     for _ in range(5_000):
         mirror(shadow, body)
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 20  # it reads nothing, so whoever waits would wait for ever
     assert shadow.state().counts["dropped"] > 0
     assert len(shadow._waiting) <= 5
 
