@@ -5,12 +5,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
+from filelock import FileLock
 
 from portfolio_shared.data.checks import DataError
 from recommender.config import EaseSettings
-from recommender.data import gram_job
+from recommender.data import gram_job, shaping
 from recommender.data.gram_job import missing, path_of, sum_missing
 from recommender.data.load import Dataset, split
 from recommender.data.shaping import emphasis, shaping_films
@@ -37,8 +39,10 @@ def test_they_are_the_products_of_the_ratings_before_the_validation_and_before_t
 
 
 def test_what_is_kept_is_not_summed_again_and_what_does_not_fit_is_not_found(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (folder / "grams").mkdir()
+    (folder / "grams" / "killed.part").touch()
     sum_missing(folder, SETTINGS, "duckdb", memory_limit="200MB")
     assert sorted(path.suffix for path in (folder / "grams").iterdir()) == [".npy", ".npy"]
     monkeypatch.setattr(gram_job, "open_engine", lambda *_, **__: pytest.fail("an engine was started"))
@@ -46,6 +50,10 @@ def test_what_is_kept_is_not_summed_again_and_what_does_not_fit_is_not_found(
     for changed in ({"min_raters": 4}, {"length_exponent": 0.3}):
         assert missing(folder, SETTINGS.model_copy(update=changed)) == ["train", "before_test"]
     assert missing(folder, SETTINGS.model_copy(update={"penalty": 1.0, "rank": 2})) == []
+    (tmp_path / "changed.py").write_text("# a remark\n")
+    with monkeypatch.context() as changed_code:
+        changed_code.setattr(shaping, "__file__", str(tmp_path / "changed.py"))
+        assert missing(folder, SETTINGS) == ["train", "before_test"]
     path_of(folder, SETTINGS, "train").unlink()
     assert missing(folder, SETTINGS) == ["train"]
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
@@ -58,6 +66,16 @@ def test_what_is_kept_is_not_summed_again_and_what_does_not_fit_is_not_found(
 def test_data_in_which_no_film_has_enough_raters_are_an_error(folder: Path) -> None:
     with pytest.raises(DataError, match="no film was rated by 301 people"):
         sum_missing(folder, EaseSettings(min_raters=301), "duckdb", memory_limit="200MB")
+    assert not (folder / "grams").exists()
+
+
+def test_nothing_is_summed_of_a_folder_that_was_changed_or_is_being_written(folder: Path) -> None:
+    with FileLock(folder.with_name(".stored.lock")), pytest.raises(DataError, match="another run writes"):
+        sum_missing(folder, SETTINGS, "duckdb", memory_limit="200MB")
+    path = folder / "counts" / "0000.parquet"
+    pq.write_table(pq.read_table(path), path, compression="none")
+    with pytest.raises(DataError, match=r"counts/0000\.parquet is missing or was changed"):
+        sum_missing(folder, SETTINGS, "duckdb", memory_limit="200MB")
     assert not (folder / "grams").exists()
 
 

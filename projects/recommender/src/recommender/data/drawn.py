@@ -17,7 +17,7 @@ from portfolio_shared.data.checks import DataError
 from portfolio_shared.operations.watch import REFERENCE_ROWS
 from recommender.data.catalogue import Catalogue
 from recommender.data.etl.manifest import checked, is_etl_folder
-from recommender.data.etl.stages import COUNTS, FILMS, PEOPLE, RATINGS
+from recommender.data.etl.stages import LEARNED, RATINGS
 from recommender.data.etl.stored import stored_films
 from recommender.data.load import Dataset
 from recommender.data.ratings import Ratings
@@ -58,20 +58,23 @@ def draw(setting: str, *, max_users: int, seed: int) -> Drawn:
     Raises
     ------
     DataError
-        If the setting is not the path of a folder that `recommender etl` wrote.
+        If the setting is not the path of a folder that `recommender etl` wrote, or the folder was changed since then or
+        is written anew while it is read.
     """
     source = resolve_dataset(setting, dataset="latest-small")
     folder = source.path
     if not is_etl_folder(folder):
         raise DataError(f"{folder}: expected a folder that `recommender etl` wrote; it can read {folder} and write one")
-    totals, report = read_totals(folder), checked(folder, (FILMS, RATINGS, PEOPLE, COUNTS)).report()
-    catalogue = Catalogue(tuple(stored_films(folder, report))).counted(totals.rated)
+    with checked(folder, LEARNED) as manifest:
+        totals, report = read_totals(folder), manifest.report()
+        catalogue = Catalogue(tuple(stored_films(folder, report))).counted(totals.rated)
+        people = lowest(suitable_people(totals), totals, most=max_users, seed=seed)
+        reference = lowest(np.flatnonzero(totals.lengths["before_test"]), totals, most=REFERENCE_ROWS, seed=seed)
+        ratings, split = read_people(folder, totals, catalogue, np.union1d(people, reference))
+        digest = digest_of(folder, totals, catalogue)
     if unrated := int((totals.rated == 0).sum()):
         report.notes.append(f"{unrated} of {len(catalogue)} films have no rating.")
-    people = lowest(suitable_people(totals), totals, most=max_users, seed=seed)
-    reference = lowest(np.flatnonzero(totals.lengths["before_test"]), totals, most=REFERENCE_ROWS, seed=seed)
-    ratings, split = read_people(folder, totals, catalogue, np.union1d(people, reference))
-    digest, name = digest_of(folder, totals, catalogue), f"film ratings in {folder.name}"
+    name = f"film ratings in {folder.name}"
     data = Dataset(source, name, digest, report, ratings, catalogue, totals.user_ids.astype(np.int32))
     return Drawn(folder, data, split, totals, people, reference)
 

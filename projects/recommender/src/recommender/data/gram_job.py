@@ -8,7 +8,7 @@ else that a matrix depends on, so one that does not fit is not found. NumPy and 
 import argparse
 import hashlib
 import json
-import os
+import sys
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,10 +17,12 @@ import numpy as np
 
 from portfolio_shared.data.checks import DataError
 from recommender.config import EaseSettings, EngineName, tuned_settings
+from recommender.data import gram, shaping
 from recommender.data.etl.engine import Engine
 from recommender.data.etl.job import open_engine
-from recommender.data.etl.manifest import read_manifest
-from recommender.data.etl.stages import COUNTS, FILMS, PEOPLE, RATINGS
+from recommender.data.etl.manifest import checked, read_manifest
+from recommender.data.etl.run import locked
+from recommender.data.etl.stages import GRAMS, LEARNED, RATINGS, code_sha256
 from recommender.data.gram import gram_of_ratings
 from recommender.data.shaping import LARGEST_EIGENPROBLEM, emphasis, shaping_films
 from recommender.data.totals import BEFORE, PARTS, Part, Totals, read_totals
@@ -43,14 +45,15 @@ def path_of(folder: Path, ease: EaseSettings, part: Part) -> Path:
     """Return where the Gram matrix of a part of a stored data set is kept, or will be."""
     manifest = read_manifest(folder)
     depends_on = {
-        "files": {name: sorted(manifest.stage(name).files.items()) for name in (FILMS, RATINGS, PEOPLE, COUNTS)},
+        "files": {name: sorted(manifest.stage(name).files.items()) for name in LEARNED},
+        "code": code_sha256(gram, shaping, Totals, sys.modules[__name__]),
         "part": part,
         "min_raters": ease.min_raters,
         "length_exponent": ease.length_exponent,
         "films": LARGEST_EIGENPROBLEM,
     }
     key = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
-    return folder / "grams" / f"{key[:16]}.npy"
+    return folder / GRAMS / f"{key[:16]}.npy"
 
 
 def missing(folder: Path, ease: EaseSettings) -> list[Part]:
@@ -71,12 +74,21 @@ def sum_missing(folder: Path, ease: EaseSettings, engine: EngineName, *, memory_
 
 
 def sum_with(engine: Engine, folder: Path, ease: EaseSettings) -> list[Path]:
-    """Sum what is missing with an engine that is open; return the files that are new."""
-    totals = read_totals(folder)
-    engine.view(RATINGS, folder / RATINGS)
-    new = {part: path_of(folder, ease, part) for part in missing(folder, ease)}
-    for part, path in new.items():
-        _sum(engine, totals, ease, part, path)
+    """Sum what is missing with an engine that is open; return the files that are new.
+
+    Raises
+    ------
+    DataError
+        If the folder is not as it was written, somebody else writes it, or no film was rated by enough people.
+    """
+    with locked(folder), checked(folder, LEARNED):
+        for left in (folder / GRAMS).glob("*.part"):  # by one that was killed
+            left.unlink()
+        totals = read_totals(folder)
+        engine.view(RATINGS, folder / RATINGS)
+        new = {part: path_of(folder, ease, part) for part in missing(folder, ease)}
+        for part, path in new.items():
+            _sum(engine, totals, ease, part, path)
     return list(new.values())
 
 
@@ -85,16 +97,16 @@ def _sum(engine: Engine, totals: Totals, ease: EaseSettings, part: Part, path: P
     films = shaping_films(totals.raters[part], min_raters=ease.min_raters)
     if len(films) == 0:
         raise DataError(f"no film was rated by {ease.min_raters} people: use more data, or a lower min_raters")
-    gram = partial(
+    sum_up = partial(
         gram_of_ratings,
         user_ids=totals.user_ids,
         weights=emphasis(totals.lengths[part], ease.length_exponent),
         film_ids=totals.film_ids[films],
     )
     query = f"SELECT user_id, film_id FROM {RATINGS} WHERE part < {BEFORE[part]}"  # noqa: S608
-    G = engine.summed(query, gram)
+    G = engine.summed(query, sum_up)
     path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_name(f"{path.stem}.{os.getpid()}.part")
+    unfinished = path.with_suffix(".part")
     with unfinished.open("wb") as file:
         np.save(file, G, allow_pickle=False)
     unfinished.replace(path)

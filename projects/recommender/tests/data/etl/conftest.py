@@ -1,4 +1,4 @@
-"""What the tests of the ETL share: one that runs on DuckDB and tells which stages ran."""
+"""What the tests of the ETL share: few ratings, and an ETL that runs on DuckDB and tells which stages ran."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,8 +16,21 @@ Etl = Callable[..., tuple[Manifest, list[str]]]
 
 
 @pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """400 ratings of few people and films: pairs that are replaced, and one in eleven off the scale."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    films = "1,Toy Story (1995),Animation|Children\n7,Two (1990),\n9,No Year,Drama\n"
+    (folder / "movies.csv").write_text(f"movieId,title,genres\n{films}", encoding="utf-8")
+    rows = [f"{i % 12 + 1},{(1, 7, 9, 9, 99)[i % 5]},{(i * 7 % 11) / 2 + 0.5},{i % 40}" for i in range(400)]
+    lines = ["userId,movieId,rating,timestamp", *rows, ""]
+    (folder / "ratings.csv").write_bytes("\r\n".join(lines).encode())
+    return folder
+
+
+@pytest.fixture
 def etl(tmp_path: Path) -> Iterator[Etl]:
-    """Return a function: (source, output) -> the manifest, and the stages that were run."""
+    """Return a function: (source, output) -> the manifest, and the stages that were run, or files that were no use."""
     engine = DuckDBEngine(memory_limit="500MB", temp=tmp_path / "temp")
 
     def run(source: Path, output: Path, *, most_unreadable: float = 0.5) -> tuple[Manifest, list[str]]:

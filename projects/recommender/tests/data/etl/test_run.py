@@ -14,7 +14,6 @@ from recommender.data.etl.run import REASONS, UNREADABLE
 from recommender.data.load import Dataset, load, split
 
 FILMS = [(1, "Toy Story (1995)", "Animation|Children"), (7, "Étoile, L' (1990)", ""), (9, "No Year", "Drama")]
-N_STAGES = 6
 Etl = Callable[..., tuple[Manifest, list[str]]]
 Check = Callable[[Dataset, Dataset], None]
 
@@ -239,6 +238,17 @@ def test_of_two_ratings_of_one_second_the_later_line_counts(etl: Etl, tmp_path: 
     assert ratings.values.tolist() == [2.0, 4.0]
     left_out = pq.read_table(tmp_path / "out" / "quarantine")
     assert sorted(left_out["stars"].to_pylist()) == [1.0, 3.0]
+
+
+def test_stars_are_those_of_the_scale_that_the_ids_of_the_films_tell(etl: Etl, tmp_path: Path) -> None:
+    """Without their zeros the ids are the same numbers, but no longer those of IMDb."""
+    source, out = tmp_path / "source", tmp_path / "out"
+    source.mkdir()
+    (source / "ratings.dat").write_text("5::1::4::1\n5::2::3::2\n")
+    for zeros, stars in (("000000", [2.0, 1.5]), ("", [4.0, 3.0])):
+        (source / "movies.dat").write_text(f"{zeros}1::One (2001)::Drama\n{zeros}2::Two (2002)::Drama\n")
+        etl(source, out)
+        assert load(str(out)).ratings.values.tolist() == load(str(source)).ratings.values.tolist() == stars
 
 
 def test_a_file_of_another_format_is_refused_and_nothing_is_there(etl: Etl, tmp_path: Path) -> None:

@@ -5,37 +5,29 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from portfolio_shared.data import lines, tables
 from portfolio_shared.data.checks import DataError
+from recommender.data import headings
+from recommender.data.etl import duckdb_engine, stages
 from recommender.data.etl import run as run_module
-from recommender.data.etl import stages
 from recommender.data.etl.duckdb_engine import DuckDBEngine
 from recommender.data.etl.engine import EngineError
 from recommender.data.etl.manifest import Manifest, read_manifest
 from recommender.data.load import Dataset, load
 
-N_STAGES = 6
+ALL = ["films", "rows", "ratings", "people", "counts", "quarantine"]
 Etl = Callable[..., tuple[Manifest, list[str]]]
 Check = Callable[[Dataset, Dataset], None]
 
 
-def plain(folder: Path) -> Path:
-    """Write 400 ratings of few people and films: pairs that are replaced, and one in eleven off the scale."""
-    folder.mkdir()
-    films = "1,Toy Story (1995),Animation|Children\n7,Two (1990),\n9,No Year,Drama\n"
-    (folder / "movies.csv").write_text(f"movieId,title,genres\n{films}", encoding="utf-8")
-    rows = [f"{i % 12 + 1},{(1, 7, 9, 9, 99)[i % 5]},{(i * 7 % 11) / 2 + 0.5},{i % 40}" for i in range(400)]
-    lines = ["userId,movieId,rating,timestamp", *rows, ""]
-    (folder / "ratings.csv").write_bytes("\r\n".join(lines).encode())
-    return folder
-
-
-def test_what_is_unchanged_is_not_run_again(etl: Etl, tmp_path: Path) -> None:
-    source, out = plain(tmp_path / "source"), tmp_path / "out"
+def test_what_is_unchanged_is_not_run_again(etl: Etl, source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
     first, ran = etl(source, out)
-    assert ran == ["films", "rows", "ratings", "people", "counts", "quarantine"]
+    assert ran == ALL
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     again, ran = etl(source, out)
     assert (again, ran) == (first, [])
@@ -43,21 +35,21 @@ def test_what_is_unchanged_is_not_run_again(etl: Etl, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".out")] == [".out.lock"]
 
 
-def test_a_new_rating_runs_what_depends_on_it(check_equal: Check, etl: Etl, tmp_path: Path) -> None:
-    source, out = plain(tmp_path / "source"), tmp_path / "out"
+def test_a_new_rating_runs_what_depends_on_it(check_equal: Check, etl: Etl, source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
     etl(source, out)
     with (source / "ratings.csv").open("a", newline="") as stream:
         stream.write("77,7,4.0,5\r\n")
     manifest, ran = etl(source, out)
-    assert ran == ["rows", "ratings", "people", "counts", "quarantine"]
+    assert ran == ALL[1:]
     assert manifest.rows_read == 401
     check_equal(load(str(out)), load(str(source)))
 
 
 def test_a_line_that_no_rating_comes_of_runs_no_stage_whose_input_is_the_same(
-    check_equal: Check, etl: Etl, tmp_path: Path
+    check_equal: Check, etl: Etl, source: Path, tmp_path: Path
 ) -> None:
-    source, out = plain(tmp_path / "source"), tmp_path / "out"
+    out = tmp_path / "out"
     etl(source, out)
     with (source / "movies.csv").open("a", encoding="utf-8") as stream:
         stream.write("500,Nobody saw it (2001),Drama\n")
@@ -70,10 +62,10 @@ def test_a_line_that_no_rating_comes_of_runs_no_stage_whose_input_is_the_same(
     ("script", "expected"), [("05_quarantine.sql", ["quarantine"]), ("02_ratings.sql", ["ratings"])]
 )
 def test_changed_sql_runs_its_stage(
-    etl: Etl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, expected: list[str]
+    etl: Etl, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, script: str, expected: list[str]
 ) -> None:
     """A remark changes no row, so what reads the stage's files is as it was."""
-    source, out = plain(tmp_path / "source"), tmp_path / "out"
+    out = tmp_path / "out"
     etl(source, out)
     copies = tmp_path / "scripts"
     copies.mkdir()
@@ -86,21 +78,60 @@ def test_changed_sql_runs_its_stage(
 
 
 def test_another_engine_or_version_runs_all_of_the_sql(
-    etl: Etl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    etl: Etl, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, out = plain(tmp_path / "source"), tmp_path / "out"
+    out = tmp_path / "out"
     etl(source, out)
     monkeypatch.setattr(DuckDBEngine, "version", "0")
     manifest, ran = etl(source, out)
-    assert len(ran) == N_STAGES
+    assert ran == ALL
     assert {stage.engine for stage in manifest.stages} == {"duckdb 0"}
+
+
+@pytest.mark.parametrize("module", [tables, lines, headings, stages, duckdb_engine], ids=lambda module: module.__name__)
+def test_changed_code_runs_all_stages(
+    etl: Etl, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType
+) -> None:
+    out = tmp_path / "out"
+    etl(source, out)
+    copy = tmp_path / "changed.py"
+    copy.write_bytes(Path(str(module.__file__)).read_bytes() + b"# a remark\n")
+    monkeypatch.setattr(module, "__file__", str(copy))
+    assert etl(source, out)[1] == ALL
+
+
+def test_sums_stay_until_what_they_are_of_changes(etl: Etl, source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    etl(source, out)
+    (out / "grams").mkdir()
+    for name in ("kept.npy", "half.part"):
+        (out / "grams" / name).write_text(name)
+    with (source / "ratings.csv").open("a", newline="") as stream:
+        stream.write("5,7,9.0,5\r\n")  # off the scale
+    assert etl(source, out)[1] == ["rows", "ratings", "quarantine"]
+    assert [path.read_text() for path in (out / "grams").iterdir()] == ["kept.npy"]
+    with (source / "ratings.csv").open("a", newline="") as stream:
+        stream.write("77,7,4.0,5\r\n")
+    etl(source, out)
+    assert not (out / "grams").exists()
+
+
+@pytest.mark.parametrize("content", ["{", '{"engine": "duckdb"}'])
+def test_a_manifest_that_cannot_be_read_is_told_and_all_stages_run(
+    check_equal: Check, etl: Etl, source: Path, tmp_path: Path, content: str
+) -> None:
+    out = tmp_path / "out"
+    etl(source, out)
+    (out / "manifest.json").write_text(content)
+    assert etl(source, out)[1] == [str(out / "manifest.json"), *ALL]
+    check_equal(load(str(out)), load(str(source)))
 
 
 @pytest.mark.parametrize("name", ["ratings", "films"])
 def test_a_file_that_somebody_changed_is_refused_and_written_anew(
-    check_equal: Check, etl: Etl, tmp_path: Path, name: str
+    check_equal: Check, etl: Etl, source: Path, tmp_path: Path, name: str
 ) -> None:
-    source, out = plain(tmp_path / "source"), tmp_path / "out"
+    out = tmp_path / "out"
     etl(source, out)
     path = next((out / name).iterdir())
     path.write_bytes(path.read_bytes()[:-1])
@@ -110,10 +141,11 @@ def test_a_file_that_somebody_changed_is_refused_and_written_anew(
     check_equal(load(str(out)), load(str(source)))
 
 
+@pytest.mark.parametrize("damaged", [False, True])
 def test_an_engine_that_gives_up_leaves_the_old_folder_and_the_next_run_goes_on(
-    check_equal: Check, etl: Etl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    check_equal: Check, etl: Etl, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, damaged: bool
 ) -> None:
-    source, out = plain(tmp_path / "source"), tmp_path / "out"
+    out = tmp_path / "out"
     old, _ = etl(source, out)
     with (source / "ratings.csv").open("a", newline="") as stream:
         stream.write("77,7,4.0,5\r\n")
@@ -130,7 +162,12 @@ def test_an_engine_that_gives_up_leaves_the_old_folder_and_the_next_run_goes_on(
     assert read_manifest(out) == old
     assert load(str(out)).report.rows_read == 400
     monkeypatch.undo()
-    assert etl(source, out)[1] == ["people", "counts", "quarantine"]
+    if damaged:
+        path = tmp_path / ".out.next" / "stages.json"
+        path.write_bytes(path.read_bytes()[:-1])
+        assert etl(source, out)[1] == [str(path), *ALL[1:]]
+    else:
+        assert etl(source, out)[1] == ALL[3:]
     check_equal(load(str(out)), load(str(source)))
 
 
@@ -142,37 +179,46 @@ from recommender.data.etl import duckdb_engine, run
 engine = duckdb_engine.DuckDBEngine(memory_limit="500MB", temp=Path(sys.argv[3]))
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
-where = sys.argv[4]
+where, rename, replace, write_text = sys.argv[4], Path.rename, Path.replace, Path.write_text
 if where == "write":
     engine._copy = die  # half way in a stage: its folder is there and holds nothing
+elif where == "record":
+    Path.replace = lambda self, target: die() if b"people" in self.read_bytes() else replace(self, target)
+elif where == "manifest":
+    Path.write_text = lambda self, *_, **__: die() if self.name == "manifest.json" else write_text(self, *_, **__)
 else:
-    rename = Path.rename
     Path.rename = lambda self, target: die() if self.name == ".out.next" else rename(self, target)
 run.run_etl(Source("path", Path(sys.argv[1]), ""), Path(sys.argv[2]), engine, most_unreadable=0.5)
 """
 
 
-@pytest.mark.parametrize("where", ["write", "between two renames"])
-def test_a_run_that_is_killed_leaves_what_was_there(check_equal: Check, etl: Etl, tmp_path: Path, where: str) -> None:
-    source, out = plain(tmp_path / "source"), tmp_path / "out"
+@pytest.mark.parametrize(
+    ("where", "again"),
+    [("write", ALL[1:]), ("record", ALL[3:]), ("manifest", []), ("between two renames", [])],
+)
+def test_a_run_that_is_killed_leaves_what_was_there_and_the_next_goes_on(
+    check_equal: Check, etl: Etl, source: Path, tmp_path: Path, *, where: str, again: list[str]
+) -> None:
+    out = tmp_path / "out"
     old, _ = etl(source, out)
     with (source / "ratings.csv").open("a", newline="") as stream:
         stream.write("77,7,4.0,5\r\n")
     arguments = [source, out, tmp_path / "temp-2", where]
     ended = subprocess.run([sys.executable, "-c", KILLED, *map(str, arguments)], check=False)
     assert ended.returncode == -signal.SIGKILL
-    if where == "write":
-        assert read_manifest(out) == old
-    else:  # the one moment in which there is none
+    if where == "between two renames":  # the one moment in which there is none
         assert not out.exists()
         assert read_manifest(tmp_path / ".out.old") == old
-    etl(source, out)
+    else:
+        assert read_manifest(out) == old
+    assert etl(source, out)[1] == again
     check_equal(load(str(out)), load(str(source)))
     assert sorted(path.name for path in tmp_path.iterdir() if "out" in path.name) == [".out.lock", "out"]
+    assert sorted(path.name for path in out.iterdir()) == sorted([*ALL, "manifest.json"])
 
 
-def test_two_runs_do_not_write_one_folder(etl: Etl, tmp_path: Path) -> None:
-    source, out = plain(tmp_path / "source"), tmp_path / "out"
+def test_two_runs_do_not_write_one_folder(etl: Etl, source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
     with run_module.FileLock(tmp_path / ".out.lock"), pytest.raises(DataError, match="another run writes"):
         etl(source, out)
 
@@ -190,10 +236,9 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 
 
 @pytest.mark.long
-def test_three_million_rows_take_no_more_memory_than_the_limit_says(tmp_path: Path) -> None:
+def test_three_million_rows_take_no_more_memory_than_the_limit_says(source: Path, tmp_path: Path) -> None:
     """In a process of its own, whose peak is looked at: as text the rows are 70 MB, and sorting them takes several."""
-    source, engine = tmp_path / "source", DuckDBEngine(memory_limit="500MB", temp=tmp_path / "temp")
-    plain(source)
+    engine = DuckDBEngine(memory_limit="500MB", temp=tmp_path / "temp")
     rows = "SELECT hash(i) % 9999 AS userId, 1 + 6 * (hash(i + 1) % 2) AS movieId, 4 AS rating, i AS timestamp"
     engine.run(f"COPY ({rows} FROM range(3000000) t(i)) TO '{source / 'ratings.csv'}' (HEADER)")
     engine.close()

@@ -1,6 +1,7 @@
 """What an ETL folder says of itself: which engine made which files out of what, and what was left out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -27,7 +28,7 @@ class StageRecord(Record):
     sql_sha256
         Of the file of SQL; of the films, which are read by Python, of nothing.
     inputs
-        Name of each input to a hash of its content; ``reader`` is the code that reads text.
+        Name of each input to a hash of its content, or to its value; ``code`` is the Python that runs stages.
     files
         Path of each file below the folder, with forward slashes, to its SHA-256.
     columns
@@ -43,11 +44,6 @@ class StageRecord(Record):
     seconds: float
     files: dict[str, str]
     columns: dict[str, str] = Field(alias="schema")
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """What decides whether the stage has to run again."""
-        return self.name, self.engine, self.sql_sha256, sorted(self.inputs.items())
 
 
 class SourceRecord(Record):
@@ -74,8 +70,11 @@ class Manifest(Record):
         return DataReport(f"ratings of {self.source.name}", self.rows_read, **counts)  # type: ignore[arg-type]
 
     def stage(self, name: str) -> StageRecord:
-        """Return the record of a stage."""
-        return next(stage for stage in self.stages if stage.name == name)
+        """Return the record of a stage, or raise DataError if there is none."""
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise DataError(f"the tables of {self.source.name} have no {name}: run `recommender etl` again")
 
 
 def is_etl_folder(path: Path) -> bool:
@@ -111,15 +110,28 @@ def first_changed(folder: Path, stages: Iterable[StageRecord]) -> Path | None:
     return None
 
 
-def checked(folder: Path, names: Iterable[str]) -> Manifest:
-    """Return the manifest if the files of the stages `names` are those that were written.
+@contextmanager
+def checked(folder: Path, names: Iterable[str]) -> Iterator[Manifest]:
+    """Yield the manifest, while the files of the stages `names` are read.
 
     Raises
     ------
     DataError
-        With the first file that is not.
+        With the first file that is not the one that was written; or at the end, if the folder was written anew: files
+        are opened one after another, so some may have been old and some new.
     """
     manifest = read_manifest(folder)
-    if changed := first_changed(folder, map(manifest.stage, names)):
-        raise DataError(f"{changed} is missing or was changed after it was written: run `recommender etl` again")
-    return manifest
+    try:
+        if changed := first_changed(folder, map(manifest.stage, names)):
+            raise DataError(f"{changed} is missing or was changed after it was written: run `recommender etl` again")
+        yield manifest
+    finally:
+        if _written_anew(folder, manifest):
+            raise DataError(f"{folder} was written anew meanwhile: try again")
+
+
+def _written_anew(folder: Path, manifest: Manifest) -> bool:
+    try:
+        return read_manifest(folder) != manifest
+    except DataError:  # between two renames there is none
+        return True

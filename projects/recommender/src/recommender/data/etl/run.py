@@ -1,11 +1,13 @@
 """From the files of a data set to a folder of clean tables, with SQL: see `stages.py`.
 
-A run works in a folder beside the output, ``.NAME.next``, which takes its place when all stages are done: who reads
-the output sees the old data or the new, never some of both. A run that was killed goes on where it stopped.
+A run works in a folder beside the output, ``.NAME.next``, which takes its place when all stages are done. Who reads the
+output at that moment may have opened files of both: `recommender.data.etl.manifest.checked` refuses them at the end. A
+run that was killed goes on where it stopped.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from portfolio_shared.data.sources import Source
 from portfolio_shared.data.tables import FileError
 from recommender.data.etl.engine import Engine
 from recommender.data.etl.manifest import MANIFEST, Manifest, SourceRecord, is_etl_folder, read_manifest
-from recommender.data.etl.stages import DONE, QUARANTINE, ROWS, STAGES, Run
+from recommender.data.etl.stages import DONE, GRAMS, LEARNED, QUARANTINE, ROWS, STAGES, Run, link
 from recommender.data.etl.text import note_columns
 from recommender.data.files import Files, find_files
 from recommender.data.films import films_of
@@ -49,7 +51,7 @@ def run_etl(
         Share of the rows that may be no rating; they are put into quarantine, and with more the file is taken for
         one of another format.
     say
-        Called with a line for each stage.
+        Called with a line for each stage, and of what cannot be kept.
 
     Raises
     ------
@@ -60,23 +62,55 @@ def run_etl(
     """
     folder = folder_of(source)
     work, old = (output.with_name(f".{output.name}.{part}") for part in ("next", "old"))
-    output.parent.mkdir(parents=True, exist_ok=True)
+    with locked(output):
+        _recover(output, old)
+        before = _before(output, say)
+        work.mkdir(exist_ok=True)
+        with naming(source.path, folder):
+            run = Run(find_files(folder), engine, work, (output, before.stages if before else ()), say)
+            manifest = _filled(run, source.path.name, most_unreadable=most_unreadable)
+        if run.written or run.resumed or manifest != before:
+            kept = (output / GRAMS).glob("*.npy") if before and _learned(before) == _learned(manifest) else ()
+            link(output, work, GRAMS, [f"{GRAMS}/{path.name}" for path in kept])
+            _publish(work, output, old)
+        shutil.rmtree(work, ignore_errors=True)
+    return manifest
+
+
+@contextmanager
+def locked(output: Path) -> Iterator[None]:
+    """Keep others from writing a folder; who does so already may ask again.
+
+    Raises
+    ------
+    DataError
+        If another run writes it.
+    """
+    path = output.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(output.with_name(f".{output.name}.lock"), timeout=0):
-            _recover(output, old)
-            before = read_manifest(output) if is_etl_folder(output) else None
-            if before is None and output.exists():
-                raise DataError(f"{output} is there and was not written by `recommender etl`: name another folder")
-            work.mkdir(exist_ok=True)
-            with naming(source.path, folder):
-                run = Run(find_files(folder), engine, work, (output, before.stages if before else ()), say)
-                manifest = _filled(run, source.path.name, most_unreadable=most_unreadable)
-            if run.written or manifest != before:
-                _publish(work, output, old)
-            shutil.rmtree(work, ignore_errors=True)
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=0, is_singleton=True):
+            yield
     except Timeout:
         raise DataError(f"another run writes {output}: wait for its end") from None
-    return manifest
+
+
+def _before(output: Path, say: Callable[[str], None]) -> Manifest | None:
+    """Return what the last run said of the folder, unless that cannot be read."""
+    if not output.exists():
+        return None
+    if not is_etl_folder(output):
+        raise DataError(f"{output} is there and was not written by `recommender etl`: name another folder")
+    try:
+        return read_manifest(output)
+    except DataError as error:
+        say(f"{error}, which is done now")
+        return None
+
+
+def _learned(manifest: Manifest) -> list[dict[str, str]]:
+    """Return the files that Gram matrices are summed of, with their hashes."""
+    return [stage.files for stage in manifest.stages if stage.name in LEARNED]
 
 
 def _filled(run: Run, name: str, *, most_unreadable: float) -> Manifest:
@@ -102,7 +136,6 @@ def _filled(run: Run, name: str, *, most_unreadable: float) -> Manifest:
         excluded=_excluded(engine),
         notes=((OUT_OF_TEN,) if files.out_of_ten else ()) + tuple(files.notes),
     )
-    (run.work / DONE).unlink()
     (run.work / MANIFEST).write_text(manifest.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
     return manifest
 
@@ -153,4 +186,5 @@ def _publish(work: Path, output: Path, old: Path) -> None:
     if output.exists():
         output.rename(old)
     work.rename(output)
+    (output / DONE).unlink()  # not before: a run that is killed until here has nothing to do again
     shutil.rmtree(old, ignore_errors=True)

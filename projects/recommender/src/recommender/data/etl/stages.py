@@ -1,28 +1,34 @@
 """The stages of the ETL: each a file of SQL and a folder of Parquet; what is unchanged is not run again."""
 
+import inspect
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
+from types import ModuleType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import TypeAdapter, ValidationError
 
 from portfolio_shared.data.download import file_sha256
-from recommender.data import files, headings
+from portfolio_shared.data.lines import Lines
+from portfolio_shared.data.tables import Table
+from recommender.data import headings
 from recommender.data.etl import text
 from recommender.data.etl.engine import Engine, RawText
 from recommender.data.etl.manifest import StageRecord, first_changed
 from recommender.data.files import Files, RawFilm
 
 SCRIPTS = resources.files("recommender.data.etl")
-READERS = (files, headings, text)  # a stage that reads text depends on this code as well
 DONE = "stages.json"  # of an unfinished run: what it has done so far
+GRAMS = "grams"  # sums of what is in the stages `LEARNED`, see `recommender.data.gram_job`
+RECORDS = TypeAdapter(tuple[StageRecord, ...])
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ STAGES = (
     Stage("04_counts.sql", (RATINGS, FILMS)),
     Stage("05_quarantine.sql", (ROWS, PEOPLE)),
 )
+LEARNED = (FILMS, RATINGS, PEOPLE, COUNTS)
+"""What a training without all ratings in memory reads."""
 
 
 @dataclass
@@ -67,7 +75,7 @@ class Run:
     Attributes
     ----------
     work
-        Folder that is being filled; it may hold stages of a run that was killed.
+        Folder that is being filled; it may hold stages of a run that was killed, which are `resumed`.
     before
         Folder of the last finished run, and its stages.
     say
@@ -88,11 +96,16 @@ class Run:
     records: dict[str, StageRecord] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
     sources: dict[Path, str] = field(default_factory=dict)
+    resumed: tuple[StageRecord, ...] = ()
 
     def __post_init__(self) -> None:
+        for left in self.work.glob(".*"):  # half of a stage
+            shutil.rmtree(left)
         path = self.work / DONE
-        stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-        self._resumed = [StageRecord(**each) for each in stored]
+        try:
+            self.resumed = RECORDS.validate_json(path.read_bytes()) if path.exists() else ()
+        except ValidationError:
+            self.say(f"{path}: cannot be read, so all stages of the run that was killed are run again")
 
     def films(self, films: Sequence[RawFilm]) -> None:
         """Write the films, which Python has read: of every format, and with every check of the reader."""
@@ -107,13 +120,13 @@ class Run:
             pq.write_table(pa.table(columns), folder / "0000.parquet", compression="zstd")
             return len(films), len(films)
 
-        self._do(FILMS, "", self._text_inputs(self.files.films), write)
+        self._do(FILMS, "", self._source(self.files.films), write)
 
     def stage(self, stage: Stage) -> None:
         """Run a stage, unless its output is there already."""
         inputs = {name: _sha256(json.dumps(self.records[name].files)) for name in stage.reads}
         if stage.name == ROWS:
-            inputs |= self._text_inputs(self.files.ratings)
+            inputs |= self._source(self.files.ratings) | {"out_of_ten": str(self.files.out_of_ten)}
 
         def write(folder: Path) -> tuple[int, int]:
             for name in stage.reads:
@@ -131,20 +144,19 @@ class Run:
 
         self._do(stage.name, stage.sql, inputs, write)
 
-    def _text_inputs(self, path: Path) -> dict[str, str]:
-        code = b"".join(Path(module.__file__ or "").read_bytes() for module in READERS)
+    def _source(self, path: Path) -> dict[str, str]:
         self.sources[path] = file_sha256(path)
-        return {path.name: self.sources[path], "reader": sha256(code).hexdigest()}
+        return {path.name: self.sources[path]}
 
     def _do(self, name: str, sql: str, inputs: dict[str, str], write: Callable[[Path], tuple[int, int]]) -> None:
         engine = f"{self.engine.name} {self.engine.version}"
+        inputs["code"] = code_sha256(Table, Lines, Files, headings, text, RawText, type(self.engine), Run)
         key: dict[str, object] = {"name": name, "engine": engine, "sql_sha256": _sha256(sql), "inputs": inputs}
         if record := self._kept(key):
             self.say(f"{name}: unchanged, {record.rows_out:,} rows")
         else:
             begun, folder = time.monotonic(), self.work / f".{name}"
-            for left in (folder, self.work / name):
-                shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(self.work / name, ignore_errors=True)
             rows_in, rows_out = write(folder)
             folder.rename(self.work / name)
             seconds = round(time.monotonic() - begun, 2)
@@ -153,25 +165,31 @@ class Run:
             self.written.append(name)
             self.say(f"{name}: {rows_out:,} rows in {seconds:.1f} s")
         self.records[name] = record
-        known = {record.name: record for record in self._resumed} | self.records
-        stored = [each.model_dump(by_alias=True) for each in known.values()]
-        (self.work / DONE).write_text(json.dumps(stored), encoding="utf-8")
+        known = {record.name: record for record in self.resumed} | self.records
+        unfinished = self.work / f"{DONE}.part"
+        unfinished.write_bytes(RECORDS.dump_json(tuple(known.values()), by_alias=True))
+        unfinished.replace(self.work / DONE)
 
     def _kept(self, key: dict[str, object]) -> StageRecord | None:
         """Return the record of a stage with the same engine, SQL and inputs, whose files are in `work` then."""
-        for folder, records in ((self.work, self._resumed), self.before):
+        for folder, records in ((self.work, self.resumed), self.before):
             for record in records:
                 if record.model_dump(include=set(key)) == key and first_changed(folder, [record]) is None:
                     if folder != self.work:
-                        _link(folder, self.work, record)
+                        link(folder, self.work, record.name, record.files)
                     return record
         return None
 
 
-def _link(folder: Path, work: Path, record: StageRecord) -> None:
-    """Let a stage's files be in both folders; where there are no links they are copied."""
-    shutil.rmtree(work / record.name, ignore_errors=True)
-    for name in record.files:
+def code_sha256(*parts: ModuleType | type) -> str:
+    """Return a hash of the files of modules, and of those that classes are in."""
+    return sha256(b"".join(Path(inspect.getfile(part)).read_bytes() for part in parts)).hexdigest()
+
+
+def link(folder: Path, work: Path, part: str, names: Iterable[str]) -> None:
+    """Let the files of a folder's part, and no others, be in `work` as well; where there are no links copy them."""
+    shutil.rmtree(work / part, ignore_errors=True)
+    for name in names:
         target = work / name
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -26,13 +26,14 @@ def read_stored(folder: Path) -> Contents:
     Raises
     ------
     DataError
-        If a file is missing or is not the one that was written, or rows are out of order.
+        If a file is missing or is not the one that was written, the folder is written anew while it is read, or rows
+        are out of order.
     """
-    manifest = checked(folder, (FILMS, RATINGS))
-    report = manifest.report()
-    films = stored_films(folder, report)
+    with checked(folder, (FILMS, RATINGS)) as manifest:
+        report = manifest.report()
+        films = stored_films(folder, report)
+        columns = _filled(sorted((folder / RATINGS).glob("*.parquet")))
     ids = np.array([film.id for film in films])
-    columns = _filled(sorted((folder / RATINGS).glob("*.parquet")))
     user_ids, users = np.unique(columns["user_id"], return_inverse=True)
     items = np.searchsorted(ids, columns["film_id"]).astype(np.int32)
     ratings = Ratings(users.astype(np.int32), items, columns["stars"], columns["at"], len(user_ids), len(ids))

@@ -47,8 +47,8 @@ def raw_text(files: Files, scratch: Path) -> RawText:
             raise FileError(f"{path}: no ratings below the heading")
         time = columns["time"]
         dates = time < len(first) and not WHOLE.fullmatch(first[time])
-        heading = _first_line(path)
-        if dates or heading.count(table.separator) != len(table.headings) - 1 or not _is_plain(path):
+        heading = "" if dates or not _is_plain(path) else _first_line(path)
+        if heading.count(table.separator) != len(table.headings) - 1:
             return _numbers_alone(table, columns, scratch, dates=dates)
         places = {name: place + 1 for name, place in columns.items()}
         return RawText(path, heading, table.separator, places, len(table.headings))
@@ -67,7 +67,7 @@ def _is_plain(path: Path, *, quotes: bool = False) -> bool:
         packed = file.read(2) == GZIP
     if packed != (path.suffix == ".gz"):
         return False
-    with cast(IO[bytes], gzip.open(path) if packed else path.open("rb")) as stream:
+    with _bytes_of(path) as stream:
         if stream.read(3) == b"\xef\xbb\xbf":
             return False
         stream.seek(0)
@@ -78,8 +78,13 @@ def _is_plain(path: Path, *, quotes: bool = False) -> bool:
 
 
 def _first_line(path: Path) -> str:
-    with open_text(path) as text:
-        return next((line.rstrip("\r\n") for line in text if line.strip()), "")
+    """Return the heading of a text that is plain; `open_text` would decode all of it for that."""
+    with _bytes_of(path) as stream:
+        return next((line.rstrip("\r\n") for line in map(bytes.decode, stream) if line.strip()), "")
+
+
+def _bytes_of(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path) if path.suffix == ".gz" else path.open("rb"))
 
 
 def _lines_of(path: Path) -> Iterator[str]:
