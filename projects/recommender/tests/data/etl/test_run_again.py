@@ -35,6 +35,17 @@ def test_what_is_unchanged_is_not_run_again(etl: Etl, source: Path, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".out")] == [".out.lock"]
 
 
+def test_the_text_is_decoded_once_for_its_columns_and_once_to_be_cut(
+    etl: Etl, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, decoded = tables._check, []
+    monkeypatch.setattr(tables, "_check", lambda path, *rest: (decoded.append(path.name), check(path, *rest)))
+    etl(source, tmp_path / "out")
+    assert decoded == ["movies.csv", "ratings.csv", "ratings.csv"]
+    etl(source, tmp_path / "out")
+    assert decoded[3:] == ["movies.csv", "ratings.csv"]
+
+
 def test_a_new_rating_runs_what_depends_on_it(check_equal: Check, etl: Etl, source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     etl(source, out)
