@@ -6,6 +6,8 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from portfolio_shared.data.checks import DataError
@@ -62,6 +64,19 @@ def test_sittings_are_those_of_the_figure(tables: Engine, data: Dataset) -> None
     assert row["sittings"] == int(new.sum()) + 1
     assert row["share_with_one"] == pytest.approx(describe(ratings)["in_one_sitting"], abs=1e-9)
     assert row["films_in_a_sitting"] == pytest.approx(len(ratings) / (new.sum() + 1))
+
+
+def test_films_of_one_second_are_in_one_sitting(tmp_path: Path) -> None:
+    """As a program rates that imports a list; at the beginning of a sitting such rows once came in two orders."""
+    rng, n = np.random.default_rng(0), 300_000
+    columns = {"user_id": rng.integers(0, 300, n), "film_id": rng.permutation(n), "at": rng.integers(0, 2, n) * 9_000}
+    pq.write_table(pa.table(columns), tmp_path / "0000.parquet")
+    engine = DuckDBEngine(memory_limit="500MB", temp=tmp_path / "temp")
+    engine.run("SET threads = 4")  # one thread happens to keep the order of the query's first half
+    engine.view("ratings", tmp_path)
+    (row,) = query.answer(engine, "sittings").to_pylist()
+    engine.close()
+    assert row == {"people": 300, "sittings": 600, "share_with_one": 0.0, "films_in_a_sitting": n / 600}
 
 
 def test_pairs_are_those_of_the_gram_matrix(tables: Engine, data: Dataset) -> None:

@@ -2,6 +2,7 @@
 WITH gaps AS (
     SELECT
         user_id,
+        film_id,
         ratings.at,
         ratings.at - lag(ratings.at) OVER (PARTITION BY user_id ORDER BY ratings.at, film_id) AS gap
     FROM ratings
@@ -9,9 +10,9 @@ WITH gaps AS (
 numbered AS (
     SELECT
         user_id,
-        gaps.at,
-        sum(CASE WHEN gap < 3600 THEN 0 ELSE 1 END)
-            OVER (PARTITION BY user_id ORDER BY gaps.at ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS sitting
+        sum(CASE WHEN gap < 3600 THEN 0 ELSE 1 END) OVER (
+            PARTITION BY user_id ORDER BY gaps.at, film_id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS sitting
     FROM gaps
 ),
 sittings AS (
