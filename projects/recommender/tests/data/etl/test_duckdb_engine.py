@@ -41,6 +41,17 @@ def test_a_text_comes_line_by_line_in_its_order_whatever_is_in_it(
     assert len(set(places)) == len(lines)
 
 
+@pytest.mark.parametrize("name", ["ml[1]", "ml*", "ml?"])
+def test_a_path_is_no_pattern(engine: DuckDBEngine, tmp_path: Path, name: str) -> None:
+    for folder in (name, "ml1"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "text").write_text(folder)
+        pq.write_table(pa.table({"folder": [folder]}), tmp_path / folder / "0000.parquet")
+    engine.view("lines", RawText(tmp_path / name / "text", "", ",", {}, 1))
+    engine.view("stored", tmp_path / name)
+    assert rows(engine, "SELECT line, folder FROM lines, stored") == [(name, name)]
+
+
 def test_windows_ends_are_no_part_of_a_cell(engine: DuckDBEngine, tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(b"1,2\r\n3,4\n5,6\r\n")
     engine.view("lines", RawText(tmp_path / "text", "", ",", {}, 2))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 import duckdb
@@ -102,12 +103,12 @@ def _named_errors() -> Iterator[None]:
 
 def _select(source: RawText | Path) -> str:
     if isinstance(source, Path):
-        return f"SELECT * FROM read_parquet({_text(source / '*.parquet')})"  # noqa: S608 - a name in quotation marks
+        return f"SELECT * FROM read_parquet({_text(escape(str(source)) + '/*.parquet')})"  # noqa: S608 - a name in quotation marks
     options = (
         f"columns = {{'line': 'VARCHAR'}}, delim = '{NO_SEPARATOR}', quote = '', escape = '', header = false, "
         "auto_detect = false, strict_mode = false, max_line_size = 1000000"
     )
-    return f"SELECT row_number() OVER () AS place, line FROM read_csv({_text(source.path)}, {options})"  # noqa: S608
+    return f"SELECT row_number() OVER () AS place, line FROM read_csv({_text(escape(str(source.path)))}, {options})"  # noqa: S608
 
 
 def _text(value: object) -> str:
