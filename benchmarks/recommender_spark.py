@@ -22,13 +22,13 @@ from rich.console import Console
 from portfolio_shared.evaluation.ranking import EMPTY
 from portfolio_shared.evaluation.tables import terminal_table
 from recommender.data.drawn import Drawn, draw
+from recommender.data.etl.spark_command import ENVIRONMENT
 from recommender.evaluation.at_scale import popularity
 from recommender.evaluation.evaluate import accuracy, task_of_test
 from recommender.evaluation.task import Task, lists_for
 from recommender.models.fit import UNWEIGHTED
 from recommender.models.top_k import best
 
-PYTHON = Path(".state/spark/bin/python")
 JOB = Path(__file__).with_name("spark_als.py")
 SETTINGS = {"rank": 32, "maxIter": 10, "regParam": 0.1, "alpha": 1.0}
 """The best of those tried on the validation part of latest-small: docs/spark.md has them."""
@@ -78,10 +78,10 @@ def als_lists(
         ids = drawn.totals.user_ids
         parquet.write_table(pa.table({"user_id": pa.array(ids[task.users], pa.int32())}), people)
         before = {"validation": "1", "test": "2"}[part]
-        paths = map(str, (PYTHON, JOB, drawn.folder, people, output))
+        paths = map(str, (ENVIRONMENT, JOB, drawn.folder, people, output))
         command = [*paths, "--before", before, "--settings", json.dumps(settings)]
         submit = {"PYSPARK_SUBMIT_ARGS": f"--driver-memory {memory} --conf spark.local.dir={place} pyspark-shell"}
-        environment = {**os.environ, **submit, "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": str(PYTHON)}
+        environment = {**os.environ, **submit, "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": str(ENVIRONMENT)}
         started = time.perf_counter()
         printed = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
         costs = {"seconds": time.perf_counter() - started, **json.loads(printed.splitlines()[-1])}

@@ -58,7 +58,8 @@ class Gram:
             Those of the sum.
 
         Their rows are subtracted. The others count by their length beside the mean of all, which changes for all by
-        one factor, and films that too few of the others rated shape nothing any more.
+        one factor, and films that too few of the others rated shape nothing any more. A film that the limit of the
+        sum left out stays out, even where the others rated it more than one that is in: its sums are not kept.
         """
         people = np.unique(ratings.users)
         lengths = self.lengths.copy()

@@ -12,14 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from portfolio_shared.data.checks import DataError
-from recommender.config import tuned_settings
+from recommender.config import EtlConfig, tuned_settings
 from recommender.data.etl.engine import EngineError
 from recommender.data.etl.run import run_etl
 from recommender.data.etl.spark_engine import SparkEngine
 from recommender.data.gram_job import sum_with
 from recommender.data.source import resolve_dataset
-
-MOST_UNREADABLE = 0.001
 
 
 def main() -> None:
@@ -40,7 +38,8 @@ def main() -> None:
             try:
                 say = partial(print, flush=True)
                 source = resolve_dataset(options.source, dataset="latest-small")
-                run_etl(source, options.output, engine, most_unreadable=MOST_UNREADABLE, say=say)
+                most: float = EtlConfig.model_fields["most_unreadable"].default
+                run_etl(source, options.output, engine, most_unreadable=most, say=say)
                 for path in sum_with(engine, options.output, tuned_settings(path=options.tuned).ease):
                     say(f"{path.relative_to(options.output)}: summed")
             finally:
