@@ -1,4 +1,4 @@
-"""What one of the processes does that `test_distributed.py` starts by torchrun."""
+"""What a process does that `test_distributed.py` starts."""
 
 import json
 import os

@@ -7,9 +7,9 @@ import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -19,12 +19,13 @@ from torch import Tensor
 
 from image_classifier.config import Compute, FineTuneSettings, ModelSettings, TrainConfig
 from image_classifier.data.load import SAMPLE, Dataset, Split
-from image_classifier.models import distributed, finetune
-from image_classifier.models.checkpoint import load_checkpoint
-from image_classifier.models.distributed import ALONE, LostProcessError, Team, this_team
+from image_classifier.models import finetune
+from image_classifier.models.checkpoint import load_checkpoint, save_checkpoint
+from image_classifier.models.distributed import ALONE, joined
 from image_classifier.models.job import Order
 from image_classifier.models.predictor import Predictor
 from image_classifier.train import learn
+from processes import free_port
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -60,81 +61,24 @@ def order_of(sample: Dataset) -> Order:
     return Order(split, settings, 0, Compute(device="cpu"))
 
 
+MOMENT = re.compile(r"optimizer\.\d+\.exp_avg(_sq)?")
+"""What Adam has seen of the gradients."""
+
+
 def gap(weights: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
     """Return the largest difference of two sets of weights."""
     assert weights.keys() == expected.keys()
     return max(float((weights[name] - expected[name]).abs().max()) for name in expected)
 
 
-# Alone
-
-
-def test_every_row_is_somebodys() -> None:
-    for size in range(1, 6):
-        for count in range(12):
-            parts = [np.arange(count)[Team(rank, size).rows(count)] for rank in range(size)]
-            assert np.concatenate(parts).tolist() == list(range(count))
-            assert max(map(len, parts)) - min(map(len, parts)) <= 1
-
-
-def test_a_process_alone_asks_nobody() -> None:
-    assert this_team() == ALONE
-    tensor = torch.arange(3.0)
-    ALONE.add([tensor])
-    ALONE.share([tensor])
-    ALONE.check_same([tensor], "")
-    assert tensor.tolist() == [0, 1, 2]
-
-
-# In a team that lives in this process
-
-
-@pytest.fixture
-def team(monkeypatch: pytest.MonkeyPatch) -> Team:
-    """A team of two whose other process says what this one says, but for the last byte of a digest."""
-    monkeypatch.setattr(distributed.dist, "all_reduce", lambda tensor: tensor.mul_(2))
-
-    def gather(all_of_them: Sequence[Tensor], own: Tensor) -> None:
-        for each in all_of_them:
-            each.copy_(own)
-        all_of_them[1][-1] += 1
-
-    monkeypatch.setattr(distributed.dist, "all_gather", gather)
-    return Team(0, 2, 2)
-
-
-def test_sums_go_back_to_where_they_came_from(team: Team) -> None:
-    grid = torch.arange(24.0).reshape(1, 2, 3, 4).to(memory_format=torch.channels_last)
-    tensors = [grid.clone(memory_format=torch.preserve_format), torch.tensor(3.0)]
-    team.add(tensors)
-    assert torch.equal(tensors[0], 2 * grid)
-    assert tensors[1].item() == 6
-
-
-def test_a_process_with_another_state_is_named(team: Team) -> None:
-    with pytest.raises(RuntimeError, match="process 1 of 2 has another state than process 0: all need the same files"):
-        team.check_same([torch.ones(2)], "facts")
-
-
-def test_an_error_of_the_network_is_a_lost_process(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: Tensor) -> None:
-        raise RuntimeError("[/a/pair.cc:1] Connection closed by peer [127.0.0.1]:5. This is typically caused")
-
-    monkeypatch.setattr(distributed.dist, "all_reduce", broken)
-    with pytest.raises(LostProcessError) as caught:
-        team.add([torch.ones(2)])
-    assert str(caught.value) == (
-        "process 0 of 2 ends, because another one was killed, failed or did not answer: start the same command again, "
-        "and it goes on after the last whole epoch (Connection closed by peer [127.0.0.1]:5)"
-    )
-
-
-# Started by torchrun
-
-
 @pytest.mark.long
-def test_two_processes_end_with_the_weights_of_one(sample: Dataset, tmp_path: Path) -> None:
-    """In single precision within 1e-6; in double precision within its own rounding, so nothing else differs."""
+def test_two_processes_end_with_the_weights_of_one(
+    sample: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In single precision within 1e-6; in double precision within its own rounding, so nothing else differs.
+
+    This process is the first of the two, with the variables that torchrun would set: it has loaded torch already.
+    """
     within = {"float32": 1e-6, "float64": 1e-10}
 
     def cases(folder: str) -> list[dict[str, str]]:
@@ -145,12 +89,25 @@ def test_two_processes_end_with_the_weights_of_one(sample: Dataset, tmp_path: Pa
             for dtype in within
         ]
 
-    (tmp_path / "cases.json").write_text(json.dumps(cases("two")), encoding="utf-8")
-    ended = torchrun(MEMBER, tmp_path / "cases.json")
-    assert ended.returncode == 0, ended.stderr
-    fine_tune = runpy.run_path(str(MEMBER))["fine_tune"]
-    for case in cases("one"):
-        fine_tune(case)
+    told, together = tmp_path / "cases.json", cases("two")
+    told.write_text(json.dumps(together), encoding="utf-8")
+    variables = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
+    for name, value in {**variables, "RANK": 0, "LOCAL_RANK": 0}.items():
+        monkeypatch.setenv(name, str(value))
+    environment = os.environ | {"RANK": "1", "LOCAL_RANK": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(MEMBER), str(told)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as second:
+        try:
+            fine_tune = runpy.run_path(str(MEMBER))["fine_tune"]
+            for case in cases("one"):
+                fine_tune(case)
+            with joined() as team:
+                for case in together:
+                    fine_tune(case, team)
+            _, said = second.communicate(timeout=60)
+        finally:
+            second.kill()
+    assert second.returncode == 0, said
     for dtype, most in within.items():
         (expected, ones), (weights, twos) = (
             load_checkpoint(tmp_path / folder / f"{dtype}.safetensors") for folder in ("one", "two")
@@ -167,6 +124,13 @@ def config(tmp_path: Path) -> TrainConfig:
         for photo in sorted(folder.glob("*.jpg"))[:20]:
             shutil.copy(photo, tmp_path / "flowers" / folder.name)
     return TrainConfig(data=str(tmp_path / "flowers"), output=tmp_path / "bundle", work=tmp_path / "work", **SMALL)
+
+
+def forget(checkpoint: Path) -> None:
+    """Write a checkpoint without the moments of Adam."""
+    tensors, facts = load_checkpoint(checkpoint)
+    moments = {name: torch.zeros_like(tensor) for name, tensor in tensors.items() if MOMENT.fullmatch(name)}
+    save_checkpoint(checkpoint, tensors | moments, facts)
 
 
 class FineTunedError(Exception):
@@ -192,7 +156,9 @@ def test_a_killed_process_ends_the_others_and_the_command_goes_on(
     assert not config.output.exists()
     (checkpoint,) = (config.work / "checkpoints").iterdir()
     assert [epoch["number"] for epoch in load_checkpoint(checkpoint)[1]["history"]] == [1]
-    shutil.copytree(config.work, tmp_path / "resumed by one")
+    for copy in ("resumed by one", "without moments"):
+        shutil.copytree(config.work / "checkpoints", tmp_path / copy / "checkpoints")
+    forget(tmp_path / "without moments" / "checkpoints" / checkpoint.name)
     shutil.copytree(config.work, tmp_path / "one", ignore=shutil.ignore_patterns("checkpoints"))  # the features alone
 
     again = torchrun("--no-python", Path(sys.executable).with_name("image-classifier"), *train)
@@ -201,13 +167,28 @@ def test_a_killed_process_ends_the_others_and_the_command_goes_on(
         assert again.stdout.count(once) == 1, again.stdout
     assert Predictor.load(config.output).labels == tuple(sorted(path.name for path in Path(config.data).iterdir()))
 
+    orders: list[Order] = []
+
+    def noted(*arguments: Any) -> Order:
+        orders.append(Order(*arguments))
+        return orders[-1]
+
+    monkeypatch.setattr(finetune, "Order", noted)
     monkeypatch.setattr(finetune, "trunk_like", until_here)
-    for work in ("one", "resumed by one"):
-        with pytest.raises(FineTunedError):
-            learn(config.model_copy(update={"work": tmp_path / work}), Console(quiet=True))
+    with pytest.raises(FineTunedError):
+        learn(config.model_copy(update={"work": tmp_path / "one"}), Console(quiet=True))
+    for copy in ("resumed by one", "without moments"):
+        compute = orders[0].compute.model_copy(update={"work": tmp_path / copy})
+        finetune.fine_tune(*replace(orders[0], compute=compute).build(ALONE))
+
     expected, _ = load_checkpoint(tmp_path / "one" / "checkpoints" / checkpoint.name)
-    for work in ("work", "resumed by one"):
-        weights, facts = load_checkpoint(tmp_path / work / "checkpoints" / checkpoint.name)
+    for copy in ("work", "resumed by one"):
+        weights, facts = load_checkpoint(tmp_path / copy / "checkpoints" / checkpoint.name)
         assert [epoch["number"] for epoch in facts["history"]] == [1, 2]
         # A step moves a weight by 3e-4; where a gradient is nearly zero, Adam makes a little of that of rounding.
-        assert gap(weights, expected) < 1e-5, work
+        assert gap(weights, expected) < 1e-5, copy
+        for name in filter(MOMENT.fullmatch, expected):  # most are smaller than that bound
+            assert (weights[name] - expected[name]).norm() <= 1e-4 * expected[name].norm(), (copy, name)
+    forgetful, _ = load_checkpoint(tmp_path / "without moments" / "checkpoints" / checkpoint.name)
+    learned = [name for name in expected if name.startswith("classifier.")]
+    assert gap(*({name: tensors[name] for name in learned} for tensors in (forgetful, expected))) > 1e-4

@@ -7,6 +7,7 @@ torch.distributed does it in one sum a step; docs/distributed.md says why no Dis
 import hashlib
 import os
 import re
+import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,11 +38,14 @@ class Team:
         Number of this process; 0 leads.
     size, local
         How many there are, and how many of them on this machine.
+    place
+        Number of this process among those of its machine.
     """
 
     rank: int = 0
     size: int = 1
     local: int = 1
+    place: int = 0
 
     @property
     def leads(self) -> bool:
@@ -96,6 +100,7 @@ class Team:
             dist.all_gather(all_of_them, own)
         others = [str(rank) for rank, each in enumerate(all_of_them) if not torch.equal(each, all_of_them[0])]
         if others:
+            end_in_peace()
             raise RuntimeError(
                 f"process {', '.join(others)} of {self.size} has another state than process 0: all need the same "
                 "files, the same versions, and processors of one kind"
@@ -113,6 +118,7 @@ class Team:
         try:
             yield
         except RuntimeError as error:
+            end_in_peace()
             # Of gloo's "[.../pair.cc:561] Connection closed by peer. This is typically ...": what happened.
             reason = re.sub(r"^\[[^\]]*\] ", "", str(error)).split(". ")[0]
             raise LostProcessError(f"{self.farewell()} ({reason})") from error
@@ -121,11 +127,17 @@ class Team:
 ALONE = Team()
 
 
+def end_in_peace() -> None:
+    """Let torchrun's SIGTERM come to nothing: this process ends already, says why, and marks its run as failed."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def this_team() -> Team:
     """Return the team that this process has joined, or one of itself alone."""
     if not (dist.is_available() and dist.is_initialized()):
         return ALONE
-    return Team(dist.get_rank(), dist.get_world_size(), int(os.environ["LOCAL_WORLD_SIZE"]))
+    local, place = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "LOCAL_RANK"))
+    return Team(dist.get_rank(), dist.get_world_size(), local, place)
 
 
 @contextmanager
@@ -134,11 +146,7 @@ def joined() -> Iterator[Team]:
 
     Tensors on the CPU go through gloo, those on a GPU through nccl.
     """
-    backend = "gloo"
-    if torch.cuda.is_available():
-        backend = "cpu:gloo,cuda:nccl"
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # what "cuda" means from here on
-    dist.init_process_group(backend, timeout=PATIENCE)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
     try:
         yield this_team()
     finally:
@@ -146,6 +154,8 @@ def joined() -> Iterator[Team]:
 
 
 END = "end"
+PIECE = 1 << 20
+"""Characters of a value, of at most four bytes each: the store closes the connection on one of more than 8 MiB."""
 
 
 def hand_out(text: str | None) -> None:
@@ -153,8 +163,12 @@ def hand_out(text: str | None) -> None:
     board = _board()
     if text is None:
         board.set(END, "")
-    else:
-        board.set(str(board.add("count", 1) - 1), text)
+        return
+    number = board.add("count", 1) - 1
+    pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
+    for i, piece in enumerate(pieces):
+        board.set(f"{number}/{i}", piece)
+    board.set(str(number), str(len(pieces)))  # last: whoever sees it finds the pieces
 
 
 def handed_out(*, every: float = 0.1) -> Iterator[str]:
@@ -166,7 +180,8 @@ def handed_out(*, every: float = 0.1) -> Iterator[str]:
     board, number = _board(), 0
     while True:
         if board.check([str(number)]):
-            yield board.get(str(number)).decode()
+            count = int(board.get(str(number)))
+            yield "".join(board.get(f"{number}/{i}").decode() for i in range(count))
             number += 1
         elif board.check([END]):
             return

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from image_classifier.models.distributed import LostProcessError, Team, hand_out, handed_out, joined
+from image_classifier.models.distributed import LostProcessError, Team, end_in_peace, hand_out, handed_out, joined
 from image_classifier.models.finetune import fine_tune
 from image_classifier.models.job import Order
 
@@ -29,7 +29,7 @@ def _lead(program: str, command: Callable[[], None], team: Team) -> None:
     try:
         command()
     except SystemExit as end:
-        _say_it_once()
+        end_in_peace()
         if end.code == STOPPED:  # by torchrun, between two collective calls
             sys.stderr.write(f"{program}: {team.farewell()}\n")
         raise
@@ -49,12 +49,7 @@ def _help(program: str, team: Team) -> None:
             classifier, job = Order.from_json(text).build(team)
             fine_tune(classifier, job)
     except (ValueError, RuntimeError, OSError) as error:
-        _say_it_once()
+        end_in_peace()
         sys.exit(f"{program}: {error if isinstance(error, LostProcessError) else f'{team}: {error}'}")
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)  # the first process says it
-
-
-def _say_it_once() -> None:
-    """Let torchrun's SIGTERM come to nothing: this process ends already, and says why."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)

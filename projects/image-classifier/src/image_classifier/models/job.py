@@ -30,8 +30,19 @@ class Job:
 
     @cached_property
     def device(self) -> torch.device:
-        """Where the network is trained."""
-        return pick_device(self.compute.device)
+        """Where the network is trained; of several processes, "cuda" is to each the GPU of its place.
+
+        Raises
+        ------
+        ValueError
+            If the device is not there, or the machine has fewer GPUs than processes.
+        """
+        device, team = pick_device(self.compute.device), self.team
+        if team.size == 1 or device != torch.device("cuda"):
+            return device
+        if (there := torch.cuda.device_count()) < team.local:
+            raise ValueError(f"{team.local} processes need a GPU each, and there are {there}: ask for device=cpu")
+        return torch.device("cuda", team.place)
 
     @property
     def threads(self) -> int:
