@@ -1,5 +1,8 @@
--- The lines of the text as rows: typed, and with the reason why one cannot be used. No line is lost here.
+-- The lines of the text as rows: typed, and with the reason why one cannot be used. None is lost but blank ones.
 -- In: lines (place, line), layout (one row: how the text is cut), films. Both DuckDB and Spark run every file.
+CREATE OR REPLACE TEMPORARY VIEW plain AS
+SELECT place, replace(line, chr(13), '') AS line FROM lines;
+
 CREATE OR REPLACE TEMPORARY VIEW cells AS
 SELECT
     place,
@@ -11,15 +14,22 @@ SELECT
     -- Between semicolons, tabs and bars numbers may have a decimal comma; between commas none can.
     replace(split_part(line, separator, value_cell), ',', '.') AS value_cell,
     length(line) - length(replace(line, separator, '')) = (width - 1) * length(separator) AS has_all_cells
-FROM (SELECT place, replace(line, chr(13), '') AS line FROM lines) AS plain
+FROM plain
 CROSS JOIN layout
-WHERE trim(line) <> '' AND line <> heading;
+WHERE
+    trim(line) <> ''
+    -- A heading that comes again, as where files were put one below the other, is a row that is no rating.
+    AND (line <> heading OR place > (SELECT min(place) FROM plain JOIN layout ON plain.line = layout.heading));
 
 -- A cast alone would take 5.7 for 5 or 1_000 for 1000, and each engine others.
 CREATE OR REPLACE TEMPORARY VIEW judged AS
 SELECT
     *,
-    value_cell IN ('', 'NA', 'N/A', 'NaN', 'nan', 'NULL', 'null', 'None') AS has_no_value,
+    -- What pandas takes for nothing.
+    value_cell IN (
+        '', 'NA', 'N/A', 'n/a', '<NA>', 'NaN', 'nan', '-NaN', '-nan', 'NULL', 'null', 'None', '#N/A', '#N/A N/A', '#NA',
+        '1.#IND', '-1.#IND', '1.#QNAN', '-1.#QNAN'
+    ) AS has_no_value,
     has_all_cells AND regexp_extract(
         concat(user_cell, '/', film_cell, '/', time_cell),
         '^ *[+-]?[0-9]+ */ *[+-]?[0-9]+ */ *[+-]?[0-9]+ *$',
@@ -34,7 +44,7 @@ SELECT
     CASE WHEN has_numbers THEN try_cast(user_cell AS INT) END AS user_id,
     CASE WHEN has_numbers THEN try_cast(film_cell AS INT) END AS film_id,
     CASE WHEN has_numbers THEN try_cast(time_cell AS BIGINT) END AS at,
-    CASE WHEN regexp_extract(value_cell, '^ *[+-]?[0-9.]+(e[+-]?[0-9]+)? *$', 0) <> '' THEN try_cast(value_cell AS FLOAT)
+    CASE WHEN regexp_extract(value_cell, '^ *[+-]?[0-9.]+([eE][+-]?[0-9]+)? *$', 0) <> '' THEN try_cast(value_cell AS FLOAT)
         END AS value,
     has_no_value,
     out_of_ten
