@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ from recommender.data.etl.duckdb_engine import DuckDBEngine
 from recommender.data.etl.manifest import read_manifest
 from recommender.data.etl.run import run_etl
 from recommender.data.gram_job import path_of, sum_missing
-from recommender.data.load import load, split
+from recommender.data.load import Dataset, load, split
 from recommender.data.shaping import emphasis
 from recommender.data.source import resolve_dataset
 from recommender.data.totals import PARTS, read_totals
+from recommender.models.fit import fit_full
+from recommender.models.gram import fit_gram, read_gram
 
 pytestmark = [pytest.mark.long, pytest.mark.slow]
 TABLES = ("films", "rows", "ratings", "people", "counts", "quarantine")
@@ -39,6 +42,9 @@ DIRTY = """userId,movieId,rating,timestamp
 1,3,,93
 2,1,0.5,94,
 2,2,1e0,95
+userId,movieId,rating,timestamp
+1,3,4E0,95
+2,1,n/a,95
 2,3,3_0,96
 x,3,3,97
 2,3,+4.5,98
@@ -60,6 +66,10 @@ def story(
     (folder / "dirty" / "ratings.csv").write_text(DIRTY)
     films = "movieId,title,genres\n1,One (2001),Drama\n2,Two (2002),Comedy|Drama\n3,Three (2003),(no genres listed)\n"
     (folder / "dirty" / "movies.csv").write_text(films)
+    tests = [item for item in request.session.items if item.path == Path(__file__)]
+    if any(item.get_closest_marker("real_data") for item in tests):
+        with suppress(pytest.skip.Exception):  # then those tests are skipped
+            (folder / "latest").symlink_to(request.getfixturevalue("latest_small").source.path.resolve())
     sources = [str(Path(package.__file__).parents[1]) for package in (recommender, portfolio_shared)]
     script = Path(__file__).with_name("spark_story.py")
     printed = subprocess.run(
@@ -68,11 +78,11 @@ def story(
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=600,
     )
     assert printed.returncode == 0, printed.stderr[-5000:]
     engine = DuckDBEngine(memory_limit="1GB", temp=folder / "scratch")
-    for name in ("sample", "dirty"):
+    for name in [name for name in ("sample", "dirty", "latest") if (folder / name).exists()]:
         source = resolve_dataset(str(folder / name), dataset="latest-small")
         run_etl(source, folder / f"{name}.duckdb", engine, most_unreadable=0.5)
     engine.close()
@@ -141,6 +151,37 @@ def test_the_sums_are_those_of_duckdb_and_of_a_product_of_matrices(story: Story)
         assert np.abs(G - np.load(path_of(by_duckdb, ease, part))).max() < 1e-5 * expected.max()
 
 
+def test_the_model_is_that_of_duckdb_and_of_the_reader_in_memory(story: Story) -> None:
+    folder, _ = story
+
+    check_models(folder, "sample", load(str(folder / "sample")))
+
+
+@pytest.mark.real_data
+def test_the_model_of_latest_small_is_the_same_too(latest_small: Dataset, story: Story) -> None:
+    folder, _ = story
+
+    assert load(str(folder / "latest.spark")).sha256 == latest_small.sha256
+    check_models(folder, "latest", latest_small)
+
+
+def check_models(folder: Path, name: str, data: Dataset) -> None:
+    """Fit all but the test from both folders' sums and from the ratings, and compare scores of all films."""
+    ease, ratings = EaseSettings(), split(data).before_test
+    sum_missing(folder / f"{name}.duckdb", ease, "duckdb", memory_limit="1GB")
+    catalogue = data.catalogue.counted(ratings.item_counts())
+    stored = [folder / f"{name}.{engine}" for engine in ("spark", "duckdb")]
+    grams = [read_gram(each, read_totals(each), ease, "before_test") for each in stored]
+    models = [fit_full(ratings.matrix(), catalogue, ease), *(fit_gram(gram, catalogue, ease) for gram in grams)]
+    histories = [ratings.items[ratings.users == user] for user in range(0, ratings.n_users, 5)]
+    expected, *others = [
+        np.array([model.scores(each, np.ones(len(each), dtype=np.float32)) for each in histories]) for model in models
+    ]
+    assert expected.max() > 0.1
+    for scores in others:
+        np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5)
+
+
 def test_files_are_cut_between_people_and_rows_are_in_order(story: Story) -> None:
     folder, told = story
     files = sorted((folder / "cut").iterdir())
@@ -176,6 +217,22 @@ def test_a_sum_meets_each_person_once_and_arrives_whole(story: Story) -> None:
     assert told["nothing"] == [[0.0, 0.0]] * 600
 
 
+def test_what_has_no_users_is_written_by_as_many_as_read_it_and_in_its_order(story: Story) -> None:
+    folder, _ = story
+
+    for name, n_files in {"many": 4, "sorted": 3}.items():
+        files = sorted((folder / name).iterdir())
+        assert [path.name for path in files] == [f"{number:04}.parquet" for number in range(n_files)]
+    assert table(folder, "many")["line"].to_pylist() == [str(number) for number in range(1_000)]
+    assert table(folder, "sorted")["line"].to_pylist() == list(range(999, -1, -1))
+
+
+def test_a_path_is_no_pattern(story: Story) -> None:
+    _, told = story
+
+    assert told["pattern"] == [{"line": "l[1]", "stored": "l[1]"}]
+
+
 def test_lines_are_whole_and_in_the_order_of_the_file(story: Story) -> None:
     _, told = story
 
@@ -189,5 +246,9 @@ def test_what_spark_refuses_is_an_error_of_the_engine(story: Story) -> None:
 
     assert "SELEC" in told["syntax"]
     assert "not_there" in told["table"]
+    assert "not_there" in told["no view"]
+    failed = [told.get(name, "") for name in ("damaged", "not written", "not read", "not summed")]
+    assert ["0000.parquet" in error for error in failed] == [True] * 4, failed
+    assert not any("\tat " in error for error in failed), "the stack of a Java program"
     assert told["engine"][0] == "spark"
     assert not told["pandas"]

@@ -30,7 +30,7 @@ class RawText:
     path
         Of the file, which may be packed by gzip; its name then ends in ``.gz``.
     heading
-        The line of headings as it stands, or nothing: lines that are equal to it are no rows.
+        The line of headings as it stands, or nothing: the first line that is equal to it is no row.
     separator
         Between the cells, of one or more characters.
     columns
@@ -69,8 +69,8 @@ class Engine(Protocol):
         ----------
         by_user
             A view with the column ``user_id``, by which files are cut, so that no user is in two of them: then rows
-            are in order of ``user_id``, ``at`` and ``film_id``, and so are files by name. None: one file, in the order
-            that the view has.
+            are in order of ``user_id``, ``at`` and ``film_id``, and so are files by name. None: in the order that the
+            view has, if it has one, and so are files by name.
         """
 
     def batches(self, query: str) -> Iterator[pa.RecordBatch]:

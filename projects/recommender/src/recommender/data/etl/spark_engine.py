@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyspark
 from numpy.typing import NDArray
+from py4j.protocol import Py4JError
 from pyarrow import parquet
 from pyspark import TaskContext
 from pyspark.errors import PySparkException
@@ -27,6 +28,8 @@ from recommender.data.etl.engine import EngineError, RawText
 
 COMMENT = re.compile(r"--.*")  # no text of ours has two hyphens
 STATEMENT = re.compile(r"(?:'[^']*'|[^';])*\w(?:'[^']*'|[^';])*")
+STACK = re.compile(r"^[ \t]+(at |\.\.\. ).*\n?", re.MULTILINE)
+GLOB = re.compile(r"[][{}*?\\]")
 STRIPE_ROWS = 256
 """Of a sum that travels from machine to machine at once: 10 MB of the Gram matrix of 5,000 films."""
 STRIPE = "start INT, part INT, sums BINARY"
@@ -76,9 +79,9 @@ class SparkEngine:
     def view(self, name: str, source: RawText | Path) -> None:
         with _named_errors():
             if isinstance(source, Path):
-                table = self._session.read.parquet(str(source.resolve()))
+                table = self._session.read.parquet(_literal(source))
             else:
-                lines = self._session.read.text(str(source.path.resolve()))
+                lines = self._session.read.text(_literal(source.path))
                 # The pieces of one file are numbered in its order, so these grow with the position.
                 table = lines.selectExpr("monotonically_increasing_id() AS place", "value AS line")
             table.createOrReplaceTempView(name)
@@ -89,12 +92,10 @@ class SparkEngine:
                 self._session.sql(statement)
 
     def write(self, view: str, folder: Path, *, by_user: str | None = None) -> int:
-        table = self._session.table(view)
-        if by_user is None:
-            table = table.coalesce(1)
-        else:
-            table = table.repartitionByRange("user_id").sortWithinPartitions("user_id", "at", "film_id")
         with _named_errors():
+            table = self._session.table(view)
+            if by_user is not None:
+                table = table.repartitionByRange("user_id").sortWithinPartitions("user_id", "at", "film_id")
             table.write.parquet(str(folder.resolve()))
         return _tidy(folder)
 
@@ -108,7 +109,8 @@ class SparkEngine:
     def summed(self, query: str, part: Part) -> NDArray[np.float64]:
         """Return the sum: each core sums its people, and then stripes of these sums are added up, each somewhere.
 
-        No machine holds more than one sum for each of its cores, and the driver holds one.
+        No machine holds more than one sum for each of its cores, what `part` needs beside it, and stripes; the driver
+        holds one sum.
         """
         cores = self._session.sparkContext.defaultParallelism
         total = part(iter(()))  # zeros of the shape that it has
@@ -124,7 +126,8 @@ class SparkEngine:
         return total
 
     def close(self) -> None:
-        self._session.stop()
+        with _named_errors():
+            self._session.stop()
 
 
 def _stripes(batches: Iterator[pa.RecordBatch], part: Part) -> Iterator[pa.RecordBatch]:
@@ -173,6 +176,11 @@ def _without_pandas() -> Iterator[None]:
         yield
 
 
+def _literal(path: Path) -> str:
+    """Return an address that Spark takes for this path alone, and not for a pattern of names."""
+    return GLOB.sub(r"\\\g<0>", str(path.resolve()))
+
+
 def _tidy(folder: Path) -> int:
     """Leave nothing but Parquet files that are named as every engine does, in their order; return how many rows."""
     rows = 0
@@ -189,5 +197,5 @@ def _tidy(folder: Path) -> int:
 def _named_errors() -> Iterator[None]:
     try:
         yield
-    except PySparkException as error:
-        raise EngineError(f"Spark: {error}") from error
+    except (PySparkException, Py4JError) as error:  # what PySpark does not know by name stays an error of Py4J
+        raise EngineError(f"Spark: {STACK.sub('', str(error)).rstrip()}") from error
