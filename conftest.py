@@ -42,7 +42,8 @@ for _name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell runs in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # else no process of a test would hear Ctrl-C
 os.environ["PORTFOLIO_PREDICTION_LOG"] = "off"  # a test that wants a log names a file of its own
-_others = "src/*/serving/mlflow_adapter", "src/*/data/etl/spark_*", "tests/data/etl/spark_story"  # of MLflow and Spark
+# Of MLflow, Spark and Jupyter, whose notebooks run when they are imported, as a look for doctests does.
+_others = "src/*/serving/mlflow_adapter", "src/*/data/etl/spark_*", "tests/data/etl/spark_story", "notebooks/*"
 collect_ignore_glob = [*(f"projects/*/{path}.py" for path in _others), "tests/pipeline_in_process.py"]
 
 

@@ -91,6 +91,7 @@ def test_data_of_ones_own_take_the_place_of_the_sample(
         assert CODE in json.loads((new / "src/rents/serving/example.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.long
 def test_what_the_label_sets_promise_stands_beside_what_decided_it_and_what_was_measured(tmp_path: Path) -> None:
     new = tmp_path / "rents"
     for layer in ("common", "images"):

@@ -222,6 +222,7 @@ def test_data_report_what_was_read_repaired_and_excluded(run: Run, small: SmallM
     assert table.getvalue() in out
 
 
+@pytest.mark.long
 def test_evaluating_prints_what_the_training_measured(run: Run, small: SmallModel) -> None:
     code, out, _ = run("evaluate", "--data", small.config.data, "--bundle", small.bundle)
 

@@ -222,6 +222,7 @@ def test_it_trains_and_serves_every_project_until_ctrl_c(place: Place) -> None:
     assert commands == [f"train-{NAMES[0]}", f"rollback-{NAMES[0]}"]
 
 
+@pytest.mark.long
 def test_sigterm_ends_it_as_well(stubbed_up: Callable[..., Up]) -> None:
     with stubbed_up() as up:
         up.wait_for("Open in a browser")

@@ -113,6 +113,7 @@ def make_targets(workflow: dict[Any, Any]) -> set[str]:
     return {word for call in calls for word in call[1:] if re.fullmatch(r"[a-z][a-z0-9-]*", word)}
 
 
+@pytest.mark.long
 def test_pull_requests_that_change_what_the_images_are_made_of_build_them(
     services: Services, compose_files: list[Path]
 ) -> None:
@@ -132,6 +133,7 @@ def test_pull_requests_that_change_what_the_images_are_made_of_build_them(
     assert [file for name in needed for file in files_of(name) if not matched(file, patterns)] == []
 
 
+@pytest.mark.long
 def test_pull_requests_that_change_what_the_images_workflow_runs_run_it() -> None:
     patterns = triggers(IMAGES)["pull_request"]["paths"]
     targets = make_targets(IMAGES)

@@ -49,10 +49,10 @@ def test_the_same_data_and_seed_give_the_same_files_and_numbers(quick, tmp_path)
     first, second = (read_manifest(train(config, quiet())) for config in (quick, other))
     assert first.files == second.files
     assert set(first.files) >= {"linear.npz", "trees.npz", "encoding.npz", "model.json"}
-    changing = {"created"}
-    assert first.model_dump(exclude=changing) == second.model_dump(exclude=changing)
+    assert first.model_dump(exclude={"created"}) == second.model_dump(exclude={"created"})
 
 
+@pytest.mark.long
 def test_nothing_looks_at_the_test_split_before_it_is_evaluated(quick, monkeypatch):
     """With other prices in the test split the same model is chosen and fitted; only its metrics differ."""
     before = learn(quick, quiet())
@@ -190,6 +190,7 @@ def write_rows(rows, path) -> str:
     return str(path)
 
 
+@pytest.mark.long
 def test_candidates_and_widths_are_logged_while_it_runs(quick):
     events = []
 
@@ -210,6 +211,7 @@ def test_candidates_and_widths_are_logged_while_it_runs(quick):
     assert trained.settings.trees == QUICK.trees
 
 
+@pytest.mark.long
 def test_what_a_person_reads(quick, capsys):
     train(quick, Console(width=240))
     printed = capsys.readouterr().out

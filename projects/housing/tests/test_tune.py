@@ -60,6 +60,7 @@ def test_a_study_goes_on_where_it_stopped(small, tmp_path):
     assert len(study_of(small).trials) == 5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("gains", [[0.01, 0.01, 0.01], [0.01, 0.0, -0.01], [0.0, 0.0, 0.1]])
 def test_the_best_trial_is_written_only_where_it_is_better_by_more_than_chance(small, tmp_path, monkeypatch, gains):
     in_use, errors = tuned_settings(), np.array([0.1, 0.2, 0.3])
@@ -95,6 +96,7 @@ def test_no_data_are_loaded_for_a_server_that_does_not_answer(small, monkeypatch
         tune(small.model_copy(update={"tracking_uri": "http://127.0.0.1:9"}), Console(quiet=True))
 
 
+@pytest.mark.long
 def test_what_is_written_is_what_training_reads(small, part, tmp_path, monkeypatch):
     monkeypatch.setattr(tune_module, "better_by_more_than_chance", lambda *_: True)
     tune(small, Console(quiet=True))
@@ -110,6 +112,7 @@ def test_what_is_written_is_what_training_reads(small, part, tmp_path, monkeypat
     assert not small.study.with_suffix(".json").exists()
 
 
+@pytest.mark.long
 def test_a_search_of_ones_own_data_leaves_the_package_as_it_is(small, part, tmp_path, monkeypatch):
     own = replace(part, source=replace(part.source, kind="path"))
     monkeypatch.setattr(tune_module, "load", lambda setting: own)
@@ -129,6 +132,7 @@ def test_the_committed_settings_are_the_best_of_their_study_and_within_its_bound
     assert again.trees == settings.trees
 
 
+@pytest.mark.long
 def test_the_objective_never_sees_the_test_split(small, part, monkeypatch):
     parts = split(part)
     asked = []

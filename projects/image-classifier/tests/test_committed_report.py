@@ -65,8 +65,9 @@ def test_what_is_said_of_rules_for_near_classes_was_measured():
     found = {row["rule"]: np.mean(list(row["refused"].values())) for row in recorded["rows"]}
     readme = " ".join((DOCS / "out-of-distribution.md").read_text(encoding="utf-8").split())
     assert (
-        f"the largest probability finds {found['largest probability']:.0%} of the kind left out, the distance alone "
-        f"{found['distance of the first models']:.0%}, and what is served {found['served']:.0%}"
+        f"the largest probability finds {found['largest probability']:.0%} of the kind left out, the first of the "
+        f"three distances alone {found['distance of the first models']:.0%}, and the mean of the three, which is "
+        f"served, {found['served']:.0%}"
     ).replace("%", " %") in readme
     assert max(found, key=found.__getitem__) == "served"
     assert len(found) == 9

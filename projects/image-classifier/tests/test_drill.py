@@ -26,6 +26,7 @@ def steps() -> list[list[Call]]:
     return [list(requests(Path(), 120, drifted, seed)) for drifted, seed in ((False, 1), (True, 2), (True, 3))]
 
 
+@pytest.mark.long
 def test_after_the_change_photographs_are_darker_and_noisier_than_darkness_alone_makes_them(steps):
     (bright, sharp), (dark, noisy) = looks(steps[0]), looks(steps[1])
     assert dark < bright / 2

@@ -178,6 +178,7 @@ def test_the_figures_of_the_documents_are_drawn(written):
     assert names == {f"{name}.svg" for name in numbers} | {f"{name}.png" for name in (*pictures, "out-of-distribution")}
 
 
+@pytest.mark.long
 def test_the_probe_stands_beside_a_model_that_was_fine_tuned(trained, train_config):
     compute = Compute(work=train_config.work)
     assert list(with_probe(trained, compute)) == [PROBE]

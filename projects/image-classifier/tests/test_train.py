@@ -288,6 +288,7 @@ def test_a_coverage_that_needs_more_pictures_is_refused_before_the_training(quic
         learn(quick.model_copy(update={"coverage": 0.99}), quiet())
 
 
+@pytest.mark.long
 def test_without_a_server_the_console_states_that_nothing_was_registered(quick, capsys):
     assert train(quick, Console(width=200)) == quick.output
     printed = capsys.readouterr().out

@@ -39,6 +39,7 @@ def test_the_same_data_and_seed_give_the_same_files_and_numbers(quick, tmp_path)
     assert first.model_dump(exclude={"created"}) == second.model_dump(exclude={"created"})
 
 
+@pytest.mark.long
 def test_nothing_looks_at_the_test_before_it_is_evaluated(quick, monkeypatch):
     """With other films hidden in the test, the same model is chosen and fitted; only its metrics differ."""
     before = learn(quick, quiet())
@@ -156,6 +157,7 @@ def test_who_is_excluded_is_counted(trained):
     assert (few["users evaluated"], few["users that were not drawn"]) == (30, 270)
 
 
+@pytest.mark.long
 def test_candidates_are_logged_as_they_are_measured(quick):
     logged = []
 
@@ -185,6 +187,7 @@ def test_a_budget_that_cut_the_grid_is_warned_of(quick, capsys, seconds, warned)
     assert (said in capsys.readouterr().out) == warned
 
 
+@pytest.mark.long
 def test_a_large_data_set_is_served_by_als(quick, monkeypatch, capsys):
     """The rule by size: above `most_ratings` EASE is not fitted, and the output says so."""
     few = tuned_settings(path=quick.tuned).model_copy(update={"most_ratings": 100})
@@ -198,6 +201,7 @@ def test_a_large_data_set_is_served_by_als(quick, monkeypatch, capsys):
     assert hasattr(trained.predictor.model, "alpha")
 
 
+@pytest.mark.long
 def test_without_a_server_the_output_says_that_nothing_was_registered(quick, capsys):
     assert train(quick, Console(width=200)) == quick.output
     printed = capsys.readouterr().out

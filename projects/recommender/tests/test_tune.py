@@ -65,6 +65,7 @@ def test_what_is_written_is_what_training_reads(config, tmp_path, monkeypatch):
     assert (settings.ease.min_raters, settings.ease.rank) == (2, 8)  # never searched, see "Privacy"
 
 
+@pytest.mark.long
 def test_a_search_goes_on_where_it_stopped(config, tmp_path, monkeypatch):
     fits = []
     scored(monkeypatch, lambda settings: fits.append(settings) or 0)
@@ -78,6 +79,7 @@ def test_a_search_goes_on_where_it_stopped(config, tmp_path, monkeypatch):
     assert stored(tmp_path)["time"]["study"]["fits"] == {FULL: 4, EASE: 4}
 
 
+@pytest.mark.long
 def test_random_ratings_are_tuned_without_their_order(config, tmp_path):
     tune(config.model_copy(update={"split": "random"}), quiet())
     assert stored(tmp_path)["time"] == {"old": 1}
@@ -146,6 +148,7 @@ def test_without_write_nothing_is_written(config, tmp_path):
     assert stored(tmp_path) == {"time": {"old": 1}, "random": {"old": 2}}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("split", "borrower"), [("time", ALS_RECENT), ("random", FULL)])
 def test_what_is_best_for_a_borrower_is_recorded_and_not_taken(config, tmp_path, monkeypatch, split, borrower):
     scored(monkeypatch, lambda settings: settings.als.alpha)

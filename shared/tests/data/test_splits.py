@@ -72,6 +72,7 @@ def test_folds_do_not_depend_on_the_order(groups, n_folds, seed, random):
     assert shuffled.tolist() == folds[order].tolist()
 
 
+@pytest.mark.long
 @given(GROUPS, st.integers(2, 4), SEEDS)
 def test_folds_differ_by_no_more_than_the_largest_group(groups, n_folds, seed):
     sizes = np.bincount(group_folds(groups, n_folds=n_folds, seed=seed), minlength=n_folds)

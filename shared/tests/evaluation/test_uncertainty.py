@@ -120,6 +120,7 @@ def test_equal_models_are_a_tie():
     assert comparison.probability_better == 0.5
 
 
+@pytest.mark.long
 def test_models_of_one_quality_are_rarely_distinguished():
     rng = np.random.default_rng(5)
     false_alarms = 0

@@ -34,6 +34,7 @@ store.insert([LoggedPrediction(sys.argv[2], 1.0, "toy", "3", "/", "", 1, 1.0, "{
 """
 
 
+@pytest.mark.long
 def test_processes_that_open_a_new_database_at_once_all_find_it_complete(store_url):
     names = list("abcd")
     commands = [[sys.executable, "-c", OPEN, store_url, name] for name in names]

@@ -35,6 +35,7 @@ def one(reference, window, **settings):
     return drift({"x": np.array(reference)}, {"x": np.array(window)}, **{"alpha": 0.5, **settings}).columns[0]
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(numbers, numbers)
 def test_numbers_are_compared_as_scipy_does_on_both_sides_of_ties(reference, window):
@@ -100,6 +101,7 @@ def test_p_is_uniform_without_drift():
         assert usual((p <= level).sum(), 500, level), level
 
 
+@pytest.mark.long
 def test_a_window_drawn_from_the_reference_alone_would_raise_false_alarms():
     """At 2,000 rows each: the reference is a sample too."""
     rng, n = np.random.default_rng(3), 2000

@@ -185,6 +185,7 @@ def test_one_look_ends_with_its_verdict(toy, capsys, rows, larger, code):
     assert (toy.folder / "monitor" / "report.html").is_file()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_log_may_be_in_postgresql(toy, postgresql):
     toy.url = postgresql.new_database("watched")

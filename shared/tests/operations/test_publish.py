@@ -27,6 +27,7 @@ def gauges_in(folder):
     return {(sample.name, *sorted(sample.labels.values())): sample.value for sample in samples}
 
 
+@pytest.mark.long
 def test_findings_are_kept_as_json_and_as_gauges(toy):
     ids = toy.predicted(toy.things(200, seed=7, larger=1.0))
     toy.told({name: 1.8 + i % 2 / 5 for i, name in enumerate(ids[:60])})
@@ -79,6 +80,7 @@ def test_a_server_that_is_away_is_a_warning(toy, unused_uri):
     assert (toy.folder / "monitor" / "report.html").is_file()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("looks", "uploaded"),
     [(["few", "few", "well", "well"], [True, False, True, False]), (["drift", "drift", "few"], [True, True, True])],

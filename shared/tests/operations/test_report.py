@@ -16,6 +16,7 @@ def outside_style(page):
     return re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
 
 
+@pytest.mark.long
 def test_a_page_says_the_verdict_first_and_needs_nothing_else(toy):
     ids = toy.predicted(toy.things(200, seed=7, larger=1.0))
     toy.told({name: 1.8 + i % 2 / 5 for i, name in enumerate(ids[:60])})
@@ -33,6 +34,7 @@ def test_a_page_says_the_verdict_first_and_needs_nothing_else(toy):
     assert 'class="now"' in body
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "place",
     ["project", "model", "outage", "version", "column", "text", "label", "reason"],

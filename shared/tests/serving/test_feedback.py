@@ -122,6 +122,7 @@ def test_the_prediction_of_another_model_is_unknown(client, log_url):
     assert_problem(say(client, old), 404)
 
 
+@pytest.mark.long
 def test_feedback_has_places_of_its_own(logging_service, impatient, monkeypatch):
     monkeypatch.setattr(feedback_module, "GRACE_SECONDS", 1.5)
     answers = []

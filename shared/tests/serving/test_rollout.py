@@ -96,6 +96,7 @@ def load(client: httpx.Client) -> Iterator[Callable[[], list[tuple[str, str, flo
     assert {(version, price) for _, version, price in answers} == set(EXPECTED.items())
 
 
+@pytest.mark.long
 def test_no_request_fails_while_models_come_and_go(canary, models, challengers):
     champion, challenger = models.loaded, challengers.loaded
     challengers.missing = "no challenger"

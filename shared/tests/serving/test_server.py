@@ -33,6 +33,7 @@ def service(tmp_path):
         yield service
 
 
+@pytest.mark.long
 def test_sigterm_finishes_the_request_in_progress_and_exits_with_0(service):
     answers: list[Answer] = []
     thread = threading.Thread(target=lambda: answers.append(service.request("POST", "/v1/slow?seconds=1.0")))
@@ -87,6 +88,7 @@ def python(script, **variables):
     return subprocess.run(command, env=environment(**variables), capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_port_in_use_is_an_error_and_no_traceback(service, tmp_path):
     done = python(SERVE, DEMO_PORT=str(service.port), DEMO_MODEL_CACHE=str(tmp_path))
     assert done.returncode == STARTUP_FAILURE
@@ -106,6 +108,7 @@ def test_blas_has_one_thread():
     assert int(python(LIMIT + THREADS).stdout) == 1
 
 
+@pytest.mark.long
 def test_limit_that_comes_too_late_is_refused_where_none_is_set_already():
     late = python("import numpy; " + LIMIT)
     assert late.returncode == 1

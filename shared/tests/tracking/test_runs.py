@@ -149,6 +149,7 @@ def test_a_server_that_is_not_mlflow_is_named(fake_registry, status, body):
         check_server(fake_registry.uri)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("uri", ["", "sqlite:///mlflow.db", "mlruns"])
 def test_a_tracking_uri_must_be_a_server(uri):
     with pytest.raises(TrackingUnavailable, match="expected http"):

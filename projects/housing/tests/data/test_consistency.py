@@ -46,5 +46,6 @@ def test_unknown_columns_break_nothing():
     assert violations({"year_built": 2010, "yr_sold": None, "garage_type": None}) == []
 
 
+@pytest.mark.long
 def test_every_sale_is_possible(dataset):
     assert [violation for record in dataset.sales.records for violation in violations(record)] == []

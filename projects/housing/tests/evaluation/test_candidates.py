@@ -89,6 +89,7 @@ def test_members_learn_from_full_records_and_are_asked_for_held_out_ones_full_an
         assert (candidate.model.sparse_members.trees == 11).all()
 
 
+@pytest.mark.long
 def test_no_candidate_finds_a_pattern_where_there_is_none(noise):
     """Prices drawn at random: out of fold nothing beats the median, whatever it says of its own rows."""
     compared = compare(noise, QUICK, threads=1)
@@ -117,6 +118,7 @@ def test_every_candidate_beats_the_median_and_the_best_stands_first(trained, tra
         assert name == "median" or scores[name] < (0.8 if rule_of_thumb else 0.6) * scores["median"]
 
 
+@pytest.mark.long
 def test_the_fold_errors_are_those_of_the_kept_predictions(split, compared):
     weight = QUICK.linear_weight
     mixed = weight * compared[LINEAR].model.log_prices + (1 - weight) * compared[TREES].model.log_prices

@@ -102,6 +102,7 @@ def moved(parts) -> Callable[[np.ndarray, list[str]], dict[str, float]]:
     return levels_of
 
 
+@pytest.mark.long
 def test_a_boom_is_measured_where_it_is_and_one_client_moves_no_level(parts, moved):
     names = np.array(places(parts.test)) == "NAmes"
     assert names.sum() >= 20

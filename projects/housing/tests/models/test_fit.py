@@ -16,6 +16,7 @@ def fitted(trained):
     return fit(trained.split, QUICK, trained.candidates[BLEND], threads=1)
 
 
+@pytest.mark.long
 def test_the_served_arrays_give_the_prices_of_the_fitted_libraries(trained):
     """What is compared in cross-validation (the libraries) is what is served (arrays)."""
     training, test = trained.split.train, trained.split.test
@@ -58,6 +59,7 @@ def test_nine_tenths_of_the_held_out_prices_lie_in_their_intervals(trained, read
     assert abs(inside - 0.9) < 3.5 * np.sqrt(0.9 * 0.1 / len(low))
 
 
+@pytest.mark.long
 def test_sparse_records_are_calibrated_on_their_own_errors(trained):
     """Held-out errors three times as large widen the sparse records' intervals and leave the full ones' alone."""
     log_price, chosen = np.log(trained.split.train.prices), trained.candidates[BLEND]
@@ -97,6 +99,7 @@ MEMORIZING = ModelSettings(
 )
 
 
+@pytest.mark.long
 def test_the_scale_is_cross_fitted_before_the_quantile_is_taken():
     """A scale that memorizes its errors gives intervals that still cover new houses.
 

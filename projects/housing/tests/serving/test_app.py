@@ -94,6 +94,7 @@ def test_what_contradicts_itself_is_put_right_and_told(service: httpx.Client) ->
     assert repaired == plain
 
 
+@pytest.mark.long
 def test_all_sales_have_the_prices_of_a_file_of_them(
     service: httpx.Client, predictor: Predictor, dataset: Dataset, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ def answer(house):
     return {**dollars, "filled": len(house.filled), "repaired": "", "error": ""}
 
 
+@pytest.mark.long
 def test_every_house_gets_the_price_and_the_interval_of_the_predictor(learned, predictor, trained):
     """The example alone, houses with every column, and a mixture with cells left open."""
     houses = [dict(record) for record in trained.split.test.records[:40]]

@@ -36,6 +36,7 @@ def copied(split: Split, dark: Recent) -> Split:
     return with_copies(split, dark, threads=2)
 
 
+@pytest.mark.long
 def test_each_photograph_is_there_beside_a_copy_with_the_same_label_and_another_key(
     split: Split, copied: Split
 ) -> None:

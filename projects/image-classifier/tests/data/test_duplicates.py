@@ -50,6 +50,7 @@ def test_near_pairs_against_one_by_one_comparison() -> None:
     assert pairs(bits[:0], 12) == []
 
 
+@pytest.mark.long
 def test_pairs_come_in_parts_and_none_is_lost() -> None:
     bits = np.zeros((1500, 1), dtype=np.uint64)
     parts = [pairs for pairs, _ in near_pairs(bits, within=0)]

@@ -147,6 +147,7 @@ print((peak() - before) // 1024)
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the kernel counts no peak of a process's memory")
 @pytest.mark.parametrize(
     "kind", ["AVIF", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("WEBP", "PNG", "JPEG", "CMYK"))]

@@ -154,6 +154,7 @@ def test_a_challenger_is_compared_with_the_champion_on_its_own_pictures(trained,
     )
 
 
+@pytest.mark.long
 def test_other_pictures_than_those_of_the_bundles_test_split_are_reported(bundle, monkeypatch, capsys):
     monkeypatch.setattr(module, "draw_pictures", lambda: draw_pictures(each=1))
     evaluate_bundle(bundle, "sample", Console(width=200))

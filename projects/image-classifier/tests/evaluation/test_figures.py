@@ -55,6 +55,7 @@ def drawn(trained, tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_every_figure_is_drawn(drawn):
     assert {path.name for path in drawn.iterdir()} == {
         "training.svg",

@@ -18,6 +18,7 @@ def bytes_of(pictures: Pictures) -> list[bytes]:
     return [image.tobytes() for images in pictures.values() for image in images]
 
 
+@pytest.mark.long
 def test_two_hundred_of_ten_kinds_are_all_different_and_show_something(pictures):
     """Two hundred copies of one picture would make any share look certain."""
     assert {kind: len(images) for kind, images in pictures.items()} == dict.fromkeys(KINDS, 20)

@@ -43,6 +43,7 @@ def head_of(model: nn.Module) -> nn.Module:
     return next(getattr(model, name) for name in ("fc", "classifier", "head") if hasattr(model, name))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "densenet121"])
 def test_a_pretrained_trunk_is_torchvisions_own_in_both_modes(name: str, saved: Saved) -> None:
     model, path = saved(name)
@@ -60,6 +61,7 @@ def test_a_pretrained_trunk_is_torchvisions_own_in_both_modes(name: str, saved: 
         torch.testing.assert_close(tensor, before[key], rtol=0, atol=0)
 
 
+@pytest.mark.long
 def test_a_transformer_of_windows_gives_a_grid(saved: Saved) -> None:
     model, path = saved("swin_t")
     backbone = build_backbone("swin_t", str(path), crop=64)

@@ -141,6 +141,21 @@ def until_here(*_: object) -> NoReturn:
     raise FineTunedError
 
 
+def ordered_by(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> Order:
+    """Fine-tune in this process alone, and return what was ordered."""
+    orders: list[Order] = []
+
+    def noted(*arguments: Any) -> Order:
+        orders.append(Order(*arguments))
+        return orders[-1]
+
+    monkeypatch.setattr(finetune, "Order", noted)
+    monkeypatch.setattr(finetune, "trunk_like", until_here)
+    with pytest.raises(FineTunedError):
+        learn(config, Console(quiet=True))
+    return orders[0]
+
+
 @pytest.mark.long
 def test_a_killed_process_ends_the_others_and_the_command_goes_on(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -167,19 +182,10 @@ def test_a_killed_process_ends_the_others_and_the_command_goes_on(
         assert again.stdout.count(once) == 1, again.stdout
     assert Predictor.load(config.output).labels == tuple(sorted(path.name for path in Path(config.data).iterdir()))
 
-    orders: list[Order] = []
-
-    def noted(*arguments: Any) -> Order:
-        orders.append(Order(*arguments))
-        return orders[-1]
-
-    monkeypatch.setattr(finetune, "Order", noted)
-    monkeypatch.setattr(finetune, "trunk_like", until_here)
-    with pytest.raises(FineTunedError):
-        learn(config.model_copy(update={"work": tmp_path / "one"}), Console(quiet=True))
+    order = ordered_by(config.model_copy(update={"work": tmp_path / "one"}), monkeypatch)
     for copy in ("resumed by one", "without moments"):
-        compute = orders[0].compute.model_copy(update={"work": tmp_path / copy})
-        finetune.fine_tune(*replace(orders[0], compute=compute).build(ALONE))
+        compute = order.compute.model_copy(update={"work": tmp_path / copy})
+        finetune.fine_tune(*replace(order, compute=compute).build(ALONE))
 
     expected, _ = load_checkpoint(tmp_path / "one" / "checkpoints" / checkpoint.name)
     for copy in ("work", "resumed by one"):

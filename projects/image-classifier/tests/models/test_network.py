@@ -76,6 +76,7 @@ def test_logits_are_those_of_each_picture_alone(sample: Dataset) -> None:
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+@pytest.mark.long
 def test_the_exported_trunk_takes_bytes_in_any_number_and_computes_what_torch_computes(sample: Dataset) -> None:
     network, photos = classifier().train(), sample.photos[::20]
     trunk = trunk_like(network, HOW, photos)

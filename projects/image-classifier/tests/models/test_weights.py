@@ -37,6 +37,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.long
 def test_the_digest_is_that_of_the_weights(resnet: tuple[nn.Module, Path], tmp_path: Path) -> None:
     model, path = resnet
     digest = build_backbone("resnet18", str(path), crop=64).digest
@@ -95,6 +96,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
     assert (tmp_path / "ran").exists()  # it was the real thing
 
 
+@pytest.mark.long
 def test_what_is_no_state_dict_is_refused_by_name(resnet: tuple[nn.Module, Path], tmp_path: Path) -> None:
     model, path = resnet
     (tmp_path / "half.pth").write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -129,6 +131,7 @@ def test_without_network_and_cache_the_ways_on_are_named(offline: Path) -> None:
     assert not imagenet_at_hand("resnet18")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", ["data/weights", "torch/hub/checkpoints"])
 def test_a_file_in_a_cache_needs_no_network(
     place: str, resnet: tuple[nn.Module, Path], offline: Path, monkeypatch: pytest.MonkeyPatch

@@ -252,6 +252,7 @@ def test_the_bundle_has_what_the_service_would_log_of_photographs_that_were_held
         assert columns == {name: pytest.approx(column[len(held_out) - 20 + i]) for name, column in kept.items()}
 
 
+@pytest.mark.long
 def test_new_photographs_do_not_look_drifted_and_dark_or_blurred_ones_do(
     bundle: Path, predictor: Predictor, others: list[Path]
 ) -> None:
@@ -267,6 +268,7 @@ def test_new_photographs_do_not_look_drifted_and_dark_or_blurred_ones_do(
         assert found.columns[0].name == column
 
 
+@pytest.mark.long
 def test_of_photographs_that_were_learned_from_a_reference_would_call_new_ones_drifted(
     predictor: Predictor, trained: Trained, others: list[Path]
 ) -> None:

@@ -134,6 +134,7 @@ print(len(ratings), pa.default_memory_pool().max_memory())
 """
 
 
+@pytest.mark.long
 def test_memory_is_that_of_the_people_drawn(tables: Path, tmp_path: Path) -> None:
     """Two million ratings, in row groups as the engines write them, are 42 MB; of few people few batches are held."""
     totals, n = read_totals(tables), 2_000_000

@@ -30,6 +30,7 @@ def test_there_are_as_many_as_asked_for_and_none_is_excluded(data: Dataset) -> N
     assert set(np.unique(2 * data.ratings.values)) == set(range(1, 11))
 
 
+@pytest.mark.long
 def test_the_same_numbers_give_the_same_files_and_more_begin_with_fewer(tmp_path: Path, folder: Path) -> None:
     again = generate(tmp_path / "again", ratings=RATINGS, films=FILMS)
     other = generate(tmp_path / "other", ratings=100, films=FILMS, seed=1)

@@ -125,6 +125,7 @@ def outcome(folder: Path) -> str:
         return str(error)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.* encountered in cast:RuntimeWarning")  # of pandas, for 3.5e90 stars
 @pytest.mark.parametrize("seed", range(2))
 def test_plain_rows_are_read_as_careful_reading_has_them(

@@ -19,6 +19,7 @@ def test_the_steps_lead_from_plain_ease_to_the_whole_model():
     assert len(set(steps)) == len(steps)
 
 
+@pytest.mark.long
 def test_the_whole_model_is_what_was_compared(trained):
     """The step that changes nothing has the nDCG of the candidate on the same users."""
     called = []

@@ -77,6 +77,7 @@ def assert_same(ours: Trained, theirs: Trained) -> None:
         np.testing.assert_allclose(*chances, atol=1e-3)
 
 
+@pytest.mark.long
 def test_it_is_the_training_in_memory(of_sums: Trained, trained: Trained) -> None:
     assert_same(of_sums, trained)
     assert set(of_sums.candidates) == {FULL, POPULARITY}

@@ -75,6 +75,7 @@ def test_without_a_budget_the_settings_stay_and_it_is_said(task):
     assert "1 of 15 tried, then 0 CPU seconds were spent (--grid-seconds)" in grid.why
 
 
+@pytest.mark.long
 def test_only_rank_and_penalty_change(task):
     flat = SETTINGS.model_copy(update={"history": HistorySettings(half_life_share=0, rating_slope=0)})
     grid = choose_rank_and_penalty([task, task], flat)

@@ -26,6 +26,7 @@ def test_true_chances_have_no_error_and_moved_ones_have_what_they_were_moved():
     assert calibration_error(chance + 0.1, hits) == pytest.approx(0.1, abs=0.003)
 
 
+@pytest.mark.long
 def test_what_is_measured_is_what_the_predictor_states(trained, measured):
     """For people with ten hidden films; the stated mean is over everybody's first ten recommendations."""
     task, split = trained.evaluation.task, trained.split
@@ -45,6 +46,7 @@ def test_what_is_measured_is_what_the_predictor_states(trained, measured):
     assert measured[HISTORY].users == len(task.users)
 
 
+@pytest.mark.long
 def test_the_chances_are_about_true_and_false_ones_are_found_out(trained, measured):
     assert list(measured) == [HISTORY, LAST, NOTHING]
     for each in measured.values():

@@ -58,6 +58,7 @@ def test_the_randomized_method_finds_the_same_strong_directions() -> None:
     np.testing.assert_allclose(random, exact, atol=1e-3)  # scores go up to about 1
 
 
+@pytest.mark.long
 def test_features_are_rows_below_the_users(sample: Dataset) -> None:
     X = sample.ratings.matrix()
     features = film_features(sample.catalogue, genre_weight=2.0, year_weight=1.5)

@@ -18,6 +18,7 @@ def expected(predictor, history, k=10):
     return " ".join(str(each.film.id) for each in predictor.recommend(history, k=k).recommendations)
 
 
+@pytest.mark.long
 def test_every_history_gets_the_films_of_the_predictor(learned, predictor):
     ids = [film.id for film in predictor.catalogue.films]
     assert films(learned, predictor, [{"history": f"{ids[3]}:4.5 {ids[8]}", "k": 5.0}, {"history": "", "k": None}]) == [

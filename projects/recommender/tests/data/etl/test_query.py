@@ -37,6 +37,7 @@ def tables(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield engine
 
 
+@pytest.mark.long
 def test_popular_films(tables: Engine, data: Dataset) -> None:
     rows = query.answer(tables, "popular_films").to_pylist()
     counts = data.ratings.item_counts()

@@ -152,6 +152,7 @@ def test_the_folder_holds_what_the_reader_reads(
     check_equal(load(str(tmp_path / "out")), read)
 
 
+@pytest.mark.long
 def test_the_sample_has_the_same_hash_split_people_and_counts(check_equal: Check, etl: Etl, tmp_path: Path) -> None:
     read, out = load("sample"), tmp_path / "out"
     etl(read.source.path, out)

@@ -203,6 +203,7 @@ run.run_etl(Source("path", Path(sys.argv[1]), ""), Path(sys.argv[2]), engine, mo
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("where", "again"),
     [("write", ALL[1:]), ("record", ALL[3:]), ("manifest", []), ("between two renames", [])],
