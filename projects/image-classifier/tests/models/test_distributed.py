@@ -96,7 +96,8 @@ def test_two_processes_end_with_the_weights_of_one(
         monkeypatch.setenv(name, str(value))
     environment = os.environ | {"RANK": "1", "LOCAL_RANK": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(MEMBER), str(told)]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as second:
+    said = tmp_path / "second.log"
+    with said.open("wb") as log, subprocess.Popen(command, env=environment, stderr=log) as second:
         try:
             fine_tune = runpy.run_path(str(MEMBER))["fine_tune"]
             for case in cases("one"):
@@ -104,10 +105,11 @@ def test_two_processes_end_with_the_weights_of_one(
             with joined() as team:
                 for case in together:
                     fine_tune(case, team)
-            _, said = second.communicate(timeout=60)
+            second.wait(60)
         finally:
             second.kill()
-    assert second.returncode == 0, said
+            sys.stderr.write(said.read_text(encoding="utf-8"))  # pytest shows it where this fails
+    assert second.returncode == 0
     for dtype, most in within.items():
         (expected, ones), (weights, twos) = (
             load_checkpoint(tmp_path / folder / f"{dtype}.safetensors") for folder in ("one", "two")
