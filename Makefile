@@ -87,7 +87,7 @@ check: setup ## lint, formatting, types, workflow files
 	@"$(BIN)/ruff" check $(CODE)
 	@"$(BIN)/ruff" check --preview --select PLW1514 $(CODE)  # every file is opened with its encoding named
 	@"$(BIN)/ruff" format --check $(CODE)
-	@"$(BIN)/mypy" $(PACKAGES:%=%/src) scripts benchmarks docker
+	@"$(BIN)/mypy" --num-workers auto $(PACKAGES:%=%/src) scripts benchmarks docker
 	@"$(BIN)/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@"$(BIN)/check-jsonschema" --builtin-schema vendor.dependabot .github/dependabot.yml
 	@"$(BIN)/check-jsonschema" --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml

@@ -1,6 +1,6 @@
 """What `make test` leaves to `make test-all`, beside the tests that are marked `long` where they stand.
 
-Marked are those that take two seconds or more, but for those of every commit: paths, names of registries, sizes.
+Marked are those that take a second and a half, but for those of every commit: paths, names of registries, sizes.
 """
 
 import re

@@ -51,6 +51,7 @@ def memory(variables: str) -> dict[str, int]:
     return {name: int(n) * units[unit] for name, n, unit in re.findall(r'([\w-]+) += "(\d+)(\wi)"', block)}
 
 
+@pytest.mark.long
 def test_a_service_has_the_memory_that_it_has_in_compose(services: Mapping[str, Mapping[str, Any]]) -> None:
     units = {"m": 1, "g": 1024}
     limits = {project.name: str(services[project.name]["mem_limit"]) for project in projects()}

@@ -48,6 +48,7 @@ def started(pids: Path, eventually: Eventually) -> list[int]:
     return [int(line) for line in pids.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.long
 def test_a_whole_group_is_stopped_even_if_it_is_deaf(tmp_path: Path, eventually: Eventually) -> None:
     process = start("deaf", [sys.executable, "-c", STUBBORN, str(tmp_path / "pids")])
     pids = started(tmp_path / "pids", eventually)

@@ -46,6 +46,7 @@ def modules(package: str) -> list[str]:
     return [name for name in names if name.removeprefix(f"{package}.") not in ELSEWHERE]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_command_line_starts_in_a_blink_and_answering_needs_no_training_library(
     small: SmallModel, answer_once: Callable[..., dict[str, Any]], tmp_path: Path

@@ -118,6 +118,7 @@ def started(body, *closed, **environment):
         yield process
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "locale",
     [
@@ -135,6 +136,7 @@ def test_what_is_printed_is_utf_8_whatever_the_locale(locale):
     assert process.returncode == 0
 
 
+@pytest.mark.long
 def test_names_of_files_are_utf_8_whatever_the_locale(tmp_path):
     (tmp_path / "L\u00e9on").touch()
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

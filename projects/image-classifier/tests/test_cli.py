@@ -150,6 +150,7 @@ def test_predict_fails_if_files_were_refused_and_still_answers_the_others(run, b
     assert (bad["label"], bool(bad["error"])) == ("", True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("data", "is_sample"), [("sample", True), ("{pets}", False)])
 def test_a_folder_of_pictures_is_no_sample(pets_config, monkeypatch, data, is_sample):
     """A champion of the sample gives way to somebody's own pictures."""

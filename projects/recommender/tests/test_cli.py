@@ -71,6 +71,7 @@ def test_predict_says_in_one_line_what_is_missing(run, arguments, said, tmp_path
     assert err.count("\n") <= 1
 
 
+@pytest.mark.long
 def test_a_file_is_utf_8_whatever_the_locale(bundle, predictor, tmp_path):
     """A process of its own, because Python asks for the locale once; that of C knows ASCII alone."""
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"

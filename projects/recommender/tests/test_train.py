@@ -140,6 +140,7 @@ def test_the_models_of_the_reference_are_fitted_as_the_served_one(trained, train
     assert used == {"seed": 3, "threads": 2}
 
 
+@pytest.mark.long
 def test_a_model_that_reads_back_otherwise_is_not_used(trained, train_config, tmp_path):
     """The example of the project, the films that most people rated, sees a change of the weights alone."""
     weigh = replace(trained.predictor.weigh, half_life_share=0.01, half_life_films=0.1)

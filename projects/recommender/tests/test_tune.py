@@ -87,6 +87,7 @@ def test_random_ratings_are_tuned_without_their_order(config, tmp_path):
     assert not any(name.startswith("history.") for space in spaces_of("random").values() for name in space)
 
 
+@pytest.mark.long
 def test_candidates_that_the_data_are_too_large_for_are_excluded_and_named(config, tmp_path, monkeypatch):
     """With a limit of 79 users exact EASE cannot be fitted, and with one rating fewer than there are the served one."""
     monkeypatch.setattr(fit_module, "LARGEST_EIGENPROBLEM", 79)
@@ -119,6 +120,7 @@ def test_a_search_that_is_stopped_keeps_what_it_finished(config, tmp_path, monke
     assert stored(tmp_path)["time"]["settings"]["baselines"]["ease_penalty"] == 1.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "dataset", "written"),
     [
@@ -143,6 +145,7 @@ def test_only_a_search_on_latest_small_changes_the_package(config, monkeypatch, 
     assert tuned_settings("time", path).ease.rank == SMALL.ease.rank
 
 
+@pytest.mark.long
 def test_without_write_nothing_is_written(config, tmp_path):
     tune(config.model_copy(update={"write": False, "trials": 2}), quiet())
     assert stored(tmp_path) == {"time": {"old": 1}, "random": {"old": 2}}
@@ -160,6 +163,7 @@ def test_what_is_best_for_a_borrower_is_recorded_and_not_taken(config, tmp_path,
     assert ModelSettings.model_validate(stored(tmp_path)[split]["settings"]) == SMALL
 
 
+@pytest.mark.long
 def test_a_search_takes_what_is_better(config, tmp_path, monkeypatch):
     scored(monkeypatch, lambda settings: -abs(settings.baselines.ease_penalty - 200))
     monkeypatch.setattr(module, "SPACES", {EASE: FEW[EASE]})

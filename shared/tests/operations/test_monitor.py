@@ -25,6 +25,7 @@ def test_a_window_like_the_reference_is_well(toy, seed):
     assert findings.summary == "What the model is asked looks like what it learned from."
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("drifted", "column", "said"),
     [

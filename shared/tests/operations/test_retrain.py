@@ -103,6 +103,7 @@ def test_the_gate_decides_how_it_ends(training, tell, retrained, outcome, *, may
     assert (given["why"], given["may_promote"]) == ("schedule", may_promote)
 
 
+@pytest.mark.long
 def test_it_learns_from_the_log_of_a_service_whatever_holds_it(training, tell, retrained, store_url):
     code, said = retrained(tell(honest(40), store_url))
     (given,) = training.given

@@ -154,6 +154,7 @@ def test_without_a_log_feedback_is_refused(logging_service):
     assert problem["detail"] == "This service keeps no predictions, so it can keep no feedback."
 
 
+@pytest.mark.long
 def test_a_log_that_cannot_be_reached_and_one_that_hangs_are_503(logging_service, tmp_path, monkeypatch):
     with logging_service(prediction_log=f"sqlite:///{tmp_path}/index.html") as client:
         response = say(client, predicted(client))

@@ -65,6 +65,7 @@ def test_rows_wait_for_a_database_that_somebody_has_locked(logging_service, log_
     assert [row.id for row in logged()] == [id_]
 
 
+@pytest.mark.long
 def test_a_file_that_is_deleted_while_it_is_open_is_made_anew_and_misses_nothing_later(
     logging_service, logged, tmp_path, caplog
 ):

@@ -47,6 +47,7 @@ def test_sigterm_finishes_the_request_in_progress_and_exits_with_0(service):
     assert not [line for line in lines if line["level"] in {"error", "critical"}]
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_without_a_traceback(service):
     code, lines = service.stop(signal.SIGINT)
     assert code == 0
@@ -101,6 +102,7 @@ LIMIT = "from portfolio_shared.serving.server import limit_blas_threads; limit_b
 THREADS = "import os, numpy; a = numpy.ones((600, 600)); a @ a; print(len(os.listdir('/proc/self/task')))"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads in /proc, which only Linux has")
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="with one core BLAS has one thread anyway")
 def test_blas_has_one_thread():

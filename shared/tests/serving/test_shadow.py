@@ -151,6 +151,7 @@ def test_a_process_that_dies_is_counted_with_what_it_had_and_started_again_and_l
     assert errors == [f"the challenger's process has ended ({ending}) and is started again after a pause"]
 
 
+@pytest.mark.long
 def test_pauses_grow_between_processes_that_die_at_once(shadowing):
     shadow = shadowing("raise SystemExit(1)", FIRST_PAUSE=0.2)
     time.sleep(1.5)

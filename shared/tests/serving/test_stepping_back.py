@@ -24,6 +24,7 @@ def mute(areas: list[float]) -> list[float]:
     return [0.0 for _ in areas]  # which the demo calls an abstention
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("predictor", "guard"), [(broken, "errors"), (mute, "abstention")])
 def test_a_challenger_that_does_harm_steps_back(canary, challengers, caplog, predictor, guard):
     challengers.loaded = replace(challengers.loaded, predictor=predictor)

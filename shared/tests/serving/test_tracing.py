@@ -250,6 +250,7 @@ def soon(monkeypatch) -> None:
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "8")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dead", ["refuses", "is silent", "does not know the experiment"])
 def test_a_dead_receiver_changes_no_answer_and_holds_up_no_end(receiver, web, caplog, soon, dead):
     receiver.status = 404

@@ -130,6 +130,7 @@ def test_the_fold_errors_are_those_of_the_kept_predictions(split, compared):
             assert rmsle == pytest.approx(np.sqrt(np.mean(error**2)))
 
 
+@pytest.mark.long
 def test_progress_and_candidates_are_reported_while_it_runs(split):
     events = []
     compared = compare(split, QUICK, threads=1, advance=events.append, log=events.append)

@@ -40,6 +40,7 @@ def test_metrics_are_those_worked_out_by_hand(four):
     assert metrics["mean_interval_width"] == pytest.approx(790_000 * (1.2 - 1 / 1.2) / 4)
 
 
+@pytest.mark.long
 def test_every_metric_has_an_interval_around_it_and_a_label(four):
     metrics = measured(four)
     assert set(metrics) == set(METRIC_LABELS)

@@ -32,6 +32,7 @@ def test_a_part_without_houses_has_no_error(evaluation_of):
     assert (above.fold_houses, above.fold_dollars, above.test_share) == (0, 0, 0)
 
 
+@pytest.mark.long
 def test_models_are_compared_with_the_served_one_on_the_test_houses(trained, predictor):
     apart = on_test.differences_on_test(trained.split, predictor, trained.evaluation)
     paid, served = trained.split.test.prices, np.abs(trained.evaluation.predicted - trained.split.test.prices).mean()

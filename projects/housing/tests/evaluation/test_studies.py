@@ -26,6 +26,7 @@ def split(some_sales):
     return Split(sales, np.arange(120) % 3, sales)
 
 
+@pytest.mark.long
 def test_a_field_that_is_left_out_is_alike_in_all_houses_or_unknown(monkeypatch, split) -> None:
     taught, asked = [], []
 

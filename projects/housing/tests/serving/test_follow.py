@@ -32,6 +32,7 @@ def houses(trained: Trained) -> list[Json]:
     return [*records, EXAMPLE | {"year_remod_add": 1999}, contradiction, EXAMPLE | {"gr_liv_area": "large"}]
 
 
+@pytest.mark.long
 def test_batch_service_and_stream_give_equal_answers(
     serving: Any, bundle: Path, houses: list[Json], run: Run, tmp_path: Path
 ) -> None:

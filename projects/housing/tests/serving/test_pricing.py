@@ -156,6 +156,7 @@ def test_a_table_has_the_prices_and_the_reasons_of_its_houses_alone(predictor, d
         assert parts == {part.group: part.dollars for part in alone.explanation.contributions}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL], ids=["plain", "quoted"])
 @pytest.mark.parametrize("emptied", [slice(0, 1000), slice(1930, 2930), slice(0, 2930)])
 def test_a_file_is_read_as_training_reads_it_wherever_its_na_is(some_rows, predictor, tmp_path, emptied, quoting):

@@ -59,6 +59,7 @@ def test_copies_are_as_dark_and_as_noisy_as_the_pictures_of_today(split: Split, 
     assert bright[lighter].mean() > 1.25 * bright.mean()  # what was bright for a photograph of the data still is
 
 
+@pytest.mark.long
 def test_the_same_pictures_of_today_make_the_same_copies(split: Split, copied: Split, dark: Recent) -> None:
     assert with_copies(split, dark) == copied
 

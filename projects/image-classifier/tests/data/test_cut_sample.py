@@ -94,6 +94,7 @@ def test_no_photograph_is_enlarged_and_none_keeps_its_notes() -> None:
         assert not picture.getexif()
 
 
+@pytest.mark.long
 def test_a_collection_that_is_too_small_is_refused() -> None:
     few = split(load("sample"))
     with pytest.raises(DataError, match="class 'daisy' has 79 different photographs to train, expected 80"):

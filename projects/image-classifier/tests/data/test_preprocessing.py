@@ -51,6 +51,7 @@ def test_pixels_equal_torchvision_whatever_the_sizes(width, height, resize, crop
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(500, 375), (227, 227), (3000, 4000)], ids=str)
 def test_few_pixels_of_a_photograph_are_rounded_otherwise_than_by_torchvision(size) -> None:
     image = Image.effect_noise(size, 60).convert("RGB")

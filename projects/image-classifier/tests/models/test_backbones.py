@@ -105,6 +105,7 @@ def test_what_torchvision_calls_a_classifier_is_no_part_of_the_trunk(saved: Save
     assert built[0].digest == built[1].digest
 
 
+@pytest.mark.long
 def test_models_whose_weights_expect_another_scale_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """GoogLeNet's weights come with a change of scale inside the network; a path must not lose it."""
     model = get_model("googlenet", weights=None, init_weights=False)

@@ -102,6 +102,7 @@ def spoilt(graph: bytes, factor: float) -> bytes:
     return model.SerializeToString()
 
 
+@pytest.mark.long
 def test_a_wrong_graph_is_refused(sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = trunk_like(classifier(), HOW, sample.photos).graph
     monkeypatch.setattr(module.torch.onnx, "export", lambda *_, **__: None)

@@ -59,6 +59,7 @@ def test_a_file_of_safetensors_is_read_and_a_head_for_other_classes_is_left(
     assert built[0].digest == built[1].digest
 
 
+@pytest.mark.long
 def test_the_weights_of_another_model_are_refused(resnet: tuple[nn.Module, Path], tmp_path: Path) -> None:
     model, path = resnet
     with pytest.raises(WeightsError, match=r"resnet18\.pth.*tensors are missing, features\..*another model"):

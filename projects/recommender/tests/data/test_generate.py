@@ -23,6 +23,7 @@ def data(folder: Path) -> Dataset:
     return load(str(folder))
 
 
+@pytest.mark.long
 def test_there_are_as_many_as_asked_for_and_none_is_excluded(data: Dataset) -> None:
     assert len(data.ratings) == data.report.rows_read == data.report.rows_kept == RATINGS
     assert len(data.catalogue) == FILMS

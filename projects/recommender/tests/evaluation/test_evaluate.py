@@ -144,6 +144,7 @@ def test_a_bundle_evaluated_on_other_data_names_them_as_others(bundle, write_sli
     assert "nDCG@10: " in printed
 
 
+@pytest.mark.long
 def test_a_lead_is_the_difference_on_the_same_people(trained):
     evaluation = trained.evaluation
     found = leads(evaluation)

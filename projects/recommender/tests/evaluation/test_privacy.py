@@ -89,6 +89,7 @@ def test_both_kinds_that_are_served_pass(marked: sp.csr_array, sample: Dataset) 
         assert 0 < exposure.share_read < 1
 
 
+@pytest.mark.long
 def test_a_model_that_remembers_fills_in_more_for_those_it_learned_from(sample: Dataset) -> None:
     X = sample.ratings.matrix()
     members, non_members = EVERYBODY[:150], EVERYBODY[150:]

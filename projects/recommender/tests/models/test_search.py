@@ -120,6 +120,7 @@ def test_distances_are_those_of_the_textbook(word: str, others: list[str]) -> No
     ]
 
 
+@pytest.mark.long
 @given(st.text(max_size=40))
 @settings(max_examples=200, deadline=None)
 def test_any_text_can_be_searched(text: str) -> None:

@@ -191,6 +191,7 @@ def other_films(predictor: Predictor) -> Predictor:
     return replace(predictor, catalogue=Catalogue(tuple(films[i] for i in kept)), model=model)
 
 
+@pytest.mark.long
 def test_a_challenger_of_other_films_has_its_part_where_it_knows_what_is_asked(
     tried: Tried, predictor: Predictor, histories: list[list[Seen]]
 ) -> None:

@@ -254,6 +254,7 @@ def compared(predictor: Predictor, of_training: Columns, histories: Iterable[Seq
     return drift(of_training, window, alpha=0.001)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_people_like_those_of_the_training_are_no_drift(halves: Any, seed: int, tmp_path: Path) -> None:
     predictor, of_training, histories = halves(seed)
@@ -261,6 +262,7 @@ def test_people_like_those_of_the_training_are_no_drift(halves: Any, seed: int, 
     assert found.p > 0.01
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kept", "column"),
     [
