@@ -121,7 +121,8 @@ def measured(rows: int, options: argparse.Namespace, console: Console) -> dict[s
         data.mkdir(parents=True, exist_ok=True)
         size = measure(rows, data, options, console)
         keep(done, size)  # before the data go: without both, hours would be measured again
-    shutil.rmtree(data, ignore_errors=True)
+    if data.exists():
+        shutil.rmtree(data)
     return size
 
 

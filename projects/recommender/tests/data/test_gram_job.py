@@ -13,9 +13,12 @@ from filelock import FileLock
 from portfolio_shared.data.checks import DataError
 from recommender.config import EaseSettings
 from recommender.data import gram_job, shaping
+from recommender.data.etl.manifest import read_manifest
 from recommender.data.gram_job import missing, path_of, sum_missing
 from recommender.data.load import Dataset, split
 from recommender.data.shaping import emphasis, shaping_films
+from recommender.data.totals import read_totals
+from recommender.models.gram import read_gram
 
 SETTINGS = EaseSettings(min_raters=3)
 
@@ -61,6 +64,17 @@ def test_what_is_kept_is_not_summed_again_and_what_does_not_fit_is_not_found(
     ratings["files"] = dict.fromkeys(ratings["files"], "0" * 64)
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     assert missing(folder, SETTINGS) == ["train", "before_test"]
+
+
+def test_a_matrix_of_other_ratings_than_those_drawn_is_not_read(folder: Path) -> None:
+    sum_missing(folder, SETTINGS, "duckdb", memory_limit="200MB")
+    totals, manifest = read_totals(folder), read_manifest(folder)
+    assert read_gram(folder, totals, SETTINGS, "train", manifest).matrix.any()
+    ratings = manifest.stage("ratings")
+    files = dict.fromkeys(ratings.files, "0" * 64)
+    stages = [stage.model_copy(update={"files": files}) if stage == ratings else stage for stage in manifest.stages]
+    with pytest.raises(DataError, match="was written anew meanwhile, or was not summed: try again"):
+        read_gram(folder, totals, SETTINGS, "train", manifest.model_copy(update={"stages": tuple(stages)}))
 
 
 def test_data_in_which_no_film_has_enough_raters_are_an_error(folder: Path) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from portfolio_shared.data.checks import DataError
 from portfolio_shared.operations.watch import REFERENCE_ROWS
 from recommender.data.catalogue import Catalogue
-from recommender.data.etl.manifest import checked, is_etl_folder
+from recommender.data.etl.manifest import Manifest, checked, is_etl_folder
 from recommender.data.etl.stages import LEARNED, RATINGS
 from recommender.data.etl.stored import stored_films
 from recommender.data.load import Dataset
@@ -32,6 +32,8 @@ class Drawn:
 
     Attributes
     ----------
+    manifest
+        What was read; the folder may have another one by now.
     data
         As `recommender.data.load.load` has it, but for `ratings`, which are those of the people below.
     split
@@ -45,6 +47,7 @@ class Drawn:
     """
 
     folder: Path
+    manifest: Manifest
     data: Dataset
     split: Split
     totals: Totals
@@ -76,7 +79,7 @@ def draw(setting: str, *, max_users: int, seed: int) -> Drawn:
         report.notes.append(f"{unrated} of {len(catalogue)} films have no rating.")
     name = f"film ratings in {folder.name}"
     data = Dataset(source, name, digest, report, ratings, catalogue, totals.user_ids.astype(np.int32))
-    return Drawn(folder, data, split, totals, people, reference)
+    return Drawn(folder, manifest, data, split, totals, people, reference)
 
 
 def suitable_people(totals: Totals) -> Ints:

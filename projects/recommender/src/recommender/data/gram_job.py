@@ -16,11 +16,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from portfolio_shared.data.checks import DataError
+from portfolio_shared.data.download import file_sha256
 from recommender.config import EaseSettings, EngineName, tuned_settings
 from recommender.data import gram, shaping
 from recommender.data.etl.engine import Engine
 from recommender.data.etl.job import open_engine
-from recommender.data.etl.manifest import checked, read_manifest
+from recommender.data.etl.manifest import Manifest, checked, read_manifest
 from recommender.data.etl.run import locked
 from recommender.data.etl.stages import GRAMS, LEARNED, RATINGS, code_sha256
 from recommender.data.gram import gram_of_ratings
@@ -41,12 +42,13 @@ def main() -> None:
         print(path)  # noqa: T201
 
 
-def path_of(folder: Path, ease: EaseSettings, part: Part) -> Path:
-    """Return where the Gram matrix of a part of a stored data set is kept, or will be."""
-    manifest = read_manifest(folder)
+def path_of(folder: Path, ease: EaseSettings, part: Part, manifest: Manifest | None = None) -> Path:
+    """Return where the Gram matrix of a part of a stored data set is kept, or will be; of the manifest that it has."""
+    manifest = manifest or read_manifest(folder)
     depends_on = {
         "files": {name: sorted(manifest.stage(name).files.items()) for name in LEARNED},
         "code": code_sha256(gram, shaping, Totals, sys.modules[__name__]),
+        "engines": [file_sha256(path) for path in sorted(Path(__file__).parent.glob("etl/*_engine.py"))],
         "part": part,
         "min_raters": ease.min_raters,
         "length_exponent": ease.length_exponent,

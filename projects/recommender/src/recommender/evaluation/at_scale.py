@@ -85,7 +85,7 @@ def learn_at_scale(config: TrainConfig, console: Console, run: RunLog) -> Learne
     chosen = choose(candidates)
 
     # The final fit on training and validation part together, and the one look at the test.
-    gram = read_gram(drawn.folder, drawn.totals, settings.ease, "before_test")
+    gram = read_gram(drawn.folder, drawn.totals, settings.ease, "before_test", drawn.manifest)
     with console.status("fitting on all but the test"):
         predictor = fit_at_scale(drawn, gram, settings, candidates[chosen], seed=config.seed)
     with console.status("evaluating what will be served"):
@@ -128,7 +128,7 @@ def compare_at_scale(
     started, parts, totals = time.perf_counter(), drawn.split, drawn.totals
     task = Task(parts.train, parts.validation, drawn.people, parts.catalogue.counted(totals.raters["train"]))
     few = replace(task, users=lowest(drawn.people, totals, most=MOST_USERS, seed=config.seed))
-    gram = read_gram(drawn.folder, totals, settings.ease, "train")
+    gram = read_gram(drawn.folder, totals, settings.ease, "train", drawn.manifest)
     directions = decompose_gram(gram, task.catalogue, settings.ease)
     seconds = time.perf_counter() - started
     measured: dict[str, Any] = {"k": config.k, "seed": config.seed}

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from portfolio_shared.data.checks import DataError
 from recommender.config import EaseSettings
 from recommender.data.catalogue import Catalogue
+from recommender.data.etl.manifest import Manifest
 from recommender.data.gram_job import path_of
 from recommender.data.ratings import Ratings
 from recommender.data.shaping import emphasis, shaping_films
@@ -80,9 +82,18 @@ class Gram:
         return Gram(matrix, self.films[enough], raters, lengths)
 
 
-def read_gram(folder: Path, totals: Totals, settings: EaseSettings, part: Part) -> Gram:
-    """Read the matrix of a part of a stored data set, which `recommender.data.gram_job` summed."""
-    matrix = np.load(path_of(folder, settings, part), allow_pickle=False)
+def read_gram(folder: Path, totals: Totals, settings: EaseSettings, part: Part, manifest: Manifest) -> Gram:
+    """Read the matrix of a part of a stored data set, which `recommender.data.gram_job` summed.
+
+    Raises
+    ------
+    DataError
+        If there is none of the ratings that the manifest names, which those of the totals are.
+    """
+    try:
+        matrix = np.load(path_of(folder, settings, part, manifest), allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{folder} was written anew meanwhile, or was not summed: try again") from None
     films = shaping_films(totals.raters[part], min_raters=settings.min_raters)
     return Gram(matrix, films, totals.raters[part], totals.lengths[part])
 

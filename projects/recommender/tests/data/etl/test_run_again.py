@@ -134,6 +134,10 @@ def test_a_manifest_that_cannot_be_read_is_told_and_all_stages_run(
     out = tmp_path / "out"
     etl(source, out)
     (out / "manifest.json").write_text(content)
+    (out / "thesis.txt").touch()
+    with pytest.raises(DataError, match=r"'thesis.txt' there is not of `recommender etl`: move it away"):
+        etl(source, out)
+    (out / "thesis.txt").unlink()
     assert etl(source, out)[1] == [str(out / "manifest.json"), *ALL]
     check_equal(load(str(out)), load(str(source)))
 
@@ -178,6 +182,7 @@ def test_an_engine_that_gives_up_leaves_the_old_folder_and_the_next_run_goes_on(
         path.write_bytes(path.read_bytes()[:-1])
         assert etl(source, out)[1] == [str(path), *ALL[1:]]
     else:
+        (tmp_path / ".out.next" / ".DS_Store").touch()
         assert etl(source, out)[1] == ALL[3:]
     check_equal(load(str(out)), load(str(source)))
 

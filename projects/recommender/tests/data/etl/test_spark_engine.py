@@ -171,7 +171,7 @@ def check_models(folder: Path, name: str, data: Dataset) -> None:
     sum_missing(folder / f"{name}.duckdb", ease, "duckdb", memory_limit="1GB")
     catalogue = data.catalogue.counted(ratings.item_counts())
     stored = [folder / f"{name}.{engine}" for engine in ("spark", "duckdb")]
-    grams = [read_gram(each, read_totals(each), ease, "before_test") for each in stored]
+    grams = [read_gram(each, read_totals(each), ease, "before_test", read_manifest(each)) for each in stored]
     models = [fit_full(ratings.matrix(), catalogue, ease), *(fit_gram(gram, catalogue, ease) for gram in grams)]
     histories = [ratings.items[ratings.users == user] for user in range(0, ratings.n_users, 5)]
     expected, *others = [

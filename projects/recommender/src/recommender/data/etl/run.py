@@ -19,7 +19,7 @@ from portfolio_shared.data.sources import Source
 from portfolio_shared.data.tables import FileError
 from recommender.data.etl.engine import Engine
 from recommender.data.etl.manifest import MANIFEST, Manifest, SourceRecord, is_etl_folder, read_manifest
-from recommender.data.etl.stages import DONE, GRAMS, LEARNED, QUARANTINE, ROWS, STAGES, Run, link
+from recommender.data.etl.stages import DONE, FILMS, GRAMS, LEARNED, QUARANTINE, ROWS, STAGES, Run, link
 from recommender.data.etl.text import note_columns
 from recommender.data.files import Files, find_files
 from recommender.data.films import films_of
@@ -104,6 +104,9 @@ def _before(output: Path, say: Callable[[str], None]) -> Manifest | None:
     try:
         return read_manifest(output)
     except DataError as error:
+        ours = {MANIFEST, DONE, GRAMS, FILMS, *(stage.name for stage in STAGES)}
+        if others := sorted(path.name for path in output.iterdir() if path.name not in ours):
+            raise DataError(f"{error}; but {others[0]!r} there is not of `recommender etl`: move it away") from error
         say(f"{error}, which is done now")
         return None
 
@@ -179,6 +182,7 @@ def _recover(output: Path, old: Path) -> None:
     """Undo or end what a run that was killed between two renames left."""
     if old.exists() and not output.exists():
         old.rename(output)
+    (output / DONE).unlink(missing_ok=True)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -100,7 +100,7 @@ class Run:
 
     def __post_init__(self) -> None:
         for left in self.work.glob(".*"):  # half of a stage
-            shutil.rmtree(left)
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
         path = self.work / DONE
         try:
             self.resumed = RECORDS.validate_json(path.read_bytes()) if path.exists() else ()
