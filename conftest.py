@@ -256,7 +256,7 @@ def watched_page(browser: Any) -> Callable[..., AbstractContextManager[tuple[Any
 
 def _run_python(*arguments: str, cwd: Path, stdin: bytes = b"") -> str:
     result = subprocess.run(
-        [sys.executable, "-W", "error", *arguments], cwd=cwd, input=stdin, capture_output=True, check=False
+        [sys.executable, "-B", "-W", "error", *arguments], cwd=cwd, input=stdin, capture_output=True, check=False
     )
     assert result.returncode == 0, result.stderr.decode()
     return result.stdout.decode()

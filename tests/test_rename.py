@@ -143,7 +143,7 @@ class Copy:
     def _run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         sources = [self.folder / "shared/src", *sorted(self.folder.glob("projects/*/src"))]
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "PYTEST"))}
-        environment = clean | {"PYTHONPATH": os.pathsep.join(map(str, sources))}
+        environment = clean | {"PYTHONPATH": os.pathsep.join(map(str, sources)), "PYTHONDONTWRITEBYTECODE": "1"}
         return subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, encoding="utf-8", check=False
         )

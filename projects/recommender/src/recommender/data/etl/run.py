@@ -65,6 +65,8 @@ def run_etl(
     with locked(output):
         _recover(output, old)
         before = _before(output, say)
+        if before:
+            (output / DONE).unlink(missing_ok=True)  # left by a run that was killed when all was done
         work.mkdir(exist_ok=True)
         with naming(source.path, folder):
             run = Run(find_files(folder), engine, work, (output, before.stages if before else ()), say)
@@ -182,7 +184,6 @@ def _recover(output: Path, old: Path) -> None:
     """Undo or end what a run that was killed between two renames left."""
     if old.exists() and not output.exists():
         old.rename(output)
-    (output / DONE).unlink(missing_ok=True)
     shutil.rmtree(old, ignore_errors=True)
 
 
