@@ -1,8 +1,9 @@
 """What observing costs a service: CPU of its process with the prediction log on, off, and with traces, in one run.
 
-The services of one project run side by side and take turns at the same request, forwards and backwards (ABBA), so that
-whatever else the machine does falls on all of them. A block of turns ends when the log's writer has had its half second
-twice: its work counts. With --before, the checkout of another commit is started in turns with this one.
+The log is turned on and off in one process between turns of ten requests, forwards and backwards (ABBA): two processes
+of the same code differ by more than it costs. A block of turns ends when the log's writer has had its half second
+twice: its work counts. Traces have a process of their own, beside one without. With --before, the checkout of another
+commit is started in turns with this one.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,7 +25,11 @@ from inputs import inputs_of
 from record import RESULTS, check_limits, finish
 from rich.console import Console
 from serving_cost import ask, resident_mb, service
+from switched_service import OFF as TURN_OFF
+from switched_service import ON as TURN_ON
+from switched_service import WRITER
 
+from portfolio_shared.evaluation.documents import fill_documents
 from portfolio_shared.evaluation.tables import terminal_table
 from portfolio_shared.evaluation.uncertainty import bootstrap_interval
 from portfolio_shared.serving.schemas import ExampleRequest
@@ -32,6 +37,9 @@ from processes import HOST
 from project_table import ROOT
 
 OFF, LOG, TRACES = "off", "prediction log", "traces"
+SIGNALS = {OFF: TURN_OFF, LOG: TURN_ON}
+RECORD, OPERATIONS, OBSERVING = RESULTS / "prediction_log_cost.json", ROOT / "docs/operations.md", "observing."
+SWITCHED = Path(__file__).with_name("switched_service.py")
 SETTLE_SECONDS = 1.1  # twice what the writer waits
 LIMIT = 1.03
 STARTS_LIMIT = 1.05
@@ -44,7 +52,7 @@ UNITS = ("ready, s", "CPU until ready, s", "resident, MB")
 
 
 def main() -> int:
-    """Measure, print, write `results/prediction_log_cost.json`; return 1 if a limit is broken."""
+    """Measure, print, write the record and the runbook's numbers; return 1 if a limit is broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundles", type=Path, default=Path(".state/bundles"), help="folder of the models")
     parser.add_argument("--blocks", type=int, default=12, help="blocks of turns of each project (default: %(default)s)")
@@ -52,7 +60,7 @@ def main() -> int:
     parser.add_argument("--starts", type=int, default=4, help="of each side, with --before (default: %(default)s)")
     parser.add_argument("--starts-of", nargs="*", help="projects whose models that commit can read (default: all)")
     parser.add_argument("--projects", nargs="*", default=["housing", "recommender", "image-classifier"])
-    parser.add_argument("--output", type=Path, default=RESULTS / "prediction_log_cost.json")
+    parser.add_argument("--output", type=Path, default=RECORD)
     options = parser.parse_args()
     console = Console()
     costs = [row for name in options.projects for row in costs_of(name, options.bundles / name, options.blocks)]
@@ -72,23 +80,72 @@ def main() -> int:
         limits |= {f"{row['project']}, {row['what']}": (row["ratio"], STARTS_LIMIT) for row in starts}
     recorded = {"python": platform.python_version(), "blocks": options.blocks, "costs": costs, "starts": starts}
     checked = check_limits({k: v for k, (v, _) in limits.items()}, {k: v for k, (_, v) in limits.items()})
+    if options.output == RECORD:
+        fill_documents([OPERATIONS], {}, numbers(recorded), of=OBSERVING)
     return finish(console, options.output, recorded, checked)
+
+
+def numbers(recorded: Mapping[str, Any]) -> dict[str, str]:
+    """Return what docs/operations.md states of a record."""
+    log = {row["project"]: row for row in recorded["costs"] if row["what"] == LOG}
+    off = {row["project"]: row["us"] for row in recorded["costs"] if row["what"] == OFF}
+    return {f"{project}.log": f"{100 * row['ratio'] - 100:.1f} %" for project, row in log.items()} | {
+        f"{project}.log_us": f"{(row['ratio'] - 1) * off[project]:.0f}" for project, row in log.items()
+    }
 
 
 def costs_of(project: str, bundle: Path, blocks: int) -> list[dict[str, Any]]:
     """Return the CPU time of a request in each way of observing, and its ratio to that without any."""
-    rows: list[dict[str, Any]] = []
-    off = {"PORTFOLIO_PREDICTION_LOG": "off"}
-    with ExitStack() as stack:
-        ways: dict[str, dict[str, str]] = {LOG: {}}
-        if project == "housing":
-            ways[TRACES] = off | {"HOUSING_TRACE_URI": stack.enter_context(receiver())}
-        for way, variables in ways.items():
-            seconds: dict[str, list[float]] = {OFF: [], way: []}
+    request = inputs_of(project, bundle).request
+    seconds: dict[str, list[float]] = {OFF: [], LOG: []}
+    for _ in range(PAIRS):
+        with service(project, bundle, program=[sys.executable, SWITCHED, project]) as (process, port):
+            measure_switched(process.popen.pid, port, request, seconds, blocks // PAIRS)
+    rows = [cost(project, each, seconds[each], seconds[OFF]) for each in seconds]
+    if project == "housing":
+        off, seconds = {"PORTFOLIO_PREDICTION_LOG": "off"}, {OFF: [], TRACES: []}
+        with receiver() as address:
+            ways = {OFF: off, TRACES: off | {"HOUSING_TRACE_URI": address}}
             for _ in range(PAIRS):
-                measure_pair(project, bundle, {OFF: off, way: variables}, seconds, blocks // PAIRS)
-            rows += [cost(project, each, seconds[each], seconds[OFF]) for each in seconds if each == way or not rows]
+                measure_pair(project, bundle, ways, seconds, blocks // PAIRS)
+        rows.append(cost(project, TRACES, seconds[TRACES], seconds[OFF]))
     return rows
+
+
+def measure_switched(
+    pid: int, port: int, request: ExampleRequest, seconds: dict[str, list[float]], blocks: int
+) -> None:
+    """Turn the log of one process on and off between turns, and add the CPU time of a request, by block.
+
+    All that the writer's thread takes is the log's; what it costs other threads while it runs is divided among both.
+    """
+    clock = clock_of(pid)
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    (writer,) = [task for task in tasks if (task / "comm").read_text("ascii").strip() == WRITER]
+    connection = http.client.HTTPConnection(HOST, port, timeout=30)
+    for i in range(1 + blocks):
+        ends, n_requests, written = time.perf_counter() + BLOCK_SECONDS, 0, cpu_of(writer)
+        others = dict.fromkeys(SIGNALS, 0.0)
+        while time.perf_counter() < ends:
+            for way in (*SIGNALS, *reversed(SIGNALS)):
+                os.kill(pid, SIGNALS[way])
+                before = time.clock_gettime(clock) - cpu_of(writer)
+                for _ in range(TURN):
+                    ask(connection, request)
+                time.sleep(0.001)  # an answer is logged after it was sent
+                others[way] += time.clock_gettime(clock) - cpu_of(writer) - before
+            n_requests += 2 * TURN
+        time.sleep(SETTLE_SECONDS)
+        if i:  # the first warms up
+            others[LOG] += cpu_of(writer) - written
+            for way, taken in others.items():
+                seconds[way].append(taken / n_requests)
+    connection.close()
+
+
+def cpu_of(thread: Path) -> float:
+    """Return the CPU seconds that a thread has had."""
+    return int((thread / "schedstat").read_text("ascii").split()[0]) / 1e9
 
 
 def measure_pair(

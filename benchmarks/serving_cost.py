@@ -4,7 +4,7 @@ import http.client
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,8 +30,12 @@ def ask(connection: http.client.HTTPConnection, request: ExampleRequest) -> None
 
 
 @contextmanager
-def service(project: str, bundle: Path | None, **variables: str) -> Iterator[tuple[Process, int]]:
-    """Run `<project> serve` on a free port until the block ends; wait for /readyz first.
+def service(
+    project: str, bundle: Path | None, *, program: Sequence[str | Path] = (), **variables: str
+) -> Iterator[tuple[Process, int]]:
+    """Run `<project> serve`, or another program with its arguments, on a free port until the block ends.
+
+    It is ready to predict when the block begins.
 
     It serves the bundle, or without one what the registry has that the variables name.
 
@@ -39,7 +43,8 @@ def service(project: str, bundle: Path | None, **variables: str) -> Iterator[tup
     """
     port = free_port()
     served = [] if bundle is None else ["--bundle", str(bundle)]
-    command = [str(Path(sys.executable).with_name(project)), "serve", *served, "--port", str(port)]
+    started = program or [Path(sys.executable).with_name(project)]
+    command = [*map(str, started), "serve", *served, "--port", str(port)]
     prefix = f"{project.upper().replace('-', '_')}_"
     # Without settings of the service, so that its defaults are what is measured.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(prefix)}

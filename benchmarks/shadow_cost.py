@@ -37,11 +37,14 @@ from scipy.stats import t
 from serving_cost import ask, service
 
 from portfolio_shared.bundle import bundle_digest
+from portfolio_shared.evaluation.documents import fill_documents
 from portfolio_shared.evaluation.tables import terminal_table
 from portfolio_shared.evaluation.uncertainty import HIGH, Interval
 from portfolio_shared.serving.schemas import ExampleRequest
 from processes import HOST, get
+from project_table import ROOT
 
+RECORD, OPERATIONS, SHADOWING = RESULTS / "shadow_cost.json", ROOT / "docs/operations.md", "shadowing."
 LIMIT = 1.05
 ROLLOUTS = {"off": "off", "on": "shadow"}
 COUNTS = re.compile(r'^shadow_requests_total\{outcome="(\w+)"\} (\S+)', re.MULTILINE)
@@ -79,12 +82,12 @@ class Pair(NamedTuple):
 
 
 def main() -> int:
-    """Measure, print, write `results/shadow_cost.json`; return 1 if a limit is broken."""
+    """Measure, print, write the record and the runbook's numbers; return 1 if a limit is broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundles", type=Path, default=Path(".state/bundles"), help="folder of the models")
     parser.add_argument("--projects", nargs="*", default=["housing"])
     parser.add_argument("--rounds", type=int, default=8, help="at least 2; about 25 s each (default: %(default)s)")
-    parser.add_argument("--output", type=Path, default=RESULTS / "shadow_cost.json")
+    parser.add_argument("--output", type=Path, default=RECORD)
     options = parser.parse_args()
     console = Console()
     rows = [row for name in options.projects for row in costs_of(name, options.bundles / name, options.rounds)]
@@ -97,7 +100,16 @@ def main() -> int:
     header = ["project", "load", "off, ms", "on", "on / off", "answers, off / on", "answered", "dropped"]
     console.print(terminal_table(f"The champion's answers with a shadow, {options.rounds} rounds", header, cells))
     recorded = {"python": platform.python_version(), "cores": os.cpu_count(), "rounds": options.rounds, "costs": rows}
+    if options.output == RECORD:
+        fill_documents([OPERATIONS], {}, numbers(recorded), of=SHADOWING)
     return finish(console, options.output, recorded, limits_of(rows))
+
+
+def numbers(recorded: Mapping[str, Any]) -> dict[str, str]:
+    """Return what docs/operations.md states of a record: by how much an answer is slower where a core is free."""
+    free = [row for row in recorded["costs"] if row["load"] == FREE]
+    ends = {row["project"]: [100 * end - 100 for end in row["latency"]] for row in free}
+    return {f"{project}.latency": "{:.1f} % ({:.1f} to {:.1f})".format(*each) for project, each in ends.items()}
 
 
 def limits_of(rows: Sequence[Mapping[str, Any]]) -> list[Limit]:

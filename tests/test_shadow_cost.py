@@ -1,10 +1,13 @@
 """What the benchmark of a shadow demands: the interval decides, not its middle."""
 
 import importlib
+import json
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from portfolio_shared.evaluation.documents import stale
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
@@ -13,6 +16,16 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 def shadow_cost(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(BENCHMARKS)
     return importlib.import_module("shadow_cost")
+
+
+def test_the_runbook_states_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    for name in ("shadow_cost", "prediction_log_cost"):
+        module = importlib.import_module(name)
+        prefix = {"shadow_cost": "SHADOWING", "prediction_log_cost": "OBSERVING"}[name]
+        numbers = module.numbers(json.loads(module.RECORD.read_text(encoding="utf-8")))
+        found = stale([module.OPERATIONS], {}, numbers, of=getattr(module, prefix))
+        assert [each for each in found if ": section " not in each] == []
 
 
 def test_the_interval_is_that_of_the_rounds(shadow_cost: ModuleType) -> None:

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import AwareDatetime, BeforeValidator, Field
 from pydantic_settings import BaseSettings, CliPositionalArg, PydanticBaseSettingsSource
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from portfolio_shared.config import TrainSettings, command_settings, default_tracking_uri
 from portfolio_shared.environment import UnknownVariableError, refuse_unknown_variables
@@ -102,6 +100,8 @@ def champion_stays(name: str, tracking_uri: str, *, sample_sha256: Callable[[], 
 
 def show_data(dataset: "Dataset") -> None:
     """Print where data come from, and what was read, repaired, excluded and kept."""
+    from rich.console import Console
+
     Console().print(dataset.source.reason, dataset.report.as_table(), sep="\n", markup=False)
 
 
@@ -118,11 +118,11 @@ def rollback_command(name: str, train: type[TrainSettings]) -> Command:
         from portfolio_shared.tracking.registry import rollback
 
         version = rollback(name, tracking_uri=options.tracking_uri)
-        Console(markup=False).print(f"{name}: version {version.version} is champion again ({version.data_source} data)")
+        sys.stdout.write(f"{name}: version {version.version} is champion again ({version.data_source} data)\n")
         if version.data_source == "sample" and not version.data_sha256:
             # Versions have the hash of their data since samples are real.
             warning = "it learned from generated data of an earlier commit; the next `make up` trains anew"
-            Console(stderr=True, markup=False).print(f"{name}: {warning}", soft_wrap=True)
+            sys.stderr.write(f"{name}: {warning}\n")
 
     return Command(RollbackOptions, roll_back)
 
@@ -165,7 +165,7 @@ def monitor_command(name: str, watch: str, service: type[ServiceSettings]) -> Co
             raise ValueError("--until is the end of one window, --every looks at those to come")
         settings = service()
         if not options.prediction_log and settings.prediction_log == "off":  # an error would be tried again for ever
-            Console(stderr=True, markup=False).print(f"{name}: nothing to look at: {LOG_IS_OFF}", soft_wrap=True)
+            sys.stderr.write(f"{name}: nothing to look at: {LOG_IS_OFF}\n")
             sys.exit(0)
         module, _, attribute = watch.partition(":")
         plan = Plan(
@@ -215,7 +215,7 @@ def forget_command(service: type[ServiceSettings]) -> Command:
         with closing(open_log(log_of(options.prediction_log, settings))) as store:
             predictions, feedback = store.forget(prediction=options.prediction, subject=subject)
         said = f", and {feedback:,} that they gave on others" if feedback else ""
-        Console().print(f"{predictions:,} predictions forgotten, with their feedback{said}", markup=False)
+        sys.stdout.write(f"{predictions:,} predictions forgotten, with their feedback{said}\n")
         sys.exit(0 if predictions or feedback else 1)
 
     return Command(ForgetOptions, forget, error=2)
@@ -264,6 +264,9 @@ def serve_command(app_factory: str, settings: type[ServiceSettings]) -> Command:
 @contextmanager
 def counting(what: str, unit: str) -> Iterator[Callable[[int], Any]]:
     """Show on stderr how many rows of a file are done; yield the function that adds to the number."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn(f"{{task.completed:,.0f}} {unit}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -274,7 +277,6 @@ def counting(what: str, unit: str) -> Iterator[Callable[[int], Any]]:
 
 def end_batch(output: Path, *, done: int, refused: int, what: str) -> None:
     """Say on stderr what became of a file's rows; exit with 1 if some were refused."""
-    said = f"{output}: {done:,} {what}, {refused:,} refused (column error)"
-    Console(stderr=True).print(said, markup=False)  # brackets in a name are no markup
+    sys.stderr.write(f"{output}: {done:,} {what}, {refused:,} refused (column error)\n")
     if refused:
         sys.exit(1)

@@ -16,19 +16,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, CliApp, SettingsError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from portfolio_shared.addresses import hold, without_secrets
 
+if TYPE_CHECKING:  # of no use to a service
+    from rich.console import Console
+
 QUIET_SECONDS = 30.0
 """For so long at most a command says nothing that writes to a file or a pipe."""
-_running: list[tuple[Console, Callable[[], str]]] = []  # where to say what runs, and what; the innermost is last
+_running: list[tuple["Console", Callable[[], str]]] = []  # where to say what runs, and what; the innermost is last
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,8 @@ class _LogRecord(logging.LogRecord):
 @contextmanager
 def signs_of_life(what: str) -> Iterator[None]:
     """Print a line with what runs every `QUIET_SECONDS`, where output is no terminal that shows a bar instead."""
+    from rich.console import Console
+
     begun, end = time.monotonic(), threading.Event()
 
     def speak() -> None:
@@ -198,7 +201,7 @@ def signs_of_life(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def running(console: Console, describe: Callable[[], str]) -> Iterator[None]:
+def running(console: "Console", describe: Callable[[], str]) -> Iterator[None]:
     """Let `signs_of_life` say on this console what runs in a ``with`` block."""
     _running.append((console, describe))
     try:
@@ -208,8 +211,10 @@ def running(console: Console, describe: Callable[[], str]) -> Iterator[None]:
 
 
 @contextmanager
-def progress(console: Console, what: str, *, total: int) -> Iterator[Callable[[str], None]]:
+def progress(console: "Console", what: str, *, total: int) -> Iterator[Callable[[str], None]]:
     """Show a bar with the step's name and the time left; yield the function that advances it by one step."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(what, total=total)

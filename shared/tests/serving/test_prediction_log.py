@@ -60,6 +60,7 @@ def store():
 def log(store, monkeypatch):
     """Return a log that runs and looks every hundredth of a second."""
     monkeypatch.setattr(log_module, "WRITE_SECONDS", 0.01)
+    monkeypatch.setattr(log_module, "LOOK_SECONDS", 0.01)
     log = PredictionLog("fake", model="toy", days=2.0, megabytes=3.0, connect=store.connect)
     log.start()
     yield log
@@ -103,6 +104,16 @@ def test_a_subject_is_kept_as_a_keyed_hash_or_not_at_all():
 
 
 # What is written
+
+
+def test_many_bytes_do_not_wait_their_half_second_in_memory(log, store, monkeypatch):
+    monkeypatch.setattr(log_module, "WRITE_SECONDS", 60.0)
+    monkeypatch.setattr(log_module, "WRITE_BYTES", 1_000)
+    log.add(row(1, size=500))
+    time.sleep(0.1)
+    assert store.rows == []
+    log.add(row(2, size=501))
+    eventually(lambda: len(store.rows) == 2)
 
 
 def test_rows_are_written_in_order_as_text(log, store):

@@ -8,7 +8,6 @@ from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, CliPositionalArg
-from rich.console import Console
 
 from portfolio_shared.cli import PREDICTION_LOG, flags_alone, log_of
 from portfolio_shared.config import TrainSettings, command_settings, default_tracking_uri
@@ -80,6 +79,8 @@ def compare_command(name: str, watch: str, service: type[ServiceSettings]) -> Co
     """
 
     def run(options: CompareOptions) -> None:
+        from rich.console import Console
+
         from portfolio_shared.operations.compare import compare
         from portfolio_shared.operations.comparison import EXIT
         from portfolio_shared.operations.comparison_page import publish_comparison
@@ -143,6 +144,6 @@ def promote_command(name: str, train: type[TrainSettings]) -> Command:
             promote(version, "by hand", tracking_uri=options.tracking_uri)
             replaced = f" instead of version {before.version}; `{name} rollback` goes back" if before else ""
             said = f"is champion{replaced}"
-        Console(markup=False).print(f"{name}: version {number} {said}", soft_wrap=True)
+        sys.stdout.write(f"{name}: version {number} {said}\n")
 
     return Command(PromoteOptions, run)

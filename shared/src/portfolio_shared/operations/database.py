@@ -124,7 +124,7 @@ def _sqlite(path: Path) -> Database:
         # half. Write-ahead logging lets readers read meanwhile; 64 pages of it are 4 MB.
         layout = ("page_size = 65536", "auto_vacuum = INCREMENTAL", "journal_mode = WAL", "wal_autocheckpoint = 64")
         # A large deletion leaves no large file behind, and a connection keeps few pages in memory.
-        limits = ("journal_size_limit = 4000000", "cache_size = -2000")
+        limits = ("journal_size_limit = 4000000", "cache_size = -1500")
         for pragma in (*layout, *limits, "synchronous = NORMAL", "secure_delete = ON", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
     except (OSError, sqlite3.Error) as error:

@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 
 OFF = "off"  # instead of an address
 WRITE_SECONDS = 0.5
+LOOK_SECONDS = 0.1  # how often the writer looks whether more than WRITE_BYTES wait already
+WRITE_BYTES = 1000000
 RETAIN_SECONDS = 600.0
 CAPACITY = 20_000  # rows that may wait
 CAPACITY_BYTES = 16_000_000  # and their size
@@ -131,8 +133,13 @@ class PredictionLog:
             raise
 
     def _run(self) -> None:
-        while not self._stop.wait(WRITE_SECONDS):
-            self._write()
+        written = time.monotonic()
+        while not self._stop.wait(LOOK_SECONDS):
+            passed = time.monotonic() - written
+            many = self._added_bytes - self._taken_bytes > WRITE_BYTES
+            if passed >= WRITE_SECONDS or (many and not self._failing):
+                self._write()
+                written = time.monotonic()
         self._write()
         _close(self._store)
         if lost := len(self._waiting):

@@ -51,6 +51,8 @@ def serve(app_factory: str, settings: S) -> None:
         passed, because its module may load NumPy, which must not happen before `limit_blas_threads`.
     """
     limit_blas_threads()
+    # FastAPI asks whether a class is one of pydantic 1 by loading that, 15 ms and 1.5 MB, and can do without.
+    sys.modules.setdefault("pydantic.v1", None)  # type: ignore[arg-type]
     worker = None
     if settings.workers > 1:  # first: threads that a library starts when it is loaded do not survive a fork
         configure_logging(settings.log_level)
