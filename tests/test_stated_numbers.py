@@ -14,7 +14,6 @@ CHECKED = re.compile(r"(README|docs/.+|projects/[^/]+/(README|CASE_STUDY|MODEL_C
 NOT_YET = {
     "docs/glossary.md",  # examples, which are invented to be easy
     *(f"docs/{name}.md" for name in ("inputs", "operations", "reliability", "settings")),  # of one machine, and limits
-    *(f"projects/housing/docs/{name}.md" for name in ("after-deployment", "failures", "intervals", "peers", "search")),
     *(f"projects/image-classifier/docs/{name}.md" for name in ("after-deployment", "calibration", "test-looks")),
     *(f"projects/image-classifier/docs/{name}.md" for name in ("out-of-distribution", "training")),
     *(f"projects/recommender/docs/{name}.md" for name in ("after-deployment", "privacy", "search", "size", "splits")),

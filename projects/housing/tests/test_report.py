@@ -1,4 +1,6 @@
 import json
+import re
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from housing.evaluation.tables import aim_sentence, groups_table, summary_table
 from housing.report import numbers, report, tables, ten_fields
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.sections import read_section
+from portfolio_shared.operations.sequences import needed
 
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT.parents[1]
@@ -177,6 +180,19 @@ def test_the_committed_report_is_of_the_sales_that_ship_and_the_settings_in_use(
     assert recorded["data"] == {"source": dataset.source.kind, "sha256": dataset.sha256, "report": report}
     assert recorded["test_split_sha256"] == split_digest(split(dataset).test.keys)
     assert recorded["settings"] == chosen_settings(recorded["chosen"], tuned_settings()).model_dump(mode="json")
+
+
+def test_the_size_of_the_experiment_is_what_its_command_prints():
+    text = (PROJECT / "docs" / "after-deployment.md").read_text(encoding="utf-8")
+    asked = [(float(a), float(b)) for a, b in re.findall(r"needed\((0\.\d+), (0\.\d+)\)", text)]
+    clients, quarter = (needed(*each) for each in asked)
+    assert f"\n{clients} {quarter}\n```\n" in text
+    assert f"So {clients} clients: nine days, if 15 come a day. To find a quarter of that difference" in text
+    assert ceil(clients / 15) == 9
+    assert f"takes {quarter:,}." in text
+    (difference, deviation), (fourth, _) = asked
+    assert f"standard deviation of {deviation:g}. What matters was set at {difference:g}," in text
+    assert fourth == difference / 4
 
 
 def assert_sections_match(readme: Path, root_readme: Path, recorded: dict) -> None:
