@@ -31,7 +31,7 @@ from image_classifier.evaluation.studies import record_studies, uncalibrated
 from image_classifier.evaluation.tables import measured, summary_table, tables
 from image_classifier.models.fit import fit
 from image_classifier.models.trunk import features_of, trunk_of
-from image_classifier.train import Trained, learn
+from image_classifier.train import PROJECT, Trained, learn
 from portfolio_shared.data.splits import split_digest
 from portfolio_shared.evaluation.documents import Contents, refill, write_report
 from portfolio_shared.evaluation.figures import save_figure
@@ -140,7 +140,7 @@ def contents(recorded: Mapping[str, Any], results: Path, docs: Path) -> Contents
 
 def numbers(recorded: Mapping[str, Any]) -> dict[str, str]:
     """Return the numbers that prose names."""
-    return statements(recorded)
+    return {**statements(recorded), "retrain_margin": f"{PROJECT.margin:g}"}
 
 
 def record(trained: Trained) -> dict[str, Any]:

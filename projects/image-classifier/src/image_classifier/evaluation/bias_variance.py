@@ -1,4 +1,9 @@
-"""Bias and variance of the probe: refits on bootstrap samples of the training pictures, by strength of the penalty."""
+"""Bias and variance of the probe: refits on bootstrap samples of the training pictures, by strength of the penalty.
+
+All samples are drawn from one training set and overlap, so variance is that of drawing again and not that of new
+pictures. For those it is too small or too large, by how the probe answers to pictures that are drawn twice and to the
+third of them that a sample leaves out; which of the two is not measured.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -9,14 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from image_classifier.config import ServeSettings
-from image_classifier.data.load import TEST_FRACTION, VALIDATION_FRACTION
-from image_classifier.evaluation.bias_variance import REFITS
+from image_classifier.evaluation.by_code import by_code, share
 from image_classifier.evaluation.candidates import FREQUENCIES, PROBE
-from image_classifier.evaluation.learning_curve import DRAWS
 from image_classifier.evaluation.plain import COLORS, PIXELS
-from image_classifier.models.calibrate import AMBIGUOUS, UNFAMILIAR
-from image_classifier.models.export import ACCURACY_LOSS
 
 Recorded = Mapping[str, Any]
 MOBILENET, EFFICIENTNET, RANDOM = "MobileNetV2 (shipped)", "EfficientNet-Lite0", "MobileNetV2, random weights"
@@ -31,7 +26,7 @@ def statements(recorded: Recorded) -> dict[str, str]:
         **dict(_of_studies(recorded["studies"], recorded["settings"])),
         **dict(_of_declining(recorded)),
         **dict(_of_errors(recorded)),
-        **dict(_of_code()),
+        **by_code(),
     }
 
 
@@ -60,6 +55,7 @@ def measured_numbers(results: Path) -> dict[str, str]:
         named
         | dict(rules)
         | {
+            "shipped_features": f"{shipped['features']:,}",
             "shipped_ms": f"{shipped['milliseconds']:.1f}",
             "a_second": f"{many['a_second']:.0f}",
             "many_p99_ms": f"{many['p99']:.0f}",
@@ -83,8 +79,11 @@ def _of_rules(compared: Path) -> Iterator[tuple[str, str]]:
     recorded = json.loads(compared.read_text(encoding="utf-8"))
     yield "rule_refuses", share(recorded["known_refused"], 0)
     refused = {row["rule"]: float(np.mean(list(row["refused"].values()))) for row in recorded["rows"]}
-    for key, rule in (("served", "served"), ("probability", "largest probability")):
+    yield "rules", str(len(refused))
+    names = {"served": "served", "probability": "largest probability", "first": "distance of the first models"}
+    for key, rule in names.items():
         yield f"rule_{key}", share(refused[rule], 0)
+    yield "rule_best", share(max(refused.values()), 0)
 
 
 def ablation_numbers(ablated: Path) -> dict[str, str]:
@@ -95,15 +94,6 @@ def ablation_numbers(ablated: Path) -> dict[str, str]:
     reached = {step["name"].removeprefix("fine-tuned, "): share(step["accuracy"]["estimate"]) for step in steps}
     names = {"none": "no augmentation", "basic": "basic augmentation", "strong": "strong augmentation"}
     return {f"ablation_{key}": reached[name] for key, name in names.items() if name in reached}
-
-
-def share(value: float, decimals: int = 1) -> str:
-    """Return a share as prose has it.
-
-    >>> share(0.9318), share(0.04, 0)
-    ('93.2 %', '4 %')
-    """
-    return f"{100 * value:.{decimals}f} %"
 
 
 def _of_test(recorded: Recorded) -> Iterator[tuple[str, str]]:
@@ -205,10 +195,9 @@ def _of_studies(studies: Recorded, settings: Recorded) -> Iterator[tuple[str, st
     points = next(iter(studies["risk_coverage"].values()))
     for coverage in (0.8, 0.9):
         point = min(points, key=lambda each: abs(each["coverage"] - coverage))
+        yield f"answered_{100 * coverage:.0f}", share(coverage, 0)
         yield f"error_at_{100 * coverage:.0f}", share(point["error"])
         yield f"confidence_at_{100 * coverage:.0f}", share(point["least_confidence"], 0)
-    yield "answered_80", "80 %"
-    yield "answered_90", "90 %"
     for each in studies["changed"]:
         key = "_".join(each["name"].replace(":", "").split()[:2])
         yield f"changed_{key}", share(next(iter(each["accuracy"].values())))
@@ -252,17 +241,3 @@ def _of_errors(recorded: Recorded) -> Iterator[tuple[str, str]]:
     for each in recorded["studies"]["changed"]:
         key = "_".join(each["name"].replace(":", "").split()[:2])
         yield f"unsure_{key}", share(next(iter(each["unsure"].values())))
-
-
-def _of_code() -> Iterator[tuple[str, str]]:
-    yield "level", "95 %"
-    yield "test_share", share(TEST_FRACTION, 0)
-    yield "validation_share", share(VALIDATION_FRACTION, 0)
-    yield "unfamiliar", share(UNFAMILIAR, 0)
-    yield "ambiguous", share(AMBIGUOUS, 0)
-    yield "accuracy_loss", f"{100 * ACCURACY_LOSS:g}"
-    yield "draws", str(DRAWS)
-    yield "refits", str(REFITS)
-    limits = ServeSettings.model_fields
-    yield "max_body", f"{limits['max_body_bytes'].default // 1_000_000}"
-    yield "max_bodies", f"{limits['max_total_body_bytes'].default // 1_000_000}"

@@ -7,9 +7,13 @@ people drawn with replacement from the others, and guesses the rows of those hel
     expected (cell - guess)^2  =  (cell - expected guess)^2  +  variance of the guesses
                                   bias^2 and noise              how much a guess depends on who was drawn
 
-Both are estimated without bias from R refits: the variance with R - 1, and the mean of R guesses still varies by a
-share of 1 / R of it, which is taken off the bias. A cell is seen once, so bias and noise (what nobody can know of a
-person) cannot be parted: no model makes the first part zero.
+For such draws both are estimated without bias from R refits: the variance with R - 1, and the mean of R guesses still
+varies by a share of 1 / R of it, which is taken off the bias. A cell is seen once, so bias and noise (what nobody can
+know of a person) cannot be parted: no model makes the first part zero.
+
+All draws are from one set of people and overlap, so variance is that of drawing again and not that of new people. For
+those it is too small or too large, by how EASE answers to people who are drawn twice and to the third of them whom a
+draw leaves out; which of the two is not measured.
 """
 
 from collections.abc import Callable
