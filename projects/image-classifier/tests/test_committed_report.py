@@ -64,13 +64,14 @@ def test_the_committed_data_section_is_that_of_the_public_files(flowers):
 def test_what_is_said_of_rules_for_near_classes_was_measured():
     recorded = json.loads((RESULTS / "image-classifier_near_ood.json").read_text(encoding="utf-8"))
     found = {row["rule"]: np.mean(list(row["refused"].values())) for row in recorded["rows"]}
-    written = re.sub(r"<!--.*?-->|[][]|\(\S+\.md\S*\)", "", (DOCS / "out-of-distribution.md").read_text(encoding="utf-8"))
-    said = " ".join(written.split())
+    written = (DOCS / "out-of-distribution.md").read_text(encoding="utf-8")
+    said = " ".join(re.sub(r"<!--.*?-->|[][]|\(\S+\.md\S*\)", "", written).split())
     assert (
         f"the largest probability finds {found['largest probability']:.0%} of the kind left out, the first of the "
         f"three distances alone {found['distance of the first models']:.0%}, and the mean of the three, which is "
         f"served, {found['served']:.0%}"
     ).replace("%", " %") in said
-    assert f"no rule that was compared on these features finds more than {found['served']:.0%}".replace("%", " %") in said
+    best = f"no rule that was compared on these features finds more than {max(found.values()):.0%}"
+    assert best.replace("%", " %") in said
     assert max(found, key=found.__getitem__) == "served"
     assert len(found) == 9
