@@ -3,8 +3,9 @@
 The two take turns in blocks, forwards and backwards (ABBA), and the challenger's process sleeps while the other service
 is measured. Each round starts both anew, the one first in even rounds and the other in odd ones, so that no process's
 luck is taken for the shadow's cost; the interval is that of the rounds. Limits are on the upper end of it, with one
-client, so that a core is free. The other loads leave none free and are measured alone: the challenger has to be the one
-that gets none, and what it is not asked is dropped and counted.
+client that pauses after each answer, so that a core is free. The other loads leave none free and are measured alone:
+a client that does not pause and the service keep more than one core busy. The challenger has to be the one that gets
+none, and what it is not asked is dropped and counted.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,18 +57,20 @@ SETTLE_SECONDS = 1.5  # in which the challenger's process says what it has done
 class Load(NamedTuple):
     """How many clients ask at once, how many processes compute beside them, how many blocks a round are measured.
 
-    Where `pinned`, all of a service has one core.
+    A client pauses for some seconds after each answer. Where `pinned`, all of a service has one core.
     """
 
     clients: int
     busy: int
     blocks: int
+    pause: float = 0.0
     pinned: bool = False
 
 
-FREE, FULL = "1 client", "16 clients, one core"
+FREE, FULL = "1 client that pauses", "16 clients, one core"
 LOADS = {
-    FREE: Load(1, 0, 8),
+    FREE: Load(1, 0, 8, pause=0.002),
+    "1 client": Load(1, 0, 3),
     "1 client, cores busy": Load(1, 2, 3),
     "16 clients": Load(16, 0, 3),
     FULL: Load(16, 0, 3, pinned=True),
@@ -127,14 +131,14 @@ def limits_of(rows: Sequence[Mapping[str, Any]]) -> list[Limit]:
 
 def costs_of(project: str, bundle: Path, rounds: int) -> list[dict[str, Any]]:
     """Return what each load comes to; what is asked is counted in the last round, and of the last load in a flood."""
-    request = inputs_of(project, bundle).request
+    request, cores = inputs_of(project, bundle).request, os.sched_getaffinity(0)
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in LOADS}
     counted: dict[str, dict[str, int]] = {}
     with registry(bundle) as uri:
         for number in range(rounds):
             with pair(project, uri, list(ROLLOUTS)[:: -1 if number % 2 else 1]) as both:
                 for name, load in LOADS.items():
-                    pin([*both.processes, both.child], cores_of(load))
+                    pin([*both.processes, both.child], {min(cores)} if load.pinned else cores)
                     before = counts(both.ports["on"])
                     measured[name].append(turns(load, both, request))
                     if number < rounds - 1:
@@ -203,12 +207,6 @@ def ratio(rounds: Sequence[float]) -> Interval:
     return Interval(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
 
 
-def cores_of(load: Load) -> set[int]:
-    """Return the cores that a service may have."""
-    ours = os.sched_getaffinity(0)
-    return {min(ours)} if load.pinned else ours
-
-
 def block(load: Load, port: int, request: ExampleRequest, seconds: float) -> list[float]:
     """Let all clients ask for some seconds; return how long each answer took."""
     took: list[float] = []
@@ -219,13 +217,13 @@ def block(load: Load, port: int, request: ExampleRequest, seconds: float) -> lis
         while (started := time.perf_counter()) < ends:
             ask(connection, request)
             took.append(time.perf_counter() - started)
+            if load.pause:
+                time.sleep(load.pause)
         connection.close()
 
-    clients = [threading.Thread(target=send) for _ in range(load.clients)]
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join()
+    with ThreadPoolExecutor(load.clients) as clients:
+        for client in [clients.submit(send) for _ in range(load.clients)]:
+            client.result()
     return took
 
 

@@ -39,6 +39,9 @@ def restored(stack: Stack) -> None:
             require(held=False, message="a backup was restored over what is there")
     said = stack.compose("run", "--rm", "--no-deps", "--no-TTY", stack.monitors[0], "forget", asked)
     require(said.startswith("1 prediction"), f"what was predicted before the backup is not in the log: {said}")
+    stack.compose("up", "--detach")
+    stack.wait_until_ready(180)
+    require_equal("champions", {service: str(stack.model(service)["version"]) for service in stack.services}, before)
 
 
 def predicted(stack: Stack, service: str) -> str:
