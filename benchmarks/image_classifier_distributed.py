@@ -29,11 +29,11 @@ from safetensors.torch import load_file, save_file
 from image_classifier.config import SHIPPED, USUAL, Compute, FineTuneSettings, ModelSettings
 from image_classifier.data.load import Split, load
 from image_classifier.data.photos import spread
+from image_classifier.evaluation.tables import distributed_table
 from image_classifier.models.distributed import Team, joined
 from image_classifier.models.finetune import fine_tune
 from image_classifier.models.job import Order
 from image_classifier.models.network import Classifier
-from portfolio_shared.evaluation.sections import markdown_table
 
 WAYS = {"one process, 1 thread": (1, 1), "one process, 2 threads": (1, 2), "two processes, 1 thread each": (2, 2)}
 """Name -> processes, and threads of all of them."""
@@ -67,7 +67,7 @@ def main() -> int:
         "rounds": options.rounds,
         "rows": rows,
     }
-    console.print(table(recorded))
+    console.print(distributed_table(recorded))
     return finish(console, options.output, recorded, [])  # how large a gap may be is asked by a test
 
 
@@ -141,30 +141,6 @@ def gap(weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor
 def medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the median of each number that the runs measured."""
     return {key: round(statistics.median(each[key] for each in runs), 2) for key in runs[0]}
-
-
-def table(recorded: Mapping[str, Any]) -> str:
-    """Return what was measured in Markdown."""
-    ways = [
-        [
-            row["name"],
-            f"{row['seconds']:.1f}",
-            f"{row['trained'] / row['seconds']:.1f}",
-            f"{row['cpu_seconds']:.1f}",
-            f"{row['peak_rss_mb']:,.0f}",
-            f"{row['sum_ms']:.0f}",
-            f"{row['command_seconds']:.1f}",
-            f"{row['command_cpu_seconds']:.1f}",
-            f"{row['gap']:.1e}",
-        ]
-        for row in recorded["rows"]
-    ]
-    headings = ["", "seconds", "pictures a second", "CPU, s", "memory, MB", "a sum, ms", "command, s", "its CPU, s"]
-    said = (
-        f"MobileNetV2 at 192 pixels, two epochs of {recorded['pictures']} photographs and their validation, the "
-        f"median of {recorded['rounds']} rounds in turns; {recorded['machine']}, torch {recorded['torch']}."
-    )
-    return f"{said}\n\n{markdown_table([*headings, 'weights differ by'], ways)}"
 
 
 if __name__ == "__main__":

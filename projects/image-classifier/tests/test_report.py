@@ -52,6 +52,7 @@ FILES = {
     "bench": RESULTS / "image-classifier.json",
     "serving": RESULTS / "image-classifier_serving.json",
     "batch": RESULTS / "image_classifier_batch.json",
+    "distributed": RESULTS / "image_classifier_distributed.json",
 }
 SECTIONS = (*RECORDED_SECTIONS, *FILES)
 

@@ -119,6 +119,7 @@ def measured(results: Path, docs: Path) -> dict[str, str]:
             "bench": (results / "image-classifier.json", models_table),
             "serving": (results / "image-classifier_serving.json", serving_table),
             "batch": (results / "image_classifier_batch.json", rates_table),
+            "distributed": (results / "image_classifier_distributed.json", distributed_table),
         }
     )
 
@@ -167,3 +168,36 @@ def summary_table(recorded: Mapping[str, Any]) -> str:
     data = recorded["data"]["rows"]
     heading = f"pictures, {data['test']} test photographs of {len(recorded['classes'])} kinds of flower"
     return markdown_table([heading, "accuracy (95 % interval)"], rows)
+
+
+def distributed_table(recorded: Mapping[str, Any]) -> str:
+    """Return what was measured in Markdown."""
+    ways = [
+        [
+            row["name"],
+            f"{row['seconds']:.1f}",
+            f"{row['trained'] / row['seconds']:.1f}",
+            f"{row['cpu_seconds']:.1f}",
+            f"{row['peak_rss_mb']:,.0f}",
+            f"{row['sum_ms']:.0f}" if row["sum_ms"] else "",
+            f"{row['command_seconds']:.1f}",
+            f"{row['command_cpu_seconds']:.1f}",
+            f"{row['gap']:.1e}" if row["gap"] else "",
+        ]
+        for row in recorded["rows"]
+    ]
+    headings = [
+        "",
+        "fine-tuning, s",
+        "pictures a second",
+        "CPU, s",
+        "memory, MB",
+        "a sum, ms",
+        "whole command, s",
+        "its CPU, s",
+    ]
+    said = (
+        f"MobileNetV2 at 192 pixels, two epochs of {recorded['pictures']} photographs and their validation, the "
+        f"median of {recorded['rounds']} rounds in turns; {recorded['machine']}."
+    )
+    return f"{said}\n\n{markdown_table([*headings, 'weights differ by'], ways)}"
