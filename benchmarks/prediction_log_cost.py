@@ -1,9 +1,9 @@
 """What observing costs a service: CPU of its process with the prediction log on, off, and with traces, in one run.
 
 The log is turned on and off in one process between turns of ten requests, forwards and backwards (ABBA): two processes
-of the same code differ by more than it costs. A block of turns ends when the log's writer has had its half second
-twice: its work counts. Traces have a process of their own, beside one without. With --before, the checkout of another
-commit is started in turns with this one.
+of the same code differ by more than it costs. Each process gives one ratio, and the interval is that of the processes.
+A block of turns ends when the log's writer has had its half second twice: its work counts. Traces have a process of
+their own, beside one without. With --before, the checkout of another commit is started in turns with this one.
 """
 
 import argparse
@@ -11,111 +11,126 @@ import http.client
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from inputs import inputs_of
 from record import RESULTS, check_limits, finish
 from rich.console import Console
-from serving_cost import ask, resident_mb, service
+from serving_cost import ask, counted, ratio, ratio_cell, resident_mb, service, verdict
 from switched_service import OFF as TURN_OFF
 from switched_service import ON as TURN_ON
 from switched_service import WRITER
 
 from portfolio_shared.evaluation.documents import fill_documents
-from portfolio_shared.evaluation.tables import terminal_table
-from portfolio_shared.evaluation.uncertainty import bootstrap_interval
+from portfolio_shared.evaluation.sections import markdown_table
 from portfolio_shared.serving.schemas import ExampleRequest
 from processes import HOST
 from project_table import ROOT
 
 OFF, LOG, TRACES = "off", "prediction log", "traces"
 SIGNALS = {OFF: TURN_OFF, LOG: TURN_ON}
-RECORD, OPERATIONS, OBSERVING = RESULTS / "prediction_log_cost.json", ROOT / "docs/operations.md", "observing."
+RECORD, OPERATIONS = RESULTS / "prediction_log_cost.json", ROOT / "docs/operations.md"
 SWITCHED = Path(__file__).with_name("switched_service.py")
 SETTLE_SECONDS = 1.1  # twice what the writer waits
 LIMIT = 1.03
 STARTS_LIMIT = 1.05
 TURN = 10  # requests
 BLOCK_SECONDS = 1.5
-PAIRS = 3  # of processes: two of the same differ by some percent, for as long as they live
-COLUMNS = {"us": 0, "ratio": 3, "low": 3, "high": 3}
+PROJECTS = ("housing", "recommender", "image-classifier")
 SIDES = ("before", "now")
 UNITS = ("ready, s", "CPU until ready, s", "resident, MB")
 
 
 def main() -> int:
-    """Measure, print, write the record and the runbook's numbers; return 1 if a limit is broken."""
+    """Measure, print, write the record and, if it is whole, the runbook's tables; return 1 if a limit is broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundles", type=Path, default=Path(".state/bundles"), help="folder of the models")
-    parser.add_argument("--blocks", type=int, default=12, help="blocks of turns of each project (default: %(default)s)")
+    parser.add_argument("--processes", type=int, default=8, help="of each project, at least 2 (default: %(default)s)")
+    parser.add_argument("--blocks", type=int, default=2, help="blocks of turns of each process (default: %(default)s)")
     parser.add_argument("--before", type=Path, help="checkout of another commit, whose starts are compared")
-    parser.add_argument("--starts", type=int, default=4, help="of each side, with --before (default: %(default)s)")
+    parser.add_argument("--starts", type=int, default=10, help="of each side, with --before (default: %(default)s)")
     parser.add_argument("--starts-of", nargs="*", help="projects whose models that commit can read (default: all)")
-    parser.add_argument("--projects", nargs="*", default=["housing", "recommender", "image-classifier"])
-    parser.add_argument("--output", type=Path, default=RECORD)
+    parser.add_argument("--projects", nargs="*", default=list(PROJECTS))
+    parser.add_argument("--output", type=Path, help="default: the record if all is measured, else a file in .state")
     options = parser.parse_args()
-    console = Console()
-    costs = [row for name in options.projects for row in costs_of(name, options.bundles / name, options.blocks)]
-    cells = [
-        [row["project"], row["what"], *(f"{row[each]:.{digits}f}" for each, digits in COLUMNS.items())] for row in costs
-    ]
-    title = f"CPU of the service per request, {options.blocks} blocks of ABBA turns"
-    console.print(terminal_table(title, ["project", "with", "us", "ratio to off", "95 % from", "to"], cells))
-    limits = {f"{row['project']}, {LOG}": (row["ratio"], LIMIT) for row in costs if row["what"] == LOG}
+    whole = options.before and options.projects == list(PROJECTS)
+    output = options.output or (RECORD if whole else Path(".state") / RECORD.name)
+    console, measured = Console(), (options.processes, options.blocks)
+    costs = [row for name in options.projects for row in costs_of(name, options.bundles / name, *measured)]
     starts = []
     if options.before:
         for name in options.starts_of or options.projects:
             starts += starts_of(name, options.bundles / name, options.before, options.starts)
-        cells = [[row["project"], row["what"], *(f"{row[side]:.3g}" for side in (*SIDES, "ratio"))] for row in starts]
-        title = f"Medians of {options.starts} starts of each commit"
-        console.print(terminal_table(title, ["project", "what", *SIDES, "ratio"], cells))
-        limits |= {f"{row['project']}, {row['what']}": (row["ratio"], STARTS_LIMIT) for row in starts}
-    recorded = {"python": platform.python_version(), "blocks": options.blocks, "costs": costs, "starts": starts}
-    checked = check_limits({k: v for k, (v, _) in limits.items()}, {k: v for k, (_, v) in limits.items()})
-    if options.output == RECORD:
-        fill_documents([OPERATIONS], {}, numbers(recorded), of=OBSERVING)
-    return finish(console, options.output, recorded, checked)
-
-
-def numbers(recorded: Mapping[str, Any]) -> dict[str, str]:
-    """Return what docs/operations.md states of a record."""
-    log = {row["project"]: row for row in recorded["costs"] if row["what"] == LOG}
-    off = {row["project"]: row["us"] for row in recorded["costs"] if row["what"] == OFF}
-    return {f"{project}.log": f"{100 * row['ratio'] - 100:.1f} %" for project, row in log.items()} | {
-        f"{project}.log_us": f"{(row['ratio'] - 1) * off[project]:.0f}" for project, row in log.items()
+    recorded = {
+        "python": platform.python_version(),
+        **dict(zip(("processes", "blocks"), measured, strict=True)),
+        "costs": costs,
+        "before": commit_of(options.before) if options.before else None,
+        "n_starts": options.starts,
+        "starts": starts,
     }
+    for section in sections(recorded).values():
+        console.print(section, markup=False, soft_wrap=True)
+    limits = {f"{row['project']}, {LOG}": (row["ratio"][0], LIMIT) for row in costs if row["what"] == LOG}
+    limits |= {f"{row['project']}, {row['what']}": (row["ratio"][0], STARTS_LIMIT) for row in starts}
+    checked = check_limits({k: v for k, (v, _) in limits.items()}, {k: v for k, (_, v) in limits.items()})
+    status = finish(console, output, recorded, checked)
+    if output == RECORD:
+        fill_documents([OPERATIONS], sections(recorded))
+    return status
 
 
-def costs_of(project: str, bundle: Path, blocks: int) -> list[dict[str, Any]]:
-    """Return the CPU time of a request in each way of observing, and its ratio to that without any."""
+def sections(recorded: Mapping[str, Any]) -> dict[str, str]:
+    """Return the runbook's tables of a record."""
+    costs = [
+        cells(row, f"{row['off']:,.0f}", f"{row['on']:,.0f}", LIMIT if row["what"] == LOG else None)
+        for row in recorded["costs"]
+    ]
+    starts = [cells(row, f"{row['before']:.3g}", f"{row['now']:.3g}", STARTS_LIMIT) for row in recorded["starts"]]
+    without = ["CPU of a request, microseconds", "without", "with", "ratio (95 % interval)", "limit"]
+    beside = [f"{recorded['n_starts']} starts, medians", f"{recorded['before']}", "now", without[3], "limit"]
+    return {"observing-cost": markdown_table(without, costs), "observing-starts": markdown_table(beside, starts)}
+
+
+def cells(row: Mapping[str, Any], without: str, beside: str, limit: float | None) -> list[str]:
+    """Return a row of a table."""
+    name, judged = f"{row['project']}, {row['what']}", verdict(row["ratio"], limit) if limit else ""
+    return [name, without, beside, ratio_cell(row["ratio"]), judged]
+
+
+def commit_of(checkout: Path) -> str:
+    """Return the short name of the commit that is checked out."""
+    command = ["git", "-C", str(checkout), "rev-parse", "--short=7", "HEAD"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def costs_of(project: str, bundle: Path, n_processes: int, blocks: int) -> list[dict[str, Any]]:
+    """Return the CPU time of a request without and with each way of observing, and their ratio."""
     request = inputs_of(project, bundle).request
-    seconds: dict[str, list[float]] = {OFF: [], LOG: []}
-    for _ in range(PAIRS):
+    measured = []
+    for _ in range(n_processes):
         with service(project, bundle, program=[sys.executable, SWITCHED, project]) as (process, port):
-            measure_switched(process.popen.pid, port, request, seconds, blocks // PAIRS)
-    rows = [cost(project, each, seconds[each], seconds[OFF]) for each in seconds]
+            measured.append(measure_switched(process.popen.pid, port, request, blocks))
+    rows = [cost(project, LOG, measured)]
     if project == "housing":
-        off, seconds = {"PORTFOLIO_PREDICTION_LOG": "off"}, {OFF: [], TRACES: []}
+        off = {"PORTFOLIO_PREDICTION_LOG": "off"}
         with receiver() as address:
             ways = {OFF: off, TRACES: off | {"HOUSING_TRACE_URI": address}}
-            for _ in range(PAIRS):
-                measure_pair(project, bundle, ways, seconds, blocks // PAIRS)
-        rows.append(cost(project, TRACES, seconds[TRACES], seconds[OFF]))
+            measured = [measure_pair(project, bundle, ways, blocks) for _ in range(n_processes)]
+        rows.append(cost(project, TRACES, measured))
     return rows
 
 
-def measure_switched(
-    pid: int, port: int, request: ExampleRequest, seconds: dict[str, list[float]], blocks: int
-) -> None:
-    """Turn the log of one process on and off between turns, and add the CPU time of a request, by block.
+def measure_switched(pid: int, port: int, request: ExampleRequest, blocks: int) -> dict[str, float]:
+    """Turn the log of one process on and off between turns, and return the CPU time of a request in both ways.
 
     All that the writer's thread takes is the log's; what it costs other threads while it runs is divided among both.
     """
@@ -123,6 +138,7 @@ def measure_switched(
     tasks = Path(f"/proc/{pid}/task").iterdir()
     (writer,) = [task for task in tasks if (task / "comm").read_text("ascii").strip() == WRITER]
     connection = http.client.HTTPConnection(HOST, port, timeout=30)
+    seconds, measured, asked = dict.fromkeys(SIGNALS, 0.0), 0, 0
     for i in range(1 + blocks):
         ends, n_requests, written = time.perf_counter() + BLOCK_SECONDS, 0, cpu_of(writer)
         others = dict.fromkeys(SIGNALS, 0.0)
@@ -136,11 +152,15 @@ def measure_switched(
                 others[way] += time.clock_gettime(clock) - cpu_of(writer) - before
             n_requests += 2 * TURN
         time.sleep(SETTLE_SECONDS)
+        asked += n_requests
         if i:  # the first warms up
             others[LOG] += cpu_of(writer) - written
-            for way, taken in others.items():
-                seconds[way].append(taken / n_requests)
+            seconds = {way: seconds[way] + taken for way, taken in others.items()}
+            measured += n_requests
     connection.close()
+    if (rows := counted(port, "prediction_log_rows_total")) != dict.fromkeys(rows, 0) | {"written": asked}:
+        raise SystemExit(f"of {asked} requests while the log was on, and as many while it was off, it counts {rows}")
+    return {way: taken / measured for way, taken in seconds.items()}
 
 
 def cpu_of(thread: Path) -> float:
@@ -148,10 +168,8 @@ def cpu_of(thread: Path) -> float:
     return int((thread / "schedstat").read_text("ascii").split()[0]) / 1e9
 
 
-def measure_pair(
-    project: str, bundle: Path, ways: dict[str, dict[str, str]], seconds: dict[str, list[float]], blocks: int
-) -> None:
-    """Start a service that observes and one that does not, and add the CPU time of their requests, by block.
+def measure_pair(project: str, bundle: Path, ways: dict[str, dict[str, str]], blocks: int) -> dict[str, float]:
+    """Start a service that observes and one that does not, and return the CPU time of a request of each.
 
     Two and no more: with three in turns, forwards and backwards, the one in the middle never answers twenty requests
     after each other as the others do, and its cold caches cost it 5 to 10 %.
@@ -161,12 +179,10 @@ def measure_pair(
         running = {each: stack.enter_context(service(project, bundle, **ways[each])) for each in ways}
         clocks = {each: clock_of(process.popen.pid) for each, (process, _) in running.items()}
         ports = {each: port for each, (_, port) in running.items()}
-        for i in range(1 + blocks):
-            before = {each: time.clock_gettime(clock) for each, clock in clocks.items()}
-            n_requests = block(ports, request)
-            for each, clock in clocks.items():
-                if i:  # the first warms up
-                    seconds[each].append((time.clock_gettime(clock) - before[each]) / n_requests)
+        block(ports, request)  # warms up
+        before = {each: time.clock_gettime(clock) for each, clock in clocks.items()}
+        n_requests = sum(block(ports, request) for _ in range(blocks))
+        return {each: (time.clock_gettime(clock) - before[each]) / n_requests for each, clock in clocks.items()}
 
 
 def block(ports: dict[str, int], request: ExampleRequest) -> int:
@@ -189,18 +205,14 @@ def clock_of(pid: int) -> int:
     return (~pid << 3) | 2
 
 
-def cost(project: str, what: str, seconds: list[float], off: list[float]) -> dict[str, Any]:
-    """Summarize the blocks of one way: the median ratio to the same blocks without observing."""
-    ratios = np.asarray(seconds) / np.asarray(off)
-    interval = bootstrap_interval(lambda sampled: float(np.median(sampled)), ratios)
-    return {
-        "project": project,
-        "what": what,
-        "us": round(1e6 * statistics.median(seconds), 1),
-        "ratio": round(interval.estimate, 4),
-        "low": round(interval.low, 4),
-        "high": round(interval.high, 4),
+def cost(project: str, what: str, measured: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Summarize processes: medians in microseconds, and the ratio with its interval."""
+    micros = {
+        side: 1e6 * statistics.median(each[way] for each in measured) for side, way in (("off", OFF), ("on", what))
     }
+    ratios = ratio([each[what] / each[OFF] for each in measured])
+    rounded = {side: round(each, 1) for side, each in micros.items()}
+    return {"project": project, "what": what, **rounded, "ratio": [round(end, 4) for end in ratios]}
 
 
 class _Receiver(BaseHTTPRequestHandler):
@@ -236,8 +248,8 @@ def starts_of(project: str, bundle: Path, before: Path, n_starts: int) -> list[d
     rows = []
     for i, what in enumerate(UNITS):
         medians = {side: round(statistics.median(row[i] for row in measured[side]), 3) for side in SIDES}
-        ratio = round(medians["now"] / medians["before"], 3)
-        rows.append({"project": project, "what": what, **medians, "ratio": ratio})
+        ratios = ratio([now[i] / then[i] for then, now in zip(*measured.values(), strict=True)])
+        rows.append({"project": project, "what": what, **medians, "ratio": [round(end, 4) for end in ratios]})
     return rows
 
 

@@ -1,15 +1,21 @@
 """What benchmarks of services share: one process that serves, a request to it, and its memory."""
 
 import http.client
+import math
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+from scipy.stats import t
+
+from portfolio_shared.evaluation.uncertainty import HIGH, Interval
 from portfolio_shared.serving.schemas import ExampleRequest
-from processes import Process, free_port, start, wait_until_ready
+from processes import Process, free_port, get, start, wait_until_ready
 
 
 def upload(photo: bytes, path: str, *, copies: int = 1) -> ExampleRequest:
@@ -54,6 +60,32 @@ def service(
         with start(f"the {project} service", command, log=log, environment=environment) as process:
             wait_until_ready(process, port, interval=0.005)
             yield process, port
+
+
+def ratio(each: Sequence[float]) -> Interval:
+    """Return the geometric mean of ratios, each of processes of its own, and its 95 % interval by Student's t."""
+    logs = np.log(each)
+    mean, half = float(logs.mean()), float(t.ppf(HIGH, len(logs) - 1) * logs.std(ddof=1)) / math.sqrt(len(logs))
+    return Interval(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
+
+
+def counted(port: int, metric: str) -> dict[str, int]:
+    """Return a counter of a service by outcome."""
+    text = get(port, "/metrics")[1]
+    pattern = rf'^{metric}{{outcome="(\w+)"}} (\S+)'
+    return {outcome: int(float(count)) for outcome, count in re.findall(pattern, text, re.MULTILINE)}
+
+
+def ratio_cell(interval: Sequence[float]) -> str:
+    """Write a ratio and its interval."""
+    return "{:.3f} ({:.3f} to {:.3f})".format(*interval)
+
+
+def verdict(interval: Sequence[float], limit: float) -> str:
+    """Say whether a limit on a ratio is kept: by the estimate, and by all that its interval does not rule out."""
+    estimate, _, high = interval
+    kept = "kept" if high <= limit else "by the estimate" if estimate <= limit else "**missed**"
+    return f"{limit - 1:.0%}: {kept}".replace("%", " %")
 
 
 def resident_mb(pid: int) -> float:

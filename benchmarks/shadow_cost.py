@@ -3,18 +3,15 @@
 The two take turns in blocks, forwards and backwards (ABBA), and the challenger's process sleeps while the other service
 is measured. Each round starts both anew, the one first in even rounds and the other in odd ones, so that no process's
 luck is taken for the shadow's cost; the interval is that of the rounds. Limits are on the upper end of it, with one
-client that pauses after each answer, so that a core is free. The other loads leave none free and are measured alone:
-a client that does not pause and the service keep more than one core busy. The challenger has to be the one that gets
-none, and what it is not asked is dropped and counted.
+client: one that pauses after each answer, and one that does not, which with the service keeps more than one core busy.
+The other loads leave no core free and are measured alone: what the challenger cannot take is dropped and counted.
 """
 
 import argparse
 import http.client
 import json
-import math
 import os
 import platform
-import re
 import signal
 import statistics
 import subprocess
@@ -35,21 +32,19 @@ import numpy as np
 from inputs import inputs_of
 from record import RESULTS, Limit, check_limits, finish
 from rich.console import Console
-from scipy.stats import t
-from serving_cost import ask, service
+from serving_cost import ask, counted, ratio, ratio_cell, service, verdict
 
 from portfolio_shared.bundle import bundle_digest
 from portfolio_shared.evaluation.documents import fill_documents
-from portfolio_shared.evaluation.tables import terminal_table
-from portfolio_shared.evaluation.uncertainty import HIGH, Interval
+from portfolio_shared.evaluation.sections import markdown_table
 from portfolio_shared.serving.schemas import ExampleRequest
 from processes import HOST, get
 from project_table import ROOT
 
-RECORD, OPERATIONS, SHADOWING = RESULTS / "shadow_cost.json", ROOT / "docs/operations.md", "shadowing."
+RECORD, OPERATIONS = RESULTS / "shadow_cost.json", ROOT / "docs/operations.md"
 LIMIT = 1.05
 ROLLOUTS = {"off": "off", "on": "shadow"}
-COUNTS = re.compile(r'^shadow_requests_total\{outcome="(\w+)"\} (\S+)', re.MULTILINE)
+MIRRORED = "shadow_requests_total"
 WARM_UP_SECONDS, BLOCK_SECONDS, FLOOD_SECONDS = 0.25, 0.5, 45.0
 SETTLE_SECONDS = 1.5  # in which the challenger's process says what it has done
 
@@ -67,10 +62,12 @@ class Load(NamedTuple):
     pinned: bool = False
 
 
-FREE, FULL = "1 client that pauses", "16 clients, one core"
+PAUSING, FREE, FULL = "1 client that pauses", "1 client", "16 clients, one core"
+LIMITED = {PAUSING: ("latency",), FREE: ("latency", "throughput")}
+"""Load -> what is limited. Of a client that pauses the throughput says little: most of its time it asks nothing."""
 LOADS = {
-    FREE: Load(1, 0, 8, pause=0.002),
-    "1 client": Load(1, 0, 3),
+    PAUSING: Load(1, 0, 8, pause=0.002),
+    FREE: Load(1, 0, 8),
     "1 client, cores busy": Load(1, 2, 3),
     "16 clients": Load(16, 0, 3),
     FULL: Load(16, 0, 3, pinned=True),
@@ -86,45 +83,50 @@ class Pair(NamedTuple):
 
 
 def main() -> int:
-    """Measure, print, write the record and the runbook's numbers; return 1 if a limit is broken."""
+    """Measure, print, write the record and the runbook's table; return 1 if a limit is broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundles", type=Path, default=Path(".state/bundles"), help="folder of the models")
-    parser.add_argument("--projects", nargs="*", default=["housing"])
-    parser.add_argument("--rounds", type=int, default=8, help="at least 2; about 25 s each (default: %(default)s)")
+    parser.add_argument("--projects", nargs="+", default=["housing"])
+    parser.add_argument("--rounds", type=int, default=8, help="at least 2; about 30 s each (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=RECORD)
     options = parser.parse_args()
     console = Console()
     rows = [row for name in options.projects for row in costs_of(name, options.bundles / name, options.rounds)]
-    cells = [
-        [row["project"], row["load"], f"{row['off']:.2f}", f"{row['on']:.2f}"]
-        + ["{:.3f} ({:.3f} to {:.3f})".format(*row[what]) for what in ("latency", "throughput")]
-        + [f"{row['answered']:,}", f"{row['dropped']:,}"]
-        for row in rows
-    ]
-    header = ["project", "load", "off, ms", "on", "on / off", "answers, off / on", "answered", "dropped"]
-    console.print(terminal_table(f"The champion's answers with a shadow, {options.rounds} rounds", header, cells))
     recorded = {"python": platform.python_version(), "cores": os.cpu_count(), "rounds": options.rounds, "costs": rows}
+    console.print(*sections(recorded).values(), markup=False, soft_wrap=True)
+    status = finish(console, options.output, recorded, limits_of(rows))
     if options.output == RECORD:
-        fill_documents([OPERATIONS], {}, numbers(recorded), of=SHADOWING)
-    return finish(console, options.output, recorded, limits_of(rows))
+        fill_documents([OPERATIONS], sections(recorded))
+    return status
 
 
-def numbers(recorded: Mapping[str, Any]) -> dict[str, str]:
-    """Return what docs/operations.md states of a record: by how much an answer is slower where a core is free."""
-    free = [row for row in recorded["costs"] if row["load"] == FREE]
-    ends = {row["project"]: [100 * end - 100 for end in row["latency"]] for row in free}
-    return {f"{project}.latency": "{:.1f} % ({:.1f} to {:.1f})".format(*each) for project, each in ends.items()}
+def sections(recorded: Mapping[str, Any]) -> dict[str, str]:
+    """Return the runbook's table of a record."""
+    header = ["the champion's answers", "without, ms", "with", "ratio (95 % interval)", "answers, without / with"]
+    rows = [
+        [f"{row['project']}, {row['load']}", f"{row['off']:.2f}", f"{row['on']:.2f}"]
+        + [with_verdict(row, what) for what in ("latency", "throughput")]
+        + [f"{row['dropped'] / (row['answered'] + row['dropped']):.0%}".replace("%", " %")]
+        for row in recorded["costs"]
+    ]
+    return {"shadow-cost": markdown_table([*header, "not mirrored"], rows)}
+
+
+def with_verdict(row: Mapping[str, Any], what: str) -> str:
+    """Return a ratio with its interval, and how it keeps its limit if it has one."""
+    limited = what in LIMITED.get(row["load"], ())
+    return ratio_cell(row[what]) + (f"; {verdict(row[what], LIMIT)}" if limited else "")
 
 
 def limits_of(rows: Sequence[Mapping[str, Any]]) -> list[Limit]:
-    """Return the limits: on what the interval does not rule out where a core is free, and that drops are counted."""
+    """Return the limits: on what the interval does not rule out with one client, and that drops are counted."""
     ends: dict[str, float] = {}
     dropped: dict[str, float] = {}
     for row in rows:
-        if row["load"] == FREE:
-            ends |= {f"{row['project']}, {FREE}, {what}, upper end": row[what][2] for what in ("latency", "throughput")}
+        name = f"{row['project']}, {row['load']}"
+        ends |= {f"{name}, {what}, upper end": row[what][2] for what in LIMITED.get(row["load"], ())}
         if row["load"] == FULL:
-            dropped[f"{row['project']}, {FULL}, dropped"] = row["dropped"]
+            dropped[f"{name}, dropped"] = row["dropped"]
     kept = check_limits(ends, dict.fromkeys(ends, LIMIT))
     return kept + check_limits(dropped, dict.fromkeys(dropped, 1), least=True)
 
@@ -133,26 +135,26 @@ def costs_of(project: str, bundle: Path, rounds: int) -> list[dict[str, Any]]:
     """Return what each load comes to; what is asked is counted in the last round, and of the last load in a flood."""
     request, cores = inputs_of(project, bundle).request, os.sched_getaffinity(0)
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in LOADS}
-    counted: dict[str, dict[str, int]] = {}
+    mirrored: dict[str, dict[str, int]] = {}
     with registry(bundle) as uri:
         for number in range(rounds):
             with pair(project, uri, list(ROLLOUTS)[:: -1 if number % 2 else 1]) as both:
                 for name, load in LOADS.items():
                     pin([*both.processes, both.child], {min(cores)} if load.pinned else cores)
-                    before = counts(both.ports["on"])
+                    before = counted(both.ports["on"], MIRRORED)
                     measured[name].append(turns(load, both, request))
                     if number < rounds - 1:
                         continue
                     if name == FULL:
                         flood(load, both.ports["on"], request)
                     time.sleep(SETTLE_SECONDS)
-                    after = counts(both.ports["on"])
-                    counted[name] = {outcome: after[outcome] - before[outcome] for outcome in after}
+                    after = counted(both.ports["on"], MIRRORED)
+                    mirrored[name] = {outcome: after[outcome] - before[outcome] for outcome in after}
     return [
         {"project": project, "load": name}
         | {side: round(statistics.median(row[side] for row in rows), 3) for side in ROLLOUTS}
         | {what: [round(end, 4) for end in ratio([row[what] for row in rows])] for what in ("latency", "throughput")}
-        | counted[name]
+        | mirrored[name]
         for name, rows in measured.items()
     ]
 
@@ -196,15 +198,8 @@ def turns(load: Load, both: Pair, request: ExampleRequest) -> dict[str, float]:
 def flood(load: Load, port: int, request: ExampleRequest) -> None:
     """Ask until more waits than may and something is dropped, but not for ever."""
     ends = time.monotonic() + FLOOD_SECONDS
-    while not counts(port)["dropped"] and time.monotonic() < ends:
+    while not counted(port, MIRRORED)["dropped"] and time.monotonic() < ends:
         block(load, port, request, BLOCK_SECONDS)
-
-
-def ratio(rounds: Sequence[float]) -> Interval:
-    """Return the geometric mean of the rounds' ratios and its 95 % interval, by Student's t."""
-    logs = np.log(rounds)
-    mean, half = float(logs.mean()), float(t.ppf(HIGH, len(logs) - 1) * logs.std(ddof=1)) / math.sqrt(len(logs))
-    return Interval(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
 
 
 def block(load: Load, port: int, request: ExampleRequest, seconds: float) -> list[float]:
@@ -225,11 +220,6 @@ def block(load: Load, port: int, request: ExampleRequest, seconds: float) -> lis
         for client in [clients.submit(send) for _ in range(load.clients)]:
             client.result()
     return took
-
-
-def counts(port: int) -> dict[str, int]:
-    """Return what became of the requests that were mirrored."""
-    return {outcome: int(float(count)) for outcome, count in COUNTS.findall(get(port, "/metrics")[1])}
 
 
 def child_of(pid: int) -> int:

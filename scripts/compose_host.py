@@ -20,7 +20,7 @@ UNITS = sorted(path.name for path in HERE.glob("portfolio*.*"))
 
 
 def restored(stack: Stack) -> None:
-    """Back up; a stack beside serves the champions of the backup; forget all, restore: the log knows its rows."""
+    """Back up; a stack beside serves its champions; forget all, restore: the log knows its rows, the services start."""
     before = {service: str(stack.model(service)["version"]) for service in stack.services}
     asked = predicted(stack, stack.services[0])
     with tempfile.TemporaryDirectory() as folder:

@@ -51,9 +51,10 @@ async def ask(app: Any, path: str, content_type: str, body: bytes) -> tuple[int,
 
 
 def loaded_packages() -> list[str]:
-    """Return the packages, and OpenTelemetry's by both names: FastAPI loads its interface, which does nothing."""
-    parts = [name.split(".") for name in sys.modules]
-    return sorted({name for name, *_ in parts} | {".".join(name[:2]) for name in parts if name[0] == "opentelemetry"})
+    """Return the packages, and by both names those of which FastAPI loads a part; OpenTelemetry's does nothing."""
+    parts = [name.split(".") for name, module in sys.modules.items() if module]
+    split = {".".join(name[:2]) for name in parts if name[0] in {"opentelemetry", "pydantic"}}
+    return sorted({name for name, *_ in parts} | split)
 
 
 def main() -> None:
@@ -62,8 +63,9 @@ def main() -> None:
         bundle=Path(bundle), prediction_log="sqlite:///log.db"
     )
     command_line = loaded_packages()
-    importlib.import_module("portfolio_shared.serving.server").limit_blas_threads()
-    app = importlib.import_module(f"{package}.serving.app").create_app(settings)
+    server = importlib.import_module("portfolio_shared.serving.server")
+    server.limit_blas_threads()
+    app = server.load_app(f"{package}.serving.app:create_app", settings)
     sys.modules["portfolio_shared.serving.app"].FIRST_LOOK_SECONDS = 60  # type: ignore[attr-defined]  # any machine
     status, body = asyncio.run(ask(app, path, content_type, sys.stdin.buffer.read()))
     answered = {

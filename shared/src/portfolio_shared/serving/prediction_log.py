@@ -48,7 +48,9 @@ class Waiting(NamedTuple):
 
 
 class PredictionLog:
-    """Rows on their way to a store: `add` appends to a bounded deque, one thread writes what is there twice a second.
+    """Rows on their way to a store: `add` appends to a bounded deque, one thread writes what is there.
+
+    It writes every `WRITE_SECONDS`, or as soon as `WRITE_BYTES` wait.
 
     Attributes
     ----------
@@ -138,8 +140,8 @@ class PredictionLog:
             passed = time.monotonic() - written
             many = self._added_bytes - self._taken_bytes > WRITE_BYTES
             if passed >= WRITE_SECONDS or (many and not self._failing):
-                self._write()
                 written = time.monotonic()
+                self._write()
         self._write()
         _close(self._store)
         if lost := len(self._waiting):

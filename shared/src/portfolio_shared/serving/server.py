@@ -51,17 +51,22 @@ def serve(app_factory: str, settings: S) -> None:
         passed, because its module may load NumPy, which must not happen before `limit_blas_threads`.
     """
     limit_blas_threads()
-    # FastAPI asks whether a class is one of pydantic 1 by loading that, 15 ms and 1.5 MB, and can do without.
-    sys.modules.setdefault("pydantic.v1", None)  # type: ignore[arg-type]
     worker = None
     if settings.workers > 1:  # first: threads that a library starts when it is loaded do not survive a fork
         configure_logging(settings.log_level)
         worker = forked(settings)
-    module, _, function = app_factory.partition(":")
-    create_app: Callable[[S], FastAPI] = getattr(importlib.import_module(module), function)
-    app = create_app(settings)
+    app = load_app(app_factory, settings)
     app.state.factory = app_factory  # for a process that makes it anew
     run(app, settings, worker)
+
+
+def load_app(app_factory: str, settings: S) -> FastAPI:
+    """Return the app that the named function makes."""
+    # FastAPI asks whether a class is one of pydantic 1 by loading that, 15 ms and 1.5 MB, and can do without.
+    sys.modules.setdefault("pydantic.v1", None)  # type: ignore[arg-type]
+    module, _, function = app_factory.partition(":")
+    create_app: Callable[[S], FastAPI] = getattr(importlib.import_module(module), function)
+    return create_app(settings)
 
 
 def forked(settings: ServiceSettings) -> Worker:
