@@ -11,7 +11,7 @@ from portfolio_shared.data.checks import DataError, DataReport
 from recommender.data import drawn
 from recommender.data.drawn import draw
 from recommender.data.etl import stored
-from recommender.data.etl.manifest import Manifest, read_manifest
+from recommender.data.etl.manifest import Manifest, checked, read_manifest
 from recommender.data.load import load
 
 Etl = Callable[..., tuple[Manifest, list[str]]]
@@ -44,6 +44,29 @@ def test_who_reads_while_the_folder_is_written_anew_is_refused(
         read(out)
     monkeypatch.undo()
     read(out)
+
+
+@pytest.mark.parametrize(("raised", "seen"), [(OSError, DataError), (KeyboardInterrupt, KeyboardInterrupt)])
+def test_an_error_while_tables_are_replaced_is_told_by_that_but_an_interrupt_is_one(
+    etl: Etl, source: Path, tmp_path: Path, raised: type[BaseException], seen: type[BaseException]
+) -> None:
+    out = tmp_path / "out"
+    etl(source, out)
+
+    def read() -> None:
+        with checked(out, ["people"]):
+            (out / "manifest.json").unlink()
+            raise raised
+
+    with pytest.raises(seen) as told:
+        read()
+    assert isinstance(told.value.__cause__ or told.value, raised)
+
+
+def test_an_error_while_tables_stay_is_itself(etl: Etl, source: Path, tmp_path: Path) -> None:
+    etl(source, tmp_path / "out")
+    with pytest.raises(ZeroDivisionError), checked(tmp_path / "out", ["people"]):
+        raise ZeroDivisionError
 
 
 def test_tables_are_checked_before_any_is_read(etl: Etl, source: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The queries' answers: by hand where the data are few, else what Python counts in memory."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,11 +15,13 @@ from portfolio_shared.operations.store import Feedback, LoggedPrediction, connec
 from recommender.data.etl import query
 from recommender.data.etl.duckdb_engine import DuckDBEngine
 from recommender.data.etl.engine import Engine
+from recommender.data.etl.manifest import Manifest
 from recommender.data.etl.run import run_etl
 from recommender.data.explore import describe
 from recommender.data.load import Dataset, load
 
 DAY = 86_400.0
+Etl = Callable[..., tuple[Manifest, list[str]]]
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +152,26 @@ def test_a_log_is_read_while_the_service_writes_and_nobody_is_named(log: Path, t
     assert "subject" not in columns
 
 
+def test_tables_that_were_changed_or_are_replaced_meanwhile_give_no_answer(
+    etl: Etl, source: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    etl(source, out)
+
+    def ask() -> None:
+        with query.opened(out) as engine:
+            assert query.answer(engine, "sittings").num_rows == 1
+            with (source / "ratings.csv").open("a", newline="") as stream:
+                stream.write("7,7,4.0,99\r\n")
+            etl(source, out)
+
+    with pytest.raises(DataError, match="was written anew meanwhile"):
+        ask()
+    (out / "people" / "0000.parquet").write_bytes(b"")
+    with pytest.raises(DataError, match="was changed after it was written"), query.opened(out):
+        pass
+
+
 def test_what_is_no_log_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_text("no database")
     with pytest.raises(DataError, match="is no prediction log"), query.opened(tmp_path / "x.db"):
@@ -169,4 +191,7 @@ def test_the_command_prints_the_rows(
     assert "of_the_list" in capsys.readouterr().out
     monkeypatch.setattr("sys.argv", ["query", "drop_all", str(log)])
     with pytest.raises(SystemExit, match="log_latency,"):
+        query.main()
+    monkeypatch.setattr("sys.argv", ["query", "log_hits", str(log.with_name("none.db"))])
+    with pytest.raises(SystemExit, match=r"none\.db is no prediction log"):
         query.main()

@@ -240,6 +240,12 @@ def test_two_runs_do_not_write_one_folder(etl: Etl, source: Path, tmp_path: Path
         etl(source, out)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="there is a folder that not even root can write into")
+def test_a_folder_beside_which_nothing_can_be_written_is_named(etl: Etl, source: Path) -> None:
+    with pytest.raises(DataError, match="nothing can be written in /proc: name another folder"):
+        etl(source, Path("/proc/out"))
+
+
 LIMITED = """
 import resource, sys
 from pathlib import Path

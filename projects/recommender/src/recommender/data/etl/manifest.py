@@ -121,13 +121,21 @@ def checked(folder: Path, names: Iterable[str]) -> Iterator[Manifest]:
         are opened one after another, so some may have been old and some new.
     """
     manifest = read_manifest(folder)
+    again = DataError(f"{folder} was written anew meanwhile: try again")
     try:
-        if changed := first_changed(folder, map(manifest.stage, names)):
-            raise DataError(f"{changed} is missing or was changed after it was written: run `recommender etl` again")
+        _require_unchanged(folder, map(manifest.stage, names))
         yield manifest
-    finally:
-        if _written_anew(folder, manifest):
-            raise DataError(f"{folder} was written anew meanwhile: try again")
+    except Exception as error:
+        if _written_anew(folder, manifest):  # then that is why
+            raise again from error
+        raise
+    if _written_anew(folder, manifest):
+        raise again
+
+
+def _require_unchanged(folder: Path, stages: Iterable[StageRecord]) -> None:
+    if changed := first_changed(folder, stages):
+        raise DataError(f"{changed} is missing or was changed after it was written: run `recommender etl` again")
 
 
 def _written_anew(folder: Path, manifest: Manifest) -> bool:

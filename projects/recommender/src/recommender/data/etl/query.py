@@ -6,7 +6,7 @@ DuckDB's own reader of SQLite is an extension that it downloads, for one version
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ from rich.table import Table
 
 from portfolio_shared.data.checks import DataError
 from recommender.data.etl.engine import Engine
-from recommender.data.etl.manifest import read_manifest
+from recommender.data.etl.manifest import checked, read_manifest
 
 QUERIES = resources.files("recommender.data.etl").joinpath("queries")
 LOG = {
@@ -44,10 +44,14 @@ def answer(engine: Engine, name: str) -> pa.Table:
     return pa.Table.from_batches(batches) if batches else pa.table({})
 
 
-def view_folder(engine: Engine, folder: Path) -> None:
-    """Give the tables of an ETL folder their names."""
-    for stage in read_manifest(folder).stages:
-        engine.view(stage.name, folder / stage.name)
+@contextmanager
+def viewed(engine: Engine, folder: Path) -> Iterator[None]:
+    """Give the tables of an ETL folder their names, while they are read; raises as `checked` does."""
+    names = [stage.name for stage in read_manifest(folder).stages]
+    with checked(folder, names):
+        for name in names:
+            engine.view(name, folder / name)
+        yield
 
 
 def view_log(engine: Engine, log: Path, scratch: Path) -> None:
@@ -84,24 +88,25 @@ def opened(source: Path) -> Iterator[Engine]:
     """Yield DuckDB with the tables of an ETL folder or of a prediction log."""
     from recommender.data.etl.duckdb_engine import DuckDBEngine
 
-    with TemporaryDirectory(prefix="query-") as scratch:
-        engine = DuckDBEngine(memory_limit="1GB", temp=Path(scratch, "spilled"))
-        try:
-            if source.is_dir():
-                view_folder(engine, source)
-            else:
-                view_log(engine, source, Path(scratch, "log"))
-            yield engine
-        finally:
-            engine.close()
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="query-")))
+        engine = stack.enter_context(closing(DuckDBEngine(memory_limit="1GB", temp=scratch / "spilled")))
+        if source.is_dir():
+            stack.enter_context(viewed(engine, source))
+        else:
+            view_log(engine, source, scratch / "log")
+        yield engine
 
 
 def main() -> None:
     """Print the answer to a query, which is named first, then the folder or the file of the log."""
     if len(sys.argv) != 3 or sys.argv[1] not in names():
         sys.exit(f"usage: python -m recommender.data.etl.query {{{','.join(names())}}} FOLDER_OR_LOG")
-    with opened(Path(sys.argv[2])) as engine:
-        rows = answer(engine, sys.argv[1])
+    try:
+        with opened(Path(sys.argv[2])) as engine:
+            rows = answer(engine, sys.argv[1])
+    except DataError as error:
+        sys.exit(str(error))
     table = Table(*rows.column_names)
     for row in rows.to_pylist():
         table.add_row(*(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row.values()))

@@ -86,15 +86,18 @@ def locked(output: Path) -> Iterator[None]:
     Raises
     ------
     DataError
-        If another run writes it.
+        If another run writes it, or nothing can be written beside it.
     """
     path = output.resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
     try:
-        with FileLock(path.with_name(f".{path.name}.lock"), timeout=0, is_singleton=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock, timeout=0, is_singleton=True):
             yield
-    except Timeout:
-        raise DataError(f"another run writes {output}: wait for its end") from None
+    except Timeout as error:
+        if lock.exists():
+            raise DataError(f"another run writes {output}: wait for its end") from None
+        raise DataError(f"nothing can be written in {path.parent}: name another folder than {output}") from error
 
 
 def _before(output: Path, say: Callable[[str], None]) -> Manifest | None:
