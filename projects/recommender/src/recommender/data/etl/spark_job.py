@@ -32,7 +32,7 @@ def main() -> None:
     )
     parser.add_argument("--tuned", type=Path, help="file of a search on your data; none: the package's settings")
     options = parser.parse_args()
-    with TemporaryDirectory() as temp:
+    with TemporaryDirectory() as temp:  # not beside the tables, as `job.py` has it: that is where all machines write
         try:
             engine = SparkEngine(memory_limit=options.memory_limit, temp=Path(temp))
             try:
