@@ -38,7 +38,7 @@ from recommender.evaluation.tastes import find_tastes, taste_groups
 from recommender.evaluation.worst import most_confident_miss
 from recommender.models.chance import LISTED
 from recommender.models.fit import POPULARITY, recipes
-from recommender.train import Trained, learn, metrics_of, user_counts
+from recommender.train import PROJECT, Trained, learn, metrics_of, user_counts
 
 SAMPLE_SECTIONS = ("sample", "order-sample", "miss")
 
@@ -97,7 +97,7 @@ def contents(recorded: Mapping[str, Any], results: Path, docs: Path) -> Contents
 
 def numbers(recorded: Mapping[str, Any]) -> dict[str, str]:
     """Return the numbers that prose names."""
-    return stated.of_report(recorded)
+    return {**stated.of_report(recorded), "retrain_margin": f"{PROJECT.margin:g}"}
 
 
 def report_sample(config: ReportConfig, trained: Trained) -> str:

@@ -3,6 +3,7 @@
 import pytest
 
 from recommender.evaluation.scale import draw_scale, growth_table, numbers, quality_table, scale_table
+from recommender.models.fit import FULL
 
 NDCG = {"estimate": 0.2, "low": 0.1, "high": 0.3}
 
@@ -15,10 +16,11 @@ def size(millions: int, *, als: bool = False) -> dict[str, object]:
     return {
         "ratings": millions * 1_000_000,
         "people": 7_000 * millions,
+        "films": 60_000,
         "source_mb": 27.0 * millions,
         "stored_mb": 17.0 * millions,
         "steps": steps,
-        "ndcg": {"EASE": NDCG, "popularity": NDCG, **({"ALS of MLlib": NDCG} if als else {})},
+        "ndcg": {FULL: NDCG, "popularity": {**NDCG, "estimate": 0.3}, **({"ALS of MLlib": NDCG} if als else {})},
     }
 
 
@@ -49,6 +51,8 @@ def test_prose_has_the_largest_size(recorded: dict[str, object]) -> None:
     assert (named["scale_ratings"], named["scale_people"]) == ("100 million", "700,000")
     assert (named["scale_read_seconds"], named["scale_read_memory"]) == ("200", "1,000")
     assert (named["scale_source"], named["scale_stored"]) == ("2.7 GB", "1.7 GB")
+    assert (named["scale_films"], named["scale_measured"], named["scale_train_cpu"]) == ("60,000", "2,000", "100")
+    assert (named["scale_ndcg"], named["scale_popular"]) == ("0.200", "0.300")
 
 
 def test_the_figure_has_a_line_for_each_step_in_both_panels(recorded: dict[str, object]) -> None:

@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 
 from portfolio_shared.evaluation import figures
 from portfolio_shared.evaluation.sections import interval_cell, markdown_table
+from recommender.evaluation.tables import three
+from recommender.models.fit import FULL, POPULARITY
 
 Recorded = Mapping[str, Any]
 STEPS = {
@@ -109,9 +111,17 @@ def numbers(recorded: Recorded) -> dict[str, str]:
     """Return the numbers that prose names, all of the largest size."""
     size = recorded["sizes"][-1]
     costs = size["steps"]
-    found = {"scale_ratings": _millions(size["ratings"]), "scale_people": f"{size['people']:,}"}
+    found = {
+        "scale_ratings": _millions(size["ratings"]),
+        "scale_people": f"{size['people']:,}",
+        "scale_films": f"{size['films']:,}",
+        "scale_measured": f"{recorded['users_measured']:,}",
+        "scale_ndcg": three(size["ndcg"][FULL]),
+        "scale_popular": three(size["ndcg"][POPULARITY]),
+    }
     for step in DRAWN:
         found[f"scale_{step}_seconds"] = f"{costs[step]['seconds']:,.0f}"
+        found[f"scale_{step}_cpu"] = f"{costs[step]['cpu_seconds']:,.0f}"
         found[f"scale_{step}_memory"] = f"{costs[step]['peak_rss_mb']:,.0f}"
     return {
         **found,

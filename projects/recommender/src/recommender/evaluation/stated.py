@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from portfolio_shared.evaluation.uncertainty import Interval
-from recommender.data.splits import HIDDEN
 from recommender.evaluation import bias_variance, experiment, tastes
+from recommender.evaluation.by_code import by_code
 from recommender.evaluation.cold_start import ColdStart
 from recommender.evaluation.diversity import DiversityPoint
 from recommender.evaluation.errors import RATED_BY
@@ -34,6 +34,7 @@ def of_report(recorded: Recorded) -> dict[str, str]:
         **_of_groups(recorded),
         **_of_studies(recorded),
         **_of_experiment(recorded["test"][SERVED]["hit_rate"]["estimate"]),
+        **by_code(),
     }
 
 
@@ -200,7 +201,6 @@ def _of_weights(history: Recorded) -> dict[str, str]:
         "half_life": percent(history["half_life_share"]),
         "five_stars": f"{five:.2f}",
         "two_stars": f"{two:.2f}",
-        "hidden_share": percent(HIDDEN),
     }
 
 

@@ -46,6 +46,7 @@ def _of_splits(recorded: Recorded) -> dict[str, str]:
         }
     return {
         **found,
+        "random_limit": f"{recorded['limits']['random']:.3f}",
         "random_two": f"{served['random']['ndcg']['estimate']:.2f}",
         "flattery": f"{served['random']['ndcg']['estimate'] / served['time']['ndcg']['estimate']:.1f}",
     }
@@ -71,13 +72,18 @@ def _of_serving(recorded: Recorded) -> dict[str, str]:
 
 def _of_large(recorded: Recorded) -> dict[str, str]:
     fit = next(row for row in recorded["models"] if row["name"] == recorded["chosen"])
-    return {"large_ratings": f"{recorded['ratings']:,}", "large_seconds": f"{fit['fit_seconds']:.0f}"}
+    return {
+        "large_ratings": f"{recorded['ratings']:,}",
+        "large_seconds": f"{fit['fit_seconds']:.0f}",
+        "large_measured": f"{recorded['users_measured']:,}",
+    }
 
 
 def _of_privacy(recorded: Recorded) -> dict[str, str]:
     rows = recorded["rows"]
     exact, served = rows[0], next(row for row in rows if row["served"])
     return {
+        "sample_everybody": f"{recorded['sample']['members'] + recorded['sample']['non_members']:,}",
         "read_exact": percent(exact["read_completely"]),
         "read_served": percent(served["read_completely"]),
         "read_people": f"{served['n_read']:,}",
