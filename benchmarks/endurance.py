@@ -28,12 +28,13 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from endurance_table import RECORD, RELIABILITY, sections
 from inputs import inputs_of
-from record import RESULTS, check_limits, finish
+from record import check_limits, finish
 from rich.console import Console
 
 from faulty_registry import FAULTS, FaultyRegistry, faulty_registry
-from portfolio_shared.evaluation.tables import terminal_table
+from portfolio_shared.evaluation.documents import fill_documents
 from portfolio_shared.operations.store import connect
 from portfolio_shared.serving.schemas import ExampleRequest
 from processes import HOST, Process, free_port, get, start, stop, wait_until_ready
@@ -272,7 +273,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundles", type=Path, default=Path(".state/bundles"), help="default: %(default)s")
     parser.add_argument("--minutes", type=float, default=10.0, help="default: %(default)g")
-    parser.add_argument("--output", type=Path, default=RESULTS / "endurance.json", help="default: %(default)s")
+    parser.add_argument("--output", type=Path, default=RECORD, help="default: %(default)s")
     options = parser.parse_args()
     console = Console()
     with ExitStack() as stack:
@@ -282,18 +283,19 @@ def main() -> int:
         for service in services:
             service.end()
         rows = [row_of(service) for service in services]
-    columns = [{**row, **row["turns"], "memory_mb": "{} to {}, at most {}".format(*row["memory_mb"])} for row in rows]
-    names = [name for name in columns[0] if name not in ("service", "turns", "faults")]
-    table = [[name.replace("memory_mb", "memory, MB"), *(str(each[name]) for each in columns)] for name in names]
-    console.print(terminal_table(f"{options.minutes:g} minutes", ["", *(each.project for each in services)], table))
     measured = {
         f"{what}, {row['service']}": len(row[what]) if what == "faults" else row[what]
         for row in rows
         for what in ("lost", "log rows missing", "faults")
     }
-    console.print(*(fault for row in rows for fault in row["faults"]), sep="\n")
     recorded = {"minutes": options.minutes, "cores": os.cpu_count(), "services": rows}
-    return finish(console, options.output, recorded, check_limits(measured, dict.fromkeys(measured, 0.0)))
+    console.print(
+        *sections(recorded).values(), *(row["faults"] for row in rows), sep="\n", markup=False, soft_wrap=True
+    )
+    status = finish(console, options.output, recorded, check_limits(measured, dict.fromkeys(measured, 0.0)))
+    if options.output == RECORD:
+        fill_documents([RELIABILITY], sections(recorded))
+    return status
 
 
 if __name__ == "__main__":

@@ -18,12 +18,15 @@ def shadow_cost(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("shadow_cost")
 
 
-@pytest.mark.parametrize("name", ["shadow_cost", "prediction_log_cost"])
-def test_the_runbook_states_what_was_measured(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "document"),
+    [("shadow_cost", "OPERATIONS"), ("prediction_log_cost", "OPERATIONS"), ("endurance_table", "RELIABILITY")],
+)
+def test_documents_state_what_was_measured(name: str, document: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
     module = importlib.import_module(name)
     sections = module.sections(json.loads(module.RECORD.read_text(encoding="utf-8")))
-    found = stale([module.OPERATIONS], sections, {}, of="none.")
+    found = stale([getattr(module, document)], sections, {}, of="none.")
     assert not [each for each in found if each.rpartition(" ")[2] in sections]
 
 
