@@ -289,9 +289,7 @@ def main() -> int:
         for what in ("lost", "log rows missing", "faults")
     }
     recorded = {"minutes": options.minutes, "cores": os.cpu_count(), "services": rows}
-    console.print(
-        *sections(recorded).values(), *(row["faults"] for row in rows), sep="\n", markup=False, soft_wrap=True
-    )
+    console.print(*sections(recorded).values(), *(row["faults"] for row in rows), sep="\n", markup=False)
     status = finish(console, options.output, recorded, check_limits(measured, dict.fromkeys(measured, 0.0)))
     if options.output == RECORD:
         fill_documents([RELIABILITY], sections(recorded))
