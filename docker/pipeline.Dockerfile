@@ -74,7 +74,7 @@ ENV PATH=/opt/dagster/bin:$PATH PYTHONPATH=/opt/pipeline/scripts PYTHONUNBUFFERE
     PORTFOLIO_DATA_DIR=/data MPLCONFIGDIR=/tmp/matplotlib OMP_WAIT_POLICY=PASSIVE
 WORKDIR /opt/pipeline/deploy/pipeline
 USER 10001:10001
-CMD ["dagster", "api", "grpc", "--python-file", "definitions.py", "--host", "runner", "--port", "4000"]
+CMD ["python", "runner.py", "--python-file", "definitions.py", "--host", "runner", "--port", "4000"]
 
 # Last, because they change with every commit. The commit is recorded in every model that is trained here.
 ARG GIT_COMMIT=unknown

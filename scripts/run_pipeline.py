@@ -6,15 +6,18 @@ runs; docs/pipeline.md says what it shows.
 
 import argparse
 import os
+import runpy
 import shutil
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from mlflow_server import DEFAULT_URI, STATE, answers, local_port, running_server
 from portfolio_shared.addresses import shown, without_secrets
@@ -35,7 +38,7 @@ def main() -> int:
     """Read the command line, run everything; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="auto", help="auto, sample, full or a path (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=os.environ.get("PIPELINE_PORT") or "3001", help="of the page")
+    parser.add_argument("--port", type=port_of, default=os.environ.get("PIPELINE_PORT") or "3001", help="of the page")
     options = parser.parse_args()
     try:
         run(options.data, options.port)
@@ -46,6 +49,13 @@ def main() -> int:
     return 0
 
 
+def port_of(text: str) -> int:
+    """Read a port, or raise ValueError."""
+    if not 0 < int(text) < 2**16:
+        raise ValueError
+    return int(text)
+
+
 def run(data: str, port: int) -> None:
     """Start everything, wait for a signal, stop everything; raise `ProcessError` if a part of it ends before."""
     end = threading.Event()
@@ -54,11 +64,12 @@ def run(data: str, port: int) -> None:
     os.environ.update(no_proxy(TRACKING_URI))
     require_free(port, "set PIPELINE_PORT")
     running: list[Process] = []
+    told = environment(data, free_port())
     mlflow = nullcontext() if answers(TRACKING_URI) else running_server(state=STATE, port=local_port(TRACKING_URI))
-    with mlflow as server:
+    with alone(), mlflow as server:
         try:
             running += [server.process] if server else []
-            start_all(running, environment(data, free_port()), port, end)
+            start_all(running, told, port, end)
             if not end.is_set():
                 print(
                     f"The pipeline: http://{HOST}:{port}   MLflow: {shown(TRACKING_URI)}   logs: {LOGS}/pipeline-*.log"
@@ -72,10 +83,8 @@ def run(data: str, port: int) -> None:
 
 
 def environment(data: str, runner_port: int) -> dict[str, str]:
-    """Return what the processes are told; the instance's settings are copied to where Dagster looks for them."""
-    HOME.mkdir(parents=True, exist_ok=True)
-    shutil.copy(DEFINITIONS / "dagster.yaml", HOME)
-    return os.environ | {
+    """Return what the processes are told, or raise `ProcessError` where the pipeline would not take it."""
+    given = os.environ | {
         "DAGSTER_HOME": str(HOME.resolve()),
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "MLFLOW_TRACKING_URI": TRACKING_URI,
@@ -87,6 +96,23 @@ def environment(data: str, runner_port: int) -> dict[str, str]:
         "PIPELINE_STATE": str(HOME.resolve()),
         "PYTHONPATH": str(ROOT / "scripts"),
     }
+    try:
+        runpy.run_path(str(DEFINITIONS / "settings.py"))["read_settings"](given)
+    except ValueError as error:
+        raise ProcessError(str(error)) from None
+    return given
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep others from running the pipeline of this folder; its settings are put where Dagster looks for them."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(HOME / ".lock", timeout=0):
+            shutil.copy(DEFINITIONS / "dagster.yaml", HOME)
+            yield
+    except Timeout:
+        raise ProcessError("another `make pipeline` runs in this folder: stop that one first") from None
 
 
 def start_all(running: list[Process], given: Mapping[str, str], port: int, end: threading.Event) -> None:
@@ -107,7 +133,7 @@ def start_all(running: list[Process], given: Mapping[str, str], port: int, end: 
     workspace = ("--workspace", str(DEFINITIONS / "workspace.yaml"))
     code = ("--python-file", str(DEFINITIONS / "definitions.py"), "--working-directory", str(DEFINITIONS))
     runner_port = given["PIPELINE_RUNNER_PORT"]
-    runner = begin("runner", "dagster", "api", "grpc", *code, "--host", HOST, "--port", runner_port)
+    runner = begin("runner", "python", str(DEFINITIONS / "runner.py"), *code, "--host", HOST, "--port", runner_port)
     wait_for_port(runner, int(runner_port), end)
     if not end.is_set():
         begin("daemon", "dagster-daemon", "run", *workspace)

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.long
 
 LOCATION = {"repositoryName": "__repository__", "repositoryLocationName": "portfolio"}
 LAUNCH = "mutation($run: ExecutionParams!) { launchRun(executionParams: $run) { __typename } }"
+RUNS = "{ runsOrError { ... on Runs { results { status } } } }"
 STATE = """query($of: ScheduleSelector!) { scheduleOrError(scheduleSelector: $of) { ... on Schedule {
   cronSchedule scheduleState { status } } } }"""
 # A command that says that it runs, and does not end.
@@ -38,21 +39,28 @@ def mark() -> str:
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path, mlflow_server: str, port: int, mark: str) -> Iterator[Process]:
+def begin(tmp_path: Path, mlflow_server: str, port: int, mark: str) -> Callable[..., Process]:
     python_of("pipeline")
     for project in projects():
         path = tmp_path / "bin" / project.name
         path.parent.mkdir(exist_ok=True)
         path.write_text(ENDLESS.format(python=sys.executable), encoding="utf-8")
         path.chmod(0o755)
-    given = {"MLFLOW_TRACKING_URI": mlflow_server, "PIPELINE_PORT": str(port), "PORTFOLIO_TEST_MARK": mark}
-    with start(
-        "the pipeline",
-        [sys.executable, ROOT / "scripts/run_pipeline.py", "--data", "sample"],
-        log=tmp_path / "log",
-        folder=tmp_path,
-        environment=os.environ | given | {"PIPELINE_COMMANDS": str(tmp_path / "bin")},
-    ) as process:
+    given = {"MLFLOW_TRACKING_URI": mlflow_server, "PORTFOLIO_TEST_MARK": mark}
+
+    def begin(log: str, **settings: str) -> Process:
+        told = {"PIPELINE_PORT": str(port), "PIPELINE_COMMANDS": str(tmp_path / "bin")} | settings
+        command = [sys.executable, ROOT / "scripts/run_pipeline.py", "--data", "sample"]
+        return start(
+            "the pipeline", command, log=tmp_path / log, folder=tmp_path, environment=os.environ | given | told
+        )
+
+    return begin
+
+
+@pytest.fixture
+def pipeline(begin: Callable[..., Process], port: int) -> Iterator[Process]:
+    with begin("log") as process:
         wait_until_ready(process, port, "/server_info", seconds=180)
         yield process
 
@@ -65,8 +73,9 @@ def ask(port: int, query: str, **variables: object) -> dict[str, object]:
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="no /proc to look for processes in")
 def test_ctrl_c_ends_all_of_it_and_the_command_in_progress(
-    pipeline: Process, tmp_path: Path, port: int, mark: str
+    pipeline: Process, begin: Callable[..., Process], tmp_path: Path, port: int, mark: str
 ) -> None:
+    """What was in progress has failed at the next start, and nothing waits for it."""
     name = projects()[0].package
     state = ask(port, STATE, of=LOCATION | {"scheduleName": "every_project"})["scheduleOrError"]
     assert state == {"cronSchedule": "17 3 * * *", "scheduleState": {"status": "RUNNING"}}
@@ -86,17 +95,40 @@ def test_ctrl_c_ends_all_of_it_and_the_command_in_progress(
     assert leftovers(mark) == []
     assert "Stopped." in (tmp_path / "log").read_text(encoding="utf-8")
 
+    with begin("log again") as again:
+        wait_until_ready(again, port, "/server_info", seconds=180)
+        assert ask(port, RUNS) == {"runsOrError": {"results": [{"status": "FAILURE"}]}}
 
-def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path, mlflow_server: str) -> None:
+        other = begin("log of another", PIPELINE_PORT=str(free_port()))
+
+        assert other.popen.wait(60) == 1
+        assert (tmp_path / "log of another").read_text(encoding="utf-8").splitlines() == [
+            "Not started: another `make pipeline` runs in this folder: stop that one first"
+        ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (
+            "PIPELINE_PORT={taken}",
+            "port {taken} is taken (Address already in use): stop what runs there or set PIPELINE_PORT",
+        ),
+        (
+            "PIPELINE_TRAIN_DAYS=montag",
+            "PIPELINE_TRAIN_DAYS: 'montag' is no day: expected some of mon,tue,wed,thu,fri,sat,sun",
+        ),
+        ("PIPELINE_WINDOW=ever", "PIPELINE_WINDOW='ever': expected a number with s, m, h or d, such as 24h"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_said_in_one_line(
+    begin: Callable[..., Process], tmp_path: Path, mlflow_server: str, setting: str, said: str
+) -> None:
     taken = mlflow_server.rpartition(":")[2]
-    process = start(
-        "the pipeline",
-        [sys.executable, ROOT / "scripts/run_pipeline.py"],
-        log=tmp_path / "log",
-        folder=tmp_path,
-        environment=os.environ | {"MLFLOW_TRACKING_URI": mlflow_server, "PIPELINE_PORT": taken},
-    )
+    name, value = setting.format(taken=taken).split("=")
+
+    process = begin("log", **{name: value})
+
     assert process.popen.wait(60) == 1
-    assert (tmp_path / "log").read_text(encoding="utf-8").splitlines() == [
-        f"Not started: port {taken} is taken (Address already in use): stop what runs there or set PIPELINE_PORT"
-    ]
+    lines = (tmp_path / "log").read_text(encoding="utf-8").splitlines()
+    assert lines == [f"Not started: {said.format(taken=taken)}"]

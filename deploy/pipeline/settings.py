@@ -1,5 +1,6 @@
 """What the environment tells the pipeline. It is read once, when the definitions are loaded."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     days = text("TRAIN_DAYS", "mon").lower().split(",")
     if unknown := [day for day in days if day not in DAYS]:
         raise ValueError(f"PIPELINE_TRAIN_DAYS: {unknown[0]!r} is no day: expected some of {','.join(DAYS)}")
+    window = text("WINDOW", "24h")
+    if not re.fullmatch(r"\d+(\.\d+)?[smhd]?", window):
+        raise ValueError(f"PIPELINE_WINDOW={window!r}: expected a number with s, m, h or d, such as 24h")
     seconds = text("RETRY_SECONDS", "60")
     if not seconds.isdecimal():
         raise ValueError(f"PIPELINE_RETRY_SECONDS={seconds!r}: expected whole seconds")
@@ -66,7 +70,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         folder=Path(text("FOLDER", ".")).resolve(),
         data=text("DATA", "auto"),
         cron=text("CRON", "17 3 * * *"),
-        window=text("WINDOW", "24h"),
+        window=window,
         train_days=frozenset(DAYS.index(day) for day in days),
         retry_seconds=float(seconds),
     )

@@ -5,12 +5,14 @@ https://doi.org/10.1145/2827872. Their terms allow research, not redistribution:
 repository, and a copy is downloaded from GroupLens when somebody asks for it. `sample/SOURCE.md` has the sample's.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from portfolio_shared.data.archives import unpack_aside
 from portfolio_shared.data.checks import DataError
 from portfolio_shared.data.download import RemoteFile, data_directory
 from portfolio_shared.data.sources import Sample, Source, resolve_source
+from recommender.data.etl.manifest import is_etl_folder, read_manifest
 
 HOST = "https://files.grouplens.org/datasets/movielens"
 TABLES = (".csv", ".tsv", ".dat", ".data", ".item", ".txt", ".xlsx", ".xls", ".parquet", ".json")
@@ -65,7 +67,11 @@ def resolve_dataset(setting: str, *, dataset: str) -> Source:
     unpacked = cache / remote.path.removesuffix(".zip")
     if setting in ("auto", "full") and unpacked.is_dir():
         return Source("full", unpacked, f"Data: full, MovieLens {dataset} from the cache {unpacked}")
-    return resolve_source(setting, remote, SAMPLE)
+    source = resolve_source(setting, remote, SAMPLE)
+    if is_etl_folder(source.path) and read_manifest(source.path).source.kind == "sample":
+        # What is learned from them is a sample's model, which the gate lets replace no other.
+        return replace(source, kind="sample", reason=f"{source.reason}: tables of the sample that ships")
+    return source
 
 
 def folder_of(source: Source) -> Path:

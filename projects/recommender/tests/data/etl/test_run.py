@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from portfolio_shared.data.checks import DataError
+from recommender.data.etl.duckdb_engine import DuckDBEngine
 from recommender.data.etl.manifest import Manifest
-from recommender.data.etl.run import REASONS, UNREADABLE
+from recommender.data.etl.run import REASONS, UNREADABLE, run_etl
 from recommender.data.load import Dataset, load, split
 
 FILMS = [(1, "Toy Story (1995)", "Animation|Children"), (7, "Étoile, L' (1990)", ""), (9, "No Year", "Drama")]
@@ -158,6 +159,8 @@ def test_the_sample_has_the_same_hash_split_people_and_counts(check_equal: Check
     etl(read.source.path, out)
     check_equal(load(str(out)), read)
     check_tables(out, read)
+    run_etl(read.source, out, DuckDBEngine(memory_limit="500MB", temp=tmp_path / "temp"), most_unreadable=0.0)
+    assert load(str(out)).source.kind == "sample"  # a model of it is one of the sample to the gate
 
 
 @pytest.mark.real_data

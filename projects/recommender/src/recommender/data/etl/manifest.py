@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -47,9 +48,10 @@ class StageRecord(Record):
 
 
 class SourceRecord(Record):
-    """The files that were read: the folder's name, and name to SHA-256 of each."""
+    """The files that were read: the folder's name, of which kind of data, and name to SHA-256 of each."""
 
     name: str
+    kind: Literal["sample", "full", "path"] = "path"
     files: dict[str, str]
 
 

@@ -107,6 +107,9 @@ def main() -> None:
             rows = answer(engine, sys.argv[1])
     except DataError as error:
         sys.exit(str(error))
+    if not rows.num_rows:
+        sys.stdout.write("no rows\n")
+        return
     table = Table(*rows.column_names)
     for row in rows.to_pylist():
         table.add_row(*(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row.values()))

@@ -70,7 +70,7 @@ def run_etl(
         work.mkdir(exist_ok=True)
         with naming(source.path, folder):
             run = Run(find_files(folder), engine, work, (output, before.stages if before else ()), say)
-            manifest = _filled(run, source.path.name, most_unreadable=most_unreadable)
+            manifest = _filled(run, source, most_unreadable=most_unreadable)
         if run.written or run.resumed or manifest != before:
             kept = (output / GRAMS).glob("*.npy") if before and _learned(before) == _learned(manifest) else ()
             link(output, work, GRAMS, [f"{GRAMS}/{path.name}" for path in kept])
@@ -121,7 +121,7 @@ def _learned(manifest: Manifest) -> list[dict[str, str]]:
     return [stage.files for stage in manifest.stages if stage.name in LEARNED]
 
 
-def _filled(run: Run, name: str, *, most_unreadable: float) -> Manifest:
+def _filled(run: Run, source: Source, *, most_unreadable: float) -> Manifest:
     """Run the stages in the folder of a run, and write the manifest there."""
     files, engine = run.files, run.engine
     films = list(files.read_films())
@@ -137,7 +137,7 @@ def _filled(run: Run, name: str, *, most_unreadable: float) -> Manifest:
     texts = {path.name: run.sources[path] for path in (files.ratings, files.films)}
     manifest = Manifest(
         engine=engine.name,
-        source=SourceRecord(name=name, files=texts),
+        source=SourceRecord(name=source.path.name, kind=source.kind, files=texts),
         stages=tuple(run.records.values()),
         rows_read=run.records[ROWS].rows_out,
         repaired=_repaired(engine) if files.out_of_ten else {},
