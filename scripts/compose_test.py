@@ -9,6 +9,7 @@ Exit status 0 if everything held, 1 if not, 3 if there is no container engine.
 import argparse
 import http.client
 import json
+import signal
 import sys
 import tarfile
 import tempfile
@@ -59,6 +60,7 @@ def main() -> int:
         print(f"Not run: there is no container engine here ({error})", file=sys.stderr)
         return NO_ENGINE
     stack = Stack(tuple(project.name for project in projects()), earlier)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # and what was started is taken down
     try:
         stack.take_down()
         for check in (upgrade, down) if earlier else checks:
